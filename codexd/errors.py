@@ -1,0 +1,239 @@
+"""Every exception that codexd raises on purpose.
+
+::
+
+    CodexdError
+    ├── SettingInvalid            a setting's name or value; names where it came from
+    ├── FileUnreadable            a file of ours that can't be read; it is never overwritten
+    ├── AlreadyRunning            another daemon owns this home or this socket
+    ├── AddressUnavailable        the HTTP proxy's address can't be listened on
+    ├── TaskGaveUp                a supervised task failed too often
+    ├── ShuttingDown              the daemon is stopping; open streams end with this
+    ├── RequestRefused            what a client sent
+    │   ├── RequestInvalid        names the field
+    │   ├── RequestTooLarge
+    │   ├── KeyRejected           server.api_key is set and the request does not carry it
+    │   ├── Forbidden             foreign Host, Origin or Sec-Fetch-Site
+    │   ├── ModelNotFound         GET /v1/models/{id} of a name that is none
+    │   ├── NoSuchRoute
+    │   └── MethodNotAllowed
+    ├── AccountError
+    │   ├── NoAccount             none is signed in
+    │   ├── AccountNotFound
+    │   ├── AccountAmbiguous
+    │   ├── AccountNeedsLogin     its login is dead; only the user can mend it
+    │   ├── LoginFileInvalid      an auth.json that holds no ChatGPT login
+    │   └── RefreshUnavailable    the sign-in server can't be reached now; the login is intact
+    └── UpstreamError             what the backend answered; status, code and words kept
+        ├── ContextOverflow
+        ├── UsageLimitReached     a plan window is used up; ``resets_at``
+        ├── RateLimited           a short limit; ``retry_after_s``
+        ├── Overloaded
+        ├── TokenRejected
+        ├── PlanRefused
+        ├── WorkspaceRefused
+        ├── ModelRefused
+        ├── PolicyRefused
+        ├── StaleReasoning        encrypted reasoning of another account or model
+        ├── UpstreamRejected      a bad request, ours or the client's
+        ├── UpstreamTooLarge
+        ├── UpstreamBlocked       Cloudflare in front of the backend
+        ├── UpstreamFailed        5xx, no connection, an unreadable answer
+        ├── UpstreamTimeout
+        └── StreamBroken          the stream ended before a terminal event
+
+Each API's wire errors come from one table over these classes
+(``translation/messages/errors.py`` for Anthropic Messages); the control socket
+takes ``kind``. Import law: standard library and attrs only.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CodexdError(Exception):
+    """Base of the tree. ``str(error)`` is one sentence for the user, free of secrets."""
+
+    kind: ClassVar[str] = "internal"
+    """A stable word for programs: ``data.kind`` on the control socket, ``kind`` in logs."""
+
+
+class SettingInvalid(CodexdError):
+    kind = "setting_invalid"
+
+
+class FileUnreadable(CodexdError):
+    kind = "file_unreadable"
+
+
+class AlreadyRunning(CodexdError):
+    kind = "already_running"
+
+
+class AddressUnavailable(CodexdError):
+    kind = "address_unavailable"
+
+
+class TaskGaveUp(CodexdError):
+    kind = "task_gave_up"
+
+
+class ShuttingDown(CodexdError):
+    kind = "shutting_down"
+
+
+class RequestRefused(CodexdError):
+    kind = "request_refused"
+
+
+class RequestInvalid(RequestRefused):
+    """A field of a client's request, named by its path, such as ``messages[3].content[0].text``."""
+
+    kind = "request_invalid"
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}" if path else problem)
+        self.path = path
+        self.problem = problem
+
+
+class RequestTooLarge(RequestRefused):
+    kind = "request_too_large"
+
+
+class KeyRejected(RequestRefused):
+    kind = "key_rejected"
+
+
+class Forbidden(RequestRefused):
+    kind = "forbidden"
+
+
+class ModelNotFound(RequestRefused):
+    kind = "model_not_found"
+
+
+class NoSuchRoute(RequestRefused):
+    kind = "no_such_route"
+
+
+class MethodNotAllowed(RequestRefused):
+    kind = "method_not_allowed"
+
+
+class AccountError(CodexdError):
+    kind = "account_error"
+
+
+class NoAccount(AccountError):
+    kind = "no_account"
+
+
+class AccountNotFound(AccountError):
+    kind = "account_not_found"
+
+
+class AccountAmbiguous(AccountError):
+    kind = "account_ambiguous"
+
+
+class AccountNeedsLogin(AccountError):
+    kind = "account_needs_login"
+
+
+class LoginFileInvalid(AccountError):
+    kind = "login_file_invalid"
+
+
+class RefreshUnavailable(AccountError):
+    kind = "refresh_unavailable"
+
+
+class UpstreamError(CodexdError):
+    """What the backend answered.
+
+    ``status`` is its HTTP status (200 when the error came inside a stream, 0 when there
+    was no answer), ``code`` its error code or type, if it gave one.
+    """
+
+    kind = "upstream_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        code: str | None = None,
+        retry_after_s: float | None = None,
+        resets_at: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.retry_after_s = retry_after_s
+        self.resets_at = resets_at
+
+
+class ContextOverflow(UpstreamError):
+    kind = "context_overflow"
+
+
+class UsageLimitReached(UpstreamError):
+    kind = "usage_limit_reached"
+
+
+class RateLimited(UpstreamError):
+    kind = "rate_limited"
+
+
+class Overloaded(UpstreamError):
+    kind = "overloaded"
+
+
+class TokenRejected(UpstreamError):
+    kind = "token_rejected"
+
+
+class PlanRefused(UpstreamError):
+    kind = "plan_refused"
+
+
+class WorkspaceRefused(UpstreamError):
+    kind = "workspace_refused"
+
+
+class ModelRefused(UpstreamError):
+    kind = "model_refused"
+
+
+class PolicyRefused(UpstreamError):
+    kind = "policy_refused"
+
+
+class StaleReasoning(UpstreamError):
+    kind = "stale_reasoning"
+
+
+class UpstreamRejected(UpstreamError):
+    kind = "upstream_rejected"
+
+
+class UpstreamTooLarge(UpstreamError):
+    kind = "upstream_too_large"
+
+
+class UpstreamBlocked(UpstreamError):
+    kind = "upstream_blocked"
+
+
+class UpstreamFailed(UpstreamError):
+    kind = "upstream_failed"
+
+
+class UpstreamTimeout(UpstreamError):
+    kind = "upstream_timeout"
+
+
+class StreamBroken(UpstreamError):
+    kind = "stream_broken"
