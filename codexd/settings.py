@@ -1,0 +1,205 @@
+"""Every setting: name, type, default, choices, meaning and unit.
+
+One schema, read by everything that names a setting: the TOML file, the environment, the command
+line (``settings_load.py``), and later ``codexctl settings`` and the dashboard.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import attrs
+from attrs import Factory, field, frozen
+
+EFFORT_CHOICES = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+ENVIRON_PREFIX = "CODEXD_"
+NOT_SETTINGS = ("CODEXD_HOME", "CODEXD_SOCKET")
+"""Environment names of ours that move places (``paths.py``)."""
+
+Check = Callable[[Any], str | None]
+"""Gives what is wrong with a value, or None."""
+
+
+def _port(value: int) -> str | None:
+    return None if 0 <= value <= 65535 else "must be from 0 to 65535 (0: any free port)"
+
+
+def _url(value: str) -> str | None:
+    parts = urlsplit(value)
+    return None if parts.scheme in ("http", "https") and parts.netloc else "must be an http:// or https:// URL"
+
+
+def _positive(value: float) -> str | None:
+    return None if value > 0 else "must be more than 0"
+
+
+def _filled(value: str | tuple[str, ...] | None) -> str | None:
+    return None if value is None or (value and all(value)) else "must not be empty"
+
+
+def setting(
+    default: Any,
+    meaning: str,
+    *,
+    unit: str | None = None,
+    choices: tuple[str, ...] | None = None,
+    environ: tuple[str, ...] = (),
+    check: Check | None = None,
+) -> Any:
+    """A field of the schema. ``environ``: names that work beside ``CODEXD_<NAME>``."""
+    metadata = {"meaning": meaning, "unit": unit, "choices": choices, "environ": environ, "check": check}
+    return field(default=default, metadata=metadata)
+
+
+@frozen
+class ServerSettings:
+    host: str = setting(
+        "127.0.0.1", "Address that the HTTP proxy listens on", environ=("CODEXD_HOST", "HOST"), check=_filled
+    )
+    port: int = setting(8081, "Port of the HTTP proxy", environ=("CODEXD_PORT", "PORT"), check=_port)
+    api_key: str | None = setting(
+        None, "Key that every model request must carry; required before server.host may leave loopback", check=_filled
+    )
+
+
+@frozen
+class UpstreamSettings:
+    backend_url: str = setting(
+        "https://chatgpt.com/backend-api", "Base URL of the backend", environ=("CODEXD_BACKEND_URL",), check=_url
+    )
+    auth_url: str = setting(
+        "https://auth.openai.com", "Base URL of the sign-in server", environ=("CODEXD_AUTH_URL",), check=_url
+    )
+    connect_timeout: float = setting(15.0, "Longest wait for a connection", unit="s", check=_positive)
+    idle_timeout: float = setting(300.0, "Longest silence between upstream bytes", unit="s", check=_positive)
+    client_version: str = setting(
+        "0.169.0", "Level of the Codex protocol that codexd implements; the version header", check=_filled
+    )
+
+
+@frozen
+class ModelSettings:
+    """Each is one upstream model, or a list in order of preference."""
+
+    opus: tuple[str, ...] = setting(("gpt-5.5", "gpt-6.1-sol"), "Models behind Claude Opus names", check=_filled)
+    sonnet: tuple[str, ...] = setting(("gpt-5.5", "gpt-6-sol"), "Models behind Claude Sonnet names", check=_filled)
+    fable: tuple[str, ...] = setting(("gpt-5.5", "gpt-6-sol"), "Models behind Claude Fable names", check=_filled)
+    haiku: tuple[str, ...] = setting(
+        ("gpt-5.4-mini", "gpt-6-luna", "gpt-5.5"), "Models behind Claude Haiku names", check=_filled
+    )
+    codex: tuple[str, ...] = setting(("gpt-5.3-codex", "gpt-5.5"), "Models behind the name codex", check=_filled)
+    default: tuple[str, ...] = setting(("gpt-5.5", "gpt-6-sol"), "Models behind any other name", check=_filled)
+    aliases: Mapping[str, str] = setting(
+        Factory(lambda: MappingProxyType({})), "Exact name or glob -> upstream model; looked at first"
+    )
+
+
+@frozen
+class ReasoningSettings:
+    """The effort where a request does not say."""
+
+    opus: str = setting("high", "Reasoning effort of Claude Opus names", choices=EFFORT_CHOICES)
+    sonnet: str = setting("medium", "Reasoning effort of Claude Sonnet names", choices=EFFORT_CHOICES)
+    fable: str = setting("medium", "Reasoning effort of Claude Fable names", choices=EFFORT_CHOICES)
+    haiku: str = setting("low", "Reasoning effort of Claude Haiku names", choices=EFFORT_CHOICES)
+
+
+@frozen
+class RotationSettings:
+    enabled: bool = setting(
+        False,
+        "Opt in to several accounts; off: only the active account is ever used",
+        environ=("CODEX_CLAUDE_PROXY_ENABLE_MULTI_ACCOUNT_ROTATION",),
+    )
+    strategy: str = setting(
+        "sticky", "How an account is chosen under rotation", choices=("sticky", "round-robin", "most-remaining")
+    )
+
+
+@frozen
+class KiloSettings:
+    enabled: bool = setting(
+        False, "Allow the third-party route of the model name kilo", environ=("CODEX_CLAUDE_PROXY_ENABLE_KILO",)
+    )
+    model: str = setting("minimax/minimax-m2.5:free", "Model that the name kilo means", check=_filled)
+    url: str = setting("https://api.kilo.ai/api/openrouter", "Base URL of the Kilo route", check=_url)
+
+
+@frozen
+class TranslationSettings:
+    strict: bool = setting(False, "Refuse a request whose translation would drop a field")
+
+
+@frozen
+class LogSettings:
+    level: str = setting("info", "Least level that is logged", choices=("debug", "info", "warning", "error"))
+    history: int = setting(10_000, "Log entries kept in memory", unit="entries", check=_positive)
+
+
+@frozen
+class UsageSettings:
+    retention_days: int = setting(90, "How long usage history is kept", unit="days", check=_positive)
+
+
+@frozen
+class Settings:
+    server: ServerSettings = field(factory=ServerSettings)
+    upstream: UpstreamSettings = field(factory=UpstreamSettings)
+    models: ModelSettings = field(factory=ModelSettings)
+    reasoning: ReasoningSettings = field(factory=ReasoningSettings)
+    rotation: RotationSettings = field(factory=RotationSettings)
+    kilo: KiloSettings = field(factory=KiloSettings)
+    translation: TranslationSettings = field(factory=TranslationSettings)
+    log: LogSettings = field(factory=LogSettings)
+    usage: UsageSettings = field(factory=UsageSettings)
+
+
+DEFAULTS = Settings()
+
+
+@frozen
+class Setting:
+    """One line of the schema; ``name`` is dotted, ``environ`` lists its variables, the one that wins first."""
+
+    name: str
+    type: Any
+    default: Any
+    meaning: str
+    unit: str | None
+    choices: tuple[str, ...] | None
+    environ: tuple[str, ...]
+    check: Check | None
+
+
+def _read_schema() -> Iterator[Setting]:
+    for group in attrs.fields(attrs.resolve_types(Settings)):
+        for item in attrs.fields(attrs.resolve_types(cast("type[attrs.AttrsInstance]", group.type))):
+            name = f"{group.name}.{item.name}"
+            own = ENVIRON_PREFIX + name.replace(".", "_").replace("-", "_").upper()
+            meta = item.metadata
+            yield Setting(
+                name=name,
+                type=item.type,
+                default=getattr(getattr(DEFAULTS, group.name), item.name),
+                meaning=meta["meaning"],
+                unit=meta["unit"],
+                choices=meta["choices"],
+                environ=(own, *meta["environ"]),
+                check=meta["check"],
+            )
+
+
+SCHEMA: Mapping[str, Setting] = {item.name: item for item in _read_schema()}
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

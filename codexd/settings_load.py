@@ -1,0 +1,293 @@
+"""How a setting's value is found, and how the settings file is edited.
+
+Precedence: command line, environment, file, default. Import law: no ``os``, no clock; the
+environment and the file's text are arguments.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+import tomlkit
+from attrs import frozen
+from cattrs import Converter
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import Table
+
+from codexd.errors import SettingInvalid
+from codexd.settings import DEFAULTS, ENVIRON_PREFIX, NOT_SETTINGS, SCHEMA, Setting, Settings, is_loopback
+
+
+@frozen
+class Loaded:
+    """Settings, and for each name that is not at its default the words for where it came from."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+
+def load(
+    *, toml: str = "", file: str = "settings.toml", environ: Mapping[str, str], flags: Mapping[str, Any]
+) -> Loaded:
+    """The settings that hold.
+
+    Args:
+        toml: the text of the settings file, empty where there is none; ``file`` is its name for errors.
+        environ: the process environment.
+        flags: dotted name -> value from the command line; None means that the flag was not given.
+
+    Raises:
+        SettingInvalid: lists every wrong name and value, where it stands and what is allowed.
+    """
+    problems: list[str] = []
+    found: dict[str, tuple[Any, str]] = {}
+    layers = (_read_toml(toml, file, problems), _read_environ(environ, problems), _read_flags(flags))
+    for layer in layers:
+        for name, (raw, source) in layer.items():
+            try:
+                found[name] = (convert(SCHEMA[name], raw), source)
+            except ValueError as wrong:
+                problems.append(f"{name} = {_show(name, raw)} ({source}): {wrong}")
+    settings = _assemble({name: value for name, (value, _) in found.items()})
+    problems.extend(_find_conflicts(settings))
+    if problems:
+        raise SettingInvalid("\n".join(problems))
+    return Loaded(settings, {name: source for name, (_, source) in found.items()})
+
+
+def convert(item: Setting, raw: Any) -> Any:
+    """``raw`` (from TOML, or a string from anywhere) as the setting's type.
+
+    Raises:
+        ValueError: says what is allowed.
+    """
+    try:
+        value = _CONVERTER.structure(raw, item.type)
+    except (ValueError, TypeError) as wrong:
+        raise ValueError(str(wrong)) from None
+    if item.choices and value not in item.choices:
+        raise ValueError(f"must be one of {', '.join(item.choices)}")
+    problem = item.check(value) if item.check else None
+    if problem:
+        raise ValueError(problem)
+    return value
+
+
+def set_in_text(toml: str, name: str, value: Any) -> str:
+    """The settings file's text with ``name`` set; comments and order stay.
+
+    Raises:
+        SettingInvalid: an unknown name, a bad value, or a text that is not TOML.
+    """
+    document = _parse_document(toml)
+    item = _find_setting(name)
+    try:
+        checked = convert(item, value)
+    except ValueError as wrong:
+        raise SettingInvalid(f"{name} = {_show(name, value)}: {wrong}") from None
+    group, key = name.split(".")
+    if group not in document:
+        document[group] = tomlkit.table()
+    table = document[group]
+    if isinstance(table, Table):
+        table[key] = _to_toml(checked)
+    return tomlkit.dumps(document)
+
+
+def unset_in_text(toml: str, name: str) -> str:
+    """The settings file's text without ``name``; the rest stays as it is.
+
+    Raises:
+        SettingInvalid: an unknown name, or a text that is not TOML.
+    """
+    document = _parse_document(toml)
+    group, key = _find_setting(name).name.split(".")
+    table = document.get(group)
+    if isinstance(table, Table) and key in table:
+        del table[key]
+    return tomlkit.dumps(document)
+
+
+# -- layers ---------------------------------------------------------------------------------------
+
+Layer = dict[str, tuple[Any, str]]
+"""Dotted name -> raw value and the words for where it stands."""
+
+
+def _read_toml(text: str, file: str, problems: list[str]) -> Layer:
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as wrong:
+        problems.append(f"{file}: not TOML: {wrong}")
+        return {}
+    layer: Layer = {}
+    for group, table in document.items():
+        if not isinstance(table, dict):
+            problems.append(f"{group} ({file}): {_unknown(group)}")
+            continue
+        for key, raw in table.items():
+            name = f"{group}.{key}"
+            if name in SCHEMA:
+                layer[name] = (raw, file)
+            else:
+                problems.append(f"{name} ({file}): {_unknown(name)}")
+    return layer
+
+
+def _read_environ(environ: Mapping[str, str], problems: list[str]) -> Layer:
+    layer: Layer = {}
+    known = set(NOT_SETTINGS)
+    for name, item in SCHEMA.items():
+        known.update(item.environ)
+        variable = next((variable for variable in item.environ if environ.get(variable)), None)
+        if variable:
+            layer[name] = (environ[variable], f"environment {variable}")
+    problems.extend(
+        f"{variable} (environment): no such setting{_suggest(variable, known)}"
+        for variable in environ
+        if variable.startswith(ENVIRON_PREFIX) and variable not in known
+    )
+    return layer
+
+
+def _read_flags(flags: Mapping[str, Any]) -> Layer:
+    return {name: (value, f"--{name.split('.')[-1]}") for name, value in flags.items() if value is not None}
+
+
+def _assemble(values: Mapping[str, Any]) -> Settings:
+    groups = {}
+    for group in attrs.fields(Settings):
+        own = {name.split(".")[1]: value for name, value in values.items() if name.split(".")[0] == group.name}
+        groups[group.name] = attrs.evolve(getattr(DEFAULTS, group.name), **own)
+    return Settings(**groups)
+
+
+def _find_conflicts(settings: Settings) -> Iterator[str]:
+    if not is_loopback(settings.server.host) and settings.server.api_key is None:
+        yield (
+            f"server.host = {settings.server.host!r}: other machines could use your account; "
+            "set server.api_key first, or keep to 127.0.0.1"
+        )
+
+
+# -- values ---------------------------------------------------------------------------------------
+
+_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+
+
+def _to_str(raw: Any, _: Any) -> str:
+    if not isinstance(raw, str):
+        raise TypeError("must be a string")
+    return raw
+
+
+def _to_int(raw: Any, _: Any) -> int:
+    if isinstance(raw, str) and raw.strip().lstrip("-").isdecimal():
+        return int(raw)
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        return raw
+    raise TypeError("must be a whole number")
+
+
+def _to_float(raw: Any, _: Any) -> float:
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        raise TypeError("must be a number")
+    try:
+        number = float(raw)
+    except ValueError:
+        raise ValueError("must be a number") from None
+    if not -1e15 < number < 1e15:  # also false for nan
+        raise ValueError("must be a number")
+    return number
+
+
+def _to_bool(raw: Any, _: Any) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    word = raw.strip().lower() if isinstance(raw, str) else ""
+    if word in _TRUE or word in _FALSE:
+        return word in _TRUE
+    raise TypeError("must be true or false")
+
+
+def _to_names(raw: Any, _: Any) -> tuple[str, ...]:
+    if isinstance(raw, str):
+        raw = [name.strip() for name in raw.split(",")]
+    if isinstance(raw, list | tuple) and all(isinstance(name, str) for name in raw):
+        return tuple(raw)
+    raise TypeError("must be a name or a list of names")
+
+
+def _to_table(raw: Any, _: Any) -> Mapping[str, str]:
+    if isinstance(raw, str):
+        pairs = [pair.partition("=") for pair in raw.split(",") if pair.strip()]
+        raw = {name.strip(): to.strip() for name, _, to in pairs}
+    if isinstance(raw, Mapping) and all(isinstance(to, str) and to and name for name, to in raw.items()):
+        return MappingProxyType(dict(raw))
+    raise TypeError("must be a table of names, such as fast = 'gpt-6-luna'")
+
+
+def _to_optional_str(raw: Any, kind: Any) -> str | None:
+    return None if raw is None else _to_str(raw, kind)
+
+
+_HOOKS: tuple[tuple[Any, Callable[[Any, Any], Any]], ...] = (
+    (str, _to_str),
+    (str | None, _to_optional_str),
+    (int, _to_int),
+    (float, _to_float),
+    (bool, _to_bool),
+    (tuple[str, ...], _to_names),
+    (Mapping[str, str], _to_table),
+)
+
+
+def _make_converter() -> Converter:
+    """A converter that refuses; as it comes, cattrs turns None into "None" and "false" into True."""
+    converter = Converter()
+    for kind, hook in _HOOKS:
+        converter.register_structure_hook_func(lambda asked, kind=kind: asked == kind, hook)  # type: ignore[misc]
+    return converter
+
+
+_CONVERTER = _make_converter()
+
+
+def _to_toml(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return value[0] if len(value) == 1 else list(value)
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+# -- words ----------------------------------------------------------------------------------------
+
+
+def _show(name: str, raw: Any) -> str:
+    return "(not shown)" if name == "server.api_key" else repr(raw)
+
+
+def _suggest(word: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _unknown(name: str) -> str:
+    return f"no such setting{_suggest(name, SCHEMA)}"
+
+
+def _find_setting(name: str) -> Setting:
+    if name not in SCHEMA:
+        raise SettingInvalid(f"{name}: no such setting{_suggest(name, SCHEMA)}")
+    return SCHEMA[name]
+
+
+def _parse_document(toml: str) -> tomlkit.TOMLDocument:
+    try:
+        return tomlkit.parse(toml)
+    except TOMLKitError as wrong:
+        raise SettingInvalid(f"the settings file is not TOML: {wrong}") from None
