@@ -1,0 +1,91 @@
+"""Reading a client's JSON object field by field, with errors that name the path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+
+from codexd.errors import RequestInvalid
+
+
+@frozen
+class Fields:
+    """A JSON object of a request, and where it stands, such as ``messages[3].content[0]``.
+
+    A field that is null counts as absent: clients send both for the same thing.
+    Every reader raises RequestInvalid with the field's path.
+    """
+
+    value: dict[str, Any]
+    path: str
+
+    @classmethod
+    def of(cls, value: Any, path: str) -> Fields:
+        if not isinstance(value, dict):
+            raise RequestInvalid(path, "must be an object")
+        return cls(value, path)
+
+    def at(self, name: str) -> str:
+        return f"{self.path}.{name}" if self.path else name
+
+    def wrong(self, name: str, problem: str) -> RequestInvalid:
+        return RequestInvalid(self.at(name), problem)
+
+    def get(self, name: str) -> Any:
+        return self.value.get(name)
+
+    def string(self, name: str) -> str:
+        value = self.value.get(name)
+        if value is None:
+            raise self.wrong(name, "required")
+        if not isinstance(value, str):
+            raise self.wrong(name, "must be a string")
+        return value
+
+    def optional_string(self, name: str) -> str | None:
+        return None if self.value.get(name) is None else self.string(name)
+
+    def boolean(self, name: str, default: bool = False) -> bool:
+        value = self.value.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise self.wrong(name, "must be true or false")
+        return value
+
+    def integer(self, name: str) -> int:
+        value = self.value.get(name)
+        if value is None:
+            raise self.wrong(name, "required")
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.wrong(name, "must be a whole number")
+        return value
+
+    def optional_object(self, name: str) -> Fields | None:
+        value = self.value.get(name)
+        return None if value is None else Fields.of(value, self.at(name))
+
+    def object(self, name: str) -> Fields:
+        found = self.optional_object(name)
+        if found is None:
+            raise self.wrong(name, "required")
+        return found
+
+    def objects(self, name: str) -> list[Fields]:
+        """A list of objects; an absent one is empty."""
+        value = self.value.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise self.wrong(name, "must be a list")
+        return [Fields.of(item, f"{self.at(name)}[{index}]") for index, item in enumerate(value)]
+
+    def strings(self, name: str) -> list[str]:
+        """A list of strings; an absent one is empty."""
+        value = self.value.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.wrong(name, "must be a list of strings")
+        return value

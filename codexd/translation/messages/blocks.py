@@ -1,0 +1,211 @@
+"""Content blocks under construction: one per upstream output item.
+
+A block takes the item's deltas as they come and holds the Messages events that they make until the
+stream takes them. It knows no index: parallel items arrive interleaved, and the stream lets one block
+out at a time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any
+
+from codexd.translation.messages.reasoning import Reasoning, seal
+from codexd.translation.tool_names import ToolNames
+
+Event = dict[str, Any]
+PartKey = tuple[str, int]
+
+
+class Thinking(Enum):
+    """What a client asked to see of the reasoning."""
+
+    ABSENT = "absent"
+    """It did not say: then no thinking blocks, as many callers read ``content[0].text``."""
+    DISABLED = "disabled"
+    OMITTED = "omitted"
+    """Blocks with a signature and no text: what the next request needs, and no more."""
+    SHOWN = "shown"
+
+    @property
+    def has_blocks(self) -> bool:
+        return self in (Thinking.OMITTED, Thinking.SHOWN)
+
+
+class Block(ABC):
+    """One content block. ``started`` and ``stopped`` are about what was made, not what was sent."""
+
+    def __init__(self) -> None:
+        self.started = False
+        self.stopped = False
+        self._made: list[Event] = []
+
+    def take(self) -> list[Event]:
+        """The events made since the last call, with ``index`` still to be filled in."""
+        made, self._made = self._made, []
+        return made
+
+    @abstractmethod
+    def finish(self, item: Mapping[str, Any]) -> None:
+        """The item is done; ``item`` is its last word and may hold what no delta brought."""
+
+    @abstractmethod
+    def cut(self) -> None:
+        """The response ended before the item did."""
+
+    def _start(self, content_block: dict[str, Any]) -> None:
+        if not self.started:
+            self.started = True
+            self._made.append({"type": "content_block_start", "index": 0, "content_block": content_block})
+
+    def _delta(self, delta: dict[str, Any]) -> None:
+        self._made.append({"type": "content_block_delta", "index": 0, "delta": delta})
+
+    def _stop(self) -> None:
+        if self.started and not self.stopped:
+            self._made.append({"type": "content_block_stop", "index": 0})
+        self.stopped = True
+
+
+class _Seen:
+    """How much of each text part went out already, so that a ``.done`` event adds only what is missing."""
+
+    def __init__(self) -> None:
+        self._chars: dict[PartKey, int] = {}
+
+    def add(self, part: PartKey, text: str) -> None:
+        self._chars[part] = self._chars.get(part, 0) + len(text)
+
+    def missing(self, part: PartKey, text: str) -> str:
+        return text[self._chars.get(part, 0) :]
+
+    def is_new(self, part: PartKey) -> bool:
+        return part not in self._chars
+
+    def __len__(self) -> int:
+        return len(self._chars)
+
+
+class TextBlock(Block):
+    """An output message: its text and refusal parts, in one text block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusal = ""
+        self._seen = _Seen()
+
+    def add_text(self, part: PartKey, text: str) -> None:
+        if not text:
+            return
+        self._seen.add(part, text)
+        if part[0] == "refusal":
+            self.refusal += text
+        self._start({"type": "text", "text": ""})
+        self._delta({"type": "text_delta", "text": text})
+
+    def complete_text(self, part: PartKey, text: str) -> None:
+        self.add_text(part, self._seen.missing(part, text))
+
+    def finish(self, item: Mapping[str, Any]) -> None:
+        for index, part in enumerate(item.get("content") or ()):
+            kind = "refusal" if part.get("type") == "refusal" else "text"
+            self.complete_text((kind, index), part.get(kind) or "")
+        self._stop()
+
+    def cut(self) -> None:
+        self._stop()
+
+
+class ThinkingBlock(Block):
+    """A reasoning item: its summary as thinking, its ciphertext as the signature."""
+
+    def __init__(self, thinking: Thinking, seal_with: Callable[[str, str], str]) -> None:
+        super().__init__()
+        self._thinking = thinking
+        self._seal = seal_with
+        self._seen = _Seen()
+        self._early_ciphertext = ""
+
+    def note_ciphertext(self, ciphertext: Any) -> None:
+        """What ``.added`` brought may be partial; it counts only if ``.done`` brings none."""
+        self._early_ciphertext = ciphertext if isinstance(ciphertext, str) else ""
+
+    def add_summary(self, part: PartKey, text: str) -> None:
+        if not text or self._thinking is not Thinking.SHOWN:
+            return
+        separator = "\n\n" if self._seen.is_new(part) and len(self._seen) else ""
+        self._seen.add(part, text)
+        self._open()
+        self._delta({"type": "thinking_delta", "thinking": separator + text})
+
+    def complete_summary(self, part: PartKey, text: str) -> None:
+        self.add_summary(part, self._seen.missing(part, text))
+
+    def finish(self, item: Mapping[str, Any]) -> None:
+        for index, part in enumerate(item.get("summary") or ()):
+            self.complete_summary(("summary", index), part.get("text") or "")
+        ciphertext = item.get("encrypted_content") or self._early_ciphertext
+        if ciphertext and self._thinking.has_blocks:
+            self._open()
+        if self.started:
+            signature = self._seal(item.get("id") or "", ciphertext) if ciphertext else ""
+            self._delta({"type": "signature_delta", "signature": signature})
+        self._stop()
+
+    def cut(self) -> None:
+        if self.started:
+            self._delta({"type": "signature_delta", "signature": ""})
+        self._stop()
+
+    def _open(self) -> None:
+        self._start({"type": "thinking", "thinking": "", "signature": ""})
+
+
+class CallBlock(Block):
+    """A function call. It starts once its name is known, which may be as late as ``.done``."""
+
+    def __init__(self, names: ToolNames) -> None:
+        super().__init__()
+        self._names = names
+        self._arguments: list[str] = []
+        self._sent_chars = 0
+
+    def identify(self, item: Mapping[str, Any]) -> None:
+        name, call_id = item.get("name"), item.get("call_id")
+        if not self.started and name and call_id:
+            name = self._names.restore(name)
+            self._start({"type": "tool_use", "id": call_id, "name": name, "input": {}})
+            self._flush()
+
+    def add_arguments(self, text: str) -> None:
+        if text:
+            self._arguments.append(text)
+            self._flush()
+
+    def complete_arguments(self, text: str) -> None:
+        seen = self._sent_chars + sum(map(len, self._arguments))
+        self.add_arguments(text[seen:])
+
+    def finish(self, item: Mapping[str, Any]) -> None:
+        self.identify(item)
+        self.complete_arguments(item.get("arguments") or "")
+        if self.started and not self._sent_chars:
+            self._delta({"type": "input_json_delta", "partial_json": "{}"})
+        self._stop()
+
+    def cut(self) -> None:
+        self._stop()
+
+    def _flush(self) -> None:
+        if self.started and self._arguments:
+            text = "".join(self._arguments)
+            self._arguments.clear()
+            self._sent_chars += len(text)
+            self._delta({"type": "input_json_delta", "partial_json": text})
+
+
+def make_sealer(model: str, account_tag: str) -> Callable[[str, str], str]:
+    """A function (reasoning id, ciphertext) -> signature for one model and account."""
+    return lambda item_id, ciphertext: seal(Reasoning(item_id, ciphertext, model, account_tag))

@@ -1,0 +1,63 @@
+"""The answer to a request that is not streamed: the events of the stream, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from codexd.translation import jsontext
+
+
+class MessageCollector:
+    """Puts the events of one ``MessagesStream`` together into the message that they describe."""
+
+    def __init__(self) -> None:
+        self.message: dict[str, Any] = {}
+        self._texts: list[str] = []
+        self._signature = ""
+
+    def receive_events(self, events: Iterable[Mapping[str, Any]]) -> None:
+        for event in events:
+            match event["type"]:
+                case "message_start":
+                    self.message = event["message"]
+                case "content_block_start":
+                    self.message["content"].append(event["content_block"])
+                    self._texts, self._signature = [], ""
+                case "content_block_delta":
+                    self._add(event["delta"])
+                case "content_block_stop":
+                    self._close(self.message["content"][-1])
+                case "message_delta":
+                    self.message.update(event["delta"])
+                    self.message["usage"] = event["usage"]
+
+    def _add(self, delta: Mapping[str, Any]) -> None:
+        if delta["type"] == "signature_delta":
+            self._signature = delta["signature"]
+        else:
+            self._texts.append(delta[_TEXT_OF[delta["type"]]])
+
+    def _close(self, block: dict[str, Any]) -> None:
+        text = "".join(self._texts)
+        match block["type"]:
+            case "text":
+                block["text"] = text
+            case "thinking":
+                block.update(thinking=text, signature=self._signature)
+            case "tool_use":
+                block["input"] = read_arguments(text)
+
+
+_TEXT_OF = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
+
+
+def read_arguments(text: str) -> dict[str, Any]:
+    """A call's arguments as an object; what is none goes out in Claude Code's own form for that."""
+    try:
+        value = jsontext.loads(text or "{}")
+    except ValueError:
+        value = None
+    if isinstance(value, dict):
+        return value
+    return {"__unparsedToolInput": {"raw": text, "len": len(text)}}

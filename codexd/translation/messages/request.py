@@ -1,0 +1,270 @@
+"""A Messages request: read with errors that name the field, and written as a body for the backend.
+
+The body is built from an allow-list, because the backend refuses every field that it does not know.
+Source: anthropic-translation.md section 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from codexd.errors import RequestInvalid
+from codexd.translation import jsontext
+from codexd.translation.fields import Fields
+from codexd.translation.messages.blocks import Thinking
+from codexd.translation.messages.content import read_content
+from codexd.translation.messages.history import to_input
+from codexd.translation.messages.tools import read_tools, to_tool_choice, to_tools, tool_name
+from codexd.translation.models import EFFORTS, clamp_effort
+from codexd.translation.schema import is_strict
+from codexd.translation.tool_names import ToolNames
+
+MAX_MESSAGES = 100_000
+
+_BILLING_LINE = re.compile(r"^[ \t]*x-anthropic-billing-header:.*\n?", re.IGNORECASE | re.MULTILINE)
+_REMINDER = re.compile(r"\s*<system-reminder>.*?</system-reminder>\s*", re.DOTALL)
+_OLD_SESSION = re.compile(r"_session_([0-9a-fA-F-]{36})$")
+_CACHE_KEYS = uuid.UUID("6f1d9b1e-2f43-5f0e-9b57-0d6a3a6c7c11")
+"""Namespace of our prompt cache keys."""
+
+_BUDGET_EFFORTS = ((1024, "low"), (8192, "medium"), (24576, "high"))
+"""``thinking.budget_tokens`` up to -> effort; above: xhigh."""
+
+
+@frozen
+class MessagesRequest:
+    """What a client asked for. ``session`` is the client's own session and agent, where it says so."""
+
+    model: str
+    messages: list[Fields]
+    system: str
+    tools: list[Fields]
+    tool_choice: Mapping[str, Any]
+    effort: str | None
+    thinking: Thinking
+    format: Mapping[str, Any] | None
+    stream: bool
+    session: str | None
+
+    @property
+    def tool_names(self) -> ToolNames:
+        return ToolNames(tool_name(tool) for tool in self.tools)
+
+
+def parse(data: bytes, headers: Mapping[str, str]) -> MessagesRequest:
+    """The request in ``data``; unknown fields are left alone, as clients are newer than we are.
+
+    Args:
+        data: the HTTP body.
+        headers: lower-case names; ``x-claude-code-session-id`` and ``-agent-id`` are read.
+
+    Raises:
+        RequestInvalid: names the field.
+    """
+    body = read_body(data)
+    body.integer("max_tokens")
+    if body.integer("max_tokens") < 0:
+        raise body.wrong("max_tokens", "must not be negative")
+    _refuse_servers(body)
+    return _read(body, headers)
+
+
+def parse_count(data: bytes) -> MessagesRequest:
+    """The same for ``count_tokens``, whose body has no ``max_tokens``."""
+    return _read(read_body(data), {})
+
+
+def read_body(data: bytes) -> Fields:
+    """The JSON object of an HTTP body.
+
+    Raises:
+        RequestInvalid: not JSON, not an object, or nested too deeply.
+    """
+    try:
+        value = jsontext.loads(data)
+    except ValueError as wrong:
+        raise RequestInvalid("", f"the body is not JSON: {wrong}") from None
+    deep = jsontext.find_too_deep(value)
+    if deep is not None:
+        raise RequestInvalid(f"{deep[:100]}…", f"nested more than {jsontext.MAX_DEPTH} levels deep")
+    if not isinstance(value, dict):
+        raise RequestInvalid("", "the body must be a JSON object")
+    return Fields(value, "")
+
+
+def to_responses(
+    request: MessagesRequest, *, model: str, account_tag: str, default_effort: str | None, keep_reasoning: bool = True
+) -> dict[str, Any]:
+    """The body for the backend.
+
+    Args:
+        request: what the client asked for.
+        model: the upstream model that it goes to.
+        account_tag: of the account that it goes through, from ``reasoning.tag_account``.
+        default_effort: where the request does not say.
+        keep_reasoning: False leaves out all earlier reasoning, after the backend called it stale.
+
+    Raises:
+        RequestInvalid: names the field.
+    """
+    items = to_input(request.messages, model=model, account_tag=account_tag, keep_reasoning=keep_reasoning)
+    if not items:
+        raise RequestInvalid("messages", "at least one message with content is required")
+    body: dict[str, Any] = {
+        "model": model,
+        "instructions": request.system,
+        "input": items,
+        "store": False,
+        "stream": True,
+        "include": ["reasoning.encrypted_content"],
+        "prompt_cache_key": _to_cache_key(request, model),
+    }
+    if request.tools:
+        body["tools"] = to_tools(request.tools)
+        body.update(request.tool_choice)
+    reasoning = _to_reasoning(request, model, default_effort)
+    if reasoning:
+        body["reasoning"] = reasoning
+    if request.format is not None:
+        body["text"] = {"format": request.format}
+    return body
+
+
+# -- reading --------------------------------------------------------------------------------------
+
+
+def _read(body: Fields, headers: Mapping[str, str]) -> MessagesRequest:
+    messages = body.objects("messages")
+    if not messages:
+        raise body.wrong("messages", "at least one message is required")
+    if len(messages) > MAX_MESSAGES:
+        raise body.wrong("messages", f"must not be more than {MAX_MESSAGES}")
+    if messages[-1].get("role") == "assistant":
+        raise RequestInvalid(
+            messages[-1].path,
+            "This model does not support assistant message prefill. The conversation must end with a user message.",
+        )
+    tools = read_tools(body)
+    thinking = body.optional_object("thinking")
+    return MessagesRequest(
+        model=body.string("model"),
+        messages=messages,
+        system=_read_system(body),
+        tools=tools,
+        tool_choice=to_tool_choice(body, tools),
+        effort=_read_effort(body, messages, thinking),
+        thinking=_read_thinking(thinking),
+        format=_read_format(body),
+        stream=body.boolean("stream"),
+        session=_read_session(body, headers),
+    )
+
+
+def _refuse_servers(body: Fields) -> None:
+    if body.objects("mcp_servers"):
+        raise body.wrong("mcp_servers", "the backend can't call your MCP servers; let the client call them")
+    if body.get("container") is not None:
+        raise body.wrong("container", "runs on Anthropic's servers and is not available through codexd")
+
+
+def _read_system(body: Fields) -> str:
+    """The system prompt as one text, without the line that Claude Code changes from session to session."""
+    texts = [block.string("text") for block in read_content(body, "system")]
+    cleaned = (_BILLING_LINE.sub("", text) for text in texts)
+    return "\n\n".join(text for text in cleaned if text.strip())
+
+
+def _read_effort(body: Fields, messages: list[Fields], thinking: Fields | None) -> str | None:
+    """The last system message's effort, then the request's, then the one that the thinking budget means."""
+    said = [message.optional_object("output_config") for message in messages if message.get("role") == "system"]
+    for config in [*reversed(said), body.optional_object("output_config")]:
+        effort = config.optional_string("effort") if config else None
+        if config and effort:
+            if effort not in EFFORTS:
+                raise config.wrong("effort", f"must be one of {', '.join(EFFORTS)}")
+            return effort
+    if thinking is None or thinking.get("budget_tokens") is None:
+        return None
+    budget = thinking.integer("budget_tokens")
+    return next((effort for ceiling, effort in _BUDGET_EFFORTS if budget <= ceiling), "xhigh")
+
+
+def _read_thinking(thinking: Fields | None) -> Thinking:
+    if thinking is None:
+        return Thinking.ABSENT
+    match thinking.string("type"):
+        case "disabled":
+            return Thinking.DISABLED
+        case "enabled" | "adaptive" | "between_tools":
+            return Thinking.OMITTED if thinking.get("display") == "omitted" else Thinking.SHOWN
+        case _:
+            raise thinking.wrong("type", "must be enabled, adaptive or disabled")
+
+
+def _read_format(body: Fields) -> dict[str, Any] | None:
+    config = body.optional_object("output_config")
+    wanted = (config.optional_object("format") if config else None) or body.optional_object("output_format")
+    if wanted is None:
+        return None
+    if wanted.string("type") != "json_schema":
+        raise wanted.wrong("type", "must be json_schema")
+    schema = wanted.object("schema").value
+    return {"type": "json_schema", "name": "response", "schema": schema, "strict": is_strict(schema)}
+
+
+def _read_session(body: Fields, headers: Mapping[str, str]) -> str | None:
+    """The session and the agent in it: sub-agents share a session, but not its cache."""
+    session = headers.get("x-claude-code-session-id") or _session_of_user(body)
+    if not session:
+        return None
+    return f"{session}/{headers.get('x-claude-code-agent-id', 'main')}"
+
+
+def _session_of_user(body: Fields) -> str | None:
+    metadata = body.optional_object("metadata")
+    user = metadata.optional_string("user_id") if metadata else None
+    if not user:
+        return None
+    old = _OLD_SESSION.search(user)
+    if old:
+        return old[1]
+    try:
+        parsed = jsontext.loads(user)
+    except ValueError:
+        return None
+    session = parsed.get("session_id") if isinstance(parsed, dict) and parsed.get("device_id") else None
+    return session if isinstance(session, str) else None
+
+
+# -- writing --------------------------------------------------------------------------------------
+
+
+def _to_reasoning(request: MessagesRequest, model: str, default_effort: str | None) -> dict[str, Any]:
+    effort = "none" if request.thinking is Thinking.DISABLED else request.effort or default_effort
+    reasoning: dict[str, Any] = {}
+    if effort:
+        reasoning["effort"] = clamp_effort(effort, model)
+    if request.thinking is Thinking.SHOWN:
+        reasoning["summary"] = "auto"
+    return reasoning
+
+
+def _to_cache_key(request: MessagesRequest, model: str) -> str:
+    """One key per model, session and agent; without a session, per beginning of the conversation."""
+    session = request.session or _fingerprint(request)
+    return str(uuid.uuid5(_CACHE_KEYS, f"{model}\n{session}"))
+
+
+def _fingerprint(request: MessagesRequest) -> str:
+    first = next((message for message in request.messages if message.get("role") == "user"), None)
+    texts = [block.get("text") for block in read_content(first, "content")] if first else []
+    words = (_REMINDER.sub("", text) for text in texts if isinstance(text, str))
+    opening = next((text for text in words if text), "")
+    digest = hashlib.sha256(f"{request.system[:2000]}\n{opening}".encode("utf-8", "replace"))
+    return digest.hexdigest()

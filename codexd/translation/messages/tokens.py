@@ -1,0 +1,109 @@
+"""How many tokens a translated request has.
+
+Text by the real o200k tokenizer; images, PDFs and reasoning by estimates, as the backend counts none
+for us. Source: anthropic-translation.md section 4. Never short: an estimate that is too low makes a
+client compact too late.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import math
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import imagesize
+from rs_bpe import openai
+
+from codexd.translation import jsontext
+
+PER_REQUEST = 8
+PER_ITEM = 4
+PER_TOOL = 8
+UNKNOWN_IMAGE = 1844
+"""The official client's fixed estimate, 7,373 bytes at 4 bytes a token."""
+PER_PDF_PAGE = 2000
+BYTES_PER_PDF_PAGE = 30_000
+_PATCH_PIXELS = 32
+_MAX_PATCHES = 10_000
+_PDF_PAGE = re.compile(rb"/Type\s*/Page[^s]")
+
+
+@cache
+def _tokenizer() -> Any:
+    return openai.o200k_base()
+
+
+def count_text(text: str) -> int:
+    """Tokens of ``text``; special marks such as ``<|endoftext|>`` in it are plain text."""
+    count: int = _tokenizer().count(text)
+    return count
+
+
+def count_body(body: Mapping[str, Any]) -> int:
+    """Tokens of a body for the backend, so that what the translation leaves out costs nothing."""
+    total = PER_REQUEST + count_text(body.get("instructions") or "")
+    total += sum(PER_ITEM + _count_item(item) for item in body["input"])
+    return total + sum(PER_TOOL + _count_tool(tool) for tool in body.get("tools") or ())
+
+
+def _count_tool(tool: Mapping[str, Any]) -> int:
+    return count_text(jsontext.dumps_text(tool))
+
+
+def _count_item(item: Mapping[str, Any]) -> int:
+    match item["type"]:
+        case "reasoning":
+            # The ciphertext is base64 of the reasoning and some 650 bytes around it.
+            return max(0, len(item["encrypted_content"]) * 3 // 4 - 650) // 4
+        case "function_call":
+            return PER_ITEM + count_text(item["name"]) + count_text(item["arguments"])
+        case "function_call_output":
+            return _count_content(item["output"])
+        case _:
+            return _count_content(item.get("content") or "")
+
+
+def _count_content(content: str | Iterable[Mapping[str, Any]]) -> int:
+    if isinstance(content, str):
+        return count_text(content)
+    return sum(_count_part(part) for part in content)
+
+
+def _count_part(part: Mapping[str, Any]) -> int:
+    match part["type"]:
+        case "input_image":
+            return _count_image(part["image_url"])
+        case "input_file":
+            return _count_pdf(part.get("file_data") or "")
+        case _:
+            return count_text(part["text"])
+
+
+def _count_image(url: str) -> int:
+    """Patches of 32 pixels, 1.2 tokens each; the length of the base64 text says nothing."""
+    data = _read_data_url(url)
+    width, height = imagesize.get(io.BytesIO(data)) if data else (-1, -1)
+    if width <= 0 or height <= 0:
+        return UNKNOWN_IMAGE
+    patches = math.ceil(width / _PATCH_PIXELS) * math.ceil(height / _PATCH_PIXELS)
+    return math.ceil(1.2 * min(patches, _MAX_PATCHES))
+
+
+def _count_pdf(url: str) -> int:
+    data = _read_data_url(url)
+    pages = len(_PDF_PAGE.findall(data)) or math.ceil(len(data) / BYTES_PER_PDF_PAGE)
+    return PER_PDF_PAGE * max(1, pages)
+
+
+def _read_data_url(url: str) -> bytes:
+    if not url.startswith("data:"):
+        return b""
+    try:
+        return base64.b64decode(url.partition(",")[2])
+    except (ValueError, binascii.Error):
+        return b""

@@ -1,0 +1,108 @@
+"""Model names: what the client asks for, what the backend is asked for, and what that model can do.
+
+One catalogue (``catalogue.json``) is the only place that lists models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from fnmatch import fnmatchcase
+from importlib.resources import files
+
+from attrs import frozen
+from cattrs import structure
+
+from codexd.translation import jsontext
+
+FAMILIES = ("opus", "sonnet", "fable", "haiku", "codex")
+"""Names that the settings map: ``models.<family>``."""
+
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra")
+"""Every reasoning effort, weakest first."""
+
+_EFFORTS_OF_UNKNOWN_MODELS = ("low", "medium", "high", "xhigh")
+"""What every Codex model of 2026 takes (codex-backend.md 5.5)."""
+
+
+@frozen
+class ModelInfo:
+    """One entry of the catalogue.
+
+    ``context_window`` is in tokens; ``visibility`` is ``list`` or ``hide``; the lowest ``priority`` comes first.
+    """
+
+    slug: str
+    display_name: str
+    priority: int
+    visibility: str
+    context_window: int
+    efforts: tuple[str, ...]
+    default_effort: str | None
+    verbosity: bool
+    input_modalities: tuple[str, ...]
+    service_tiers: tuple[str, ...]
+
+
+def _load_catalogue() -> tuple[ModelInfo, ...]:
+    text = files("codexd.translation").joinpath("catalogue.json").read_bytes()
+    return structure(jsontext.loads(text)["models"], tuple[ModelInfo, ...])
+
+
+CATALOGUE: tuple[ModelInfo, ...] = _load_catalogue()
+
+_BY_SLUG = {model.slug: model for model in CATALOGUE}
+
+
+@frozen
+class Route:
+    """Where a model name leads: upstream models in order of preference, and the family whose settings apply."""
+
+    asked: str
+    candidates: tuple[str, ...]
+    family: str | None
+
+
+def route(asked: str, names: Mapping[str, tuple[str, ...]], aliases: Mapping[str, str]) -> Route:
+    """The route of the model name ``asked``.
+
+    Args:
+        asked: as the client wrote it; a ``[1m]`` suffix is Claude Code's own mark and does not count.
+        names: the settings ``models.*``: family (and ``default``) -> upstream models in order of preference.
+        aliases: the setting ``models.aliases``: exact name or glob -> upstream model; looked at first.
+    """
+    name = asked.removesuffix("[1m]")
+    alias = aliases.get(name) or next((to for glob, to in aliases.items() if fnmatchcase(name, glob)), None)
+    family = find_family(name)
+    if alias is not None:
+        return Route(asked, (alias,), family)
+    slug = name.removeprefix("claude-")
+    if slug.startswith("gpt-") or slug in _BY_SLUG:
+        return Route(asked, (slug,), None)
+    return Route(asked, names[family or "default"], family)
+
+
+def find_family(name: str) -> str | None:
+    """``opus`` for ``opus`` and ``claude-opus-5-5``; None for a name of no family."""
+    if name in FAMILIES:
+        return name
+    if not name.startswith("claude"):
+        return None
+    return next((family for family in FAMILIES if family in name), None)
+
+
+def without_refused(candidates: tuple[str, ...], refused: Collection[str]) -> tuple[str, ...]:
+    """The candidates that the backend has not refused; all of them when it refused each."""
+    return tuple(slug for slug in candidates if slug not in refused) or candidates
+
+
+def find_model(slug: str) -> ModelInfo | None:
+    return _BY_SLUG.get(slug)
+
+
+def clamp_effort(effort: str, slug: str) -> str:
+    """The strongest effort that model ``slug`` takes and that is not above ``effort``; else its weakest."""
+    model = find_model(slug)
+    offered = model.efforts if model else _EFFORTS_OF_UNKNOWN_MODELS
+    ceiling = EFFORTS.index(effort)
+    ranked = sorted(offered, key=EFFORTS.index)
+    return next((level for level in reversed(ranked) if EFFORTS.index(level) <= ceiling), ranked[0])

@@ -1,0 +1,197 @@
+"""The Responses API as the Codex backend speaks it: events, usage, and what its errors mean.
+
+Source: codex-backend.md sections 3 and 4.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from attrs import frozen
+
+from codexd import errors
+from codexd.errors import StreamBroken, UpstreamError
+from codexd.translation import jsontext
+
+TERMINAL = frozenset({"response.completed", "response.done", "response.incomplete", "response.failed", "error"})
+"""A stream that ends without one of these was cut."""
+
+
+@frozen
+class Usage:
+    """Tokens of one response. ``input_tokens`` includes the cached ones, ``output_tokens`` the reasoning."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+def parse_event(data: bytes) -> dict[str, Any] | None:
+    """The event in one frame's data; None for the ``[DONE]`` mark and for JSON that is no event.
+
+    Raises:
+        StreamBroken: not JSON.
+    """
+    if data == b"[DONE]":
+        return None
+    try:
+        event = jsontext.loads(data)
+    except ValueError:
+        raise StreamBroken("the backend sent an event that is not JSON", status=200) from None
+    return event if isinstance(event, dict) and isinstance(event.get("type"), str) else None
+
+
+def read_usage(usage: Any) -> Usage | None:
+    """The ``usage`` of a response object, any part of which may be missing; None when there is none."""
+    if not isinstance(usage, dict):
+        return None
+    inputs = usage.get("input_tokens_details") or {}
+    outputs = usage.get("output_tokens_details") or {}
+    return Usage(
+        input_tokens=usage.get("input_tokens") or 0,
+        cached_tokens=inputs.get("cached_tokens") or 0,
+        cache_write_tokens=inputs.get("cache_write_tokens") or 0,
+        output_tokens=usage.get("output_tokens") or 0,
+        reasoning_tokens=outputs.get("reasoning_tokens") or 0,
+    )
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+_BY_CODE: Mapping[str, type[UpstreamError]] = {
+    "context_length_exceeded": errors.ContextOverflow,
+    "usage_limit_reached": errors.UsageLimitReached,
+    "rate_limit_exceeded": errors.RateLimited,
+    "insufficient_quota": errors.PlanRefused,
+    "usage_not_included": errors.PlanRefused,
+    "deactivated_workspace": errors.PlanRefused,
+    "invalid_workspace_selected": errors.WorkspaceRefused,
+    "server_is_overloaded": errors.Overloaded,
+    "slow_down": errors.Overloaded,
+    "flex_unavailable": errors.Overloaded,
+    "token_expired": errors.TokenRejected,
+    "token_invalidated": errors.TokenRejected,
+    "token_revoked": errors.TokenRejected,
+    "model_not_found": errors.ModelRefused,
+    "invalid_prompt": errors.PolicyRefused,
+    "cyber_policy": errors.PolicyRefused,
+    "bio_policy": errors.PolicyRefused,
+    "misalignment_policy_violation": errors.PolicyRefused,
+    "invalid_encrypted_content": errors.StaleReasoning,
+    "server_error": errors.UpstreamFailed,
+}
+
+_BY_WORDS: tuple[tuple[str, type[UpstreamError]], ...] = (
+    ("exceeds the context window", errors.ContextOverflow),
+    ("is not supported when using codex", errors.ModelRefused),
+    ("requires a newer version of codex", errors.ModelRefused),
+    ("model not found", errors.ModelRefused),
+    ("selected model is at capacity", errors.Overloaded),
+)
+
+_BY_STATUS: Mapping[int, type[UpstreamError]] = {
+    401: errors.TokenRejected,
+    402: errors.PlanRefused,
+    403: errors.WorkspaceRefused,
+    413: errors.UpstreamTooLarge,
+    429: errors.RateLimited,
+    503: errors.Overloaded,
+    504: errors.UpstreamTimeout,
+    529: errors.Overloaded,
+}
+
+_TRY_AGAIN = re.compile(r"try again in ([\d.]+)\s*(ms|s|m)", re.IGNORECASE)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+
+
+def read_failure(event: Mapping[str, Any], now: float) -> UpstreamError:
+    """The error that a ``response.failed`` or ``error`` event reports; ``now`` in seconds since the epoch."""
+    response = event.get("response")
+    found = response.get("error") if isinstance(response, dict) else event.get("error")
+    return _to_error(200, found if isinstance(found, dict) else event, {}, now)
+
+
+def read_http_error(status: int, headers: Mapping[str, str], body: bytes, now: float) -> UpstreamError:
+    """The error that an HTTP answer reports. HTML never reaches the message."""
+    try:
+        document = jsontext.loads(body)
+    except ValueError:
+        return _to_unreadable(status, headers, body)
+    document = document if isinstance(document, dict) else {}
+    found = document.get("error") or document.get("detail") or document
+    if isinstance(found, str):
+        found = {"message": found}
+    return _to_error(status, found if isinstance(found, dict) else {}, headers, now)
+
+
+def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str], now: float) -> UpstreamError:
+    code = next((found[key] for key in ("code", "type") if isinstance(found.get(key), str)), None)
+    message = found.get("message") if isinstance(found.get("message"), str) else None
+    kind = _classify(status, found, message or "")
+    return kind(
+        message or code or f"the backend answered {status} without words",
+        status=status,
+        code=code,
+        retry_after_s=_read_retry_after(message or "", headers, now),
+        resets_at=_read_reset(found, headers, now),
+    )
+
+
+def _classify(status: int, found: Mapping[str, Any], message: str) -> type[UpstreamError]:
+    for key in ("code", "type"):
+        name = found.get(key)
+        if isinstance(name, str) and name in _BY_CODE:
+            return _BY_CODE[name]
+    lowered = message.lower()
+    by_words = next((kind for words, kind in _BY_WORDS if words in lowered), None)
+    if by_words:
+        return by_words
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    bad_request = 400 <= status < 500 or found.get("type") == "invalid_request_error"
+    return errors.UpstreamRejected if bad_request else errors.UpstreamFailed
+
+
+def _to_unreadable(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+    blocked = status == 403 or headers.get("cf-mitigated") or (status == 404 and not body)
+    if blocked:
+        return errors.UpstreamBlocked(
+            f"Cloudflare blocked the request before it reached the backend (HTTP {status}); try again in a while",
+            status=status,
+        )
+    kind = _BY_STATUS.get(status, errors.UpstreamFailed)
+    return kind(f"the backend answered HTTP {status} without a readable error", status=status)
+
+
+def _read_retry_after(message: str, headers: Mapping[str, str], now: float) -> float | None:
+    header = headers.get("retry-after")
+    if header:
+        try:
+            return max(float(header), 0.0)
+        except ValueError:
+            pass
+        try:
+            return max(parsedate_to_datetime(header).timestamp() - now, 0.0)
+        except ValueError:
+            pass
+    found = _TRY_AGAIN.search(message)
+    try:
+        return float(found[1]) * _SECONDS[found[2].lower()] if found else None
+    except ValueError:
+        return None
+
+
+def _read_reset(found: Mapping[str, Any], headers: Mapping[str, str], now: float) -> float | None:
+    """``resets_at`` before ``resets_in_seconds``, which drifts (codex-backend.md 7.4)."""
+    at, within = found.get("resets_at"), found.get("resets_in_seconds")
+    if isinstance(at, int | float):
+        return float(at)
+    if isinstance(within, int | float):
+        return now + within
+    header = headers.get("x-codex-primary-reset-at", "")
+    return float(header) if header.isdecimal() else None
