@@ -1,0 +1,171 @@
+"""The Codex backend over HTTP: one request out, a stream of Responses events in.
+
+Source: codex-backend.md section 2. We say who we are: ``originator`` and ``User-Agent`` are ``codexd``.
+"""
+
+from __future__ import annotations
+
+import platform
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import trio
+from attrs import frozen
+
+from codexd import __version__
+from codexd.accounts.store import Account
+from codexd.errors import StreamBroken, UpstreamFailed, UpstreamTimeout
+from codexd.settings import UpstreamSettings
+from codexd.translation import jsontext
+from codexd.translation.responses import TERMINAL, parse_event, read_http_error
+from codexd.translation.sse import Decoder
+
+USER_AGENT = f"codexd/{__version__} ({platform.system()}; {platform.machine()})"
+
+MAX_ERROR_BYTES = 256 * 1024
+_ERROR_BODY_S = 10.0
+_TAIL_S = 0.2
+"""After the terminal event, the wait for the end of the body, so that the connection can be used again."""
+
+Event = dict[str, Any]
+
+
+def open_client(settings: UpstreamSettings, *, trust_env: bool = True) -> httpx.AsyncClient:
+    """The HTTP client of the whole daemon.
+
+    HTTP/1.1 only: a cancelled HTTP/2 stream goes on generating, and some of them lock the connection.
+    No read timeout: reasoning is silent for minutes, and ``EventSource`` has a clock of its own.
+    """
+    return httpx.AsyncClient(
+        http2=False,
+        verify=ssl.create_default_context(),
+        timeout=httpx.Timeout(connect=settings.connect_timeout, read=None, write=60.0, pool=15.0),
+        limits=httpx.Limits(max_connections=1000, max_keepalive_connections=20, keepalive_expiry=60.0),
+        trust_env=trust_env,
+        headers={"user-agent": USER_AGENT, "originator": "codexd"},
+    )
+
+
+class EventSource:
+    """The events of one response, as they arrive."""
+
+    def __init__(self, response: httpx.Response, idle_timeout_s: float) -> None:
+        self.headers: Mapping[str, str] = response.headers
+        self._chunks = response.aiter_raw()
+        self._idle_timeout_s = idle_timeout_s
+        self._decoder = Decoder()
+        self._terminated = False
+
+    async def receive_events(self) -> list[Event]:
+        """The events of the next chunk, maybe none; an empty list for good once the terminal event was given.
+
+        Raises:
+            StreamBroken: the stream ended before a terminal event.
+            UpstreamTimeout: not one byte for the idle timeout.
+        """
+        chunk = await self._receive_chunk()
+        frames = self._decoder.receive_eof() if chunk is None else self._decoder.receive_data(chunk)
+        events = [event for frame in frames if (event := parse_event(frame)) is not None]
+        self._terminated = any(event["type"] in TERMINAL for event in events)
+        if chunk is None and not self._terminated:
+            raise StreamBroken("the backend closed the stream before response.completed", status=200)
+        return events
+
+    @property
+    def terminated(self) -> bool:
+        return self._terminated
+
+    async def read_tail(self) -> None:
+        """Read what follows the terminal event; whatever happens to it does not matter any more."""
+        with trio.move_on_after(_TAIL_S):
+            try:
+                async for _ in self._chunks:
+                    pass
+            except httpx.HTTPError:
+                pass
+
+    async def _receive_chunk(self) -> bytes | None:
+        try:
+            with trio.fail_after(self._idle_timeout_s):
+                return await anext(self._chunks, None)
+        except trio.TooSlowError:
+            raise UpstreamTimeout(
+                f"the backend was silent for {self._idle_timeout_s:g} s (setting upstream.idle_timeout)"
+            ) from None
+        except httpx.HTTPError as error:
+            raise StreamBroken(f"the connection to the backend broke: {_name(error)}", status=200) from None
+
+
+@frozen
+class CodexBackend:
+    """``clock`` gives seconds since the epoch."""
+
+    http: httpx.AsyncClient
+    settings: UpstreamSettings
+    clock: Callable[[], float]
+
+    @asynccontextmanager
+    async def respond(
+        self, body: Mapping[str, Any], *, account: Account, token: str, session_id: str
+    ) -> AsyncIterator[EventSource]:
+        """Send ``body`` and give the events of the answer; leaving the context closes the connection.
+
+        Raises:
+            UpstreamError: the backend refused, or could not be reached.
+        """
+        request = self.http.build_request(
+            "POST",
+            f"{self.settings.backend_url.rstrip('/')}/codex/responses",
+            content=jsontext.dumps(body),
+            headers=self._headers(account, token, session_id),
+        )
+        response = await self._send(request)
+        try:
+            await self._check(response)
+            yield EventSource(response, self.settings.idle_timeout)
+        finally:
+            with trio.CancelScope(shield=True):
+                await response.aclose()
+
+    def _headers(self, account: Account, token: str, session_id: str) -> dict[str, str]:
+        return {
+            "authorization": f"Bearer {token}",
+            "chatgpt-account-id": account.chatgpt_account_id,
+            "content-type": "application/json",
+            "accept": "text/event-stream",
+            "accept-encoding": "identity",
+            "version": self.settings.client_version,
+            "session-id": session_id,
+        }
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        host = request.url.host
+        try:
+            with trio.fail_after(self.settings.idle_timeout):
+                return await self.http.send(request, stream=True)
+        except (trio.TooSlowError, httpx.TimeoutException):
+            raise UpstreamTimeout(f"the backend at {host} did not answer in time") from None
+        except httpx.HTTPError as error:
+            raise UpstreamFailed(f"the backend at {host} can't be reached: {_name(error)}") from None
+
+    async def _check(self, response: httpx.Response) -> None:
+        streamed = "application/json" not in response.headers.get("content-type", "")
+        if response.status_code == 200 and streamed:
+            return
+        body = bytearray()
+        with trio.move_on_after(_ERROR_BODY_S):
+            try:
+                async for chunk in response.aiter_raw():
+                    body += chunk
+                    if len(body) > MAX_ERROR_BYTES:
+                        break
+            except httpx.HTTPError:
+                pass  # the status alone has to do
+        raise read_http_error(response.status_code, response.headers, bytes(body), self.clock())
+
+
+def _name(error: httpx.HTTPError) -> str:
+    return f"{type(error).__name__} {error}".strip()
