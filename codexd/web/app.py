@@ -1,0 +1,157 @@
+"""The ASGI app: the guard in front, the hot paths as plain callables, Quart-Trio for everything else.
+
+This is the HTTP door: whatever goes wrong in a handler becomes an answer and a log entry here, and
+never reaches the daemon.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import frozen
+from quart import Response, request
+from quart.asgi import ASGIHTTPConnection
+from quart_trio import QuartTrio
+from quart_trio.asgi import TrioASGIHTTPConnection
+from werkzeug.exceptions import HTTPException
+
+from codexd import __version__
+from codexd.errors import CodexdError, MethodNotAllowed, NoSuchRoute
+from codexd.settings import ServerSettings
+from codexd.translation import jsontext
+from codexd.translation.messages.errors import WireError, to_wire
+from codexd.web.guard import check_key, check_origin
+from codexd.web.http import MAX_BODY_BYTES, Handler, Receive, Request, Scope, Send, send_json
+from codexd.web.messages import MessagesApi
+from codexd.web.models import find_model_entry, list_models
+
+log = logging.getLogger("codexd.http")
+
+_INTERNAL = WireError(500, "api_error", "codexd failed on this request; the log says why, under its request id")
+
+
+class HTTPConnection(TrioASGIHTTPConnection):
+    """Quart-Trio's connection, without its cancel after the last body part.
+
+    That cancel lands inside Hypercorn's end-of-response work, so that the keep-alive timer is never armed
+    again and idle connections stay for ever (measured on quart-trio 0.12).
+    """
+
+    _sent_all = False
+
+    async def handle_messages(self, nursery: Any, request: Any, receive: Any) -> None:  # type: ignore[override]
+        await ASGIHTTPConnection.handle_messages(self, request, receive)
+        if not self._sent_all:
+            nursery.cancel_scope.cancel()
+
+    async def _send_response(self, send: Any, response: Any) -> None:
+        async def send_noting_end(message: Any) -> None:
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                self._sent_all = True
+            await send(message)
+
+        await super()._send_response(send_noting_end, response)
+
+
+def create_quart(*, simulated: bool) -> QuartTrio:
+    """The routes that are not hot."""
+    app = QuartTrio("codexd", static_folder=None)
+    app.asgi_http_class = HTTPConnection
+    app.config["RESPONSE_TIMEOUT"] = None  # 60 s by default, which would cut a followed log
+    app.config["BODY_TIMEOUT"] = 60
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+
+    @app.get("/health")
+    async def health() -> Response:
+        return _json({"status": "ok", "version": __version__, "simulated": simulated})
+
+    @app.get("/")
+    async def root() -> Response:
+        return Response(f"codexd {__version__} is running.\n", content_type="text/plain; charset=utf-8")
+
+    @app.get("/api/hello")  # Claude Code asks for it at start
+    async def hello() -> Response:
+        return Response("", content_type="text/plain; charset=utf-8")
+
+    @app.get("/v1/models")
+    async def models() -> Response:
+        return _json(list_models(request.args.to_dict()))
+
+    @app.get("/v1/models/<path:name>")
+    async def model(name: str) -> Response:
+        return _json(find_model_entry(name))
+
+    @app.errorhandler(HTTPException)
+    async def refuse(error: HTTPException) -> Response:
+        raise MethodNotAllowed(str(error)) if error.code == 405 else NoSuchRoute(f"codexd has no {request.path}")
+
+    app.config["PROPAGATE_EXCEPTIONS"] = True  # to the door below, which knows the error shapes
+    return app
+
+
+def _json(document: Any) -> Response:
+    return Response(jsontext.dumps(document), content_type="application/json")
+
+
+@frozen
+class App:
+    """The whole HTTP side as one ASGI callable. ``clock`` gives seconds since the epoch."""
+
+    server: ServerSettings
+    messages: MessagesApi
+    quart: Callable[..., Any]
+    clock: Callable[[], float]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return  # no WebSocket here; the server closes it
+        incoming = Request.of(scope, f"req_{secrets.token_hex(12)}")
+        answer = _Answer(send, incoming.id)
+        try:
+            await self._dispatch(incoming, receive, answer.send)
+        except CodexdError as error:
+            await self._refuse(answer, incoming, to_wire(error, now=self.clock()))
+        except Exception:  # the HTTP door
+            log.exception("%s %s failed", incoming.method, incoming.path, extra={"request": incoming.id})
+            await self._refuse(answer, incoming, _INTERNAL)
+
+    async def _dispatch(self, incoming: Request, receive: Receive, send: Send) -> None:
+        check_origin(incoming.headers, self.server)
+        if incoming.path.startswith("/v1/"):
+            check_key(incoming.headers, self.server)
+        hot = self._hot_paths().get(incoming.path)
+        if hot is None:
+            await self.quart(incoming.scope, receive, send)
+        elif incoming.method != "POST":
+            raise MethodNotAllowed(f"{incoming.path} takes POST")
+        else:
+            await hot(incoming, receive, send)
+
+    def _hot_paths(self) -> Mapping[str, Handler]:
+        return {
+            "/v1/messages": self.messages.create,
+            "/v1/messages/count_tokens": self.messages.count_tokens,
+        }
+
+    async def _refuse(self, answer: _Answer, incoming: Request, wire: WireError) -> None:
+        if answer.started:
+            raise ConnectionAbortedError("the answer was under way")  # the server closes without an end mark
+        await send_json(answer.send, wire.status, wire.to_body(incoming.id), wire.headers)
+
+
+class _Answer:
+    """Puts the request id on every answer, and knows whether one was begun."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self.started = False
+        self._send = send
+        self._header = (b"request-id", request_id.encode())
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            message = {**message, "headers": [*message["headers"], self._header]}
+        await self._send(message)

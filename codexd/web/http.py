@@ -1,0 +1,91 @@
+"""ASGI in small: a request's head, its body, and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from codexd.errors import RequestInvalid, RequestTooLarge
+from codexd.translation import jsontext
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Handler = Callable[["Request", Receive, Send], Awaitable[None]]
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+"""The limit of Anthropic's own API."""
+
+
+class ClientLeftError(Exception):
+    """The client hung up before its request was whole; nobody is there to answer."""
+
+
+@frozen
+class Request:
+    """The head of a request. Header names are in lower case."""
+
+    id: str
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    scope: Scope
+
+    @classmethod
+    def of(cls, scope: Scope, request_id: str) -> Request:
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        query = scope["query_string"].decode("latin-1")
+        return cls(request_id, scope["method"], scope["path"], query, headers, scope)
+
+
+async def read_body(request: Request, receive: Receive) -> bytes:
+    """The whole body.
+
+    Raises:
+        RequestTooLarge: over ``MAX_BODY_BYTES``; nothing of a declared one, and no more than that of any, is read.
+        RequestInvalid: compressed.
+        ClientLeftError: the client hung up.
+    """
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        raise RequestInvalid("", f"Content-Encoding {encoding!r} is not supported; send the body uncompressed")
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
+        raise _too_large()
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeftError
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_BODY_BYTES:
+            raise _too_large()
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _too_large() -> RequestTooLarge:
+    return RequestTooLarge(f"Request exceeds the maximum size of {MAX_BODY_BYTES // (1024 * 1024)} MB")
+
+
+async def wait_for_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def send_start(send: Send, status: int, headers: Iterable[tuple[str, str]]) -> None:
+    encoded = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+
+
+async def send_json(send: Send, status: int, document: Any, headers: Mapping[str, str] | None = None) -> None:
+    """A whole JSON answer."""
+    body = jsontext.dumps(document)
+    own = {"content-type": "application/json", "content-length": str(len(body)), **(headers or {})}
+    await send_start(send, status, own.items())
+    await send({"type": "http.response.body", "body": body})

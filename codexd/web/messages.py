@@ -1,0 +1,219 @@
+"""The Anthropic Messages routes: the hot path, as plain ASGI callables.
+
+One nursery per request: a watcher for the disconnect, the turn with the backend, and the sender here.
+When the client leaves, the nursery ends the turn, and leaving the turn closes the upstream connection.
+The last body part goes out after the nursery, since Hypercorn's own end-of-response work must not
+be cancelled by the watcher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import trio
+from attrs import define, frozen
+
+from codexd.errors import CodexdError, ContextOverflow, ShuttingDown
+from codexd.record.requests import RequestRecord
+from codexd.translation import sse
+from codexd.translation.messages.blocks import Event
+from codexd.translation.messages.collect import MessageCollector
+from codexd.translation.messages.errors import WireError, for_claude_code, to_wire
+from codexd.translation.messages.reasoning import tag_account
+from codexd.translation.messages.request import MessagesRequest, parse, parse_count, to_responses
+from codexd.translation.messages.stream import PING
+from codexd.translation.messages.tokens import count_body
+from codexd.translation.models import find_model
+from codexd.web.http import (
+    ClientLeftError,
+    Receive,
+    Request,
+    Send,
+    read_body,
+    send_json,
+    send_start,
+    wait_for_disconnect,
+)
+from codexd.web.outbox import Outbox, Sign
+from codexd.web.turn import Turn, TurnRunner
+
+HOLD_S = 12.0
+"""How long the status line waits for the first good event: overload, quota and overflow arrive inside a 200."""
+
+PING_AFTER_S = 10.0
+"""Claude Code shows a banner after 20 s of silence and gives up after 300 s."""
+
+DEFAULT_WINDOW_TOKENS = 272_000
+
+_PING_FRAME = sse.encode(PING)
+_STREAM_HEADERS = (
+    ("content-type", "text/event-stream; charset=utf-8"),
+    ("cache-control", "no-cache"),
+    ("x-accel-buffering", "no"),
+)
+
+
+@define
+class Exchange:
+    """One request and where its answer stands."""
+
+    request: Request
+    record: RequestRecord
+    send: Send
+    client_left: bool = False
+    committed: bool = False
+
+    @property
+    def is_claude_code(self) -> bool:
+        return self.request.headers.get("user-agent", "").startswith("claude-cli/")
+
+
+@frozen
+class MessagesApi:
+    """``ending`` is set when streams have to end because the daemon stops."""
+
+    turns: TurnRunner
+    ending: trio.Event
+    clock: Callable[[], float]
+
+    async def create(self, request: Request, receive: Receive, send: Send) -> None:
+        """``POST /v1/messages``."""
+        client = read_client(request.headers)
+        with self.turns.requests.record(request.id, request.method, request.path, client) as record:
+            exchange = Exchange(request, record, send)
+            wanted: MessagesRequest | None = None
+            try:
+                wanted = parse(await read_body(request, receive), request.headers)
+                record.model = wanted.model
+                answer = self._stream if wanted.stream else self._collect
+                await answer(exchange, wanted, receive)
+            except ClientLeftError:
+                record.error = "the client hung up"
+            except CodexdError as error:
+                await self._send_error(exchange, wanted, error)
+
+    async def count_tokens(self, request: Request, receive: Receive, send: Send) -> None:
+        """``POST /v1/messages/count_tokens``: works without an account."""
+        try:
+            wanted = parse_count(await read_body(request, receive))
+            await send_json(send, 200, {"input_tokens": self._count(wanted)})
+        except ClientLeftError:
+            pass
+        except CodexdError as error:
+            wire = to_wire(error, now=self.clock())
+            await send_json(send, wire.status, wire.to_body(request.id), wire.headers)
+
+    # -- streamed ---------------------------------------------------------------------------------
+
+    async def _stream(self, exchange: Exchange, wanted: MessagesRequest, receive: Receive) -> None:
+        outbox = Outbox()
+
+        async def emit(events: list[Event]) -> None:
+            await outbox.put(b"".join(map(sse.encode, events)))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch, exchange, receive, nursery.cancel_scope)
+            nursery.start_soon(self._run, exchange, wanted, emit, outbox)
+            nursery.start_soon(self._end_with_daemon, outbox)
+            await self._send_stream(exchange, wanted, outbox)
+            nursery.cancel_scope.cancel("answered")
+        if exchange.client_left:
+            return
+        if not exchange.committed and outbox.failure is not None:
+            raise outbox.failure
+        await exchange.send({"type": "http.response.body", "body": b""})
+
+    async def _send_stream(self, exchange: Exchange, wanted: MessagesRequest, outbox: Outbox) -> None:
+        """The outbox to the client, until its end; nothing if it failed before there was anything to send."""
+        in_time = await outbox.wait(HOLD_S)
+        if outbox.failure is not None and not outbox.has_data:
+            return
+        exchange.committed = True
+        exchange.record.status = 200
+        await send_start(exchange.send, 200, _STREAM_HEADERS)
+        data: bytes | Sign = await outbox.take(PING_AFTER_S) if in_time else Sign.SILENCE
+        while data is not Sign.END:
+            part = _PING_FRAME if data is Sign.SILENCE else data
+            await exchange.send({"type": "http.response.body", "body": part, "more_body": True})
+            data = await outbox.take(PING_AFTER_S)
+        if outbox.failure is not None:
+            wire = self._to_wire(exchange, wanted, outbox.failure)
+            frame = sse.encode(wire.to_body(exchange.request.id))
+            await exchange.send({"type": "http.response.body", "body": frame, "more_body": True})
+
+    # -- whole ------------------------------------------------------------------------------------
+
+    async def _collect(self, exchange: Exchange, wanted: MessagesRequest, receive: Receive) -> None:
+        outbox = Outbox()
+        collector = MessageCollector()
+
+        async def emit(events: list[Event]) -> None:
+            collector.receive_events(events)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch, exchange, receive, nursery.cancel_scope)
+            nursery.start_soon(self._run, exchange, wanted, emit, outbox)
+            nursery.start_soon(self._end_with_daemon, outbox)
+            await outbox.wait(float("inf"))
+            nursery.cancel_scope.cancel("answered")
+        if exchange.client_left:
+            return
+        if outbox.failure is not None:
+            raise outbox.failure
+        exchange.record.status = 200
+        await send_json(exchange.send, 200, collector.message)
+
+    # -- both -------------------------------------------------------------------------------------
+
+    async def _run(self, exchange: Exchange, wanted: MessagesRequest, emit: Any, outbox: Outbox) -> None:
+        turn = Turn(
+            request=wanted,
+            request_id=exchange.request.id,
+            record=exchange.record,
+            tells_refusals=not exchange.is_claude_code,
+            emit=emit,
+        )
+        try:
+            await self.turns.run(turn)
+        except CodexdError as error:
+            outbox.end(error)
+        else:
+            outbox.end()
+
+    async def _watch(self, exchange: Exchange, receive: Receive, scope: trio.CancelScope) -> None:
+        await wait_for_disconnect(receive)
+        exchange.client_left = True
+        exchange.record.error = "the client hung up"
+        scope.cancel("the client hung up")
+
+    async def _end_with_daemon(self, outbox: Outbox) -> None:
+        await self.ending.wait()
+        outbox.end(ShuttingDown("codexd is shutting down; send the request again in a moment"))
+
+    async def _send_error(self, exchange: Exchange, wanted: MessagesRequest | None, error: CodexdError) -> None:
+        wire = self._to_wire(exchange, wanted, error)
+        exchange.record.status = wire.status
+        await send_json(exchange.send, wire.status, wire.to_body(exchange.request.id), wire.headers)
+
+    def _to_wire(self, exchange: Exchange, wanted: MessagesRequest | None, error: CodexdError) -> WireError:
+        exchange.record.error = str(error)
+        prompt_tokens = window_tokens = 0
+        if isinstance(error, ContextOverflow) and wanted is not None:
+            model = find_model(exchange.record.model_used or "")
+            window_tokens = model.context_window if model else DEFAULT_WINDOW_TOKENS
+            prompt_tokens = self._count(wanted)
+        wire = to_wire(error, now=self.clock(), prompt_tokens=prompt_tokens, window_tokens=window_tokens)
+        return for_claude_code(wire, error) if exchange.is_claude_code else wire
+
+    def _count(self, wanted: MessagesRequest) -> int:
+        account = self.turns.store.active
+        tag = tag_account(account.chatgpt_account_id) if account else ""
+        model = self.turns.choose_model(wanted, account)
+        return count_body(to_responses(wanted, model=model, account_tag=tag, default_effort=None))
+
+
+def read_client(headers: Mapping[str, str]) -> str:
+    """The client's name and version for the log, such as ``claude-cli/2.1.330``."""
+    product = headers.get("user-agent", "").partition(" ")[0][:60]
+    return product if product.isprintable() and product else "unknown"

@@ -1,0 +1,197 @@
+"""The accept loop: Hypercorn's HTTP/1.1 connections, each isolated from the others and from the daemon.
+
+Why not ``hypercorn.trio.serve`` (measured on 0.18, see the test of odd requests):
+
+1. an exception in one connection ends the whole server; here it ends that connection;
+2. it accepts cleartext HTTP/2, whose odd requests are most of those exceptions; here HTTP/1.1 only;
+3. it shields each write without a bound, so a client that stops reading can hang the shutdown
+   for ever; here a write is bounded, and the end of the drain cuts it short.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError, H11Protocol
+from hypercorn.trio.task_group import TaskGroup
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework, ConnectionState
+from hypercorn.utils import parse_socket_addr
+
+log = logging.getLogger("codexd.http")
+
+WRITE_STALL_S = 300.0
+"""A client that takes no byte for so long is gone; Claude Code's own patience with silence is the same."""
+
+LAST_WORDS_S = 2.0
+"""After the drain, how long the streams that were told to end have for their last event."""
+
+
+def make_config() -> Config:
+    """Hypercorn's settings, each with its reason."""
+    config = Config()
+    config.keep_alive_timeout = 75.0  # Node clients pool connections; at 5 s they meet closed ones
+    config.read_timeout = None  # it would cut every stream whose client is silent, which is all of them
+    config.include_server_header = False
+    config.accesslog = None  # its formatter copies every header, Authorization included
+    config.errorlog = log
+    config.h11_max_incomplete_size = 64 * 1024  # the limit of a request's head
+    return config
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening TCP socket.
+
+    Raises:
+        OSError: the address is in use or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)  # Hypercorn's 100 is short for a burst of sub-agents
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+class Connection(TCPServer):
+    """One client connection: HTTP/1.1, writes bounded."""
+
+    _write_scope: trio.CancelScope | None = None
+
+    async def run(self) -> None:
+        try:
+            stream = cast("trio.SocketStream", self.stream)
+            client = parse_socket_addr(stream.socket.family, stream.socket.getpeername())
+            server = parse_socket_addr(stream.socket.family, stream.socket.getsockname())
+            async with TaskGroup() as task_group:
+                self._task_group = task_group
+                self.protocol = H11Protocol(  # type: ignore[assignment]  # not the wrapper that would switch to HTTP/2
+                    self.app,
+                    self.config,
+                    self.context,
+                    task_group,
+                    ConnectionState(self.state),
+                    False,
+                    client,
+                    server,
+                    self.protocol_send,
+                )
+                await self.protocol.initiate()
+                await self.idle_task.restart(task_group, self._idle_timeout)
+                await self._read_data()
+        except OSError:
+            pass  # the client is gone
+        except (H2CProtocolRequiredError, H2ProtocolAssumedError):
+            pass  # HTTP/2 without TLS is not offered; closing is the answer
+        finally:
+            await self._close()
+
+    async def protocol_send(self, event: Event) -> None:
+        if not isinstance(event, RawData):
+            await super().protocol_send(event)
+            return
+        async with self.send_lock:
+            try:
+                await self._write(event.data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                await self.protocol.handle(Closed())
+
+    async def _write(self, data: bytes) -> None:
+        with trio.CancelScope(shield=True, relative_deadline=WRITE_STALL_S) as self._write_scope:
+            await self.stream.send_all(data)
+        if self._write_scope.cancelled_caught:
+            log.warning("a client stopped reading; its connection was closed")
+            await trio.aclose_forcefully(self.stream)
+            await self.protocol.handle(Closed())
+
+    def cut_write(self) -> None:
+        """End a write that its client does not take."""
+        if self._write_scope is not None:
+            self._write_scope.cancel()
+
+
+class Server:
+    """Serves one ASGI app on listening sockets until told to stop."""
+
+    def __init__(self, app: Callable[..., Any]) -> None:
+        self._app = ASGIWrapper(cast("ASGIFramework", app))
+        self._config = make_config()
+        self._context = WorkerContext(None)
+        self._connections: set[Connection] = set()
+        self._all_closed = trio.Event()
+
+    async def _handle(self, stream: trio.SocketStream) -> None:
+        connection = Connection(self._app, self._config, self._context, ConnectionState({}), cast("Any", stream))
+        self._connections.add(connection)
+        try:
+            await connection.run()
+        except* Exception:  # door of the HTTP side: whatever a client does ends its own connection
+            log.exception("a connection failed")
+        finally:
+            self._connections.discard(connection)
+            if not self._connections:
+                self._all_closed.set()
+            await trio.aclose_forcefully(stream)
+
+    async def _wait_closed(self, seconds: float) -> None:
+        with trio.move_on_after(seconds):
+            while self._connections:
+                self._all_closed = trio.Event()
+                await self._all_closed.wait()
+
+    async def serve(
+        self,
+        listeners: list[socket.socket],
+        *,
+        stop: trio.Event,
+        drain_s: float,
+        on_drain_end: Callable[[], None] | None,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        streams = [trio.SocketListener(trio.socket.from_stdlib_socket(listener)) for listener in listeners]
+        async with trio.open_nursery() as connections:
+            async with trio.open_nursery() as accepting:
+                accepting.start_soon(partial(trio.serve_listeners, self._handle, streams, handler_nursery=connections))
+                task_status.started()
+                await stop.wait()
+                accepting.cancel_scope.cancel("stopping")
+            await self._context.terminated.set()  # idle keep-alive connections close now
+            await self._wait_closed(drain_s)
+            if on_drain_end is not None:
+                on_drain_end()
+                await self._wait_closed(LAST_WORDS_S)
+            for connection in self._connections:
+                connection.cut_write()
+            connections.cancel_scope.cancel("the drain is over")
+
+
+async def serve(
+    app: Callable[..., Any],
+    listeners: list[socket.socket],
+    *,
+    stop: trio.Event,
+    drain_s: float = 30.0,
+    on_drain_end: Callable[[], None] | None = None,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve the ASGI ``app`` on ``listeners`` until ``stop``; then drain and return.
+
+    Draining: no new connections; running requests have ``drain_s`` seconds; then ``on_drain_end`` is called,
+    so that the app ends its streams in the words of their API; two seconds later whatever is left is cut.
+    The sockets are closed on return.
+    """
+    await Server(app).serve(listeners, stop=stop, drain_s=drain_s, on_drain_end=on_drain_end, task_status=task_status)
