@@ -1,0 +1,137 @@
+"""argv and environment to settings, and then the daemon until it ends. Exit status: 0, 1 failed, 2 wrong usage."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from codexd import __version__
+from codexd.daemon import Ready, serve
+from codexd.errors import CodexdError, FileUnreadable, SettingInvalid
+from codexd.paths import Places, find_places
+from codexd.record.logs import LogRing, configure
+from codexd.settings import SCHEMA
+from codexd.settings_load import Loaded, load
+from codexd.simulator.app import Simulator
+
+USAGE = 2
+
+EXAMPLES = """
+examples:
+  codexd --simulate            try everything without a ChatGPT account
+  codexd                       serve the account that `codexctl accounts import` brought
+  ANTHROPIC_BASE_URL=http://127.0.0.1:8081 ANTHROPIC_AUTH_TOKEN=local claude
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the daemon; the exit status."""
+    options = _parser().parse_args(argv)
+    with ExitStack() as stack:
+        try:
+            places = _find_places(options, stack)
+            loaded = _load_settings(options, places)
+        except (SettingInvalid, FileUnreadable) as error:
+            _complain(error)
+            return USAGE
+        settings = loaded.settings
+        logs = LogRing(settings.log.history)
+        configure(settings.log.level, options.log_format, logs)
+        run = partial(
+            _run, settings, places, logs, environ=os.environ, simulator=Simulator() if options.simulate else None
+        )
+        try:
+            trio.run(run)
+        except* CodexdError as group:
+            for leaf in _leaves(group):
+                _complain(leaf)
+            return_status = 1
+        except* KeyboardInterrupt:
+            return_status = 130
+        else:
+            return_status = 0
+    return return_status
+
+
+async def _run(*args: Any, **kwargs: Any) -> None:
+    async with trio.open_nursery() as nursery:
+        ready: Ready = await nursery.start(partial(serve, *args, **kwargs))
+        print(_greet(ready), flush=True)  # noqa: T201 - what to type next is for the person at the terminal
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="codexd",
+        description="Lets Claude Code and OpenAI clients work on the Codex models of your own ChatGPT plan.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"codexd {__version__}")
+    parser.add_argument("--host", help="address to listen on (server.host; default 127.0.0.1)")
+    parser.add_argument("--port", help="port to listen on (server.port; default 8081)")
+    parser.add_argument("--home", type=Path, metavar="DIR", help="keep settings, accounts and socket below DIR")
+    parser.add_argument("--log-level", choices=SCHEMA["log.level"].choices, help="least level logged (log.level)")
+    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="of the log on stderr")
+    parser.add_argument(
+        "--simulate",
+        action="store_true",
+        help="a built-in simulated backend and account, in a temporary home unless --home is given",
+    )
+    return parser
+
+
+def _find_places(options: argparse.Namespace, stack: ExitStack) -> Places:
+    home = options.home
+    if options.simulate and home is None:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="codexd-")))
+    return find_places(os.environ, home)
+
+
+def _load_settings(options: argparse.Namespace, places: Places) -> Loaded:
+    flags = {"server.host": options.host, "server.port": options.port, "log.level": options.log_level}
+    try:
+        text = places.settings.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        text = ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileUnreadable(f"{places.settings}: can't be read ({error}); mend it or move it away") from error
+    return load(toml=text, file=str(places.settings), environ=os.environ, flags=flags)
+
+
+def _greet(ready: Ready) -> str:
+    control = f"codexctl --socket {ready.places.socket}"
+    lines = [f"codexd {__version__} listens on {ready.address}"]
+    if ready.simulated:
+        lines[0] += " (simulated backend: no model answers, no ChatGPT account is used)"
+    lines += [
+        "Type next, in another terminal:",
+        f"  ANTHROPIC_BASE_URL={ready.address} ANTHROPIC_AUTH_TOKEN=local claude",
+        f"  {control} logs -f",
+    ]
+    if not ready.simulated:
+        lines.append(f"  {control} accounts import    # once, after `codex login`")
+    return "\n".join(lines)
+
+
+def _leaves(group: BaseExceptionGroup[CodexdError]) -> list[CodexdError]:
+    found: list[CodexdError] = []
+    for error in group.exceptions:
+        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found
+
+
+def _complain(error: CodexdError) -> None:
+    print(f"codexd: {error}", file=sys.stderr)  # noqa: T201 - logging may not be set up yet
+
+
+if __name__ == "__main__":
+    sys.exit(main())
