@@ -1,0 +1,147 @@
+"""What an ``auth.json`` of the Codex CLI says: whose login it is, its tokens, and its next content. Pure.
+
+Source: section 1.7 and 1.8 of the backend's contract as public clients use it. Tokens are read, never verified:
+they come from the user's own sign-in, and the server checks them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from attrs import frozen
+
+from codexd.accounts.model import RefreshReply, Tokens
+from codexd.errors import LoginFileInvalid
+from codexd.translation import jsontext
+
+AUTH_CLAIM = "https://api.openai.com/auth"
+PROFILE_CLAIM = "https://api.openai.com/profile"
+SIGN_IN = "Run `codex login`, then `codexctl accounts import`."
+UNKNOWN_PLAN = "unknown"
+LATEST_TIME_S = 1e11
+ASSUMED_LIFETIME_S = 3600.0
+"""How long an access token is taken to live when neither it nor the server says."""
+
+
+@frozen
+class Identity:
+    """Whose login it is: a user in a workspace. An e-mail names neither, and may be empty."""
+
+    chatgpt_account_id: str
+    user_id: str
+    email: str
+    plan: str
+
+    @property
+    def account_id(self) -> str:
+        """The account's id inside codexd: 12 hexadecimal digits."""
+        return hashlib.sha256(f"{self.chatgpt_account_id}/{self.user_id}".encode()).hexdigest()[:12]
+
+
+def read_claims(token: object) -> dict[str, Any] | None:
+    """The payload of a JWT, or None when ``token`` is not one."""
+    if not isinstance(token, str) or token.count(".") != 2:
+        return None
+    payload = token.split(".")[1]
+    try:
+        claims = jsontext.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except ValueError:
+        return None
+    return claims if isinstance(claims, dict) else None
+
+
+def read_expiry(token: object) -> float | None:
+    """When the JWT ends, seconds since the epoch, or None when it does not say."""
+    return read_seconds((read_claims(token) or {}).get("exp"))
+
+
+def read_seconds(value: object) -> float | None:
+    """A number of seconds that a server may well mean (NaN, true and 10 ** 400 are none), or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 < value < LATEST_TIME_S else None
+
+
+def read_identity(auth_json: Mapping[str, Any]) -> Identity:
+    """Whose login the file holds: the id token says it first, then the access token.
+
+    Raises:
+        LoginFileInvalid: neither token names the workspace and the user; the message says which is missing.
+    """
+    tokens = _read_object(auth_json, "tokens")
+    payloads = [payload for name in ("id_token", "access_token") if (payload := read_claims(tokens.get(name)))]
+    if not payloads:
+        raise LoginFileInvalid(f"neither id_token nor access_token can be read as a JWT. {SIGN_IN}")
+    claims = [_read_object(payload, AUTH_CLAIM) for payload in payloads]
+    profiles = payloads + [_read_object(payload, PROFILE_CLAIM) for payload in payloads]
+    chatgpt_account_id = _first_text([*claims, {"chatgpt_account_id": tokens.get("account_id")}], "chatgpt_account_id")
+    user_id = _first_text(claims, "chatgpt_user_id") or _first_text(claims, "user_id")
+    wanted = {"chatgpt_account_id (the workspace)": chatgpt_account_id, "chatgpt_user_id (the user)": user_id}
+    missing = " and ".join(name for name, value in wanted.items() if not value)
+    if missing:
+        raise LoginFileInvalid(f"its tokens do not name {missing}. {SIGN_IN}")
+    plan = _first_text(claims, "chatgpt_plan_type") or UNKNOWN_PLAN
+    return Identity(chatgpt_account_id, user_id, _first_text(profiles, "email"), plan)
+
+
+def read_tokens(auth_json: Mapping[str, Any]) -> Tokens:
+    """The tokens of the file. One whose end can't be read is taken to live an hour from ``last_refresh``.
+
+    Raises:
+        LoginFileInvalid: an API key instead of a ChatGPT login, or a token is missing; the message names it.
+    """
+    tokens = _read_object(auth_json, "tokens")
+    if not tokens and (auth_json.get("auth_mode") == "apikey" or isinstance(auth_json.get("OPENAI_API_KEY"), str)):
+        raise LoginFileInvalid(f"holds an API key, not a ChatGPT login, which is what codexd works with. {SIGN_IN}")
+    access_token, refresh_token = (_first_text([tokens], name) for name in ("access_token", "refresh_token"))
+    wanted = {"tokens.access_token": access_token, "tokens.refresh_token": refresh_token}
+    missing = " and ".join(name for name, value in wanted.items() if not value)
+    if missing:
+        raise LoginFileInvalid(f"has no {missing}. {SIGN_IN}")
+    expires_at = read_expiry(access_token)
+    if expires_at is None:
+        expires_at = _read_time(auth_json.get("last_refresh")) + ASSUMED_LIFETIME_S
+    return Tokens(access_token, refresh_token, _first_text([tokens], "id_token") or None, expires_at)
+
+
+def apply_reply(auth_json: Mapping[str, Any], reply: RefreshReply, now: float) -> dict[str, Any]:
+    """The file's next content: the tokens that the reply holds replace theirs, all else stays.
+
+    An id token that can't be read is left out: it serves only to say whose login this is.
+    """
+    rotated = {"access_token": reply.access_token, "refresh_token": reply.refresh_token}
+    if read_claims(reply.id_token):
+        rotated["id_token"] = reply.id_token
+    tokens = _read_object(auth_json, "tokens") | {name: token for name, token in rotated.items() if token}
+    last_refresh = datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return {**auth_json, "tokens": tokens, "last_refresh": last_refresh}
+
+
+def expiry_of_reply(reply: RefreshReply, now: float) -> float | None:
+    """When the reply's access token ends; None when the reply holds none."""
+    if not reply.access_token:
+        return None
+    lifetime_s = ASSUMED_LIFETIME_S if reply.expires_in is None else reply.expires_in
+    return read_expiry(reply.access_token) or now + lifetime_s
+
+
+def _read_object(parent: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = parent.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _first_text(objects: list[dict[str, Any]], key: str) -> str:
+    """The first non-empty string under ``key``, else ``""``."""
+    return next((value for value in (each.get(key) for each in objects) if isinstance(value, str) and value), "")
+
+
+def _read_time(text: object) -> float:
+    """Seconds since the epoch of an RFC 3339 time; 0.0 when it is none, so that its token counts as expired."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else 0.0
+    except (ValueError, OverflowError):
+        return 0.0

@@ -1,0 +1,356 @@
+import json
+import logging
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import wait_all_tasks_blocked
+
+from codexd.accounts import login_file
+from codexd.accounts.model import RefreshReply
+from codexd.accounts.refresh import Refresher, back_off_s, seconds_until_refresh
+from codexd.errors import AccountNeedsLogin, AccountNotFound, RefreshUnavailable
+
+REUSED = AccountNeedsLogin("It was used (refresh_token_reused). Run `codex login`, then `codexctl accounts import`.")
+DOWN = RefreshUnavailable("The sign-in server can't be reached.")
+
+
+class World:
+    """A store with its refresher, a sign-in server, and another program that writes to the same folder."""
+
+    def __init__(self, store, server, clock, login):
+        self.store, self.server, self.clock, self.login = store, server, clock, login
+        self.refresher = Refresher(store, server, clock)
+
+    def add(self, left_s, **more):
+        return self.store.add(self.login(exp=self.clock() + left_s, **more), now=self.clock())[0].id
+
+    def path(self, account_id):
+        return self.store._folder(account_id) / "auth.json"
+
+    def saved(self, account_id):
+        """The tokens on disk."""
+        return json.loads(self.path(account_id).read_bytes())["tokens"]
+
+    def put(self, account_id, left_s, refresh_token):
+        """Another program rotates the tokens; gives its access token."""
+        auth_json = self.login(exp=self.clock() + left_s, refresh_token=refresh_token)
+        self.path(account_id).write_text(json.dumps(auth_json))
+        return auth_json["tokens"]["access_token"]
+
+
+@pytest.fixture
+def world(store, server, clock, login):
+    return World(store, server, clock, login)
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "seconds"), [(1000.0, 0.0), (1300.0, 0.0), (1300.5, 0.5), (0.0, 0.0), (4600.0, 3300.0)]
+)
+def test_seconds_until_refresh(expires_at, seconds):
+    assert seconds_until_refresh(expires_at, 1000.0) == seconds
+
+
+@given(st.integers(1, 10**6))
+def test_back_off_grows_to_its_bound(failures):
+    assert 5 <= back_off_s(failures) <= back_off_s(failures + 1) <= 300
+
+
+async def test_a_token_with_time_left_is_handed_out(world):
+    account_id = world.add(301)
+    assert await world.refresher.fresh_token(account_id) == world.store.tokens(account_id).access_token
+    assert world.server.asked == []
+
+
+async def test_a_token_near_its_end_is_refreshed(world):
+    account_id = world.add(300)
+    token = await world.refresher.fresh_token(account_id)
+    assert world.server.asked == ["rt_1"]
+    assert world.saved(account_id)["access_token"] == token
+    assert world.saved(account_id)["refresh_token"] == "rt_2"
+    assert await world.refresher.fresh_token(account_id) == token
+
+
+async def test_a_rejected_token_is_refreshed_whatever_its_end(world):
+    account_id = world.add(9999)
+    old = world.store.tokens(account_id).access_token
+    assert await world.refresher.fresh_token(account_id, rejected=old) != old
+
+
+async def test_one_refresh_serves_fifty_waiters(world, nursery):
+    account_id, got = world.add(0), []
+
+    async def wait():
+        got.append(await world.refresher.fresh_token(account_id))
+
+    world.server.gate = trio.Event()
+    for _ in range(50):
+        nursery.start_soon(wait)
+    await wait_all_tasks_blocked()
+    assert world.server.asked == ["rt_1"]
+    world.server.gate.set()
+    await wait_all_tasks_blocked()
+    assert len(got) == 50
+    assert len(set(got)) == 1
+    assert world.server.asked == ["rt_1"]
+
+
+@pytest.mark.parametrize("error", [REUSED, DOWN])
+async def test_one_failure_is_shared_by_fifty_waiters(world, nursery, error):
+    account_id, caught = world.add(0), []
+
+    async def wait():
+        with pytest.raises(type(error)) as info:
+            await world.refresher.fresh_token(account_id)
+        caught.append(info.value)
+
+    world.server.gate, world.server.script = trio.Event(), [error]
+    for _ in range(50):
+        nursery.start_soon(wait)
+    await wait_all_tasks_blocked()
+    world.server.gate.set()
+    await wait_all_tasks_blocked()
+    assert len({id(each) for each in caught}) == 50
+    assert len({str(each) for each in caught}) == 1
+    assert "ann@example.com" in str(caught[0])
+    assert world.server.asked == ["rt_1"]
+
+
+async def test_two_accounts_refresh_side_by_side(world, nursery):
+    world.server.gate = trio.Event()
+    world.server.script = [RefreshReply("one", "r"), RefreshReply("two", "r")]
+    for account_id in (world.add(0), world.add(0, user="user-bob", email="bob@example.com")):
+        nursery.start_soon(world.refresher.fresh_token, account_id)
+    await wait_all_tasks_blocked()
+    assert len(world.server.asked) == 2
+    world.server.gate.set()
+
+
+async def test_a_client_that_leaves_does_not_lose_the_rotated_token(world, nursery):
+    account_id, waited = world.add(0), []
+    scope = trio.CancelScope()
+
+    async def leave():
+        with scope:
+            await world.refresher.fresh_token(account_id)
+            await trio.lowlevel.checkpoint()
+            raise AssertionError("was not cancelled")
+
+    async def wait():
+        waited.append(await world.refresher.fresh_token(account_id))
+
+    world.server.gate = trio.Event()
+    nursery.start_soon(leave)
+    await wait_all_tasks_blocked()
+    nursery.start_soon(wait)
+    await wait_all_tasks_blocked()
+    scope.cancel()
+    await wait_all_tasks_blocked()
+    world.server.gate.set()
+    await wait_all_tasks_blocked()
+    assert scope.cancelled_caught
+    assert world.saved(account_id)["refresh_token"] == "rt_2"
+    assert waited == [world.saved(account_id)["access_token"]]
+
+
+async def test_a_cancelled_waiter_leaves_the_refresh_alone(world, nursery):
+    account_id = world.add(0)
+    world.server.gate = trio.Event()
+    nursery.start_soon(world.refresher.fresh_token, account_id)
+    await wait_all_tasks_blocked()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await world.refresher.fresh_token(account_id)
+    assert scope.cancelled_caught
+    world.server.gate.set()
+    await wait_all_tasks_blocked()
+    assert world.saved(account_id)["refresh_token"] == "rt_2"
+
+
+async def test_what_breaks_the_refresh_does_not_strand_the_waiters(world):
+    account_id = world.add(0)
+    world.server.gate, world.server.script = trio.Event(), [ZeroDivisionError()]
+
+    async def start():
+        with pytest.raises(ZeroDivisionError):
+            await world.refresher.fresh_token(account_id)
+
+    async def wait():
+        with pytest.raises(RefreshUnavailable):
+            await world.refresher.fresh_token(account_id)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(start)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        world.server.gate.set()
+    assert await world.refresher.fresh_token(account_id)
+
+
+async def test_a_token_that_another_program_rotated_is_used(world):
+    account_id = world.add(0)
+    rotated = world.put(account_id, 3600, "rt_other")
+    assert await world.refresher.fresh_token(account_id) == rotated
+    assert world.server.asked == []
+
+
+async def test_a_rejected_token_in_the_file_is_not_used(world):
+    account_id = world.add(9999)
+    rejected = world.store.tokens(account_id).access_token
+    assert world.put(account_id, 9999, "rt_other") == rejected
+    world.server.valid = "rt_other"
+    assert await world.refresher.fresh_token(account_id, rejected=rejected) != rejected
+    assert world.server.asked == ["rt_other"]
+
+
+async def test_losing_the_race_to_another_program_is_no_death(world, nursery):
+    account_id = world.add(0)
+    world.server.gate, world.server.script = trio.Event(), [REUSED]
+    got = []
+
+    async def wait():
+        got.append(await world.refresher.fresh_token(account_id))
+
+    nursery.start_soon(wait)
+    await wait_all_tasks_blocked()
+    winner = world.put(account_id, 3600, "rt_other")
+    world.server.gate.set()
+    await wait_all_tasks_blocked()
+    assert got == [winner]
+    assert world.store.get(account_id).needs_login is None
+
+
+async def test_a_dead_login_is_not_asked_again_until_its_file_changes(world):
+    account_id = world.add(0)
+    world.server.script = [REUSED]
+    for _ in range(3):
+        with pytest.raises(
+            AccountNeedsLogin, match=r"ann@example\.com.*refresh_token_reused.*codexctl accounts import"
+        ):
+            await world.refresher.fresh_token(account_id)
+    assert world.server.asked == ["rt_1"]
+    assert "refresh_token_reused" in world.store.get(account_id).needs_login
+    world.put(account_id, 0, "rt_new")
+    world.server.valid = "rt_new"
+    assert await world.refresher.fresh_token(account_id)
+    assert world.store.get(account_id).needs_login is None
+
+
+async def test_a_failure_falls_back_on_a_token_that_still_lives(world, caplog):
+    account_id = world.add(31)
+    world.server.script = [DOWN]
+    with caplog.at_level(logging.WARNING):
+        assert await world.refresher.fresh_token(account_id) == world.store.tokens(account_id).access_token
+    assert "can't be reached" in caplog.text
+    assert await world.refresher.fresh_token(account_id) == world.store.tokens(account_id).access_token
+    assert len(world.server.asked) == 1  # a dead network is not asked again at once
+
+
+@pytest.mark.parametrize("left_s", [30, 0, -100])
+async def test_a_failure_without_a_living_token_is_told(world, left_s):
+    account_id = world.add(left_s)
+    world.server.script = [DOWN]
+    with pytest.raises(RefreshUnavailable, match="can't be reached"):
+        await world.refresher.fresh_token(account_id)
+    assert await world.refresher.fresh_token(account_id)
+
+
+async def test_a_rejected_token_is_no_last_resort(world):
+    account_id = world.add(9999)
+    world.server.script = [DOWN]
+    with pytest.raises(RefreshUnavailable):
+        await world.refresher.fresh_token(account_id, rejected=world.store.tokens(account_id).access_token)
+
+
+async def test_a_server_that_repeats_the_rejected_token_is_not_believed(world):
+    account_id = world.add(9999)
+    rejected = world.store.tokens(account_id).access_token
+    world.server.script = [RefreshReply(rejected, "rt_2")]
+    with pytest.raises(RefreshUnavailable):
+        await world.refresher.fresh_token(account_id, rejected=rejected)
+    assert len(world.server.asked) == 1
+
+
+async def test_a_reply_without_an_access_token_is_kept_and_told(world):
+    account_id = world.add(0)
+    world.server.script = [RefreshReply(refresh_token="rt_2")]
+    with pytest.raises(RefreshUnavailable, match="no access token"):
+        await world.refresher.fresh_token(account_id)
+    assert world.saved(account_id)["refresh_token"] == "rt_2"
+
+
+async def test_the_token_is_on_disk_before_it_is_handed_out_even_after_a_full_disk(world, monkeypatch):
+    account_id = world.add(0)
+
+    def refuse(path, data):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(login_file, "write_atomic", refuse)
+        with pytest.raises(RefreshUnavailable, match="No space left"):
+            await world.refresher.fresh_token(account_id)
+    assert world.saved(account_id)["refresh_token"] == "rt_1"
+    token = await world.refresher.fresh_token(account_id)
+    assert world.server.asked == ["rt_1"]  # the retired token was not presented again
+    assert (world.saved(account_id)["access_token"], world.saved(account_id)["refresh_token"]) == (token, "rt_2")
+
+
+async def test_an_unknown_account(world):
+    with pytest.raises(AccountNotFound):
+        await world.refresher.fresh_token("ffffffffffff")
+
+
+async def test_the_scheduler_refreshes_what_is_due_and_only_that(world, nursery, autojump_clock):
+    world.add(200)
+    world.add(9999, user="user-bob", email="bob@example.com", refresh_token="rt_bob")
+    nursery.start_soon(world.refresher.run)
+    await trio.sleep(1.9)
+    assert world.server.asked == []
+    await trio.sleep(0.2)
+    assert world.server.asked == ["rt_1"]
+    await trio.sleep(600)
+    assert world.server.asked == ["rt_1"]
+
+
+async def test_the_scheduler_sees_a_wall_clock_that_jumped(world, nursery, autojump_clock):
+    world.add(36000)
+    nursery.start_soon(world.refresher.run)
+    await trio.sleep(5)
+    world.clock.now += 36000
+    await trio.sleep(60)
+    assert world.server.asked == ["rt_1"]
+
+
+async def test_the_scheduler_does_not_hammer_a_dead_network(world, nursery, autojump_clock):
+    world.clock.follow_trio()
+    account_id = world.add(0)
+    world.server.script = [DOWN] * 8
+    nursery.start_soon(world.refresher.run)
+    await trio.sleep(900)
+    assert 5 <= len(world.server.asked) <= 8
+    await trio.sleep(900)
+    assert len(world.server.asked) == 9
+    assert world.store.tokens(account_id).refresh_token == "rt_10"
+
+
+async def test_the_scheduler_outlives_a_dead_account_and_sees_it_mended(world, nursery, autojump_clock):
+    account_id = world.add(0)
+    world.server.script = [REUSED]
+    nursery.start_soon(world.refresher.run)
+    await trio.sleep(300)
+    assert world.server.asked == ["rt_1"]
+    world.put(account_id, 0, "rt_new")
+    world.server.valid = "rt_new"
+    await trio.sleep(61)
+    assert world.server.asked == ["rt_1", "rt_new"]
+    assert world.store.get(account_id).needs_login is None
+
+
+async def test_the_scheduler_outlives_an_unreadable_file(world, nursery, autojump_clock):
+    account_id = world.add(0)
+    world.path(account_id).write_bytes(b"[]")
+    nursery.start_soon(world.refresher.run)
+    await trio.sleep(300)
+    assert world.store.get(account_id).needs_login
