@@ -1,0 +1,350 @@
+"""POST /v1/messages against the strict simulated backend, over real sockets."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import httpx
+import pytest
+import trio
+from harness import HELLO, post, read_events, start_daemon, text_of
+
+from codexd.simulator.options import Options
+from codexd.simulator.records import Outcome
+from codexd.web.http import MAX_BODY_BYTES
+from codexd.web.messages import Timing
+
+STREAMED = {**HELLO, "stream": True}
+
+
+@pytest.fixture
+async def running(nursery, tmp_path):
+    return await start_daemon(nursery, tmp_path, timing=Timing(hold_s=0.2, ping_after_s=0.1))
+
+
+async def test_an_answer_is_one_message(running):
+    running.load({"output": [{"text": "Hello there."}]})
+    response = await post(running, HELLO)
+    message = response.json()
+    assert response.status_code == 200
+    assert message["content"] == [{"type": "text", "text": "Hello there."}]
+    assert (message["model"], message["stop_reason"]) == ("claude-sonnet-5-5", "end_turn")
+    assert response.headers["request-id"].startswith("req_")
+
+
+async def test_a_streamed_answer_follows_the_grammar(running):
+    running.load({"output": [{"text": "Hello there."}]})
+    response = await post(running, STREAMED)
+    events = read_events(response.text)
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert [event["type"] for event in events][:2] == ["message_start", "content_block_start"]
+    assert [event["type"] for event in events][-3:] == ["content_block_stop", "message_delta", "message_stop"]
+    assert text_of(events) == "Hello there."
+    assert "[DONE]" not in response.text
+
+
+async def test_interleaved_calls_come_one_after_the_other(running):
+    calls = [{"call": {"name": name, "arguments": {"command": name * 30}}} for name in ("first", "second")]
+    running.load({"output": calls, "interleave": True})
+    tools = [{"name": name, "input_schema": {"type": "object"}} for name in ("first", "second")]
+    events = read_events((await post(running, {**STREAMED, "tools": tools})).text)
+    blocks: dict[int, str] = {}
+    open_index = None
+    for event in events:
+        if event["type"] == "content_block_start":
+            assert open_index is None
+            open_index = event["index"]
+            blocks[open_index] = ""
+        elif event["type"] == "content_block_delta":
+            blocks[event["index"]] += event["delta"]["partial_json"]
+        elif event["type"] == "content_block_stop":
+            assert event["index"] == open_index
+            open_index = None
+    assert [json.loads(text) for text in blocks.values()] == [{"command": "first" * 30}, {"command": "second" * 30}]
+    assert events[-2]["delta"]["stop_reason"] == "tool_use"
+
+
+async def test_reasoning_makes_the_round_trip(running):
+    running.load({"output": [{"reasoning": {"summary": ["**Plan**"]}}, {"call": {"name": "Bash", "call_id": "call_1"}}]})
+    asked = {**HELLO, "thinking": {"type": "adaptive"}, "tools": [{"name": "Bash", "input_schema": {"type": "object"}}]}
+    message = (await post(running, asked)).json()
+    assert message["content"][0]["thinking"] == "**Plan**"
+    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call_1", "content": "ok"}]}
+    turns = [*HELLO["messages"], {"role": "assistant", "content": message["content"]}, result]
+    assert (await post(running, {**asked, "messages": turns})).status_code == 200
+    items = running.asked[1].body["input"]
+    assert [item["type"] for item in items] == ["message", "reasoning", "function_call", "function_call_output"]
+    assert items[1]["encrypted_content"].startswith("gAAAA")
+
+
+async def test_stale_reasoning_is_left_out_and_sent_again(running):
+    running.load({"output": [{"reasoning": {"encrypted": "gAAAAforeign"}}, {"text": "one"}]}, {"output": [{"text": "two"}]})
+    asked = {**HELLO, "thinking": {"type": "adaptive", "display": "omitted"}}
+    message = (await post(running, asked)).json()
+    turns = [*HELLO["messages"], {"role": "assistant", "content": message["content"]}, {"role": "user", "content": "go"}]
+    answer = await post(running, {**asked, "messages": turns})
+    assert answer.json()["content"][-1]["text"] == "two"
+    assert [request.status for request in running.asked] == [200, 400, 200]
+    assert all(item["type"] != "reasoning" for item in running.asked[2].body["input"])
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "the body is not JSON"),
+        (b"\xff\xfe{", "the body is not JSON"),
+        (b"[1]", "the body must be a JSON object"),
+        (b"[" * 100_000, "the body is not JSON"),
+        (b'{"a":' * 900 + b"1" + b"}" * 900, "nested more than 200 levels deep"),
+        ({"model": "opus", "messages": [{"role": "user", "content": "x"}]}, "max_tokens: required"),
+        ({**HELLO, "model": None}, "model: required"),
+        ({**HELLO, "messages": []}, "messages: at least one message is required"),
+        ({**HELLO, "messages": [{"role": "king", "content": "x"}]}, "messages[0].role: must be user, assistant or system"),
+        (
+            {**HELLO, "messages": [*HELLO["messages"] * 3, {"role": "user", "content": [{"type": "text"}]}]},
+            "messages[3].content[0].text: required",
+        ),
+        ({**HELLO, "tools": [{"name": 3.5, "input_schema": 1}, {}]}, "tools[1].name: required"),
+        ({**HELLO, "stream": "yes"}, "stream: must be true or false"),
+    ],
+)
+async def test_bad_input_gets_a_400_that_names_the_field(running, body, message):
+    response = await post(running, body)
+    error = response.json()
+    assert response.status_code == 400
+    assert (error["type"], error["error"]["type"]) == ("error", "invalid_request_error")
+    assert message in error["error"]["message"]
+    assert error["request_id"] == response.headers["request-id"]
+    assert running.asked == []
+
+
+async def test_a_large_body_is_refused_before_it_is_read(running):
+    host, port = running.address.removeprefix("http://").split(":")
+    stream = await trio.open_tcp_stream(host, int(port))
+    head = f"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {MAX_BODY_BYTES + 1}\r\n\r\n"
+    await stream.send_all(head.encode())
+    answer = await stream.receive_some(4096)
+    assert answer.startswith(b"HTTP/1.1 413")
+    await stream.aclose()
+
+
+async def test_a_large_chunked_body_is_refused(running):
+    async def parts():
+        for _ in range(MAX_BODY_BYTES // 1_000_000 + 2):
+            yield b" " * 1_000_000
+
+    async with httpx.AsyncClient(base_url=running.address, trust_env=False) as client:
+        response = await client.post("/v1/messages", content=parts())
+    assert response.status_code == 413
+    assert response.json()["error"]["type"] == "request_too_large"
+
+
+USAGE_LIMIT = {"type": "usage_limit_reached", "message": "The usage limit has been reached", "resets_in_seconds": 3600}
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "kind", "headers"),
+    [
+        (
+            {"error": {"status": 429, "body": {"error": USAGE_LIMIT}}},
+            429,
+            "rate_limit_error",
+            {"x-should-retry": "false", "retry-after": "3600"},
+        ),
+        (
+            {"error": {"status": 429, "body": {"error": {"code": "rate_limit_exceeded", "message": "Please try again in 11.054s."}}}},
+            429,
+            "rate_limit_error",
+            {"retry-after": "12"},
+        ),
+        ({"failed": {"code": "server_is_overloaded", "message": "busy"}, "as": "both"}, 529, "overloaded_error", {}),
+        ({"failed": {"code": "server_error", "message": "oops"}}, 502, "api_error", {}),
+        ({"error": {"status": 403, "body": "<html>Just a moment</html>"}}, 502, "api_error", {}),
+        ({"error": {"status": 402, "body": {"detail": {"code": "deactivated_workspace"}}}}, 402, "billing_error", {}),
+        ({"error": {"status": 200, "body": {"error": {"code": "server_error", "message": "x"}}, "headers": {"content-type": "application/json"}}}, 502, "api_error", {}),
+        ({"cut": "eof", "after_events": 2}, 502, "api_error", {}),
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_errors_before_the_first_content_are_http_errors(running, reply, status, kind, headers, stream):
+    running.load(reply)
+    response = await post(running, {**HELLO, "stream": stream})
+    assert response.status_code == status
+    assert response.json()["error"]["type"] == kind
+    assert "<html>" not in response.text
+    for name, value in headers.items():
+        assert response.headers[name] == value
+
+
+async def test_a_failure_after_content_ends_the_stream_with_one_error_event(running):
+    running.load({"output": [{"text": "begun"}], "failed": {"code": "server_error", "message": "oops"}, "as": "both", "after_items": 1})
+    response = await post(running, STREAMED)
+    events = read_events(response.text)
+    assert response.status_code == 200
+    assert text_of(events) == "begun"
+    assert [event["type"] for event in events].count("error") == 1
+    assert events[-1]["type"] == "error"
+    assert events[-1]["error"] == {"type": "api_error", "message": "oops"}
+
+
+@pytest.mark.parametrize("in_stream", [True, False])
+async def test_context_overflow_is_said_in_the_words_that_make_claude_code_compact(nursery, tmp_path, in_stream):
+    running = await start_daemon(
+        nursery, tmp_path, options=Options(context_window_tokens=500, overflow_in_stream=in_stream)
+    )
+    long = {**STREAMED, "messages": [{"role": "user", "content": "word " * 5000}]}
+    response = await post(running, long)
+    assert response.status_code == 400
+    assert response.json()["error"]["message"] == "prompt is too long: 272001 tokens > 272000 maximum"
+
+
+async def test_an_expired_token_is_refreshed_once_for_many_requests(running):
+    await running.let_token_expire()
+    statuses = []
+
+    async def ask():
+        statuses.append((await post(running, HELLO)).status_code)
+
+    async with trio.open_nursery() as many:
+        for _ in range(20):
+            many.start_soon(ask)
+    assert statuses == [200] * 20
+    assert running.refreshes == 1
+
+
+async def test_a_token_that_the_backend_rejects_is_refreshed_and_the_request_repeated(running):
+    rejected = {"error": {"code": "token_expired", "message": "expired"}}
+    running.load({"error": {"status": 401, "body": rejected}}, {"output": [{"text": "fine"}]})
+    response = await post(running, HELLO)
+    assert response.json()["content"][0]["text"] == "fine"
+    assert running.refreshes == 1
+
+
+async def test_a_login_that_stays_refused_says_what_to_do(running):
+    rejected = {"error": {"code": "token_invalidated", "message": "invalidated"}}
+    running.load({"error": {"status": 401, "body": rejected}, "times": 2})
+    response = await post(running, HELLO)
+    assert (response.status_code, response.headers["x-should-retry"]) == (401, "false")
+    assert "codexctl accounts import" in response.json()["error"]["message"]
+
+
+async def test_a_refused_model_makes_way_for_the_next_in_the_list(running):
+    asked = {**HELLO, "model": "claude-haiku-5-5"}
+    assert (await post(running, asked)).status_code == 200
+    assert (await post(running, asked)).status_code == 200
+    assert [request.body["model"] for request in running.asked] == ["gpt-5.4-mini", "gpt-6-luna", "gpt-6-luna"]
+
+
+async def test_a_model_without_alternatives_is_a_404(running):
+    response = await post(running, {**HELLO, "model": "gpt-5"})
+    assert (response.status_code, response.json()["error"]["type"]) == (404, "not_found_error")
+
+
+async def test_silence_is_filled_with_pings_before_and_after_the_first_content(running):
+    running.load({"hold": "thinking", "output": [{"text": "at last"}]})
+    seen = b""
+    async with httpx.AsyncClient(base_url=running.address, trust_env=False) as client:
+        async with client.stream("POST", "/v1/messages", json=STREAMED) as response:
+            async for data in response.aiter_raw():
+                seen += data
+                if seen.count(b"event: ping") == 2:
+                    running.simulator.release("thinking")
+    events = read_events(seen.decode())
+    assert [event["type"] for event in events[:2]] == ["ping", "ping"]
+    assert text_of(events) == "at last"
+
+
+async def test_an_error_after_the_status_line_went_out_is_an_event(running):
+    running.load({"hold": "thinking", "failed": {"code": "server_is_overloaded", "message": "busy"}})
+    seen = b""
+    async with httpx.AsyncClient(base_url=running.address, trust_env=False) as client:
+        async with client.stream("POST", "/v1/messages", json=STREAMED) as response:
+            async for data in response.aiter_raw():
+                seen += data
+                running.simulator.release("thinking")
+    assert read_events(seen.decode())[-1]["error"]["type"] == "overloaded_error"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_client_that_hangs_up_ends_the_upstream_request(running, stream):
+    """Seen in the backend; a second is the promise, and the test would hang without it."""
+    running.load({"output": [{"text": "x" * 100}], "hold": "for ever", "after_items": 0 if not stream else 1})
+    host, port = running.address.removeprefix("http://").split(":")
+    connection = await trio.open_tcp_stream(host, int(port))
+    body = json.dumps({**HELLO, "stream": stream}).encode()
+    await connection.send_all(
+        b"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    )
+    with trio.fail_after(10):
+        if stream:
+            await connection.receive_some(4096)
+        while not running.asked:
+            await trio.sleep(0.01)
+    await connection.aclose()
+    with trio.fail_after(1):
+        await running.asked[0].ended.wait()
+    assert running.asked[0].outcome is Outcome.CUT_BY_CLIENT
+
+
+async def test_a_slow_reader_holds_upstream_back_and_memory_stays_flat(running):
+    size = 200_000_000
+    running.load({"output": [{"big_text": {"bytes": size, "chunk_bytes": 65536}}]})
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    host, port = running.address.removeprefix("http://").split(":")
+    client.connect((host, int(port)))
+    client.setblocking(False)
+    connection = trio.SocketStream(trio.socket.from_stdlib_socket(client))
+    body = json.dumps(STREAMED).encode()
+    await connection.send_all(
+        b"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    )
+    before = resident_bytes()
+    sent = -1
+    while not running.asked or running.asked[0].bytes_sent != sent:  # until upstream stands still
+        sent = running.asked[0].bytes_sent if running.asked else -1
+        await trio.sleep(0.3)
+    assert 0 < sent < 20_000_000
+    received, most, tail = 0, 0, b""
+    while not tail.endswith(b"0\r\n\r\n"):
+        data = await connection.receive_some(1 << 20)
+        received += len(data)
+        tail = (tail + data)[-5:]
+        most = max(most, resident_bytes())
+    assert received > size
+    assert most - before < 100_000_000
+    await connection.aclose()
+
+
+def resident_bytes() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+async def test_the_log_line_of_a_request_says_who_asked_what(running):
+    running.load({"output": [{"text": "hi"}], "usage": {"input_tokens": 120, "input_tokens_details": {"cached_tokens": 64}, "output_tokens": 9}})
+    await post(running, HELLO, user_agent="claude-cli/2.1.330 (external, cli)")
+    fields = await running.request_fields()
+    assert fields["client"] == "claude-cli/2.1.330"
+    assert fields["account"] == "simulated@example.com"
+    assert (fields["model"], fields["model_used"], fields["status"]) == ("claude-sonnet-5-5", "gpt-5.5", 200)
+    assert (fields["input_tokens"], fields["cached_tokens"], fields["output_tokens"]) == (120, 64, 9)
+    assert fields["ttft_ms"] <= fields["duration_ms"]
+
+
+async def test_no_secret_and_no_prompt_reaches_the_log(running):
+    await post(running, {**HELLO, "messages": [{"role": "user", "content": "my secret plan"}]}, authorization="Bearer sk-local")
+    text = running.log_text()
+    auth = next((running.places.state_dir / "accounts").glob("*/auth.json")).read_text()
+    tokens = json.loads(auth)["tokens"]
+    for secret in ("my secret plan", "sk-local", tokens["access_token"], tokens["refresh_token"]):
+        assert secret not in text
+
+
+async def test_count_tokens_needs_neither_max_tokens_nor_an_account(running):
+    response = await post(running, {"model": "opus", "messages": [{"role": "user", "content": "hello world"}]}, "/v1/messages/count_tokens")
+    assert response.status_code == 200
+    assert 2 <= response.json()["input_tokens"] <= 30
+    refused = await post(running, {"model": "opus"}, "/v1/messages/count_tokens")
+    assert refused.json()["error"]["message"] == "messages: at least one message is required"

@@ -1,0 +1,126 @@
+"""A whole daemon on a simulated backend, over real sockets, in the nursery of a test."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import trio
+from attrs import frozen
+
+from codexd.daemon import Ready, serve
+from codexd.paths import Places, find_places
+from codexd.record.logs import LogFilter, LogRing, configure
+from codexd.settings_load import load
+from codexd.simulator.app import Simulator
+from codexd.simulator.options import Options
+from codexd.web.messages import Timing
+
+HELLO = {"model": "claude-sonnet-5-5", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}
+
+
+@frozen
+class Running:
+    """A running daemon and what stands behind it."""
+
+    address: str
+    simulator: Simulator
+    places: Places
+    logs: LogRing
+
+    def load(self, *replies: dict[str, Any], then: str = "agent") -> None:
+        """The next answers of the backend, as data (``codexd/simulator/scripts.py``)."""
+        self.simulator.load({"replies": list(replies), "then": then})
+
+    @property
+    def asked(self) -> list[Any]:
+        """The requests that the backend's responses endpoint has seen."""
+        return [request for request in self.simulator.requests if request.path.endswith("/codex/responses")]
+
+    @property
+    def refreshes(self) -> int:
+        return sum(1 for request in self.simulator.requests if request.path == "/oauth/token")
+
+    def log_text(self) -> str:
+        return "\n".join(f"{entry.message} {entry.fields}" for entry in self.logs.history(LogFilter()))
+
+    async def request_fields(self) -> dict[str, Any]:
+        """The log fields of the last finished request; it is logged a moment after its answer arrived."""
+        with trio.fail_after(5):
+            while True:
+                entries = [entry for entry in self.logs.history(LogFilter()) if entry.logger == "codexd.request"]
+                if entries:
+                    return dict(entries[-1].fields)
+                await trio.sleep(0.01)
+
+    async def call(self, method: str, **params: Any) -> Any:
+        """The result of a method of the control socket."""
+        async with await trio.open_unix_socket(str(self.places.socket)) as stream:
+            await stream.send_all(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode() + b"\n")
+            answer = json.loads(await stream.receive_some(1 << 20))
+        assert "result" in answer, answer
+        return answer["result"]
+
+    async def let_token_expire(self) -> None:
+        """Put a login in place whose access token is out of date."""
+        file = self.places.state_dir / "expired.json"
+        file.write_text(json.dumps(self.simulator.sign_in(access_expires_in_s=-10)))
+        await self.call("accounts.import", source=str(file))
+
+
+async def start_daemon(
+    nursery: trio.Nursery,
+    home: Path,
+    *,
+    options: Options | None = None,
+    timing: Timing | None = None,
+    drain_s: float = 5.0,
+    environ: dict[str, str] | None = None,
+) -> Running:
+    """A daemon with one signed-in account; it ends with the nursery."""
+    simulator = Simulator(options=options or Options())
+    places = find_places({}, home)
+    settings = load(environ=environ or {}, flags={"server.port": 0}).settings
+    logs = LogRing(settings.log.history)
+    configure("debug", "text", logs)
+    run = partial(
+        serve,
+        settings,
+        places,
+        logs,
+        environ={},
+        simulator=simulator,
+        drain_s=drain_s,
+        timing=timing or Timing(),
+    )
+    ready: Ready = await nursery.start(run)
+    return Running(ready.address, simulator, places, logs)
+
+
+async def post(running: Running, body: Any, path: str = "/v1/messages", **headers: str) -> httpx.Response:
+    """One request on a connection of its own; ``body`` is bytes or JSON."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with httpx.AsyncClient(base_url=running.address, trust_env=False, timeout=30) as client:
+        return await client.post(path, content=content, headers=named)
+
+
+def read_events(text: str) -> list[dict[str, Any]]:
+    """The events of a stream's text; each frame's two names must agree."""
+    events = []
+    for frame in text.split("\n\n"):
+        if not frame:
+            continue
+        name, _, data = frame.partition("\n")
+        event = json.loads(data.removeprefix("data: "))
+        assert name == f"event: {event['type']}"
+        events.append(event)
+    return events
+
+
+def text_of(events: list[dict[str, Any]]) -> str:
+    deltas = [event["delta"] for event in events if event["type"] == "content_block_delta"]
+    return "".join(delta.get("text", "") for delta in deltas)
