@@ -34,7 +34,7 @@ from codexd.supervisor import OnFailure, Supervisor
 from codexd.upstream.codex import CodexBackend, open_client
 from codexd.web import server as web
 from codexd.web.app import App, create_quart
-from codexd.web.messages import MessagesApi
+from codexd.web.messages import MessagesApi, Timing
 from codexd.web.turn import TurnRunner
 
 log = logging.getLogger("codexd.daemon")
@@ -61,6 +61,7 @@ async def serve(
     simulator: Simulator | None = None,
     clock: Callable[[], float] = time.time,
     drain_s: float = DRAIN_S,
+    timing: Timing = Timing(),  # noqa: B008 - frozen
     task_status: trio.TaskStatus[Ready] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run until SIGTERM, SIGINT or cancellation; with ``simulator``, on that instead of the real backend.
@@ -78,7 +79,9 @@ async def serve(
             refresher = Refresher(store, TokenEndpoint(http, settings.upstream.auth_url), clock)
             backend = CodexBackend(http, settings.upstream, clock)
             turns = TurnRunner(settings, store, refresher, tracker, backend, requests, clock)
-            app = App(settings.server, MessagesApi(turns, ending, clock), create_quart(simulated=simulated), clock)
+            app = App(
+                settings.server, MessagesApi(turns, ending, clock, timing), create_quart(simulated=simulated), clock
+            )
             control = Control(
                 store=store,
                 tracker=tracker,

@@ -38,12 +38,6 @@ from codexd.web.http import (
 from codexd.web.outbox import Outbox, Sign
 from codexd.web.turn import Turn, TurnRunner
 
-HOLD_S = 12.0
-"""How long the status line waits for the first good event: overload, quota and overflow arrive inside a 200."""
-
-PING_AFTER_S = 10.0
-"""Claude Code shows a banner after 20 s of silence and gives up after 300 s."""
-
 DEFAULT_WINDOW_TOKENS = 272_000
 
 _PING_FRAME = sse.encode(PING)
@@ -52,6 +46,16 @@ _STREAM_HEADERS = (
     ("cache-control", "no-cache"),
     ("x-accel-buffering", "no"),
 )
+
+
+@frozen
+class Timing:
+    """How long a streamed answer may be silent."""
+
+    hold_s: float = 12.0
+    """The status line waits so long for the first good event: overload, quota and overflow arrive inside a 200."""
+    ping_after_s: float = 10.0
+    """Claude Code shows a banner after 20 s of silence and gives up after 300 s."""
 
 
 @define
@@ -76,6 +80,7 @@ class MessagesApi:
     turns: TurnRunner
     ending: trio.Event
     clock: Callable[[], float]
+    timing: Timing = Timing()
 
     async def create(self, request: Request, receive: Receive, send: Send) -> None:
         """``POST /v1/messages``."""
@@ -126,17 +131,18 @@ class MessagesApi:
 
     async def _send_stream(self, exchange: Exchange, wanted: MessagesRequest, outbox: Outbox) -> None:
         """The outbox to the client, until its end; nothing if it failed before there was anything to send."""
-        in_time = await outbox.wait(HOLD_S)
+        in_time = await outbox.wait(self.timing.hold_s)
         if outbox.failure is not None and not outbox.has_data:
             return
         exchange.committed = True
         exchange.record.status = 200
         await send_start(exchange.send, 200, _STREAM_HEADERS)
-        data: bytes | Sign = await outbox.take(PING_AFTER_S) if in_time else Sign.SILENCE
+        silence_s = self.timing.ping_after_s
+        data: bytes | Sign = await outbox.take(silence_s) if in_time else Sign.SILENCE
         while data is not Sign.END:
             part = _PING_FRAME if data is Sign.SILENCE else data
             await exchange.send({"type": "http.response.body", "body": part, "more_body": True})
-            data = await outbox.take(PING_AFTER_S)
+            data = await outbox.take(silence_s)
         if outbox.failure is not None:
             wire = self._to_wire(exchange, wanted, outbox.failure)
             frame = sse.encode(wire.to_body(exchange.request.id))
