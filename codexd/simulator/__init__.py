@@ -1,0 +1,16 @@
+"""A simulated Codex backend and sign-in server: strict, scriptable, in one process with its user.
+
+It serves ``codexd --simulate`` and most tests, and refuses what the real backend refuses, in the same words.
+
+::
+
+    simulator = Simulator()
+    auth_json = simulator.sign_in("ann@example.com")
+    simulator.load({"replies": [{"output": [{"text": "Hello"}]}]})
+    base = await nursery.start(serve_simulator, simulator)     # "http://127.0.0.1:40619"
+    # backend_url = f"{base}/backend-api", auth_url = base
+    ...
+    assert simulator.requests[0].outcome is Outcome.COMPLETED
+
+``scripts.py`` lists what a script may say; ``options.py`` the backend's own switches.
+"""

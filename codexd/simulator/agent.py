@@ -1,0 +1,102 @@
+"""The canned agent that answers where no script does: helpful, deterministic, and honest about what it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from codexd.simulator.examples import make_example
+from codexd.simulator.scripts import find_last_user_text, read_text
+from codexd.translation.jsontext import dumps_text
+
+GREETING = (
+    "Hello! This is codexd's simulated backend: no model is behind it and nothing leaves this machine. "
+    "Ask me to list your files and I will call one of your client's tools to show the whole way of a request."
+)
+SUMMARY = "The user tried codexd's simulated backend, which answers with canned texts. Nothing else is known."
+SHELL_TOOLS = ("Bash", "bash", "shell", "exec_command", "shell_command")
+COMMAND = "ls"
+QUOTED_LINES = 5
+
+_WANTS_COMMAND = re.compile(r"\b(list|ls|run|files?|read|execute|folder|directory)\b", re.IGNORECASE)
+_WANTS_TITLE = re.compile(r"\btitle\b", re.IGNORECASE)
+_WANTS_SUMMARY = re.compile(r"\bsummary of (the|this|our) conversation\b", re.IGNORECASE)
+_REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
+_CALL_OUTPUTS = ("function_call_output", "custom_tool_call_output")
+
+
+def answer(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The reply, in the form of a script, to the request ``body``."""
+    schema = _find_schema(body)
+    if schema is not None:
+        return {"output": [{"text": dumps_text(make_example(schema))}]}
+    return {"output": [*_think(body), _act(body)]}
+
+
+def _act(body: Mapping[str, Any]) -> dict[str, Any]:
+    output = _find_fresh_output(body)
+    if output is not None:
+        return {"text": _quote(output)}
+    # Reminders are the client's words, not the user's, and full of words such as "files".
+    asked = _REMINDER.sub("", find_last_user_text(body))
+    if _WANTS_SUMMARY.search(asked):
+        return {"text": SUMMARY}
+    if _WANTS_TITLE.search(asked):
+        return {"text": "Simulated session"}
+    tool = _find_shell_tool(body)
+    if tool is not None and _WANTS_COMMAND.search(asked):
+        return {"call": {"name": tool["name"], "arguments": _fill_arguments(tool.get("parameters") or {})}}
+    return {"text": GREETING}
+
+
+def _think(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    reasoning = body.get("reasoning") or {}
+    if reasoning.get("summary"):
+        return [{"reasoning": {"summary": ["**Choosing a canned answer**\n\nThis backend is simulated."]}}]
+    return [{"reasoning": {"summary": []}}] if reasoning.get("effort") else []
+
+
+def _find_schema(body: Mapping[str, Any]) -> dict[str, Any] | None:
+    answer_format = (body.get("text") or {}).get("format") or {}
+    return answer_format.get("schema") if answer_format.get("type") == "json_schema" else None
+
+
+def _find_fresh_output(body: Mapping[str, Any]) -> str | None:
+    """The first call's output that the user has not spoken after."""
+    outputs: list[str] = []
+    for item in body.get("input") or []:
+        if item.get("type") in _CALL_OUTPUTS:
+            outputs.append(read_text(item.get("output")))
+        elif item.get("role") == "user" or item.get("type") == "function_call":
+            outputs = []
+    return outputs[0] if outputs else None
+
+
+def _quote(output: str) -> str:
+    lines = output.strip().splitlines()
+    if not lines:
+        return "The tool answered nothing. (Simulated backend: no model has read it.)"
+    quoted = "\n".join(lines[:QUOTED_LINES])
+    more = f"\n\nand {len(lines) - QUOTED_LINES} more lines" if len(lines) > QUOTED_LINES else ""
+    return f"The tool answered:\n\n```\n{quoted}\n```{more}\n\n(Simulated backend: no model has read it.)"
+
+
+def _find_shell_tool(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    if body.get("tool_choice") == "none":
+        return None
+    offered = {tool.get("name"): tool for tool in body.get("tools") or () if tool.get("type") == "function"}
+    return next((offered[name] for name in SHELL_TOOLS if name in offered), None)
+
+
+def _fill_arguments(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """What the tool's schema requires, with the command where a command goes."""
+    properties = schema.get("properties") or {}
+    arguments = make_example({**schema, "type": "object"})
+    for key in ("command", "cmd"):
+        if key in properties:
+            is_list = properties[key].get("type") == "array"
+            arguments[key] = [COMMAND] if is_list else COMMAND
+    if "description" in arguments:
+        arguments["description"] = "List the files"
+    return dict(arguments)

@@ -1,0 +1,362 @@
+"""The simulated backend as an ASGI app: routes, and the life of one request.
+
+Routes: ``/oauth/token``, ``/oauth/revoke``, ``/backend-api/codex/responses``, ``/backend-api/codex/models``,
+``/backend-api/wham/usage``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl
+
+import trio
+from attrs import frozen
+
+from codexd.simulator import limits
+from codexd.simulator.agent import answer
+from codexd.simulator.checks import check_body, refuse_overflow
+from codexd.simulator.events import Setting, Step, play
+from codexd.simulator.models_document import make_etag, make_models_document
+from codexd.simulator.oauth import SignIn, SimulatedAccount, refuse_refresh
+from codexd.simulator.options import Options
+from codexd.simulator.records import Outcome, Request, redact_form
+from codexd.simulator.refusals import Refusal, detail, html
+from codexd.simulator.scripts import (
+    Drop,
+    Reply,
+    Script,
+    ScriptBook,
+    TokenReply,
+    parse_reply,
+    parse_script,
+    parse_token_reply,
+)
+from codexd.simulator.tokens import PromptCache, count_tokens, flatten_prompt
+from codexd.simulator.wire import (
+    BodyTooLarge,
+    Ending,
+    EventStream,
+    Holds,
+    Receive,
+    Send,
+    cut_connection,
+    finish_stream,
+    read_body,
+    run_while_connected,
+    send_json,
+    send_refusal,
+)
+from codexd.translation.jsontext import loads
+from codexd.translation.models import CATALOGUE, ModelInfo
+
+_BACKEND_METHODS: Mapping[str, str] = {
+    "/backend-api/codex/responses": "POST",
+    "/backend-api/codex/models": "GET",
+    "/backend-api/wham/usage": "GET",
+}
+
+_OVERFLOW: Mapping[str, Any] = {"failed": {"code": "context_length_exceeded"}}
+
+
+@frozen
+class Exchange:
+    """One request and the way back to its client."""
+
+    request: Request
+    raw: bytes
+    receive: Receive
+    send: Send
+
+    def read_json(self) -> Any:
+        """The body, and a note of it in the record; None if it is no JSON."""
+        try:
+            body = loads(self.raw)
+        except ValueError:
+            return None
+        self.request.body = body if isinstance(body, dict) else None
+        return body
+
+    def read_form(self) -> dict[str, Any]:
+        """A sign-in form, sent as JSON or URL-encoded; both are taken. The record gets it without its secrets."""
+        if "json" in self.request.headers.get("content-type", ""):
+            body = self.read_json()
+            form = body if isinstance(body, dict) else {}
+        else:
+            form = dict(parse_qsl(self.raw.decode("utf-8", "replace"), keep_blank_values=True))
+        self.request.body = redact_form(form)
+        return form
+
+    async def answer(self, value: Any, headers: Mapping[str, str] | None = None) -> None:
+        await send_json(self.send, self.request, value, headers)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        await send_refusal(self.send, self.request, refusal)
+
+
+class Simulator:
+    """A Codex backend and its sign-in server.
+
+    Args:
+        clock: seconds since the epoch; token expiry and rate-limit windows go by it.
+        options: the backend's switches.
+        models: what it serves.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.time,
+        options: Options | None = None,
+        models: Sequence[ModelInfo] = CATALOGUE,
+    ) -> None:
+        self.options = options or Options()
+        self.requests: list[Request] = []
+        """Every request so far, oldest first."""
+        self.oauth = SignIn(clock=clock, options=self.options)
+        self.limits = limits.PlanLimits(self.options)
+        self._clock = clock
+        self._models = models
+        self._book = ScriptBook(Script())
+        self._token_replies: list[TokenReply] = []
+        self._cache = PromptCache()
+        self._holds = Holds()
+        self._serials = itertools.count(1)
+
+    def sign_in(
+        self, email: str = "simulated@example.com", plan: str = "plus", access_expires_in_s: float = 864_000
+    ) -> dict[str, Any]:
+        """The Codex CLI style ``auth.json`` of a new sign-in; it may be expired from the start."""
+        return self.oauth.sign_in(email, plan, access_expires_in_s)
+
+    def load(self, script: Mapping[str, Any] | str | bytes) -> None:
+        """Replace the script. Raises ValueError for a key that no form has."""
+        self._book = ScriptBook(parse_script(script))
+
+    def load_token_replies(self, *replies: Mapping[str, Any]) -> None:
+        """What the next calls of ``/oauth/token`` are answered; then the usual again."""
+        self._token_replies = [parse_token_reply(reply) for reply in replies]
+
+    def release(self, hold: str) -> None:
+        """Let answers go on that wait at ``hold``, now and later."""
+        self._holds.release(hold)
+
+    def set_used(self, email: str, slot: str, percent: float) -> None:
+        """Put the ``primary`` or ``secondary`` window of an account at ``percent``."""
+        account = self.oauth.find(email)
+        self.limits.set_used(account.account_id, account.plan, slot, percent, self._clock())
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
+        request = self._record(scope)
+        try:
+            await self._route(request, receive, send)
+        finally:
+            request.finish(Outcome.CUT_BY_CLIENT)
+            request.ended.set()
+
+    def _record(self, scope: Mapping[str, Any]) -> Request:
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        query = scope.get("query_string", b"").decode("latin-1")
+        request = Request(scope["method"], scope["path"], query, headers)
+        self.requests.append(request)
+        del self.requests[: -self.options.kept_requests]
+        return request
+
+    async def _route(self, request: Request, receive: Receive, send: Send) -> None:
+        account = self._identify(request)
+        try:
+            raw = await read_body(receive, self.options.max_body_bytes)
+        except BodyTooLarge:
+            await send_refusal(send, request, html(413, "Request Entity Too Large"))
+            return
+        if raw is None:
+            return
+        exchange = Exchange(request, raw, receive, send)
+        match request.method, request.path:
+            case "POST", "/oauth/token":
+                await self._token(exchange)
+            case "POST", "/oauth/revoke":
+                await self._revoke(exchange)
+            case method, path if path in _BACKEND_METHODS:
+                await self._serve_backend(exchange, account, allowed=method == _BACKEND_METHODS[path])
+            case _:
+                await exchange.refuse(detail("Not Found", status=404))
+
+    async def _serve_backend(self, exchange: Exchange, account: SimulatedAccount | Refusal, *, allowed: bool) -> None:
+        if not allowed:
+            await exchange.refuse(detail("Method Not Allowed", status=405))
+        elif isinstance(account, Refusal):
+            await exchange.refuse(account)
+        elif exchange.request.path == "/backend-api/codex/responses":
+            await self._responses(exchange, account)
+        elif exchange.request.path == "/backend-api/codex/models":
+            await self._list_models(exchange)
+        else:
+            await self._usage(exchange, account)
+
+    def _identify(self, request: Request) -> SimulatedAccount | Refusal:
+        """Whose request it is; takes the token out of the record."""
+        account = self.oauth.check(request.headers)
+        if "authorization" in request.headers:
+            request.headers["authorization"] = self.oauth.name_bearer(request.headers["authorization"])
+        return account
+
+    async def _token(self, exchange: Exchange) -> None:
+        form = exchange.read_form()
+        scripted = self._token_replies.pop(0) if self._token_replies else TokenReply()
+
+        async def wait() -> Ending:
+            await trio.sleep(scripted.delay_s)
+            await self._holds.wait(scripted.hold)
+            return Ending()
+
+        if await run_while_connected(exchange.receive, wait) is not None:
+            await self._answer_token(exchange, form, scripted)
+
+    async def _answer_token(self, exchange: Exchange, form: dict[str, Any], scripted: TokenReply) -> None:
+        reply: dict[str, Any] | Refusal
+        if scripted.drop is Drop.BEFORE:
+            await cut_connection(exchange.send, exchange.request, begun=False)
+        if scripted.error is not None:
+            reply = Refusal(scripted.error.status, scripted.error.body, scripted.error.headers)
+        elif scripted.code is not None:
+            reply = refuse_refresh(scripted.code)
+        elif form.get("grant_type") != "refresh_token":
+            reply = Refusal(400, {"error": "unsupported_grant_type"})
+        else:
+            reply = self.oauth.refresh(form, omit=scripted.omit, access_expires_in_s=scripted.access_expires_in_s)
+        if scripted.drop is Drop.AFTER:
+            await cut_connection(exchange.send, exchange.request, begun=False)
+        if isinstance(reply, Refusal):
+            await exchange.refuse(reply)
+        else:
+            await exchange.answer(reply)
+
+    async def _revoke(self, exchange: Exchange) -> None:
+        self.oauth.revoke_token(exchange.read_form().get("token"))
+        await exchange.answer({})
+
+    async def _list_models(self, exchange: Exchange) -> None:
+        version = parse_qs(exchange.request.query).get("client_version", [""])[0]
+        document = make_models_document(self._models, self.options, version)
+        await exchange.answer(document, {"etag": make_etag(document)})
+
+    async def _usage(self, exchange: Exchange, account: SimulatedAccount) -> None:
+        now = self._clock()
+        windows = self.limits.read(account.account_id, account.plan, now)
+        owner = {"user_id": account.user_id, "account_id": account.account_id, "email": account.email}
+        await exchange.answer({**owner, **limits.make_usage_document(windows, account.plan, now)})
+
+    async def _responses(self, exchange: Exchange, account: SimulatedAccount) -> None:
+        body = exchange.read_json()
+        refusal = self._refuse(exchange.request, body, account)
+        if refusal is not None:
+            await exchange.refuse(refusal)
+            return
+        reply, setting = self._prepare(body, account, exchange.raw)
+        if isinstance(reply, Refusal):
+            await exchange.refuse(reply)
+            return
+
+        async def respond() -> Ending:
+            return await self._stream(reply, setting, account, exchange)
+
+        ending = await run_while_connected(exchange.receive, respond)
+        await finish_stream(exchange.send, exchange.request, ending)
+
+    def _refuse(self, request: Request, body: Any, account: SimulatedAccount) -> Refusal | None:
+        refusal = check_body(
+            body,
+            account_id=account.account_id,
+            options=self.options,
+            models=self._models,
+            headers=request.headers,
+        )
+        if refusal is not None:
+            return refusal
+        now = self._clock()
+        windows = self.limits.read(account.account_id, account.plan, now)
+        used_up = limits.find_used_up(windows)
+        return None if used_up is None else limits.refuse_used_up(used_up, windows, account.plan, now)
+
+    def _prepare(self, body: dict[str, Any], account: SimulatedAccount, raw: bytes) -> tuple[Reply | Refusal, Setting]:
+        """The reply to a request that is in order, and what its stream needs to know."""
+        prompt = flatten_prompt(body)
+        cached_tokens = self._cache.read(account.account_id, body.get("prompt_cache_key"), prompt)
+        input_tokens = count_tokens(prompt)
+        model = next(model for model in self._models if model.slug == body["model"])
+        window = self.options.context_window_tokens or model.context_window
+        reply: Reply | Refusal
+        if input_tokens <= window:
+            reply = self._book.take(body) or parse_reply(answer(body))
+        else:
+            reply = parse_reply(_OVERFLOW) if self.options.overflow_in_stream else refuse_overflow()
+        served = reply.model if isinstance(reply, Reply) and reply.model else model.slug
+        windows = self.limits.read(account.account_id, account.plan, self._clock())
+        digest = hashlib.sha256(b"%d:" % next(self._serials) + raw).hexdigest()
+        return reply, Setting(
+            response_id=f"resp_{digest[:32]}",
+            model=served,
+            created_at=int(self._clock()),
+            account_id=account.account_id,
+            request=body,
+            input_tokens=input_tokens,
+            cached_tokens=cached_tokens,
+            delta_chars=self.options.delta_chars,
+            terminal_output=self.options.terminal_output,
+            preface=(limits.make_event(windows, account.plan),) if self.options.rate_limits_event else (),
+        )
+
+    async def _stream(self, reply: Reply, setting: Setting, account: SimulatedAccount, exchange: Exchange) -> Ending:
+        await trio.sleep(reply.delay_s)
+        headers = self._make_headers(setting, account, exchange.request)
+        if reply.error is not None:
+            await self._holds.wait(reply.hold)
+            return Ending(refusal=Refusal(reply.error.status, reply.error.body, {**headers, **reply.error.headers}))
+        stream = EventStream(
+            exchange.send,
+            exchange.request,
+            chunk_events=self.options.chunk_events,
+            keepalive_interval_s=self.options.keepalive_interval_s,
+            holds=self._holds,
+        )
+        await stream.begin(headers)
+        if reply.raw is not None:
+            await stream.write(reply.raw.encode())
+            return Ending(cut=reply.cut)
+        return await stream.play(self._spend(play(reply, setting), account))
+
+    def _make_headers(self, setting: Setting, account: SimulatedAccount, request: Request) -> dict[str, str]:
+        now = self._clock()
+        windows = self.limits.read(account.account_id, account.plan, now)
+        catalogue = make_models_document(self._models, self.options, request.headers.get("version", ""))
+        return {
+            "openai-model": setting.model,
+            "x-request-id": f"req_{setting.response_id.removeprefix('resp_')}",
+            "x-models-etag": make_etag(catalogue),
+            **limits.make_headers(windows, account.plan, now),
+        }
+
+    def _spend(self, steps: Iterator[Step], account: SimulatedAccount) -> Iterator[Step]:
+        """The steps; counts the terminal event's tokens against the plan."""
+        for step in steps:
+            if isinstance(step, dict) and step.get("type") in ("response.completed", "response.incomplete"):
+                usage = (step.get("response") or {}).get("usage") or {}
+                tokens = usage.get("total_tokens", 0)
+                self.limits.spend(account.account_id, account.plan, tokens, self._clock())
+            yield step
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """ASGI's lifespan: nothing to start, nothing to stop."""
+    while True:
+        kind = (await receive())["type"]
+        await send({"type": f"{kind}.complete"})
+        if kind == "lifespan.shutdown":
+            return

@@ -1,0 +1,394 @@
+"""The simulated backend over real sockets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+import trio
+import trio.testing
+from attrs import define
+
+from codexd.simulator.app import Simulator
+from codexd.simulator.oauth import CLIENT_ID
+from codexd.simulator.options import Options
+from codexd.simulator.records import Outcome
+from codexd.simulator.run import serve_simulator
+from codexd.translation.jsontext import dumps, loads
+
+BODY: dict[str, Any] = {
+    "model": "gpt-5.5",
+    "instructions": "",
+    "store": False,
+    "stream": True,
+    "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}],
+}
+
+
+@define
+class Bench:
+    simulator: Simulator
+    http: httpx.AsyncClient
+    tokens: dict[str, Any]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {
+            "authorization": f"Bearer {self.tokens['access_token']}",
+            "chatgpt-account-id": self.tokens["account_id"],
+        }
+
+    async def post(self, **changes: Any) -> httpx.Response:
+        return await self.http.post("/backend-api/codex/responses", json={**BODY, **changes}, headers=self.headers)
+
+    async def refresh(self) -> httpx.Response:
+        form = {"client_id": CLIENT_ID, "grant_type": "refresh_token", "refresh_token": self.tokens["refresh_token"]}
+        return await self.http.post("/oauth/token", json=form)
+
+
+@asynccontextmanager
+async def open_bench(**options: Any) -> AsyncIterator[Bench]:
+    simulator = Simulator(options=Options(**options))
+    tokens = simulator.sign_in()["tokens"]
+    async with trio.open_nursery() as nursery:
+        base = await nursery.start(serve_simulator, simulator)
+        async with httpx.AsyncClient(base_url=base, trust_env=False) as http:
+            yield Bench(simulator, http, tokens)
+        nursery.cancel_scope.cancel()
+
+
+def read_events(text: str) -> list[dict[str, Any]]:
+    return [loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
+
+
+async def test_a_scripted_answer_and_its_record() -> None:
+    async with open_bench() as bench:
+        bench.simulator.load({"replies": [{"output": [{"text": "Hello"}]}]})
+        response = await bench.post()
+        events = read_events(response.text)
+        assert response.headers["content-type"] == "text/event-stream"
+        assert response.headers["x-codex-primary-window-minutes"] == "300"
+        assert events[0]["type"] == "codex.rate_limits"
+        assert events[-1]["type"] == "response.completed"
+        [record] = bench.simulator.requests
+        assert (record.path, record.status, record.outcome) == (
+            "/backend-api/codex/responses",
+            200,
+            Outcome.COMPLETED,
+        )
+        assert record.body == BODY
+        assert record.headers["authorization"] == "simulated@example.com"
+        assert bench.tokens["access_token"] not in repr(record)
+        assert record.events_sent == len(events)
+
+
+async def test_the_agent_answers_without_a_script() -> None:
+    async with open_bench() as bench:
+        done = [event for event in read_events((await bench.post()).text) if event["type"].endswith("text.done")]
+        assert "simulated backend" in done[0]["text"]
+
+
+async def test_a_bad_body_is_refused_and_takes_no_reply() -> None:
+    async with open_bench() as bench:
+        bench.simulator.load({"replies": [{"output": [{"text": "Hello"}]}]})
+        response = await bench.post(temperature=1)
+        assert (response.status_code, response.json()) == (400, {"detail": "Unsupported parameter: temperature"})
+        assert bench.simulator.requests[0].outcome is Outcome.REFUSED
+        assert "Hello" in (await bench.post()).text
+
+
+async def test_tokens_are_checked_before_the_body() -> None:
+    async with open_bench() as bench:
+        bench.simulator.oauth.expire_access("simulated@example.com")
+        response = await bench.post(temperature=1)
+        assert (response.status_code, response.json()["error"]["code"]) == (401, "token_expired")
+
+
+async def test_replayed_reasoning_is_verified() -> None:
+    async with open_bench() as bench:
+        bench.simulator.load({"replies": [{"output": [{"reasoning": {}}]}], "then": "repeat-last"})
+        events = read_events((await bench.post()).text)
+        item = next(event["item"] for event in events if event["type"] == "response.output_item.done")
+        assert (await bench.post(input=[item, *BODY["input"]])).status_code == 200
+        bench.tokens = bench.simulator.sign_in("other@example.com")["tokens"]
+        response = await bench.post(input=[item, *BODY["input"]])
+        assert response.json()["error"]["code"] == "invalid_encrypted_content"
+
+
+async def wait_for_events(simulator: Simulator) -> None:
+    """Until the first request has been sent something."""
+    with trio.fail_after(5):
+        while not (simulator.requests and simulator.requests[0].events_sent):
+            await trio.lowlevel.checkpoint()
+
+
+async def test_a_client_that_hangs_up_is_noticed() -> None:
+    async with open_bench() as bench:
+        bench.simulator.load({"replies": [{"output": [{"text": "Hello"}], "hold": "never", "after_events": 5}]})
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bench.post)
+            await wait_for_events(bench.simulator)
+            [record] = bench.simulator.requests
+            assert record.outcome is Outcome.RUNNING
+            nursery.cancel_scope.cancel()
+        with trio.fail_after(5):
+            await record.ended.wait()
+        assert record.outcome is Outcome.CUT_BY_CLIENT
+
+
+async def test_a_client_that_hangs_up_before_the_headers_is_noticed() -> None:
+    async with open_bench() as bench:
+        bench.simulator.load({"replies": [{"delay_s": 600}]})
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bench.post)
+            with trio.fail_after(5):
+                while not (bench.simulator.requests and bench.simulator.requests[0].body):
+                    await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+        with trio.fail_after(5):
+            await bench.simulator.requests[0].ended.wait()
+        assert bench.simulator.requests[0].outcome is Outcome.CUT_BY_CLIENT
+        assert bench.simulator.requests[0].status is None
+
+
+async def test_a_slow_reader_slows_the_answer_down() -> None:
+    async with open_bench() as bench:
+        bench.simulator.load({"replies": [{"big_text": {"bytes": 200_000_000}}]})
+        head = "".join(f"{name}: {value}\r\n" for name, value in bench.headers.items())
+        body = dumps(BODY)
+        request = f"POST /backend-api/codex/responses HTTP/1.1\r\nhost: x\r\n{head}content-length: {len(body)}\r\n\r\n"
+        port = bench.http.base_url.port
+        assert port is not None
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        await stream.send_all(request.encode() + body)
+        await wait_for_events(bench.simulator)
+        [record] = bench.simulator.requests
+        sent = -1
+        while record.bytes_sent != sent:
+            sent = record.bytes_sent
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        assert sent < 50_000_000
+        await stream.aclose()
+        with trio.fail_after(5):
+            await record.ended.wait()
+        assert record.outcome is Outcome.CUT_BY_CLIENT
+
+
+async def test_a_hold_is_released() -> None:
+    async with open_bench() as bench:
+        bench.simulator.load({"replies": [{"output": [{"text": "Hello"}], "hold": "gate"}]})
+        results: list[httpx.Response] = []
+
+        async def post() -> None:
+            results.append(await bench.post())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(post)
+            await wait_for_events(bench.simulator)
+            bench.simulator.release("gate")
+        assert "Hello" in results[0].text
+
+
+async def test_a_cut_connection() -> None:
+    async with open_bench() as bench:
+        bench.simulator.load({"replies": [{"output": [{"text": "Hello"}], "cut": "connection"}]})
+        with pytest.raises(httpx.RemoteProtocolError):
+            await bench.post()
+        assert bench.simulator.requests[0].outcome is Outcome.CUT_BY_SCRIPT
+        assert (await bench.post()).status_code == 200
+
+
+async def test_an_end_without_a_terminal_event() -> None:
+    async with open_bench() as bench:
+        bench.simulator.load({"replies": [{"output": [{"text": "Hello"}], "cut": "eof"}]})
+        events = read_events((await bench.post()).text)
+        assert events[-1]["type"] == "response.output_item.done"
+        assert bench.simulator.requests[0].outcome is Outcome.CUT_BY_SCRIPT
+
+
+async def test_scripted_http_errors() -> None:
+    async with open_bench() as bench:
+        bench.simulator.load(
+            {
+                "replies": [
+                    {
+                        "error": {
+                            "status": 503,
+                            "body": {"error": {"code": "slow_down"}},
+                            "headers": {"retry-after": "7"},
+                        }
+                    },
+                    {"error": {"status": 403, "body": "<html>Just a moment</html>"}},
+                    {"error": {"status": 404}},
+                    {"error": {"status": 200, "body": {"error": {"code": "server_error"}}}},
+                ]
+            }
+        )
+        busy, blocked, empty, odd = [await bench.post() for _ in range(4)]
+        assert (busy.status_code, busy.headers["retry-after"], busy.json()["error"]["code"]) == (503, "7", "slow_down")
+        assert (blocked.headers["content-type"], blocked.text) == ("text/html", "<html>Just a moment</html>")
+        assert (empty.status_code, empty.content) == (404, b"")
+        assert (odd.status_code, odd.headers["content-type"]) == (200, "application/json")
+
+
+async def test_the_catalogues_etag_stands_on_each_answer() -> None:
+    async with open_bench(minimal_client_versions={"gpt-6-astra": "0.153.0"}) as bench:
+        listed = await bench.http.get("/backend-api/codex/models?client_version=0.1.0", headers=bench.headers)
+        headers = {**bench.headers, "version": "0.1.0"}
+        answered = await bench.http.post("/backend-api/codex/responses", json=BODY, headers=headers)
+        assert answered.headers["x-models-etag"] == listed.headers["etag"]
+
+
+async def test_raw_bytes_and_chunks() -> None:
+    async with open_bench(chunk_events=100) as bench:
+        bench.simulator.load(
+            {"replies": [{"raw": "data: {}\r\n\r\n: x\n\ndata: [DONE]\n\n"}, {"output": [{"text": "Hello"}]}]}
+        )
+        assert (await bench.post()).text == "data: {}\r\n\r\n: x\n\ndata: [DONE]\n\n"
+        async with bench.http.stream(
+            "POST", "/backend-api/codex/responses", json=BODY, headers=bench.headers
+        ) as response:
+            chunks = [chunk async for chunk in response.aiter_raw() if chunk]
+        assert len(chunks) == 1
+
+
+async def test_keepalives_fill_a_stall() -> None:
+    async with open_bench(keepalive_interval_s=0.001) as bench:
+        bench.simulator.load({"replies": [{"output": [{"text": "Hello"}], "stall_s": 0.01}]})
+        text = (await bench.post()).text
+        assert ": keepalive\n\n" in text
+        assert {"type": "keepalive"} in read_events(text)
+
+
+async def test_usage_limits() -> None:
+    async with open_bench() as bench:
+        bench.simulator.set_used("simulated@example.com", "primary", 100)
+        response = await bench.post()
+        assert (response.status_code, response.json()["error"]["type"]) == (429, "usage_limit_reached")
+        assert response.headers["x-codex-primary-used-percent"] == "100"
+        usage = (await bench.http.get("/backend-api/wham/usage", headers=bench.headers)).json()
+        assert usage["rate_limit"]["primary_window"]["used_percent"] == 100
+        assert usage["email"] == "simulated@example.com"
+
+
+async def test_an_answer_counts_against_the_plan() -> None:
+    async with open_bench(primary_budget_tokens=1_000) as bench:
+        bench.simulator.load({"replies": [{"output": [], "usage": {"total_tokens": 250}}]})
+        await bench.post()
+        usage = (await bench.http.get("/backend-api/wham/usage", headers=bench.headers)).json()
+        assert usage["rate_limit"]["primary_window"]["used_percent"] == 25
+
+
+@pytest.mark.parametrize("in_stream", [False, True])
+async def test_a_prompt_over_the_window(in_stream: bool) -> None:
+    async with open_bench(context_window_tokens=5, overflow_in_stream=in_stream) as bench:
+        response = await bench.post()
+        if in_stream:
+            assert response.status_code == 200
+            assert read_events(response.text)[-1]["response"]["error"]["code"] == "context_length_exceeded"
+        else:
+            assert (response.status_code, response.json()["error"]["code"]) == (400, "context_length_exceeded")
+
+
+async def test_cached_tokens_follow_the_cache_key() -> None:
+    async with open_bench() as bench:
+        bench.simulator.load({"replies": [{"output": []}], "then": "repeat-last"})
+        usages = []
+        for _ in range(2):
+            events = read_events((await bench.post(instructions="i" * 5_000, prompt_cache_key="k")).text)
+            usages.append(events[-1]["response"]["usage"])
+        cached = [usage["input_tokens_details"]["cached_tokens"] for usage in usages]
+        assert cached[0] == 0
+        assert 0 < cached[1] <= usages[1]["input_tokens"]
+        assert cached[1] % 128 == 0
+
+
+async def test_too_large_a_body() -> None:
+    async with open_bench(max_body_bytes=100) as bench:
+        response = await bench.post()
+        assert response.status_code == 413
+        assert "413 Request Entity Too Large" in response.text
+
+
+async def test_the_catalogue_is_filtered_by_version() -> None:
+    async with open_bench(minimal_client_versions={"gpt-6-astra": "0.153.0"}) as bench:
+
+        async def list_slugs(query: str) -> tuple[set[str], str]:
+            response = await bench.http.get(f"/backend-api/codex/models{query}", headers=bench.headers)
+            return {model["slug"] for model in response.json()["models"]}, response.headers["etag"]
+
+        old, old_etag = await list_slugs("?client_version=0.152.0")
+        new, new_etag = await list_slugs("?client_version=0.153.0")
+        assert new - old == {"gpt-6-astra"}
+        assert (await list_slugs(""))[0] == old
+        assert old_etag != new_etag
+
+
+async def test_refreshing_over_http() -> None:
+    async with open_bench() as bench:
+        spent = bench.tokens["refresh_token"]
+        response = await bench.refresh()
+        assert response.status_code == 200
+        form = {
+            "client_id": CLIENT_ID,
+            "grant_type": "refresh_token",
+            "refresh_token": response.json()["refresh_token"],
+        }
+        assert (await bench.http.post("/oauth/token", data=form)).status_code == 200
+        assert (await bench.refresh()).json()["error"]["code"] == "refresh_token_reused"
+        assert all(spent not in repr(record) for record in bench.simulator.requests)
+        assert bench.simulator.requests[0].body == {
+            "client_id": CLIENT_ID,
+            "grant_type": "refresh_token",
+            "refresh_token": "<redacted>",
+        }
+
+
+async def test_scripted_refreshes() -> None:
+    async with open_bench() as bench:
+        bench.simulator.load_token_replies(
+            {"code": "refresh_token_expired"},
+            {"error": {"status": 500, "body": {"error": "temporary-failure"}}},
+            {"drop": "before"},
+            {"omit": ["id_token"]},
+        )
+        assert (await bench.refresh()).json()["error"]["code"] == "refresh_token_expired"
+        assert (await bench.refresh()).json() == {"error": "temporary-failure"}
+        with pytest.raises(httpx.RemoteProtocolError):
+            await bench.refresh()
+        reply = await bench.refresh()
+        assert reply.status_code == 200
+        assert "id_token" not in reply.json()
+
+
+async def test_a_connection_lost_after_rotating_burns_the_token() -> None:
+    async with open_bench() as bench:
+        bench.simulator.load_token_replies({"drop": "after"})
+        with pytest.raises(httpx.RemoteProtocolError):
+            await bench.refresh()
+        assert (await bench.refresh()).json()["error"]["code"] == "refresh_token_reused"
+
+
+async def test_revoking() -> None:
+    async with open_bench() as bench:
+        form = {"token": bench.tokens["refresh_token"], "token_type_hint": "refresh_token", "client_id": CLIENT_ID}
+        assert (await bench.http.post("/oauth/revoke", json=form)).status_code == 200
+        assert (await bench.post()).json()["error"]["code"] == "token_invalidated"
+
+
+async def test_other_routes() -> None:
+    async with open_bench() as bench:
+        assert (await bench.http.get("/nowhere")).status_code == 404
+        assert (await bench.http.get("/backend-api/codex/responses")).status_code == 405
+        response = await bench.http.post("/backend-api/codex/responses", content=b"{", headers=bench.headers)
+        assert (response.status_code, response.json()) == (400, {"detail": "Bad Request"})
+
+
+async def test_old_requests_are_forgotten() -> None:
+    async with open_bench(kept_requests=2) as bench:
+        for path in ("/1", "/2", "/3"):
+            await bench.http.get(path)
+        assert [record.path for record in bench.simulator.requests] == ["/2", "/3"]
