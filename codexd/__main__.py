@@ -22,6 +22,7 @@ from codexd.record.logs import LogRing, configure
 from codexd.settings import SCHEMA
 from codexd.settings_load import Loaded, load
 from codexd.simulator.app import Simulator
+from codexd.simulator.options import Options
 
 USAGE = 2
 
@@ -47,7 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         logs = LogRing(settings.log.history)
         configure(settings.log.level, options.log_format, logs)
         run = partial(
-            _run, settings, places, logs, environ=os.environ, simulator=Simulator() if options.simulate else None
+            _run,
+            settings,
+            places,
+            logs,
+            environ=os.environ,
+            simulator=Simulator(options=Options(kept_requests=20)) if options.simulate else None,
         )
         try:
             trio.run(run)

@@ -80,7 +80,10 @@ async def serve(
             backend = CodexBackend(http, settings.upstream, clock)
             turns = TurnRunner(settings, store, refresher, tracker, backend, requests, clock)
             app = App(
-                settings.server, MessagesApi(turns, ending, clock, timing), create_quart(simulated=simulated), clock
+                settings.server,
+                MessagesApi(turns, ending, clock, timing),
+                create_quart(simulated=simulated, clock=clock),
+                clock,
             )
             control = Control(
                 store=store,

@@ -59,7 +59,9 @@ class Running:
     async def call(self, method: str, **params: Any) -> Any:
         """The result of a method of the control socket."""
         async with await trio.open_unix_socket(str(self.places.socket)) as stream:
-            await stream.send_all(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode() + b"\n")
+            await stream.send_all(
+                json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode() + b"\n"
+            )
             answer = json.loads(await stream.receive_some(1 << 20))
         assert "result" in answer, answer
         return answer["result"]

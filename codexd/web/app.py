@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from attrs import frozen
 from quart import Response, request
@@ -29,6 +29,9 @@ from codexd.web.messages import MessagesApi
 from codexd.web.models import find_model_entry, list_models
 
 log = logging.getLogger("codexd.http")
+
+REQUEST_ID = "codexd.request_id"
+"""The key under which the ASGI scope tells the Quart routes their request's id."""
 
 _INTERNAL = WireError(500, "api_error", "codexd failed on this request; the log says why, under its request id")
 
@@ -56,7 +59,7 @@ class HTTPConnection(TrioASGIHTTPConnection):
         await super()._send_response(send_noting_end, response)
 
 
-def create_quart(*, simulated: bool) -> QuartTrio:
+def create_quart(*, simulated: bool, clock: Callable[[], float]) -> QuartTrio:
     """The routes that are not hot."""
     app = QuartTrio("codexd", static_folder=None)
     app.asgi_http_class = HTTPConnection
@@ -84,12 +87,26 @@ def create_quart(*, simulated: bool) -> QuartTrio:
     async def model(name: str) -> Response:
         return _json(find_model_entry(name))
 
-    @app.errorhandler(HTTPException)
-    async def refuse(error: HTTPException) -> Response:
-        raise MethodNotAllowed(str(error)) if error.code == 405 else NoSuchRoute(f"codexd has no {request.path}")
+    @app.errorhandler(CodexdError)
+    async def refuse(error: CodexdError) -> Response:
+        return _refuse(to_wire(error, now=clock()))
 
-    app.config["PROPAGATE_EXCEPTIONS"] = True  # to the door below, which knows the error shapes
+    @app.errorhandler(HTTPException)
+    async def refuse_http(error: HTTPException) -> Response:
+        match error.code:
+            case 404:
+                return await refuse(NoSuchRoute(f"codexd has no {request.path}"))
+            case 405:
+                return await refuse(MethodNotAllowed(f"{request.path} does not take {request.method}"))
+            case _:
+                return _refuse(_INTERNAL)  # Quart has logged the traceback
+
     return app
+
+
+def _refuse(wire: WireError) -> Response:
+    body = jsontext.dumps(wire.to_body(cast("Scope", request.scope)[REQUEST_ID]))
+    return Response(body, status=wire.status, headers=dict(wire.headers), content_type="application/json")
 
 
 def _json(document: Any) -> Response:
@@ -109,6 +126,7 @@ class App:
         if scope["type"] != "http":
             return  # no WebSocket here; the server closes it
         incoming = Request.of(scope, f"req_{secrets.token_hex(12)}")
+        scope[REQUEST_ID] = incoming.id
         answer = _Answer(send, incoming.id)
         try:
             await self._dispatch(incoming, receive, answer.send)

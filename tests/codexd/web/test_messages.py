@@ -66,7 +66,9 @@ async def test_interleaved_calls_come_one_after_the_other(running):
 
 
 async def test_reasoning_makes_the_round_trip(running):
-    running.load({"output": [{"reasoning": {"summary": ["**Plan**"]}}, {"call": {"name": "Bash", "call_id": "call_1"}}]})
+    running.load(
+        {"output": [{"reasoning": {"summary": ["**Plan**"]}}, {"call": {"name": "Bash", "call_id": "call_1"}}]}
+    )
     asked = {**HELLO, "thinking": {"type": "adaptive"}, "tools": [{"name": "Bash", "input_schema": {"type": "object"}}]}
     message = (await post(running, asked)).json()
     assert message["content"][0]["thinking"] == "**Plan**"
@@ -79,10 +81,16 @@ async def test_reasoning_makes_the_round_trip(running):
 
 
 async def test_stale_reasoning_is_left_out_and_sent_again(running):
-    running.load({"output": [{"reasoning": {"encrypted": "gAAAAforeign"}}, {"text": "one"}]}, {"output": [{"text": "two"}]})
+    running.load(
+        {"output": [{"reasoning": {"encrypted": "gAAAAforeign"}}, {"text": "one"}]}, {"output": [{"text": "two"}]}
+    )
     asked = {**HELLO, "thinking": {"type": "adaptive", "display": "omitted"}}
     message = (await post(running, asked)).json()
-    turns = [*HELLO["messages"], {"role": "assistant", "content": message["content"]}, {"role": "user", "content": "go"}]
+    turns = [
+        *HELLO["messages"],
+        {"role": "assistant", "content": message["content"]},
+        {"role": "user", "content": "go"},
+    ]
     answer = await post(running, {**asked, "messages": turns})
     assert answer.json()["content"][-1]["text"] == "two"
     assert [request.status for request in running.asked] == [200, 400, 200]
@@ -100,7 +108,10 @@ async def test_stale_reasoning_is_left_out_and_sent_again(running):
         ({"model": "opus", "messages": [{"role": "user", "content": "x"}]}, "max_tokens: required"),
         ({**HELLO, "model": None}, "model: required"),
         ({**HELLO, "messages": []}, "messages: at least one message is required"),
-        ({**HELLO, "messages": [{"role": "king", "content": "x"}]}, "messages[0].role: must be user, assistant or system"),
+        (
+            {**HELLO, "messages": [{"role": "king", "content": "x"}]},
+            "messages[0].role: must be user, assistant or system",
+        ),
         (
             {**HELLO, "messages": [*HELLO["messages"] * 3, {"role": "user", "content": [{"type": "text"}]}]},
             "messages[3].content[0].text: required",
@@ -153,7 +164,12 @@ USAGE_LIMIT = {"type": "usage_limit_reached", "message": "The usage limit has be
             {"x-should-retry": "false", "retry-after": "3600"},
         ),
         (
-            {"error": {"status": 429, "body": {"error": {"code": "rate_limit_exceeded", "message": "Please try again in 11.054s."}}}},
+            {
+                "error": {
+                    "status": 429,
+                    "body": {"error": {"code": "rate_limit_exceeded", "message": "Please try again in 11.054s."}},
+                }
+            },
             429,
             "rate_limit_error",
             {"retry-after": "12"},
@@ -162,7 +178,18 @@ USAGE_LIMIT = {"type": "usage_limit_reached", "message": "The usage limit has be
         ({"failed": {"code": "server_error", "message": "oops"}}, 502, "api_error", {}),
         ({"error": {"status": 403, "body": "<html>Just a moment</html>"}}, 502, "api_error", {}),
         ({"error": {"status": 402, "body": {"detail": {"code": "deactivated_workspace"}}}}, 402, "billing_error", {}),
-        ({"error": {"status": 200, "body": {"error": {"code": "server_error", "message": "x"}}, "headers": {"content-type": "application/json"}}}, 502, "api_error", {}),
+        (
+            {
+                "error": {
+                    "status": 200,
+                    "body": {"error": {"code": "server_error", "message": "x"}},
+                    "headers": {"content-type": "application/json"},
+                }
+            },
+            502,
+            "api_error",
+            {},
+        ),
         ({"cut": "eof", "after_events": 2}, 502, "api_error", {}),
     ],
 )
@@ -178,7 +205,14 @@ async def test_errors_before_the_first_content_are_http_errors(running, reply, s
 
 
 async def test_a_failure_after_content_ends_the_stream_with_one_error_event(running):
-    running.load({"output": [{"text": "begun"}], "failed": {"code": "server_error", "message": "oops"}, "as": "both", "after_items": 1})
+    running.load(
+        {
+            "output": [{"text": "begun"}],
+            "failed": {"code": "server_error", "message": "oops"},
+            "as": "both",
+            "after_items": 1,
+        }
+    )
     response = await post(running, STREAMED)
     events = read_events(response.text)
     assert response.status_code == 200
@@ -323,7 +357,12 @@ def resident_bytes() -> int:
 
 
 async def test_the_log_line_of_a_request_says_who_asked_what(running):
-    running.load({"output": [{"text": "hi"}], "usage": {"input_tokens": 120, "input_tokens_details": {"cached_tokens": 64}, "output_tokens": 9}})
+    running.load(
+        {
+            "output": [{"text": "hi"}],
+            "usage": {"input_tokens": 120, "input_tokens_details": {"cached_tokens": 64}, "output_tokens": 9},
+        }
+    )
     await post(running, HELLO, user_agent="claude-cli/2.1.330 (external, cli)")
     fields = await running.request_fields()
     assert fields["client"] == "claude-cli/2.1.330"
@@ -334,7 +373,9 @@ async def test_the_log_line_of_a_request_says_who_asked_what(running):
 
 
 async def test_no_secret_and_no_prompt_reaches_the_log(running):
-    await post(running, {**HELLO, "messages": [{"role": "user", "content": "my secret plan"}]}, authorization="Bearer sk-local")
+    await post(
+        running, {**HELLO, "messages": [{"role": "user", "content": "my secret plan"}]}, authorization="Bearer sk-local"
+    )
     text = running.log_text()
     auth = next((running.places.state_dir / "accounts").glob("*/auth.json")).read_text()
     tokens = json.loads(auth)["tokens"]
@@ -343,7 +384,11 @@ async def test_no_secret_and_no_prompt_reaches_the_log(running):
 
 
 async def test_count_tokens_needs_neither_max_tokens_nor_an_account(running):
-    response = await post(running, {"model": "opus", "messages": [{"role": "user", "content": "hello world"}]}, "/v1/messages/count_tokens")
+    response = await post(
+        running,
+        {"model": "opus", "messages": [{"role": "user", "content": "hello world"}]},
+        "/v1/messages/count_tokens",
+    )
     assert response.status_code == 200
     assert 2 <= response.json()["input_tokens"] <= 30
     refused = await post(running, {"model": "opus"}, "/v1/messages/count_tokens")

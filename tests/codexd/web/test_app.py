@@ -1,0 +1,55 @@
+"""The routes that are not hot, and what the dispatcher answers where there is no route."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from harness import start_daemon
+
+
+@pytest.fixture
+async def running(nursery, tmp_path):
+    return await start_daemon(nursery, tmp_path)
+
+
+async def request(running, method, path, **kwargs):
+    async with httpx.AsyncClient(base_url=running.address, trust_env=False) as client:
+        return await client.request(method, path, **kwargs)
+
+
+async def test_health(running):
+    response = await request(running, "GET", "/health")
+    assert response.json()["status"] == "ok"
+    assert response.json()["simulated"] is True
+    assert response.headers["request-id"].startswith("req_")
+
+
+async def test_head_of_the_root_is_empty(running):
+    response = await request(running, "HEAD", "/")
+    assert (response.status_code, response.content) == (200, b"")
+
+
+async def test_models_in_the_anthropic_shape(running):
+    document = (await request(running, "GET", "/v1/models?limit=1000")).json()
+    assert document["data"][0]["type"] == "model"
+    assert document["first_id"] == document["data"][0]["id"]
+    assert document["has_more"] is False
+    assert all("claude" in model["id"] for model in document["data"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "kind"),
+    [
+        ("GET", "/v1/models?limit=0", 400, "invalid_request_error"),
+        ("GET", "/v1/models/nothing", 404, "not_found_error"),
+        ("GET", "/v1/messages", 405, "invalid_request_error"),
+        ("POST", "/health", 405, "invalid_request_error"),
+        ("GET", "/v1/nowhere", 404, "not_found_error"),
+        ("GET", "/%ff%fe%00", 404, "not_found_error"),
+    ],
+)
+async def test_refusals_have_the_apis_own_shape(running, method, path, status, kind):
+    response = await request(running, method, path)
+    assert response.status_code == status
+    assert response.json()["error"]["type"] == kind
+    assert response.json()["request_id"] == response.headers["request-id"]

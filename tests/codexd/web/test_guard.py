@@ -1,0 +1,82 @@
+"""Who may talk to the HTTP side."""
+
+from __future__ import annotations
+
+import pytest
+from harness import HELLO, post, start_daemon
+
+from codexd.errors import Forbidden, KeyRejected
+from codexd.settings import ServerSettings
+from codexd.web.guard import check_key, check_origin
+
+LOCAL = ServerSettings()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "127.0.0.1:8081"},
+        {"host": "localhost"},
+        {"host": "LOCALHOST:1"},
+        {"host": "[::1]:8081"},
+        {"host": "127.0.0.1:8081", "origin": "http://127.0.0.1:8081", "sec-fetch-site": "same-origin"},
+        {"host": "127.0.0.1:8081", "sec-fetch-site": "none"},
+    ],
+)
+def test_programs_and_our_own_pages_are_let_in(headers):
+    check_origin(headers, LOCAL)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"host": ""},
+        {"host": "evil.example"},
+        {"host": "127.0.0.1.evil.example"},
+        {"host": "evil.example@127.0.0.1.nip.io"},
+        {"host": "[::1"},
+        {"host": "192.168.0.2:8081"},
+        {"host": "127.0.0.1:8081", "origin": "https://evil.example"},
+        {"host": "127.0.0.1:8081", "origin": "http://127.0.0.1:3000"},
+        {"host": "127.0.0.1:8081", "origin": "null"},
+        {"host": "127.0.0.1:8081", "sec-fetch-site": "cross-site"},
+        {"host": "127.0.0.1:8081", "sec-fetch-site": "same-site"},
+    ],
+)
+def test_pages_of_others_are_not(headers):
+    with pytest.raises(Forbidden):
+        check_origin(headers, LOCAL)
+
+
+def test_a_server_for_others_is_known_by_other_names():
+    check_origin({"host": "studio.local"}, ServerSettings(host="0.0.0.0", api_key="k"))
+
+
+@pytest.mark.parametrize("headers", [{"x-api-key": "k"}, {"authorization": "Bearer k"}])
+def test_the_key_opens(headers):
+    check_key(headers, ServerSettings(api_key="k"))
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-api-key": "K"}, {"authorization": "k2"}, {"x-api-key": "\xff"}])
+def test_another_key_does_not(headers):
+    with pytest.raises(KeyRejected):
+        check_key(headers, ServerSettings(api_key="k"))
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/models", "/health", "/", "/nowhere"])
+async def test_every_route_is_guarded(nursery, tmp_path, path):
+    running = await start_daemon(nursery, tmp_path)
+    for headers in ({"origin": "https://evil.example"}, {"host": "evil.example"}, {"sec-fetch-site": "cross-site"}):
+        response = await post(running, HELLO, path, **headers)
+        assert response.status_code == 403
+        assert response.json()["error"]["type"] == "permission_error"
+    assert running.asked == []
+
+
+async def test_model_requests_need_the_key_where_one_is_set(nursery, tmp_path):
+    running = await start_daemon(nursery, tmp_path, environ={"CODEXD_SERVER_API_KEY": "sesame"})
+    refused = await post(running, HELLO)
+    assert (refused.status_code, refused.json()["error"]["type"]) == (401, "authentication_error")
+    assert "sesame" not in refused.text
+    assert (await post(running, HELLO, x_api_key="sesame")).status_code == 200
