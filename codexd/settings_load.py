@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -236,22 +236,16 @@ def _to_optional_str(raw: Any, kind: Any) -> str | None:
     return None if raw is None else _to_str(raw, kind)
 
 
-_HOOKS: tuple[tuple[Any, Callable[[Any, Any], Any]], ...] = (
-    (str, _to_str),
-    (str | None, _to_optional_str),
-    (int, _to_int),
-    (float, _to_float),
-    (bool, _to_bool),
-    (tuple[str, ...], _to_names),
-    (Mapping[str, str], _to_table),
-)
-
-
 def _make_converter() -> Converter:
     """A converter that refuses; as it comes, cattrs turns None into "None" and "false" into True."""
     converter = Converter()
-    for kind, hook in _HOOKS:
-        converter.register_structure_hook_func(lambda asked, kind=kind: asked == kind, hook)  # type: ignore[misc]
+    converter.register_structure_hook(str, _to_str)
+    converter.register_structure_hook(int, _to_int)
+    converter.register_structure_hook(float, _to_float)
+    converter.register_structure_hook(bool, _to_bool)
+    converter.register_structure_hook_func(lambda kind: kind == str | None, _to_optional_str)
+    converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _to_names)
+    converter.register_structure_hook_func(lambda kind: kind == Mapping[str, str], _to_table)
     return converter
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 from clients.claude_code import make_claude
 from harness import start_daemon
-
 
 pytestmark = pytest.mark.client
 
@@ -122,11 +122,7 @@ async def test_on_codexd_simulate_it_runs_a_tool(tmp_path):
     """The program as a newcomer starts it."""
     command = [sys.executable, "-m", "codexd", "--simulate", "--port", "0"]
     async with trio.open_nursery() as nursery:
-        process = await nursery.start(
-            lambda task_status: trio.run_process(
-                command, stdin=b"", check=False, task_status=task_status, stdout=-1, stderr=-1
-            )
-        )
+        process = await nursery.start(partial(trio.run_process, command, check=False, stdout=-1, stderr=-1))
         greeting = b""
         while b"logs -f" not in greeting:
             greeting += await process.stdout.receive_some()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from pathlib import Path
 
 import httpx
 import pytest
@@ -352,8 +353,7 @@ async def test_a_slow_reader_holds_upstream_back_and_memory_stays_flat(running):
 
 
 def resident_bytes() -> int:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4096
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
 async def test_the_log_line_of_a_request_says_who_asked_what(running):

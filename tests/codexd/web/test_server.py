@@ -167,6 +167,7 @@ async def test_a_failing_app_ends_its_own_connection(nursery, path):
     with trio.fail_after(5):
         while data := await stream.receive_some(1000):
             answer += data
+    await stream.aclose()
     assert answer.startswith(b"HTTP/1.1 500" if path == b"/early" else b"HTTP/1.1 200")
     assert not answer.endswith(b"0\r\n\r\n")
     assert await is_alive(port)
@@ -182,6 +183,7 @@ async def test_keep_alive_connections_are_closed_by_a_stop(nursery):
     with trio.fail_after(5):
         while await stream.receive_some(1000):
             pass
+    await stream.aclose()
 
 
 async def test_a_client_that_does_not_read_cannot_hold_up_a_stop():

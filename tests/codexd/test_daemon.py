@@ -1,0 +1,169 @@
+"""The daemon as a process: starting, stopping, and what it says when it can't."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import httpx
+import pytest
+import trio
+from harness import HELLO, read_events, start_daemon, text_of
+
+from codexd.web.messages import Timing
+
+ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(("CODEXD_", "PORT", "HOST"))}
+
+
+def codexd(*arguments, **environ):
+    command = [sys.executable, "-m", "codexd", *arguments]
+    return subprocess.Popen(
+        command, env=ENVIRON | environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    )
+
+
+@contextmanager
+def running(*arguments, **environ):
+    """A daemon process and its address."""
+    with codexd("--simulate", "--port", "0", *arguments, **environ) as process:
+        try:
+            first = process.stdout.readline()
+            yield process, re.search(r"listens on (http://\S+)", first)[1]
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_and_stops_in_order(number, tmp_path):
+    with running("--home", str(tmp_path)) as (process, address):
+        answer = httpx.post(f"{address}/v1/messages", json=HELLO, trust_env=False)
+        assert answer.status_code == 200
+        assert (tmp_path / "control.sock").exists()
+        process.send_signal(number)
+        _, log = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert "stopped" in log
+    assert "Traceback" not in log
+    assert not (tmp_path / "control.sock").exists()
+
+
+def test_it_says_what_to_type_next():
+    with running() as (process, address):
+        lines = [process.stdout.readline() for _ in range(3)]
+    assert f"ANTHROPIC_BASE_URL={address}" in lines[1]
+    assert "logs -f" in lines[2]
+
+
+def test_a_second_daemon_of_one_home_refuses(tmp_path):
+    with running("--home", str(tmp_path)):
+        second = codexd("--simulate", "--port", "0", "--home", str(tmp_path))
+        _, said = second.communicate(timeout=20)
+    assert second.returncode == 1
+    assert str(tmp_path) in said
+    assert "Traceback" not in said
+
+
+def test_a_taken_port_is_said_with_the_setting_to_change(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = codexd("--simulate", "--port", str(port))
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert f"can't listen on 127.0.0.1:{port}" in said
+    assert "server.port" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[server]\nprot = 1\n", "did you mean server.port?"),
+        ("[server", "not TOML"),
+        (b"\xff\xfe", "can't be read"),
+    ],
+)
+def test_bad_settings_are_a_usage_error_and_the_file_stays(tmp_path, content, said):
+    file = tmp_path / "settings.toml"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    before = file.read_bytes()
+    process = codexd("--home", str(tmp_path), "--port", "0")
+    _, error = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert said in error
+    assert str(file) in error
+    assert file.read_bytes() == before
+
+
+def test_an_unreadable_account_file_is_said_and_kept(tmp_path):
+    file = tmp_path / "accounts.json"
+    file.write_text("{ truncated")
+    process = codexd("--home", str(tmp_path), "--port", "0")
+    _, error = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert str(file) in error
+    assert file.read_text() == "{ truncated"
+
+
+def test_version_and_help():
+    assert subprocess.run([sys.executable, "-m", "codexd", "--version"], check=True, capture_output=True).stdout
+    said = subprocess.run([sys.executable, "-m", "codexd", "--help"], check=True, capture_output=True, text=True).stdout
+    assert "--simulate" in said
+
+
+def test_the_log_is_json_when_asked():
+    with running("--log-format", "json") as (process, address):
+        httpx.post(f"{address}/v1/messages", json=HELLO, trust_env=False)
+        process.terminate()
+        _, log = process.communicate(timeout=10)
+    entries = [json.loads(line) for line in log.splitlines()]
+    assert any(entry.get("fields", entry).get("model_used") == "gpt-5.5" for entry in entries)
+
+
+async def stream_until_begun(running, seen):
+    async with httpx.AsyncClient(base_url=running.address, trust_env=False, timeout=20) as client:
+        async with client.stream("POST", "/v1/messages", json={**HELLO, "stream": True}) as response:
+            async for data in response.aiter_raw():
+                seen.append(data)
+
+
+async def begin_held_stream(nursery, running, seen):
+    running.load({"output": [{"text": "begun"}, {"text": " and finished"}], "hold": "end", "after_items": 1})
+    nursery.start_soon(stream_until_begun, running, seen)
+    while b"begun" not in b"".join(seen):
+        await trio.sleep(0.01)
+
+
+async def test_running_streams_may_finish_after_sigterm(tmp_path):
+    seen: list[bytes] = []
+    async with trio.open_nursery() as nursery:
+        running = await start_daemon(nursery, tmp_path, drain_s=20, timing=Timing(ping_after_s=0.05))
+        await begin_held_stream(nursery, running, seen)
+        os.kill(os.getpid(), signal.SIGTERM)
+        while True:  # the daemon takes no new connection, and codexctl is still answered
+            try:
+                (await trio.open_tcp_stream("127.0.0.1", int(running.address.rpartition(":")[2]))).socket.close()
+            except OSError:
+                break
+            await trio.sleep(0.01)
+        assert (await running.call("daemon.status"))["streams_in_flight"] == 1
+        running.simulator.release("end")
+    events = read_events(b"".join(seen).decode())
+    assert text_of(events) == "begun and finished"
+    assert events[-1]["type"] == "message_stop"
+
+
+async def test_streams_that_outlast_the_drain_end_with_an_error_event(tmp_path):
+    seen: list[bytes] = []
+    async with trio.open_nursery() as nursery:
+        running = await start_daemon(nursery, tmp_path, drain_s=0.1)
+        await begin_held_stream(nursery, running, seen)
+        os.kill(os.getpid(), signal.SIGTERM)
+    events = read_events(b"".join(seen).decode())
+    assert events[-1]["type"] == "error"
+    assert events[-1]["error"]["type"] == "overloaded_error"
