@@ -1,0 +1,261 @@
+"""What the commands print: results of the control socket in, lines of text out. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+PROSE_WIDTH = 80
+BAR_CELLS = 8
+GAP = "  "
+
+_COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
+_STATE_COLOURS = {"ok": "green", "running": "green", "expiring": "yellow", "limited": "yellow", "disabled": "dim"}
+_LEVEL_COLOURS = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "red"}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NEEDS_QUOTES = re.compile(r"[\s\"=]")
+_UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+
+IMPORT = "codexctl accounts import"
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Style:
+    """``now``: seconds since the epoch. ``width``: columns of the terminal; None in a pipe, where nothing is cut."""
+
+    now: float
+    width: int | None = None
+    colour: bool = False
+
+    def paint(self, text: str, colour: str | None) -> str:
+        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if self.colour and colour and text else text
+
+    def prose(self, text: str, indent: str = "") -> list[str]:
+        """``text`` wrapped for reading."""
+        width = min(self.width or PROSE_WIDTH, PROSE_WIDTH)
+        return textwrap.wrap(
+            plain(text), max(width, 20), initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+        )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Lines of one table cell, each with the colour of the whole."""
+
+    lines: Sequence[str]
+    colour: str | None = None
+
+
+def plain(text: str) -> str:
+    """``text`` on one line and without terminal control sequences: it may come from a client."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def duration(seconds: float) -> str:
+    """``2 h 10 min``: the largest unit, and the next where it adds something."""
+    rest = max(0, round(seconds))
+    parts: list[tuple[int, str]] = []
+    for name, size in _UNITS:
+        count, rest = divmod(rest, size)
+        if count or parts:
+            parts.append((count, name))
+    return " ".join(f"{count} {name}" for count, name in parts[:2] if count) or "0 s"
+
+
+def until(at: float, now: float) -> str:
+    return f"in {duration(at - now)}" if at > now else ago(at, now)
+
+
+def ago(at: float, now: float) -> str:
+    """``3 min ago``: one unit is enough for the past."""
+    if now - at < 1:
+        return "now"
+    return " ".join(duration(now - at).split(" ")[:2]) + " ago"
+
+
+def bar(percent: float) -> str:
+    """A quota bar with its number, of constant width."""
+    filled = min(BAR_CELLS, max(0, round(percent / 100 * BAR_CELLS)))
+    return f"{'█' * filled}{'░' * (BAR_CELLS - filled)} {percent:3.0f}%"
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], style: Style) -> list[str]:
+    """Aligned columns below bold headings; on a terminal the widest are cut until a row fits."""
+    head = [Cell([heading], "bold") for heading in headings]
+    body = list(rows)
+    columns = list(zip(head, *body, strict=True))
+    widths = _fit([max(len(line) for cell in column for line in cell.lines or [""]) for column in columns], style.width)
+    return [line for row in (head, *body) for line in _table_row(row, widths, style)]
+
+
+def _fit(widths: list[int], total: int | None) -> list[int]:
+    room = None if total is None else total - len(GAP) * (len(widths) - 1)
+    while room is not None and sum(widths) > room and max(widths) > 4:
+        widths[widths.index(max(widths))] -= 1
+    return widths
+
+
+def _table_row(row: Sequence[Cell], widths: Sequence[int], style: Style) -> Iterable[str]:
+    for number in range(max(len(cell.lines) for cell in row)):
+        texts = []
+        for cell, width in zip(row, widths, strict=True):
+            text = cell.lines[number] if number < len(cell.lines) else ""
+            text = text if len(text) <= width else text[: width - 1] + "…"
+            texts.append(style.paint(text, cell.colour) + " " * (width - len(text)))
+        yield GAP.join(texts).rstrip()
+
+
+def status(result: Json, style: Style) -> list[str]:
+    """``daemon.status``."""
+    lines = [
+        style.paint("codexd", "bold")
+        + f" {result['version']} is running (pid {result['pid']}, started {ago(result['started_at'], style.now)})"
+    ]
+    if result["simulated"]:
+        lines += style.prose("SIMULATED: backend and accounts are made up; nothing leaves this machine.")
+    account = (
+        f"{result['active_account']}{_simulated(result)}"
+        if result["active_account"]
+        else f"none; add one with: {IMPORT}"
+    )
+    facts = (
+        ("listening on", ", ".join(result["addresses"]) or "nothing"),
+        ("account", account),
+        ("streams", f"{result['streams_in_flight']} in flight"),
+        ("settings", result["settings_path"]),
+    )
+    lines += [f"  {name:12}  {plain(text)}" for name, text in facts]
+    if result["tasks"]:
+        headings = ("TASK", "STATE", "RESTARTS", "LAST ERROR")
+        lines += ["", *table(headings, (_task_row(task) for task in result["tasks"]), style)]
+    for problem in result["problems"]:
+        lines += ["", *style.prose(f"Problem: {problem}")]
+    return lines
+
+
+def _task_row(task: Json) -> list[Cell]:
+    colour = _STATE_COLOURS.get(task["state"], "red")
+    texts = (task["name"], task["state"], str(task["restarts"]), plain(task["last_error"] or ""))
+    return [Cell([text], colour if text == task["state"] else None) for text in texts]
+
+
+def accounts(result: Json, style: Style) -> list[str]:
+    """``accounts.list``: a row an account, the active one marked, and below it what is wrong with any."""
+    if not result["accounts"]:
+        return [*style.prose("No account is signed in. To take over the login of the Codex CLI:"), f"  {IMPORT}"]
+    headings = ("", "ACCOUNT", "PLAN", "STATE", "QUOTA")
+    lines = table(headings, (_account_row(account, style.now) for account in result["accounts"]), style)
+    for account in result["accounts"]:
+        if account["reason"]:
+            lines += ["", *style.prose(f"{account['email']}: {account['reason']}")]
+    return lines
+
+
+def _account_row(account: Json, now: float) -> list[Cell]:
+    used = f"used {ago(account['last_used'], now)}" if account["last_used"] else "not used yet"
+    state = [account["state"].replace("_", " "), *(["simulated"] if account["simulated"] else [])]
+    return [
+        Cell(["*" if account["active"] else ""], "bold"),
+        Cell([plain(account["email"] or account["id"]), f"  {used}"]),
+        Cell([plain(account["plan"])]),
+        Cell(state, _STATE_COLOURS.get(account["state"], "red")),
+        Cell(_quota_lines(account["quota"], now)),
+    ]
+
+
+def _quota_lines(quota: Sequence[Json], now: float) -> list[str]:
+    if not quota:
+        return ["not known yet"]
+    width = max(len(window["name"]) for window in quota)
+    return [
+        f"{plain(window['name']):{width}} {bar(window['used_percent'])}"
+        + (f"  resets {until(window['resets_at'], now)}" if window["resets_at"] else "")
+        for window in quota
+    ]
+
+
+def imported(result: Json, style: Style) -> list[str]:
+    """``accounts.import``."""
+    lines = [f"Added {_name(account)}." for account in result["added"]]
+    lines += [f"Updated {_name(account)}." for account in result["updated"]]
+    return lines + (["", *style.prose(result["note"])] if result["note"] else [])
+
+
+def switched(result: Json, _style: Style) -> list[str]:
+    """``accounts.switch``."""
+    return [f"{_name(result['account'])} is now the active account."]
+
+
+def _name(account: Json) -> str:
+    return f"{plain(account['email'] or account['id'])}{_simulated(account)}"
+
+
+def _simulated(holder: Json) -> str:
+    return " (simulated)" if holder.get("simulated") else ""
+
+
+def log_entry(entry: Json, style: Style) -> list[str]:
+    """One log entry: a line, and a traceback indented below it."""
+    fields = dict(entry["fields"])
+    trace = str(fields.pop("traceback", "") or "")
+    words = _request_words(entry["message"], fields) if _is_request(fields) else [plain(entry["message"])]
+    words += [f"{plain(key)}={_field(value)}" for key, value in fields.items() if value is not None]
+    level = style.paint(f"{entry['level'].upper():7}", _LEVEL_COLOURS.get(entry["level"]))
+    head = [style.paint(_clock_time(entry["at"], style.now), "dim"), level]
+    line = " ".join([*head, *([entry["request"]] if entry["request"] else []), *words])
+    return [line, *(f"    {plain(text)}" for text in trace.splitlines())]
+
+
+def _clock_time(at: float, now: float) -> str:
+    local, today = time.localtime(at), time.localtime(now)
+    same_day = (local.tm_year, local.tm_yday) == (today.tm_year, today.tm_yday)
+    return time.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S", local)
+
+
+def _is_request(fields: Json) -> bool:
+    return "status" in fields and "duration_ms" in fields
+
+
+def _request_words(message: str, fields: dict[str, Any]) -> list[str]:
+    """A finished request in reading order; takes what it says out of ``fields``."""
+    route = [str(fields.pop(key)) for key in ("method", "path") if fields.get(key)]
+    asked, used = fields.pop("model", None), fields.pop("model_used", None)
+    model = f"{asked} -> {used}" if asked and used and asked != used else asked or used
+    account = fields.pop("account", None)
+    simulated = " (simulated)" if fields.pop("simulated", False) else ""
+    ttft_ms, cached = fields.pop("ttft_ms", None), fields.pop("cached_tokens", None)
+    sent, received = fields.pop("input_tokens", None), fields.pop("output_tokens", None)
+    words = [
+        " ".join(route) or message,
+        str(fields.pop("status")),
+        model,
+        f"{account}{simulated}" if account else None,
+        f"ttft {_seconds(ttft_ms)}" if ttft_ms is not None else None,
+        f"{sent:,} in" if sent is not None else None,
+        f"({cached:,} cached)" if cached else None,
+        f"{received:,} out" if received is not None else None,
+        _seconds(fields.pop("duration_ms")),
+    ]
+    return [plain(word) for word in words if word]
+
+
+def _seconds(milliseconds: float | None) -> str:
+    return f"{(milliseconds or 0) / 1000:.1f} s"
+
+
+def _field(value: Any) -> str:
+    if isinstance(value, str) and value and not _NEEDS_QUOTES.search(value):
+        return plain(value)
+    return plain(json.dumps(value, ensure_ascii=False))
+
+
+def log_entries(result: Json, style: Style) -> list[str]:
+    """``logs.history``."""
+    return [line for entry in result["entries"] for line in log_entry(entry, style)]

@@ -1,0 +1,1 @@
+"""What codexd remembers of its work: log entries and requests."""

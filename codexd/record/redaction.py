@@ -1,0 +1,69 @@
+"""Secrets out of texts and values, by their shape and by the name they stand under.
+
+Numbers stay whatever their name: ``input_tokens=1234`` is a count. So do names in the plural in a text
+(``max_tokens: must be an integer``).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+REDACTED = "[redacted]"
+MAX_DEPTH = 8
+"""Deepest nesting of a logged value; what is deeper becomes its ``str``."""
+
+_SECRET_SHAPES = re.compile(
+    r"""(?x) (?<![A-Za-z0-9_-]) (?:
+        eyJ[\w-]{8,} (?:\.[\w-]*){0,2}      # a JWT: base64url of '{"'
+      | rt[_.][\w.-]{8,}                    # an OpenAI refresh token
+      | gAAAA[\w=-]{8,}                     # Fernet: encrypted reasoning
+      | sk-[\w-]{16,}                       # an API key
+    )
+    """
+)
+_BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{12,}")
+_URL_CODE = re.compile(r"(?i)([?&](?:code|state)=)[^&\s\"']+")
+_NAMES = r"token(?!s|iz)|authorization|api[_-]?key|secret|password|cookie|code_verifier"
+_NAMED = re.compile(
+    rf"""(?xi)
+    ( (?:{_NAMES}) [\w-]{{0,40}}           # the end of a name
+      (?: ["']?\s*[:=]\s* | ["']\s*,\s* )
+      [\[(]? )                                   # name=value, "name": value, ('name', value), "name": [value]
+    (?! (?:\d+|null|none|true|false) (?:[\s"',;&)}}\]] | $) )
+    (?: b?"[^"\n]*" | b?'[^'\n]*' | (?:(?:bearer|basic)\s+)? [^\s"',;&)}}\]]+ )
+    """
+)
+_SECRET_KEY = re.compile(rf"(?i){_NAMES}|tokens$")
+
+
+def redact(text: str) -> str:
+    """``text`` with each secret replaced by ``[redacted]``."""
+    text = _NAMED.sub(rf"\1{REDACTED}", text)
+    text = _BEARER.sub(rf"\1{REDACTED}", text)
+    text = _URL_CODE.sub(rf"\1{REDACTED}", text)
+    return _SECRET_SHAPES.sub(REDACTED, text)
+
+
+def redact_value(value: Any, depth: int = 0) -> Any:
+    """``value`` as plain JSON, free of secrets."""
+    match value:
+        case None | bool() | int():
+            return value
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case str():
+            return redact(value)
+        case Mapping() if depth < MAX_DEPTH:
+            return {redact(str(key)): _redact_item(str(key), item, depth + 1) for key, item in value.items()}
+        case list() | tuple() if depth < MAX_DEPTH:
+            return [redact_value(item, depth + 1) for item in value]
+    return redact(str(value))
+
+
+def _redact_item(key: str, value: Any, depth: int) -> Any:
+    if isinstance(value, str | bytes) and _SECRET_KEY.search(key):
+        return REDACTED
+    return redact_value(value, depth)

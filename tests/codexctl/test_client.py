@@ -1,0 +1,136 @@
+import os
+import socket
+import threading
+
+import pytest
+
+from codexctl.client import ControlClient, NoDaemon, Refused
+from codexd import rpc
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "control.sock"
+
+
+@pytest.fixture
+def answer(path):
+    """Starts a daemon of one connection: for each received message, the bytes that the given function makes."""
+    threads = []
+
+    def start(reply):
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve():
+            with listener, listener.accept()[0] as connection:
+                reader = rpc.Connection()
+                while data := connection.recv(65536):
+                    for message in reader.receive_data(data):
+                        out = reply(message)
+                        if out is None:
+                            return
+                        connection.sendall(out)
+
+        threads.append(threading.Thread(target=serve))
+        threads[0].start()
+
+    yield start
+    for thread in threads:
+        thread.join(10)
+
+
+def test_no_socket(path):
+    with pytest.raises(NoDaemon) as caught:
+        ControlClient(path)
+    assert str(caught.value) == f"codexd is not running at {path}. Start it with: codexd  (or: codexd --simulate)"
+
+
+def test_a_leftover_socket(path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+    with pytest.raises(NoDaemon, match="leftover of one that ended"):
+        ControlClient(path)
+
+
+def test_a_path_that_is_too_long(tmp_path):
+    with pytest.raises(NoDaemon, match="can't be reached"):
+        ControlClient(tmp_path / ("x" * 200))
+
+
+def test_a_result_however_it_is_cut_and_whatever_comes_before(answer, path):
+    def reply(request):
+        noise = rpc.encode(rpc.Notification("other.event")) + rpc.encode(rpc.Result(99, "another call's"))
+        return noise + rpc.encode(rpc.Result(request.id, request.params))
+
+    answer(reply)
+    with ControlClient(path) as client:
+        assert client.call("m", {"n": 1}) == {"n": 1}
+        assert client.call("m", {"n": 2}) == {"n": 2}
+
+
+def test_a_reply_longer_than_a_request_may_be(answer, path):
+    text = "x" * (3 * rpc.MAX_LINE_BYTES)
+    answer(lambda request: rpc.encode(rpc.Result(request.id, text)))
+    with ControlClient(path) as client:
+        assert client.call("m") == text
+
+
+def test_a_refusal_has_its_kind(answer, path):
+    answer(lambda request: rpc.encode(rpc.Failure(request.id, -32000, "no", {"kind": "account_not_found"})))
+    with ControlClient(path) as client, pytest.raises(Refused, match="no") as caught:
+        client.call("m")
+    assert (caught.value.code, caught.value.kind) == (-32000, "account_not_found")
+
+
+def test_a_daemon_that_goes_away_in_the_middle(answer, path):
+    answer(lambda _request: None)
+    with ControlClient(path) as client, pytest.raises(NoDaemon, match="closed the connection"):
+        client.call("m")
+
+
+def test_a_daemon_that_never_answers(answer, path):
+    answer(lambda _request: b"")
+    with ControlClient(path, reply_timeout_s=0.01) as client, pytest.raises(NoDaemon, match="has not answered"):
+        client.call("m")
+
+
+def test_only_the_events_of_the_own_follow(answer, path):
+    def reply(request):
+        events = [("a.event", 1, "x"), ("b.event", 2, "x"), ("b.event", 1, "yes")]
+        sent = [rpc.Notification(name, {"subscription": number, "v": v}) for name, number, v in events]
+        return b"".join(map(rpc.encode, [rpc.Result(request.id, {"subscription": 1}), *sent]))
+
+    answer(reply)
+    with ControlClient(path) as client:
+        assert next(client.follow("b")) == {"subscription": 1, "v": "yes"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+def test_a_socket_of_another_user_gets_nothing(path):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    before = os.geteuid()
+    os.seteuid(65534)  # the kernel notes who listens
+    try:
+        listener.listen()
+    finally:
+        os.seteuid(before)
+    with listener, pytest.raises(NoDaemon, match="served by another user"):
+        ControlClient(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+def test_a_socket_that_one_may_not_open(tmp_path, path):
+    tmp_path.chmod(0o755)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        path.chmod(0o600)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(NoDaemon, match="belongs to another user"):
+                ControlClient(path)
+        finally:
+            os.seteuid(0)

@@ -1,0 +1,223 @@
+import pytest
+
+from codexctl import render
+from codexctl.render import Style
+
+NOW = 1_800_000_000.0
+PIPE = Style(now=NOW)
+TERMINAL = Style(now=NOW, width=80, colour=True)
+
+
+def account(**changes):
+    return {
+        "id": "0123456789ab",
+        "email": "work@example.com",
+        "plan": "plus",
+        "active": True,
+        "state": "ok",
+        "reason": None,
+        "expires_at": NOW + 1000,
+        "added_at": NOW,
+        "last_used": NOW - 200,
+        "quota": [
+            {"name": "5h", "used_percent": 34.4, "window_seconds": 18000, "resets_at": NOW + 7800},
+            {"name": "weekly", "used_percent": 100.0, "window_seconds": 604800, "resets_at": None},
+        ],
+        "simulated": False,
+    } | changes
+
+
+def daemon(**changes):
+    return {
+        "version": "0.1.0",
+        "pid": 7,
+        "started_at": NOW - 3700,
+        "addresses": ["http://127.0.0.1:8081"],
+        "simulated": False,
+        "tasks": [{"name": "refresh", "state": "running", "restarts": 0, "last_error": None}],
+        "active_account": "work@example.com",
+        "streams_in_flight": 2,
+        "settings_path": "/home/me/.config/codexd/settings.toml",
+        "problems": [],
+    } | changes
+
+
+def entry(message="hello", **changes):
+    return {
+        "id": 1,
+        "at": NOW,
+        "level": "info",
+        "logger": "codexd.web",
+        "message": message,
+        "request": None,
+        "fields": {},
+    } | changes
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-5, "0 s"),
+        (0.4, "0 s"),
+        (59.6, "1 min"),
+        (61, "1 min 1 s"),
+        (7800, "2 h 10 min"),
+        (7200, "2 h"),
+        (86400 + 60, "1 d"),
+        (9 * 86400 + 3 * 3600, "9 d 3 h"),
+    ],
+)
+def test_durations(seconds, text):
+    assert render.duration(seconds) == text
+
+
+def test_times_relative_to_now():
+    assert render.until(NOW + 7800, NOW) == "in 2 h 10 min"
+    assert render.until(NOW - 7800, NOW) == "2 h ago"
+    assert render.ago(NOW - 200, NOW) == "3 min ago"
+    assert render.ago(NOW + 1, NOW) == "now"
+
+
+@pytest.mark.parametrize(("percent", "filled"), [(0, 0), (34, 3), (100, 8), (250, 8), (-3, 0)])
+def test_quota_bars_have_one_width(percent, filled):
+    bar = render.bar(percent)
+    assert bar.count("█") == filled
+    assert len(bar.split(" ")[0]) == 8
+    assert len(bar) == 13
+
+
+def test_accounts_in_a_pipe():
+    assert render.accounts({"accounts": [account(), account(email="b@c.d", active=False, simulated=True)]}, PIPE) == [
+        "   ACCOUNT           PLAN  STATE      QUOTA",
+        "*  work@example.com  plus  ok         5h     ███░░░░░  34%  resets in 2 h 10 min",
+        "     used 3 min ago                   weekly ████████ 100%",
+        "   b@c.d             plus  ok         5h     ███░░░░░  34%  resets in 2 h 10 min",
+        "     used 3 min ago        simulated  weekly ████████ 100%",
+    ]
+
+
+def test_an_account_that_needs_the_user_says_why():
+    broken = account(state="needs_login", reason="Its login has ended. Run `codex login`.", quota=[], last_used=None)
+    lines = render.accounts({"accounts": [broken]}, PIPE)
+    assert "needs login" in lines[1]
+    assert "not known yet" in lines[1]
+    assert "not used yet" in lines[2]
+    assert lines[-1] == "work@example.com: Its login has ended. Run `codex login`."
+
+
+def test_no_account_says_how_to_get_one():
+    assert "codexctl accounts import" in "\n".join(render.accounts({"accounts": []}, PIPE))
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_nothing_is_wider_than_the_terminal(width):
+    style = Style(now=NOW, width=width)
+    long = account(email="a-rather-long-name@a-rather-long-company.example.com", reason="word " * 60)
+    error = "OSError: " + "x" * 300
+    status = daemon(
+        simulated=True,
+        problems=["word " * 60],
+        tasks=[{"name": "refresh", "state": "backing_off", "restarts": 3, "last_error": error}],
+    )
+    lines = render.accounts({"accounts": [long]}, style) + render.status(status, style)
+    facts = [line for line in lines if not line.startswith("  ")]  # a path or an address is never cut
+    assert max(len(line) for line in facts if "running (pid" not in line) <= width
+
+
+def test_a_pipe_cuts_nothing():
+    email = "x" * 100 + "@example.com"
+    assert email in "\n".join(render.accounts({"accounts": [account(email=email)]}, PIPE))
+
+
+def test_colour_only_where_asked():
+    result = {"accounts": [account()]}
+    assert "\x1b[32mok\x1b[0m" in "\n".join(render.accounts(result, TERMINAL))
+    assert "\x1b" not in "\n".join(render.accounts(result, PIPE))
+
+
+def test_status():
+    assert render.status(daemon(), PIPE) == [
+        "codexd 0.1.0 is running (pid 7, started 1 h ago)",
+        "  listening on  http://127.0.0.1:8081",
+        "  account       work@example.com",
+        "  streams       2 in flight",
+        "  settings      /home/me/.config/codexd/settings.toml",
+        "",
+        "TASK     STATE    RESTARTS  LAST ERROR",
+        "refresh  running  0",
+    ]
+
+
+def test_status_of_a_simulated_daemon_says_so_beside_the_account():
+    lines = render.status(daemon(simulated=True), PIPE)
+    assert lines[1].startswith("SIMULATED")
+    assert "  account       work@example.com (simulated)" in lines
+
+
+def test_status_without_account_and_with_a_problem():
+    text = "\n".join(render.status(daemon(active_account=None, problems=["b.json can't be read"]), PIPE))
+    assert "codexctl accounts import" in text
+    assert "Problem: b.json can't be read" in text
+
+
+def test_import_and_switch_name_the_account():
+    ref = {"id": "1", "email": "work@example.com", "plan": "plus", "simulated": True}
+    lines = render.imported({"added": [ref], "updated": [ref], "note": "Read this."}, PIPE)
+    assert lines == [
+        "Added work@example.com (simulated).",
+        "Updated work@example.com (simulated).",
+        "",
+        "Read this.",
+    ]
+    assert render.switched({"account": ref}, PIPE) == ["work@example.com (simulated) is now the active account."]
+
+
+def test_a_finished_request_reads_as_a_sentence():
+    fields = {
+        "client": "claude-code",
+        "account": "work@example.com",
+        "model": "claude-opus-5-5",
+        "model_used": "gpt-5.5",
+        "status": 200,
+        "ttft_ms": 812,
+        "duration_ms": 2345,
+        "input_tokens": 1234,
+        "cached_tokens": 1100,
+        "output_tokens": 56,
+    }
+    (line,) = render.log_entry(entry("POST /v1/messages", request="req_ab12", fields=fields), PIPE)
+    assert line[8:] == (
+        " INFO    req_ab12 POST /v1/messages 200 claude-opus-5-5 -> gpt-5.5 work@example.com ttft 0.8 s "
+        "1,234 in (1,100 cached) 56 out 2.3 s client=claude-code"
+    )
+
+
+def test_a_request_that_came_to_nothing():
+    fields = {"status": 499, "duration_ms": 10, "error": "the client left"}
+    (line,) = render.log_entry(entry("POST /v1/messages", level="warning", fields=fields), PIPE)
+    assert line[8:] == ' WARNING POST /v1/messages 499 0.0 s error="the client left"'
+
+
+def test_other_entries_are_key_value_with_their_traceback_below():
+    fields = {"account": "a@b.c", "note": "two words", "n": 1, "none": None, "traceback": "Traceback:\n  boom\n"}
+    lines = render.log_entry(entry(fields=fields), PIPE)
+    assert lines[0][8:] == ' INFO    hello account=a@b.c note="two words" n=1'
+    assert lines[1:] == ["    Traceback:", "      boom"]
+
+
+def test_an_entry_of_another_day_has_its_date():
+    assert render.log_entry(entry(), Style(now=NOW + 3 * 86400))[0].startswith("2027-01-1")
+
+
+def test_no_control_sequence_reaches_the_terminal():
+    nasty = "a\x1b[2J\n\x9b\x07"
+    fields = {"model": nasty, nasty: nasty, "traceback": nasty}
+    request = {"status": 200, "duration_ms": 1, "model": nasty, "account": nasty, "path": nasty}
+    tasks = [{"name": "x", "state": "failed", "restarts": 1, "last_error": nasty}]
+    lines = [
+        *render.log_entry(entry(nasty, fields=fields), PIPE),
+        *render.log_entry(entry(nasty, fields=request), PIPE),
+        *render.accounts({"accounts": [account(email=nasty, plan=nasty, reason=nasty)]}, PIPE),
+        *render.status(daemon(active_account=nasty, problems=[nasty], tasks=tasks), PIPE),
+    ]
+    assert not any(mark in line for line in lines for mark in "\x1b\n\x9b\x07")

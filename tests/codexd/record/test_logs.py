@@ -1,0 +1,315 @@
+import io
+import json
+import logging
+import threading
+
+import pytest
+import trio
+import trio.testing
+
+from codexd.api import LogEntry, LogEvent, LogFilter
+from codexd.record import logs
+from codexd.record.logs import LogRing
+from codexd.record.redaction import redact, redact_value
+
+JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJzb21lb25lIn0.c2lnbmF0dXJl"
+SECRETS = (
+    JWT,
+    "rt_0123456789abcdef",
+    "rt.1.AAAbbbCCCddd",
+    "gAAAAABmZmZmZmZmZmZm",
+    "sk-ant-api03-0123456789abcdef",
+    "hunter2",
+)
+
+
+@pytest.fixture
+def logging_restored():
+    root, ours = logging.getLogger(), logging.getLogger("codexd")
+    before = root.handlers[:], root.level, ours.level
+    yield
+    root.handlers[:], level, our_level = before
+    root.setLevel(level)
+    ours.setLevel(our_level)
+
+
+def entry(message="m", at=1.0, level="info", request=None, logger="codexd.web", **fields):
+    return LogEntry(0, at, level, logger, message, request, fields)
+
+
+def messages(entries):
+    return [found.message for found in entries]
+
+
+def test_the_ring_keeps_the_newest_in_order():
+    ring = LogRing(3)
+    for number in range(5):
+        ring.append(entry(str(number)))
+    kept = ring.history(LogFilter())
+    assert messages(kept) == ["2", "3", "4"]
+    assert [found.id for found in kept] == [3, 4, 5]
+    assert messages(ring.history(LogFilter(), 2)) == ["3", "4"]
+    assert ring.history(LogFilter(), 0) == []
+    ring.resize(1)
+    assert messages(ring.history(LogFilter())) == ["4"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({"level": "debug"}, ["old", "Bad thing", "asked"]),
+        ({"level": "warning"}, ["Bad thing"]),
+        ({"since": 2.0}, ["Bad thing", "asked"]),
+        ({"request": "req_1"}, ["asked"]),
+        ({"contains": "bad THING"}, ["Bad thing"]),
+        ({"contains": "gpt-5.5"}, ["asked"]),
+        ({"contains": "web"}, ["old", "Bad thing", "asked"]),
+        ({"contains": "absent"}, []),
+        ({"level": "error", "since": 2.0}, ["Bad thing"]),
+    ],
+)
+def test_filters(filters, found):
+    ring = LogRing(10)
+    ring.append(entry("old", at=1.0))
+    ring.append(entry("Bad thing", at=2.0, level="error"))
+    ring.append(entry("asked", at=3.0, request="req_1", model="gpt-5.5"))
+    assert messages(ring.history(LogFilter(**filters))) == found
+
+
+async def test_a_follower_gets_the_past_then_what_comes():
+    ring = LogRing(10)
+    for number in range(3):
+        ring.append(entry(str(number)))
+    with ring.subscribe(LogFilter(), 2) as follower:
+        ring.append(entry("new"))
+        assert [(await anext(follower)).entry.message for _ in range(3)] == ["1", "2", "new"]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.testing.wait_all_tasks_blocked)
+            nursery.start_soon(append_when_blocked, ring)
+            assert (await anext(follower)).entry.message == "late"
+
+
+async def append_when_blocked(ring):
+    await trio.testing.wait_all_tasks_blocked()
+    ring.append(entry("late"))
+
+
+async def test_a_slow_follower_is_told_what_it_missed_and_goes_on():
+    ring = LogRing(10)
+    with ring.subscribe(LogFilter(), capacity=2) as follower:
+        for number in range(5):
+            ring.append(entry(str(number)))
+        assert await anext(follower) == LogEvent(missed=3)
+        assert [(await anext(follower)).entry.message for _ in range(2)] == ["3", "4"]
+        ring.append(entry("5"))
+        assert (await anext(follower)).entry.message == "5"
+
+
+async def test_a_follower_gets_only_what_it_asked_for():
+    ring = LogRing(10)
+    with ring.subscribe(LogFilter(level="error"), capacity=1) as follower:
+        for level in ("info", "error", "info"):
+            ring.append(entry(level, level=level))
+        assert (await anext(follower)).entry.message == "error"
+
+
+async def test_closing_ends_a_waiting_follower():
+    ring = LogRing(10)
+    follower = ring.subscribe(LogFilter())
+    async with trio.open_nursery() as nursery:
+
+        async def read_to_the_end():
+            assert [event async for event in follower] == []
+
+        nursery.start_soon(read_to_the_end)
+        await trio.testing.wait_all_tasks_blocked()
+        follower.close()
+    assert not ring._followers
+
+
+async def test_other_threads_may_log():
+    ring = LogRing(2000)
+    with ring.subscribe(LogFilter(), capacity=2000) as follower:
+
+        def write():
+            for number in range(500):
+                ring.append(entry(str(number)))
+
+        threads = [threading.Thread(target=write) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        with trio.fail_after(10):
+            seen = [(await anext(follower)).entry.id for _ in range(1500)]
+        for thread in threads:
+            thread.join()
+    assert seen == list(range(1, 1501))
+
+
+def test_a_follower_of_a_finished_run_harms_nobody():
+    ring = LogRing(10)
+
+    async def leave_one_behind():
+        ring.subscribe(LogFilter())
+
+    trio.run(leave_one_behind)
+    ring.append(entry())
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "Authorization: Bearer {}",
+        "{{'authorization': 'Bearer {}', 'accept': '*/*'}}",
+        "[(b'authorization', b'Bearer {}')]",
+        "(b'x-api-key', b'{}')",
+        '{{"refresh_token": "{}", "n": 3}}',
+        "token={}&x=1",
+        "https://localhost/callback?code={}&state=x",
+        'server.api_key = "{}"',
+        "password: {}",
+    ],
+)
+def test_secrets_go_by_the_name_they_stand_under(template):
+    for secret in SECRETS:
+        assert secret not in redact(template.format(secret))
+
+
+@pytest.mark.parametrize("secret", SECRETS[:-1])
+def test_secrets_go_by_their_shape(secret):
+    text = f"it said {secret!r}, and {secret}"
+    assert secret not in redact(text)
+    assert redact(text).startswith("it said '[redacted]', and")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "input_tokens=1234 output_tokens=5 cached_tokens: 7",
+        "max_tokens: must be an integer",
+        "access_token=null",
+        "the token of work@example.com has expired",
+        "tokenizer: o200k",
+        "start_of_a_long_name at port 8081",
+        "POST /v1/messages?beta=true 200",
+    ],
+)
+def test_counts_and_words_stay(text):
+    assert redact(text) == text
+
+
+def test_fields_become_plain_json_without_secrets():
+    fields = {
+        "access_token": "opaque",
+        "tokens": {"id_token": "opaque", "count": 3},
+        "input_tokens": 12,
+        "headers": {"Authorization": "Basic opaque"},
+        "text": f"saw {JWT}",
+        "list": (1, None, float("nan")),
+        "path": ValueError("x"),
+    }
+    assert redact_value(fields) == {
+        "access_token": "[redacted]",
+        "tokens": {"id_token": "[redacted]", "count": 3},
+        "input_tokens": 12,
+        "headers": {"Authorization": "[redacted]"},
+        "text": "saw [redacted]",
+        "list": [1, None, "nan"],
+        "path": "x",
+    }
+
+
+def test_nested_without_end():
+    loop = {}
+    loop["self"] = loop
+    assert json.dumps(redact_value(loop))
+
+
+def configured(log_format):
+    ring, stream = LogRing(10), io.StringIO()
+    logs.configure("info", log_format, ring, stream)
+    return ring, stream
+
+
+def test_text_lines(logging_restored):
+    ring, stream = configured("text")
+    log = logging.getLogger("codexd.web")
+    log.info("hello %s", "you", extra={"request": "req_1", "fields": {"model": "gpt-5.5", "note": "two words"}})
+    assert stream.getvalue().endswith('INFO    codexd.web [req_1] hello you model=gpt-5.5 note="two words"\n')
+    assert ring.history(LogFilter())[0].fields == {"model": "gpt-5.5", "note": "two words"}
+
+
+def test_a_message_is_one_line_whatever_a_client_put_in(logging_restored):
+    _ring, stream = configured("text")
+    logging.getLogger("codexd").info("a\nb\x1b[31m\x9b", extra={"fields": {"model": "x\ny\u2028"}})
+    assert stream.getvalue().count("\n") == 1
+    assert not any(mark in stream.getvalue() for mark in "\x1b\x9b\u2028")
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_tracebacks_are_told_without_secrets(logging_restored, log_format):
+    ring, stream = configured(log_format)
+    try:
+        raise ValueError(f"server said {JWT}")
+    except ValueError:
+        logging.getLogger("codexd").exception("it failed: %s", f"Bearer {JWT}")
+    written = stream.getvalue() + str(ring.history(LogFilter()))
+    assert "ValueError: server said [redacted]" in written
+    assert "test_logs.py" in written
+    assert JWT not in written
+    assert "eyJ" not in written
+
+
+def test_json_lines(logging_restored):
+    _ring, stream = configured("json")
+    logging.getLogger("codexd.x").warning("a\nb", extra={"request": "req_1", "fields": {"n": 1}})
+    logging.getLogger("codexd.x").info("second")
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert first.pop("at").endswith("Z")
+    assert first == {
+        "level": "warning",
+        "logger": "codexd.x",
+        "request": "req_1",
+        "message": "a\nb",
+        "fields": {"n": 1},
+    }
+    assert second["request"] is None
+
+
+def test_libraries_are_heard_from_warning_up(logging_restored):
+    ring, _stream = configured("text")
+    logging.getLogger("httpx").info("GET with a query")
+    logging.getLogger("httpx").warning("trouble")
+    logging.getLogger("codexd.web").debug("detail")
+    logging.getLogger("codexd.web").info("news")
+    assert messages(ring.history(LogFilter())) == ["trouble", "news"]
+
+
+def test_configuring_again_replaces(logging_restored):
+    ring, stream = configured("text")
+    logs.configure("debug", "json", ring, stream)
+    logging.getLogger("codexd").debug("once")
+    assert messages(ring.history(LogFilter())) == ["once"]
+    assert json.loads(stream.getvalue())["message"] == "once"
+
+
+def test_a_message_that_does_not_fit_its_arguments_is_logged(logging_restored):
+    ring, _stream = configured("text")
+    logging.raiseExceptions, before = False, logging.raiseExceptions
+    logging.getLogger("codexd").info("%d apples", "many")
+    logging.raiseExceptions = before
+    assert messages(ring.history(LogFilter())) == ["%d apples ('many',)"]
+
+
+def test_a_huge_message_is_cut(logging_restored):
+    ring, _stream = configured("text")
+    logging.getLogger("codexd").info("x" * 100_000)
+    (found,) = ring.history(LogFilter())
+    assert len(found.message) < 40_000
+    assert found.message.endswith("(68000 characters more)")
+
+
+def test_levels_between_and_beyond_have_a_name(logging_restored):
+    ring, _stream = configured("text")
+    for level in (25, 60):
+        logging.getLogger("codexd").log(level, "x")
+    assert [found.level for found in ring.history(LogFilter())] == ["info", "critical"]

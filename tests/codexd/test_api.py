@@ -1,0 +1,68 @@
+import json
+
+import pytest
+
+from codexd import api
+from codexd.errors import RequestInvalid
+
+
+@pytest.mark.parametrize("method", api.METHODS.values(), ids=lambda method: method.name)
+def test_every_example_is_valid(method):
+    assert isinstance(api.read_params(method, dict(method.example)), method.params)
+    assert method.summary
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("logs.history", {"limit": "5"}, "limit: must be an integer"),
+        ("logs.history", {"limit": True}, "limit: must be an integer"),
+        ("logs.history", {"limit": None}, "limit: must be an integer"),
+        ("logs.history", {"limit": 1.5}, "limit: must be an integer"),
+        ("logs.history", {"limit": -1}, "limit: must be from 0 to 1000000"),
+        ("logs.history", {"level": "loud"}, "level: must be one of debug, info, warning, error, critical"),
+        ("logs.history", {"since": float("inf")}, "since: must be a number"),
+        ("logs.history", {"contains": 1}, "contains: must be a string"),
+        ("logs.history", {"grep": "x"}, "grep: is no param of this method"),
+        ("daemon.status", {"x": 1}, "x: is no param of this method"),
+        ("logs.history", ["x"], "params: must be an object: params are given by name"),
+        ("accounts.switch", {}, "account: is required"),
+        ("accounts.switch", {"account": None}, "account: must be a string"),
+        ("accounts.switch", {"account": ""}, "account: must not be empty"),
+        ("accounts.import", {"source": ""}, "source: must not be empty"),
+    ],
+)
+def test_a_bad_param_is_named(name, params, message):
+    with pytest.raises(RequestInvalid) as caught:
+        api.read_params(api.METHODS[name], params)
+    assert str(caught.value) == message
+
+
+def test_left_out_params_have_their_defaults():
+    assert api.read_params(api.METHODS["logs.history"], None) == api.LogsHistory()
+    assert api.read_params(api.METHODS["logs.follow"], {"since": 3, "level": None}) == api.LogsFollow(since=3)
+
+
+def test_results_are_plain_json():
+    window = api.QuotaWindow("5h", 12.5, 18000, None)
+    ref = api.AccountRef("id", "work@example.com", "plus", False)
+    info = api.AccountInfo("id", "a@b.c", "plus", True, "ok", None, 2.0, 1.0, None, (window,), False)
+    for value in (api.AccountList((info,), "id"), api.ImportedAccounts((ref,), (), None)):
+        plain = api.to_json(value)
+        assert json.loads(json.dumps(plain)) == plain
+
+
+def test_an_event_says_only_what_it_is_about():
+    entry = api.LogEntry(1, 2.0, "info", "codexd", "hello", None, {"n": [1, {"a": None}]})
+    assert api.to_json(api.LogEvent(missed=3)) == {"missed": 3}
+    assert api.to_json(api.LogEvent(entry)) == {
+        "entry": {
+            "id": 1,
+            "at": 2.0,
+            "level": "info",
+            "logger": "codexd",
+            "message": "hello",
+            "request": None,
+            "fields": {"n": [1, {"a": None}]},
+        }
+    }

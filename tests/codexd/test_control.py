@@ -1,0 +1,512 @@
+import json
+import logging
+import os
+import random
+import socket
+import stat
+import sys
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+from control_server import NOW, auth_json, make_control
+from control_server import serving as serving_alone
+
+from codexd import api, rpc
+from codexd.accounts.limits import Observation, Window
+from codexd.accounts.store import AccountStore
+from codexd.control import HANDLERS, bind_socket
+from codexd.control_socket import MAX_PATH_BYTES, removed_at_end
+from codexd.errors import AlreadyRunning, SettingInvalid
+from codexd.record.logs import RingHandler
+
+
+@pytest.fixture
+def store(tmp_path):
+    with AccountStore.open(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def control(tmp_path, store):
+    return make_control(tmp_path, store)
+
+
+PEERS = []
+
+
+class Peer:
+    """A client that sends what it likes."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.connection = rpc.Connection(2**26)
+        self.received = []
+
+    async def send(self, data):
+        await self.stream.send_all(data if isinstance(data, bytes) else rpc.encode(data))
+
+    async def receive(self):
+        with trio.fail_after(10):
+            while not self.received:
+                try:
+                    data = await self.stream.receive_some()
+                except trio.BrokenResourceError:  # hung up on with bytes still unread
+                    return None
+                if not data:
+                    return None
+                self.received += self.connection.receive_data(data)
+        return self.received.pop(0)
+
+    async def call(self, method, params=None):
+        await self.send(rpc.Request("call", method, params))
+        reply = await self.receive()
+        assert reply.id == "call"
+        return reply
+
+
+async def connect(control):
+    peer = Peer(await trio.open_unix_socket(str(control.places.socket)))
+    PEERS.append(peer)
+    return peer
+
+
+@asynccontextmanager
+async def serving(control):
+    """The server, and at the end the hang-up of every peer."""
+    async with serving_alone(control):
+        try:
+            yield
+        finally:
+            while PEERS:
+                await trio.aclose_forcefully(PEERS.pop().stream)
+
+
+async def is_alive(control):
+    peer = await connect(control)
+    return isinstance(await peer.call("daemon.status"), rpc.Result)
+
+
+def write_auth(path, **options):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(auth_json(**options)))
+    return path
+
+
+def log_entry(message, level="info", at=NOW):
+    return api.LogEntry(0, at, level, "codexd.test", message, None, {})
+
+
+def test_every_method_has_its_function():
+    assert list(HANDLERS) == list(api.METHODS)
+
+
+async def test_status(control, store, tmp_path):
+    store.add(auth_json(), now=NOW)
+    async with serving(control):
+        peer = await connect(control)
+        with control.requests.record("req_1", "POST", "/v1/messages", "test"):
+            reply = await peer.call("daemon.status")
+    assert reply.result == {
+        "version": "0.1.0",
+        "pid": os.getpid(),
+        "started_at": NOW - 60,
+        "addresses": ["http://127.0.0.1:8081"],
+        "simulated": False,
+        "tasks": [],
+        "active_account": "work@example.com",
+        "streams_in_flight": 1,
+        "settings_path": str(tmp_path / "settings.toml"),
+        "problems": [],
+    }
+
+
+async def test_status_shows_the_tasks(control):
+    async with serving(control), trio.open_nursery() as nursery:
+        nursery.start_soon(control.supervisor.supervise, "limits", control.tracker.run)
+        await trio.testing.wait_all_tasks_blocked()
+        peer = await connect(control)
+        reply = await peer.call("daemon.status")
+        nursery.cancel_scope.cancel()
+    assert reply.result["tasks"] == [{"name": "limits", "state": "running", "restarts": 0, "last_error": None}]
+
+
+async def test_accounts_with_their_quota_and_state(control, store):
+    work, _ = store.add(auth_json(), now=NOW)
+    home, _ = store.add(auth_json("home@example.com", "pro"), now=NOW, simulated=True)
+    store.mark_needs_login(home.id, "its login has ended")
+    control.tracker._fold(work.id, Observation((Window("5h", 100.0, 18000, NOW + 60),), "plus", NOW))
+    async with serving(control):
+        peer = await connect(control)
+        result = (await peer.call("accounts.list")).result
+    first, second = result["accounts"]
+    assert result["active"] == work.id
+    assert first == {
+        "id": work.id,
+        "email": "work@example.com",
+        "plan": "plus",
+        "active": True,
+        "state": "limited",
+        "reason": None,
+        "expires_at": NOW + 864_000,
+        "added_at": NOW,
+        "last_used": None,
+        "quota": [{"name": "5h", "used_percent": 100.0, "window_seconds": 18000, "resets_at": NOW + 60}],
+        "simulated": False,
+    }
+    assert (second["state"], second["reason"], second["simulated"]) == ("needs_login", "its login has ended", True)
+    assert not second["active"]
+
+
+async def test_an_account_whose_file_is_unreadable_is_still_listed(control, store, tmp_path):
+    account, _ = store.add(auth_json(), now=NOW)
+    store.close()
+    (tmp_path / "accounts" / account.id / "auth.json").write_text("{")
+    with AccountStore.open(tmp_path) as reopened:
+        broken = make_control(tmp_path, reopened)
+        async with serving(broken):
+            peer = await connect(broken)
+            (info,) = (await peer.call("accounts.list")).result["accounts"]
+            status = (await peer.call("daemon.status")).result
+        assert (info["state"], info["expires_at"]) == ("needs_login", None)
+    assert len(status["problems"]) == 1
+
+
+async def test_import_from_the_codex_cli_warns_of_the_shared_login(control, store, tmp_path):
+    codex_file = write_auth(tmp_path / "codex-cli" / "auth.json")
+    async with serving(control):
+        peer = await connect(control)
+        first = (await peer.call("accounts.import")).result
+        again = (await peer.call("accounts.import", {"source": str(codex_file)})).result
+    (account,) = store.accounts
+    ref = {"id": account.id, "email": "work@example.com", "plan": "plus", "simulated": False}
+    assert (first["added"], first["updated"]) == ([ref], [])
+    assert (again["added"], again["updated"]) == ([], [ref])
+    assert "codex login" in first["note"]
+    assert first["note"] == again["note"]
+
+
+async def test_import_from_a_file_or_its_folder(control, tmp_path):
+    write_auth(tmp_path / "copy" / "auth.json", email="home@example.com")
+    async with serving(control):
+        peer = await connect(control)
+        result = (await peer.call("accounts.import", {"source": str(tmp_path / "copy")})).result
+        absent = await peer.call("accounts.import", {"source": str(tmp_path / "absent.json")})
+        relative = await peer.call("accounts.import", {"source": "auth.json"})
+    assert [account["email"] for account in result["added"]] == ["home@example.com"]
+    assert result["note"] is None
+    assert (absent.code, absent.data) == (-32000, {"kind": "login_file_invalid"})
+    assert "absent.json" in absent.message
+    assert (relative.code, relative.data["path"]) == (-32602, "source")
+
+
+async def test_what_a_simulated_daemon_imports_is_simulated(store, tmp_path):
+    control = make_control(tmp_path, store, simulated=True)
+    write_auth(tmp_path / "codex-cli" / "auth.json")
+    async with serving(control):
+        peer = await connect(control)
+        result = (await peer.call("accounts.import")).result
+    assert result["added"][0]["simulated"] is True
+
+
+async def test_switch(control, store):
+    store.add(auth_json(), now=NOW)
+    home, _ = store.add(auth_json("home@example.com"), now=NOW)
+    async with serving(control):
+        peer = await connect(control)
+        reply = await peer.call("accounts.switch", {"account": "home"})
+        unknown = await peer.call("accounts.switch", {"account": "nobody"})
+    assert reply.result["account"]["email"] == "home@example.com"
+    assert store.active == home
+    assert (unknown.code, unknown.data) == (-32000, {"kind": "account_not_found"})
+
+
+async def test_history_is_filtered(control):
+    for number, level in enumerate(["info", "error", "error"]):
+        control.logs.append(log_entry(f"n{number}", level))
+    async with serving(control):
+        peer = await connect(control)
+        found = (await peer.call("logs.history", {"level": "error", "limit": 1})).result["entries"]
+    assert [entry["message"] for entry in found] == ["n2"]
+
+
+async def test_follow_until_cancelled(control):
+    control.logs.append(log_entry("past"))
+    async with serving(control):
+        peer = await connect(control)
+        subscription = (await peer.call("logs.follow", {"limit": 5})).result["subscription"]
+        control.logs.append(log_entry("new"))
+        events = [await peer.receive() for _ in range(2)]
+        assert {event.method for event in events} == {"logs.follow.event"}
+        assert {event.params["subscription"] for event in events} == {subscription}
+        assert [event.params["entry"]["message"] for event in events] == ["past", "new"]
+        assert (await peer.call("subscription.cancel", {"subscription": subscription})).result == {
+            "subscription": subscription
+        }
+        control.logs.append(log_entry("unseen"))
+        again = await peer.call("subscription.cancel", {"subscription": subscription})
+        assert again.code == -32602
+        assert not control.logs._followers
+
+
+async def test_a_follow_in_a_batch_begins_after_the_batch_is_answered(control):
+    async with serving(control):
+        peer = await connect(control)
+        control.logs.append(log_entry("past"))
+        call = {"jsonrpc": "2.0", "id": 1, "method": "logs.follow", "params": {"limit": 1}}
+        status = {"jsonrpc": "2.0", "id": 2, "method": "daemon.status"}
+        await peer.send(json.dumps([call, status]).encode() + b"\n")
+        batch = await peer.receive()
+        assert [reply.id for reply in batch.messages] == [1, 2]
+        assert (await peer.receive()).params["entry"]["message"] == "past"
+
+
+async def test_a_follower_that_does_not_read_holds_up_nobody_and_is_told(control):
+    async with serving(control):
+        lazy = await connect(control)
+        await lazy.call("logs.follow")
+        for number in range(6000):
+            control.logs.append(log_entry(f"n{number} " + "x" * 500))
+            if number % 100 == 0:
+                await trio.lowlevel.checkpoint()
+        assert await is_alive(control)
+        control.logs.append(log_entry("last"))
+        seen, missed = 0, 0
+        while True:
+            params = (await lazy.receive()).params
+            missed += params.get("missed", 0)
+            seen += "entry" in params
+            if params.get("entry", {}).get("message") == "last":
+                break
+        assert missed > 0
+        assert seen + missed == 6001
+
+
+async def test_a_follow_ends_with_its_connection(control):
+    async with serving(control):
+        peer = await connect(control)
+        await peer.call("logs.follow")
+        await peer.stream.aclose()
+        with trio.fail_after(10):
+            while control.logs._followers:
+                await trio.lowlevel.checkpoint()
+
+
+async def test_a_client_that_has_sent_all_still_gets_its_replies(control):
+    async with serving(control):
+        peer = await connect(control)
+        await peer.send(rpc.encode(rpc.Request(1, "daemon.status")) + rpc.encode(rpc.Request(2, "logs.follow")))
+        await peer.stream.send_eof()
+        assert {(await peer.receive()).id for _ in range(2)} == {1, 2}
+        assert await peer.receive() is None
+
+
+async def test_errors_by_their_codes(control):
+    async with serving(control):
+        peer = await connect(control)
+        unknown = await peer.call("no.such")
+        positional = await peer.call("logs.history", [1])
+        bad = await peer.call("logs.history", {"limit": "many"})
+        await peer.send(b"{\n")
+        garbage = await peer.receive()
+        await peer.send(b"[]\n")
+        empty = await peer.receive()
+    assert (unknown.code, unknown.message) == (-32601, "There is no method no.such")
+    assert positional.code == -32602
+    assert (bad.code, bad.message, bad.data) == (
+        -32602,
+        "limit: must be an integer",
+        {"kind": "request_invalid", "path": "limit"},
+    )
+    assert (garbage.code, garbage.id) == (-32700, None)
+    assert (empty.code, empty.id) == (-32600, None)
+
+
+async def test_notifications_and_replies_get_no_answer(control, store):
+    store.add(auth_json(), now=NOW)
+    home, _ = store.add(auth_json("home@example.com"), now=NOW)
+    async with serving(control):
+        peer = await connect(control)
+        await peer.send(rpc.Notification("accounts.switch", {"account": "home"}))
+        await peer.send(rpc.Notification("no.such"))
+        await peer.send(rpc.Result(1, None))
+        await peer.send(rpc.Batch((rpc.Notification("daemon.status"),)))
+        assert isinstance(await peer.call("daemon.status"), rpc.Result)
+    assert store.active == home
+
+
+async def test_a_disk_that_refuses_is_told_and_logged(control, store, caplog):
+    account, _ = store.add(auth_json(), now=NOW)
+    folder = control.places.state_dir
+    (folder / "accounts.json").unlink()
+    (folder / "accounts.json").mkdir()  # os.replace onto a folder fails, for root too
+    async with serving(control):
+        peer = await connect(control)
+        reply = await peer.call("accounts.switch", {"account": account.id})
+    assert (reply.code, reply.data) == (-32000, {"kind": "os_error"})
+    assert "accounts.switch failed" in caplog.text
+
+
+async def test_a_bug_is_an_internal_error_and_a_log_entry(control, store, caplog):
+    write_auth(control.places.state_dir / "codex-cli" / "auth.json")
+    async with serving(control):
+        peer = await connect(control)
+        reply = await peer.call("accounts.import", {"source": "/a\0b"})  # pathlib raises ValueError
+        assert await is_alive(control)
+    assert (reply.code, reply.data) == (-32603, {"kind": "internal"})
+    assert "null byte" not in reply.message
+    assert "null byte" in caplog.text
+
+
+async def test_a_line_without_end_closes_that_connection_only(control):
+    async with serving(control):
+        peer = await connect(control)
+        with trio.move_on_after(10), pytest.raises(trio.BrokenResourceError):
+            while True:
+                await peer.send(b"x" * 65536)
+        assert (await peer.receive()).code == -32600
+        assert await peer.receive() is None
+        assert await is_alive(control)
+
+
+async def test_random_bytes_half_lines_and_early_hang_ups(control):
+    generator = random.Random(1)
+    line = rpc.encode(rpc.Request(1, "logs.history", {"limit": 5}))
+    control.logs.append(log_entry("x" * 100_000))
+    async with serving(control):
+        for number in range(150):
+            peer = await connect(control)
+            noise = [generator.randbytes(200), line[: generator.randrange(len(line))], line * 20, b"\n\0[[{\n"]
+            try:
+                await peer.send(b"".join(generator.choices(noise, k=3)))
+                if number % 3 == 0:
+                    await peer.send(b"\n" + line)
+                    await peer.receive()
+            except trio.BrokenResourceError:
+                pass
+            assert await is_alive(control)
+
+
+async def test_many_calls_of_one_connection_that_reads_late(control):
+    control.logs.append(log_entry("x" * 20_000))
+    calls = b"".join(rpc.encode(rpc.Request(number, "logs.history")) for number in range(500))
+    async with serving(control):
+        peer = await connect(control)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(peer.send, calls)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            assert await is_alive(control)
+            assert {(await peer.receive()).id for _ in range(500)} == set(range(500))
+
+
+async def test_logging_of_the_server_itself_reaches_a_follower(control):
+    """The follow logs what the control socket logs, without feeding itself."""
+    handler, log = RingHandler(control.logs), logging.getLogger("codexd")
+    log.addHandler(handler)
+    try:
+        async with serving(control):
+            peer = await connect(control)
+            await peer.call("logs.follow", {"level": "error"})
+            other = await connect(control)
+            await other.call("accounts.import", {"source": "/a\0b"})
+            assert (await peer.receive()).params["entry"]["message"] == "accounts.import failed"
+    finally:
+        log.removeHandler(handler)
+
+
+async def test_the_socket_is_private_and_gone_at_the_end(control):
+    path = control.places.socket
+    async with serving(control):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not path.exists()
+
+
+async def test_a_successors_file_is_left(control):
+    path = control.places.socket
+    async with serving(control):
+        path.unlink()
+        successor = bind_socket(path)
+    with successor:
+        assert path.exists()
+
+
+def test_no_successor_takes_the_file_of_a_daemon_that_is_still_ending(tmp_path):
+    path = tmp_path / "control.sock"
+    with bind_socket(path) as listener, removed_at_end(listener):
+        listener.close()
+        with pytest.raises(AlreadyRunning):
+            bind_socket(path)
+    assert not path.exists()
+
+
+def test_a_missing_folder_is_made_private(tmp_path):
+    with bind_socket(tmp_path / "run" / "codexd" / "control.sock"):
+        assert stat.S_IMODE((tmp_path / "run" / "codexd").stat().st_mode) == 0o700
+
+
+def test_a_folder_that_others_share_keeps_its_mode(tmp_path):
+    tmp_path.chmod(0o755)
+    with bind_socket(tmp_path / "control.sock"):
+        assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_a_leftover_is_replaced(tmp_path):
+    path = tmp_path / "control.sock"
+    bind_socket(path).close()
+    assert path.exists()
+    with bind_socket(path), socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+
+
+def test_a_live_socket_is_never_taken(tmp_path):
+    path = tmp_path / "control.sock"
+    with bind_socket(path):
+        before = path.stat()
+        with pytest.raises(AlreadyRunning, match=r"control\.sock"):
+            bind_socket(path)
+        assert os.path.samestat(path.stat(), before)
+
+
+def test_a_file_that_is_no_socket_is_left(tmp_path):
+    path = tmp_path / "control.sock"
+    path.write_text("precious")
+    with pytest.raises(SettingInvalid, match="is not a socket"):
+        bind_socket(path)
+    assert path.read_text() == "precious"
+
+
+def test_a_path_that_is_too_long_says_so(tmp_path):
+    path = tmp_path / ("x" * MAX_PATH_BYTES)
+    with pytest.raises(SettingInvalid, match=r"CODEXD_SOCKET: .* too long"):
+        bind_socket(path)
+    with tempfile.TemporaryDirectory() as folder:
+        longest = Path(folder) / ("x" * (MAX_PATH_BYTES - len(folder) - 1))
+        bind_socket(longest).close()
+        assert longest.exists()
+
+
+@pytest.fixture
+def shared_folder():
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+async def test_another_user_is_turned_away(store, caplog, shared_folder):
+    control = make_control(shared_folder, store)
+    async with serving(control):
+        control.places.socket.chmod(0o666)
+        script = (
+            "import os, socket, sys; os.setgid(65534); os.setuid(65534)\n"
+            "s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n"
+            "try: s.sendall(b'{}\\n'); print(s.recv(100))\n"
+            "except OSError: print(b'')\n"
+        )
+        command = [sys.executable, "-c", script, str(control.places.socket)]
+        done = await trio.run_process(command, capture_stdout=True)
+        assert done.stdout == b"b''\n"
+        assert await is_alive(control)
+    assert "uid 65534" in caplog.text
