@@ -54,7 +54,7 @@ def load(
             except ValueError as wrong:
                 problems.append(f"{name} = {_show(name, raw)} ({source}): {wrong}")
     settings = _assemble({name: value for name, (value, _) in found.items()})
-    problems.extend(_find_conflicts(settings))
+    problems.extend(_find_conflicts(settings, {name: source for name, (_, source) in found.items()}))
     if problems:
         raise SettingInvalid("\n".join(problems))
     return Loaded(settings, {name: source for name, (_, source) in found.items()})
@@ -167,10 +167,10 @@ def _assemble(values: Mapping[str, Any]) -> Settings:
     return Settings(**groups)
 
 
-def _find_conflicts(settings: Settings) -> Iterator[str]:
+def _find_conflicts(settings: Settings, sources: Mapping[str, str]) -> Iterator[str]:
     if not is_loopback(settings.server.host) and settings.server.api_key is None:
         yield (
-            f"server.host = {settings.server.host!r}: other machines could use your account; "
+            f"server.host = {settings.server.host!r} ({sources['server.host']}): other machines could use your account; "
             "set server.api_key first, or keep to 127.0.0.1"
         )
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 STDLIB_IO = {"time", "os", "random", "socket"}
 VALUES = {"attrs", "cattrs"}
 JSON = {"orjson"}
-WEB = {"quart", "quart_trio", "hypercorn", "werkzeug"}
+WEB = {"h11", "quart", "quart_trio", "hypercorn", "werkzeug"}
 
 PURE = VALUES | JSON
 LAW: list[tuple[str, set[str], set[str]]] = [

@@ -77,7 +77,7 @@ class RequestLog:
             "input_tokens": usage.input_tokens if usage else None,
             "cached_tokens": usage.cached_tokens if usage else None,
             "output_tokens": usage.output_tokens if usage else None,
-            "reasoning_tokens": usage.reasoning_tokens if usage else None,
+            "reasoning_tokens": usage.reasoning_tokens or None if usage else None,
         }
         known = {name: value for name, value in fields.items() if value is not None}
         level = logging.INFO if record.error is None else logging.WARNING

@@ -52,9 +52,9 @@ def open_client(settings: UpstreamSettings, *, trust_env: bool = True) -> httpx.
 class EventSource:
     """The events of one response, as they arrive."""
 
-    def __init__(self, response: httpx.Response, idle_timeout_s: float) -> None:
-        self.headers: Mapping[str, str] = response.headers
-        self._chunks = response.aiter_raw()
+    def __init__(self, headers: Mapping[str, str], chunks: AsyncIterator[bytes], idle_timeout_s: float) -> None:
+        self.headers = headers
+        self._chunks = chunks
         self._idle_timeout_s = idle_timeout_s
         self._decoder = Decoder()
         self._terminated = False
@@ -123,12 +123,12 @@ class CodexBackend:
             headers=self._headers(account, token, session_id),
         )
         response = await self._send(request)
+        chunks = response.aiter_raw()
         try:
-            await self._check(response)
-            yield EventSource(response, self.settings.idle_timeout)
+            await self._check(response, chunks)
+            yield EventSource(response.headers, chunks, self.settings.idle_timeout)
         finally:
-            with trio.CancelScope(shield=True):
-                await response.aclose()
+            await _close(response, chunks)
 
     def _headers(self, account: Account, token: str, session_id: str) -> dict[str, str]:
         return {
@@ -151,20 +151,34 @@ class CodexBackend:
         except httpx.HTTPError as error:
             raise UpstreamFailed(f"the backend at {host} can't be reached: {_name(error)}") from None
 
-    async def _check(self, response: httpx.Response) -> None:
+    async def _check(self, response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
         streamed = "application/json" not in response.headers.get("content-type", "")
         if response.status_code == 200 and streamed:
             return
         body = bytearray()
         with trio.move_on_after(_ERROR_BODY_S):
             try:
-                async for chunk in response.aiter_raw():
+                async for chunk in chunks:
                     body += chunk
                     if len(body) > MAX_ERROR_BYTES:
                         break
             except httpx.HTTPError:
                 pass  # the status alone has to do
         raise read_http_error(response.status_code, response.headers, bytes(body), self.clock())
+
+
+async def _close(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
+    """Close the connection, then let ``chunks`` run into that end.
+
+    httpx reads through a chain of generators; one that is dropped in the middle is left to the garbage collector.
+    """
+    with trio.CancelScope(shield=True):
+        await response.aclose()
+        try:
+            async for _ in chunks:
+                pass
+        except (httpx.HTTPError, httpx.StreamError):
+            pass
 
 
 def _name(error: httpx.HTTPError) -> str:

@@ -125,7 +125,7 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return  # no WebSocket here; the server closes it
-        incoming = Request.of(scope, f"req_{secrets.token_hex(12)}")
+        incoming = Request.of(scope, f"req_{secrets.token_hex(8)}")
         scope[REQUEST_ID] = incoming.id
         answer = _Answer(send, incoming.id)
         try:

@@ -16,16 +16,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
+import h11
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
-from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError, H11Protocol
+from hypercorn.protocol.h11 import H2ProtocolAssumedError, H11Protocol
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 from hypercorn.utils import parse_socket_addr
+
+_CLIENTS_OWN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, H2ProtocolAssumedError)
+"""What clients do to their own connection: they leave, or they ask for HTTP/2 without TLS, which is not offered."""
 
 log = logging.getLogger("codexd.http")
 
@@ -67,6 +71,24 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+class PlainH11(H11Protocol):
+    """Hypercorn's HTTP/1.1 without its upgrades: an offer that a server may ignore (RFC 9110, 7.8).
+
+    WebSockets and cleartext HTTP/2 are not offered here, and their odd handshakes raise inside Hypercorn.
+    """
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        if event.method == b"PRI":  # the preface of HTTP/2
+            await super()._check_protocol(event)
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        headers = [(name, value) for name, value in request.headers if name != b"upgrade"]
+        plain = h11.Request(
+            method=request.method, target=request.target, headers=headers, http_version=request.http_version
+        )
+        await super()._create_stream(plain)
+
+
 class Connection(TCPServer):
     """One client connection: HTTP/1.1, writes bounded."""
 
@@ -79,7 +101,7 @@ class Connection(TCPServer):
             server = parse_socket_addr(stream.socket.family, stream.socket.getsockname())
             async with TaskGroup() as task_group:
                 self._task_group = task_group
-                self.protocol = H11Protocol(  # type: ignore[assignment]  # not the wrapper that would switch to HTTP/2
+                self.protocol = PlainH11(  # type: ignore[assignment]  # not the wrapper that would switch to HTTP/2
                     self.app,
                     self.config,
                     self.context,
@@ -93,10 +115,6 @@ class Connection(TCPServer):
                 await self.protocol.initiate()
                 await self.idle_task.restart(task_group, self._idle_timeout)
                 await self._read_data()
-        except OSError:
-            pass  # the client is gone
-        except (H2CProtocolRequiredError, H2ProtocolAssumedError):
-            pass  # HTTP/2 without TLS is not offered; closing is the answer
         finally:
             await self._close()
 
@@ -139,6 +157,8 @@ class Server:
         self._connections.add(connection)
         try:
             await connection.run()
+        except* _CLIENTS_OWN as group:
+            log.debug("a connection ended: %s", group.exceptions[0])
         except* Exception:  # door of the HTTP side: whatever a client does ends its own connection
             log.exception("a connection failed")
         finally:

@@ -90,7 +90,10 @@ def test_aliases_are_a_table():
         ("[server]\nport = 70000", "server.port = 70000 (settings.toml): must be from 0 to 65535"),
         ("[server]\nhost = ''", "server.host = '' (settings.toml): must not be empty"),
         ("[server]\nhost = 7", "server.host = 7 (settings.toml): must be a string"),
-        ("[server]\nhost = '0.0.0.0'", "set server.api_key first"),
+        (
+            "[server]\nhost = '0.0.0.0'",
+            "server.host = '0.0.0.0' (settings.toml): other machines could use your account",
+        ),
         ("[upstream]\nidle_timeout = 0", "must be more than 0"),
         ("[upstream]\nidle_timeout = nan", "must be a number"),
         ("[upstream]\nbackend_url = 'chatgpt.com'", "must be an http:// or https:// URL"),
@@ -162,7 +165,9 @@ def test_a_broken_file_is_not_edited():
         set_in_text("[server", "server.port", "1")
 
 
-@given(st.dictionaries(st.sampled_from(sorted(SCHEMA)), st.text() | st.integers() | st.booleans() | st.lists(st.text())))
+@given(
+    st.dictionaries(st.sampled_from(sorted(SCHEMA)), st.text() | st.integers() | st.booleans() | st.lists(st.text()))
+)
 def test_any_values_load_or_are_refused_by_name(values):
     try:
         load(environ={}, flags=values)

@@ -322,24 +322,22 @@ async def test_a_client_that_hangs_up_ends_the_upstream_request(running, stream)
     assert running.asked[0].outcome is Outcome.CUT_BY_CLIENT
 
 
+async def test_a_client_that_stopped_reading_and_leaves_ends_the_upstream_request(running):
+    running.load({"output": [{"big_text": {"bytes": 50_000_000}}]})
+    connection = await open_stream(running)
+    await until_upstream_stands_still(running)
+    await connection.aclose()
+    with trio.fail_after(1):
+        await running.asked[0].ended.wait()
+    assert running.asked[0].outcome is Outcome.CUT_BY_CLIENT
+
+
 async def test_a_slow_reader_holds_upstream_back_and_memory_stays_flat(running):
     size = 200_000_000
     running.load({"output": [{"big_text": {"bytes": size, "chunk_bytes": 65536}}]})
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-    host, port = running.address.removeprefix("http://").split(":")
-    client.connect((host, int(port)))
-    client.setblocking(False)
-    connection = trio.SocketStream(trio.socket.from_stdlib_socket(client))
-    body = json.dumps(STREAMED).encode()
-    await connection.send_all(
-        b"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    )
+    connection = await open_stream(running)
     before = resident_bytes()
-    sent = -1
-    while not running.asked or running.asked[0].bytes_sent != sent:  # until upstream stands still
-        sent = running.asked[0].bytes_sent if running.asked else -1
-        await trio.sleep(0.3)
+    sent = await until_upstream_stands_still(running)
     assert 0 < sent < 20_000_000
     received, most, tail = 0, 0, b""
     while not tail.endswith(b"0\r\n\r\n"):
@@ -350,6 +348,28 @@ async def test_a_slow_reader_holds_upstream_back_and_memory_stays_flat(running):
     assert received > size
     assert most - before < 100_000_000
     await connection.aclose()
+
+
+async def open_stream(running):
+    """A streamed request on a raw connection with a small receive buffer, not read yet."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    host, port = running.address.removeprefix("http://").split(":")
+    client.connect((host, int(port)))
+    client.setblocking(False)
+    connection = trio.SocketStream(trio.socket.from_stdlib_socket(client))
+    body = json.dumps(STREAMED).encode()
+    head = b"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+    await connection.send_all(head + body)
+    return connection
+
+
+async def until_upstream_stands_still(running):
+    sent = -1
+    while not running.asked or running.asked[0].bytes_sent != sent:
+        sent = running.asked[0].bytes_sent if running.asked else -1
+        await trio.sleep(0.3)
+    return sent
 
 
 def resident_bytes() -> int:

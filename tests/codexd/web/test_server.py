@@ -140,7 +140,7 @@ async def is_alive(port):
 
 @pytest.mark.parametrize("end", ["fin", "reset"])
 @pytest.mark.parametrize("name", ODD)
-async def test_an_odd_request_harms_nobody_else(port, name, end):
+async def test_an_odd_request_harms_nobody_else(port, name, end, caplog):
     client = socket.socket()
     client.connect(("127.0.0.1", port))
     client.setblocking(False)
@@ -156,6 +156,7 @@ async def test_an_odd_request_harms_nobody_else(port, name, end):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     await trio.aclose_forcefully(stream)
     assert await is_alive(port)
+    assert "a connection failed" not in caplog.text
 
 
 @pytest.mark.parametrize("path", [b"/early", b"/late"])
