@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ import trio
 from codexd import __version__
 from codexd.daemon import Ready, serve
 from codexd.errors import CodexdError, FileUnreadable, SettingInvalid
-from codexd.paths import Places, find_places
+from codexd.paths import Places, find_places, find_socket
 from codexd.record.logs import LogRing, configure
 from codexd.settings import SCHEMA
 from codexd.settings_load import Loaded, load
@@ -114,18 +115,28 @@ def _load_settings(options: argparse.Namespace, places: Places) -> Loaded:
 
 
 def _greet(ready: Ready) -> str:
-    control = f"codexctl --socket {ready.places.socket}"
-    lines = [f"codexd {__version__} listens on {ready.address}"]
-    if ready.simulated:
-        lines[0] += " (simulated backend: no model answers, no ChatGPT account is used)"
-    lines += [
+    """What a newcomer sees: the address, and lines to copy into another terminal."""
+    hello = '{"model": "claude-sonnet-5-5", "max_tokens": 200, "messages": [{"role": "user", "content": "Hello"}]}'
+    codexctl = _name_codexctl(ready)
+    what = " (simulated backend: no model answers, no ChatGPT account is used)" if ready.simulated else ""
+    lines = [
+        f"codexd {__version__} listens on {ready.address}{what}",
         "Type next, in another terminal:",
+        f"  curl {ready.address}/v1/messages -d '{hello}'",
         f"  ANTHROPIC_BASE_URL={ready.address} ANTHROPIC_AUTH_TOKEN=local claude",
-        f"  {control} logs -f",
+        f"  {codexctl} logs -f",
     ]
     if not ready.simulated:
-        lines.append(f"  {control} accounts import    # once, after `codex login`")
+        lines.insert(2, f"  {codexctl} accounts import    # once, after `codex login`")
     return "\n".join(lines)
+
+
+def _name_codexctl(ready: Ready) -> str:
+    """How to call codexctl from a shell like the one that started us: it may not be on the PATH."""
+    beside = Path(sys.argv[0]).absolute().with_name("codexctl")
+    found = shutil.which("codexctl")
+    name = str(beside) if beside.exists() and found != str(beside) else "codexctl"
+    return name if find_socket(os.environ) == ready.places.socket else f"{name} --socket {ready.places.socket}"
 
 
 def _leaves(group: BaseExceptionGroup[CodexdError]) -> list[CodexdError]:

@@ -110,6 +110,7 @@ async def serve(
                 if simulated:
                     background.start_soon(supervise, "simulated backend", run_simulator, OnFailure.END_DAEMON)
                 background.start_soon(_stop_on_signal, stopping)
+                log.info("listening on %s and %s", doors.address, places.socket)
                 task_status.started(Ready(doors.address, places, simulated))
                 await supervise("HTTP proxy", run_http, OnFailure.END_DAEMON)
                 background.cancel_scope.cancel("the HTTP proxy has drained")

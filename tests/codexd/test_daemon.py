@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -55,9 +56,11 @@ def test_it_serves_and_stops_in_order(number, tmp_path):
 
 def test_it_says_what_to_type_next():
     with running() as (process, address):
-        lines = [process.stdout.readline() for _ in range(3)]
-    assert f"ANTHROPIC_BASE_URL={address}" in lines[1]
-    assert "logs -f" in lines[2]
+        lines = [process.stdout.readline() for _ in range(4)]
+        answer = subprocess.run(shlex.split(lines[1]), check=True, capture_output=True, text=True).stdout
+    assert json.loads(answer)["type"] == "message"
+    assert f"ANTHROPIC_BASE_URL={address}" in lines[2]
+    assert "logs -f" in lines[3]
 
 
 def test_a_second_daemon_of_one_home_refuses(tmp_path):
