@@ -9,14 +9,12 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import trio
 
 from codexd import __version__
-from codexd.daemon import Ready, serve
+from codexd.daemon import Launch, Ready, serve
 from codexd.errors import CodexdError, FileUnreadable, SettingInvalid
 from codexd.paths import Places, find_places, find_socket
 from codexd.record.logs import LogRing, configure
@@ -48,16 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = loaded.settings
         logs = LogRing(settings.log.history)
         configure(settings.log.level, options.log_format, logs)
-        run = partial(
-            _run,
-            settings,
-            places,
-            logs,
-            environ=os.environ,
-            simulator=Simulator(options=Options(kept_requests=20)) if options.simulate else None,
-        )
+        simulator = Simulator(options=Options(kept_requests=20)) if options.simulate else None
+        launch = Launch(settings, places, logs, environ=os.environ, simulator=simulator)
         try:
-            trio.run(run)
+            trio.run(_run, launch)
         except* CodexdError as group:
             for leaf in _leaves(group):
                 _complain(leaf)
@@ -69,9 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return return_status
 
 
-async def _run(*args: Any, **kwargs: Any) -> None:
+async def _run(launch: Launch) -> None:
     async with trio.open_nursery() as nursery:
-        ready: Ready = await nursery.start(partial(serve, *args, **kwargs))
+        ready: Ready = await nursery.start(serve, launch)
         print(_greet(ready), flush=True)  # noqa: T201 - what to type next is for the person at the terminal
 
 

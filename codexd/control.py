@@ -224,7 +224,7 @@ async def daemon_status(call: Call, _params: api.NoParams) -> api.DaemonStatus:
             api.TaskInfo(task.name, task.state.value, task.restarts, task.last_error)
             for task in control.supervisor.tasks
         ),
-        active_account=active.label if active else None,
+        active_account=active.name if active else None,
         streams_in_flight=control.requests.in_flight,
         settings_path=str(control.places.settings),
         problems=control.store.problems,

@@ -44,6 +44,27 @@ DRAIN_S = 30.0
 
 
 @frozen
+class Launch:
+    """What a daemon is started with. With ``simulator`` it runs on that instead of the real backend.
+
+    ``clock`` gives seconds since the epoch; ``drain_s`` is how long streams may go on after the signal.
+    """
+
+    settings: Settings
+    places: Places
+    logs: LogRing
+    environ: Mapping[str, str]
+    simulator: Simulator | None = None
+    clock: Callable[[], float] = time.time
+    drain_s: float = DRAIN_S
+    timing: Timing = Timing()
+
+    @property
+    def simulated(self) -> bool:
+        return self.simulator is not None
+
+
+@frozen
 class Ready:
     """What ``serve`` reports once both doors are open."""
 
@@ -52,69 +73,76 @@ class Ready:
     simulated: bool
 
 
-async def serve(
-    settings: Settings,
-    places: Places,
-    logs: LogRing,
-    *,
-    environ: Mapping[str, str],
-    simulator: Simulator | None = None,
-    clock: Callable[[], float] = time.time,
-    drain_s: float = DRAIN_S,
-    timing: Timing = Timing(),  # noqa: B008 - frozen
-    task_status: trio.TaskStatus[Ready] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Run until SIGTERM, SIGINT or cancellation; with ``simulator``, on that instead of the real backend.
+async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TASK_STATUS_IGNORED) -> None:
+    """Run until SIGTERM, SIGINT or cancellation.
 
     Raises:
         CodexdError: it can't start (``AlreadyRunning``, ``FileUnreadable``, ``AddressUnavailable``), or a task gave up.
     """
-    simulated = simulator is not None
-    supervisor, stopping, ending = Supervisor(), trio.Event(), trio.Event()
-    with AccountStore.open(places.state_dir) as store, _open_doors(settings, places) as doors:
-        if simulator is not None:
-            settings, run_simulator = _simulate(settings, simulator, store, clock())
-        async with open_client(settings.upstream, trust_env=not simulated) as http:
+    clock, supervisor, stopping, ending = launch.clock, Supervisor(), trio.Event(), trio.Event()
+    with AccountStore.open(launch.places.state_dir) as store, _open_doors(launch) as doors:
+        settings, run_simulator = launch.settings, None
+        if launch.simulator is not None:
+            settings, run_simulator = _simulate(launch, launch.simulator, store)
+        async with open_client(settings.upstream, trust_env=not launch.simulated) as http:
             tracker, requests = LimitTracker(clock), RequestLog(time.monotonic)
             refresher = Refresher(store, TokenEndpoint(http, settings.upstream.auth_url), clock)
             backend = CodexBackend(http, settings.upstream, clock)
             turns = TurnRunner(settings, store, refresher, tracker, backend, requests, clock)
-            app = App(
-                settings.server,
-                MessagesApi(turns, ending, clock, timing),
-                create_quart(simulated=simulated, clock=clock),
-                clock,
-            )
-            control = Control(
-                store=store,
-                tracker=tracker,
-                supervisor=supervisor,
-                logs=logs,
-                requests=requests,
-                places=places,
-                settings=settings,
-                addresses=(doors.address,),
-                simulated=simulated,
-                started_at=clock(),
-                clock=clock,
-                environ=environ,
-            )
-            run_http = partial(web.serve, app, [doors.http], stop=stopping, drain_s=drain_s, on_drain_end=ending.set)
-            run_control = partial(serve_control, control, doors.control)
+            messages = MessagesApi(turns, ending, clock, launch.timing)
+            app = App(settings.server, messages, create_quart(simulated=launch.simulated, clock=clock), clock)
+            control = _make_control(launch, settings, doors, store, tracker, supervisor, requests)
 
             async with trio.open_nursery() as background:
                 supervise = supervisor.supervise
                 background.start_soon(supervise, "refresh scheduler", refresher.run)
                 background.start_soon(supervise, "rate-limit tracker", tracker.run)
+                run_control = partial(serve_control, control, doors.control)
                 background.start_soon(supervise, "control socket", run_control, OnFailure.END_DAEMON)
-                if simulated:
+                if run_simulator is not None:
                     background.start_soon(supervise, "simulated backend", run_simulator, OnFailure.END_DAEMON)
                 background.start_soon(_stop_on_signal, stopping)
-                log.info("listening on %s and %s", doors.address, places.socket)
-                task_status.started(Ready(doors.address, places, simulated))
+                _report_start(launch, doors, store)
+                task_status.started(Ready(doors.address, launch.places, launch.simulated))
+                run_http = partial(
+                    web.serve, app, [doors.http], stop=stopping, drain_s=launch.drain_s, on_drain_end=ending.set
+                )
                 await supervise("HTTP proxy", run_http, OnFailure.END_DAEMON)
                 background.cancel_scope.cancel("the HTTP proxy has drained")
     log.info("stopped")
+
+
+def _make_control(
+    launch: Launch,
+    settings: Settings,
+    doors: _Doors,
+    store: AccountStore,
+    tracker: LimitTracker,
+    supervisor: Supervisor,
+    requests: RequestLog,
+) -> Control:
+    return Control(
+        store=store,
+        tracker=tracker,
+        supervisor=supervisor,
+        logs=launch.logs,
+        requests=requests,
+        places=launch.places,
+        settings=settings,
+        addresses=(doors.address,),
+        simulated=launch.simulated,
+        started_at=launch.clock(),
+        clock=launch.clock,
+        environ=launch.environ,
+    )
+
+
+def _report_start(launch: Launch, doors: _Doors, store: AccountStore) -> None:
+    for problem in store.problems:
+        log.error("%s", problem)
+    if store.active is None:
+        log.warning("no account is active; `codexctl accounts import` brings in a login")
+    log.info("listening on %s and %s", doors.address, launch.places.socket)
 
 
 @frozen
@@ -125,9 +153,9 @@ class _Doors:
 
 
 @contextmanager
-def _open_doors(settings: Settings, places: Places) -> Iterator[_Doors]:
+def _open_doors(launch: Launch) -> Iterator[_Doors]:
     """Both listening sockets, before anything runs: what can't be had ends the start with a clear error."""
-    host, port = settings.server.host, settings.server.port
+    host, port = launch.settings.server.host, launch.settings.server.port
     with ExitStack() as stack:
         try:
             http = stack.enter_context(closing(web.bind(host, port)))
@@ -136,21 +164,21 @@ def _open_doors(settings: Settings, places: Places) -> Iterator[_Doors]:
                 f"can't listen on {host}:{port} ({error.strerror or error}); "
                 "another program may have it: choose one with --port or the setting server.port"
             ) from error
-        control = stack.enter_context(closing(bind_socket(places.socket)))
+        control = stack.enter_context(closing(bind_socket(launch.places.socket)))
         shown = f"[{host}]" if ":" in host else host
         yield _Doors(http, control, f"http://{shown}:{http.getsockname()[1]}")
 
 
 def _simulate(
-    settings: Settings, simulator: Simulator, store: AccountStore, now: float
+    launch: Launch, simulator: Simulator, store: AccountStore
 ) -> tuple[Settings, Callable[[], Awaitable[None]]]:
-    """Settings that point at ``simulator``, with an account of its own signed in, and the function that runs it."""
+    """Settings that point at the simulator, with an account of its own signed in, and the function that runs it."""
     listener = web.bind("127.0.0.1", 0)
     base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    upstream = attrs.evolve(settings.upstream, backend_url=f"{base}/backend-api", auth_url=base)
-    store.add(simulator.sign_in(), now=now, simulated=True)
+    upstream = attrs.evolve(launch.settings.upstream, backend_url=f"{base}/backend-api", auth_url=base)
+    store.add(simulator.sign_in(), now=launch.clock(), simulated=True)
     run = partial(web.serve, simulator, [listener], stop=trio.Event(), drain_s=0.0)
-    return attrs.evolve(settings, upstream=upstream), run
+    return attrs.evolve(launch.settings, upstream=upstream), run
 
 
 async def _stop_on_signal(stopping: trio.Event) -> None:

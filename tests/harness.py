@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import httpx
 import trio
 from attrs import frozen
 
-from codexd.daemon import Ready, serve
+from codexd.daemon import Launch, Ready, serve
 from codexd.paths import Places, find_places
 from codexd.record.logs import LogFilter, LogRing, configure
 from codexd.settings_load import load
@@ -88,17 +87,8 @@ async def start_daemon(
     settings = load(environ=environ or {}, flags={"server.port": 0}).settings
     logs = LogRing(settings.log.history)
     configure("debug", "text", logs)
-    run = partial(
-        serve,
-        settings,
-        places,
-        logs,
-        environ={},
-        simulator=simulator,
-        drain_s=drain_s,
-        timing=timing or Timing(),
-    )
-    ready: Ready = await nursery.start(run)
+    launch = Launch(settings, places, logs, environ={}, simulator=simulator, drain_s=drain_s, timing=timing or Timing())
+    ready: Ready = await nursery.start(serve, launch)
     return Running(ready.address, simulator, places, logs)
 
 

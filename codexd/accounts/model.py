@@ -27,7 +27,11 @@ class Account:
 
     @property
     def label(self) -> str:
-        """What a user knows the account by."""
+        """What a user knows the account by, in errors and logs; it says when the account is simulated."""
+        return f"{self.name} (simulated)" if self.simulated else self.name
+
+    @property
+    def name(self) -> str:
         return self.email or self.id
 
 

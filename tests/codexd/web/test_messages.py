@@ -386,7 +386,7 @@ async def test_the_log_line_of_a_request_says_who_asked_what(running):
     await post(running, HELLO, user_agent="claude-cli/2.1.330 (external, cli)")
     fields = await running.request_fields()
     assert fields["client"] == "claude-cli/2.1.330"
-    assert fields["account"] == "simulated@example.com"
+    assert fields["account"] == "simulated@example.com (simulated)"
     assert (fields["model"], fields["model_used"], fields["status"]) == ("claude-sonnet-5-5", "gpt-5.5", 200)
     assert (fields["input_tokens"], fields["cached_tokens"], fields["output_tokens"]) == (120, 64, 9)
     assert fields["ttft_ms"] <= fields["duration_ms"]
