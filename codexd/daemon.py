@@ -17,7 +17,7 @@ from functools import partial
 
 import attrs
 import trio
-from attrs import frozen
+from attrs import field, frozen
 
 from codexd.accounts.oauth import TokenEndpoint
 from codexd.accounts.refresh import Refresher
@@ -57,7 +57,7 @@ class Launch:
     simulator: Simulator | None = None
     clock: Callable[[], float] = time.time
     drain_s: float = DRAIN_S
-    timing: Timing = Timing()
+    timing: Timing = field(factory=Timing)
 
     @property
     def simulated(self) -> bool:

@@ -20,6 +20,9 @@ FAMILIES = ("opus", "sonnet", "fable", "haiku", "codex")
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra")
 """Every reasoning effort, weakest first."""
 
+_CLIENT_ONLY_EFFORT = "ultra"
+"""The catalogue lists it, but the official client sends ``max`` for it (codex-backend.md 2.2)."""
+
 _EFFORTS_OF_UNKNOWN_MODELS = ("low", "medium", "high", "xhigh")
 """What every Codex model of 2026 takes (codex-backend.md 5.5)."""
 
@@ -104,5 +107,5 @@ def clamp_effort(effort: str, slug: str) -> str:
     model = find_model(slug)
     offered = model.efforts if model else _EFFORTS_OF_UNKNOWN_MODELS
     ceiling = EFFORTS.index(effort)
-    ranked = sorted(offered, key=EFFORTS.index)
+    ranked = sorted((level for level in offered if level != _CLIENT_ONLY_EFFORT), key=EFFORTS.index)
     return next((level for level in reversed(ranked) if EFFORTS.index(level) <= ceiling), ranked[0])

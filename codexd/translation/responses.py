@@ -5,6 +5,7 @@ Source: codex-backend.md sections 3 and 4.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -50,15 +51,35 @@ def read_usage(usage: Any) -> Usage | None:
     """The ``usage`` of a response object, any part of which may be missing; None when there is none."""
     if not isinstance(usage, dict):
         return None
-    inputs = usage.get("input_tokens_details") or {}
-    outputs = usage.get("output_tokens_details") or {}
+    inputs = object_of(usage.get("input_tokens_details"))
+    outputs = object_of(usage.get("output_tokens_details"))
     return Usage(
-        input_tokens=usage.get("input_tokens") or 0,
-        cached_tokens=inputs.get("cached_tokens") or 0,
-        cache_write_tokens=inputs.get("cache_write_tokens") or 0,
-        output_tokens=usage.get("output_tokens") or 0,
-        reasoning_tokens=outputs.get("reasoning_tokens") or 0,
+        input_tokens=count_of(usage.get("input_tokens")),
+        cached_tokens=count_of(inputs.get("cached_tokens")),
+        cache_write_tokens=count_of(inputs.get("cache_write_tokens")),
+        output_tokens=count_of(usage.get("output_tokens")),
+        reasoning_tokens=count_of(outputs.get("reasoning_tokens")),
     )
+
+
+# -- fields of an event: the backend is not trusted either, so what has the wrong type counts as absent ---
+
+
+def text_of(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def count_of(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def object_of(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def objects_of(value: Any) -> list[Mapping[str, Any]]:
+    """The objects of a list, each at its place: what is none there becomes an empty one."""
+    return [object_of(item) for item in value] if isinstance(value, list) else []
 
 
 # -- errors ---------------------------------------------------------------------------------------
@@ -107,6 +128,8 @@ _BY_STATUS: Mapping[int, type[UpstreamError]] = {
 
 _TRY_AGAIN = re.compile(r"try again in ([\d.]+)\s*(ms|s|m)", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_LATEST = 253_402_300_799.0
+"""The last second of the year 9999: no moment after it can be written, and no wait is longer."""
 
 
 def read_failure(event: Mapping[str, Any], now: float) -> UpstreamError:
@@ -121,7 +144,7 @@ def read_http_error(status: int, headers: Mapping[str, str], body: bytes, now: f
     try:
         document = jsontext.loads(body)
     except ValueError:
-        return _to_unreadable(status, headers, body)
+        return _to_unreadable(status, headers, body, now)
     document = document if isinstance(document, dict) else {}
     found = document.get("error") or document.get("detail") or document
     if isinstance(found, str):
@@ -157,7 +180,7 @@ def _classify(status: int, found: Mapping[str, Any], message: str) -> type[Upstr
     return errors.UpstreamRejected if bad_request else errors.UpstreamFailed
 
 
-def _to_unreadable(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+def _to_unreadable(status: int, headers: Mapping[str, str], body: bytes, now: float) -> UpstreamError:
     blocked = status == 403 or headers.get("cf-mitigated") or (status == 404 and not body)
     if blocked:
         return errors.UpstreamBlocked(
@@ -165,33 +188,42 @@ def _to_unreadable(status: int, headers: Mapping[str, str], body: bytes) -> Upst
             status=status,
         )
     kind = _BY_STATUS.get(status, errors.UpstreamFailed)
-    return kind(f"the backend answered HTTP {status} without a readable error", status=status)
+    return kind(
+        f"the backend answered HTTP {status} without a readable error",
+        status=status,
+        retry_after_s=_read_retry_after("", headers, now),
+    )
 
 
 def _read_retry_after(message: str, headers: Mapping[str, str], now: float) -> float | None:
     header = headers.get("retry-after")
     if header:
-        try:
-            return max(float(header), 0.0)
-        except ValueError:
-            pass
+        seconds = _to_number(header)
+        if seconds is not None:
+            return seconds
         try:
             return max(parsedate_to_datetime(header).timestamp() - now, 0.0)
         except ValueError:
             pass
     found = _TRY_AGAIN.search(message)
-    try:
-        return float(found[1]) * _SECONDS[found[2].lower()] if found else None
-    except ValueError:
-        return None
+    seconds = _to_number(found[1]) if found else None
+    return seconds * _SECONDS[found[2].lower()] if found and seconds is not None else None
 
 
 def _read_reset(found: Mapping[str, Any], headers: Mapping[str, str], now: float) -> float | None:
     """``resets_at`` before ``resets_in_seconds``, which drifts (codex-backend.md 7.4)."""
-    at, within = found.get("resets_at"), found.get("resets_in_seconds")
-    if isinstance(at, int | float):
-        return float(at)
-    if isinstance(within, int | float):
-        return now + within
-    header = headers.get("x-codex-primary-reset-at", "")
-    return float(header) if header.isdecimal() else None
+    at, within = _to_number(found.get("resets_at")), _to_number(found.get("resets_in_seconds"))
+    if at is not None:
+        return at
+    if within is not None:
+        return min(now + within, _LATEST)
+    return _to_number(headers.get("x-codex-primary-reset-at"))
+
+
+def _to_number(value: Any) -> float | None:
+    """A number, or the text of one, as seconds from 0 to ``_LATEST``; None for what is none."""
+    try:
+        seconds = float(value) if isinstance(value, int | float | str) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), _LATEST)

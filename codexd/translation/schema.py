@@ -6,7 +6,7 @@ is in the table of anthropic-translation.md 1.6.2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 _COMBINATORS = ("anyOf", "oneOf", "allOf")
@@ -24,18 +24,20 @@ _SUBSCHEMAS = (
     "unevaluatedItems",
     "unevaluatedProperties",
 )
+_MAY_BE_NULL = ("const", "default")
+"""Keywords for which null is a value; elsewhere it is a serializer's word for "absent"."""
 _ROOT_NOISE = ("$schema", "$id", "$comment")
 
 
 def to_parameters(schema: Any) -> dict[str, Any]:
     """``schema`` as the ``parameters`` of a function tool: an object with properties, legal all the way down."""
-    if not isinstance(schema, dict) or schema.get("type", "object") != "object":
+    if not isinstance(schema, dict) or "object" not in _list_types(schema, default="object"):
         return {"type": "object", "properties": {}}
     root = _repair(schema)
-    for key in _ROOT_NOISE:
+    for key in (*_ROOT_NOISE, "type"):
         root.pop(key, None)
-    root = _merge_combinators(root)
-    return {"type": "object", **root, "properties": root.get("properties", {})}
+    root = _merge_combinators(_follow(root, root))
+    return {"type": "object", **root, "properties": _properties_of(root)}
 
 
 def is_strict(schema: Any) -> bool:
@@ -47,8 +49,7 @@ def is_strict(schema: Any) -> bool:
     properties = schema.get("properties")
     if schema.get("type") == "object" or isinstance(properties, dict):
         closed = schema.get("additionalProperties") is False
-        required = schema.get("required")
-        if not closed or set(properties or {}) != set(required if isinstance(required, list) else ()):
+        if not closed or set(_properties_of(schema)) != set(_required_of(schema)):
             return False
     if "prefixItems" in schema:
         return False
@@ -58,14 +59,31 @@ def is_strict(schema: Any) -> bool:
 def _repair(schema: Any) -> dict[str, Any]:
     if not isinstance(schema, dict):
         return {"not": {}} if schema is False else {}
-    repaired = {key: _repair_keyword(key, value) for key, value in schema.items() if value is not None}
-    kind = repaired.get("type")
-    kinds = kind if isinstance(kind, list) else [kind]
-    if "object" in kinds and "properties" not in repaired and schema.get("properties", {}) is None:
+    kept = {key: value for key, value in schema.items() if value is not None or key in _MAY_BE_NULL}
+    repaired = {key: _repair_keyword(key, value) for key, value in kept.items()}
+    if repaired.pop("nullable", False) is True and isinstance(repaired.get("type"), str):
+        repaired["type"] = [repaired["type"], "null"]  # OpenAPI's word for it
+    types = _list_types(repaired)
+    if "object" in types and "properties" not in repaired and schema.get("properties", {}) is None:
         repaired["properties"] = {}
-    if "array" in kinds and "items" not in repaired:
+    if "array" in types and "items" not in repaired:
         repaired["items"] = {}
     return repaired
+
+
+def _list_types(schema: Mapping[str, Any], default: str = "") -> list[Any]:
+    kind = schema.get("type") or default
+    return kind if isinstance(kind, list) else [kind]
+
+
+def _properties_of(schema: Mapping[str, Any]) -> dict[str, Any]:
+    found = schema.get("properties")
+    return found if isinstance(found, dict) else {}
+
+
+def _required_of(schema: Mapping[str, Any]) -> list[str]:
+    found = schema.get("required")
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
 
 
 def _repair_keyword(key: str, value: Any) -> Any:
@@ -78,25 +96,43 @@ def _repair_keyword(key: str, value: Any) -> Any:
     return value
 
 
+def _follow(schema: dict[str, Any], root: Mapping[str, Any]) -> dict[str, Any]:
+    """``schema`` with the definition in it that its ``$ref`` names: what stands at the root must be plain."""
+    for home in ("$defs", "definitions"):
+        definitions = root.get(home)
+        for name, target in definitions.items() if isinstance(definitions, dict) else ():
+            if schema.get("$ref") == f"#/{home}/{name}":
+                return {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+    return schema
+
+
 def _merge_combinators(root: dict[str, Any]) -> dict[str, Any]:
     """The root without what may not stand there; alternatives become one object that allows each of them."""
     merged = {key: value for key, value in root.items() if key not in (*_COMBINATORS, "not", "enum")}
     for key in _COMBINATORS:
-        branches = [branch for branch in root.get(key) or () if isinstance(branch, dict)]
+        found = root.get(key)
+        listed = found if isinstance(found, list) else []
+        branches = [_follow(branch, root) for branch in listed if isinstance(branch, dict)]
         if branches:
-            _merge_branches(merged, branches, set.union if key == "allOf" else set.intersection)
+            _merge_branches(merged, branches, every=key == "allOf")
     return merged
 
 
-def _merge_branches(merged: dict[str, Any], branches: list[dict[str, Any]], join: Callable[..., set[str]]) -> None:
-    properties = dict(merged.get("properties") or {})
+def _merge_branches(merged: dict[str, Any], branches: list[dict[str, Any]], *, every: bool) -> None:
+    """Add the properties of ``branches``; those with several schemas take each of them, or ``every`` one."""
+    own = _properties_of(merged)
+    found: dict[str, list[Any]] = {}
     for branch in branches:
-        found = branch.get("properties")
-        for name, child in (found if isinstance(found, Mapping) else {}).items():
-            properties.setdefault(name, child)
-    required = join(*(set(branch.get("required") or ()) for branch in branches))
-    merged["properties"] = properties
-    own = merged.get("required") or []
-    every = [*own, *(name for name in properties if name in required and name not in own)]
-    if every:
-        merged["required"] = every
+        for name, child in _properties_of(branch).items():
+            schemas = found.setdefault(name, [])
+            if child not in schemas:
+                schemas.append(child)
+    word = "allOf" if every else "anyOf"
+    added = {name: schemas[0] if len(schemas) == 1 else {word: schemas} for name, schemas in found.items()}
+    merged["properties"] = {**own, **added, **own}
+    join = set.union if every else set.intersection
+    shared = join(*(set(_required_of(branch)) for branch in branches))
+    required = _required_of(merged)
+    required += [name for name in merged["properties"] if name in shared and name not in required]
+    if required:
+        merged["required"] = required

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from codexd.translation.messages.reasoning import Reasoning, seal
+from codexd.translation.responses import objects_of, text_of
 from codexd.translation.tool_names import ToolNames
 
 Event = dict[str, Any]
@@ -35,7 +36,10 @@ class Thinking(Enum):
 
 
 class Block(ABC):
-    """One content block. ``started`` and ``stopped`` are about what was made, not what was sent."""
+    """One content block. ``started`` and ``stopped`` are about what was made, not what was sent.
+
+    A stopped block makes nothing more, whatever the backend still says about its item.
+    """
 
     def __init__(self) -> None:
         self.started = False
@@ -56,12 +60,13 @@ class Block(ABC):
         """The response ended before the item did."""
 
     def _start(self, content_block: dict[str, Any]) -> None:
-        if not self.started:
+        if not self.started and not self.stopped:
             self.started = True
             self._made.append({"type": "content_block_start", "index": 0, "content_block": content_block})
 
     def _delta(self, delta: dict[str, Any]) -> None:
-        self._made.append({"type": "content_block_delta", "index": 0, "delta": delta})
+        if not self.stopped:
+            self._made.append({"type": "content_block_delta", "index": 0, "delta": delta})
 
     def _stop(self) -> None:
         if self.started and not self.stopped:
@@ -109,9 +114,9 @@ class TextBlock(Block):
         self.add_text(part, self._seen.missing(part, text))
 
     def finish(self, item: Mapping[str, Any]) -> None:
-        for index, part in enumerate(item.get("content") or ()):
+        for index, part in enumerate(objects_of(item.get("content"))):
             kind = "refusal" if part.get("type") == "refusal" else "text"
-            self.complete_text((kind, index), part.get(kind) or "")
+            self.complete_text((kind, index), text_of(part.get(kind)))
         self._stop()
 
     def cut(self) -> None:
@@ -130,7 +135,7 @@ class ThinkingBlock(Block):
 
     def note_ciphertext(self, ciphertext: Any) -> None:
         """What ``.added`` brought may be partial; it counts only if ``.done`` brings none."""
-        self._early_ciphertext = ciphertext if isinstance(ciphertext, str) else ""
+        self._early_ciphertext = text_of(ciphertext)
 
     def add_summary(self, part: PartKey, text: str) -> None:
         if not text or self._thinking is not Thinking.SHOWN:
@@ -144,13 +149,13 @@ class ThinkingBlock(Block):
         self.add_summary(part, self._seen.missing(part, text))
 
     def finish(self, item: Mapping[str, Any]) -> None:
-        for index, part in enumerate(item.get("summary") or ()):
-            self.complete_summary(("summary", index), part.get("text") or "")
-        ciphertext = item.get("encrypted_content") or self._early_ciphertext
+        for index, part in enumerate(objects_of(item.get("summary"))):
+            self.complete_summary(("summary", index), text_of(part.get("text")))
+        ciphertext = text_of(item.get("encrypted_content")) or self._early_ciphertext
         if ciphertext and self._thinking.has_blocks:
             self._open()
         if self.started:
-            signature = self._seal(item.get("id") or "", ciphertext) if ciphertext else ""
+            signature = self._seal(text_of(item.get("id")), ciphertext) if ciphertext else ""
             self._delta({"type": "signature_delta", "signature": signature})
         self._stop()
 
@@ -173,7 +178,7 @@ class CallBlock(Block):
         self._sent_chars = 0
 
     def identify(self, item: Mapping[str, Any]) -> None:
-        name, call_id = item.get("name"), item.get("call_id")
+        name, call_id = text_of(item.get("name")), text_of(item.get("call_id"))
         if not self.started and name and call_id:
             name = self._names.restore(name)
             self._start({"type": "tool_use", "id": call_id, "name": name, "input": {}})
@@ -190,7 +195,7 @@ class CallBlock(Block):
 
     def finish(self, item: Mapping[str, Any]) -> None:
         self.identify(item)
-        self.complete_arguments(item.get("arguments") or "")
+        self.complete_arguments(text_of(item.get("arguments")))
         if self.started and not self._sent_chars:
             self._delta({"type": "input_json_delta", "partial_json": "{}"})
         self._stop()

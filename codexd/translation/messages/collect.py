@@ -58,6 +58,6 @@ def read_arguments(text: str) -> dict[str, Any]:
         value = jsontext.loads(text or "{}")
     except ValueError:
         value = None
-    if isinstance(value, dict):
+    if isinstance(value, dict) and not jsontext.find_too_deep(value):
         return value
     return {"__unparsedToolInput": {"raw": text, "len": len(text)}}

@@ -28,7 +28,7 @@ from codexd.translation.tool_names import ToolNames
 MAX_MESSAGES = 100_000
 
 _BILLING_LINE = re.compile(r"^[ \t]*x-anthropic-billing-header:.*\n?", re.IGNORECASE | re.MULTILINE)
-_REMINDER = re.compile(r"\s*<system-reminder>.*?</system-reminder>\s*", re.DOTALL)
+_REMINDERS = re.compile(r"\A(?:\s*<system-reminder>.*?</system-reminder>)*\s*", re.DOTALL)
 _OLD_SESSION = re.compile(r"_session_([0-9a-fA-F-]{36})$")
 _CACHE_KEYS = uuid.UUID("6f1d9b1e-2f43-5f0e-9b57-0d6a3a6c7c11")
 """Namespace of our prompt cache keys."""
@@ -264,7 +264,7 @@ def _to_cache_key(request: MessagesRequest, model: str) -> str:
 def _fingerprint(request: MessagesRequest) -> str:
     first = next((message for message in request.messages if message.get("role") == "user"), None)
     texts = [block.get("text") for block in read_content(first, "content")] if first else []
-    words = (_REMINDER.sub("", text) for text in texts if isinstance(text, str))
+    words = (_REMINDERS.sub("", text) for text in texts if isinstance(text, str))
     opening = next((text for text in words if text), "")
     digest = hashlib.sha256(f"{request.system[:2000]}\n{opening}".encode("utf-8", "replace"))
     return digest.hexdigest()

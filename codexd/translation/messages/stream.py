@@ -4,7 +4,7 @@ Rules (anthropic-translation.md 2.1 and 2.2):
 
 1. One block is open at a time and indexes have no gaps. Upstream items may interleave; each becomes
    a block that waits in the order of first appearance, and only the first one speaks.
-2. Items are known by their id, else by their output index; deltas carry no call id.
+2. Items are known by their id, else by their call id or output index; deltas carry no call id.
 3. ``.done`` events and the terminal event's ``output`` add what no delta brought, and nothing twice.
 4. Exactly one end: ``message_stop``, or an exception here, which the caller turns into an HTTP
    error or one ``error`` event. Unknown events are swallowed.
@@ -26,7 +26,15 @@ from codexd.translation.messages.blocks import (
     ThinkingBlock,
     make_sealer,
 )
-from codexd.translation.responses import Usage, read_failure, read_usage
+from codexd.translation.responses import (
+    Usage,
+    count_of,
+    object_of,
+    objects_of,
+    read_failure,
+    read_usage,
+    text_of,
+)
 from codexd.translation.tool_names import ToolNames
 
 PING: Event = {"type": "ping"}
@@ -74,8 +82,7 @@ class MessagesStream:
         self._tells_refusals = tells_refusals
         self._blocks: list[Block] = []
         self._waiting: deque[Block] = deque()
-        self._by_id: dict[str, Block] = {}
-        self._by_index: dict[int, Block] = {}
+        self._by_key: dict[str | int, Block] = {}
         self._index = -1
         self._handlers: Mapping[str, Callable[[Event], None]] = {
             "response.output_text.delta": self._text_delta,
@@ -106,7 +113,7 @@ class MessagesStream:
             made = self._drain()
             return [*self.start(), *made] if made else []
         if kind in ("response.completed", "response.done", "response.incomplete"):
-            return self._end(event.get("response") or {})
+            return self._end(object_of(event.get("response")), incomplete=kind == "response.incomplete")
         if kind in ("response.failed", "error"):
             raise read_failure(event, now)
         return []
@@ -132,19 +139,17 @@ class MessagesStream:
 
     def _find(self, event: Event, item: Mapping[str, Any], make: Callable[[], Block]) -> Block:
         """The block of the item that ``event`` is about; a new one at its first appearance."""
-        item_id = item.get("id") or event.get("item_id")
-        index = event.get("output_index")
-        block = self._by_id.get(item_id) if item_id else None
-        if block is None and index is not None:
-            block = self._by_index.get(index)
+        item_id = event.get("item_id")
+        if isinstance(item_id, str) and item_id in self._by_key:
+            return self._by_key[item_id]
+        keys = _list_keys(event, item)
+        block = next((self._by_key[key] for key in keys if key in self._by_key), None)
         if block is None:
             block = make()
             self._blocks.append(block)
             self._waiting.append(block)
-        if item_id:
-            self._by_id.setdefault(item_id, block)
-        if index is not None:
-            self._by_index.setdefault(index, block)
+        for key in keys:
+            self._by_key.setdefault(key, block)
         return block
 
     def _text(self, event: Event) -> TextBlock | None:
@@ -172,13 +177,13 @@ class MessagesStream:
             "reasoning": self._make_thinking,
             "function_call": self._make_call,
         }
-        make = makers.get(item.get("type", ""))
+        make = makers.get(text_of(item.get("type")))
         return self._find(event, item, make) if make else None
 
     # -- events -----------------------------------------------------------------------------------
 
     def _item_added(self, event: Event) -> None:
-        item = event.get("item") or {}
+        item = object_of(event.get("item"))
         block = self._block_of(event, item)
         if isinstance(block, CallBlock):
             block.identify(item)
@@ -186,46 +191,46 @@ class MessagesStream:
             block.note_ciphertext(item.get("encrypted_content"))
 
     def _item_done(self, event: Event) -> None:
-        item = event.get("item") or {}
+        item = object_of(event.get("item"))
         block = self._block_of(event, item)
         if block is not None and not block.stopped:
             block.finish(item)
 
     def _text_delta(self, event: Event) -> None:
         if block := self._text(event):
-            block.add_text(("text", event.get("content_index", 0)), event.get("delta") or "")
+            block.add_text(("text", count_of(event.get("content_index"))), text_of(event.get("delta")))
 
     def _text_done(self, event: Event) -> None:
         if block := self._text(event):
-            block.complete_text(("text", event.get("content_index", 0)), event.get("text") or "")
+            block.complete_text(("text", count_of(event.get("content_index"))), text_of(event.get("text")))
 
     def _refusal_delta(self, event: Event) -> None:
         if block := self._text(event):
-            block.add_text(("refusal", event.get("content_index", 0)), event.get("delta") or "")
+            block.add_text(("refusal", count_of(event.get("content_index"))), text_of(event.get("delta")))
 
     def _refusal_done(self, event: Event) -> None:
         if block := self._text(event):
-            block.complete_text(("refusal", event.get("content_index", 0)), event.get("refusal") or "")
+            block.complete_text(("refusal", count_of(event.get("content_index"))), text_of(event.get("refusal")))
 
     def _summary_delta(self, event: Event) -> None:
         if block := self._thinking(event):
-            block.add_summary(("summary", event.get("summary_index", 0)), event.get("delta") or "")
+            block.add_summary(("summary", count_of(event.get("summary_index"))), text_of(event.get("delta")))
 
     def _summary_done(self, event: Event) -> None:
         if block := self._thinking(event):
-            block.complete_summary(("summary", event.get("summary_index", 0)), event.get("text") or "")
+            block.complete_summary(("summary", count_of(event.get("summary_index"))), text_of(event.get("text")))
 
     def _raw_reasoning_delta(self, event: Event) -> None:
         if block := self._thinking(event):
-            block.add_summary(("text", event.get("content_index", 0)), event.get("delta") or "")
+            block.add_summary(("text", count_of(event.get("content_index"))), text_of(event.get("delta")))
 
     def _arguments_delta(self, event: Event) -> None:
         if block := self._call(event):
-            block.add_arguments(event.get("delta") or "")
+            block.add_arguments(text_of(event.get("delta")))
 
     def _arguments_done(self, event: Event) -> None:
         if block := self._call(event):
-            block.complete_arguments(event.get("arguments") or "")
+            block.complete_arguments(text_of(event.get("arguments")))
 
     # -- going out --------------------------------------------------------------------------------
 
@@ -244,8 +249,8 @@ class MessagesStream:
             self._waiting.popleft()
         return events
 
-    def _end(self, response: Mapping[str, Any]) -> list[Event]:
-        for index, item in enumerate(response.get("output") or ()):
+    def _end(self, response: Mapping[str, Any], *, incomplete: bool) -> list[Event]:
+        for index, item in enumerate(objects_of(response.get("output"))):
             self._item_done({"output_index": index, "item": item})
         for block in self._waiting:
             if not block.stopped:
@@ -253,22 +258,29 @@ class MessagesStream:
         self.usage = read_usage(response.get("usage"))
         made = [*self.start(), *self._drain()]
         self.state = State.ENDED
-        delta: Event = {"stop_reason": self._stop_reason(response), "stop_sequence": None}
+        delta: Event = {"stop_reason": self._stop_reason(response, incomplete), "stop_sequence": None}
         if delta["stop_reason"] == "refusal":
             delta["stop_details"] = {"type": "refusal", "category": None, "explanation": self._refusal() or None}
         usage = to_usage(self.usage or Usage())
         return [*made, {"type": "message_delta", "delta": delta, "usage": usage}, {"type": "message_stop"}]
 
-    def _stop_reason(self, response: Mapping[str, Any]) -> str:
-        details = response.get("incomplete_details")
-        if response.get("status") == "incomplete" or details:
-            return _INCOMPLETE_REASONS.get((details or {}).get("reason", ""), "max_tokens")
+    def _stop_reason(self, response: Mapping[str, Any], incomplete: bool) -> str:
+        details = object_of(response.get("incomplete_details"))
+        if incomplete or details or response.get("status") == "incomplete":
+            return _INCOMPLETE_REASONS.get(text_of(details.get("reason")), "max_tokens")
         if any(isinstance(block, CallBlock) and block.started for block in self._blocks):
             return "tool_use"
         return "refusal" if self._tells_refusals and self._refusal() else "end_turn"
 
     def _refusal(self) -> str:
         return "".join(block.refusal for block in self._blocks if isinstance(block, TextBlock))
+
+
+def _list_keys(event: Event, item: Mapping[str, Any]) -> list[str | int]:
+    """What the item is known by, the surest first."""
+    names = (text_of(key) for key in (item.get("id"), event.get("item_id"), item.get("call_id")))
+    index = event.get("output_index")
+    return [*filter(None, names), *([index] if isinstance(index, int) else [])]
 
 
 def to_usage(usage: Usage) -> dict[str, Any]:
