@@ -170,8 +170,8 @@ def _assemble(values: Mapping[str, Any]) -> Settings:
 def _find_conflicts(settings: Settings, sources: Mapping[str, str]) -> Iterator[str]:
     if not is_loopback(settings.server.host) and settings.server.api_key is None:
         yield (
-            f"server.host = {settings.server.host!r} ({sources['server.host']}): other machines could use your account; "
-            "set server.api_key first, or keep to 127.0.0.1"
+            f"server.host = {settings.server.host!r} ({sources['server.host']}): "
+            "other machines could use your account; set server.api_key first, or keep to 127.0.0.1"
         )
 
 
