@@ -8,7 +8,7 @@ standard library, and the surrogate becomes U+FFFD.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -42,17 +42,32 @@ def dumps_text(value: Any) -> str:
 
 
 def find_too_deep(value: Any) -> str | None:
-    """The path of a node nested deeper than ``MAX_DEPTH``, or None. Walks without recursion."""
-    stack: list[tuple[Any, str, int]] = [(value, "", 0)]
-    while stack:
-        node, path, depth = stack.pop()
-        if depth > MAX_DEPTH:
-            return path
-        if isinstance(node, dict):
-            stack.extend((child, f"{path}.{key}" if path else key, depth + 1) for key, child in node.items())
-        elif isinstance(node, list):
-            stack.extend((child, f"{path}[{index}]", depth + 1) for index, child in enumerate(node))
-    return None
+    """The path of an object or a list that ``MAX_DEPTH`` others enclose, or None. Walks without recursion."""
+    level: list[tuple[Any, _Step | None]] = [(value, None)]
+    for _ in range(MAX_DEPTH):
+        level = [
+            (child, (step, key))
+            for node, step in level
+            if isinstance(node, dict | list)
+            for key, child in (node.items() if isinstance(node, dict) else enumerate(node))
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return None
+    return _show_path(level[0][1])
+
+
+_Step: TypeAlias = tuple[Any, str | int]
+"""A key or an index, and the step before it: a path that costs nothing until it is shown."""
+
+
+def _show_path(step: _Step | None) -> str:
+    keys: list[str | int] = []
+    while step is not None:
+        step, key = step
+        keys.append(key)
+    path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in reversed(keys))
+    return path.removeprefix(".")
 
 
 def _loads_with_surrogates(data: bytes | str, refused: ValueError) -> Any:

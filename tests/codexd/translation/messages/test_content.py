@@ -1,0 +1,173 @@
+import base64
+
+import pytest
+
+from codexd.errors import RequestInvalid
+from codexd.translation.fields import Fields
+from codexd.translation.messages.content import read_content, to_parts
+
+MAGIC = {
+    "image/png": b"\x89PNG\r\n\x1a\n",
+    "image/jpeg": b"\xff\xd8\xff\xe0",
+    "image/gif": b"GIF89a",
+    "image/webp": b"RIFF\x24\0\0\0WEBPVP8 ",
+}
+
+
+def encode(data):
+    return base64.b64encode(data + b"\0" * 20).decode()
+
+
+PNG = encode(MAGIC["image/png"])
+
+
+def parts_of(*blocks):
+    return to_parts(read_content(Fields({"content": list(blocks)}, "messages[0]"), "content"))
+
+
+def text(words):
+    return {"type": "input_text", "text": words}
+
+
+def base64_image(media_type, data):
+    return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}}
+
+
+def document(source, **fields):
+    return {"type": "document", "source": source, **fields}
+
+
+PDF = {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}
+
+
+@pytest.mark.parametrize(
+    ("block", "parts"),
+    [
+        ({"type": "text", "text": "a"}, [text("a")]),
+        ({"type": "text", "text": ""}, []),
+        pytest.param(
+            {"type": "image", "source": {"type": "url", "url": "https://example.com/a"}},
+            [{"type": "input_image", "image_url": "https://example.com/a"}],
+            id="case-24",
+        ),
+        pytest.param(
+            document(PDF, title="spec"),
+            [{"type": "input_file", "filename": "spec.pdf", "file_data": "data:application/pdf;base64,JVBERg=="}],
+            id="case-27",
+        ),
+        (
+            document(PDF, title="Spec.PDF"),
+            [{"type": "input_file", "filename": "Spec.PDF", "file_data": "data:application/pdf;base64,JVBERg=="}],
+        ),
+        (
+            document({**PDF, "media_type": None}),
+            [{"type": "input_file", "filename": "document.pdf", "file_data": "data:application/pdf;base64,JVBERg=="}],
+        ),
+        pytest.param(
+            document({"type": "text", "media_type": "text/plain", "data": "body"}, title="t", context="c"),
+            [text("t\n\nc\n\nbody")],
+            id="case-28",
+        ),
+        (document({"type": "text", "data": "body"}), [text("body")]),
+        pytest.param(
+            document(
+                {"type": "content", "content": [{"type": "text", "text": "a"}, base64_image("image/png", PNG)]},
+                title="t",
+            ),
+            [text("t"), text("a"), {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"}],
+            id="case-29",
+        ),
+        (document({"type": "content", "content": "a"}), [text("a")]),
+        (
+            document({"type": "url", "url": "https://example.com/a.pdf"}),
+            [{"type": "input_file", "file_url": "https://example.com/a.pdf"}],
+        ),
+        pytest.param(
+            {
+                "type": "search_result",
+                "title": "t",
+                "source": "s",
+                "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+            },
+            [text("t\ns\na\nb")],
+            id="case-30",
+        ),
+        ({"type": "tool_reference", "tool_name": "WebFetch"}, [text("Tool loaded: WebFetch")]),
+        pytest.param(
+            {"type": "browser_state", "url": "x"}, [text("[unsupported content block: browser_state]")], id="case-33"
+        ),
+    ],
+)
+def test_a_block(block, parts):
+    assert parts_of(block) == parts
+
+
+def test_a_message_of_several_blocks():
+    """case-23"""
+    url = f"data:image/png;base64,{PNG}"
+    assert parts_of({"type": "text", "text": ""}, base64_image("image/png", PNG), {"type": "text", "text": "a"}) == [
+        {"type": "input_image", "image_url": url},
+        text("a"),
+    ]
+
+
+@pytest.mark.parametrize("media_type", MAGIC)
+def test_the_bytes_tell_the_type_of_an_image(media_type):
+    """case-26"""
+    data = encode(MAGIC[media_type])
+    for claimed in ("image/jpeg", "image/png", None):
+        (part,) = parts_of(base64_image(claimed, data))
+        assert part["image_url"] == f"data:{media_type};base64,{data}"
+
+
+@pytest.mark.parametrize("data", ["AAAA", "not base64!", "é" * 40, ""])
+def test_bytes_of_no_known_image_keep_the_claimed_type(data):
+    (part,) = parts_of(base64_image("image/png", data))
+    assert part["image_url"].startswith("data:image/png;base64,")
+
+
+def test_line_breaks_in_base64_are_taken_out():
+    broken = "\r\n".join(PNG[start : start + 5] for start in range(0, len(PNG), 5)) + " "
+    assert parts_of(base64_image("image/jpeg", broken)) == parts_of(base64_image("image/png", PNG))
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        pytest.param(
+            {"type": "image", "source": {"type": "file", "file_id": "f"}},
+            "messages[0].content[0].source.type: 'file' images live on Anthropic's servers; send base64 or url",
+            id="case-25",
+        ),
+        (
+            document({"type": "file", "file_id": "f"}),
+            "messages[0].content[0].source.type: 'file' documents live on Anthropic's servers; send base64, text or url",
+        ),
+        ({"type": "image"}, "messages[0].content[0].source: required"),
+        ({"type": "image", "source": "x"}, "messages[0].content[0].source: must be an object"),
+        (base64_image("image/png", None), "messages[0].content[0].source.data: required"),
+        (base64_image(None, "AAAA"), "messages[0].content[0].source.media_type: required"),
+        (document({"type": "text"}), "messages[0].content[0].source.data: required"),
+        (
+            document({"type": "content", "content": [{"type": "text"}]}),
+            "messages[0].content[0].source.content[0].text: required",
+        ),
+        (document(PDF, title=5), "messages[0].content[0].title: must be a string"),
+        ({"type": "search_result", "source": "s"}, "messages[0].content[0].title: required"),
+        ({"type": 5}, "messages[0].content[0].type: must be a string"),
+        ({"type": "text"}, "messages[0].content[0].text: required"),
+    ],
+)
+def test_wrong_blocks(block, message):
+    with pytest.raises(RequestInvalid) as error:
+        parts_of(block)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("value", [None, "", []])
+def test_no_content(value):
+    assert read_content(Fields({"content": value}, ""), "content") == []
+
+
+def test_string_and_block_are_the_same():
+    assert to_parts(read_content(Fields({"content": "a"}, ""), "content")) == parts_of({"type": "text", "text": "a"})

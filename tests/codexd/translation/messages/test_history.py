@@ -1,0 +1,353 @@
+import pytest
+from bodies import (
+    BLOCK,
+    HI,
+    LONG_ID,
+    PDF,
+    PNG,
+    call,
+    image,
+    input_of,
+    item,
+    make,
+    output,
+    reasoning,
+    result,
+    text,
+    thinking,
+    translate,
+    use,
+)
+
+from codexd.translation.jsontext import dumps
+
+SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [result(LONG_ID)]))[1]["call_id"]
+
+
+@pytest.mark.parametrize(
+    ("messages", "items"),
+    [
+        pytest.param(
+            [("user", "a"), ("system", "s"), ("user", "b")],
+            [item("user", "a"), item("developer", "s"), item("user", "b")],
+            id="case-18",
+        ),
+        pytest.param([("user", "a"), ("system", [BLOCK])], [item("user", "a"), item("developer", "x")], id="case-19"),
+        pytest.param([("user", "a"), ("developer", "s")], [item("user", "a"), item("developer", "s")], id="developer"),
+        pytest.param(
+            [
+                ("user", [text("a"), thinking()]),
+                ("assistant", [text("a"), thinking("rs_1"), use("c1"), text("b"), thinking("rs_2"), use("c2")]),
+                ("user", [result("c1"), result("c2")]),
+            ],
+            [
+                item("user", "a"),
+                item("assistant", "a"),
+                reasoning("rs_1"),
+                call("c1"),
+                item("assistant", "b"),
+                reasoning("rs_2"),
+                call("c2"),
+                output("c1"),
+                output("c2"),
+            ],
+            id="case-31-and-64",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [text("")]), ("user", "b")],
+            [item("user", "a"), item("user", "b")],
+            id="case-32",
+        ),
+        pytest.param(
+            [("user", [{"type": "new_thing", "x": 1}])],
+            [item("user", "[unsupported content block: new_thing]")],
+            id="case-33",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [image()]), ("user", "b")],
+            [item("user", "a"), item("assistant", "[unsupported content block: image]"), item("user", "b")],
+            id="case-34",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [use()]), ("user", [text("and"), result()])],
+            [item("user", "a"), call(), output(), item("user", "and")],
+            id="case-37",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [use("c1"), use("c2")]), ("user", [result("c2"), result("c1")])],
+            [item("user", "a"), call("c1"), call("c2"), output("c2"), output("c1")],
+            id="case-38",
+        ),
+        pytest.param(
+            [
+                ("user", "a"),
+                ("assistant", [use("c1"), use("c2")]),
+                ("user", [result("c1"), text("t")]),
+                ("user", [result("c2")]),
+            ],
+            [item("user", "a"), call("c1"), call("c2"), output("c1"), output("c2"), item("user", "t")],
+            id="case-39",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [use()]), ("system", "s"), ("user", [result()])],
+            [item("user", "a"), call(), output(), item("developer", "s")],
+            id="case-40",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [use("c1"), use("c2")]), ("user", [result("c2"), text("t")])],
+            [item("user", "a"), call("c1"), call("c2"), output("c2"), output("c1", "aborted"), item("user", "t")],
+            id="case-41",
+        ),
+        pytest.param(
+            [("user", [result("gone", "r")])],
+            [item("user", "Result of an earlier tool call (gone):", "r")],
+            id="case-42",
+        ),
+        pytest.param(
+            [("user", [result()]), ("assistant", [use()]), ("user", "t")],
+            [
+                item("user", "Result of an earlier tool call (call_1):", "done"),
+                call(),
+                output(value="aborted"),
+                item("user", "t"),
+            ],
+            id="result-before-its-call",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [use()]), ("user", [result(content="1"), result(content="2")])],
+            [
+                item("user", "a"),
+                call(),
+                output(value="1"),
+                item("user", "Result of an earlier tool call (call_1):", "2"),
+            ],
+            id="case-43",
+        ),
+        pytest.param(
+            [
+                ("user", "a"),
+                ("assistant", [use(i=1)]),
+                ("user", [result(content="1")]),
+                ("assistant", [use(i=2)]),
+                ("user", [result(content="2")]),
+            ],
+            [
+                item("user", "a"),
+                call(arguments='{"i":1}'),
+                output(value="1"),
+                call(arguments='{"i":2}'),
+                output(value="2"),
+            ],
+            id="case-44",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [use(LONG_ID)]), ("user", [result(LONG_ID)])],
+            [item("user", "a"), call(SHORT_ID), output(SHORT_ID)],
+            id="case-45",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [use("toolu_01ABC")]), ("user", [result("toolu_01ABC")])],
+            [item("user", "a"), call("toolu_01ABC"), output("toolu_01ABC")],
+            id="case-46",
+        ),
+        pytest.param(
+            [
+                ("user", "a"),
+                ("assistant", [{**use(), "input": {"__unparsedToolInput": {"raw": "{bad"}}}]),
+                ("user", [result()]),
+            ],
+            [item("user", "a"), call(), output()],
+            id="case-52",
+        ),
+        pytest.param(
+            [
+                ("user", "a"),
+                ("assistant", [{**use(), "input": {"__unparsedToolInput": {"raw": "[1]"}}}]),
+                ("user", [result()]),
+            ],
+            [item("user", "a"), call(arguments="[1]"), output()],
+            id="case-52-json",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [use(n=12345678901234567890, f=1.0)]), ("user", [result()])],
+            [item("user", "a"), call(arguments='{"n":12345678901234567890,"f":1.0}'), output()],
+            id="case-53",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [use(t="größe \u2028")]), ("user", [result()])],
+            [item("user", "a"), call(arguments='{"t":"größe \u2028"}'), output()],
+            id="case-54",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [{"type": "tool_use", "id": "c", "name": "f"}]), ("user", [result("c")])],
+            [item("user", "a"), call("c", "f"), output("c")],
+            id="no-input",
+        ),
+        pytest.param(
+            [
+                ("user", "a"),
+                ("assistant", [{"type": "mcp_tool_use", "id": "m"}, {"type": "mcp_tool_result"}]),
+                ("user", "b"),
+            ],
+            [
+                item("user", "a"),
+                item(
+                    "assistant",
+                    "[unsupported content block: mcp_tool_use]",
+                    "[unsupported content block: mcp_tool_result]",
+                ),
+                item("user", "b"),
+            ],
+            id="case-56",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [thinking(words="secret"), use()]), ("user", [result()])],
+            [item("user", "a"), reasoning(), call(), output()],
+            id="case-57-and-58",
+        ),
+        pytest.param(
+            [
+                ("user", "a"),
+                ("assistant", [{"type": "thinking", "thinking": "secret", "signature": "EqQBCgIYAhIM"}, text("b")]),
+                ("user", "c"),
+            ],
+            [item("user", "a"), item("assistant", "b"), item("user", "c")],
+            id="case-59",
+        ),
+        pytest.param(
+            [
+                ("user", "a"),
+                (
+                    "assistant",
+                    [
+                        {"type": "thinking", "thinking": "s", "signature": ""},
+                        {"type": "thinking", "thinking": "s"},
+                        text("b"),
+                    ],
+                ),
+                ("user", "c"),
+            ],
+            [item("user", "a"), item("assistant", "b"), item("user", "c")],
+            id="case-60",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [thinking(tag="ffffffff"), text("b")]), ("user", "c")],
+            [item("user", "a"), item("assistant", "b"), item("user", "c")],
+            id="case-61",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [thinking(model="gpt-6-sol"), text("b")]), ("user", "c")],
+            [item("user", "a"), item("assistant", "b"), item("user", "c")],
+            id="case-61-other-model",
+        ),
+        pytest.param(
+            [
+                ("user", "a"),
+                ("assistant", [{**thinking(), "signature": thinking()["signature"][:-9]}, text("b")]),
+                ("user", "c"),
+            ],
+            [item("user", "a"), item("assistant", "b"), item("user", "c")],
+            id="case-62",
+        ),
+        pytest.param(
+            [
+                ("user", "a"),
+                (
+                    "assistant",
+                    [
+                        {"type": "redacted_thinking", "data": "EmwK"},
+                        {"type": "redacted_thinking", "data": thinking()["signature"]},
+                        text("b"),
+                    ],
+                ),
+                ("user", "c"),
+            ],
+            [item("user", "a"), reasoning(), item("assistant", "b"), item("user", "c")],
+            id="case-63",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [text("b"), thinking()]), ("user", "c")],
+            [item("user", "a"), item("assistant", "b"), item("user", "c")],
+            id="case-65",
+        ),
+        pytest.param(
+            [("assistant", "summary"), ("user", "go on")],
+            [item("assistant", "summary"), item("user", "go on")],
+            id="begins-with-the-assistant",
+        ),
+        pytest.param(
+            [("assistant", "b"), ("system", "s")],
+            [item("assistant", "b"), item("developer", "s")],
+            id="case-12-system-last",
+        ),
+    ],
+)
+def test_messages(messages, items):
+    assert input_of(*messages) == items
+
+
+def test_reasoning_is_left_out_on_demand():
+    """case-66"""
+    messages = [("user", "a"), ("assistant", [thinking(), text("b")]), ("user", "c")]
+    assert input_of(*messages, keep_reasoning=False) == [item("user", "a"), item("assistant", "b"), item("user", "c")]
+
+
+@pytest.mark.parametrize(
+    ("block", "value"),
+    [
+        pytest.param(result(content=None), "(no output)", id="case-47"),
+        pytest.param(result(content=""), "(no output)", id="case-47-string"),
+        pytest.param(result(content=[]), "(no output)", id="case-47-list"),
+        pytest.param(result(content=[text("")]), "(no output)", id="case-47-empty-text"),
+        pytest.param(result(content="boom", is_error=True), "Error: boom", id="case-48"),
+        pytest.param(result(content="Error: boom", is_error=True), "Error: boom", id="case-48-said"),
+        pytest.param(result(content=[text("boom")], is_error=True), "Error: boom", id="case-48-block"),
+        pytest.param(result(content=None, is_error=True), "Error: the tool failed", id="case-48-empty"),
+        pytest.param(result(content=[text("r")]), "r", id="one-text"),
+        pytest.param(result(content=[text("r"), text("s")]), item("user", "r", "s")["content"], id="two-texts"),
+        pytest.param(
+            result(content=[text("r"), image()]),
+            [{"type": "input_text", "text": "r"}, {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"}],
+            id="case-49",
+        ),
+        pytest.param(
+            result(
+                content=[
+                    text("r"),
+                    {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": PDF}},
+                ]
+            ),
+            [
+                {"type": "input_text", "text": "r"},
+                {"type": "input_file", "filename": "document.pdf", "file_data": f"data:application/pdf;base64,{PDF}"},
+            ],
+            id="case-50",
+        ),
+        pytest.param(
+            result(content=[{"type": "tool_reference", "tool_name": "WebFetch"}]), "Tool loaded: WebFetch", id="case-51"
+        ),
+        pytest.param(
+            result(content=[image()], is_error=True),
+            [
+                {"type": "input_text", "text": "Error: the tool failed"},
+                {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"},
+            ],
+            id="failed-image",
+        ),
+    ],
+)
+def test_results(block, value):
+    assert input_of(("user", "a"), ("assistant", [use()]), ("user", [block]))[2] == output(value=value)
+
+
+def test_no_cache_control_goes_up():
+    """case-36"""
+    mark = {"cache_control": {"type": "ephemeral"}}
+    blocks = [{**result(content=[{**image(), **mark}, {**text("x"), **mark}]), **mark}, {**text("x"), **mark}]
+    body = make(
+        [*HI, {"role": "assistant", "content": [{**use(), **mark}]}, {"role": "user", "content": blocks}],
+        system=[{**text("x"), **mark}],
+        tools=[{"name": "Bash", "input_schema": {}, **mark}],
+        **mark,
+    )
+    assert b"cache_control" not in dumps(translate(body))

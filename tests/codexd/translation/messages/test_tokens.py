@@ -1,0 +1,192 @@
+import base64
+import socket
+import struct
+import zlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codexd.translation.messages import tokens
+from codexd.translation.messages.tokens import UNKNOWN_IMAGE, count_body, count_text
+
+few = settings(deadline=None, max_examples=100)
+
+
+def body(*items, **fields):
+    return {"instructions": "", "input": list(items), **fields}
+
+
+def user(*parts):
+    return {"type": "message", "role": "user", "content": list(parts)}
+
+
+def cost(*items, **fields):
+    return count_body(body(*items, **fields)) - count_body(body())
+
+
+def png(width, height, filling=0):
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    data = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)) + b"\0" * filling
+    return "data:image/png;base64," + base64.b64encode(data).decode()
+
+
+def image(url):
+    return user({"type": "input_image", "image_url": url})
+
+
+def pdf(data):
+    return user(
+        {
+            "type": "input_file",
+            "filename": "a.pdf",
+            "file_data": "data:application/pdf;base64," + base64.b64encode(data).decode(),
+        }
+    )
+
+
+@pytest.mark.parametrize(("text", "count"), [("", 0), ("hello world", 2), ("<|endoftext|>", 7), ("größe", 1)])
+def test_text(text, count):
+    """case-158"""
+    assert count_text(text) == count
+
+
+def test_a_long_text_without_blanks_takes_no_time():
+    assert count_text("a" * 300_000) > 10_000
+    assert count_text("\U0001f600" * 50_000) >= 50_000
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "count"),
+    [
+        (256, 256, 77),
+        (1024, 1024, 1229),
+        (1920, 1080, 2448),
+        (3840, 2160, 9792),
+        (1, 1, 2),
+        (33, 32, 3),
+        (20_000, 20_000, 12_000),
+    ],
+)
+def test_an_image_costs_by_its_size(width, height, count):
+    """case-157"""
+    assert cost(image(png(width, height))) == tokens.PER_ITEM + count
+    assert cost(image(png(width, height, 100_000))) == tokens.PER_ITEM + count
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/a.png",
+        "data:image/png;base64,",
+        "data:image/png;base64,!",
+        "data:image/png",
+        "data:image/png;base64,é",
+        png(5, 5)[:40],
+        png(0, 7),
+    ],
+)
+def test_an_image_of_unknown_size(url):
+    assert cost(image(url)) == tokens.PER_ITEM + UNKNOWN_IMAGE
+
+
+HEADS = st.sampled_from(
+    [
+        b"",
+        b"\x89PNG\r\n\x1a\n",
+        b"\xff\xd8\xff\xe0",
+        b"GIF89a",
+        b"RIFF\0\0\0\0WEBPVP8 ",
+        b"RIFF\0\0\0\0WEBPVP8L",
+        b"BM",
+        b"II*\0",
+        b"MM\0*",
+        b"<svg",
+        b"\0\0\0\x0cjP  \r\n\x87\n",
+        b"%PDF-",
+        b"8BPS",
+        b"\x01\xff\x02\x80",
+        b"\x93NUMPY",
+        b"P6\n",
+        b"<?xml ",
+        b"\0\0\0\x1cftypavif",
+    ]
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(HEADS, st.binary(max_size=60))
+def test_any_bytes_are_some_image(head, tail):
+    data = base64.b64encode(head + tail).decode()
+    assert count_body(body(image(f"data:image/png;base64,{data}"))) > 0
+
+
+@pytest.mark.parametrize(
+    ("data", "pages"),
+    [
+        (b"%PDF-1.7 /Type /Page /Type/Page\n /Type /Pages", 2),
+        (b"%PDF-1.7", 1),
+        (b"", 1),
+        (b"x" * 90_001, 4),
+    ],
+)
+def test_a_pdf_costs_by_its_pages(data, pages):
+    assert cost(pdf(data)) == tokens.PER_ITEM + pages * tokens.PER_PDF_PAGE
+
+
+def test_a_file_by_url_is_one_page():
+    assert (
+        cost(user({"type": "input_file", "file_url": "https://example.com/a.pdf"}))
+        == tokens.PER_ITEM + tokens.PER_PDF_PAGE
+    )
+
+
+def test_every_part_counts():
+    call = {"type": "function_call", "call_id": "c", "name": "Bash", "arguments": '{"a":1}'}
+    assert cost(call) == 2 * tokens.PER_ITEM + count_text("Bash") + count_text('{"a":1}')
+    assert cost({"type": "function_call_output", "call_id": "c", "output": "hello world"}) == tokens.PER_ITEM + 2
+    assert (
+        cost(
+            {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "hello world"}]}
+        )
+        == tokens.PER_ITEM + 2
+    )
+    assert cost(user({"type": "input_text", "text": "hello world"})) == tokens.PER_ITEM + 2
+    assert (
+        cost({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "hello world"}]})
+        == tokens.PER_ITEM + 2
+    )
+    assert (
+        cost({"type": "reasoning", "summary": [], "encrypted_content": "g" * 4000})
+        == tokens.PER_ITEM + (3000 - 650) // 4
+    )
+    assert cost({"type": "reasoning", "summary": [], "encrypted_content": "g"}) == tokens.PER_ITEM
+    assert cost(tools=[{"type": "function", "name": "f"}]) == tokens.PER_TOOL + count_text(
+        '{"type":"function","name":"f"}'
+    )
+
+
+@pytest.mark.parametrize("fields", [{"instructions": None}, {"tools": None}, {"tools": []}])
+def test_absent_parts_cost_nothing(fields):
+    """case-159"""
+    assert count_body({**body(), **fields}) == count_body(body())
+
+
+def test_counting_works_offline(monkeypatch):
+    """case-155"""
+
+    def refuse(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    tokens._tokenizer.cache_clear()
+    assert count_text("hello world") == 2
+
+
+@few
+@given(st.text(), st.text())
+def test_parts_add_up(first, second):
+    assert cost(
+        user({"type": "input_text", "text": first}, {"type": "input_text", "text": second})
+    ) == tokens.PER_ITEM + count_text(first) + count_text(second)

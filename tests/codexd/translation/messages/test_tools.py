@@ -1,0 +1,190 @@
+import pytest
+
+from codexd.errors import RequestInvalid
+from codexd.translation.fields import Fields
+from codexd.translation.messages.tools import read_tools, to_tool_choice, to_tools
+from codexd.translation.tool_names import shorten
+
+EMPTY = {"type": "object", "properties": {}}
+LONG = "mcp__server__" + "x" * 80
+
+
+def body(*tools, **fields):
+    return Fields({"tools": list(tools), "messages": [], **fields}, "")
+
+
+def tool(name, **fields):
+    return {"name": name, "input_schema": EMPTY, **fields}
+
+
+def function(name, **fields):
+    return {"type": "function", "name": name, "strict": False, "parameters": EMPTY, **fields}
+
+
+def translate(*tools, **fields):
+    return to_tools(read_tools(body(*tools, **fields)))
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        pytest.param({"name": "Bash"}, function("Bash"), id="case-68"),
+        pytest.param(tool("Bash", strict=True, type="custom"), function("Bash"), id="case-69"),
+        pytest.param(tool("Bash", type=None, description=None), function("Bash"), id="nulls"),
+        pytest.param(tool("Bash", description="d"), function("Bash", description="d"), id="description"),
+        pytest.param(
+            tool(
+                "Bash",
+                cache_control={},
+                defer_loading=False,
+                eager_input_streaming=True,
+                input_examples=[{}],
+                allowed_callers=["x"],
+            ),
+            function("Bash"),
+            id="case-74",
+        ),
+        pytest.param(tool(LONG), function(shorten(LONG)), id="case-75"),
+        pytest.param(tool("a.b/c"), function(shorten("a.b/c")), id="case-77"),
+        pytest.param(tool(123), function("123"), id="case-78"),
+        pytest.param(
+            {"type": "web_search_20250305", "name": "web_search", "max_uses": 8}, {"type": "web_search"}, id="case-86"
+        ),
+        pytest.param(
+            {
+                "type": "web_search_20260209",
+                "name": "s",
+                "allowed_domains": ["example.com"],
+                "user_location": {"type": "approximate", "country": "DE", "city": None},
+            },
+            {
+                "type": "web_search",
+                "filters": {"allowed_domains": ["example.com"]},
+                "user_location": {"type": "approximate", "country": "DE"},
+            },
+            id="case-85",
+        ),
+    ],
+)
+def test_a_tool(given, wanted):
+    assert translate(given) == [wanted]
+
+
+def test_the_first_of_two_tools_with_one_name_stays():
+    assert translate(tool("a", description="1"), tool("a", description="2"), tool("b")) == [
+        function("a", description="1"),
+        function("b"),
+    ]
+
+
+def test_names_that_shorten_alike_stay_apart():
+    """case-76"""
+    names = [f"mcp__{server}__{'x' * 80}" for server in ("one", "two")]
+    two = [given["name"] for given in translate(*map(tool, names))]
+    three = [given["name"] for given in translate(tool("other"), *map(tool, names))]
+    assert len(set(two)) == 2
+    assert three == ["other", *two]
+
+
+def referring(*names):
+    parts = [{"type": "tool_reference", "tool_name": name} for name in names]
+    blocks = [{"type": "text", "text": "x"}, {"type": "tool_result", "tool_use_id": "c", "content": parts}]
+    return {"role": "user", "content": blocks}
+
+
+@pytest.mark.parametrize(
+    ("references", "names"),
+    [
+        pytest.param([], ["a", "z"], id="case-79"),
+        pytest.param([["m"]], ["a", "z", "m"], id="case-80"),
+        pytest.param([["m"], ["b", "m"]], ["a", "z", "m", "b"], id="order-of-loading"),
+        pytest.param([["unknown", "b"]], ["a", "z", "b"], id="unknown-reference"),
+    ],
+)
+def test_deferred_tools_come_last_once_loaded(references, names):
+    tools = [tool("a"), tool("b", defer_loading=True), tool("m", defer_loading=True), tool("z")]
+    messages = [referring(*found) for found in references]
+    assert [given["name"] for given in translate(*tools, messages=messages)] == names
+
+
+def test_only_deferred_tools():
+    """case-79"""
+    fields = body(tool("a", defer_loading=True), tool_choice={"type": "any"})
+    assert read_tools(fields) == []
+    assert to_tool_choice(fields, []) == {}
+
+
+SEARCH = {"type": "web_search_20250305", "name": "search"}
+
+
+@pytest.mark.parametrize(
+    ("choice", "wanted", "parallel"),
+    [
+        pytest.param(None, "auto", True, id="absent"),
+        pytest.param({"type": "auto"}, "auto", True, id="case-81-auto"),
+        pytest.param({"type": "any"}, "required", True, id="case-81-any"),
+        pytest.param({"type": "none"}, "none", True, id="case-81-none"),
+        pytest.param({"type": "tool", "name": "Bash"}, {"type": "function", "name": "Bash"}, True, id="case-81-tool"),
+        pytest.param({"type": "tool", "name": LONG}, {"type": "function", "name": shorten(LONG)}, True, id="case-75"),
+        pytest.param({"type": "tool", "name": "search"}, {"type": "web_search"}, True, id="case-85"),
+        pytest.param("auto", "auto", True, id="string"),
+        pytest.param("any", "required", True, id="string-any"),
+        pytest.param({"type": "auto", "disable_parallel_tool_use": True}, "auto", False, id="case-84"),
+        pytest.param({"type": "any", "disable_parallel_tool_use": False}, "required", True, id="case-84-false"),
+    ],
+)
+def test_tool_choice(choice, wanted, parallel):
+    fields = body(tool("Bash"), tool(LONG), SEARCH, tool_choice=choice)
+    assert to_tool_choice(fields, read_tools(fields)) == {"tool_choice": wanted, "parallel_tool_calls": parallel}
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        pytest.param(
+            {"type": "tool", "name": "Gone"},
+            "tool_choice.name: 'Gone' is not among the tools of this request",
+            id="case-82",
+        ),
+        ({"type": "tool"}, "tool_choice.name: required"),
+        ({"type": "some"}, "tool_choice.type: must be auto, any, tool or none"),
+        ({}, "tool_choice.type: required"),
+        (5, "tool_choice: must be an object"),
+        ([], "tool_choice: must be an object"),
+        (
+            {"type": "auto", "disable_parallel_tool_use": "x"},
+            "tool_choice.disable_parallel_tool_use: must be true or false",
+        ),
+    ],
+)
+def test_wrong_choices(choice, message):
+    fields = body(tool("Bash"), tool_choice=choice)
+    with pytest.raises(RequestInvalid) as error:
+        to_tool_choice(fields, read_tools(fields))
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        pytest.param(
+            {"type": "code_execution_20250825", "name": "x"},
+            "tools[0].type: 'code_execution_20250825' runs on Anthropic's servers and is not available through codexd",
+            id="case-88",
+        ),
+        ({"name": None}, "tools[0].name: required"),
+        ({"name": ["x"]}, "tools[0].name: must be a string"),
+        ({"name": "x", "description": 5}, "tools[0].description: must be a string"),
+        ({"name": "x", "type": 5}, "tools[0].type: must be a string"),
+        ({"name": "x", "defer_loading": "yes"}, "tools[0].defer_loading: must be true or false"),
+        (
+            {**SEARCH, "allowed_domains": ["a"], "blocked_domains": ["b"]},
+            "tools[0].blocked_domains: cannot stand beside allowed_domains",
+        ),
+        ({**SEARCH, "allowed_domains": "a"}, "tools[0].allowed_domains: must be a list of strings"),
+    ],
+)
+def test_wrong_tools(given, message):
+    with pytest.raises(RequestInvalid) as error:
+        translate(given)
+    assert str(error.value) == message

@@ -1,0 +1,89 @@
+import pytest
+
+from codexd.errors import RequestInvalid
+from codexd.translation.fields import Fields
+
+VALUE = {
+    "string": "x",
+    "empty": "",
+    "null": None,
+    "true": True,
+    "number": 5,
+    "float": 1.5,
+    "object": {"inner": {"a": 1}},
+    "objects": [{"a": 1}, {"b": 2}],
+    "mixed": [{"a": 1}, "x"],
+    "strings": ["a", "b"],
+}
+ROOT = Fields(VALUE, "")
+INNER = Fields(VALUE, "messages[3]")
+
+
+@pytest.mark.parametrize(
+    ("reader", "name", "value"),
+    [
+        ("string", "string", "x"),
+        ("string", "empty", ""),
+        ("optional_string", "string", "x"),
+        ("optional_string", "null", None),
+        ("optional_string", "absent", None),
+        ("boolean", "true", True),
+        ("boolean", "null", False),
+        ("boolean", "absent", False),
+        ("integer", "number", 5),
+        ("objects", "null", []),
+        ("objects", "absent", []),
+        ("strings", "strings", ["a", "b"]),
+        ("strings", "absent", []),
+        ("optional_object", "null", None),
+        ("optional_object", "absent", None),
+        ("get", "float", 1.5),
+        ("get", "absent", None),
+    ],
+)
+def test_reading(reader, name, value):
+    assert getattr(ROOT, reader)(name) == value
+
+
+@pytest.mark.parametrize(
+    ("reader", "name", "problem"),
+    [
+        ("string", "absent", "required"),
+        ("string", "null", "required"),
+        ("string", "number", "must be a string"),
+        ("optional_string", "object", "must be a string"),
+        ("boolean", "number", "must be true or false"),
+        ("boolean", "string", "must be true or false"),
+        ("integer", "absent", "required"),
+        ("integer", "null", "required"),
+        ("integer", "true", "must be a whole number"),
+        ("integer", "float", "must be a whole number"),
+        ("integer", "string", "must be a whole number"),
+        ("object", "absent", "required"),
+        ("object", "null", "required"),
+        ("object", "strings", "must be an object"),
+        ("optional_object", "string", "must be an object"),
+        ("objects", "object", "must be a list"),
+        ("objects", "empty", "must be a list"),
+        ("strings", "mixed", "must be a list of strings"),
+        ("strings", "string", "must be a list of strings"),
+    ],
+)
+def test_problems_name_the_path(reader, name, problem):
+    with pytest.raises(RequestInvalid) as root:
+        getattr(ROOT, reader)(name)
+    with pytest.raises(RequestInvalid) as inner:
+        getattr(INNER, reader)(name)
+    assert str(root.value) == f"{name}: {problem}"
+    assert str(inner.value) == f"messages[3].{name}: {problem}"
+    assert (inner.value.path, inner.value.problem) == (f"messages[3].{name}", problem)
+
+
+def test_paths_grow():
+    assert ROOT.object("object").object("inner") == Fields({"a": 1}, "object.inner")
+    assert INNER.objects("objects") == [
+        Fields({"a": 1}, "messages[3].objects[0]"),
+        Fields({"b": 2}, "messages[3].objects[1]"),
+    ]
+    with pytest.raises(RequestInvalid, match=r"^mixed\[1\]: must be an object$"):
+        ROOT.objects("mixed")

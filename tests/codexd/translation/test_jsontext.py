@@ -1,0 +1,101 @@
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codexd.translation.jsontext import MAX_DEPTH, dumps, dumps_text, find_too_deep, loads
+
+few = settings(deadline=None, max_examples=100)
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@few
+@given(JSON)
+def test_round_trip(value):
+    assert loads(dumps(value)) == value
+    assert loads(dumps_text(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r'"\ud800"', "\ufffd"),
+        (r'"a\ud83d"', "a\ufffd"),
+        (r'"\udc00b"', "\ufffdb"),
+        (r'"\ud83d\ude00"', "\U0001f600"),
+        (r'"\ud83d\ude00 \ud83d"', "\U0001f600 \ufffd"),
+        (r'{"\ud800": ["\udfff", 1, null, true, 1.5]}', {"\ufffd": ["\ufffd", 1, None, True, 1.5]}),
+        ('"\u2028é"', "\u2028é"),
+        ("18446744073709551615", 2**64 - 1),
+        ("1.0", 1.0),
+    ],
+)
+def test_texts_that_are_read(text, value):
+    assert loads(text) == value
+    assert loads(text.encode()) == value
+    assert json.loads(dumps(loads(text))) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"nul",
+        b"NaN",
+        b"[1,Infinity]",
+        b"-Infinity",
+        b"{'a':1}",
+        b"[1,]",
+        b'"\x01"',
+        b'"\xff"',
+        b'{"a":"\xe9"}',
+        rb'["\ud800", NaN]',
+        rb'["\ud800"',
+        b"1" * 5000,
+        b"[" * 10_000 + b"]" * 10_000,
+        b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+        rb'["\ud800",' + b"[" * 900 + b"]" * 900 + b"]",
+    ],
+    ids=lambda text: text[:12].decode("latin-1"),
+)
+def test_texts_that_are_refused(text):
+    with pytest.raises(ValueError):
+        loads(text)
+
+
+def test_what_is_written():
+    assert dumps({"b": [1.0, "é\u2028"], "a": None}) == '{"b":[1.0,"é\u2028"],"a":null}'.encode()
+    assert dumps(2**70) == str(2**70).encode()
+    assert dumps({"ü": 2**70}) == f'{{"ü":{2**70}}}'.encode()
+    assert dumps("a\ud800") == b'"a?"'
+
+
+def nest(depth, kind):
+    value = None
+    for _ in range(depth):
+        value = [value] if kind is list else {"a": value}
+    return value
+
+
+@pytest.mark.parametrize("kind", [list, dict])
+def test_too_deep(kind):
+    assert find_too_deep(nest(MAX_DEPTH, kind)) is None
+    path = "[0]" * MAX_DEPTH if kind is list else ".".join("a" * MAX_DEPTH)
+    assert find_too_deep(nest(MAX_DEPTH + 1, kind)) == path
+    assert find_too_deep(nest(50_000, kind)) == path
+    assert loads(dumps(nest(MAX_DEPTH + 20, kind))) == nest(MAX_DEPTH + 20, kind)
+
+
+def test_the_path_of_what_is_too_deep():
+    assert find_too_deep({"x": 1, "b": [0, nest(MAX_DEPTH, list)]}).startswith("b[1][0][0]")
