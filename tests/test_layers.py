@@ -53,7 +53,9 @@ OWN: list[tuple[str, set[str]]] = [
     ("codexctl/", {"codexctl", "codexd.rpc", "codexd.paths", "codexd.__version__"}),
 ]
 
-FILES = sorted(path.relative_to(ROOT).as_posix() for name in ("codexd", "codexctl") for path in (ROOT / name).rglob("*.py"))
+FILES = sorted(
+    path.relative_to(ROOT).as_posix() for name in ("codexd", "codexctl") for path in (ROOT / name).rglob("*.py")
+)
 
 
 def imports_of(path):

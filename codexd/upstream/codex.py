@@ -5,10 +5,11 @@ Source: codex-backend.md section 2. We say who we are: ``originator`` and ``User
 
 from __future__ import annotations
 
+import math
 import platform
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
@@ -56,16 +57,39 @@ class EventSource:
         self.headers = headers
         self._chunks = chunks
         self._idle_timeout_s = idle_timeout_s
+        self._idle_scope = trio.CancelScope()
+        self._rearm_at = -math.inf
         self._decoder = Decoder()
         self._terminated = False
 
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """While entered, ``receive_events`` waits no longer than the idle timeout.
+
+        Raises:
+            UpstreamTimeout: not one byte came for so long.
+        """
+        with self._idle_scope:
+            yield
+        if self._idle_scope.cancelled_caught:
+            raise UpstreamTimeout(
+                f"the backend was silent for {self._idle_timeout_s:g} s (setting upstream.idle_timeout)"
+            )
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the idle clock: it is the client that upstream waits for."""
+        self._idle_scope.deadline = math.inf
+        yield
+        self._rearm_at = -math.inf
+
     async def receive_events(self) -> list[Event]:
-        """The events of the next chunk, maybe none; an empty list for good once the terminal event was given.
+        """The events of the next chunk, maybe none; only within ``watched``.
 
         Raises:
             StreamBroken: the stream ended before a terminal event.
-            UpstreamTimeout: not one byte for the idle timeout.
         """
+        self._rearm()
         chunk = await self._receive_chunk()
         frames = self._decoder.receive_eof() if chunk is None else self._decoder.receive_data(chunk)
         events = [event for frame in frames if (event := parse_event(frame)) is not None]
@@ -87,14 +111,17 @@ class EventSource:
             except httpx.HTTPError:
                 pass
 
+    def _rearm(self) -> None:
+        """Move the deadline, but not for each of many chunks: that costs more than to parse an event."""
+        now = trio.current_time()
+        if now >= self._rearm_at:
+            grace_s = min(1.0, self._idle_timeout_s / 10)
+            self._rearm_at = now + grace_s
+            self._idle_scope.deadline = now + self._idle_timeout_s + grace_s
+
     async def _receive_chunk(self) -> bytes | None:
         try:
-            with trio.fail_after(self._idle_timeout_s):
-                return await anext(self._chunks, None)
-        except trio.TooSlowError:
-            raise UpstreamTimeout(
-                f"the backend was silent for {self._idle_timeout_s:g} s (setting upstream.idle_timeout)"
-            ) from None
+            return await anext(self._chunks, None)
         except httpx.HTTPError as error:
             raise StreamBroken(f"the connection to the backend broke: {_name(error)}", status=200) from None
 

@@ -9,10 +9,9 @@ be cancelled by the watcher.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import trio
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from codexd.errors import CodexdError, ContextOverflow, ShuttingDown
 from codexd.record.requests import RequestRecord
@@ -36,7 +35,7 @@ from codexd.web.http import (
     wait_for_disconnect,
 )
 from codexd.web.outbox import Outbox, Sign
-from codexd.web.turn import Turn, TurnRunner
+from codexd.web.turn import Sink, Turn, TurnRunner
 
 DEFAULT_WINDOW_TOKENS = 272_000
 
@@ -74,13 +73,44 @@ class Exchange:
 
 
 @frozen
+class StreamSink:
+    """Events to the client as they come, encoded."""
+
+    outbox: Outbox
+
+    def emit(self, events: list[Event]) -> None:
+        self.outbox.put(b"".join(map(sse.encode, events)))
+
+    @property
+    def is_full(self) -> bool:
+        return self.outbox.is_full
+
+    async def wait_for_room(self) -> None:
+        await self.outbox.wait_for_room()
+
+
+@frozen
+class MessageSink:
+    """Events put together into one message."""
+
+    collector: MessageCollector = field(factory=MessageCollector)
+    is_full: bool = False
+
+    def emit(self, events: list[Event]) -> None:
+        self.collector.receive_events(events)
+
+    async def wait_for_room(self) -> None:
+        pass  # a message has room for all of itself
+
+
+@frozen
 class MessagesApi:
     """``ending`` is set when streams have to end because the daemon stops."""
 
     turns: TurnRunner
     ending: trio.Event
     clock: Callable[[], float]
-    timing: Timing = Timing()
+    timing: Timing = field(factory=Timing)
 
     async def create(self, request: Request, receive: Receive, send: Send) -> None:
         """``POST /v1/messages``."""
@@ -113,13 +143,9 @@ class MessagesApi:
 
     async def _stream(self, exchange: Exchange, wanted: MessagesRequest, receive: Receive) -> None:
         outbox = Outbox()
-
-        async def emit(events: list[Event]) -> None:
-            await outbox.put(b"".join(map(sse.encode, events)))
-
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, exchange, receive, nursery.cancel_scope)
-            nursery.start_soon(self._run, exchange, wanted, emit, outbox)
+            nursery.start_soon(self._run, exchange, wanted, StreamSink(outbox), outbox)
             nursery.start_soon(self._end_with_daemon, outbox)
             await self._send_stream(exchange, wanted, outbox)
             nursery.cancel_scope.cancel("answered")
@@ -152,14 +178,10 @@ class MessagesApi:
 
     async def _collect(self, exchange: Exchange, wanted: MessagesRequest, receive: Receive) -> None:
         outbox = Outbox()
-        collector = MessageCollector()
-
-        async def emit(events: list[Event]) -> None:
-            collector.receive_events(events)
-
+        sink = MessageSink()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, exchange, receive, nursery.cancel_scope)
-            nursery.start_soon(self._run, exchange, wanted, emit, outbox)
+            nursery.start_soon(self._run, exchange, wanted, sink, outbox)
             nursery.start_soon(self._end_with_daemon, outbox)
             await outbox.wait(float("inf"))
             nursery.cancel_scope.cancel("answered")
@@ -168,17 +190,17 @@ class MessagesApi:
         if outbox.failure is not None:
             raise outbox.failure
         exchange.record.status = 200
-        await send_json(exchange.send, 200, collector.message)
+        await send_json(exchange.send, 200, sink.collector.message)
 
     # -- both -------------------------------------------------------------------------------------
 
-    async def _run(self, exchange: Exchange, wanted: MessagesRequest, emit: Any, outbox: Outbox) -> None:
+    async def _run(self, exchange: Exchange, wanted: MessagesRequest, sink: Sink, outbox: Outbox) -> None:
         turn = Turn(
             request=wanted,
             request_id=exchange.request.id,
             record=exchange.record,
             tells_refusals=not exchange.is_claude_code,
-            emit=emit,
+            sink=sink,
         )
         try:
             await self.turns.run(turn)

@@ -24,24 +24,37 @@ class Sign(Enum):
 
 
 class Outbox:
-    """One writer, one reader."""
+    """One writer, which never waits unless it asks to, and one reader."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._size = 0
+        self._sent_bytes = 0
+        self._taken_bytes = 0
         self._ended = False
         self._failure: CodexdError | None = None
         self._filled = trio.Event()
         self._emptied = trio.Event()
 
-    async def put(self, data: bytes) -> None:
-        """Hand over ``data``; wait while more than the limit is waiting to go. After the end it is dropped."""
-        if self._ended:
-            return
-        self._parts.append(data)
-        self._size += len(data)
-        self._filled.set()
-        while self._size > LIMIT_BYTES:
+    def put(self, data: bytes) -> None:
+        """Hand over ``data``. After the end it is dropped."""
+        if not self._ended:
+            self._parts.append(data)
+            self._size += len(data)
+            self._filled.set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the writer should ``wait_for_room`` before it goes on.
+
+        It also should until the first part has gone: a burst of events must not hold up the first of them.
+        """
+        limit = LIMIT_BYTES if self._sent_bytes else 0
+        unsent = self._size if self._sent_bytes else self._size + self._taken_bytes
+        return unsent > limit and not self._ended
+
+    async def wait_for_room(self) -> None:
+        while self.is_full:
             self._emptied = trio.Event()
             await self._emptied.wait()
 
@@ -51,30 +64,35 @@ class Outbox:
             self._ended = True
             self._failure = failure
             self._filled.set()
+            self._emptied.set()
 
     @property
     def failure(self) -> CodexdError | None:
         """Why it ended, if that was no good end."""
         return self._failure
 
+    @property
+    def has_data(self) -> bool:
+        return bool(self._parts)
+
     async def wait(self, seconds: float) -> bool:
         """Whether there is something to take, or the end, within ``seconds``."""
-        with trio.move_on_after(seconds):
-            await self._filled.wait()
+        if not self._filled.is_set():
+            with trio.move_on_after(seconds):
+                await self._filled.wait()
         return self._filled.is_set()
 
     async def take(self, silence_s: float) -> bytes | Sign:
         """All that waits; ``SILENCE`` when nothing came for ``silence_s``; ``END`` after the last."""
+        self._sent_bytes = self._taken_bytes  # the reader is back for more, so what it took has gone
+        self._emptied.set()
         if not await self.wait(silence_s):
             return Sign.SILENCE
         data = b"".join(self._parts)
         self._parts.clear()
+        self._taken_bytes += self._size
         self._size = 0
         if not self._ended:
             self._filled = trio.Event()
         self._emptied.set()
         return data or Sign.END
-
-    @property
-    def has_data(self) -> bool:
-        return bool(self._parts)

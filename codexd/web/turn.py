@@ -6,7 +6,8 @@ An attempt is repeated only while nothing of its answer has gone to the client.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import attrs
 from attrs import define, field, frozen
@@ -25,20 +26,32 @@ from codexd.translation.messages.reasoning import tag_account
 from codexd.translation.messages.request import MessagesRequest, to_responses
 from codexd.translation.messages.stream import MessagesStream, State
 from codexd.translation.models import Route, route, without_refused
-from codexd.upstream.codex import CodexBackend, EventSource
+from codexd.upstream.codex import CodexBackend
 
 log = logging.getLogger("codexd.turn")
 
 
+class Sink(Protocol):
+    """Where the events of the answer go."""
+
+    def emit(self, events: list[Event]) -> None: ...
+
+    @property
+    def is_full(self) -> bool:
+        """Whether to ``wait_for_room`` before the next ``emit``."""
+
+    async def wait_for_room(self) -> None: ...
+
+
 @define
 class Turn:
-    """What one request needs to remember between attempts. ``emit`` takes the events of the answer."""
+    """What one request needs to remember between attempts."""
 
     request: MessagesRequest
     request_id: str
     record: RequestRecord
     tells_refusals: bool
-    emit: Callable[[list[Event]], Awaitable[None]]
+    sink: Sink
     keep_reasoning: bool = True
     rejected_token: str | None = None
     stream: MessagesStream | None = None
@@ -59,11 +72,18 @@ class TurnRunner:
     backend: CodexBackend
     requests: RequestLog
     clock: Callable[[], float]
+    _names: Mapping[str, tuple[str, ...]] = field(init=False)
     _refused: set[tuple[str, str]] = field(factory=set)
     """(account id, model) that the backend said it does not serve, until the daemon restarts."""
 
+    @_names.default
+    def _read_names(self) -> Mapping[str, tuple[str, ...]]:
+        names = attrs.asdict(self.settings.models)
+        del names["aliases"]
+        return names
+
     async def run(self, turn: Turn) -> None:
-        """Answer ``turn`` through its ``emit``.
+        """Answer ``turn`` through its sink.
 
         Raises:
             CodexdError: nothing more can be tried.
@@ -90,9 +110,7 @@ class TurnRunner:
                 return
 
     def find_route(self, request: MessagesRequest) -> Route:
-        names = attrs.asdict(self.settings.models)
-        aliases = names.pop("aliases")
-        return route(request.model, names, aliases)
+        return route(request.model, self._names, self.settings.models.aliases)
 
     def choose_model(self, request: MessagesRequest, account: Account | None) -> str:
         """The first model of the request's route that the backend has not refused to ``account``."""
@@ -128,22 +146,28 @@ class TurnRunner:
             body, account=account, token=token, session_id=body["prompt_cache_key"]
         ) as source:
             self._observe(account, parse_headers(source.headers, self.clock()))
-            while not source.terminated:
-                await self._relay_chunk(turn, turn.stream, account, source)
+            with source.watched():
+                while not source.terminated:
+                    self._relay(turn, turn.stream, account, await source.receive_events())
+                    if turn.sink.is_full:
+                        with source.paused():
+                            await turn.sink.wait_for_room()
             turn.record.usage = turn.stream.usage
             await source.read_tail()
 
-    async def _relay_chunk(self, turn: Turn, stream: MessagesStream, account: Account, source: EventSource) -> None:
+    def _relay(self, turn: Turn, stream: MessagesStream, account: Account, events: list[Event]) -> None:
+        """The events of one upstream chunk, translated, to the client in one piece."""
         made: list[Event] = []
+        now = self.clock()
         try:
-            for event in await source.receive_events():
+            for event in events:
                 if event["type"] == "codex.rate_limits":
-                    self._observe(account, parse_event(event, self.clock()))
-                made += stream.receive_event(event, now=self.clock())
+                    self._observe(account, parse_event(event, now))
+                made += stream.receive_event(event, now=now)
         finally:  # what came before a failure in the same chunk goes out before it
             if made:
                 turn.record.note_first_token(self.requests.now())
-                await turn.emit(made)
+                turn.sink.emit(made)
 
     def _observe(self, account: Account, observation: Observation | None) -> None:
         if observation is not None:

@@ -290,6 +290,30 @@ async def test_silence_is_filled_with_pings_before_and_after_the_first_content(r
     assert text_of(events) == "at last"
 
 
+@pytest.mark.parametrize("after_items", [0, 1])
+async def test_a_backend_that_falls_silent_is_given_up_with_the_setting_named(nursery, tmp_path, after_items):
+    environ = {"CODEXD_UPSTREAM_IDLE_TIMEOUT": "0.3"}
+    running = await start_daemon(nursery, tmp_path, environ=environ)
+    running.load({"output": [{"text": "begun"}], "hold": "for ever", "after_items": after_items})
+    response = await post(running, STREAMED)
+    error = read_events(response.text)[-1] if after_items else response.json()
+    assert response.status_code == (200 if after_items else 504)
+    assert error["error"]["type"] == "timeout_error"
+    assert "upstream.idle_timeout" in error["error"]["message"]
+
+
+async def test_a_client_that_pauses_is_no_silence_of_the_backend(nursery, tmp_path):
+    running = await start_daemon(nursery, tmp_path, environ={"CODEXD_UPSTREAM_IDLE_TIMEOUT": "0.2"})
+    running.load({"output": [{"big_text": {"bytes": 20_000_000, "chunk_bytes": 65536}}]})
+    connection = await open_stream(running)
+    await until_upstream_stands_still(running)
+    tail = b""
+    while not tail.endswith(b"0\r\n\r\n"):
+        tail = (tail + await connection.receive_some(1 << 20))[-100:]
+    assert b"message_stop" in tail
+    await connection.aclose()
+
+
 async def test_an_error_after_the_status_line_went_out_is_an_event(running):
     running.load({"hold": "thinking", "failed": {"code": "server_is_overloaded", "message": "busy"}})
     seen = b""
