@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from codexd.errors import RequestInvalid
+from codexd.translation.losses import Losses, LossKind
 
 
 @frozen
@@ -19,12 +20,17 @@ class Fields:
 
     value: dict[str, Any]
     path: str
+    losses: Losses = field(factory=Losses, repr=False, eq=False)
 
     @classmethod
-    def of(cls, value: Any, path: str) -> Fields:
+    def of(cls, value: Any, path: str, losses: Losses) -> Fields:
         if not isinstance(value, dict):
             raise RequestInvalid(path, "must be an object")
-        return cls(value, path)
+        return cls(value, path, losses)
+
+    def lose(self, kind: LossKind, name: str, note: str) -> None:
+        """Write down what happens to the field ``name``; the empty name is the object itself."""
+        self.losses.add(kind, self.at(name) if name else self.path, note)
 
     def at(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
@@ -64,7 +70,7 @@ class Fields:
 
     def optional_object(self, name: str) -> Fields | None:
         value = self.value.get(name)
-        return None if value is None else Fields.of(value, self.at(name))
+        return None if value is None else Fields.of(value, self.at(name), self.losses)
 
     def object(self, name: str) -> Fields:
         found = self.optional_object(name)
@@ -79,7 +85,7 @@ class Fields:
             return []
         if not isinstance(value, list):
             raise self.wrong(name, "must be a list")
-        return [Fields.of(item, f"{self.at(name)}[{index}]") for index, item in enumerate(value)]
+        return [Fields.of(item, f"{self.at(name)}[{index}]", self.losses) for index, item in enumerate(value)]
 
     def strings(self, name: str) -> list[str]:
         """A list of strings; an absent one is empty."""

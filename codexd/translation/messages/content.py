@@ -104,7 +104,7 @@ def read_content(owner: Fields, name: str) -> list[Fields]:
     """A ``content`` field, string or list, as blocks: both forms of one text must translate to the same bytes."""
     value = owner.get(name)
     if isinstance(value, str):
-        return [Fields({"type": "text", "text": value}, owner.at(name))] if value else []
+        return [Fields({"type": "text", "text": value}, owner.at(name), owner.losses)] if value else []
     return owner.objects(name)
 
 

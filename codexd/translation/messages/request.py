@@ -17,10 +17,18 @@ from attrs import frozen
 from codexd.errors import RequestInvalid
 from codexd.translation import jsontext
 from codexd.translation.fields import Fields
+from codexd.translation.losses import Losses
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.content import read_content
 from codexd.translation.messages.history import to_input
-from codexd.translation.messages.tools import read_tools, to_tool_choice, to_tools, tool_name
+from codexd.translation.messages.tools import (
+    is_web_search,
+    read_blocked_domains,
+    read_tools,
+    to_tool_choice,
+    to_tools,
+    tool_name,
+)
 from codexd.translation.models import EFFORTS, clamp_effort
 from codexd.translation.schema import is_strict
 from codexd.translation.tool_names import ToolNames
@@ -51,6 +59,11 @@ class MessagesRequest:
     format: Mapping[str, Any] | None
     stream: bool
     session: str | None
+    max_tokens: int | None
+    stop_sequences: tuple[str, ...]
+    blocked_domains: tuple[str, ...]
+    web_search_only: bool
+    losses: Losses
 
     @property
     def tool_names(self) -> ToolNames:
@@ -163,6 +176,11 @@ def _read(body: Fields, headers: Mapping[str, str]) -> MessagesRequest:
         format=_read_format(body),
         stream=body.boolean("stream"),
         session=_read_session(body, headers),
+        max_tokens=None if body.get("max_tokens") is None else body.integer("max_tokens"),
+        stop_sequences=_read_stop_sequences(body),
+        blocked_domains=read_blocked_domains(tools),
+        web_search_only=bool(tools) and all(is_web_search(tool) for tool in tools),
+        losses=body.losses,
     )
 
 
@@ -216,6 +234,13 @@ def _read_format(body: Fields) -> dict[str, Any] | None:
         raise wanted.wrong("type", "must be json_schema")
     schema = wanted.object("schema").value
     return {"type": "json_schema", "name": "response", "schema": schema, "strict": is_strict(schema)}
+
+
+def _read_stop_sequences(body: Fields) -> tuple[str, ...]:
+    sequences = body.strings("stop_sequences")
+    if not all(sequence.strip() for sequence in sequences):
+        raise body.wrong("stop_sequences", "each stop sequence must contain more than whitespace")
+    return tuple(sequences)
 
 
 def _read_session(body: Fields, headers: Mapping[str, str]) -> str | None:

@@ -49,10 +49,9 @@ def to_tool_choice(body: Fields, tools: list[Fields]) -> dict[str, Any]:
     if not tools:
         return {}
     raw = body.get("tool_choice")
-    choice = Fields({"type": raw} if isinstance(raw, str) else raw, "tool_choice") if raw is not None else None
-    if choice is None:
+    if raw is None:
         return {"tool_choice": "auto", "parallel_tool_calls": True}
-    choice = Fields.of(choice.value, "tool_choice")
+    choice = Fields.of({"type": raw} if isinstance(raw, str) else raw, "tool_choice", body.losses)
     parallel = not choice.boolean("disable_parallel_tool_use")
     return {"tool_choice": _to_choice(choice, tools), "parallel_tool_calls": parallel}
 
@@ -68,7 +67,7 @@ def _to_choice(choice: Fields, tools: list[Fields]) -> str | dict[str, Any]:
             chosen = next((tool for tool in tools if tool_name(tool) == name), None)
             if chosen is None:
                 raise choice.wrong("name", f"{name!r} is not among the tools of this request")
-            if _is_web_search(chosen):
+            if is_web_search(chosen):
                 return {"type": "web_search"}
             return {"type": "function", "name": shorten(name)}
         case _:
@@ -79,7 +78,7 @@ def _to_tool(tool: Fields) -> dict[str, Any]:
     kind = tool.optional_string("type")
     if kind in (None, "custom"):
         return _to_function(tool)
-    if _is_web_search(tool):
+    if is_web_search(tool):
         return _to_web_search(tool)
     raise tool.wrong("type", f"{kind!r} runs on Anthropic's servers and is not available through codexd")
 
@@ -93,8 +92,13 @@ def _to_function(tool: Fields) -> dict[str, Any]:
     return {**function, "strict": False, "parameters": to_parameters(tool.get("input_schema"))}
 
 
-def _is_web_search(tool: Fields) -> bool:
+def is_web_search(tool: Fields) -> bool:
     return str(tool.get("type")).startswith(WEB_SEARCH_PREFIX)
+
+
+def read_blocked_domains(tools: list[Fields]) -> tuple[str, ...]:
+    """The domains that the web search must not use."""
+    return tuple(domain for tool in tools if is_web_search(tool) for domain in tool.strings("blocked_domains"))
 
 
 def _to_web_search(tool: Fields) -> dict[str, Any]:
