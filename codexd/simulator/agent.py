@@ -14,7 +14,9 @@ GREETING = (
     "Hello! This is codexd's simulated backend: no model is behind it and nothing leaves this machine. "
     "Ask me to list your files and I will call one of your client's tools to show the whole way of a request."
 )
-SUMMARY = "The user tried codexd's simulated backend, which answers with canned texts. Nothing else is known."
+SUMMARY = (
+    "<summary>The user tried codexd's simulated backend, which answers with canned texts.</summary>"  # else asked twice
+)
 SHELL_TOOLS = ("Bash", "bash", "shell", "exec_command", "shell_command")
 COMMAND = "ls"
 QUOTED_LINES = 5

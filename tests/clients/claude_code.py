@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
+import subprocess
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -46,21 +50,74 @@ class ClaudeCode:
 
     async def run(self, *arguments: str) -> Result:
         """``claude -p`` with ``arguments``; every tool is allowed."""
+        with trio.fail_after(TIMEOUT_S):
+            done = await trio.run_process(
+                [*self._command, *arguments],
+                **self._place,
+                capture_stdout=True,
+                capture_stderr=True,
+                stdin=b"",
+                check=False,
+            )
+        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    async def talk(self, *turns: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Several turns in one process: the ``result`` message of each.
+
+        Each of ``turns`` is a user message's content; a slash command is one, too.
+        """
+        command = [*self._command, "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"]
+        with trio.fail_after(TIMEOUT_S):
+            async with trio.open_nursery() as nursery:
+                start = partial(trio.run_process, command, **self._place, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                process = await nursery.start(start)
+                talk = Talk(process)
+                results = [await talk.say(turn) for turn in turns]
+                await process.stdin.aclose()
+        return results
+
+    @property
+    def _command(self) -> list[str]:
+        return [self.program, "-p", "--dangerously-skip-permissions"]
+
+    @property
+    def _place(self) -> dict[str, Any]:
         environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
+            "TMPDIR": str(self.home),
             "ANTHROPIC_BASE_URL": self.address,
             "ANTHROPIC_AUTH_TOKEN": "local",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_TELEMETRY": "1",
             "IS_SANDBOX": "1",  # it refuses to skip permissions as root without this
         }
-        command = [self.program, "-p", "--dangerously-skip-permissions", *arguments]
-        with trio.fail_after(TIMEOUT_S):
-            done = await trio.run_process(
-                command, env=environ, cwd=self.folder, capture_stdout=True, capture_stderr=True, stdin=b"", check=False
-            )
-        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return {"env": environ, "cwd": self.folder}
+
+
+class Talk:
+    """Messages to and from a Claude Code that speaks ``stream-json``, one JSON object a line."""
+
+    def __init__(self, process: trio.Process) -> None:
+        self._process = process
+        self._received = b""
+
+    async def say(self, content: str | list[dict[str, Any]]) -> dict[str, Any]:
+        """The ``result`` message that ends the turn."""
+        message = {"type": "user", "message": {"role": "user", "content": content}}
+        await self._process.stdin.send_all(json.dumps(message).encode() + b"\n")
+        while True:
+            received = await self._receive()
+            if received["type"] == "result":
+                return received
+
+    async def _receive(self) -> dict[str, Any]:
+        while b"\n" not in self._received:
+            chunk = await self._process.stdout.receive_some()
+            assert chunk, "Claude Code ended in the middle of a turn"
+            self._received += chunk
+        line, _, self._received = self._received.partition(b"\n")
+        return json.loads(line)
 
 
 def make_claude(tmp_path: Path, address: str) -> ClaudeCode:

@@ -1,0 +1,154 @@
+"""Thirty turns of the real Claude Code in one process, with ``/compact`` in the middle.
+
+``scripts/session.json`` holds each turn: what is said, the replies of the backend, and the final answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from clients.claude_code import make_claude
+from harness import start_daemon
+
+from codexd.record.logs import LogFilter
+from codexd.translation.jsontext import dumps
+
+pytestmark = pytest.mark.client
+
+SESSION = Path(__file__).parent / "scripts" / "session.json"
+RED_PIXEL = base64.b64encode(
+    bytes.fromhex(
+        "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
+        "53de0000000c49444154789c63f8cfc000000301010018dd8db00000000049454e44ae426082"
+    )
+).decode()
+PAPER = (
+    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
+    b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]>>endobj\ntrailer<</Size 4/Root 1 0 R>>\n%%EOF\n"
+)
+COMPACTION = "TEXT ONLY"
+
+
+def read_turns(folder):
+    text = SESSION.read_text().replace("@FOLDER@", str(folder)).replace("@PIXEL@", RED_PIXEL)
+    return json.loads(text)["turns"]
+
+
+def agent_of(request):
+    """The text that a sub-agent was started with; None for the main loop."""
+    opening = json.dumps(request.body["input"][0])
+    return next((name for name in ("AGENT-ONE", "AGENT-TWO", "AGENT-THREE", "AGENT-FOUR") if name in opening), None)
+
+
+def is_search(request):
+    return [tool["type"] for tool in request.body.get("tools", [])] == ["web_search"]
+
+
+def last_text(request):
+    return dumps(request.body["input"][-1]).decode()
+
+
+def output_of(requests, call_id):
+    """What the backend got for a call, in the last request that has it."""
+    outputs = [item for request in requests for item in request.body["input"] if item.get("call_id") == call_id]
+    return [item["output"] for item in outputs if item["type"] == "function_call_output"][-1]
+
+
+def conversations_of(requests):
+    """The requests of each cache key, without the searches, which are conversations of their own."""
+    found = defaultdict(list)
+    for request in requests:
+        if not is_search(request):
+            found[request.body["prompt_cache_key"]].append(request)
+    return list(found.values())
+
+
+def check_continues(earlier, later):
+    """The later body begins with all that the earlier one held."""
+    for name in ("instructions", "model", "reasoning", "tool_choice", "parallel_tool_calls"):
+        assert later.body.get(name) == earlier.body.get(name)
+    for name in ("tools", "input"):
+        before = earlier.body[name]
+        assert dumps(later.body[name][: len(before)]) == dumps(before)
+
+
+def check_results(asked):
+    """The results that came back to the model, of each kind."""
+    assert output_of(asked, "call_where") == "here-42"
+    assert "Exit code 3" in output_of(asked, "call_fails")
+    assert "No such tool" in output_of(asked, "call_unknown")
+    assert "InputValidationError" in output_of(asked, "call_broken")
+    assert "Sunny, 21 degrees." in output_of(asked, "call_search")
+    assert "It counted: 1 2 3." in json.dumps(output_of(asked, "call_agent"))
+    assert "\N{ROSE}" in output_of(asked, "call_german_back")
+    for call_id, kind in (("call_image", "input_image"), ("call_paper", "input_file")):
+        assert kind in [part["type"] for part in output_of(asked, call_id)]
+    first_three = [output_of(asked, f"call_three_{letter}") for letter in "abc"]
+    assert (first_three[0], first_three[2]) == ("slow", "quick")
+
+
+def check_agents(asked):
+    """Each sub-agent has a cache key of its own; the main loop keeps one."""
+    keys = defaultdict(set)
+    for request in asked:
+        if not is_search(request):
+            keys[agent_of(request)].add(request.body["prompt_cache_key"])
+    assert len(keys) == 5
+    assert all(len(found) == 1 for found in keys.values())
+    assert len(set.union(*keys.values())) == 5
+
+
+def check_prefixes(asked):
+    """The common prefix of one conversation's requests never shrinks; a compaction begins a new one."""
+    compactions = 0
+    for conversation in conversations_of(asked):
+        for earlier, later in itertools.pairwise(conversation):
+            if COMPACTION in last_text(earlier):
+                compactions += 1
+            else:
+                check_continues(earlier, later)
+    assert compactions == 1
+
+
+def check_reasoning(asked):
+    """Every piece of reasoning that the main loop got before the compaction is in the request for the summary."""
+    (summary,) = [request for request in asked if COMPACTION in last_text(request)]
+    kinds = [item["type"] for item in summary.body["input"]]
+    thought = [turn for turn in json.loads(SESSION.read_text())["turns"][:15] for turn in turn["replies"]]
+    main_loop = [item for reply in thought if "when" not in reply for item in reply["output"]]
+    assert kinds.count("reasoning") == sum(1 for item in main_loop if "reasoning" in item)
+    assert kinds.count("reasoning") > 10
+
+
+def statuses_of(running):
+    """The statuses that the client was given, as far as they are logged yet."""
+    entries = running.logs.history(LogFilter())
+    return {entry.fields["status"] for entry in entries if entry.logger == "codexd.request"}
+
+
+async def test_thirty_turns(nursery, tmp_path):
+    running = await start_daemon(nursery, tmp_path / "daemon")
+    claude = make_claude(tmp_path, running.address)
+    (claude.folder / "red.png").write_bytes(base64.b64decode(RED_PIXEL))
+    (claude.folder / "paper.pdf").write_bytes(PAPER)
+    turns = read_turns(claude.folder)
+    replies = [reply for turn in turns for reply in turn["replies"]]
+    running.load(*replies)
+
+    results = await claude.talk(*(turn["say"] for turn in turns))
+
+    assert [result["result"] for result in results] == [turn["answer"] for turn in turns]
+    assert not any(result["is_error"] for result in results)
+    asked = running.asked
+    assert [request.status for request in asked] == [200] * len(replies)
+    assert statuses_of(running) == {200}
+    assert sum(1 for request in asked if is_search(request)) == 2
+    check_results(asked)
+    check_agents(asked)
+    check_prefixes(asked)
+    check_reasoning(asked)
