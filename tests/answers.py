@@ -19,11 +19,11 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | st.text(max
 
 @frozen
 class Item:
-    """An output item: the events that it comes in, its last form, and the content block it must become, if any."""
+    """An output item: the events that it comes in, its last form, and the content blocks it must become."""
 
     events: list[Event]
     done: Event
-    block: Event | None
+    blocks: list[Event]
 
 
 @frozen
@@ -36,22 +36,29 @@ class Answer:
 
 @st.composite
 def answers(draw: st.DrawFn) -> Answer:
-    kinds = draw(st.lists(st.sampled_from([messages, reasonings, calls]), max_size=4))
+    kinds = draw(st.lists(st.sampled_from([messages, reasonings, calls, searches]), max_size=4))
     items = [draw(kind(index)) for index, kind in enumerate(kinds)]
     turns = draw(st.permutations([index for index, item in enumerate(items) for _ in item.events]))
     waiting = [iter(item.events) for item in items]
     events = [next(waiting[index]) for index in turns]
-    content = [items[index].block for index in dict.fromkeys(turns)]  # in the order of first appearance
+    content: list[Event] = []
+    searched = False
+    for index in dict.fromkeys(turns):  # in the order of first appearance
+        searched = searched or kinds[index] is searches
+        content += items[index].blocks if searched else map(_without_quotes, items[index].blocks)
     output = draw(st.sampled_from(["empty", "full", "without ids"]))
     done = [] if output == "empty" else [item.done for item in items]
     if output == "without ids":
         done = [{key: value for key, value in item.items() if key != "id"} for item in done]
     response = {"id": "resp_1", "status": "completed", "output": done, "usage": None}
     start = {"type": "response.created", "response": {"id": "resp_1", "status": "in_progress", "output": []}}
-    return Answer(
-        [start, *events, {"type": "response.completed", "response": response}],
-        [block for block in content if block is not None],
-    )
+    return Answer([start, *events, {"type": "response.completed", "response": response}], content)
+
+
+def _without_quotes(block: Event) -> Event:
+    """The text before the first search is not kept, so its citations do not quote it."""
+    citations = [{**citation, "cited_text": ""} for citation in block.get("citations") or ()]
+    return {**block, "citations": citations} if citations else block
 
 
 @st.composite
@@ -61,17 +68,51 @@ def messages(draw: st.DrawFn, index: int) -> Item:
     place = {"item_id": item["id"], "output_index": index}
     events = [{"type": "response.output_item.added", "output_index": index, "item": item}]
     style = draw(st.sampled_from(["deltas", "done", "item only"]))
+    content = []
     for number, (kind, pieces) in enumerate(parts):
         where = {**place, "content_index": number}
+        whole = {"type": kind, _text_key(kind): "".join(pieces)}
+        if kind == "output_text":
+            whole["annotations"] = draw(st.lists(ANNOTATIONS, max_size=2, unique_by=lambda found: found["url"]))
         if style == "deltas":
             events += [{"type": f"response.{kind}.delta", **where, "delta": piece} for piece in pieces]
         if style != "item only":
-            events.append({"type": f"response.{kind}.done", **where, _text_key(kind): "".join(pieces)})
-    content = [{"type": kind, _text_key(kind): "".join(pieces)} for kind, pieces in parts]
+            events += [
+                {"type": "response.output_text.annotation.added", **where, "annotation": annotation}
+                for annotation in whole.get("annotations", ())
+            ]
+            events.append({"type": f"response.{kind}.done", **where, _text_key(kind): whole[_text_key(kind)]})
+            events.append({"type": "response.content_part.done", **where, "part": whole})
+        content.append(whole)
     done = {**item, "status": "completed", "content": content}
     events.append(draw(_done_event(done, index)))
     text = "".join(piece for _, pieces in parts for piece in pieces)
-    return Item(events, done, {"type": "text", "text": text} if text else None)
+    citations = [_to_location(found, part["text"]) for part in content for found in part.get("annotations", ())]
+    return Item(events, done, [{"type": "text", "text": text, "citations": citations or None}] if text else [])
+
+
+ANNOTATIONS = st.builds(
+    lambda page, start, length: {
+        "type": "url_citation",
+        "url": f"https://example.com/{page}",
+        "title": page,
+        "start_index": start,
+        "end_index": start + length,
+    },
+    st.sampled_from("abc"),
+    st.integers(0, 9),
+    st.integers(0, 9),
+)
+
+
+def _to_location(annotation: Event, text: str) -> Event:
+    return {
+        "type": "web_search_result_location",
+        "url": annotation["url"],
+        "title": annotation["title"],
+        "cited_text": text[annotation["start_index"] : annotation["end_index"]],
+        "encrypted_index": "",
+    }
 
 
 def _text_key(kind: str) -> str:
@@ -99,7 +140,8 @@ def reasonings(draw: st.DrawFn, index: int) -> Item:
     events.append(draw(_done_event(done, index)))
     thinking = "\n\n".join(text for text in texts if text)
     shown = thinking or ciphertext
-    return Item(events, done, {"type": "thinking", "thinking": thinking, "signature": ciphertext} if shown else None)
+    block = {"type": "thinking", "thinking": thinking, "signature": ciphertext}
+    return Item(events, done, [block] if shown else [])
 
 
 @st.composite
@@ -120,7 +162,46 @@ def calls(draw: st.DrawFn, index: int) -> Item:
         events.append({"type": "response.function_call_arguments.done", **place, "arguments": text})
     done = {**item, "status": "completed", "arguments": text}
     events.append(draw(_done_event(done, index)))
-    return Item(events, done, {"type": "tool_use", "id": item["call_id"], "name": name, "input": arguments})
+    return Item(events, done, [{"type": "tool_use", "id": item["call_id"], "name": name, "input": arguments}])
+
+
+@st.composite
+def searches(draw: st.DrawFn, index: int) -> Item:
+    item = {"id": f"ws_{index}", "type": "web_search_call", "status": "in_progress"}
+    events = [
+        {"type": "response.output_item.added", "output_index": index, "item": item},
+        {"type": "response.web_search_call.searching", "item_id": item["id"], "output_index": index},
+    ]
+    kind = draw(st.sampled_from(["search", "open_page", "find_in_page"]))
+    status = draw(st.sampled_from(["completed", "failed"]))
+    pages = draw(st.lists(st.sampled_from("abc"), max_size=2, unique=True))
+    queries = draw(st.lists(st.sampled_from(["bonn weather", "köln"]), max_size=2))
+    sources = [{"type": "url", "url": f"https://example.com/{page}"} for page in pages]
+    action = {"type": kind, "query": "bonn", "queries": queries, "sources": sources}
+    done = {**item, "status": status, "action": action}
+    events.append(draw(_done_event(done, index)))
+    return Item(events, done, _search_pair(done) if kind == "search" else [])
+
+
+def _search_pair(done: Event) -> list[Event]:
+    query = "; ".join(done["action"]["queries"]) or "bonn"
+    results: Any = [
+        {
+            "type": "web_search_result",
+            "url": source["url"],
+            "title": "example.com",
+            "encrypted_content": "",
+            "page_age": None,
+        }
+        for source in done["action"]["sources"]
+    ]
+    if done["status"] == "failed":
+        results = {"type": "web_search_tool_result_error", "error_code": "unavailable"}
+    name = f"srvtoolu_{done['id']}"
+    return [
+        {"type": "server_tool_use", "id": name, "name": "web_search", "input": {"query": query}},
+        {"type": "web_search_tool_result", "tool_use_id": name, "content": results},
+    ]
 
 
 def _done_event(item: Event, index: int) -> st.SearchStrategy[Event]:
@@ -134,7 +215,7 @@ def _done_event(item: Event, index: int) -> st.SearchStrategy[Event]:
 NOW = 1_795_000_000.0
 
 
-def make_stream(thinking=Thinking.SHOWN, tells_refusals=True, tools=()):
+def make_stream(thinking=Thinking.SHOWN, tells_refusals=True, tools=(), **options):
     return MessagesStream(
         message_id="msg_1",
         model="claude-x",
@@ -143,6 +224,7 @@ def make_stream(thinking=Thinking.SHOWN, tells_refusals=True, tools=()):
         tool_names=ToolNames(tools),
         thinking=thinking,
         tells_refusals=tells_refusals,
+        **options,
     )
 
 
@@ -173,7 +255,7 @@ def check_grammar(events):
 
 
 def blocks_of(events):
-    """The blocks in short: text, ``(thinking, ciphertext or None)``, or ``name(arguments)``."""
+    """The blocks in short: text, ``(thinking, ciphertext or None)``, ``name(arguments)``, or the results of a search."""
     blocks, texts, signature = [], [], None
     for event in events:
         match event["type"]:
@@ -183,7 +265,7 @@ def blocks_of(events):
                 delta = event["delta"]
                 if delta["type"] == "signature_delta":
                     signature = unseal(delta["signature"])
-                else:
+                elif delta["type"] != "citations_delta":
                     texts += [value for key, value in delta.items() if key != "type"]
             case "content_block_stop":
                 whole = "".join(texts)
@@ -195,4 +277,8 @@ def blocks_of(events):
                     case "tool_use":
                         assert block["id"].startswith("call_")
                         blocks.append(f"{block['name']}({whole})")
+                    case "server_tool_use":
+                        blocks.append(f"{block['name']}({whole})")
+                    case "web_search_tool_result":
+                        blocks.append(block["content"])
     return blocks

@@ -23,6 +23,9 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra")
 _CLIENT_ONLY_EFFORT = "ultra"
 """The catalogue lists it, but the official client sends ``max`` for it (codex-backend.md 2.2)."""
 
+MAX_OUTPUT_TOKENS = 128_000
+"""The longest answer of any model here."""
+
 _EFFORTS_OF_UNKNOWN_MODELS = ("low", "medium", "high", "xhigh")
 """What every Codex model of 2026 takes (codex-backend.md 5.5)."""
 

@@ -8,11 +8,15 @@ out at a time.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
+from codexd.translation import jsontext
+from codexd.translation.messages.citations import Citation, read_citation
 from codexd.translation.messages.reasoning import Reasoning, seal
+from codexd.translation.messages.usage import count_bytes
 from codexd.translation.responses import objects_of, text_of
 from codexd.translation.tool_names import ToolNames
 
@@ -36,7 +40,7 @@ class Thinking(Enum):
 
 
 class Block(ABC):
-    """One content block. ``started`` and ``stopped`` are about what was made, not what was sent.
+    """One content block, or a pair of them. ``started`` and ``stopped`` are about what was made, not what was sent.
 
     A stopped block makes nothing more, whatever the backend still says about its item.
     """
@@ -78,13 +82,18 @@ class _Seen:
     """How much of each text part went out already, so that a ``.done`` event adds only what is missing."""
 
     def __init__(self) -> None:
+        self.utf8_bytes = 0
         self._chars: dict[PartKey, int] = {}
 
     def add(self, part: PartKey, text: str) -> None:
         self._chars[part] = self._chars.get(part, 0) + len(text)
+        self.utf8_bytes += len(text) if text.isascii() else count_bytes(text)  # the hot path: no call for ASCII
 
     def missing(self, part: PartKey, text: str) -> str:
-        return text[self._chars.get(part, 0) :]
+        return text[self.chars(part) :]
+
+    def chars(self, part: PartKey) -> int:
+        return self._chars.get(part, 0)
 
     def is_new(self, part: PartKey) -> bool:
         return part not in self._chars
@@ -94,33 +103,75 @@ class _Seen:
 
 
 class TextBlock(Block):
-    """An output message: its text and refusal parts, in one text block."""
+    """An output message: its text and refusal parts, in one text block.
 
-    def __init__(self) -> None:
+    ``keeps_text`` is for the citations to expect after a search, which quote it.
+    """
+
+    def __init__(self, *, keeps_text: bool = False) -> None:
         super().__init__()
         self.refusal = ""
         self._seen = _Seen()
+        self._keeps_text = keeps_text
+        self._texts: dict[PartKey, list[str]] = {}
+        self._cited: dict[tuple[int, Citation], None] = {}
+        self._to_cite: deque[tuple[int, Citation]] = deque()
+
+    @property
+    def citations(self) -> list[Citation]:
+        return [citation for _, citation in self._cited]
+
+    @property
+    def utf8_bytes(self) -> int:
+        return self._seen.utf8_bytes
 
     def add_text(self, part: PartKey, text: str) -> None:
         if not text:
             return
         self._seen.add(part, text)
+        if self._keeps_text:
+            self._texts.setdefault(part, []).append(text)
         if part[0] == "refusal":
             self.refusal += text
-        self._start({"type": "text", "text": ""})
+        if not self.started:
+            self._start({"type": "text", "text": ""})
         self._delta({"type": "text_delta", "text": text})
 
     def complete_text(self, part: PartKey, text: str) -> None:
         self.add_text(part, self._seen.missing(part, text))
 
+    def complete_part(self, index: int, part: Mapping[str, Any]) -> None:
+        kind = "refusal" if part.get("type") == "refusal" else "text"
+        self.complete_text((kind, index), text_of(part.get(kind)))
+        for annotation in objects_of(part.get("annotations")):
+            self.add_annotation(index, annotation)
+
+    def add_annotation(self, index: int, annotation: Mapping[str, Any]) -> None:
+        """A citation in content part ``index``; each comes up to four times."""
+        citation = read_citation(annotation)
+        if citation is not None and (index, citation) not in self._cited:
+            self._cited[index, citation] = None
+            self._to_cite.append((index, citation))
+            self._cite()
+
     def finish(self, item: Mapping[str, Any]) -> None:
         for index, part in enumerate(objects_of(item.get("content"))):
-            kind = "refusal" if part.get("type") == "refusal" else "text"
-            self.complete_text((kind, index), text_of(part.get(kind)))
-        self._stop()
+            self.complete_part(index, part)
+        self.cut()
 
     def cut(self) -> None:
+        self._cite(all_of_them=True)
         self._stop()
+
+    def _cite(self, *, all_of_them: bool = False) -> None:
+        """Send the citations in order, as far as their text is there; ``all_of_them`` when no more comes."""
+        while self.started and self._to_cite:
+            index, citation = self._to_cite[0]
+            part = ("text", index)
+            if not all_of_them and citation.end > self._seen.chars(part):
+                break
+            self._to_cite.popleft()
+            self._delta(citation.to_delta("".join(self._texts.get(part, ()))))
 
 
 class ThinkingBlock(Block):
@@ -132,6 +183,10 @@ class ThinkingBlock(Block):
         self._seal = seal_with
         self._seen = _Seen()
         self._early_ciphertext = ""
+
+    @property
+    def utf8_bytes(self) -> int:
+        return self._seen.utf8_bytes
 
     def note_ciphertext(self, ciphertext: Any) -> None:
         """What ``.added`` brought may be partial; it counts only if ``.done`` brings none."""
@@ -174,19 +229,22 @@ class CallBlock(Block):
     def __init__(self, names: ToolNames) -> None:
         super().__init__()
         self._names = names
+        self._name = ""
         self._arguments: list[str] = []
         self._sent_chars = 0
+        self.utf8_bytes = 0
 
     def identify(self, item: Mapping[str, Any]) -> None:
         name, call_id = text_of(item.get("name")), text_of(item.get("call_id"))
         if not self.started and name and call_id:
-            name = self._names.restore(name)
-            self._start({"type": "tool_use", "id": call_id, "name": name, "input": {}})
+            self._name = self._names.restore(name)
+            self._start({"type": "tool_use", "id": call_id, "name": self._name, "input": {}})
             self._flush()
 
     def add_arguments(self, text: str) -> None:
         if text:
             self._arguments.append(text)
+            self.utf8_bytes += count_bytes(text)
             self._flush()
 
     def complete_arguments(self, text: str) -> None:
@@ -196,19 +254,39 @@ class CallBlock(Block):
     def finish(self, item: Mapping[str, Any]) -> None:
         self.identify(item)
         self.complete_arguments(text_of(item.get("arguments")))
+        self._flush(whole=True)
         if self.started and not self._sent_chars:
             self._delta({"type": "input_json_delta", "partial_json": "{}"})
         self._stop()
 
     def cut(self) -> None:
+        self._flush(whole=True)
         self._stop()
 
-    def _flush(self) -> None:
-        if self.started and self._arguments:
+    def _flush(self, *, whole: bool = False) -> None:
+        if self.started and self._arguments and (whole or self._name != _READ):
             text = "".join(self._arguments)
             self._arguments.clear()
             self._sent_chars += len(text)
-            self._delta({"type": "input_json_delta", "partial_json": text})
+            partial = without_blank_pages(text) if self._name == _READ else text
+            self._delta({"type": "input_json_delta", "partial_json": partial})
+
+
+_READ = "Read"
+"""Claude Code's tool. The models fill its optional ``pages`` with ``""``, which it refuses: so its arguments
+are held until they are whole."""
+
+
+def without_blank_pages(arguments: str) -> str:
+    """The arguments of ``Read`` without a blank ``pages``; any others as they are, to the byte."""
+    try:
+        value = jsontext.loads(arguments)
+    except ValueError:
+        return arguments
+    pages = value.get("pages") if isinstance(value, dict) else None
+    if not isinstance(pages, str) or pages.strip():
+        return arguments
+    return jsontext.dumps_text({key: kept for key, kept in value.items() if key != "pages"})
 
 
 def make_sealer(model: str, account_tag: str) -> Callable[[str, str], str]:

@@ -15,6 +15,7 @@ class MessageCollector:
         self.message: dict[str, Any] = {}
         self._texts: list[str] = []
         self._signature = ""
+        self._citations: list[Any] = []
 
     def receive_events(self, events: Iterable[Mapping[str, Any]]) -> None:
         for event in events:
@@ -23,29 +24,32 @@ class MessageCollector:
                     self.message = event["message"]
                 case "content_block_start":
                     self.message["content"].append(event["content_block"])
-                    self._texts, self._signature = [], ""
+                    self._texts, self._signature, self._citations = [], "", []
                 case "content_block_delta":
                     self._add(event["delta"])
                 case "content_block_stop":
                     self._close(self.message["content"][-1])
                 case "message_delta":
                     self.message.update(event["delta"])
-                    self.message["usage"] = event["usage"]
+                    self.message["usage"].update(event["usage"])
 
     def _add(self, delta: Mapping[str, Any]) -> None:
-        if delta["type"] == "signature_delta":
-            self._signature = delta["signature"]
-        else:
-            self._texts.append(delta[_TEXT_OF[delta["type"]]])
+        match delta["type"]:
+            case "signature_delta":
+                self._signature = delta["signature"]
+            case "citations_delta":
+                self._citations.append(delta["citation"])
+            case kind:
+                self._texts.append(delta[_TEXT_OF[kind]])
 
     def _close(self, block: dict[str, Any]) -> None:
         text = "".join(self._texts)
         match block["type"]:
             case "text":
-                block["text"] = text
+                block.update(text=text, citations=self._citations or None)
             case "thinking":
                 block.update(thinking=text, signature=self._signature)
-            case "tool_use":
+            case "tool_use" | "server_tool_use":
                 block["input"] = read_arguments(text)
 
 

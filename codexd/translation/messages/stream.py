@@ -6,7 +6,8 @@ Rules (anthropic-translation.md 2.1 and 2.2):
    a block that waits in the order of first appearance, and only the first one speaks.
 2. Items are known by their id, else by their call id or output index; deltas carry no call id.
 3. ``.done`` events and the terminal event's ``output`` add what no delta brought, and nothing twice.
-4. Exactly one end: ``message_stop``, or an exception here, which the caller turns into an HTTP
+4. What the client set as the end (stop sequence, number of tokens) is looked for in what goes out.
+5. Exactly one end: ``message_stop``, or an exception here, which the caller turns into an HTTP
    error or one ``error`` event. Unknown events are swallowed.
 """
 
@@ -26,6 +27,9 @@ from codexd.translation.messages.blocks import (
     ThinkingBlock,
     make_sealer,
 )
+from codexd.translation.messages.cut import make_cut
+from codexd.translation.messages.search import SearchBlock, fill_searches
+from codexd.translation.messages.usage import estimate_tokens, start_usage, to_usage
 from codexd.translation.responses import (
     Usage,
     count_of,
@@ -59,6 +63,13 @@ class MessagesStream:
         tool_names: the way back from shortened tool names.
         thinking: what the client asked to see of the reasoning.
         tells_refusals: True gives the stop reason ``refusal``; Claude Code hides the text of such a message.
+        stop_sequences: the answer ends before the first of them in its visible text; ``max_tokens``: and
+            after so many tokens of visible text. Then ``state`` is ENDED before the backend's own end.
+        web_search_only: web search is the only tool. Then a search without sources is told with the pages
+            that the text cites, and the text waits for the end of the answer.
+        blocked_domains: of which no search results are told.
+        speed: ``fast`` if that was asked of the backend, for ``usage``.
+        count_input: the tokens of the request, for an answer that ends without ``usage``.
     """
 
     def __init__(
@@ -71,6 +82,12 @@ class MessagesStream:
         tool_names: ToolNames,
         thinking: Thinking,
         tells_refusals: bool,
+        stop_sequences: tuple[str, ...] = (),
+        max_tokens: int | None = None,
+        web_search_only: bool = False,
+        blocked_domains: tuple[str, ...] = (),
+        speed: str | None = None,
+        count_input: Callable[[], int] = lambda: 0,
     ) -> None:
         self.state = State.WAITING
         self.usage: Usage | None = None
@@ -80,16 +97,24 @@ class MessagesStream:
         self._names = tool_names
         self._show = thinking
         self._tells_refusals = tells_refusals
+        self._cut = make_cut(stop_sequences, max_tokens)
+        self._web_search_only = web_search_only
+        self._blocked_domains = blocked_domains
+        self._speed = speed
+        self._count_input = count_input
         self._blocks: list[Block] = []
         self._waiting: deque[Block] = deque()
         self._by_key: dict[str | int, Block] = {}
         self._index = -1
+        self._stop_reason: str | None = None
         self._handlers: Mapping[str, Callable[[Event], None]] = {
             "response.output_text.delta": self._text_delta,
             "response.function_call_arguments.delta": self._arguments_delta,
             "response.reasoning_summary_text.delta": self._summary_delta,
             "response.reasoning_text.delta": self._raw_reasoning_delta,
             "response.refusal.delta": self._refusal_delta,
+            "response.output_text.annotation.added": self._annotation_added,
+            "response.content_part.done": self._part_done,
             "response.output_item.added": self._item_added,
             "response.output_item.done": self._item_done,
             "response.output_text.done": self._text_done,
@@ -111,9 +136,14 @@ class MessagesStream:
         if handler is not None:
             handler(event)
             made = self._drain()
+            if self._cut is not None:
+                made = self._cut.pass_on(made)
+                if self._cut.reason is not None:
+                    return self._finish(made, {})
             return [*self.start(), *made] if made else []
         if kind in ("response.completed", "response.done", "response.incomplete"):
-            return self._end(object_of(event.get("response")), incomplete=kind == "response.incomplete")
+            status = {"status": "incomplete"} if kind == "response.incomplete" else {}
+            return self._end({**object_of(event.get("response")), **status})
         if kind in ("response.failed", "error"):
             raise read_failure(event, now)
         return []
@@ -131,9 +161,14 @@ class MessagesStream:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": to_usage(Usage()),
+            "usage": start_usage(self._speed),
         }
         return [{"type": "message_start", "message": message}]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the answer came to its end with nothing in it, which is worth another try."""
+        return self.state is State.ENDED and self._index < 0 and self._stop_reason == "end_turn"
 
     # -- items ------------------------------------------------------------------------------------
 
@@ -153,7 +188,7 @@ class MessagesStream:
         return block
 
     def _text(self, event: Event) -> TextBlock | None:
-        block = self._find(event, {}, TextBlock)
+        block = self._find(event, {}, self._make_text)
         return block if isinstance(block, TextBlock) else None
 
     def _thinking(self, event: Event) -> ThinkingBlock | None:
@@ -164,18 +199,26 @@ class MessagesStream:
         block = self._find(event, {}, self._make_call)
         return block if isinstance(block, CallBlock) else None
 
+    def _make_text(self) -> TextBlock:
+        return TextBlock(keeps_text=any(isinstance(block, SearchBlock) for block in self._blocks))
+
     def _make_thinking(self) -> ThinkingBlock:
         return ThinkingBlock(self._show, self._seal)
 
     def _make_call(self) -> CallBlock:
         return CallBlock(self._names)
 
+    def _make_search(self) -> SearchBlock:
+        spare_id = f"{self._message_id}_{len(self._blocks)}"
+        return SearchBlock(spare_id, self._blocked_domains, waits=self._web_search_only)
+
     def _block_of(self, event: Event, item: Mapping[str, Any]) -> Block | None:
         """The block of a whole item; None for kinds that have no block."""
         makers: Mapping[str, Callable[[], Block]] = {
-            "message": TextBlock,
+            "message": self._make_text,
             "reasoning": self._make_thinking,
             "function_call": self._make_call,
+            "web_search_call": self._make_search,
         }
         make = makers.get(text_of(item.get("type")))
         return self._find(event, item, make) if make else None
@@ -211,6 +254,15 @@ class MessagesStream:
     def _refusal_done(self, event: Event) -> None:
         if block := self._text(event):
             block.complete_text(("refusal", count_of(event.get("content_index"))), text_of(event.get("refusal")))
+
+    def _annotation_added(self, event: Event) -> None:
+        if block := self._text(event):
+            block.add_annotation(count_of(event.get("content_index")), object_of(event.get("annotation")))
+
+    def _part_done(self, event: Event) -> None:
+        part = object_of(event.get("part"))
+        if part.get("type") in ("output_text", "refusal") and (block := self._text(event)):
+            block.complete_part(count_of(event.get("content_index")), part)
 
     def _summary_delta(self, event: Event) -> None:
         if block := self._thinking(event):
@@ -249,28 +301,54 @@ class MessagesStream:
             self._waiting.popleft()
         return events
 
-    def _end(self, response: Mapping[str, Any], *, incomplete: bool) -> list[Event]:
+    def _end(self, response: Mapping[str, Any]) -> list[Event]:
         for index, item in enumerate(objects_of(response.get("output"))):
             self._item_done({"output_index": index, "item": item})
+        fill_searches(block for block in self._blocks if isinstance(block, SearchBlock | TextBlock))
         for block in self._waiting:
             if not block.stopped:
                 block.cut()
-        self.usage = read_usage(response.get("usage"))
-        made = [*self.start(), *self._drain()]
+        made = self._drain()
+        return self._finish(made if self._cut is None else self._cut.pass_on(made), response)
+
+    def _finish(self, made: list[Event], response: Mapping[str, Any]) -> list[Event]:
+        """The last events. ``response`` is empty if the answer is cut before the backend ends it."""
+        made = [*self.start(), *made]
         self.state = State.ENDED
-        delta: Event = {"stop_reason": self._stop_reason(response, incomplete), "stop_sequence": None}
-        if delta["stop_reason"] == "refusal":
+        self.usage = read_usage(response.get("usage")) or self._estimate_usage()
+        self._stop_reason, stop_sequence = self._find_stop(response)
+        delta: Event = {"stop_reason": self._stop_reason, "stop_sequence": stop_sequence}
+        if self._stop_reason == "refusal":
             delta["stop_details"] = {"type": "refusal", "category": None, "explanation": self._refusal() or None}
-        usage = to_usage(self.usage or Usage())
+        searches = sum(isinstance(block, SearchBlock) and block.started for block in self._blocks)
+        usage = to_usage(self.usage, web_searches=searches)
         return [*made, {"type": "message_delta", "delta": delta, "usage": usage}, {"type": "message_stop"}]
 
-    def _stop_reason(self, response: Mapping[str, Any], incomplete: bool) -> str:
+    def _find_stop(self, response: Mapping[str, Any]) -> tuple[str, str | None]:
+        """Stop reason and stop sequence. Source: anthropic-translation.md 2.3."""
+        if self._cut is not None and self._cut.reason is not None:
+            return self._cut.reason.value, self._cut.stop_sequence
         details = object_of(response.get("incomplete_details"))
-        if incomplete or details or response.get("status") == "incomplete":
-            return _INCOMPLETE_REASONS.get(text_of(details.get("reason")), "max_tokens")
+        if details or response.get("status") == "incomplete":
+            return _INCOMPLETE_REASONS.get(text_of(details.get("reason")), "max_tokens"), None
         if any(isinstance(block, CallBlock) and block.started for block in self._blocks):
-            return "tool_use"
-        return "refusal" if self._tells_refusals and self._refusal() else "end_turn"
+            return "tool_use", None
+        stop_sequence = text_of(response.get("stop_sequence"))
+        if response.get("stop_reason") == "stop_sequence" and stop_sequence:
+            return "stop_sequence", stop_sequence
+        return ("refusal" if self._tells_refusals and self._refusal() else "end_turn"), None
+
+    def _estimate_usage(self) -> Usage:
+        visible = self._count_bytes(TextBlock) if self._cut is None else self._cut.utf8_bytes
+        thinking = self._count_bytes(ThinkingBlock)
+        return Usage(
+            input_tokens=self._count_input(),
+            output_tokens=estimate_tokens(visible + thinking + self._count_bytes(CallBlock)),
+            reasoning_tokens=estimate_tokens(thinking),
+        )
+
+    def _count_bytes(self, kind: type[TextBlock | ThinkingBlock | CallBlock]) -> int:
+        return sum(block.utf8_bytes for block in self._blocks if isinstance(block, kind))
 
     def _refusal(self) -> str:
         return "".join(block.refusal for block in self._blocks if isinstance(block, TextBlock))
@@ -281,15 +359,3 @@ def _list_keys(event: Event, item: Mapping[str, Any]) -> list[str | int]:
     names = (text_of(key) for key in (item.get("id"), event.get("item_id"), item.get("call_id")))
     index = event.get("output_index")
     return [*filter(None, names), *([index] if isinstance(index, int) else [])]
-
-
-def to_usage(usage: Usage) -> dict[str, Any]:
-    """``usage`` in Anthropic's split: fresh, read from the cache, written to it; their sum is the whole input."""
-    fresh = usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens
-    return {
-        "input_tokens": max(fresh, 0),
-        "cache_creation_input_tokens": usage.cache_write_tokens,
-        "cache_read_input_tokens": usage.cached_tokens,
-        "output_tokens": usage.output_tokens,
-        "output_tokens_details": {"thinking_tokens": usage.reasoning_tokens},
-    }

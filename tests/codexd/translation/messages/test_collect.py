@@ -58,7 +58,7 @@ def test_a_whole_message():
         "role": "assistant",
         "model": "claude-x",
         "content": [
-            {"type": "text", "text": "Looking."},
+            {"type": "text", "text": "Looking.", "citations": None},
             {"type": "tool_use", "id": "call_1", "name": "Bash", "input": {"command": "ls"}},
         ],
         "stop_reason": "tool_use",
@@ -67,6 +67,8 @@ def test_a_whole_message():
             "input_tokens": 56,
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 64,
+            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+            "service_tier": "standard",
             "output_tokens": 9,
             "output_tokens_details": {"thinking_tokens": 0},
         },

@@ -2,11 +2,17 @@ import json
 
 import pytest
 from answers import NOW, answers, blocks_of, check_grammar, make_stream, run
+from anthropic.lib.streaming._messages import accumulate_event
+from anthropic.types import Message, RawMessageStreamEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from codexd.errors import CodexdError, UpstreamError
 from codexd.translation.messages.blocks import Thinking
+from codexd.translation.messages.collect import MessageCollector
+from codexd.translation.responses import parse_event
+from codexd.translation.sse import Decoder
 
 few = settings(deadline=None, max_examples=150)
 COMPLETED = {"type": "response.completed", "response": {"status": "completed", "output": [], "usage": None}}
@@ -20,7 +26,9 @@ def test_any_interleaving_gives_whole_blocks_one_after_the_other(answer, thinkin
     expected = [_in_short(block) for block in answer.content]
     if thinking is Thinking.OMITTED:
         expected = [
-            ("", block[1]) if isinstance(block, tuple) else block for block in expected if block[1:2] != (None,)
+            ("", block[1]) if isinstance(block, tuple) else block
+            for block in expected
+            if not (isinstance(block, tuple) and block[1] is None)
         ]
     elif thinking is not Thinking.SHOWN:
         expected = [block for block in expected if not isinstance(block, tuple)]
@@ -35,14 +43,17 @@ def _in_short(block):
             return block["text"]
         case "thinking":
             return block["thinking"], block["signature"] or None
+        case "web_search_tool_result":
+            return block["content"]
         case _:
             return [block["name"], block["input"]]
 
 
 def _parse_call(block):
-    if not isinstance(block, str) or not block.startswith(("Bash(", "Read(")):
+    if not isinstance(block, str) or not block.startswith(("Bash(", "Read(", "web_search(")):
         return block
-    return [block[:4], json.loads(block[5:-1])]
+    name, _, arguments = block.partition("(")
+    return [name, json.loads(arguments[:-1])]
 
 
 FAILURES = [{"type": "error", "code": "server_error"}, {"type": "response.failed", "response": {"error": None}}]
@@ -60,9 +71,89 @@ def test_a_failure_after_any_prefix_ends_without_message_stop(answer, data, fail
 
 
 @few
-@given(answers())
-def test_the_same_events_give_the_same_events(answer):
-    assert run(answer.events) == run(answer.events)
+@given(answers(), st.lists(st.text("ab01", min_size=1, max_size=3), max_size=3), st.none() | st.integers(0, 6))
+def test_the_same_events_give_the_same_events(answer, stop_sequences, max_tokens):
+    options = {"stop_sequences": stop_sequences, "max_tokens": max_tokens}
+    assert run(answer.events, **options) == run(answer.events, **options)
+
+
+@few
+@given(answers(), st.sampled_from(["\n", "\r\n"]), st.sampled_from(["data:", "data: "]), st.booleans(), st.data())
+def test_the_bytes_may_be_written_and_cut_in_any_way(answer, line_end, field, pretty, data):
+    """case-129"""
+    lines = []
+    for event in answer.events:
+        text = json.dumps(event, indent=1 if pretty else None)
+        lines += [f"event: {event['type']}", *(field + line for line in text.splitlines()), "", ": comment", ""]
+    body = line_end.join([*lines, ""]).encode()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
+    decoder = Decoder()
+    frames = [
+        frame
+        for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)
+        for frame in decoder.receive_data(body[start:end])
+    ]
+    assert run([parse_event(frame) for frame in frames]) == run(answer.events)
+
+
+def test_a_line_of_20_mb():
+    """case-129"""
+    event = {"type": "response.output_text.delta", "item_id": "msg_0", "delta": "x" * 20_000_000}
+    body = b"data: " + json.dumps(event).encode() + b"\n\n"
+    decoder = Decoder()
+    frames = [frame for at in range(0, len(body), 65536) for frame in decoder.receive_data(body[at : at + 65536])]
+    assert blocks_of(run([*map(parse_event, frames), COMPLETED])) == [event["delta"]]
+
+
+@few
+@given(answers(), st.lists(st.text("ab01", min_size=1, max_size=3), min_size=1, max_size=3))
+def test_a_cut_answer_is_the_whole_one_up_to_a_stop_sequence(answer, stop_sequences):
+    made = run(answer.events, stop_sequences=stop_sequences)
+    check_grammar(made)
+    expected, reason, found = [], None, None
+    for block in [_parse_call(block) for block in blocks_of(run(answer.events))]:
+        text, found = cut_at(block, stop_sequences) if isinstance(block, str) else (block, None)
+        expected += [text] if text != "" else []
+        if found is not None:
+            reason = "stop_sequence"
+            break
+    assert [_parse_call(block) for block in blocks_of(made)] == expected
+    assert made[-2]["delta"]["stop_sequence"] == found
+    assert (made[-2]["delta"]["stop_reason"] == "stop_sequence") is (reason is not None)
+
+
+def cut_at(text, stop_sequences):
+    """By the book: the sequence that begins first, the longest of those."""
+    hits = [(text.find(sequence), -len(sequence), sequence) for sequence in stop_sequences if sequence in text]
+    if not hits:
+        return text, None
+    start, _, found = min(hits)
+    return text[:start], found
+
+
+@few
+@given(answers(), st.booleans())
+def test_the_sdk_puts_every_stream_together(answer, web_search_only):
+    """The real accumulator of the ``anthropic`` package takes every event, and gets what we collect."""
+    snapshot, buffers = None, {}
+    collector = MessageCollector()
+    for event in run(answer.events, web_search_only=web_search_only):
+        typed = TypeAdapter(RawMessageStreamEvent).validate_python(event)
+        snapshot = accumulate_event(event=typed, current_snapshot=snapshot, json_bufs=buffers)
+        collector.receive_events([event])
+    message = collector.message
+    assert [block.type for block in snapshot.content] == [block["type"] for block in message["content"]]
+    for theirs, ours in zip(snapshot.to_dict()["content"], message["content"], strict=True):
+        assert {key: value for key, value in theirs.items() if value is not None} == without_nones(ours)
+    assert (snapshot.stop_reason, snapshot.usage.output_tokens) == (
+        message["stop_reason"],
+        message["usage"]["output_tokens"],
+    )
+    Message.model_validate(message)
+
+
+def without_nones(block):
+    return {key: value for key, value in block.items() if value is not None}
 
 
 CATALOGUE = [
@@ -105,6 +196,9 @@ CATALOGUE = [
     ),
 ]
 KEYS = [
+    "action",
+    "annotation",
+    "annotations",
     "arguments",
     "call_id",
     "content",
@@ -119,6 +213,13 @@ KEYS = [
     "input_tokens_details",
     "item",
     "item_id",
+    "part",
+    "queries",
+    "query",
+    "sources",
+    "start_index",
+    "title",
+    "url",
     "message",
     "name",
     "output",
@@ -138,7 +239,21 @@ JUNK = st.recursive(
     | st.booleans()
     | st.integers(-2, 3)
     | st.floats()
-    | st.sampled_from(["", "x", "message", "reasoning", "function_call", "summary_text", "refusal", "incomplete"]),
+    | st.sampled_from(
+        [
+            "",
+            "x",
+            "search",
+            "url_citation",
+            "web_search_call",
+            "message",
+            "reasoning",
+            "function_call",
+            "summary_text",
+            "refusal",
+            "incomplete",
+        ]
+    ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
     max_leaves=8,
 )
@@ -178,7 +293,10 @@ def test_a_spoilt_event_in_an_answer_does_no_harm(answer, data):
 def check_types(made):
     for event in made:
         if event["type"] == "content_block_delta":
-            assert all(isinstance(value, str) for value in event["delta"].values())
+            delta = event["delta"]
+            assert all(
+                isinstance(value, str) for value in (delta.get("citation") or delta).values() if value is not None
+            )
         elif event["type"] == "content_block_start":
             block = event["content_block"]
             assert isinstance(block.get("id", ""), str)

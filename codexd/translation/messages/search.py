@@ -1,0 +1,93 @@
+"""A web search that the backend made, as the two blocks that a client counts and lists its results from.
+
+Source: anthropic-translation.md 2.7.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from codexd.translation import jsontext
+from codexd.translation.messages.blocks import Block, TextBlock
+from codexd.translation.messages.citations import Citation, to_results
+from codexd.translation.responses import object_of, objects_of, text_of
+
+_FAILED = {"type": "web_search_tool_result_error", "error_code": "unavailable"}
+_ILLEGAL_IN_ID = re.compile(r"[^A-Za-z0-9_]")
+
+
+class SearchBlock(Block):
+    """A ``web_search_call`` item: ``server_tool_use``, then ``web_search_tool_result``.
+
+    Opening a page that was found and looking for words in it make no blocks.
+
+    Args:
+        spare_id: for an item that has none.
+        blocked_domains: of which no results are told.
+        waits: without sources, the result waits for the citations in the text after it (``fill``).
+    """
+
+    def __init__(self, spare_id: str, blocked_domains: tuple[str, ...], *, waits: bool) -> None:
+        super().__init__()
+        self._id = spare_id
+        self._blocked_domains = blocked_domains
+        self._waits = waits
+
+    def finish(self, item: Mapping[str, Any]) -> None:
+        action = object_of(item.get("action"))
+        failed = item.get("status") == "failed"
+        if action.get("type") != "search" and not (failed and not action):
+            self._stop()
+            return
+        if not self.started:
+            self._ask(text_of(item.get("id")), _read_query(action))
+        sources = objects_of(action.get("sources"))
+        if failed:
+            self._answer(_FAILED)
+        elif sources or not self._waits:
+            pages = ((text_of(source.get("url")), text_of(source.get("title"))) for source in sources)
+            self._answer(to_results(pages, self._blocked_domains))
+
+    def fill(self, citations: Iterable[Citation]) -> None:
+        """The pages of a search that waits; no others come."""
+        if self.started and not self.stopped:
+            pages = ((citation.url, citation.title) for citation in citations)
+            self._answer(to_results(pages, self._blocked_domains))
+
+    def cut(self) -> None:
+        self.fill(())
+        self._stop()
+
+    def _ask(self, item_id: str, query: str) -> None:
+        self._id = f"srvtoolu_{_ILLEGAL_IN_ID.sub('_', item_id or self._id)}"
+        self._start({"type": "server_tool_use", "id": self._id, "name": "web_search", "input": {}})
+        self._delta({"type": "input_json_delta", "partial_json": jsontext.dumps_text({"query": query})})
+        self._made.append({"type": "content_block_stop", "index": 0})
+
+    def _answer(self, content: Any) -> None:
+        block = {"type": "web_search_tool_result", "tool_use_id": self._id, "content": content}
+        self._made.append({"type": "content_block_start", "index": 0, "content_block": block})
+        self._stop()
+
+
+def _read_query(action: Mapping[str, Any]) -> str:
+    queries = action.get("queries")
+    texts = [text for text in queries if isinstance(text, str) and text] if isinstance(queries, list) else []
+    return "; ".join(texts) or text_of(action.get("query"))
+
+
+def fill_searches(blocks: Iterable[SearchBlock | TextBlock]) -> None:
+    """Give each search that waits the citations in the text between it and the next one."""
+    search: SearchBlock | None = None
+    found: list[Citation] = []
+    for block in blocks:
+        if isinstance(block, TextBlock):
+            found += block.citations
+            continue
+        if search is not None:
+            search.fill(found)
+        search, found = block, []
+    if search is not None:
+        search.fill(found)
