@@ -15,6 +15,10 @@ import orjson
 MAX_DEPTH = 200
 """Deepest nesting that codexd takes. orjson writes 254 levels, Python's recursion limit is 1000 frames."""
 
+_DIGITS_ALIKE = bytes.maketrans(b"0123456789", b"0" * 10)
+_LONG_NUMBER = b"0" * 19
+"""The shortest number that may not fit into 64 bits."""
+
 
 def loads(data: bytes | str) -> Any:
     """The value of a JSON text.
@@ -26,6 +30,19 @@ def loads(data: bytes | str) -> Any:
         return orjson.loads(data)
     except orjson.JSONDecodeError as refused:
         return _loads_with_surrogates(data, refused)
+
+
+def loads_exact(data: bytes) -> Any:
+    """The same, with the integers over 64 bits that orjson would read as floats: a tool's arguments stay exact.
+
+    A long run of digits is searched for first, as the standard library is five times slower.
+    """
+    if _LONG_NUMBER not in data.translate(_DIGITS_ALIKE):
+        return loads(data)
+    try:
+        return _scrub(json.loads(data, parse_constant=_refuse_constant))
+    except (ValueError, RecursionError):
+        return loads(data)
 
 
 def dumps(value: Any) -> bytes:

@@ -6,11 +6,13 @@ Source: anthropic-translation.md 1.4.
 from __future__ import annotations
 
 import base64
-import binascii
+import string
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from codexd.translation.fields import Fields
+from codexd.translation.losses import LossKind
+from codexd.translation.messages import server_blocks
 
 Part = dict[str, Any]
 
@@ -21,6 +23,8 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"GIF89a", "image/gif"),
 )
 
+_ALPHABET = (string.ascii_letters + string.digits + "+/").encode()
+
 
 def to_parts(blocks: list[Fields]) -> list[Part]:
     """The parts of ``blocks``, in order. An empty text has none.
@@ -30,19 +34,26 @@ def to_parts(blocks: list[Fields]) -> list[Part]:
     """
     parts: list[Part] = []
     for block in blocks:
-        kind = block.string("type")
-        convert = _CONVERTERS.get(kind)
-        parts.extend(convert(block) if convert else [to_placeholder(kind)])
+        convert = _CONVERTERS.get(block.string("type"))
+        parts.extend(convert(block) if convert else [text_part(to_words(block))])
     return parts
+
+
+def is_medium(block: Fields) -> bool:
+    """Whether the block shows something that the backend takes from a user only."""
+    return block.get("type") in ("image", "document", "search_result")
 
 
 def text_part(text: str) -> Part:
     return {"type": "input_text", "text": text}
 
 
-def to_placeholder(kind: str) -> Part:
-    """What stands for a block of an unknown type: a session must outlive it."""
-    return text_part(f"[unsupported content block: {kind}]")
+def to_words(block: Fields) -> str:
+    """A server's block as text; a placeholder for an unknown type, as a session must outlive it."""
+    words = server_blocks.to_text(block)
+    if words is None:
+        block.lose(LossKind.DROPPED, "", "can't stand here; a placeholder does")
+    return words or f"[unsupported content block: {block.string('type')}]"
 
 
 def _text(block: Fields) -> list[Part]:
@@ -55,36 +66,45 @@ def _image(block: Fields) -> list[Part]:
     match source.string("type"):
         case "base64":
             data = _base64(source)
-            media_type = _sniff(data) or source.string("media_type")
+            media_type = _sniff(data)
+            if media_type is None:
+                raise source.wrong("data", "is not a PNG, JPEG, GIF or WebP image")
             return [{"type": "input_image", "image_url": f"data:{media_type};base64,{data}"}]
         case "url":
-            return [{"type": "input_image", "image_url": source.string("url")}]
+            url = source.string("url")
+            if not url.startswith("https://"):
+                raise source.wrong("url", "must begin with https://; the backend loads no other address")
+            return [{"type": "input_image", "image_url": url}]
         case kind:
-            raise source.wrong("type", f"{kind!r} images live on Anthropic's servers; send base64 or url")
+            raise source.wrong("type", f"{kind!r} is not known; send base64 or url")
 
 
 def _document(block: Fields) -> list[Part]:
     source = block.object("source")
     title = block.optional_string("title")
-    heading = [text for text in (title, block.optional_string("context")) if text]
+    context = block.optional_string("context")
+    heading = [text for text in (title, context) if text]
     match source.string("type"):
         case "base64":
             media_type = source.optional_string("media_type") or "application/pdf"
-            data_url = f"data:{media_type};base64,{_base64(source)}"
-            return [{"type": "input_file", "filename": _pdf_name(title), "file_data": data_url}]
+            file = {"type": "input_file", "filename": _pdf_name(title)}
+            file["file_data"] = f"data:{media_type};base64,{_base64(source)}"
+            return [text_part(context), file] if context else [file]
         case "text":
             return [text_part("\n\n".join([*heading, source.string("data")]))]
         case "content":
             return [*(text_part(text) for text in heading), *to_parts(read_content(source, "content"))]
-        case "url":
-            return [{"type": "input_file", "file_url": source.string("url")}]
         case kind:
-            raise source.wrong("type", f"{kind!r} documents live on Anthropic's servers; send base64, text or url")
+            raise source.wrong("type", f"{kind!r} can't be read by the backend; send base64, text or content")
 
 
 def _search_result(block: Fields) -> list[Part]:
     texts = [block.string("title"), block.string("source"), *(item.string("text") for item in block.objects("content"))]
     return [text_part("\n".join(texts))]
+
+
+def _nothing(_: Fields) -> list[Part]:
+    return []
 
 
 def _tool_reference(block: Fields) -> list[Part]:
@@ -97,7 +117,12 @@ _CONVERTERS: Mapping[str, Callable[[Fields], list[Part]]] = {
     "document": _document,
     "search_result": _search_result,
     "tool_reference": _tool_reference,
+    "tool_addition": _nothing,
+    "tool_removal": _nothing,
+    "compaction": _nothing,
+    "fallback": _nothing,
 }
+"""Tool changes are read with the tools, and a compaction with the history."""
 
 
 def read_content(owner: Fields, name: str) -> list[Fields]:
@@ -110,16 +135,23 @@ def read_content(owner: Fields, name: str) -> list[Fields]:
 
 def _base64(source: Fields) -> str:
     """The data without the line breaks that some clients put in; the backend takes none."""
-    data = source.string("data")
-    return data if data.isalnum() else "".join(data.split())
+    data = "".join(source.string("data").split())
+    if not data:
+        raise source.wrong("data", "must not be empty")
+    if not _is_base64(data.encode("utf-8", "replace")):
+        raise source.wrong("data", "is not base64")
+    return data
+
+
+def _is_base64(data: bytes) -> bool:
+    """By its alphabet and its length: decoding all images of a history would take four times as long."""
+    digits = data.rstrip(b"=")
+    return len(data) % 4 == 0 and len(data) - len(digits) <= 2 and not digits.translate(None, _ALPHABET)
 
 
 def _sniff(data: str) -> str | None:
     """The real image type: the backend refuses a data URL whose type is not that of its bytes."""
-    try:
-        head = base64.b64decode(data[:24], validate=True)
-    except (ValueError, binascii.Error):
-        return None
+    head = base64.b64decode(data[:24])
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "image/webp"
     return next((media_type for magic, media_type in _MAGIC if head.startswith(magic)), None)

@@ -17,7 +17,8 @@ from attrs import frozen
 from codexd.errors import RequestInvalid
 from codexd.translation import jsontext
 from codexd.translation.fields import Fields
-from codexd.translation.losses import Losses
+from codexd.translation.losses import Losses, LossKind
+from codexd.translation.messages import fates
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.content import read_content
 from codexd.translation.messages.history import to_input
@@ -29,8 +30,8 @@ from codexd.translation.messages.tools import (
     to_tools,
     tool_name,
 )
-from codexd.translation.models import EFFORTS, clamp_effort
-from codexd.translation.schema import is_strict
+from codexd.translation.models import EFFORTS, clamp_effort, find_model
+from codexd.translation.schema import explain_root, is_object, is_strict, to_parameters
 from codexd.translation.tool_names import ToolNames
 
 MAX_MESSAGES = 100_000
@@ -47,7 +48,11 @@ _BUDGET_EFFORTS = ((1024, "low"), (8192, "medium"), (24576, "high"))
 
 @frozen
 class MessagesRequest:
-    """What a client asked for. ``session`` is the client's own session and agent, where it says so."""
+    """What a client asked for.
+
+    ``session`` is the client's own session and agent, where it says so; ``blocked_domains`` are those of its web
+    search; ``priority`` names the field that asks for the faster service tier.
+    """
 
     model: str
     messages: list[Fields]
@@ -63,6 +68,7 @@ class MessagesRequest:
     stop_sequences: tuple[str, ...]
     blocked_domains: tuple[str, ...]
     web_search_only: bool
+    priority: str | None
     losses: Losses
 
     @property
@@ -81,16 +87,14 @@ def parse(data: bytes, headers: Mapping[str, str]) -> MessagesRequest:
         RequestInvalid: names the field.
     """
     body = read_body(data)
-    body.integer("max_tokens")
     if body.integer("max_tokens") < 0:
         raise body.wrong("max_tokens", "must not be negative")
-    _refuse_servers(body)
-    return _read(body, headers)
+    return _read(body, headers, lenient=headers.get("user-agent", "").startswith("claude-cli/"))
 
 
 def parse_count(data: bytes) -> MessagesRequest:
-    """The same for ``count_tokens``, whose body has no ``max_tokens``."""
-    return _read(read_body(data), {})
+    """The same for ``count_tokens``, whose body has no ``max_tokens``; what can't be sent counts nothing."""
+    return _read(read_body(data), {}, lenient=True)
 
 
 def read_body(data: bytes) -> Fields:
@@ -100,7 +104,7 @@ def read_body(data: bytes) -> Fields:
         RequestInvalid: not JSON, not an object, or nested too deeply.
     """
     try:
-        value = jsontext.loads(data)
+        value = jsontext.loads_exact(data)
     except ValueError as wrong:
         raise RequestInvalid("", f"the body is not JSON: {wrong}") from None
     deep = jsontext.find_too_deep(value)
@@ -131,7 +135,7 @@ def to_responses(
         raise RequestInvalid("messages", "at least one message with content is required")
     body: dict[str, Any] = {
         "model": model,
-        "instructions": request.system,
+        "instructions": _to_instructions(request),
         "input": items,
         "store": False,
         "stream": True,
@@ -146,13 +150,15 @@ def to_responses(
         body["reasoning"] = reasoning
     if request.format is not None:
         body["text"] = {"format": request.format}
+    if request.priority and _has_priority(request.priority, model, request.losses):
+        body["service_tier"] = "priority"
     return body
 
 
 # -- reading --------------------------------------------------------------------------------------
 
 
-def _read(body: Fields, headers: Mapping[str, str]) -> MessagesRequest:
+def _read(body: Fields, headers: Mapping[str, str], *, lenient: bool) -> MessagesRequest:
     messages = body.objects("messages")
     if not messages:
         raise body.wrong("messages", "at least one message is required")
@@ -163,6 +169,7 @@ def _read(body: Fields, headers: Mapping[str, str]) -> MessagesRequest:
             messages[-1].path,
             "This model does not support assistant message prefill. The conversation must end with a user message.",
         )
+    fates.decide(body, lenient=lenient)
     tools = read_tools(body)
     thinking = body.optional_object("thinking")
     return MessagesRequest(
@@ -179,16 +186,10 @@ def _read(body: Fields, headers: Mapping[str, str]) -> MessagesRequest:
         max_tokens=None if body.get("max_tokens") is None else body.integer("max_tokens"),
         stop_sequences=_read_stop_sequences(body),
         blocked_domains=read_blocked_domains(tools),
+        priority=_read_priority(body),
         web_search_only=bool(tools) and all(is_web_search(tool) for tool in tools),
         losses=body.losses,
     )
-
-
-def _refuse_servers(body: Fields) -> None:
-    if body.objects("mcp_servers"):
-        raise body.wrong("mcp_servers", "the backend can't call your MCP servers; let the client call them")
-    if body.get("container") is not None:
-        raise body.wrong("container", "runs on Anthropic's servers and is not available through codexd")
 
 
 def _read_system(body: Fields) -> str:
@@ -233,7 +234,14 @@ def _read_format(body: Fields) -> dict[str, Any] | None:
     if wanted.string("type") != "json_schema":
         raise wanted.wrong("type", "must be json_schema")
     schema = wanted.object("schema").value
-    return {"type": "json_schema", "name": "response", "schema": schema, "strict": is_strict(schema)}
+    if not is_object(schema):
+        raise wanted.wrong("schema", "must be an object at its root: the backend writes no other JSON")
+    if explain_root(schema):
+        wanted.lose(
+            LossKind.APPROXIMATED, "schema", "alternatives at its root are one object with all their properties"
+        )
+    repaired = to_parameters(schema)
+    return {"type": "json_schema", "name": "response", "schema": repaired, "strict": is_strict(repaired)}
 
 
 def _read_stop_sequences(body: Fields) -> tuple[str, ...]:
@@ -241,6 +249,12 @@ def _read_stop_sequences(body: Fields) -> tuple[str, ...]:
     if not all(sequence.strip() for sequence in sequences):
         raise body.wrong("stop_sequences", "each stop sequence must contain more than whitespace")
     return tuple(sequences)
+
+
+def _read_priority(body: Fields) -> str | None:
+    if body.get("service_tier") in ("priority", "fast"):
+        return "service_tier"
+    return "speed" if body.get("speed") == "fast" else None
 
 
 def _read_session(body: Fields, headers: Mapping[str, str]) -> str | None:
@@ -270,11 +284,31 @@ def _session_of_user(body: Fields) -> str | None:
 # -- writing --------------------------------------------------------------------------------------
 
 
+def _to_instructions(request: MessagesRequest) -> str:
+    if not request.blocked_domains:
+        return request.system
+    line = f"Never use web search results from these domains: {', '.join(request.blocked_domains)}."
+    return f"{request.system}\n\n{line}" if request.system else line
+
+
+def _has_priority(asked: str, model: str, losses: Losses) -> bool:
+    info = find_model(model)
+    if info is not None and "priority" in info.service_tiers:
+        return True
+    losses.add(LossKind.DROPPED, asked, f"{model} has no priority tier")
+    return False
+
+
 def _to_reasoning(request: MessagesRequest, model: str, default_effort: str | None) -> dict[str, Any]:
-    effort = "none" if request.thinking is Thinking.DISABLED else request.effort or default_effort
+    disabled = request.thinking is Thinking.DISABLED
+    effort = "none" if disabled else request.effort or default_effort
     reasoning: dict[str, Any] = {}
     if effort:
         reasoning["effort"] = clamp_effort(effort, model)
+        asked = "thinking" if disabled else "output_config.effort" if request.effort else None
+        if asked and reasoning["effort"] != effort:
+            note = f"{model} does not offer {effort}; {reasoning['effort']} is the nearest"
+            request.losses.add(LossKind.APPROXIMATED, asked, note)
     if request.thinking is Thinking.SHOWN:
         reasoning["summary"] = "auto"
     return reasoning
@@ -283,6 +317,8 @@ def _to_reasoning(request: MessagesRequest, model: str, default_effort: str | No
 def _to_cache_key(request: MessagesRequest, model: str) -> str:
     """One key per model, session and agent; without a session, per beginning of the conversation."""
     session = request.session or _fingerprint(request)
+    if request.web_search_only:  # Claude Code's searches run beside the conversation, with another prompt
+        session += "/search"
     return str(uuid.uuid5(_CACHE_KEYS, f"{model}\n{session}"))
 
 

@@ -33,6 +33,10 @@ _MAX_PATCHES = 10_000
 _PDF_PAGE = re.compile(rb"/Type\s*/Page[^s]")
 
 
+_PIECE_CHARS = 100_000
+"""The tokenizer holds Python's lock; between pieces of a huge text other threads have their turn."""
+
+
 @cache
 def _tokenizer() -> Any:
     return openai.o200k_base()
@@ -40,8 +44,7 @@ def _tokenizer() -> Any:
 
 def count_text(text: str) -> int:
     """Tokens of ``text``; special marks such as ``<|endoftext|>`` in it are plain text."""
-    count: int = _tokenizer().count(text)
-    return count
+    return sum(_tokenizer().count(text[start : start + _PIECE_CHARS]) for start in range(0, len(text), _PIECE_CHARS))
 
 
 def count_body(body: Mapping[str, Any]) -> int:
@@ -64,6 +67,8 @@ def _count_item(item: Mapping[str, Any]) -> int:
             return PER_ITEM + count_text(item["name"]) + count_text(item["arguments"])
         case "function_call_output":
             return _count_content(item["output"])
+        case "web_search_call":
+            return PER_ITEM + count_text(item["action"]["query"])
         case _:
             return _count_content(item.get("content") or "")
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
+from attrs import frozen
+
 from codexd.errors import RequestInvalid
+from codexd.translation import jsontext
 from codexd.translation.fields import Fields
+from codexd.translation.losses import LossKind
+from codexd.translation.messages.client_tools import ClientTool, find_client_tool
 from codexd.translation.messages.content import read_content
-from codexd.translation.schema import to_parameters
+from codexd.translation.schema import explain_root, has_tuple, is_strict, to_parameters
 from codexd.translation.tool_names import shorten
 
 WEB_SEARCH_PREFIX = "web_search_"
+TOOL_SEARCH_PREFIX = "tool_search_tool_"
 
 
 def read_tools(body: Fields) -> list[Fields]:
@@ -21,13 +26,45 @@ def read_tools(body: Fields) -> list[Fields]:
     loaded them, and then lists them alphabetically in the middle. They go behind the others here, in the order
     of their loading, so that what was sent before stays a prefix. Of two tools with one name the first stays.
     """
-    plain: dict[str, Fields] = {}
+    sent: dict[str, Fields] = {}
     deferred: dict[str, Fields] = {}
+    load_all = False
     for tool in body.objects("tools"):
-        chosen = deferred if tool.boolean("defer_loading") else plain
-        chosen.setdefault(tool_name(tool), tool)
-    loaded = (deferred[name] for name in _loaded_names(body) if name in deferred and name not in plain)
-    return [*plain.values(), *loaded]
+        load_all = load_all or str(tool.get("type")).startswith(TOOL_SEARCH_PREFIX)
+        if _is_sendable(tool):
+            _add_tool(tool, sent, deferred)
+    searchable = [Change(name) for name in deferred] if load_all else []
+    for change in [*searchable, *list_changes(body)]:
+        _change(change, sent, deferred)
+    return list(sent.values())
+
+
+def _is_sendable(tool: Fields) -> bool:
+    """Whether the backend has it; ``fates`` has refused or written down the others."""
+    kind = tool.optional_string("type")
+    return kind in (None, "custom") or is_web_search(tool) or find_client_tool(kind) is not None
+
+
+def _add_tool(tool: Fields, sent: dict[str, Fields], deferred: dict[str, Fields]) -> None:
+    name = tool_name(tool)
+    second_search = is_web_search(tool) and any(map(is_web_search, sent.values()))
+    if name in sent or name in deferred or second_search:
+        tool.lose(LossKind.DROPPED, "", "the first of two tools with one name, and of two web searches, stays")
+        return
+    chosen = deferred if tool.boolean("defer_loading") else sent
+    chosen[name] = tool
+
+
+def _change(change: Change, sent: dict[str, Fields], deferred: dict[str, Fields]) -> None:
+    """Load the tool that ``change`` names, or take it out; a removed tool can be loaded again."""
+    if change.removed:
+        if change.name in sent:
+            deferred[change.name] = sent.pop(change.name)
+        return
+    if change.definition is not None and change.name not in sent and _is_sendable(change.definition):
+        deferred[change.name] = change.definition
+    if change.name in deferred:
+        sent[change.name] = deferred.pop(change.name)
 
 
 def tool_name(tool: Fields) -> str:
@@ -41,14 +78,16 @@ def tool_name(tool: Fields) -> str:
 
 
 def to_tools(tools: list[Fields]) -> list[dict[str, Any]]:
-    return [_to_tool(tool) for tool in tools]
+    return [_to_web_search(tool) if is_web_search(tool) else _to_function(tool) for tool in tools]
 
 
 def to_tool_choice(body: Fields, tools: list[Fields]) -> dict[str, Any]:
     """The fields ``tool_choice`` and ``parallel_tool_calls`` of the upstream body; nothing without tools."""
-    if not tools:
-        return {}
     raw = body.get("tool_choice")
+    if not tools:
+        if raw is not None:
+            body.lose(LossKind.DROPPED, "tool_choice", "there is no tool to choose")
+        return {}
     if raw is None:
         return {"tool_choice": "auto", "parallel_tool_calls": True}
     choice = Fields.of({"type": raw} if isinstance(raw, str) else raw, "tool_choice", body.losses)
@@ -74,22 +113,39 @@ def _to_choice(choice: Fields, tools: list[Fields]) -> str | dict[str, Any]:
             raise choice.wrong("type", "must be auto, any, tool or none")
 
 
-def _to_tool(tool: Fields) -> dict[str, Any]:
-    kind = tool.optional_string("type")
-    if kind in (None, "custom"):
-        return _to_function(tool)
-    if is_web_search(tool):
-        return _to_web_search(tool)
-    raise tool.wrong("type", f"{kind!r} runs on Anthropic's servers and is not available through codexd")
-
-
 def _to_function(tool: Fields) -> dict[str, Any]:
     """Without ``strict: false`` the backend tries strict mode, and the model fills every optional field."""
-    function: dict[str, Any] = {"type": "function", "name": shorten(tool_name(tool))}
-    description = tool.optional_string("description")
-    if description:
+    name = tool_name(tool)
+    short = shorten(name)
+    if short != name:
+        tool.lose(LossKind.RENAMED, "name", f"sent as {short}, and restored in answers")
+    client_tool = find_client_tool(tool.optional_string("type") or "")
+    schema = client_tool.parameters if client_tool else tool.get("input_schema")
+    parameters = to_parameters(schema)
+    function: dict[str, Any] = {"type": "function", "name": short}
+    if description := _describe(tool, client_tool):
         function["description"] = description
-    return {**function, "strict": False, "parameters": to_parameters(tool.get("input_schema"))}
+    strict = tool.boolean("strict") and is_strict(parameters)
+    return {**function, "strict": strict, "parameters": parameters}
+
+
+def _describe(tool: Fields, client_tool: ClientTool | None) -> str:
+    """The description, and after it what the schema can't say to the backend."""
+    texts = [client_tool.description if client_tool else tool.optional_string("description") or ""]
+    if has_tuple(tool.get("input_schema")):
+        tool.lose(
+            LossKind.APPROXIMATED, "input_schema", "one schema for all items of a list: the backend takes no tuple"
+        )
+    root = explain_root(tool.get("input_schema"))
+    if root:
+        tool.lose(LossKind.APPROXIMATED, "input_schema", "alternatives at its root are one object, and told in words")
+        texts.append(root)
+    if tool.get("max_characters") is not None:
+        texts.append(f"A view shows {tool.integer('max_characters')} characters at most.")
+    examples = tool.objects("input_examples")
+    if examples:
+        texts.append("\n".join(["Example inputs:", *(jsontext.dumps_text(example.value) for example in examples)]))
+    return "\n\n".join(text for text in texts if text)
 
 
 def is_web_search(tool: Fields) -> bool:
@@ -115,14 +171,40 @@ def _to_web_search(tool: Fields) -> dict[str, Any]:
     return search
 
 
-def _loaded_names(body: Fields) -> Iterator[str]:
-    """The names in the history's ``tool_reference`` blocks, first reference first."""
-    seen: dict[str, None] = {}
+@frozen
+class Change:
+    """A tool that comes or goes in the middle of a conversation; ``definition`` where it was not listed before."""
+
+    name: str
+    removed: bool = False
+    definition: Fields | None = None
+
+
+def list_changes(body: Fields) -> list[Change]:
+    """The changes that the messages make, in their order; to load what is loaded already changes nothing."""
+    changes: list[Change] = []
     for message in body.objects("messages"):
         for block in read_content(message, "content"):
-            if block.get("type") != "tool_result":
-                continue
-            for part in read_content(block, "content"):
-                if part.get("type") == "tool_reference":
-                    seen.setdefault(part.string("tool_name"))
-    yield from seen
+            match block.get("type"):
+                case "tool_result":
+                    parts = read_content(block, "content")
+                    names = (part.string("tool_name") for part in parts if part.get("type") == "tool_reference")
+                    changes.extend(Change(name) for name in names)
+                case "tool_addition" | "tool_removal":
+                    changes.extend(_changes_of(block))
+                case "compaction":
+                    changes.extend(change for inner in block.objects("tool_changes") for change in _changes_of(inner))
+    return changes
+
+
+def _changes_of(block: Fields) -> list[Change]:
+    target = block.object("tool")
+    removed = block.get("type") == "tool_removal"
+    match target.string("type"):
+        case "tool_reference":
+            return [Change(target.string("name"), removed)]
+        case "tool_definition":
+            definition = target.object("definition")
+            if _is_sendable(definition):
+                return [Change(tool_name(definition), removed, definition)]
+    return []

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codexd.translation.jsontext import MAX_DEPTH, dumps, dumps_text, find_too_deep, loads
+from codexd.translation.jsontext import MAX_DEPTH, dumps, dumps_text, find_too_deep, loads, loads_exact
 
 few = settings(deadline=None, max_examples=100)
 
@@ -99,3 +99,30 @@ def test_too_deep(kind):
 
 def test_the_path_of_what_is_too_deep():
     assert find_too_deep({"x": 1, "b": [0, nest(MAX_DEPTH, list)]}).startswith("b[1][0][0]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "18446744073709551616",
+        "-9223372036854775809",
+        '{"a":[1.5,123456789012345678901234567890]}',
+        '{"words":"card 1234567890123456789012","n":1}',
+        '{"small":[0,-1,9007199254740993]}',
+    ],
+)
+def test_exact_integers_of_any_size(text):
+    """case-53"""
+    assert loads_exact(text.encode()) == json.loads(text)
+    assert dumps_text(loads_exact(text.encode())) == text
+
+
+@pytest.mark.parametrize("text", ["NaN 12345678901234567890", "[12345678901234567890,]", "9" * 5000])
+def test_exact_integers_keep_the_errors(text):
+    try:
+        wanted = loads(text.encode())
+    except ValueError:
+        with pytest.raises(ValueError, match="line 1"):
+            loads_exact(text.encode())
+    else:
+        assert loads_exact(text.encode()) == wanted

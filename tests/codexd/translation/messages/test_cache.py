@@ -78,3 +78,9 @@ def test_a_growing_session_keeps_its_prefix():
     ]
     for body in bodies:
         check_accepted(body)
+
+
+def test_a_search_beside_the_conversation_has_a_key_of_its_own():
+    search = {"type": "web_search_20250305", "name": "web_search", "max_uses": 8}
+    assert key(CLAUDE_CODE, tools=[search]) == key(CLAUDE_CODE, tools=[search])
+    assert key(CLAUDE_CODE, tools=[search]) != key(CLAUDE_CODE)

@@ -79,8 +79,11 @@ PDF = {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}
         ),
         (document({"type": "content", "content": "a"}), [text("a")]),
         (
-            document({"type": "url", "url": "https://example.com/a.pdf"}),
-            [{"type": "input_file", "file_url": "https://example.com/a.pdf"}],
+            document(PDF, title="t", context="c"),
+            [
+                text("c"),
+                {"type": "input_file", "filename": "t.pdf", "file_data": "data:application/pdf;base64,JVBERg=="},
+            ],
         ),
         pytest.param(
             {
@@ -93,8 +96,10 @@ PDF = {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}
             id="case-30",
         ),
         ({"type": "tool_reference", "tool_name": "WebFetch"}, [text("Tool loaded: WebFetch")]),
-        pytest.param(
-            {"type": "browser_state", "url": "x"}, [text("[unsupported content block: browser_state]")], id="case-33"
+        pytest.param({"type": "odd", "url": "x"}, [text("[unsupported content block: odd]")], id="case-33"),
+        (
+            {"type": "browser_state", "tabs": [{"tab_id": 1, "title": "t", "url": "https://example.com"}]},
+            [text("[Browser]\nt\nhttps://example.com")],
         ),
     ],
 )
@@ -120,12 +125,6 @@ def test_the_bytes_tell_the_type_of_an_image(media_type):
         assert part["image_url"] == f"data:{media_type};base64,{data}"
 
 
-@pytest.mark.parametrize("data", ["AAAA", "not base64!", "é" * 40, ""])
-def test_bytes_of_no_known_image_keep_the_claimed_type(data):
-    (part,) = parts_of(base64_image("image/png", data))
-    assert part["image_url"].startswith("data:image/png;base64,")
-
-
 def test_line_breaks_in_base64_are_taken_out():
     broken = "\r\n".join(PNG[start : start + 5] for start in range(0, len(PNG), 5)) + " "
     assert parts_of(base64_image("image/jpeg", broken)) == parts_of(base64_image("image/png", PNG))
@@ -134,19 +133,29 @@ def test_line_breaks_in_base64_are_taken_out():
 @pytest.mark.parametrize(
     ("block", "message"),
     [
-        pytest.param(
-            {"type": "image", "source": {"type": "file", "file_id": "f"}},
-            "messages[0].content[0].source.type: 'file' images live on Anthropic's servers; send base64 or url",
-            id="case-25",
+        (
+            {"type": "image", "source": {"type": "http"}},
+            "messages[0].content[0].source.type: 'http' is not known; send base64 or url",
         ),
         (
-            document({"type": "file", "file_id": "f"}),
-            "messages[0].content[0].source.type: 'file' documents live on Anthropic's servers; send base64, text or url",
+            {"type": "image", "source": {"type": "url", "url": "file:///etc/passwd"}},
+            "messages[0].content[0].source.url: must begin with https://; the backend loads no other address",
         ),
+        (
+            document({"type": "http"}),
+            "messages[0].content[0].source.type: 'http' can't be read by the backend; send base64, text or content",
+        ),
+        (document({**PDF, "data": ""}), "messages[0].content[0].source.data: must not be empty"),
+        (document({**PDF, "data": "JVBERg="}), "messages[0].content[0].source.data: is not base64"),
+        (base64_image("image/png", "é" * 40), "messages[0].content[0].source.data: is not base64"),
+        (base64_image("image/png", ""), "messages[0].content[0].source.data: must not be empty"),
         ({"type": "image"}, "messages[0].content[0].source: required"),
         ({"type": "image", "source": "x"}, "messages[0].content[0].source: must be an object"),
         (base64_image("image/png", None), "messages[0].content[0].source.data: required"),
-        (base64_image(None, "AAAA"), "messages[0].content[0].source.media_type: required"),
+        (
+            base64_image("image/png", "AAAA"),
+            "messages[0].content[0].source.data: is not a PNG, JPEG, GIF or WebP image",
+        ),
         (document({"type": "text"}), "messages[0].content[0].source.data: required"),
         (
             document({"type": "content", "content": [{"type": "text"}]}),

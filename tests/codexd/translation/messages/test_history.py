@@ -21,6 +21,53 @@ from bodies import (
 
 from codexd.translation.jsontext import dumps
 
+COMPACTION = {"type": "compaction", "content": "Summary.", "signature": "s"}
+FAILED_SEARCH = {"type": "web_search_tool_result_error", "error_code": "max_uses_exceeded"}
+MCP_BLOCKS = [
+    {"type": "mcp_tool_use", "id": "m", "name": "send", "server_name": "mail", "input": {"to": "x"}},
+    {"type": "mcp_tool_result", "tool_use_id": "m", "content": [text("sent")]},
+]
+SERVED = [
+    (
+        "web_fetch_tool_result",
+        {
+            "type": "web_fetch_result",
+            "url": "https://example.com",
+            "content": {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "words"}},
+        },
+        "[Fetched page]\nhttps://example.com\nwords",
+    ),
+    (
+        "bash_code_execution_tool_result",
+        {"type": "bash_code_execution_result", "stdout": "out", "stderr": "err", "return_code": 1, "content": []},
+        "[Result of code execution]\nout\nerr",
+    ),
+    (
+        "code_execution_tool_result",
+        {"type": "encrypted_code_execution_result", "encrypted_stdout": "zzz", "stderr": "", "content": []},
+        "[Result of code execution: nothing]",
+    ),
+    (
+        "tool_search_tool_result",
+        {
+            "type": "tool_search_tool_search_result",
+            "tool_references": [{"type": "tool_reference", "tool_name": "Mail"}],
+        },
+        "[Tools found]\nMail",
+    ),
+    ("advisor_tool_result", {"type": "advisor_result", "text": "Think."}, "[Advice]\nThink."),
+]
+
+
+def search(block_id="srvtoolu_ws_1"):
+    return {"type": "server_tool_use", "id": block_id, "name": "web_search", "input": {"query": "q"}}
+
+
+def links(block_id="srvtoolu_ws_1"):
+    found = {"type": "web_search_result", "title": "t", "url": "https://example.com", "encrypted_content": "zzz"}
+    return {"type": "web_search_tool_result", "tool_use_id": block_id, "content": [found]}
+
+
 SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [result(LONG_ID)]))[1]["call_id"]
 
 
@@ -65,8 +112,37 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
         ),
         pytest.param(
             [("user", "a"), ("assistant", [image()]), ("user", "b")],
-            [item("user", "a"), item("assistant", "[unsupported content block: image]"), item("user", "b")],
+            [
+                item("user", "a"),
+                item("assistant", "[image: see the next message]"),
+                {
+                    "type": "message",
+                    "role": "user",
+                    "content": [{"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"}],
+                },
+                item("user", "b"),
+            ],
             id="case-34",
+        ),
+        pytest.param(
+            [*[("user", "old"), ("assistant", "old")] * 5, ("assistant", [COMPACTION, text("so")]), ("user", "b")],
+            [item("user", "Summary."), item("assistant", "so"), item("user", "b")],
+            id="case-35",
+        ),
+        pytest.param(
+            [
+                ("assistant", [COMPACTION]),
+                ("user", "b"),
+                ("assistant", [{**COMPACTION, "content": "2"}]),
+                ("user", "c"),
+            ],
+            [item("user", "2"), item("user", "c")],
+            id="case-35-the-last",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [{**COMPACTION, "content": None}, text("so")]), ("user", "b")],
+            [item("user", "a"), item("assistant", "so"), item("user", "b")],
+            id="case-35-null",
         ),
         pytest.param(
             [("user", "a"), ("assistant", [use()]), ("user", [text("and"), result()])],
@@ -156,7 +232,7 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
                 ("assistant", [{**use(), "input": {"__unparsedToolInput": {"raw": "{bad"}}}]),
                 ("user", [result()]),
             ],
-            [item("user", "a"), call(), output()],
+            [item("user", "a"), call(), output(value="The arguments of this call were not JSON: {bad\ndone")],
             id="case-52",
         ),
         pytest.param(
@@ -174,6 +250,19 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
             id="case-53",
         ),
         pytest.param(
+            [
+                ("user", "a"),
+                ("assistant", [use(n=123456789012345678901234567890, m=-9223372036854775809)]),
+                ("user", [result()]),
+            ],
+            [
+                item("user", "a"),
+                call(arguments='{"n":123456789012345678901234567890,"m":-9223372036854775809}'),
+                output(),
+            ],
+            id="case-53-over-64-bits",
+        ),
+        pytest.param(
             [("user", "a"), ("assistant", [use(t="größe \u2028")]), ("user", [result()])],
             [item("user", "a"), call(arguments='{"t":"größe \u2028"}'), output()],
             id="case-54",
@@ -184,21 +273,87 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
             id="no-input",
         ),
         pytest.param(
+            [("user", "a"), ("assistant", [search(), links(), text("b")]), ("user", "c")],
             [
-                ("user", "a"),
-                ("assistant", [{"type": "mcp_tool_use", "id": "m"}, {"type": "mcp_tool_result"}]),
-                ("user", "b"),
+                item("user", "a"),
+                {"type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "q"}},
+                item("assistant", "b"),
+                item("user", "c"),
             ],
+            id="case-55",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [search("srvtoolu_01"), links("srvtoolu_01")]), ("user", "c")],
             [
                 item("user", "a"),
                 item(
                     "assistant",
-                    "[unsupported content block: mcp_tool_use]",
-                    "[unsupported content block: mcp_tool_result]",
+                    '[Called web_search with {"query":"q"}]',
+                    "[Web search results]\nt\nhttps://example.com",
                 ),
+                item("user", "c"),
+            ],
+            id="case-55-foreign",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [search(), {**links(), "content": FAILED_SEARCH}]), ("user", "c")],
+            [
+                item("user", "a"),
+                {"type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "q"}},
+                item("assistant", "[Web search results: failed, max_uses_exceeded]"),
+                item("user", "c"),
+            ],
+            id="case-55-failed",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", MCP_BLOCKS), ("user", "b")],
+            [
+                item("user", "a"),
+                item("assistant", '[Called mail/send with {"to":"x"}]', "[Result of the MCP tool]\nsent"),
                 item("user", "b"),
             ],
             id="case-56",
+        ),
+        *(
+            pytest.param(
+                [("user", "a"), ("assistant", [{"type": kind, "tool_use_id": "s", "content": content}]), ("user", "b")],
+                [item("user", "a"), item("assistant", words), item("user", "b")],
+                id=f"case-56-{kind}",
+            )
+            for kind, content, words in SERVED
+        ),
+        pytest.param(
+            [
+                ("user", "a"),
+                ("assistant", [use("x", i=1), use("x", i=2)]),
+                ("user", [result("x", "1"), result("x", "2")]),
+            ],
+            [
+                item("user", "a"),
+                call("x", arguments='{"i":1}'),
+                call("x_2", arguments='{"i":2}'),
+                output("x", "1"),
+                output("x_2", "2"),
+            ],
+            id="two-calls-of-one-id",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [use("x"), use("x"), use("x_2")]), ("user", [result("x_2", "3")])],
+            [
+                item("user", "a"),
+                call("x"),
+                call("x_3"),
+                call("x_2"),
+                output("x_2", "3"),
+                output("x", "aborted"),
+                output("x_3", "aborted"),
+            ],
+            id="a-new-id-is-no-other-call's",
+        ),
+        pytest.param(
+            [("user", "a"), ("assistant", [use("")]), ("user", [result("")])],
+            [item("user", "a"), call("call_0"), output("call_0")],
+            id="empty-id",
         ),
         pytest.param(
             [("user", "a"), ("assistant", [thinking(words="secret"), use()]), ("user", [result()])],

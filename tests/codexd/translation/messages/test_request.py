@@ -4,7 +4,7 @@ from bodies import BLOCK, CLOSED, HI, HI_ITEM, make, result, text, translate
 from codexd.errors import RequestInvalid
 from codexd.translation.jsontext import dumps
 from codexd.translation.messages.blocks import Thinking
-from codexd.translation.messages.request import parse, parse_count
+from codexd.translation.messages.request import parse, parse_count, to_responses
 
 # -- fields -----------------------------------------------------------------------------------------
 
@@ -69,9 +69,81 @@ def test_system(system, instructions):
     assert translate(make(system=system)) == {**translate(make(system=instructions)), "instructions": instructions}
 
 
+@pytest.mark.parametrize(
+    ("fields", "tier"),
+    [
+        pytest.param({"service_tier": "priority"}, "priority", id="case-8-priority"),
+        pytest.param({"service_tier": "fast"}, "priority", id="case-8-fast"),
+        pytest.param({"service_tier": "default"}, None, id="case-8-default"),
+        pytest.param({"service_tier": "auto"}, None, id="case-8-auto"),
+        pytest.param({"service_tier": "standard_only"}, None, id="case-8-standard-only"),
+        pytest.param({"service_tier": True}, None, id="case-8-true"),
+        pytest.param({"service_tier": "auto", "speed": "fast"}, "priority", id="case-8-speed"),
+        pytest.param({"speed": "standard"}, None, id="case-8-speed-standard"),
+        pytest.param({"speed": {"fast": 1}}, None, id="case-8-speed-object"),
+    ],
+)
+def test_service_tier(fields, tier):
+    assert translate(make(**fields)).get("service_tier") == tier
+
+
+def test_a_model_without_priority():
+    """case-8"""
+    request = parse(dumps(make(speed="fast")), {})
+    body = to_responses(request, model="gpt-daybreak-red-latest", account_tag="", default_effort=None)
+    assert "service_tier" not in body
+    assert [loss.path for loss in request.losses] == ["speed"]
+
+
+def test_max_tokens_and_stop_sequences_are_for_codexd():
+    """case-9"""
+    request = parse(dumps(make(max_tokens=0, stop_sequences=["</x>", "\nHuman:"])), {})
+    assert request.max_tokens == 0
+    assert request.stop_sequences == ("</x>", "\nHuman:")
+
+
+CLEARED = {"role": "system", "content": "now", "clear_at": "next_user_message"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "left"),
+    [
+        pytest.param([*HI, CLEARED], 2, id="case-21-the-turn-it-is-for"),
+        pytest.param([*HI, CLEARED, {"role": "assistant", "content": "a"}, *HI], 3, id="case-21"),
+        pytest.param([*HI, {**CLEARED, "clear_at": "never"}, *HI], 3, id="case-21-never"),
+    ],
+)
+def test_a_system_message_for_one_turn(messages, left):
+    assert len(translate(make(messages))["input"]) == left
+
+
+SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+
+
+def test_blocked_domains():
+    body = make(system="x", tools=[{**SEARCH, "blocked_domains": ["a.example", "b.example"]}])
+    request = parse(dumps(body), {})
+    assert request.blocked_domains == ("a.example", "b.example")
+    assert request.web_search_only
+    assert (
+        translate(body)["instructions"] == "x\n\nNever use web search results from these domains: a.example, b.example."
+    )
+    assert not parse(dumps(make(tools=[SEARCH, {"name": "Bash"}])), {}).web_search_only
+
+
 # -- errors -----------------------------------------------------------------------------------------
 
 WRONG = [
+    ({"stop_sequences": ["x", " \n"]}, "stop_sequences: each stop sequence must contain more than whitespace"),
+    ({"stop_sequences": "x"}, "stop_sequences: must be a list of strings"),
+    (
+        {"output_config": {"format": {"type": "json_schema", "schema": {"type": "array"}}}},
+        "output_config.format.schema: must be an object at its root: the backend writes no other JSON",
+    ),
+    (
+        {"output_config": {"format": {"type": "json_schema", "schema": {"anyOf": [{"type": "array"}]}}}},
+        "output_config.format.schema: must be an object at its root: the backend writes no other JSON",
+    ),
     ({"model": None}, "model: required"),
     ({"model": 5}, "model: must be a string"),
     ({"max_tokens": None}, "max_tokens: required"),

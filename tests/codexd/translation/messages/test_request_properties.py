@@ -1,5 +1,4 @@
 import copy
-import json
 
 import pytest
 from bodies import (
@@ -211,9 +210,9 @@ def test_any_value_anywhere_is_taken_or_refused(path, value):
     try:
         translated = translate(body)
     except RequestInvalid as error:
-        assert str(error)
+        assert error.path or "not JSON" in str(error)
     else:
-        assert json.loads(dumps(translated))["input"]
+        check_accepted(translated)
         assert count_body(translated) > 0
 
 

@@ -6,6 +6,13 @@ from codexd.translation.messages.tools import read_tools, to_tool_choice, to_too
 from codexd.translation.tool_names import shorten
 
 EMPTY = {"type": "object", "properties": {}}
+STRICT = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+EITHER = {
+    "oneOf": [
+        {"type": "object", "properties": {"a": {}}, "required": ["a"]},
+        {"type": "object", "properties": {"b": {}, "c": {}}, "required": ["b", "c"]},
+    ]
+}
 LONG = "mcp__server__" + "x" * 80
 
 
@@ -38,11 +45,24 @@ def translate(*tools, **fields):
                 cache_control={},
                 defer_loading=False,
                 eager_input_streaming=True,
-                input_examples=[{}],
+                input_examples=[{"a": 1}],
                 allowed_callers=["x"],
             ),
-            function("Bash"),
+            function("Bash", description='Example inputs:\n{"a":1}'),
             id="case-74",
+        ),
+        pytest.param(
+            {"name": "Bash", "input_schema": STRICT, "strict": True},
+            {**function("Bash"), "strict": True, "parameters": STRICT},
+            id="strict",
+        ),
+        pytest.param(
+            {"name": "Bash", "description": "d", "input_schema": EITHER},
+            {
+                **function("Bash", description="d\n\nGive the properties of exactly one of: a; or b, c."),
+                "parameters": {"type": "object", "properties": {"a": {}, "b": {}, "c": {}}},
+            },
+            id="case-72",
         ),
         pytest.param(tool(LONG), function(shorten(LONG)), id="case-75"),
         pytest.param(tool("a.b/c"), function(shorten("a.b/c")), id="case-77"),
@@ -107,6 +127,67 @@ def test_deferred_tools_come_last_once_loaded(references, names):
     assert [given["name"] for given in translate(*tools, messages=messages)] == names
 
 
+ADD = {"type": "tool_addition", "tool": {"type": "tool_reference", "name": "m"}}
+REMOVE = {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "m"}}
+DEFINE = {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": tool("new")}}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "names"),
+    [
+        pytest.param([ADD], ["a", "m"], id="case-22"),
+        pytest.param([ADD, REMOVE], ["a"], id="case-22-removed"),
+        pytest.param([ADD, REMOVE, ADD], ["a", "m"], id="case-22-again"),
+        pytest.param([DEFINE], ["a", "new"], id="case-22-defined"),
+        pytest.param([{**REMOVE, "tool": {"type": "tool_reference", "name": "a"}}], [], id="case-22-listed"),
+        pytest.param([{"type": "compaction", "tool_changes": [ADD]}], ["a", "m"], id="case-22-compacted"),
+        pytest.param([{**ADD, "tool": {"type": "mcp_toolset_reference", "server_name": "s"}}], ["a"], id="case-22-mcp"),
+    ],
+)
+def test_tools_that_come_and_go(blocks, names):
+    messages = [{"role": "system", "content": [block]} for block in blocks]
+    given = translate(tool("a"), tool("m", defer_loading=True), messages=messages)
+    assert [found["name"] for found in given] == names
+
+
+def test_a_tool_search_loads_all_deferred_tools():
+    search = {"type": "tool_search_tool_regex_20251119", "name": "search"}
+    given = translate(tool("z", defer_loading=True), search, tool("a"))
+    assert [found["name"] for found in given] == ["a", "z"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "properties"),
+    [
+        ("bash_20250124", "bash", {"command", "restart"}),
+        (
+            "text_editor_20250728",
+            "str_replace_based_edit_tool",
+            {"command", "path", "old_str", "new_str", "insert_line", "insert_text", "file_text", "view_range"},
+        ),
+        (
+            "text_editor_20250124",
+            "str_replace_editor",
+            {"command", "path", "old_str", "new_str", "insert_line", "file_text", "view_range"},
+        ),
+        (
+            "memory_20250818",
+            "memory",
+            {
+                *("command", "path", "old_str", "new_str", "insert_line", "insert_text", "file_text", "view_range"),
+                *("old_path", "new_path"),
+            },
+        ),
+    ],
+)
+def test_typed_client_tools_are_functions(kind, name, properties):
+    """case-87"""
+    (given,) = translate({"type": kind, "name": name})
+    assert (given["type"], given["name"], given["strict"]) == ("function", name, False)
+    assert set(given["parameters"]["properties"]) == properties
+    assert given["description"]
+
+
 def test_only_deferred_tools():
     """case-79"""
     fields = body(tool("a", defer_loading=True), tool_choice={"type": "any"})
@@ -167,11 +248,6 @@ def test_wrong_choices(choice, message):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        pytest.param(
-            {"type": "code_execution_20250825", "name": "x"},
-            "tools[0].type: 'code_execution_20250825' runs on Anthropic's servers and is not available through codexd",
-            id="case-88",
-        ),
         ({"name": None}, "tools[0].name: required"),
         ({"name": ["x"]}, "tools[0].name: must be a string"),
         ({"name": "x", "description": 5}, "tools[0].description: must be a string"),

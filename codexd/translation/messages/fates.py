@@ -1,0 +1,366 @@
+"""What becomes of every field of a Messages request: one table, and the walk that writes the loss ledger by it.
+
+A field that the table does not know is dropped and written down as such: clients are newer than we are.
+Source: anthropic-translation.md sections 1.2 to 1.9, and the SDK's types, which a test holds against the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from fnmatch import fnmatchcase
+from typing import Any
+
+from attrs import field, frozen
+
+from codexd.translation.fields import Fields
+from codexd.translation.losses import LossKind
+
+
+class Fate(Enum):
+    CARRIED = "carried"
+    APPROXIMATED = "approximated"
+    DROPPED = "dropped"
+    COSMETIC = "cosmetic"
+    REFUSED = "refused"
+
+
+@frozen
+class Rule:
+    """A fate and its reason in words.
+
+    ``unless`` lists the values that ask for nothing but what happens anyway; ``inside`` names the table of what
+    the field holds.
+    """
+
+    fate: Fate
+    reason: str = ""
+    unless: tuple[Any, ...] = ()
+    inside: str = ""
+
+
+@frozen
+class Shape:
+    """An object of one ``type``: its own fate, and that of each field."""
+
+    rule: Rule
+    fields: Mapping[str, Rule] = field(factory=dict)
+
+
+@frozen
+class Table:
+    """The shapes by ``type``, which may be a glob; objects without a type have the shape ``""``."""
+
+    shapes: Mapping[str, Shape]
+    unknown: Rule | None = None
+    """The fate of an object of another type; without one its reader has the say."""
+
+    def find(self, kind: Any) -> Shape | None:
+        if "" in self.shapes and (kind is None or len(self.shapes) == 1):
+            return self.shapes[""]
+        if kind in self.shapes if isinstance(kind, str) else False:
+            return self.shapes[kind]
+        return next((shape for glob, shape in self.shapes.items() if glob and fnmatchcase(str(kind), glob)), None)
+
+
+def carried(note: str = "", *, inside: str = "") -> Rule:
+    return Rule(Fate.CARRIED, note, inside=inside)
+
+
+def approximated(reason: str, *unless: Any, inside: str = "") -> Rule:
+    return Rule(Fate.APPROXIMATED, reason, unless, inside)
+
+
+def dropped(reason: str, *unless: Any) -> Rule:
+    return Rule(Fate.DROPPED, reason, unless)
+
+
+def cosmetic(reason: str) -> Rule:
+    return Rule(Fate.COSMETIC, reason)
+
+
+def refused(reason: str, *unless: Any) -> Rule:
+    return Rule(Fate.REFUSED, reason, unless)
+
+
+CARRIED = carried()
+UNKNOWN = dropped("unknown to codexd")
+NO_SAMPLING = "the backend takes no sampling settings"
+ELSEWHERE = "runs on Anthropic's servers and is not available through codexd"
+CACHE = {"cache_control": cosmetic("the backend caches by itself, under the key that codexd gives it")}
+CALLER = {"caller": dropped("the backend has no code execution that calls tools", {"type": "direct"})}
+TOOLSET = {"toolset_name": dropped("the backend has no toolsets")}
+CITATIONS = dropped("the backend does not cite documents", {"enabled": False}, {})
+TOOL = {
+    **CACHE,
+    "name": CARRIED,
+    "defer_loading": CARRIED,
+    "allowed_callers": dropped("the backend has no code execution that calls tools", ["direct"], []),
+}
+CLIENT_TOOL = {
+    **TOOL,
+    "strict": approximated("strict only if the schema has what the backend's strict mode asks for", False),
+    "input_examples": approximated("written into the description", []),
+}
+DOMAINS = {"allowed_domains": CARRIED, "blocked_domains": approximated("written into the instructions", [])}
+WRITTEN = approximated("a function with a schema of codexd's")
+
+
+def _whole(rule: Rule, *names: str, **fields: Rule) -> Shape:
+    return Shape(rule, {**CACHE, **dict.fromkeys(names, CARRIED), **fields})
+
+
+def _plain(*names: str, **fields: Rule) -> Shape:
+    return Shape(CARRIED, {**dict.fromkeys(names, CARRIED), **fields})
+
+
+AS_TEXT = approximated("as a short text: its server is not there to call again")
+
+REQUEST = _plain(
+    "model",
+    "stream",
+    "max_tokens",
+    "stop_sequences",
+    messages=carried(inside="message"),
+    system=carried(inside="block"),
+    tools=carried(inside="tool"),
+    tool_choice=carried(inside="tool_choice"),
+    thinking=carried(inside="thinking"),
+    output_config=carried(inside="output_config"),
+    output_format=carried(inside="format"),
+    metadata=carried(inside="metadata"),
+    service_tier=carried("priority and fast, where the model offers it"),
+    speed=carried("fast, as service_tier priority, where the model offers it"),
+    context_management=carried(inside="context_management"),
+    thread=carried(inside="thread"),
+    temperature=dropped(NO_SAMPLING, 1),
+    top_p=dropped(NO_SAMPLING, 1),
+    top_k=dropped(NO_SAMPLING),
+    betas=cosmetic("nothing depends on them here"),
+    **CACHE,
+    compaction=dropped("the backend has no server-side compaction"),
+    fallbacks=dropped("the models to fall back on are set in codexd's settings", [], "default"),
+    fallback_credit_token=dropped("a ChatGPT account has no fallback credit"),
+    billing_policy=dropped("a ChatGPT plan pays"),
+    diagnostics=dropped("the backend gives no cache diagnostics"),
+    inference_geo=dropped("the backend has no choice of region"),
+    safeguards=dropped("the backend gives no verdict on tool calls, and codexd invents none", []),
+    user_profile_id=dropped("belongs to Anthropic's API"),
+    workspace_id=dropped("belongs to Anthropic's API"),
+    container=refused(ELSEWHERE),
+    mcp_servers=refused("the backend can't call your MCP servers; let the client call them", []),
+)
+
+MESSAGE = _plain(
+    "role",
+    "clear_at",
+    content=carried(inside="block"),
+    output_config=carried(inside="output_config"),
+)
+
+BLOCKS: Mapping[str, Shape] = {
+    "text": _whole(CARRIED, "text", citations=cosmetic("marks where a text came from; the text itself stays")),
+    "image": _whole(
+        CARRIED,
+        source=carried(inside="image_source"),
+        transformations=dropped("the backend scales images as it likes", {}, {"oversized_image": "downsize"}),
+    ),
+    "document": _whole(CARRIED, "title", "context", source=carried(inside="document_source"), citations=CITATIONS),
+    "search_result": _whole(CARRIED, "title", "source", content=carried(inside="block"), citations=CITATIONS),
+    "thinking": _plain("signature", thinking=carried("in the signature, which holds the reasoning itself")),
+    "redacted_thinking": _plain("data"),
+    "tool_use": _whole(CARRIED, "id", "name", "input", **CALLER, **TOOLSET),
+    "tool_result": _whole(
+        CARRIED,
+        "tool_use_id",
+        content=carried(inside="block"),
+        is_error=carried("as the word Error: before the result"),
+        **TOOLSET,
+    ),
+    "tool_reference": _whole(carried("loads the tool"), "tool_name"),
+    "tool_addition": _whole(CARRIED, tool=carried(inside="tool_change")),
+    "tool_removal": _whole(CARRIED, tool=carried(inside="tool_change")),
+    "server_tool_use": _whole(carried("codexd's own; another's as text"), "id", "name", "input", **CALLER),
+    "web_search_tool_result": _whole(carried("codexd's own; another's as text"), "tool_use_id", "content", **CALLER),
+    "web_fetch_tool_result": _whole(AS_TEXT, "tool_use_id", "content", **CALLER),
+    "code_execution_tool_result": _whole(AS_TEXT, "tool_use_id", "content"),
+    "bash_code_execution_tool_result": _whole(AS_TEXT, "tool_use_id", "content"),
+    "text_editor_code_execution_tool_result": _whole(AS_TEXT, "tool_use_id", "content"),
+    "tool_search_tool_result": _whole(AS_TEXT, "tool_use_id", "content"),
+    "advisor_tool_result": _whole(AS_TEXT, "tool_use_id", "content"),
+    "mcp_tool_use": _whole(AS_TEXT, "id", "name", "input", "server_name"),
+    "mcp_tool_result": _whole(AS_TEXT, "tool_use_id", "content", "is_error"),
+    "mcp_tool_listing": _whole(AS_TEXT, "mcp_server_name", "tools"),
+    "browser_state": _whole(approximated("as a short text"), "tabs", "state_changes"),
+    "compaction": _whole(
+        carried("the summary, as a user's text; what stood before it is left out"),
+        "content",
+        tool_changes=carried(inside="block"),
+        encrypted_content=dropped("only Anthropic's servers can read it"),
+        signature=cosmetic("only Anthropic's servers can check it"),
+    ),
+    "fallback": Shape(cosmetic("tells which model answered")),
+    "container_upload": Shape(refused("files live on Anthropic's servers; send the content itself")),
+}
+
+_SEARCH = {
+    **TOOL,
+    **DOMAINS,
+    "user_location": CARRIED,
+    "max_uses": dropped("the backend does not limit its searches"),
+    "response_inclusion": dropped("the backend has no such choice"),
+    "strict": cosmetic("the backend's own tool"),
+}
+TOOLS: Mapping[str, Shape] = {
+    "": Shape(
+        CARRIED,
+        {
+            **CLIENT_TOOL,
+            "description": CARRIED,
+            "input_schema": CARRIED,
+            "eager_input_streaming": cosmetic("the backend always streams them"),
+        },
+    ),
+    "web_search_*": Shape(CARRIED, _SEARCH),
+    "bash_*": Shape(WRITTEN, CLIENT_TOOL),
+    "text_editor_*": Shape(WRITTEN, {**CLIENT_TOOL, "max_characters": CARRIED}),
+    "memory_*": Shape(WRITTEN, CLIENT_TOOL),
+    "tool_search_tool_*": Shape(approximated("all deferred tools are loaded at once")),
+    "advisor_*": Shape(dropped("the backend has no advisor model")),
+    "code_execution_*": Shape(refused(ELSEWHERE)),
+    "web_fetch_*": Shape(refused(ELSEWHERE)),
+    "computer_*": Shape(refused("has no counterpart that codexd knows; describe it as a tool of your own")),
+    "browser_*": Shape(refused("has no counterpart that codexd knows; describe it as a tool of your own")),
+    "mcp_toolset": Shape(refused("needs an MCP client on Anthropic's servers; let the client call your MCP servers")),
+}
+TOOLS = {"custom": TOOLS[""], **TOOLS}
+
+_THINKING = {"display": CARRIED, "block_binding": dropped("the backend binds its reasoning by itself")}
+
+TABLES: Mapping[str, Table] = {
+    "request": Table({"": REQUEST}),
+    "message": Table({"": MESSAGE}),
+    "block": Table(BLOCKS, unknown=dropped("unknown to codexd; a placeholder stands for it")),
+    "image_source": Table(
+        {
+            "base64": _plain("data", "media_type"),
+            "url": _plain("url"),
+            "file": Shape(refused("images live on Anthropic's servers; send base64 or url")),
+        }
+    ),
+    "document_source": Table(
+        {
+            "base64": _plain("data", "media_type"),
+            "text": _plain("data", "media_type"),
+            "content": _plain(content=carried(inside="block")),
+            "url": Shape(refused("documents can't be fetched by the backend; send base64, text or content")),
+            "file": Shape(refused("documents live on Anthropic's servers; send base64, text or content")),
+        }
+    ),
+    "tool": Table(TOOLS, unknown=refused(ELSEWHERE)),
+    "tool_change": Table(
+        {
+            "tool_reference": _plain("name"),
+            "tool_definition": _plain(definition=carried(inside="tool")),
+            "mcp_tool_reference": Shape(dropped("the backend can't call your MCP servers")),
+            "mcp_toolset_reference": Shape(dropped("the backend can't call your MCP servers")),
+        }
+    ),
+    "tool_choice": Table(
+        {
+            "auto": _plain("disable_parallel_tool_use"),
+            "any": _plain("disable_parallel_tool_use"),
+            "tool": _plain("name", "disable_parallel_tool_use"),
+            "none": _plain("disable_parallel_tool_use"),
+        }
+    ),
+    "thinking": Table(
+        {
+            "enabled": _plain(budget_tokens=approximated("as a level of effort"), **_THINKING),
+            "adaptive": _plain(**_THINKING),
+            "between_tools": Shape(approximated("as adaptive"), _THINKING),
+            "disabled": _plain(),
+        }
+    ),
+    "output_config": Table(
+        {
+            "": _plain(
+                effort=carried("the nearest lower level that the model offers"),
+                format=carried(inside="format"),
+                task_budget=dropped("the backend has no budget of tokens for a task"),
+            )
+        }
+    ),
+    "format": Table({"json_schema": _plain("schema")}),
+    "metadata": Table({"": _plain(user_id=cosmetic("a session in it makes the cache key; the backend takes none"))}),
+    "context_management": Table({"": _plain(edits=carried(inside="edit"))}),
+    "edit": Table(
+        {
+            "clear_thinking_*": _plain(keep=dropped("all earlier reasoning stays", "all")),
+            "clear_tool_uses_*": Shape(dropped("all earlier tool results stay")),
+            "compact_*": Shape(dropped("the backend has no server-side compaction")),
+        },
+        unknown=UNKNOWN,
+    ),
+    "thread": Table(
+        {
+            "create": Shape(dropped("codexd keeps no conversations")),
+            "continue": Shape(refused("needs a conversation on Anthropic's servers; send all messages")),
+        }
+    ),
+}
+
+_LOSSES: Mapping[Fate, LossKind] = {
+    Fate.APPROXIMATED: LossKind.APPROXIMATED,
+    Fate.DROPPED: LossKind.DROPPED,
+    Fate.COSMETIC: LossKind.COSMETIC,
+    Fate.REFUSED: LossKind.DROPPED,  # what is not refused to a lenient client is dropped
+}
+
+
+def decide(body: Fields, *, lenient: bool) -> None:
+    """Write down what becomes of each field of the request ``body``.
+
+    Args:
+        body: its structure is not checked here: what has another form than expected is left to its reader.
+        lenient: drop what else is refused. Claude Code gives up features for the whole session after a 400.
+
+    Raises:
+        RequestInvalid: names the first field that is refused.
+    """
+    _walk(body, "request", lenient)
+
+
+def _walk(fields: Fields, table: str, lenient: bool) -> None:
+    kind = fields.get("type")
+    shape = TABLES[table].find(kind)
+    rule = shape.rule if shape else TABLES[table].unknown
+    if rule is not None and rule.fate is Fate.REFUSED and not lenient:
+        raise fields.wrong("type", f"{kind!r} {rule.reason}")
+    if rule is not None and rule.fate is not Fate.CARRIED:
+        fields.lose(_LOSSES[rule.fate], "", f"{kind}: {rule.reason}")
+    if shape is None or rule is None or rule.fate in (Fate.DROPPED, Fate.REFUSED):
+        return
+    for name, value in fields.value.items():
+        if value is None or name == "type":
+            continue
+        field_rule = shape.fields.get(name, UNKNOWN)
+        if field_rule.inside:
+            _walk_value(fields, name, field_rule.inside, lenient)
+        elif field_rule.fate is not Fate.CARRIED and value not in field_rule.unless:
+            _lose_field(fields, name, field_rule, lenient)
+
+
+def _lose_field(fields: Fields, name: str, rule: Rule, lenient: bool) -> None:
+    if rule.fate is Fate.REFUSED and not lenient:
+        raise fields.wrong(name, rule.reason)
+    fields.lose(_LOSSES[rule.fate], name, rule.reason)
+
+
+def _walk_value(fields: Fields, name: str, table: str, lenient: bool) -> None:
+    value = fields.get(name)
+    if isinstance(value, dict):
+        _walk(Fields(value, fields.at(name), fields.losses), table, lenient)
+    for index, child in enumerate(value if isinstance(value, list) else ()):
+        if isinstance(child, dict):
+            _walk(Fields(child, f"{fields.at(name)}[{index}]", fields.losses), table, lenient)

@@ -1,0 +1,342 @@
+"""The table of fates against the SDK's own types: whatever the SDK can send has a row."""
+
+import collections.abc
+import json
+import types
+from typing import Literal, Required, Union, get_args, get_origin, get_type_hints
+
+import pytest
+from anthropic.types import message_count_tokens_params, message_create_params
+from anthropic.types.beta import message_count_tokens_params as beta_count_params
+from anthropic.types.beta import message_create_params as beta_create_params
+from bodies import CLOSED, HI, PDF, PNG, TAG, TURNS, check_accepted, claude_code_body, make
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from typing_extensions import is_typeddict
+
+from codexd.errors import RequestInvalid
+from codexd.translation.jsontext import dumps
+from codexd.translation.losses import LossKind
+from codexd.translation.messages.fates import TABLES, Fate
+from codexd.translation.messages.request import parse, parse_count, to_responses
+from codexd.translation.messages.tokens import count_body
+
+REQUESTS = [
+    beta_create_params.MessageCreateParamsNonStreaming,
+    beta_create_params.MessageCreateParamsStreaming,
+    beta_count_params.MessageCountTokensParams,
+    message_create_params.MessageCreateParamsNonStreaming,
+    message_create_params.MessageCreateParamsStreaming,
+    message_count_tokens_params.MessageCountTokensParams,
+]
+WHOLE = {"user_location", "input_schema"}
+"""Fields that hold an object of their own and are taken as they are."""
+
+
+def typed_dicts(hint):
+    """The TypedDicts in a type hint, below unions, lists and annotations."""
+    if is_typeddict(hint):
+        return [hint]
+    return [found for inner in get_args(hint) for found in typed_dicts(inner)]
+
+
+def kinds_of(shape):
+    """The values of its ``type``; the empty one for a TypedDict without."""
+    hint = get_type_hints(shape).get("type")
+    kinds = [value for inner in (hint, *get_args(hint)) for value in get_args(inner) if isinstance(value, str)]
+    return [kind for kind in [*kinds, *get_args(hint)] if isinstance(kind, str)] or [""]
+
+
+def find_gaps(typed, table, seen):
+    """What the SDK has and the table has not, as ``table kind.field``."""
+    if (typed, table) in seen:
+        return
+    seen.add((typed, table))
+    for kind in kinds_of(typed):
+        shape = TABLES[table].find(kind or None)
+        if shape is None:
+            yield f"{table} {kind}"
+            continue
+        if shape.rule.fate in (Fate.DROPPED, Fate.REFUSED, Fate.COSMETIC):
+            continue
+        if kind.startswith("tool_search_tool_") and table == "tool":
+            continue  # not sent itself, so that its fields have nothing to do
+        for name, hint in get_type_hints(typed).items():
+            if name == "type":
+                continue
+            rule = shape.fields.get(name)
+            if rule is None:
+                yield f"{table} {kind}.{name}"
+            elif rule.inside:
+                for inner in typed_dicts(hint):
+                    yield from find_gaps(inner, rule.inside, seen)
+            elif rule.fate is Fate.CARRIED and typed_dicts(hint) and name not in WHOLE and table != "block":
+                yield f"{table} {kind}.{name} holds {typed_dicts(hint)}"
+
+
+@pytest.mark.parametrize("request_type", REQUESTS, ids=lambda found: f"{found.__module__}.{found.__name__}")
+def test_every_field_of_the_sdk_has_a_row(request_type):
+    assert list(find_gaps(request_type, "request", set())) == []
+
+
+def test_every_lossy_row_has_a_reason():
+    for table in TABLES.values():
+        for shape in table.shapes.values():
+            for rule in (shape.rule, *shape.fields.values()):
+                assert rule.reason or rule.fate is Fate.CARRIED
+                assert not rule.inside or rule.inside in TABLES
+
+
+# -- the ledger -------------------------------------------------------------------------------------
+
+
+def ledger(body, headers=None):
+    request = parse(dumps(body), headers or {})
+    to_responses(request, model="gpt-5.5", account_tag=TAG, default_effort=None)
+    return {loss.path: (loss.kind, loss.note) for loss in request.losses}
+
+
+def kinds(body):
+    return {path: kind for path, (kind, _) in ledger(body).items()}
+
+
+MARK = {"cache_control": {"type": "ephemeral"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "losses"),
+    [
+        pytest.param({}, {}, id="nothing"),
+        pytest.param(
+            {"temperature": 1, "container": None, "mcp_servers": [], "stop_sequences": ["x"]}, {}, id="defaults"
+        ),
+        pytest.param(
+            {"temperature": 0.2, "top_k": 5, "foo": 1, **MARK},
+            {
+                "temperature": LossKind.DROPPED,
+                "top_k": LossKind.DROPPED,
+                "foo": LossKind.DROPPED,
+                "cache_control": LossKind.COSMETIC,
+            },
+            id="case-4-and-7",
+        ),
+        pytest.param(
+            {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}}, {}, id="case-6"
+        ),
+        pytest.param(
+            {"context_management": {"edits": [{"type": "compact_20260112"}, {"type": "new_20300101"}]}},
+            {"context_management.edits[0]": LossKind.DROPPED, "context_management.edits[1]": LossKind.DROPPED},
+            id="edits",
+        ),
+        pytest.param(
+            {"messages": [{"role": "user", "content": [{"type": "new"}, {"type": "text", "text": "x", **MARK}]}]},
+            {
+                "messages[0].content[0]": LossKind.DROPPED,
+                "messages[0].content[1].cache_control": LossKind.COSMETIC,
+            },
+            id="unknown-block",
+        ),
+        pytest.param(
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {
+                                "type": "document",
+                                "source": {"type": "content", "content": [{"type": "text", "text": "x", "new": 1}]},
+                            }
+                        ],
+                    }
+                ]
+            },
+            {"messages[0].content[0].source.content[0].new": LossKind.DROPPED},
+            id="in-a-document",
+        ),
+        pytest.param({"tools": [{"name": "a.b"}]}, {"tools[0].name": LossKind.RENAMED}, id="case-77"),
+        pytest.param({"tools": [{"name": "a"}, {"name": "a"}]}, {"tools[1]": LossKind.DROPPED}, id="two-of-one-name"),
+        pytest.param(
+            {"tools": [{"type": "advisor_20260301", "name": "advisor", "model": "x"}]},
+            {"tools[0]": LossKind.DROPPED},
+            id="advisor",
+        ),
+        pytest.param(
+            {"thinking": {"type": "enabled", "budget_tokens": 2000}},
+            {"thinking.budget_tokens": LossKind.APPROXIMATED},
+            id="case-89",
+        ),
+        pytest.param(
+            {"output_config": {"effort": "max"}}, {"output_config.effort": LossKind.APPROXIMATED}, id="case-90"
+        ),
+        pytest.param({"thinking": {"type": "disabled"}}, {"thinking": LossKind.APPROXIMATED}, id="case-91"),
+        pytest.param(
+            {"messages": [*HI, {"role": "assistant", "content": [{"type": "thinking", "signature": "E"}]}, *HI]},
+            {"messages[1].content[0]": LossKind.APPROXIMATED},
+            id="case-59",
+        ),
+        pytest.param(
+            {"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "x"}]}]},
+            {"messages[0].content[0]": LossKind.APPROXIMATED},
+            id="case-42",
+        ),
+        pytest.param(
+            {"messages": [{"role": "user", "content": [{"type": "thinking", "thinking": "x", "signature": "x"}]}, *HI]},
+            {"messages[0].content[0]": LossKind.DROPPED},
+            id="case-64",
+        ),
+        pytest.param(
+            {"messages": [{"role": "user", "content": [{"type": "tool_use", "id": "x", "name": "x"}]}]},
+            {"messages[0].content[0]": LossKind.DROPPED},
+            id="a-block-of-the-other-role",
+        ),
+        pytest.param({"tool_choice": {"type": "any"}}, {"tool_choice": LossKind.DROPPED}, id="case-83"),
+    ],
+)
+def test_losses(fields, losses):
+    assert kinds(make(**fields)) == losses
+
+
+def test_nothing_of_claude_codes_own_requests_is_lost():
+    request = parse(dumps(claude_code_body(len(TURNS))), {})
+    to_responses(request, model="gpt-5.5", account_tag=TAG, default_effort=None)
+    assert {loss.kind for loss in request.losses} == {LossKind.RENAMED, LossKind.COSMETIC}
+    assert request.losses.told == 0
+
+
+def test_a_second_translation_writes_nothing_twice():
+    request = parse(dumps(make(top_k=1, tools=[{"name": "a.b"}])), {})
+    for _ in range(2):
+        to_responses(request, model="gpt-5.5", account_tag=TAG, default_effort=None)
+    assert [loss.path for loss in request.losses] == ["top_k", "tools[0].name"]
+    assert request.losses.told == 1
+    assert request.losses.first_dropped.path == "top_k"
+
+
+REFUSED = [
+    ({"tools": [{"type": "code_execution_20250825", "name": "x"}]}, "tools[0].type"),
+    ({"tools": [{"type": "mcp_toolset", "mcp_server_name": "x"}]}, "tools[0].type"),
+    ({"tools": [{"type": "computer_toolset_20260801"}]}, "tools[0].type"),
+    ({"tools": [{"type": "web_fetch_20250910", "name": "x"}]}, "tools[0].type"),
+    ({"tools": [{"type": "new_20300101", "name": "x"}]}, "tools[0].type"),
+    ({"mcp_servers": [{"type": "url", "url": "https://example.com", "name": "x"}]}, "mcp_servers"),
+    ({"container": "c"}, "container"),
+    ({"thread": {"type": "continue", "previous_message_id": "x"}}, "thread.type"),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "container_upload", "file_id": "f"}]}]},
+        "messages[0].content[0].type",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "path"), REFUSED, ids=[path for _, path in REFUSED])
+def test_what_is_refused_is_dropped_for_claude_code(fields, path):
+    """case-88"""
+    body = make(**fields)
+    with pytest.raises(RequestInvalid) as error:
+        ledger(body)
+    assert error.value.path == path
+    found = ledger(body, {"user-agent": "claude-cli/2.1.330 (external, sdk-cli)"})
+    assert [kind for kind, _ in found.values()] == [LossKind.DROPPED]
+    assert parse_count(dumps(body)).tools == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "source"),
+    [
+        ("image", {"type": "file", "file_id": "f"}),
+        ("document", {"type": "file", "file_id": "f"}),
+        ("document", {"type": "url", "url": "https://example.com"}),
+    ],
+)
+def test_sources_that_are_not_in_the_request(kind, source):
+    """case-25"""
+    with pytest.raises(RequestInvalid, match=r"^messages\[0\]\.content\[0\]\.source\.type: "):
+        ledger(make([{"role": "user", "content": [{"type": kind, "source": source}]}]))
+
+
+# -- any request of the SDK's types -----------------------------------------------------------------
+
+NAMES = st.sampled_from(["Bash", "web_search", "a.b", "x" * 70])
+WORDS = st.sampled_from(["", "a", "größe", "Error: x"])
+BY_NAME = {
+    "url": st.just("https://example.com/a"),
+    "name": NAMES,
+    "tool_name": NAMES,
+    "id": st.sampled_from(["c1", "c2", "srvtoolu_ws_1"]),
+    "tool_use_id": st.sampled_from(["c1", "c2", "srvtoolu_ws_1"]),
+    "model": st.just("claude-opus-5"),
+    "max_tokens": st.integers(0, 5),
+    "input_schema": st.sampled_from([{"type": "object"}, CLOSED, {"type": "object", "properties": None}]),
+    "schema": st.sampled_from([CLOSED, {"type": "array"}, {}]),
+    "input": st.dictionaries(WORDS, st.integers() | WORDS, max_size=2),
+    "stop_sequences": st.lists(st.sampled_from(["x", " "]), max_size=2),
+    "effort": st.sampled_from(["low", "max"]),
+    "container": st.none() | st.just("c"),
+    "mcp_servers": st.just([]),
+}
+BY_TYPE = {
+    "BetaBase64ImageSourceParam": PNG,
+    "Base64ImageSourceParam": PNG,
+    "BetaBase64PDFSourceParam": PDF,
+    "Base64PDFSourceParam": PDF,
+}
+CACHE = {}
+
+
+def strategy_of(hint, name=""):
+    """What the SDK's type allows, with short words for the sake of collisions."""
+    if name in BY_NAME:
+        return BY_NAME[name]
+    if is_typeddict(hint):
+        if hint not in CACHE:
+            CACHE[hint] = st.deferred(lambda: build(hint))
+        return CACHE[hint]
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return st.sampled_from(args)
+    if origin in (Union, types.UnionType):
+        return st.one_of([strategy_of(inner, name) for inner in args if not is_model(inner)])
+    if origin in (list, collections.abc.Iterable, collections.abc.Sequence) or "SequenceNotStr" in str(origin):
+        return st.lists(strategy_of(args[0], name), max_size=2)
+    if origin is dict:
+        return st.dictionaries(WORDS, WORDS, max_size=1)
+    if args:
+        return strategy_of(args[0], name)
+    plain = {str: WORDS, bool: st.booleans(), int: st.integers(0, 9), float: st.floats(0, 1), type(None): st.none()}
+    return plain.get(hint, WORDS)
+
+
+def is_model(hint):
+    return any(hasattr(inner, "model_fields") for inner in (hint, *get_args(hint)))
+
+
+def build(typed):
+    hints = get_type_hints(typed)
+    fields = {name: strategy_of(hint, name) for name, hint in hints.items()}
+    if typed.__name__ in BY_TYPE:
+        fields["data"] = st.just(BY_TYPE[typed.__name__])
+    marked = get_type_hints(typed, include_extras=True)
+    needed = {name: fields[name] for name in fields if get_origin(marked[name]) is Required}
+    return st.fixed_dictionaries(needed, optional={name: fields[name] for name in fields if name not in needed})
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(
+    st.one_of([strategy_of(found) for found in REQUESTS[:2]]),
+    st.sampled_from(["gpt-5.5", "gpt-6.1-sol"]),
+    st.sampled_from(["claude-cli/2.1.330", "python"]),
+)
+def test_any_request_of_the_sdk_is_accepted_upstream_or_refused_by_name(body, model, agent):
+    body = json.loads(dumps(body))
+    try:
+        body["messages"] = [*body["messages"], *HI]
+        request = parse(dumps(body), {"user-agent": agent})
+        first, second = (to_responses(request, model=model, account_tag=TAG, default_effort=None) for _ in range(2))
+    except RequestInvalid as error:
+        event(str(error)[:60])
+        assert error.path
+        return
+    event("accepted")
+    assert count_body(first) > 0
+    check_accepted(first)
+    assert dumps(first) == dumps(second)
