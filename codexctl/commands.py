@@ -150,6 +150,12 @@ def _follow_logs(invocation: Invocation, params: dict[str, Any]) -> None:
             say(f"too slow for {event['missed']} entries, which are left out")
 
 
+def _requests(invocation: Invocation) -> None:
+    limit = invocation.arguments.limit
+    result = invocation.call("requests.list", {} if limit is None else {"limit": limit})
+    invocation.show(result, render.requests)
+
+
 def _since(text: str) -> float:
     """``10m`` or ``1h30m`` ago, as a time."""
     if not _SINCE.fullmatch(text):
@@ -193,6 +199,13 @@ COMMANDS = (
         "codexctl accounts switch work@example.com",
         _switch_account,
         (_argument("account", metavar="NAME", help="email, id, or a unique beginning of one"),),
+    ),
+    Command(
+        ("requests",),
+        "List the requests that run, and the last that ended, with what translation lost",
+        "codexctl requests -n 5",
+        _requests,
+        (_argument("-n", dest="limit", type=_count, metavar="N", help="at most the last N (default 100)"),),
     ),
     Command(
         ("logs",),

@@ -15,7 +15,14 @@ BAR_CELLS = 8
 GAP = "  "
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
-_STATE_COLOURS = {"ok": "green", "running": "green", "expiring": "yellow", "limited": "yellow", "disabled": "dim"}
+_STATE_COLOURS = {
+    "ok": "green",
+    "running": "green",
+    "done": "green",
+    "expiring": "yellow",
+    "limited": "yellow",
+    "disabled": "dim",
+}
 _LEVEL_COLOURS = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "red"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NEEDS_QUOTES = re.compile(r"[\s\"=]")
@@ -241,19 +248,47 @@ def _request_words(message: str, fields: dict[str, Any]) -> list[str]:
         f"{sent:,} in" if sent is not None else None,
         f"({cached:,} cached)" if cached else None,
         f"{received:,} out" if received is not None else None,
-        _seconds(fields.pop("duration_ms")),
+        _seconds(fields.pop("duration_ms") or 0),
     ]
     return [plain(word) for word in words if word]
 
 
-def _seconds(milliseconds: float | None) -> str:
-    return f"{(milliseconds or 0) / 1000:.1f} s"
+def _seconds(milliseconds: float) -> str:
+    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
 
 
 def _field(value: Any) -> str:
     if isinstance(value, str) and value and not _NEEDS_QUOTES.search(value):
         return plain(value)
     return plain(json.dumps(value, ensure_ascii=False))
+
+
+def requests(result: Json, style: Style) -> list[str]:
+    """``requests.list``: a row a request; below it what went wrong and what its translation lost."""
+    if not result["requests"]:
+        return style.prose("No request has been made since the daemon started.")
+    headings = ("TIME", "REQUEST", "STATE", "MODEL", "TTFT", "TOKENS")
+    lines = table(headings, (_request_row(request, style.now) for request in result["requests"]), style)
+    for request in result["requests"]:
+        told = [request["error"]] if request["error"] else []
+        told += [f"{loss['kind']} {loss['path']}: {loss['note']}" for loss in request["losses"]]
+        for text in told:
+            lines += style.prose(f"{request['id']}: {plain(text)}")
+    return lines
+
+
+def _request_row(request: Json, now: float) -> list[Cell]:
+    asked, used = request["model"] or "", request["model_used"]
+    tokens = request["tokens"]
+    state = request["state"] if request["status"] is None else f"{request['state']} {request['status']}"
+    return [
+        Cell([_clock_time(request["started_at"], now)]),
+        Cell([request["id"], plain(request["client"])]),
+        Cell([state], _STATE_COLOURS.get(request["state"], "red")),
+        Cell([plain(asked), *([f"-> {plain(used)}"] if used and used != asked else [])]),
+        Cell([_seconds(request["ttft_ms"]) if request["ttft_ms"] is not None else ""]),
+        Cell([f"{tokens['input']:,} in", f"{tokens['output']:,} out"] if tokens else [""]),
+    ]
 
 
 def log_entries(result: Json, style: Style) -> list[str]:

@@ -153,6 +153,58 @@ class SwitchedAccount:
     account: AccountRef
 
 
+@frozen
+class RequestsList:
+    """``limit``: at most so many requests, the newest."""
+
+    limit: int = field(default=100, validator=between(0, 1_000_000))
+
+
+@frozen
+class LossInfo:
+    """What translation did to a field: ``kind`` is renamed, approximated, dropped or cosmetic."""
+
+    kind: str
+    path: str
+    note: str
+
+
+@frozen
+class TokenCounts:
+    """``input`` includes ``cached``, ``output`` includes ``reasoning``."""
+
+    input: int
+    cached: int
+    output: int
+    reasoning: int
+
+
+@frozen
+class RequestInfo:
+    """One model request. ``state``: running, done or failed; ``error`` is what the client was told."""
+
+    id: str
+    client: str
+    model: str | None
+    model_used: str | None
+    account: str | None
+    state: str
+    started_at: float
+    ttft_ms: int | None
+    duration_ms: int | None
+    tokens: TokenCounts | None
+    status: int | None
+    error: str | None
+    losses: tuple[LossInfo, ...]
+
+
+@frozen
+class RequestList:
+    """``requests``: the oldest first, the running ones last."""
+
+    requests: tuple[RequestInfo, ...]
+
+
 @frozen(kw_only=True)
 class LogFilter:
     """Which log entries: each part that is set must match.
@@ -257,6 +309,7 @@ _ALL = (
         {"limit": 10, "contains": "gpt-5.5"},
         event=LogEvent,
     ),
+    Method("requests.list", RequestsList, RequestList, "Requests that run, and the last that ended", {"limit": 20}),
     Method("subscription.cancel", Subscription, Subscription, "End a follow", {"subscription": 1}),
 )
 

@@ -29,7 +29,7 @@ from codexd.control_socket import bind_socket, peer_uid, removed_at_end
 from codexd.errors import AccountNeedsLogin, CodexdError, RequestInvalid
 from codexd.paths import Places
 from codexd.record.logs import Follower, LogRing
-from codexd.record.requests import RequestLog
+from codexd.record.requests import RequestLog, RequestRecord
 from codexd.settings import Settings
 from codexd.supervisor import Supervisor
 
@@ -311,6 +311,37 @@ async def logs_follow(call: Call, params: api.LogsFollow) -> api.Subscription:
     return api.Subscription(call.session.follow("logs.follow", follower, call.replied))
 
 
+async def requests_list(call: Call, params: api.RequestsList) -> api.RequestList:
+    records = call.control.requests.records
+    newest = records[-params.limit :] if params.limit else []
+    return api.RequestList(tuple(_request_info(record) for record in newest))
+
+
+def _request_info(record: RequestRecord) -> api.RequestInfo:
+    usage = record.usage
+    tokens = (
+        api.TokenCounts(usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens)
+        if usage
+        else None
+    )
+    state = "running" if record.ended is None else "failed" if record.error else "done"
+    return api.RequestInfo(
+        id=record.id,
+        client=record.client,
+        model=record.model,
+        model_used=record.model_used,
+        account=record.account,
+        state=state,
+        started_at=record.started_at,
+        ttft_ms=record.ttft_ms,
+        duration_ms=record.duration_ms,
+        tokens=tokens,
+        status=record.status,
+        error=record.error,
+        losses=tuple(api.LossInfo(loss.kind.value, loss.path, loss.note) for loss in record.losses),
+    )
+
+
 async def subscription_cancel(call: Call, params: api.Subscription) -> api.Subscription:
     if not call.session.cancel(params.subscription):
         raise RequestInvalid("subscription", f"{params.subscription} is none of this connection's")
@@ -327,6 +358,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "accounts.switch": accounts_switch,
         "logs.history": logs_history,
         "logs.follow": logs_follow,
+        "requests.list": requests_list,
         "subscription.cancel": subscription_cancel,
     }
 )

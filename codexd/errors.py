@@ -39,6 +39,7 @@
         ├── UpstreamTooLarge
         ├── UpstreamBlocked       Cloudflare in front of the backend
         ├── UpstreamFailed        5xx, no connection, an unreadable answer
+        │   └── EmptyAnswer       completed, and nothing in it
         ├── UpstreamTimeout
         └── StreamBroken          the stream ended before a terminal event
 
@@ -229,6 +230,10 @@ class UpstreamBlocked(UpstreamError):
 
 class UpstreamFailed(UpstreamError):
     kind = "upstream_failed"
+
+
+class EmptyAnswer(UpstreamFailed):
+    kind = "empty_answer"
 
 
 class UpstreamTimeout(UpstreamError):

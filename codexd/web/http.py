@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -42,16 +43,17 @@ class Request:
 
 
 async def read_body(request: Request, receive: Receive) -> bytes:
-    """The whole body.
+    """The whole body, decompressed.
 
     Raises:
-        RequestTooLarge: over ``MAX_BODY_BYTES``; nothing of a declared one, and no more than that of any, is read.
-        RequestInvalid: compressed.
+        RequestTooLarge: over ``MAX_BODY_BYTES``, also once decompressed; nothing of a declared one is read.
+        RequestInvalid: compressed in a way that we don't read, or not as it says.
         ClientLeftError: the client hung up.
     """
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding != "identity":
-        raise RequestInvalid("", f"Content-Encoding {encoding!r} is not supported; send the body uncompressed")
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", *_WINDOW_BITS):
+        known = ", ".join(_WINDOW_BITS)
+        raise RequestInvalid("", f"Content-Encoding {encoding!r} is not supported; send {known} or no compression")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
         raise _too_large()
@@ -66,7 +68,25 @@ async def read_body(request: Request, receive: Receive) -> bytes:
         if size > MAX_BODY_BYTES:
             raise _too_large()
         if not message.get("more_body"):
-            return b"".join(parts)
+            body = b"".join(parts)
+            return body if encoding == "identity" else _decompress(body, encoding)
+
+
+_WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+"""What zlib calls the formats of RFC 9110, 8.4.1."""
+
+
+def _decompress(body: bytes, encoding: str) -> bytes:
+    inflater = zlib.decompressobj(_WINDOW_BITS[encoding])
+    try:
+        plain = inflater.decompress(body, MAX_BODY_BYTES + 1)
+    except zlib.error:
+        raise RequestInvalid("", f"the body is not {encoding}, as its Content-Encoding says") from None
+    if len(plain) > MAX_BODY_BYTES:
+        raise _too_large()
+    if not inflater.eof:
+        raise RequestInvalid("", f"the {encoding} body is cut short")
+    return plain
 
 
 def _too_large() -> RequestTooLarge:

@@ -19,6 +19,7 @@ from codexd.translation import sse
 from codexd.translation.messages.blocks import Event
 from codexd.translation.messages.collect import MessageCollector
 from codexd.translation.messages.errors import WireError, for_claude_code, to_wire
+from codexd.translation.messages.prewarm import prewarm
 from codexd.translation.messages.reasoning import tag_account
 from codexd.translation.messages.request import MessagesRequest, parse, parse_count, to_responses
 from codexd.translation.messages.stream import PING
@@ -35,7 +36,7 @@ from codexd.web.http import (
     wait_for_disconnect,
 )
 from codexd.web.outbox import Outbox, Sign
-from codexd.web.turn import Sink, Turn, TurnRunner
+from codexd.web.turn import Sink, Turn, TurnRunner, to_message_id
 
 DEFAULT_WINDOW_TOKENS = 272_000
 
@@ -121,6 +122,7 @@ class MessagesApi:
             try:
                 wanted = parse(await read_body(request, receive), request.headers)
                 record.model = wanted.model
+                record.losses = wanted.losses
                 answer = self._stream if wanted.stream else self._collect
                 await answer(exchange, wanted, receive)
             except ClientLeftError:
@@ -132,7 +134,8 @@ class MessagesApi:
         """``POST /v1/messages/count_tokens``: works without an account."""
         try:
             wanted = parse_count(await read_body(request, receive))
-            await send_json(send, 200, {"input_tokens": self._count(wanted)})
+            count = await trio.to_thread.run_sync(self._count, wanted)
+            await send_json(send, 200, {"input_tokens": count})
         except ClientLeftError:
             pass
         except CodexdError as error:
@@ -162,7 +165,7 @@ class MessagesApi:
             return
         exchange.committed = True
         exchange.record.status = 200
-        await send_start(exchange.send, 200, _STREAM_HEADERS)
+        await send_start(exchange.send, 200, (*_STREAM_HEADERS, *_loss_header(wanted).items()))
         silence_s = self.timing.ping_after_s
         data: bytes | Sign = await outbox.take(silence_s) if in_time else Sign.SILENCE
         while data is not Sign.END:
@@ -190,11 +193,22 @@ class MessagesApi:
         if outbox.failure is not None:
             raise outbox.failure
         exchange.record.status = 200
-        await send_json(exchange.send, 200, sink.collector.message)
+        await send_json(exchange.send, 200, sink.collector.message, _loss_header(wanted))
 
     # -- both -------------------------------------------------------------------------------------
 
     async def _run(self, exchange: Exchange, wanted: MessagesRequest, sink: Sink, outbox: Outbox) -> None:
+        try:
+            if wanted.max_tokens == 0:
+                sink.emit(prewarm(to_message_id(exchange.request.id), wanted.model, self._count(wanted)))
+            else:
+                await self._ask(exchange, wanted, sink)
+        except CodexdError as error:
+            outbox.end(error)
+        else:
+            outbox.end()
+
+    async def _ask(self, exchange: Exchange, wanted: MessagesRequest, sink: Sink) -> None:
         turn = Turn(
             request=wanted,
             request_id=exchange.request.id,
@@ -202,12 +216,7 @@ class MessagesApi:
             tells_refusals=not exchange.is_claude_code,
             sink=sink,
         )
-        try:
-            await self.turns.run(turn)
-        except CodexdError as error:
-            outbox.end(error)
-        else:
-            outbox.end()
+        await self.turns.run(turn)
 
     async def _watch(self, exchange: Exchange, receive: Receive, scope: trio.CancelScope) -> None:
         await wait_for_disconnect(receive)
@@ -239,6 +248,10 @@ class MessagesApi:
         tag = tag_account(account.chatgpt_account_id) if account else ""
         model = self.turns.choose_model(wanted, account)
         return count_body(to_responses(wanted, model=model, account_tag=tag, default_effort=None))
+
+
+def _loss_header(wanted: MessagesRequest) -> dict[str, str]:
+    return {"codexd-losses": str(wanted.losses.told)} if wanted.losses.told else {}
 
 
 def read_client(headers: Mapping[str, str]) -> str:

@@ -10,11 +10,10 @@ from typing import Any
 from urllib.parse import unquote
 
 from codexd.errors import ModelNotFound, RequestInvalid
-from codexd.translation.models import CATALOGUE, ModelInfo
+from codexd.translation.models import CATALOGUE, MAX_OUTPUT_TOKENS, ModelInfo
 
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 20
-MAX_OUTPUT_TOKENS = 128_000
 
 
 def list_models(query: dict[str, str]) -> dict[str, Any]:

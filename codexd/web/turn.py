@@ -18,13 +18,14 @@ from codexd.accounts.model import Account
 from codexd.accounts.refresh import Refresher
 from codexd.accounts.store import AccountStore
 from codexd.accounts.tracker import LimitTracker
-from codexd.errors import AccountNeedsLogin, ModelRefused, StaleReasoning, TokenRejected
+from codexd.errors import AccountNeedsLogin, EmptyAnswer, ModelRefused, RequestInvalid, StaleReasoning, TokenRejected
 from codexd.record.requests import RequestLog, RequestRecord
 from codexd.settings import Settings
 from codexd.translation.messages.blocks import Event
 from codexd.translation.messages.reasoning import tag_account
 from codexd.translation.messages.request import MessagesRequest, to_responses
 from codexd.translation.messages.stream import MessagesStream, State
+from codexd.translation.messages.tokens import count_body
 from codexd.translation.models import Route, route, without_refused
 from codexd.upstream.codex import CodexBackend
 
@@ -54,6 +55,7 @@ class Turn:
     sink: Sink
     keep_reasoning: bool = True
     rejected_token: str | None = None
+    saw_empty_answer: bool = False
     stream: MessagesStream | None = None
 
     @property
@@ -106,6 +108,11 @@ class TurnRunner:
                 self._refused.add((account.id, model))
                 self._check_repeat(turn, self.choose_model(turn.request, account) != model, error, account)
                 log.warning("the backend does not serve %s; trying the next", model, extra=_about(turn, account))
+            except EmptyAnswer as error:
+                if turn.saw_empty_answer:
+                    raise
+                turn.saw_empty_answer = True
+                log.info("%s; asking once more", error, extra=_about(turn, account))
             else:
                 return
 
@@ -132,14 +139,22 @@ class TurnRunner:
             default_effort=self.default_effort(turn.request),
             keep_reasoning=turn.keep_reasoning,
         )
+        if self.settings.translation.strict:
+            _refuse_drops(turn.request)
         turn.stream = MessagesStream(
-            message_id=f"msg_{turn.request_id.removeprefix('req_')}",
+            message_id=to_message_id(turn.request_id),
             model=turn.request.model,
             upstream_model=model,
             account_tag=tag,
             tool_names=turn.request.tool_names,
             thinking=turn.request.thinking,
             tells_refusals=turn.tells_refusals,
+            stop_sequences=turn.request.stop_sequences,
+            max_tokens=turn.request.max_tokens,
+            web_search_only=turn.request.web_search_only,
+            blocked_domains=turn.request.blocked_domains,
+            speed="fast" if "service_tier" in body else None,
+            count_input=lambda: count_body(body),
         )
         self.store.touch(account.id, self.clock())
         async with self.backend.respond(
@@ -147,13 +162,16 @@ class TurnRunner:
         ) as source:
             self._observe(account, parse_headers(source.headers, self.clock()))
             with source.watched():
-                while not source.terminated:
+                while not source.terminated and turn.stream.state is not State.ENDED:
                     self._relay(turn, turn.stream, account, await source.receive_events())
                     if turn.sink.is_full:
                         with source.paused():
                             await turn.sink.wait_for_room()
             turn.record.usage = turn.stream.usage
-            await source.read_tail()
+            if source.terminated:
+                await source.read_tail()
+        if turn.stream.is_empty and not turn.request.stream:
+            raise EmptyAnswer("the backend completed an empty answer", status=200)
 
     def _relay(self, turn: Turn, stream: MessagesStream, account: Account, events: list[Event]) -> None:
         """The events of one upstream chunk, translated, to the client in one piece."""
@@ -182,6 +200,16 @@ class TurnRunner:
                 "run `codex login`, then `codexctl accounts import`"
             ) from error
         raise error
+
+
+def to_message_id(request_id: str) -> str:
+    return f"msg_{request_id.removeprefix('req_')}"
+
+
+def _refuse_drops(request: MessagesRequest) -> None:
+    loss = request.losses.first_dropped
+    if loss is not None:
+        raise RequestInvalid(loss.path, f"would be dropped ({loss.note}); the setting translation.strict refuses that")
 
 
 def _about(turn: Turn, account: Account) -> dict[str, object]:

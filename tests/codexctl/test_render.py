@@ -187,7 +187,7 @@ def test_a_finished_request_reads_as_a_sentence():
     }
     (line,) = render.log_entry(entry("POST /v1/messages", request="req_ab12", fields=fields), PIPE)
     assert line[8:] == (
-        " INFO    req_ab12 POST /v1/messages 200 claude-opus-5-5 -> gpt-5.5 work@example.com ttft 0.8 s "
+        " INFO    req_ab12 POST /v1/messages 200 claude-opus-5-5 -> gpt-5.5 work@example.com ttft 812 ms "
         "1,234 in (1,100 cached) 56 out 2.3 s client=claude-code"
     )
 
@@ -195,7 +195,7 @@ def test_a_finished_request_reads_as_a_sentence():
 def test_a_request_that_came_to_nothing():
     fields = {"status": 499, "duration_ms": 10, "error": "the client left"}
     (line,) = render.log_entry(entry("POST /v1/messages", level="warning", fields=fields), PIPE)
-    assert line[8:] == ' WARNING POST /v1/messages 499 0.0 s error="the client left"'
+    assert line[8:] == ' WARNING POST /v1/messages 499 10 ms error="the client left"'
 
 
 def test_other_entries_are_key_value_with_their_traceback_below():
@@ -221,3 +221,37 @@ def test_no_control_sequence_reaches_the_terminal():
         *render.status(daemon(active_account=nasty, problems=[nasty], tasks=tasks), PIPE),
     ]
     assert not any(mark in line for line in lines for mark in "\x1b\n\x9b\x07")
+
+
+REQUEST = {
+    "id": "req_ab12",
+    "client": "claude-cli/2.1.330",
+    "model": "claude-opus-5-5",
+    "model_used": "gpt-5.5",
+    "account": "work@example.com",
+    "state": "done",
+    "started_at": NOW,
+    "ttft_ms": 812,
+    "duration_ms": 2345,
+    "tokens": {"input": 1234, "cached": 1100, "output": 56, "reasoning": 0},
+    "status": 200,
+    "error": None,
+    "losses": [{"kind": "dropped", "path": "top_k", "note": "the backend samples as it likes"}],
+}
+
+
+def test_requests_are_a_table_with_what_was_lost_below():
+    lines = render.requests({"requests": [REQUEST]}, PIPE)
+    assert lines[0].split() == ["TIME", "REQUEST", "STATE", "MODEL", "TTFT", "TOKENS"]
+    assert lines[1].split()[1:] == ["req_ab12", "done", "200", "claude-opus-5-5", "812", "ms", "1,234", "in"]
+    assert lines[2].split() == ["claude-cli/2.1.330", "->", "gpt-5.5", "56", "out"]
+    assert " ".join(lines[3:]) == "req_ab12: dropped top_k: the backend samples as it likes"
+
+
+def test_a_running_request_has_no_status_yet():
+    request = REQUEST | {"state": "running", "status": None, "ttft_ms": None, "tokens": None, "losses": []}
+    assert "running" in render.requests({"requests": [request]}, PIPE)[1]
+
+
+def test_no_requests_yet():
+    assert render.requests({"requests": []}, PIPE) == ["No request has been made since the daemon started."]

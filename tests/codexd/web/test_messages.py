@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
+import zlib
 from pathlib import Path
 
 import httpx
@@ -16,7 +18,7 @@ from codexd.simulator.records import Outcome
 from codexd.web.http import MAX_BODY_BYTES
 from codexd.web.messages import Timing
 
-STREAMED = {**HELLO, "stream": True}
+STREAMED = {**HELLO, "max_tokens": 1_000_000_000, "stream": True}
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ async def test_an_answer_is_one_message(running):
     response = await post(running, HELLO)
     message = response.json()
     assert response.status_code == 200
-    assert message["content"] == [{"type": "text", "text": "Hello there."}]
+    assert message["content"] == [{"type": "text", "text": "Hello there.", "citations": None}]
     assert (message["model"], message["stop_reason"]) == ("claude-sonnet-5-5", "end_turn")
     assert response.headers["request-id"].startswith("req_")
 
@@ -437,3 +439,134 @@ async def test_count_tokens_needs_neither_max_tokens_nor_an_account(running):
     assert 2 <= response.json()["input_tokens"] <= 30
     refused = await post(running, {"model": "opus"}, "/v1/messages/count_tokens")
     assert refused.json()["error"]["message"] == "messages: at least one message is required"
+
+
+async def test_a_compressed_body_is_read(running):
+    body = json.dumps(HELLO).encode()
+    for encoding, data in (("gzip", gzip.compress(body)), ("deflate", zlib.compress(body))):
+        assert (await post(running, data, content_encoding=encoding)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "status", "said"),
+    [
+        ("zstd", b"x", 400, "'zstd' is not supported"),
+        ("gzip", b"{}", 400, "the body is not gzip"),
+        ("gzip", gzip.compress(b"{}")[:-3], 400, "cut short"),
+        ("gzip", gzip.compress(b" " * (MAX_BODY_BYTES + 1)), 413, "maximum size"),
+    ],
+)
+async def test_a_body_that_is_compressed_badly_or_too_well_is_refused(running, encoding, body, status, said):
+    response = await post(running, body, content_encoding=encoding)
+    assert response.status_code == status
+    assert said in response.json()["error"]["message"]
+
+
+LOSSY = {
+    **HELLO,
+    "top_k": 5,
+    "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "hologram"}]}],
+}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_losses_are_counted_in_a_header_and_listed_with_the_request(running, stream):
+    response = await post(running, {**LOSSY, "stream": stream})
+    assert response.status_code == 200
+    assert response.headers["codexd-losses"] == "2"
+    (request,) = (await running.call("requests.list"))["requests"]
+    losses = {loss["path"]: loss["kind"] for loss in request["losses"]}
+    assert losses["top_k"] == "dropped"
+    assert losses["messages[0].content[1]"] == "dropped"
+    assert request["id"] == response.headers["request-id"]
+
+
+async def test_a_kind_of_loss_is_logged_once_for_a_client(running):
+    for _ in range(3):
+        await post(running, LOSSY, user_agent="some/1.0")
+    await post(running, LOSSY, user_agent="some/1.1")
+    while (await running.call("daemon.status"))["streams_in_flight"]:
+        await trio.sleep(0.01)
+    assert running.log_text().count("dropped top_k") == 2
+
+
+async def test_strict_translation_refuses_what_it_would_drop(nursery, tmp_path):
+    running = await start_daemon(nursery, tmp_path, environ={"CODEXD_TRANSLATION_STRICT": "true"})
+    response = await post(running, LOSSY)
+    assert response.status_code == 400
+    assert "would be dropped" in response.json()["error"]["message"]
+    assert "translation.strict" in response.json()["error"]["message"]
+    cosmetic = {
+        **HELLO,
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}]}
+        ],
+    }
+    assert (await post(running, cosmetic)).status_code == 200
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_case_9_a_prewarm_needs_no_backend(running, stream):
+    response = await post(running, {**HELLO, "max_tokens": 0, "stream": stream})
+    message = response.json() if not stream else read_events(response.text)[1]["delta"]
+    assert message["stop_reason"] == "max_tokens"
+    assert running.asked == []
+    if not stream:
+        assert message["content"] == []
+        assert message["usage"]["input_tokens"] > 0
+
+
+async def test_case_137_an_overflow_after_content_is_said_in_the_same_words(running):
+    overflow = {"code": "context_length_exceeded", "message": "Your input exceeds the context window of this model."}
+    running.load({"output": [{"text": "begun"}], "failed": overflow, "after_items": 1}, {"failed": overflow})
+    streamed = read_events((await post(running, STREAMED)).text)[-1]
+    again = await post(running, HELLO)
+    assert streamed["error"]["type"] == "invalid_request_error"
+    assert again.status_code == 400
+    assert streamed["error"]["message"] == again.json()["error"]["message"]
+    assert "prompt is too long: 272001 tokens > 272000 maximum" in again.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_case_145_what_comes_after_the_end_does_not_matter(running, stream):
+    done = {"type": "response.completed", "response": {"id": "resp_1", "status": "completed", "output": []}}
+    delta = {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "delta": "whole"}
+    frames = "".join(f"data: {json.dumps(event)}\n\n" for event in (delta, done))
+    running.load({"raw": frames + "data: {cut", "cut": "connection"})
+    response = await post(running, {**HELLO, "stream": stream})
+    assert response.status_code == 200
+    assert "whole" in response.text
+    assert "error" not in response.text
+
+
+@pytest.mark.parametrize(("agent", "status"), [("claude-cli/2.1.330 (external, cli)", 451), ("sdk/1.0", 400)])
+async def test_case_147_a_policy_refusal_keeps_its_words(running, agent, status):
+    running.load({"failed": {"code": "cyber_policy", "message": "This request was flagged."}})
+    response = await post(running, STREAMED, user_agent=agent)
+    assert response.status_code == status
+    assert response.json()["error"]["message"] == "This request was flagged."
+
+
+async def test_case_126_a_stop_sequence_ends_the_answer_and_the_upstream_request(running):
+    running.load({"output": [{"text": "one two END three"}], "hold": "for ever", "after_items": 1})
+    events = read_events((await post(running, {**STREAMED, "stop_sequences": ["END"]})).text)
+    assert text_of(events) == "one two "
+    assert (events[-2]["delta"]["stop_reason"], events[-2]["delta"]["stop_sequence"]) == ("stop_sequence", "END")
+    with trio.fail_after(1):
+        await running.asked[0].ended.wait()
+    assert running.asked[0].outcome is Outcome.CUT_BY_CLIENT
+
+
+async def test_a_small_max_tokens_cuts_the_answer(running):
+    running.load({"output": [{"text": "word " * 500}]})
+    message = (await post(running, {**HELLO, "max_tokens": 10})).json()
+    assert message["stop_reason"] == "max_tokens"
+    assert 20 < len(message["content"][0]["text"]) < 80
+
+
+async def test_case_153_an_empty_answer_is_asked_for_again_and_then_an_error(running):
+    running.load({"output": []}, {"output": [{"text": "now"}]}, {"output": [], "times": 2})
+    assert (await post(running, HELLO)).json()["content"][0]["text"] == "now"
+    response = await post(running, HELLO)
+    assert (response.status_code, response.json()["error"]["type"]) == (502, "api_error")
+    assert len(running.asked) == 4
