@@ -29,12 +29,17 @@ async def test_head_of_the_root_is_empty(running):
     assert (response.status_code, response.content) == (200, b"")
 
 
-async def test_models_in_the_anthropic_shape(running):
+async def test_case_160_models_in_the_anthropic_shape(running):
     document = (await request(running, "GET", "/v1/models?limit=1000")).json()
     assert document["data"][0]["type"] == "model"
     assert document["first_id"] == document["data"][0]["id"]
     assert document["has_more"] is False
     assert all("claude" in model["id"] for model in document["data"])
+
+
+async def test_case_162_one_model_by_either_name_and_with_claude_codes_suffix(running):
+    for name in ("claude-gpt-5.5", "gpt-5.5", "claude-gpt-5.5%5B1m%5D"):
+        assert (await request(running, "GET", f"/v1/models/{name}")).json()["id"] == "claude-gpt-5.5"
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,13 @@ async def test_stale_reasoning_is_left_out_and_sent_again(running):
     assert all(item["type"] != "reasoning" for item in running.asked[2].body["input"])
 
 
+async def test_case_67_reasoning_that_turns_stale_inside_the_stream_is_left_out_too(running):
+    stale = {"code": "invalid_encrypted_content", "message": "could not be verified"}
+    running.load({"failed": stale}, {"output": [{"text": "fine"}]})
+    assert (await post(running, HELLO)).json()["content"][0]["text"] == "fine"
+    assert len(running.asked) == 2
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -108,7 +115,9 @@ async def test_stale_reasoning_is_left_out_and_sent_again(running):
         (b"[1]", "the body must be a JSON object"),
         (b"[" * 100_000, "the body is not JSON"),
         (b'{"a":' * 900 + b"1" + b"}" * 900, "nested more than 200 levels deep"),
-        ({"model": "opus", "messages": [{"role": "user", "content": "x"}]}, "max_tokens: required"),
+        pytest.param(
+            {"model": "opus", "messages": [{"role": "user", "content": "x"}]}, "max_tokens: required", id="case-10"
+        ),
         ({**HELLO, "model": None}, "model: required"),
         ({**HELLO, "messages": []}, "messages: at least one message is required"),
         (
@@ -123,7 +132,7 @@ async def test_stale_reasoning_is_left_out_and_sent_again(running):
         ({**HELLO, "stream": "yes"}, "stream: must be true or false"),
     ],
 )
-async def test_bad_input_gets_a_400_that_names_the_field(running, body, message):
+async def test_case_150_bad_input_gets_a_400_that_names_the_field(running, body, message):
     response = await post(running, body)
     error = response.json()
     assert response.status_code == 400
@@ -195,6 +204,16 @@ USAGE_LIMIT = {"type": "usage_limit_reached", "message": "The usage limit has be
         ),
         ({"cut": "eof", "after_events": 2}, 502, "api_error", {}),
     ],
+    ids=[
+        "case-138",
+        "case-139",
+        "case-140",
+        "server-error",
+        "case-142",
+        "deactivated",
+        "case-148",
+        "cut-before-content",
+    ],
 )
 @pytest.mark.parametrize("stream", [True, False])
 async def test_errors_before_the_first_content_are_http_errors(running, reply, status, kind, headers, stream):
@@ -207,7 +226,7 @@ async def test_errors_before_the_first_content_are_http_errors(running, reply, s
         assert response.headers[name] == value
 
 
-async def test_a_failure_after_content_ends_the_stream_with_one_error_event(running):
+async def test_cases_144_and_146_a_failure_after_content_ends_the_stream_with_one_error_event(running):
     running.load(
         {
             "output": [{"text": "begun"}],
@@ -226,7 +245,9 @@ async def test_a_failure_after_content_ends_the_stream_with_one_error_event(runn
 
 
 @pytest.mark.parametrize("in_stream", [True, False])
-async def test_context_overflow_is_said_in_the_words_that_make_claude_code_compact(nursery, tmp_path, in_stream):
+async def test_cases_135_and_136_context_overflow_is_said_in_the_words_that_make_claude_code_compact(
+    nursery, tmp_path, in_stream
+):
     running = await start_daemon(
         nursery, tmp_path, options=Options(context_window_tokens=500, overflow_in_stream=in_stream)
     )
@@ -258,7 +279,7 @@ async def test_a_token_that_the_backend_rejects_is_refreshed_and_the_request_rep
     assert running.refreshes == 1
 
 
-async def test_a_login_that_stays_refused_says_what_to_do(running):
+async def test_case_141_a_login_that_stays_refused_says_what_to_do(running):
     rejected = {"error": {"code": "token_invalidated", "message": "invalidated"}}
     running.load({"error": {"status": 401, "body": rejected}, "times": 2})
     response = await post(running, HELLO)
@@ -273,12 +294,12 @@ async def test_a_refused_model_makes_way_for_the_next_in_the_list(running):
     assert [request.body["model"] for request in running.asked] == ["gpt-5.4-mini", "gpt-6-luna", "gpt-6-luna"]
 
 
-async def test_a_model_without_alternatives_is_a_404(running):
+async def test_case_143_a_model_without_alternatives_is_a_404(running):
     response = await post(running, {**HELLO, "model": "gpt-5"})
     assert (response.status_code, response.json()["error"]["type"]) == (404, "not_found_error")
 
 
-async def test_silence_is_filled_with_pings_before_and_after_the_first_content(running):
+async def test_case_134_silence_is_filled_with_pings_before_and_after_the_first_content(running):
     running.load({"hold": "thinking", "output": [{"text": "at last"}]})
     seen = b""
     async with httpx.AsyncClient(base_url=running.address, trust_env=False) as client:
@@ -328,7 +349,7 @@ async def test_an_error_after_the_status_line_went_out_is_an_event(running):
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_client_that_hangs_up_ends_the_upstream_request(running, stream):
+async def test_case_149_a_client_that_hangs_up_ends_the_upstream_request(running, stream):
     """Seen in the backend; a second is the promise, and the test would hang without it."""
     running.load({"output": [{"text": "x" * 100}], "hold": "for ever", "after_items": 0 if not stream else 1})
     host, port = running.address.removeprefix("http://").split(":")
@@ -441,7 +462,7 @@ async def test_count_tokens_needs_neither_max_tokens_nor_an_account(running):
     assert refused.json()["error"]["message"] == "messages: at least one message is required"
 
 
-async def test_a_compressed_body_is_read(running):
+async def test_case_11_a_compressed_body_is_read(running):
     body = json.dumps(HELLO).encode()
     for encoding, data in (("gzip", gzip.compress(body)), ("deflate", zlib.compress(body))):
         assert (await post(running, data, content_encoding=encoding)).status_code == 200

@@ -1,4 +1,5 @@
 import base64
+import json
 import socket
 import struct
 import zlib
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codexd.translation.messages import tokens
+from codexd.translation.messages.request import parse_count, to_responses
 from codexd.translation.messages.tokens import UNKNOWN_IMAGE, count_body, count_text
 
 few = settings(deadline=None, max_examples=100)
@@ -190,3 +192,18 @@ def test_parts_add_up(first, second):
     assert cost(
         user({"type": "input_text", "text": first}, {"type": "input_text", "text": second})
     ) == tokens.PER_ITEM + count_text(first) + count_text(second)
+
+
+def test_what_is_not_sent_is_not_counted():
+    """case-156"""
+
+    def count(**fields):
+        body = {"model": "opus", "messages": [{"role": "user", "content": "hi"}], "system": "Be kind.", **fields}
+        request = parse_count(json.dumps(body).encode())
+        return count_body(to_responses(request, model="gpt-5.5", account_tag="", default_effort=None))
+
+    tool = {"name": "Bash", "input_schema": {"type": "object"}}
+    deferred = {"name": "WebFetch", "input_schema": {"type": "object"}, "defer_loading": True}
+    billing = {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.330; cch=1;"}
+    assert count(tools=[tool, deferred]) == count(tools=[tool]) > count()
+    assert count(system=[billing, {"type": "text", "text": "Be kind."}]) == count()
