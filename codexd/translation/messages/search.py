@@ -26,7 +26,8 @@ class SearchBlock(Block):
     Args:
         spare_id: for an item that has none.
         blocked_domains: of which no results are told.
-        waits: without sources, the result waits for the citations in the text after it (``fill``).
+        waits: the result waits for the citations in the text (``fill``): the backend's sources have no titles,
+            and sometimes there are none.
     """
 
     def __init__(self, spare_id: str, blocked_domains: tuple[str, ...], *, waits: bool) -> None:
@@ -34,6 +35,7 @@ class SearchBlock(Block):
         self._id = spare_id
         self._blocked_domains = blocked_domains
         self._waits = waits
+        self._pages: list[tuple[str, str]] = []
 
     def finish(self, item: Mapping[str, Any]) -> None:
         action = object_of(item.get("action"))
@@ -44,20 +46,21 @@ class SearchBlock(Block):
         if not self.started:
             self._ask(text_of(item.get("id")), _read_query(action))
         sources = objects_of(action.get("sources"))
+        self._pages = [(text_of(source.get("url")), text_of(source.get("title"))) for source in sources]
         if failed:
             self._answer(_FAILED)
-        elif sources or not self._waits:
-            pages = ((text_of(source.get("url")), text_of(source.get("title"))) for source in sources)
-            self._answer(to_results(pages, self._blocked_domains))
+        elif not self._waits:
+            self._answer(to_results(self._pages, self._blocked_domains))
 
-    def fill(self, citations: Iterable[Citation]) -> None:
-        """The pages of a search that waits; no others come."""
+    def fill(self, citations: Iterable[Citation], titles: Mapping[str, str]) -> None:
+        """The result of a search that waits: its sources with their ``titles`` by address, else ``citations``."""
         if self.started and not self.stopped:
-            pages = ((citation.url, citation.title) for citation in citations)
+            named = [(url, title or titles.get(url, "")) for url, title in self._pages]
+            pages = named or [(citation.url, citation.title) for citation in citations]
             self._answer(to_results(pages, self._blocked_domains))
 
     def cut(self) -> None:
-        self.fill(())
+        self.fill((), {})
         self._stop()
 
     def _ask(self, item_id: str, query: str) -> None:
@@ -79,15 +82,15 @@ def _read_query(action: Mapping[str, Any]) -> str:
 
 
 def fill_searches(blocks: Iterable[SearchBlock | TextBlock]) -> None:
-    """Give each search that waits the citations in the text between it and the next one."""
+    """Give each search that waits the citations in the text between it and the next one, and all titles."""
     search: SearchBlock | None = None
-    found: list[Citation] = []
+    cited: dict[SearchBlock, list[Citation]] = {}
     for block in blocks:
-        if isinstance(block, TextBlock):
-            found += block.citations
-            continue
-        if search is not None:
-            search.fill(found)
-        search, found = block, []
-    if search is not None:
-        search.fill(found)
+        if isinstance(block, SearchBlock):
+            search = block
+            cited[search] = []
+        elif search is not None:
+            cited[search] += block.citations
+    titles = {citation.url: citation.title for citations in cited.values() for citation in citations}
+    for search, citations in cited.items():
+        search.fill(citations, titles)

@@ -256,3 +256,18 @@ def test_blocked_domains(url, blocked, told):
     assert bool(to_results([(url, "t")], blocked)) is told
     made = run([done(0, **search(0, url)), COMPLETED], blocked_domains=blocked, web_search_only=True)
     assert bool(blocks_of(made)[1]) is told
+
+
+def test_a_search_alone_names_its_sources_by_the_citations_on_the_text():
+    made = run(
+        [
+            done(0, **search(0, A, B)),
+            done(1, **search(1, B)),
+            text("Sunny today", 9),
+            cites(B, title="Weather"),
+            COMPLETED,
+        ],
+        web_search_only=True,
+    )
+    results = [event["content_block"]["content"] for event in made if event.get("content_block", {}).get("content")]
+    assert results == [[result(A, "a.example"), result(B, "Weather")], [result(B, "Weather")]]
