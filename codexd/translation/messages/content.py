@@ -26,6 +26,9 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 _ALPHABET = (string.ascii_letters + string.digits + "+/").encode()
 
 
+NOT_AN_IMAGE = "is not a PNG, JPEG, GIF or WebP image"
+
+
 def to_parts(blocks: list[Fields]) -> list[Part]:
     """The parts of ``blocks``, in order. An empty text has none.
 
@@ -36,6 +39,21 @@ def to_parts(blocks: list[Fields]) -> list[Part]:
     for block in blocks:
         convert = _CONVERTERS.get(block.string("type"))
         parts.extend(convert(block) if convert else [text_part(to_words(block))])
+    return parts
+
+
+def to_result_parts(blocks: list[Fields]) -> list[Part]:
+    """The parts of a tool's result, in which an image that can't be sent becomes a text that says so.
+
+    What a tool drew, an SVG for instance, is not its client's mistake, and the session has to go on.
+    """
+    parts: list[Part] = []
+    for block in blocks:
+        if _is_foreign_image(block):
+            block.lose(LossKind.DROPPED, "", NOT_AN_IMAGE)
+            parts.append(text_part(f"[image left out: it {NOT_AN_IMAGE}]"))
+        else:
+            parts += to_parts([block])
     return parts
 
 
@@ -68,7 +86,7 @@ def _image(block: Fields) -> list[Part]:
             data = _base64(source)
             media_type = _sniff(data)
             if media_type is None:
-                raise source.wrong("data", "is not a PNG, JPEG, GIF or WebP image")
+                raise source.wrong("data", NOT_AN_IMAGE)
             return [{"type": "input_image", "image_url": f"data:{media_type};base64,{data}"}]
         case "url":
             url = source.string("url")
@@ -131,6 +149,13 @@ def read_content(owner: Fields, name: str) -> list[Fields]:
     if isinstance(value, str):
         return [Fields({"type": "text", "text": value}, owner.at(name), owner.losses)] if value else []
     return owner.objects(name)
+
+
+def _is_foreign_image(block: Fields) -> bool:
+    source = block.get("source")
+    if block.get("type") != "image" or not isinstance(source, dict) or source.get("type") != "base64":
+        return False
+    return isinstance(source.get("data"), str) and _sniff("".join(source["data"][:64].split())) is None
 
 
 def _base64(source: Fields) -> str:

@@ -17,7 +17,15 @@ from codexd.translation import jsontext
 from codexd.translation.fields import Fields
 from codexd.translation.losses import LossKind
 from codexd.translation.messages import reasoning, server_blocks
-from codexd.translation.messages.content import Part, is_medium, read_content, text_part, to_parts, to_words
+from codexd.translation.messages.content import (
+    Part,
+    is_medium,
+    read_content,
+    text_part,
+    to_parts,
+    to_result_parts,
+    to_words,
+)
 from codexd.translation.tool_names import shorten
 
 Item = dict[str, Any]
@@ -139,7 +147,7 @@ def _user_items(blocks: list[Fields], turn: Turn) -> list[Item]:
 
 def _result_item(block: Fields) -> Item:
     call_id = _call_id(block, "tool_use_id")
-    parts = to_parts(read_content(block, "content"))
+    parts = to_result_parts(read_content(block, "content"))
     if block.boolean("is_error"):
         parts = _mark_error(parts)
     return {"type": "function_call_output", "call_id": call_id, "output": _to_output(parts)}

@@ -506,3 +506,14 @@ def test_no_cache_control_goes_up():
         **mark,
     )
     assert b"cache_control" not in dumps(translate(body))
+
+
+def test_an_image_that_a_tool_made_badly_does_not_end_the_session():
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/svg+xml", "data": "PHN2Zy8+"}}
+    call = {"role": "assistant", "content": [{"type": "tool_use", "id": "call_1", "name": "Draw", "input": {}}]}
+    result = {"type": "tool_result", "tool_use_id": "call_1", "content": [{"type": "text", "text": "Done."}, image]}
+    hello = {"role": "user", "content": "hi"}
+    body = translate(make(messages=[hello, call, {"role": "user", "content": [result]}]))
+    texts = [part["text"] for part in body["input"][-1]["output"]]
+    assert texts[0] == "Done."
+    assert "is not a PNG, JPEG, GIF or WebP image" in texts[1]
