@@ -57,8 +57,10 @@ def make_messages_request(model: str = "claude-opus-5-5") -> dict[str, Any]:
             {"type": "text", "text": _SENTENCE * 75, **cached},
         ],
         "tools": [_make_tool(name) for name in _TOOLS],
-        "metadata": {"user_id": json.dumps({"device_id": "0" * 64, "account_uuid": "", "session_id": "bench"})},
-        "max_tokens": 32000,
+        "metadata": {
+            "user_id": json.dumps({"device_id": "3fa8c1d97be24f60" * 4, "account_uuid": "", "session_id": "bench"})
+        },
+        "max_tokens": 128000,
         "thinking": {"type": "adaptive", "display": "omitted"},
         "output_config": {"effort": "medium"},
         "stream": True,
