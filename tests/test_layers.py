@@ -37,7 +37,7 @@ LAW: list[tuple[str, set[str], set[str]]] = [
     ("codexd/supervisor.py", PURE | {"trio"}, {"socket"}),
     ("codexd/control", PURE | {"trio"}, {"random"}),
     ("codexd/web/", PURE | {"trio", "httpx"} | WEB, set()),
-    ("codexd/simulator/", PURE | {"trio", "httpx"} | WEB, set()),
+    ("codexd/simulator/", PURE | {"trio", "httpx", "imagesize"} | WEB, set()),
     ("codexd/daemon.py", PURE | {"trio", "httpx"} | WEB, set()),
     ("codexd/__main__.py", {"trio"}, set()),
     ("codexd/__init__.py", set(), STDLIB_IO),

@@ -16,7 +16,9 @@ from clients.claude_code import make_claude
 from harness import start_daemon
 
 from codexd.record.logs import LogFilter
+from codexd.simulator.tokens import count_tokens, flatten_prompt
 from codexd.translation.jsontext import dumps
+from codexd.translation.messages.tokens import count_body
 
 pytestmark = pytest.mark.client
 
@@ -125,6 +127,14 @@ def check_reasoning(asked):
     assert kinds.count("reasoning") > 10
 
 
+def check_counts(asked):
+    """Our count of each body of the main loop is within a tenth of the backend's."""
+    for request in asked:
+        if agent_of(request) is None and not is_search(request):
+            theirs = count_tokens(flatten_prompt(request.body))
+            assert abs(count_body(request.body) - theirs) < theirs / 10
+
+
 def statuses_of(running):
     """The statuses that the client was given, as far as they are logged yet."""
     entries = running.logs.history(LogFilter())
@@ -150,5 +160,6 @@ async def test_thirty_turns(nursery, tmp_path):
     assert sum(1 for request in asked if is_search(request)) == 2
     check_results(asked)
     check_agents(asked)
+    check_counts(running.asked)
     check_prefixes(asked)
     check_reasoning(asked)

@@ -21,6 +21,8 @@ from rs_bpe import openai
 
 from codexd.translation import jsontext
 
+MARGIN = 1.05
+"""On text: too low a count makes a client compact too late. Images and files were measured as they are."""
 PER_REQUEST = 8
 PER_ITEM = 4
 PER_TOOL = 8
@@ -49,13 +51,17 @@ def count_text(text: str) -> int:
 
 def count_body(body: Mapping[str, Any]) -> int:
     """Tokens of a body for the backend, so that what the translation leaves out costs nothing."""
-    total = PER_REQUEST + count_text(body.get("instructions") or "")
+    total = PER_REQUEST + count_with_margin(body.get("instructions") or "")
     total += sum(PER_ITEM + _count_item(item) for item in body["input"])
     return total + sum(PER_TOOL + _count_tool(tool) for tool in body.get("tools") or ())
 
 
+def count_with_margin(text: str) -> int:
+    return math.ceil(count_text(text) * MARGIN)
+
+
 def _count_tool(tool: Mapping[str, Any]) -> int:
-    return count_text(jsontext.dumps_text(tool))
+    return count_with_margin(jsontext.dumps_text(tool))
 
 
 def _count_item(item: Mapping[str, Any]) -> int:
@@ -64,18 +70,18 @@ def _count_item(item: Mapping[str, Any]) -> int:
             # The ciphertext is base64 of the reasoning and some 650 bytes around it.
             return max(0, len(item["encrypted_content"]) * 3 // 4 - 650) // 4
         case "function_call":
-            return PER_ITEM + count_text(item["name"]) + count_text(item["arguments"])
+            return PER_ITEM + count_with_margin(item["name"]) + count_with_margin(item["arguments"])
         case "function_call_output":
             return _count_content(item["output"])
         case "web_search_call":
-            return PER_ITEM + count_text(item["action"]["query"])
+            return PER_ITEM + count_with_margin(item["action"]["query"])
         case _:
             return _count_content(item.get("content") or "")
 
 
 def _count_content(content: str | Iterable[Mapping[str, Any]]) -> int:
     if isinstance(content, str):
-        return count_text(content)
+        return count_with_margin(content)
     return sum(_count_part(part) for part in content)
 
 
@@ -86,7 +92,7 @@ def _count_part(part: Mapping[str, Any]) -> int:
         case "input_file":
             return _count_pdf(part.get("file_data") or "")
         case _:
-            return count_text(part["text"])
+            return count_with_margin(part["text"])
 
 
 def _count_image(url: str) -> int:

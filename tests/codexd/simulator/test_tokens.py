@@ -6,7 +6,7 @@ from typing import Any
 
 from codexd.simulator.tokens import (
     FILE_TOKENS,
-    IMAGE_TOKENS,
+    UNKNOWN_IMAGE_TOKENS,
     PromptCache,
     count_tokens,
     flatten_prompt,
@@ -21,12 +21,12 @@ def test_text_is_a_quarter_of_its_bytes() -> None:
     assert [count_tokens(text) for text in ("", "a", "abcd", "abcde", "é" * 4)] == [0, 1, 1, 2, 2]
 
 
-def test_a_media_part_weighs_the_same_whatever_its_size() -> None:
+def test_a_media_part_weighs_the_same_however_long_its_text_is() -> None:
     empty = len(flatten_prompt(make_body([])))
     for size in (10, 1_000_000):
         image = {"type": "input_image", "image_url": "x" * size}
         file = {"type": "input_file", "file_data": "x" * size}
-        assert len(flatten_prompt(make_body([image]))) - empty == IMAGE_TOKENS * 4 + 2
+        assert len(flatten_prompt(make_body([image]))) - empty == UNKNOWN_IMAGE_TOKENS * 4 + 2
         assert len(flatten_prompt(make_body([file]))) - empty == FILE_TOKENS * 4 + 2
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from codexd.translation.messages import tokens
 from codexd.translation.messages.request import parse_count, to_responses
-from codexd.translation.messages.tokens import UNKNOWN_IMAGE, count_body, count_text
+from codexd.translation.messages.tokens import UNKNOWN_IMAGE, count_body, count_text, count_with_margin
 
 few = settings(deadline=None, max_examples=100)
 
@@ -146,25 +146,25 @@ def test_a_file_by_url_is_one_page():
 
 def test_every_part_counts():
     call = {"type": "function_call", "call_id": "c", "name": "Bash", "arguments": '{"a":1}'}
-    assert cost(call) == 2 * tokens.PER_ITEM + count_text("Bash") + count_text('{"a":1}')
-    assert cost({"type": "function_call_output", "call_id": "c", "output": "hello world"}) == tokens.PER_ITEM + 2
-    assert (
-        cost(
-            {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "hello world"}]}
-        )
-        == tokens.PER_ITEM + 2
+    assert cost(call) == 2 * tokens.PER_ITEM + count_with_margin("Bash") + count_with_margin('{"a":1}')
+    assert cost(
+        {"type": "function_call_output", "call_id": "c", "output": "hello world"}
+    ) == tokens.PER_ITEM + count_with_margin("hello world")
+    assert cost(
+        {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "hello world"}]}
+    ) == tokens.PER_ITEM + count_with_margin("hello world")
+    assert cost(user({"type": "input_text", "text": "hello world"})) == tokens.PER_ITEM + count_with_margin(
+        "hello world"
     )
-    assert cost(user({"type": "input_text", "text": "hello world"})) == tokens.PER_ITEM + 2
-    assert (
-        cost({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "hello world"}]})
-        == tokens.PER_ITEM + 2
-    )
+    assert cost(
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "hello world"}]}
+    ) == tokens.PER_ITEM + count_with_margin("hello world")
     assert (
         cost({"type": "reasoning", "summary": [], "encrypted_content": "g" * 4000})
         == tokens.PER_ITEM + (3000 - 650) // 4
     )
     assert cost({"type": "reasoning", "summary": [], "encrypted_content": "g"}) == tokens.PER_ITEM
-    assert cost(tools=[{"type": "function", "name": "f"}]) == tokens.PER_TOOL + count_text(
+    assert cost(tools=[{"type": "function", "name": "f"}]) == tokens.PER_TOOL + count_with_margin(
         '{"type":"function","name":"f"}'
     )
 
@@ -191,7 +191,7 @@ def test_counting_works_offline(monkeypatch):
 def test_parts_add_up(first, second):
     assert cost(
         user({"type": "input_text", "text": first}, {"type": "input_text", "text": second})
-    ) == tokens.PER_ITEM + count_text(first) + count_text(second)
+    ) == tokens.PER_ITEM + count_with_margin(first) + count_with_margin(second)
 
 
 def test_what_is_not_sent_is_not_counted():
