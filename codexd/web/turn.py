@@ -54,7 +54,8 @@ class Turn:
     tells_refusals: bool
     sink: Sink
     keep_reasoning: bool = True
-    rejected_token: str | None = None
+    token: str = field(default="", repr=False)
+    rejected_token: str | None = field(default=None, repr=False)
     saw_empty_answer: bool = False
     stream: MessagesStream | None = None
 
@@ -98,7 +99,7 @@ class TurnRunner:
                 await self._attempt(turn, account, model)
             except TokenRejected as error:
                 self._check_repeat(turn, turn.rejected_token is None, error, account)
-                turn.rejected_token = self.store.tokens(account.id).access_token
+                turn.rejected_token = turn.token  # not the stored one, which another request may have refreshed
                 log.info("the backend refused the access token; refreshing it", extra=_about(turn, account))
             except StaleReasoning as error:
                 self._check_repeat(turn, turn.keep_reasoning, error, account)
@@ -130,7 +131,7 @@ class TurnRunner:
 
     async def _attempt(self, turn: Turn, account: Account, model: str) -> None:
         turn.record.model_used = model
-        token = await self.refresher.fresh_token(account.id, rejected=turn.rejected_token)
+        turn.token = await self.refresher.fresh_token(account.id, rejected=turn.rejected_token)
         tag = tag_account(account.chatgpt_account_id)
         body = to_responses(
             turn.request,
@@ -158,7 +159,7 @@ class TurnRunner:
         )
         self.store.touch(account.id, self.clock())
         async with self.backend.respond(
-            body, account=account, token=token, session_id=body["prompt_cache_key"]
+            body, account=account, token=turn.token, session_id=body["prompt_cache_key"]
         ) as source:
             self._observe(account, parse_headers(source.headers, self.clock()))
             with source.watched():

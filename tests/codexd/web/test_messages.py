@@ -271,6 +271,20 @@ async def test_an_expired_token_is_refreshed_once_for_many_requests(running):
     assert running.refreshes == 1
 
 
+async def test_a_token_that_dies_early_is_refreshed_once_for_many_requests(running):
+    running.simulator.oauth.expire_access("simulated@example.com")
+    statuses = []
+
+    async def ask():
+        statuses.append((await post(running, HELLO)).status_code)
+
+    async with trio.open_nursery() as many:
+        for _ in range(20):
+            many.start_soon(ask)
+    assert statuses == [200] * 20
+    assert running.refreshes == 1
+
+
 async def test_a_token_that_the_backend_rejects_is_refreshed_and_the_request_repeated(running):
     rejected = {"error": {"code": "token_expired", "message": "expired"}}
     running.load({"error": {"status": 401, "body": rejected}}, {"output": [{"text": "fine"}]})
