@@ -356,8 +356,8 @@ async def test_a_bug_is_an_internal_error_and_a_log_entry(control, store, caplog
         reply = await peer.call("accounts.import", {"source": "/a\0b"})  # pathlib raises ValueError
         assert await is_alive(control)
     assert (reply.code, reply.data) == (-32603, {"kind": "internal"})
-    assert "null byte" not in reply.message
-    assert "null byte" in caplog.text
+    assert "ValueError" not in reply.message
+    assert "ValueError" in caplog.text
 
 
 async def test_a_line_without_end_closes_that_connection_only(control):
