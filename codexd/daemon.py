@@ -24,7 +24,7 @@ from codexd.accounts.refresh import Refresher
 from codexd.accounts.store import AccountStore
 from codexd.accounts.tracker import LimitTracker
 from codexd.control import Control, bind_socket, serve_control
-from codexd.errors import AddressUnavailable
+from codexd.errors import AddressUnavailable, HomeMismatch
 from codexd.paths import Places
 from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
@@ -77,10 +77,11 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
     """Run until SIGTERM, SIGINT or cancellation.
 
     Raises:
-        CodexdError: it can't start (``AlreadyRunning``, ``FileUnreadable``, ``AddressUnavailable``), or a task gave up.
+        CodexdError: it can't start (``AlreadyRunning``, ``FileUnreadable``, ``HomeMismatch`` ...), or a task gave up.
     """
     clock, supervisor, stopping, ending = launch.clock, Supervisor(), trio.Event(), trio.Event()
     with AccountStore.open(launch.places.state_dir) as store, _open_doors(launch) as doors:
+        _check_home(launch, store)
         settings, run_simulator = launch.settings, None
         if launch.simulator is not None:
             settings, run_simulator = _simulate(launch, launch.simulator, store)
@@ -110,6 +111,19 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
                 await supervise("HTTP proxy", run_http, OnFailure.END_DAEMON)
                 background.cancel_scope.cancel("the HTTP proxy has drained")
     log.info("stopped")
+
+
+def _check_home(launch: Launch, store: AccountStore) -> None:
+    """A home is real or simulated: a real login must not be tried on the simulator, which would call it dead.
+
+    Raises:
+        HomeMismatch: it holds an account of the other kind.
+    """
+    stranger = next((account for account in store.accounts if account.simulated != launch.simulated), None)
+    if stranger is None:
+        return
+    advice = "use another --home for --simulate" if launch.simulated else "start with --simulate, or use another --home"
+    raise HomeMismatch(f"{launch.places.state_dir} holds the account {stranger.label}; {advice}")
 
 
 def _make_control(

@@ -6,6 +6,7 @@
     ├── SettingInvalid            a setting's name or value; names where it came from
     ├── FileUnreadable            a file of ours that can't be read; it is never overwritten
     ├── AlreadyRunning            another daemon owns this home or this socket
+    ├── HomeMismatch              simulated accounts in a real home, or real ones in a simulated
     ├── AddressUnavailable        the HTTP proxy's address can't be listened on
     ├── TaskGaveUp                a supervised task failed too often
     ├── ShuttingDown              the daemon is stopping; open streams end with this
@@ -70,6 +71,10 @@ class FileUnreadable(CodexdError):
 
 class AlreadyRunning(CodexdError):
     kind = "already_running"
+
+
+class HomeMismatch(CodexdError):
+    kind = "home_mismatch"
 
 
 class AddressUnavailable(CodexdError):

@@ -15,8 +15,10 @@ from contextlib import contextmanager
 import httpx
 import pytest
 import trio
+from control_server import NOW, auth_json
 from harness import HELLO, read_events, start_daemon, text_of
 
+from codexd.accounts.store import AccountStore
 from codexd.web.messages import Timing
 
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(("CODEXD_", "PORT", "HOST"))}
@@ -111,6 +113,19 @@ def test_an_unreadable_account_file_is_said_and_kept(tmp_path):
     assert process.returncode == 1
     assert str(file) in error
     assert file.read_text() == "{ truncated"
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_a_home_is_real_or_simulated(tmp_path, simulated):
+    with AccountStore.open(tmp_path) as store:
+        store.add(auth_json(), now=NOW, simulated=not simulated)
+    before = (tmp_path / "accounts.json").read_bytes()
+    process = codexd("--port", "0", "--home", str(tmp_path), *(["--simulate"] if simulated else []))
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "work@example.com" in said
+    assert "another --home" in said
+    assert (tmp_path / "accounts.json").read_bytes() == before
 
 
 def test_version_and_help():

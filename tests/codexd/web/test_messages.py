@@ -257,31 +257,28 @@ async def test_cases_135_and_136_context_overflow_is_said_in_the_words_that_make
     assert response.json()["error"]["message"] == "prompt is too long: 272001 tokens > 272000 maximum"
 
 
-async def test_an_expired_token_is_refreshed_once_for_many_requests(running):
-    await running.let_token_expire()
+async def ask_at_once(running, times):
+    """The statuses of so many requests that run side by side."""
     statuses = []
 
     async def ask():
         statuses.append((await post(running, HELLO)).status_code)
 
     async with trio.open_nursery() as many:
-        for _ in range(20):
+        for _ in range(times):
             many.start_soon(ask)
-    assert statuses == [200] * 20
+    return statuses
+
+
+async def test_an_expired_token_is_refreshed_once_for_many_requests(running):
+    await running.let_token_expire()
+    assert await ask_at_once(running, 20) == [200] * 20
     assert running.refreshes == 1
 
 
 async def test_a_token_that_dies_early_is_refreshed_once_for_many_requests(running):
     running.simulator.oauth.expire_access("simulated@example.com")
-    statuses = []
-
-    async def ask():
-        statuses.append((await post(running, HELLO)).status_code)
-
-    async with trio.open_nursery() as many:
-        for _ in range(20):
-            many.start_soon(ask)
-    assert statuses == [200] * 20
+    assert await ask_at_once(running, 20) == [200] * 20
     assert running.refreshes == 1
 
 
