@@ -22,12 +22,19 @@
     │   ├── NoAccount             none is signed in
     │   ├── AccountNotFound
     │   ├── AccountAmbiguous
+    │   ├── AccountDisabled       its user took it out of use
     │   ├── AccountNeedsLogin     its login is dead; only the user can mend it
+    │   │   └── FollowedLoginStale   the program that owns the login has to refresh it
     │   ├── LoginFileInvalid      an auth.json that holds no ChatGPT login
+    │   ├── LoginFlowNotFound     no sign-in of that id is under way
+    │   ├── LoginFailed           a sign-in that ended without a login
+    │   │   ├── LoginExpired
+    │   │   └── LoginCancelled
     │   └── RefreshUnavailable    the sign-in server can't be reached now; the login is intact
     └── UpstreamError             what the backend answered; status, code and words kept
         ├── ContextOverflow
         ├── UsageLimitReached     a plan window is used up; ``resets_at``
+        │   └── AllAccountsLimited   under rotation: that of every account
         ├── RateLimited           a short limit; ``retry_after_s``
         ├── Overloaded
         ├── TokenRejected
@@ -144,12 +151,36 @@ class AccountAmbiguous(AccountError):
     kind = "account_ambiguous"
 
 
+class AccountDisabled(AccountError):
+    kind = "account_disabled"
+
+
 class AccountNeedsLogin(AccountError):
     kind = "account_needs_login"
 
 
+class FollowedLoginStale(AccountNeedsLogin):
+    kind = "followed_login_stale"
+
+
 class LoginFileInvalid(AccountError):
     kind = "login_file_invalid"
+
+
+class LoginFlowNotFound(AccountError):
+    kind = "login_flow_not_found"
+
+
+class LoginFailed(AccountError):
+    kind = "login_failed"
+
+
+class LoginExpired(LoginFailed):
+    kind = "login_expired"
+
+
+class LoginCancelled(LoginFailed):
+    kind = "login_cancelled"
 
 
 class RefreshUnavailable(AccountError):
@@ -187,6 +218,10 @@ class ContextOverflow(UpstreamError):
 
 class UsageLimitReached(UpstreamError):
     kind = "usage_limit_reached"
+
+
+class AllAccountsLimited(UsageLimitReached):
+    kind = "all_accounts_limited"
 
 
 class RateLimited(UpstreamError):

@@ -12,7 +12,9 @@ class Account:
     """One login: a user in a workspace. Its tokens stand elsewhere (``Tokens``).
 
     ``added_at`` and ``last_used_at`` are seconds since the epoch. ``needs_login`` is None, or why the login is dead
-    and what the user can do about it.
+    and what the user can do about it; ``dead_login`` is the fingerprint of the refresh token with which it died.
+    ``disabled``: its user took it out of use. ``followed`` is the path of another program's ``auth.json`` that is read
+    in place of our own and never refreshed by us; ``imported_from`` the one that the login was copied from.
     """
 
     id: str
@@ -24,6 +26,10 @@ class Account:
     last_used_at: float | None = None
     needs_login: str | None = None
     simulated: bool = False
+    disabled: bool = False
+    followed: str | None = None
+    imported_from: str | None = None
+    dead_login: str | None = None
 
     @property
     def label(self) -> str:
