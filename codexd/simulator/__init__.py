@@ -12,5 +12,8 @@ It serves ``codexd --simulate`` and most tests, and refuses what the real backen
     ...
     assert simulator.requests[0].outcome is Outcome.COMPLETED
 
+Signing in works as with the real server: a browser opens ``<base>/oauth/authorize?...`` or ``<base>/codex/device``;
+without one, ``simulator.oauth.allow_url(url, email)`` and ``simulator.oauth.approve_device(user_code, email)``.
+
 ``scripts.py`` lists what a script may say; ``options.py`` the backend's own switches.
 """

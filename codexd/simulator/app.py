@@ -1,7 +1,7 @@
 """The simulated backend as an ASGI app: routes, and the life of one request.
 
-Routes: ``/oauth/token``, ``/oauth/revoke``, ``/backend-api/codex/responses``, ``/backend-api/codex/models``,
-``/backend-api/wham/usage``.
+Routes: ``/backend-api/codex/responses``, ``/backend-api/codex/models``, ``/backend-api/wham/usage``, and those of
+``sign_in_routes.py``.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl
+from urllib.parse import parse_qs
 
 import trio
-from attrs import frozen
 
 from codexd.simulator import limits
 from codexd.simulator.agent import answer
 from codexd.simulator.checks import check_body, refuse_overflow
 from codexd.simulator.events import Setting, Step, play
+from codexd.simulator.exchange import Exchange
+from codexd.simulator.identity import PERSONAL
 from codexd.simulator.models_document import make_etag, make_models_document
-from codexd.simulator.oauth import SignIn, SimulatedAccount, refuse_refresh
+from codexd.simulator.oauth import SignIn, SimulatedAccount
 from codexd.simulator.options import Options
-from codexd.simulator.records import Outcome, Request, redact_form
-from codexd.simulator.refusals import Refusal, detail, html
+from codexd.simulator.records import Outcome, Request, redact_query
+from codexd.simulator.refusals import Refusal, detail, error, html
 from codexd.simulator.scripts import (
-    Drop,
     Reply,
     Script,
     ScriptBook,
-    TokenReply,
     parse_reply,
     parse_script,
     parse_token_reply,
 )
+from codexd.simulator.sign_in_routes import SignInRoutes
 from codexd.simulator.tokens import PromptCache, count_tokens, flatten_prompt
 from codexd.simulator.wire import (
     BodyTooLarge,
@@ -43,14 +43,11 @@ from codexd.simulator.wire import (
     Holds,
     Receive,
     Send,
-    cut_connection,
     finish_stream,
     read_body,
     run_while_connected,
-    send_json,
     send_refusal,
 )
-from codexd.translation.jsontext import loads
 from codexd.translation.models import CATALOGUE, ModelInfo
 
 _BACKEND_METHODS: Mapping[str, str] = {
@@ -60,41 +57,6 @@ _BACKEND_METHODS: Mapping[str, str] = {
 }
 
 _OVERFLOW: Mapping[str, Any] = {"failed": {"code": "context_length_exceeded"}}
-
-
-@frozen
-class Exchange:
-    """One request and the way back to its client."""
-
-    request: Request
-    raw: bytes
-    receive: Receive
-    send: Send
-
-    def read_json(self) -> Any:
-        """The body, and a note of it in the record; None if it is no JSON."""
-        try:
-            body = loads(self.raw)
-        except ValueError:
-            return None
-        self.request.body = body if isinstance(body, dict) else None
-        return body
-
-    def read_form(self) -> dict[str, Any]:
-        """A sign-in form, sent as JSON or URL-encoded; both are taken. The record gets it without its secrets."""
-        if "json" in self.request.headers.get("content-type", ""):
-            body = self.read_json()
-            form = body if isinstance(body, dict) else {}
-        else:
-            form = dict(parse_qsl(self.raw.decode("utf-8", "replace"), keep_blank_values=True))
-        self.request.body = redact_form(form)
-        return form
-
-    async def answer(self, value: Any, headers: Mapping[str, str] | None = None) -> None:
-        await send_json(self.send, self.request, value, headers)
-
-    async def refuse(self, refusal: Refusal) -> None:
-        await send_refusal(self.send, self.request, refusal)
 
 
 class Simulator:
@@ -121,16 +83,25 @@ class Simulator:
         self._clock = clock
         self._models = models
         self._book = ScriptBook(Script())
-        self._token_replies: list[TokenReply] = []
         self._cache = PromptCache()
         self._holds = Holds()
+        self._sign_in = SignInRoutes(self.oauth, self.options, self._holds)
         self._serials = itertools.count(1)
+        self._usage_status: int | None = None
 
     def sign_in(
-        self, email: str = "simulated@example.com", plan: str = "plus", access_expires_in_s: float = 864_000
+        self,
+        email: str = "simulated@example.com",
+        plan: str = "plus",
+        access_expires_in_s: float = 864_000,
+        *,
+        workspace: str = PERSONAL,
     ) -> dict[str, Any]:
-        """The Codex CLI style ``auth.json`` of a new sign-in; it may be expired from the start."""
-        return self.oauth.sign_in(email, plan, access_expires_in_s)
+        """The Codex CLI style ``auth.json`` of a new sign-in; it may be expired from the start.
+
+        Each workspace of an email is an account of its own, with the same user.
+        """
+        return self.oauth.sign_in(email, plan, access_expires_in_s, workspace)
 
     def load(self, script: Mapping[str, Any] | str | bytes) -> None:
         """Replace the script. Raises ValueError for a key that no form has."""
@@ -138,16 +109,38 @@ class Simulator:
 
     def load_token_replies(self, *replies: Mapping[str, Any]) -> None:
         """What the next calls of ``/oauth/token`` are answered; then the usual again."""
-        self._token_replies = [parse_token_reply(reply) for reply in replies]
+        self._sign_in.scripted = [parse_token_reply(reply) for reply in replies]
 
     def release(self, hold: str) -> None:
         """Let answers go on that wait at ``hold``, now and later."""
         self._holds.release(hold)
 
-    def set_used(self, email: str, slot: str, percent: float) -> None:
-        """Put the ``primary`` or ``secondary`` window of an account at ``percent``."""
-        account = self.oauth.find(email)
-        self.limits.set_used(account.account_id, account.plan, slot, percent, self._clock())
+    def set_used(
+        self,
+        email: str,
+        slot: str,
+        percent: float,
+        *,
+        resets_in_s: int | None = None,
+        limit: str = limits.MAIN_LIMIT,
+        workspace: str = PERSONAL,
+    ) -> None:
+        """Put the ``primary`` or ``secondary`` window of an account at ``percent``.
+
+        ``resets_in_s`` moves the window's end, ``limit`` is the feature of a metered limit.
+        """
+        account = self.oauth.find(email, workspace)
+        self.limits.set_used(
+            account.account_id, account.plan, slot, percent, self._clock(), resets_in_s=resets_in_s, feature=limit
+        )
+
+    def restore(self, email: str, *, workspace: str = PERSONAL) -> None:
+        """Give an account all of its quota back, before any window's end."""
+        self.limits.restore(self.oauth.find(email, workspace).account_id)
+
+    def fail_usage(self, status: int | None) -> None:
+        """Let the usage endpoint answer with this error status from now on; None mends it."""
+        self._usage_status = status
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -163,7 +156,7 @@ class Simulator:
     def _record(self, scope: Mapping[str, Any]) -> Request:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         query = scope.get("query_string", b"").decode("latin-1")
-        request = Request(scope["method"], scope["path"], query, headers)
+        request = Request(scope["method"], scope["path"], redact_query(query), headers)
         self.requests.append(request)
         del self.requests[: -self.options.kept_requests]
         return request
@@ -178,15 +171,13 @@ class Simulator:
         if raw is None:
             return
         exchange = Exchange(request, raw, receive, send)
-        match request.method, request.path:
-            case "POST", "/oauth/token":
-                await self._token(exchange)
-            case "POST", "/oauth/revoke":
-                await self._revoke(exchange)
-            case method, path if path in _BACKEND_METHODS:
-                await self._serve_backend(exchange, account, allowed=method == _BACKEND_METHODS[path])
-            case _:
-                await exchange.refuse(detail("Not Found", status=404))
+        if self._sign_in.serves(request.path):
+            await self._sign_in.serve(exchange)
+        elif request.path in _BACKEND_METHODS:
+            allowed = request.method == _BACKEND_METHODS[request.path]
+            await self._serve_backend(exchange, account, allowed=allowed)
+        else:
+            await exchange.refuse(detail("Not Found", status=404))
 
     async def _serve_backend(self, exchange: Exchange, account: SimulatedAccount | Refusal, *, allowed: bool) -> None:
         if not allowed:
@@ -207,51 +198,21 @@ class Simulator:
             request.headers["authorization"] = self.oauth.name_bearer(request.headers["authorization"])
         return account
 
-    async def _token(self, exchange: Exchange) -> None:
-        form = exchange.read_form()
-        scripted = self._token_replies.pop(0) if self._token_replies else TokenReply()
-
-        async def wait() -> Ending:
-            await trio.sleep(scripted.delay_s)
-            await self._holds.wait(scripted.hold)
-            return Ending()
-
-        if await run_while_connected(exchange.receive, wait) is not None:
-            await self._answer_token(exchange, form, scripted)
-
-    async def _answer_token(self, exchange: Exchange, form: dict[str, Any], scripted: TokenReply) -> None:
-        reply: dict[str, Any] | Refusal
-        if scripted.drop is Drop.BEFORE:
-            await cut_connection(exchange.send, exchange.request, begun=False)
-        if scripted.error is not None:
-            reply = Refusal(scripted.error.status, scripted.error.body, scripted.error.headers)
-        elif scripted.code is not None:
-            reply = refuse_refresh(scripted.code)
-        elif form.get("grant_type") != "refresh_token":
-            reply = Refusal(400, {"error": "unsupported_grant_type"})
-        else:
-            reply = self.oauth.refresh(form, omit=scripted.omit, access_expires_in_s=scripted.access_expires_in_s)
-        if scripted.drop is Drop.AFTER:
-            await cut_connection(exchange.send, exchange.request, begun=False)
-        if isinstance(reply, Refusal):
-            await exchange.refuse(reply)
-        else:
-            await exchange.answer(reply)
-
-    async def _revoke(self, exchange: Exchange) -> None:
-        self.oauth.revoke_token(exchange.read_form().get("token"))
-        await exchange.answer({})
-
     async def _list_models(self, exchange: Exchange) -> None:
         version = parse_qs(exchange.request.query).get("client_version", [""])[0]
         document = make_models_document(self._models, self.options, version)
         await exchange.answer(document, {"etag": make_etag(document)})
 
     async def _usage(self, exchange: Exchange, account: SimulatedAccount) -> None:
-        now = self._clock()
-        windows = self.limits.read(account.account_id, account.plan, now)
+        if self._usage_status is not None:
+            await exchange.refuse(error("The usage can't be read now.", code="server_error", status=self._usage_status))
+            return
         owner = {"user_id": account.user_id, "account_id": account.account_id, "email": account.email}
-        await exchange.answer({**owner, **limits.make_usage_document(windows, account.plan, now)})
+        document = limits.make_usage_document(self._read_limits(account), self._clock())
+        await exchange.answer({**owner, **document})
+
+    def _read_limits(self, account: SimulatedAccount) -> limits.Standing:
+        return self.limits.read(account.account_id, account.plan, self._clock())
 
     async def _responses(self, exchange: Exchange, account: SimulatedAccount) -> None:
         body = exchange.read_json()
@@ -280,10 +241,7 @@ class Simulator:
         )
         if refusal is not None:
             return refusal
-        now = self._clock()
-        windows = self.limits.read(account.account_id, account.plan, now)
-        used_up = limits.find_used_up(windows)
-        return None if used_up is None else limits.refuse_used_up(used_up, windows, account.plan, now)
+        return limits.refuse_used_up(self._read_limits(account).for_model(body["model"]), self._clock())
 
     def _prepare(self, body: dict[str, Any], account: SimulatedAccount, raw: bytes) -> tuple[Reply | Refusal, Setting]:
         """The reply to a request that is in order, and what its stream needs to know."""
@@ -298,7 +256,7 @@ class Simulator:
         else:
             reply = parse_reply(_OVERFLOW) if self.options.overflow_in_stream else refuse_overflow()
         served = reply.model if isinstance(reply, Reply) and reply.model else model.slug
-        windows = self.limits.read(account.account_id, account.plan, self._clock())
+        standing = self._read_limits(account).for_model(model.slug)
         digest = hashlib.sha256(b"%d:" % next(self._serials) + raw).hexdigest()
         return reply, Setting(
             response_id=f"resp_{digest[:32]}",
@@ -310,7 +268,7 @@ class Simulator:
             cached_tokens=cached_tokens,
             delta_chars=self.options.delta_chars,
             terminal_output=self.options.terminal_output,
-            preface=(limits.make_event(windows, account.plan),) if self.options.rate_limits_event else (),
+            preface=limits.make_events(standing) if self.options.rate_limits_event else (),
         )
 
     async def _stream(self, reply: Reply, setting: Setting, account: SimulatedAccount, exchange: Exchange) -> Ending:
@@ -330,26 +288,25 @@ class Simulator:
         if reply.raw is not None:
             await stream.write(reply.raw.encode())
             return Ending(cut=reply.cut)
-        return await stream.play(self._spend(play(reply, setting), account))
+        return await stream.play(self._spend(play(reply, setting), setting.request["model"], account))
 
     def _make_headers(self, setting: Setting, account: SimulatedAccount, request: Request) -> dict[str, str]:
-        now = self._clock()
-        windows = self.limits.read(account.account_id, account.plan, now)
+        standing = self._read_limits(account).for_model(setting.request["model"])
         catalogue = make_models_document(self._models, self.options, request.headers.get("version", ""))
         return {
             "openai-model": setting.model,
             "x-request-id": f"req_{setting.response_id.removeprefix('resp_')}",
             "x-models-etag": make_etag(catalogue),
-            **limits.make_headers(windows, account.plan, now),
+            **limits.make_headers(standing, self._clock()),
         }
 
-    def _spend(self, steps: Iterator[Step], account: SimulatedAccount) -> Iterator[Step]:
+    def _spend(self, steps: Iterator[Step], model: str, account: SimulatedAccount) -> Iterator[Step]:
         """The steps; counts the terminal event's tokens against the plan."""
         for step in steps:
             if isinstance(step, dict) and step.get("type") in ("response.completed", "response.incomplete"):
                 usage = (step.get("response") or {}).get("usage") or {}
                 tokens = usage.get("total_tokens", 0)
-                self.limits.spend(account.account_id, account.plan, tokens, self._clock())
+                self.limits.spend(account.account_id, account.plan, tokens, self._clock(), model=model)
             yield step
 
 

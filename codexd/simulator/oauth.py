@@ -1,45 +1,46 @@
-"""The sign-in server: accounts, their tokens, and the refreshing of them.
+"""The sign-in server's books: accounts, their tokens, and the grants that lead to tokens.
 
-Refresh tokens serve once. A second use of one is refused and, by default, kills every token that came of
-the same sign-in. Source: codex-backend.md, sections 1.3 to 1.8.
+Refresh tokens and authorization codes serve once. A second use of one is refused and, by default, kills every
+token that came of the same sign-in. Source: codex-backend.md, sections 1.3 to 1.8.
 """
 
 from __future__ import annotations
 
-import base64
 import itertools
 import secrets
-import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
+from urllib.parse import urlsplit
 
-from attrs import define, frozen
+from attrs import define
 
+from codexd.simulator.device_codes import DeviceBook
+from codexd.simulator.grants import (
+    CODE_LIFETIME_S,
+    AuthorizeRequest,
+    Grant,
+    find_exchange_fault,
+    make_challenge,
+    parse_authorize,
+    refuse_grant,
+)
+from codexd.simulator.identity import (
+    CLIENT_ID,
+    PERSONAL,
+    SimulatedAccount,
+    make_access_claims,
+    make_id_claims,
+    make_jwt,
+)
 from codexd.simulator.options import Options
 from codexd.simulator.refusals import Refusal, detail, error
-from codexd.translation.jsontext import dumps
 
-CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
-ISSUER = "https://auth.openai.com"
-ID_TOKEN_LIFETIME_S = 3_600
+__all__ = ["CLIENT_ID", "SignIn", "SimulatedAccount", "TokenState", "refuse_refresh"]
 
-
-@frozen
-class SimulatedAccount:
-    """A person's workspace; everything else follows from the email and the plan."""
-
-    email: str
-    plan: str
-
-    @property
-    def account_id(self) -> str:
-        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"simulated-account:{self.email}"))
-
-    @property
-    def user_id(self) -> str:
-        return f"user-{uuid.uuid5(uuid.NAMESPACE_URL, f'simulated-user:{self.email}').hex[:24]}"
+NEW_PLAN = "plus"
+"""What an e-mail address is on that signs in for the first time."""
 
 
 class TokenState(Enum):
@@ -64,16 +65,19 @@ class SignIn:
     def __init__(self, *, clock: Callable[[], float], options: Options) -> None:
         self._clock = clock
         self._options = options
-        self._accounts: dict[str, SimulatedAccount] = {}
+        self.devices = DeviceBook(clock=clock, options=options)
+        self._accounts: dict[tuple[str, str], SimulatedAccount] = {}
         self._deactivated: set[str] = set()
         self._access: dict[str, _Token] = {}
         self._refresh: dict[str, _Token] = {}
+        self._grants: dict[str, Grant] = {}
+        self._other_secrets: list[str] = []
         self._families = itertools.count(1)
 
-    def sign_in(self, email: str, plan: str, access_expires_in_s: float) -> dict[str, Any]:
+    def sign_in(self, email: str, plan: str, access_expires_in_s: float, workspace: str = PERSONAL) -> dict[str, Any]:
         """The ``auth.json`` of a fresh sign-in."""
-        account = SimulatedAccount(email, plan)
-        self._accounts[email] = account
+        account = SimulatedAccount(email, plan, workspace)
+        self._accounts[email, workspace] = account
         family = next(self._families)
         tokens = self._issue(account, family, access_expires_in_s)
         return {
@@ -88,27 +92,37 @@ class SignIn:
             "last_refresh": datetime.fromtimestamp(self._clock(), UTC).isoformat().replace("+00:00", "Z"),
         }
 
-    def find(self, email: str) -> SimulatedAccount:
-        return self._accounts[email]
+    def find(self, email: str, workspace: str = PERSONAL) -> SimulatedAccount:
+        """An account that has signed in before. Raises KeyError for any other."""
+        return self._accounts[email, workspace]
 
-    def deactivate(self, email: str) -> None:
+    def all_tokens(self) -> tuple[str, ...]:
+        """Every token, authorization code and other secret ever given out, for a test that looks for leaks."""
+        return (*self._access, *self._refresh, *self._grants, *self._other_secrets, *self.devices.ids)
+
+    def is_live(self, refresh_token: str) -> bool:
+        """Whether a refresh with it would succeed."""
+        token = self._refresh.get(refresh_token)
+        return token is not None and token.state is TokenState.LIVE
+
+    def deactivate(self, email: str, workspace: str = PERSONAL) -> None:
         """From now on the workspace answers 402."""
-        self._deactivated.add(self._accounts[email].account_id)
+        self._deactivated.add(self._accounts[email, workspace].account_id)
 
     def revoke(self, email: str) -> None:
-        """Sign the account out everywhere: its access and refresh tokens are invalid from now on."""
+        """Sign a person out everywhere: all access and refresh tokens are invalid from now on."""
         for token in (*self._access.values(), *self._refresh.values()):
             if token.account.email == email:
                 token.state = TokenState.REVOKED
 
     def revoke_access(self, email: str) -> None:
-        """Invalidate the access tokens only; a refresh mends it."""
+        """Invalidate a person's access tokens only; a refresh mends it."""
         for token in self._access.values():
             if token.account.email == email:
                 token.state = TokenState.REVOKED
 
     def expire_access(self, email: str) -> None:
-        """Let the access tokens be expired, whatever their ``exp`` says."""
+        """Let a person's access tokens be expired, whatever their ``exp`` says."""
         for token in self._access.values():
             if token.account.email == email:
                 token.expires_at = self._clock()
@@ -127,7 +141,7 @@ class SignIn:
         if token.expires_at is not None and token.expires_at <= self._clock():
             message = "Provided authentication token is expired. Please try signing in again."
             return _refuse_token(message, "token_expired")
-        account = self._accounts[token.account.email]
+        account = self._look_up(token.account)
         if headers.get("chatgpt-account-id") != account.account_id:
             return Refusal(403, {"detail": {"code": "invalid_workspace_selected"}})
         if account.account_id in self._deactivated:
@@ -135,9 +149,9 @@ class SignIn:
         return account
 
     def name_bearer(self, authorization: str) -> str:
-        """The email that an ``authorization`` header stands for, so that a record can do without the token."""
+        """The account that an ``authorization`` header stands for, so that a record can do without the token."""
         token = self._access.get(authorization.partition(" ")[2])
-        return token.account.email if token else "unknown"
+        return token.account.label if token else "unknown"
 
     def refresh(
         self, form: Mapping[str, Any], *, omit: tuple[str, ...] = (), access_expires_in_s: float | None = None
@@ -165,9 +179,59 @@ class SignIn:
             return refuse_refresh("refresh_token_invalidated")
         if "refresh_token" not in omit:
             token.state = TokenState.SPENT
-        lifetime_s = self._options.access_token_lifetime_s if access_expires_in_s is None else access_expires_in_s
-        reply = self._issue(self._accounts[token.account.email], token.family, lifetime_s)
-        return {key: value for key, value in reply.items() if key not in omit}
+        return self._make_reply(token.account, token.family, omit, access_expires_in_s)
+
+    def allow(self, asked: AuthorizeRequest, email: str, workspace: str = PERSONAL) -> str:
+        """The callback URL of a sign-in that the person allows."""
+        if self._options.missing_codex_entitlement:
+            return asked.make_callback(error="access_denied", error_description="missing_codex_entitlement")
+        code = self._make_code(self._enrol(email, workspace), asked.challenge, asked.redirect_uri)
+        return asked.make_callback(code=code)
+
+    def deny(self, asked: AuthorizeRequest) -> str:
+        """The callback URL of a sign-in that the person denies."""
+        return asked.make_callback(error="access_denied", error_description="The user denied the request.")
+
+    def allow_url(self, url: str, email: str, workspace: str = PERSONAL) -> str:
+        """The callback URL that a browser ends at which opens an authorize URL and allows the sign-in there.
+
+        Raises:
+            ValueError: the authorize URL is not in order.
+        """
+        return self.allow(parse_authorize(urlsplit(url).query), email, workspace)
+
+    def exchange(
+        self, form: Mapping[str, Any], *, omit: tuple[str, ...] = (), access_expires_in_s: float | None = None
+    ) -> dict[str, Any] | Refusal:
+        """The tokens for an authorization code, which is spent by being presented, rightly or wrongly."""
+        grant = self._grants.get(str(form.get("code")))
+        if grant is None:
+            return refuse_grant("The authorization code is unknown.")
+        if grant.spent:
+            if grant.family is not None:
+                self._punish_reuse(grant.family)
+            return refuse_grant("The authorization code has already been used.")
+        grant.spent = True
+        fault = find_exchange_fault(grant, form, self._clock())
+        if fault is not None:
+            return refuse_grant(fault)
+        grant.family = next(self._families)
+        return self._make_reply(grant.account, grant.family, omit, access_expires_in_s)
+
+    def approve_device(self, user_code: str, email: str, workspace: str = PERSONAL) -> None:
+        """What a person does at ``/codex/device``. Raises ValueError if no device waits with this code."""
+        self.devices.approve(user_code, self._enrol(email, workspace))
+
+    def poll_device(self, form: Mapping[str, Any], issuer: str) -> dict[str, Any] | Refusal:
+        """What a waiting device is told: once approved, a code and both halves of a PKCE pair made here."""
+        account = self.devices.take(form)
+        if isinstance(account, Refusal):
+            return account
+        verifier = secrets.token_urlsafe(64)
+        self._other_secrets.append(verifier)
+        challenge = make_challenge(verifier)
+        code = self._make_code(account, challenge, f"{issuer}/deviceauth/callback")
+        return {"authorization_code": code, "code_challenge": challenge, "code_verifier": verifier}
 
     def revoke_token(self, presented: Any) -> None:
         """Log out: ends the family of a refresh token, or one access token. Unknown tokens are no error."""
@@ -175,6 +239,19 @@ class SignIn:
             self._end_family(self._refresh[presented].family)
         elif presented in self._access:
             self._access[presented].state = TokenState.REVOKED
+
+    def _enrol(self, email: str, workspace: str) -> SimulatedAccount:
+        """The account that signs in: known, or new on the plan that everybody begins with."""
+        return self._accounts.setdefault((email, workspace), SimulatedAccount(email, NEW_PLAN, workspace))
+
+    def _look_up(self, account: SimulatedAccount) -> SimulatedAccount:
+        """The account as it is now: its plan may have changed since a token was given out."""
+        return self._accounts[account.email, account.workspace]
+
+    def _make_code(self, account: SimulatedAccount, challenge: str, redirect_uri: str) -> str:
+        code = f"ac_simulated_{secrets.token_hex(16)}"
+        self._grants[code] = Grant(account, challenge, redirect_uri, self._clock() + CODE_LIFETIME_S)
+        return code
 
     def _punish_reuse(self, family: int) -> None:
         if self._options.kill_family_on_reuse:
@@ -186,14 +263,23 @@ class SignIn:
             if token.family == family and token.state is TokenState.LIVE:
                 token.state = TokenState.REVOKED
 
+    def _make_reply(
+        self, account: SimulatedAccount, family: int, omit: tuple[str, ...], access_expires_in_s: float | None
+    ) -> dict[str, Any]:
+        lifetime_s = self._options.access_token_lifetime_s if access_expires_in_s is None else access_expires_in_s
+        reply = self._issue(self._look_up(account), family, lifetime_s)
+        return {key: value for key, value in reply.items() if key not in omit}
+
     def _issue(self, account: SimulatedAccount, family: int, access_lifetime_s: float) -> dict[str, Any]:
         now = self._clock()
-        access_token = _make_jwt(_make_access_claims(account, now, now + access_lifetime_s))
+        access_token = make_jwt(make_access_claims(account, now, now + access_lifetime_s))
         refresh_token = f"rt_simulated_{secrets.token_hex(16)}"
+        id_token = make_jwt(make_id_claims(account, now))
+        self._other_secrets.append(id_token)
         self._access[access_token] = _Token(account, family, expires_at=now + access_lifetime_s)
         self._refresh[refresh_token] = _Token(account, family)
         return {
-            "id_token": _make_jwt(_make_id_claims(account, now)),
+            "id_token": id_token,
             "access_token": access_token,
             "refresh_token": refresh_token,
             "token_type": "Bearer",
@@ -221,61 +307,3 @@ def _refuse_token(message: str, code: str | None) -> Refusal:
     body = {"message": message, "type": "invalid_request_error", "code": code, "param": None}
     headers = {"x-openai-authorization-error": code} if code else {}
     return Refusal(401, {"error": body, "status": 401}, headers)
-
-
-def _make_id_claims(account: SimulatedAccount, now: float) -> dict[str, Any]:
-    return {
-        "iss": ISSUER,
-        "aud": [CLIENT_ID],
-        "sub": f"auth0|{account.user_id}",
-        "email": account.email,
-        "email_verified": True,
-        "auth_provider": "password",
-        "auth_time": int(now),
-        "iat": int(now),
-        "exp": int(now) + ID_TOKEN_LIFETIME_S,
-        "jti": secrets.token_hex(8),
-        "https://api.openai.com/auth": {
-            **_make_auth_block(account),
-            "chatgpt_subscription_active_start": "2026-01-01T00:00:00+00:00",
-            "chatgpt_subscription_active_until": "2027-01-01T00:00:00+00:00",
-            "organizations": [{"id": "org-simulated", "is_default": True, "role": "owner", "title": "Personal"}],
-            "groups": [],
-            "completed_platform_onboarding": True,
-            "is_org_owner": True,
-            "chatgpt_account_is_fedramp": False,
-        },
-    }
-
-
-def _make_access_claims(account: SimulatedAccount, now: float, expires_at: float) -> dict[str, Any]:
-    return {
-        "iss": ISSUER,
-        "aud": ["https://api.openai.com/v1"],
-        "sub": f"auth0|{account.user_id}",
-        "iat": int(now),
-        "exp": int(expires_at),
-        "jti": secrets.token_hex(8),
-        "scp": ["openid", "profile", "email", "offline_access"],
-        "https://api.openai.com/auth": _make_auth_block(account),
-        "https://api.openai.com/profile": {"email": account.email, "email_verified": True},
-    }
-
-
-def _make_auth_block(account: SimulatedAccount) -> dict[str, Any]:
-    return {
-        "chatgpt_account_id": account.account_id,
-        "chatgpt_plan_type": account.plan,
-        "chatgpt_user_id": account.user_id,
-        "user_id": account.user_id,
-    }
-
-
-def _make_jwt(claims: Mapping[str, Any]) -> str:
-    """An unsigned token: no client of this route verifies the signature, and a fake must not look signed."""
-    header = {"alg": "none", "typ": "JWT"}
-    return f"{_encode_part(header)}.{_encode_part(claims)}."
-
-
-def _encode_part(value: Mapping[str, Any]) -> str:
-    return base64.urlsafe_b64encode(dumps(value)).rstrip(b"=").decode()

@@ -16,6 +16,31 @@ class TerminalOutput(Enum):
     WITHOUT_IDS = "without ids"
 
 
+@frozen
+class Credits:
+    """What an account may spend beyond its plan: it is served although its own limit is used up.
+
+    The balance is only shown, nothing is taken from it.
+    """
+
+    balance: str = "10.00"
+    unlimited: bool = False
+
+
+@frozen
+class MeteredLimit:
+    """A limit besides the plan's own: requests for ``models`` count against both, and either may refuse them.
+
+    It has one window, in the primary slot. ``feature`` is the limit's id in the headers and events.
+    """
+
+    name: str
+    models: frozenset[str]
+    feature: str = "codex_bengalfox"
+    budget_tokens: int = 1_000_000
+    length_s: int = 5 * 60 * 60
+
+
 @frozen(kw_only=True)
 class Options:
     """How this backend behaves; the defaults are what the real one does most of the time.
@@ -27,6 +52,14 @@ class Options:
 
     access_token_lifetime_s: float = 864_000
     kill_family_on_reuse: bool = True
+    missing_codex_entitlement: bool = False
+    """Whoever signs in is sent back with an error: the workspace has no Codex."""
+    revoke_status: int = 200
+    """From 400 on, ``/oauth/revoke`` fails with it and revokes nothing."""
+    device_login: bool = True
+    device_pending_status: int = 403
+    """What a device that is not yet approved is told: 403, or 404."""
+    device_interval_s: float = 5
 
     context_window_tokens: int | None = None
     """Replaces every model's own window, so that a test overflows it with a short text."""
@@ -46,6 +79,8 @@ class Options:
 
     primary_budget_tokens: int = 5_000_000
     secondary_budget_tokens: int = 50_000_000
+    credits: Credits | None = None
+    metered_limits: tuple[MeteredLimit, ...] = ()
 
     kept_requests: int = 1_000
     """How many requests are remembered, bodies included."""

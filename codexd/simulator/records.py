@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from typing import Any
+from urllib.parse import unquote_plus
 
 import trio
 from attrs import define, field
@@ -24,8 +25,9 @@ class Outcome(Enum):
 class Request:
     """One request, from its head to its end.
 
-    ``headers`` are lower-case; ``authorization`` names the account instead of holding the token.
-    ``body`` is the parsed JSON object or form, None without one. ``ended`` is set once ``outcome`` is final.
+    ``headers`` are lower-case; ``authorization`` names the account instead of holding the token. ``query`` is as
+    written, less its secrets. ``body`` is the parsed JSON object or form, None without one. ``ended`` is set once
+    ``outcome`` is final.
     """
 
     method: str
@@ -45,9 +47,32 @@ class Request:
             self.outcome = outcome
 
 
-SECRET_FIELDS = ("refresh_token", "token", "code", "code_verifier")
+SECRET_FIELDS = frozenset(
+    (
+        "access_token",
+        "authorization_code",
+        "code",
+        "code_verifier",
+        "device_auth_id",
+        "id_token",
+        "refresh_token",
+        "token",
+        "user_code",
+    )
+)
+REDACTED = "<redacted>"
 
 
 def redact_form(form: dict[str, Any]) -> dict[str, Any]:
     """A sign-in form without its secrets."""
-    return {key: "<redacted>" if key in SECRET_FIELDS and value else value for key, value in form.items()}
+    return {key: REDACTED if key in SECRET_FIELDS and value else value for key, value in form.items()}
+
+
+def redact_query(query: str) -> str:
+    """A query string without its secrets, and otherwise as it was written."""
+    return "&".join(_redact_pair(pair) for pair in query.split("&"))
+
+
+def _redact_pair(pair: str) -> str:
+    name, _, value = pair.partition("=")
+    return f"{name}={REDACTED}" if value and unquote_plus(name) in SECRET_FIELDS else pair

@@ -2,66 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
-
 import httpx
 import pytest
 import trio
 import trio.testing
-from attrs import define
+from simulator_bench import BODY, open_bench, read_events
 
 from codexd.simulator.app import Simulator
 from codexd.simulator.oauth import CLIENT_ID
-from codexd.simulator.options import Options
 from codexd.simulator.records import Outcome
-from codexd.simulator.run import serve_simulator
-from codexd.translation.jsontext import dumps, loads
-
-BODY: dict[str, Any] = {
-    "model": "gpt-5.5",
-    "instructions": "",
-    "store": False,
-    "stream": True,
-    "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}],
-}
-
-
-@define
-class Bench:
-    simulator: Simulator
-    http: httpx.AsyncClient
-    tokens: dict[str, Any]
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {
-            "authorization": f"Bearer {self.tokens['access_token']}",
-            "chatgpt-account-id": self.tokens["account_id"],
-        }
-
-    async def post(self, **changes: Any) -> httpx.Response:
-        return await self.http.post("/backend-api/codex/responses", json={**BODY, **changes}, headers=self.headers)
-
-    async def refresh(self) -> httpx.Response:
-        form = {"client_id": CLIENT_ID, "grant_type": "refresh_token", "refresh_token": self.tokens["refresh_token"]}
-        return await self.http.post("/oauth/token", json=form)
-
-
-@asynccontextmanager
-async def open_bench(**options: Any) -> AsyncIterator[Bench]:
-    simulator = Simulator(options=Options(**options))
-    tokens = simulator.sign_in()["tokens"]
-    async with trio.open_nursery() as nursery:
-        base = await nursery.start(serve_simulator, simulator)
-        async with httpx.AsyncClient(base_url=base, trust_env=False) as http:
-            yield Bench(simulator, http, tokens)
-        nursery.cancel_scope.cancel()
-
-
-def read_events(text: str) -> list[dict[str, Any]]:
-    return [loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
+from codexd.translation.jsontext import dumps
 
 
 async def test_a_scripted_answer_and_its_record() -> None:
@@ -261,25 +211,6 @@ async def test_keepalives_fill_a_stall() -> None:
         text = (await bench.post()).text
         assert ": keepalive\n\n" in text
         assert {"type": "keepalive"} in read_events(text)
-
-
-async def test_usage_limits() -> None:
-    async with open_bench() as bench:
-        bench.simulator.set_used("simulated@example.com", "primary", 100)
-        response = await bench.post()
-        assert (response.status_code, response.json()["error"]["type"]) == (429, "usage_limit_reached")
-        assert response.headers["x-codex-primary-used-percent"] == "100"
-        usage = (await bench.http.get("/backend-api/wham/usage", headers=bench.headers)).json()
-        assert usage["rate_limit"]["primary_window"]["used_percent"] == 100
-        assert usage["email"] == "simulated@example.com"
-
-
-async def test_an_answer_counts_against_the_plan() -> None:
-    async with open_bench(primary_budget_tokens=1_000) as bench:
-        bench.simulator.load({"replies": [{"output": [], "usage": {"total_tokens": 250}}]})
-        await bench.post()
-        usage = (await bench.http.get("/backend-api/wham/usage", headers=bench.headers)).json()
-        assert usage["rate_limit"]["primary_window"]["used_percent"] == 25
 
 
 @pytest.mark.parametrize("in_stream", [False, True])
