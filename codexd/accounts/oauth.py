@@ -1,35 +1,48 @@
-"""The sign-in server's token endpoint.
+"""The sign-in server: where a browser is sent, and the token endpoint.
 
-Source: section 1.4 of the backend's contract as public clients use it.
+Source: sections 1.2 to 1.4 and 1.6 of the backend's contract as public clients use it.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import logging
 import re
+import secrets
+from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 import trio
+from attrs import frozen
 
 from codexd import __version__
-from codexd.accounts.login import SIGN_IN, read_seconds
+from codexd.accounts.login import SIGN_IN, apply_reply, read_identity, read_seconds
 from codexd.accounts.model import RefreshReply
-from codexd.errors import AccountError, AccountNeedsLogin, RefreshUnavailable
+from codexd.errors import AccountError, AccountNeedsLogin, LoginFailed, LoginFileInvalid, RefreshUnavailable
 from codexd.translation import jsontext
 
-__all__ = ["CLIENT_ID", "RefreshReply", "TokenEndpoint"]
+__all__ = ["CLIENT_ID", "RefreshReply", "SignInServer", "TokenEndpoint", "authorize_url"]
+
+log = logging.getLogger("codexd.sign_in")
 
 CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
 """The Codex CLI's public client id; it has no secret."""
 
+SCOPE = "openid profile email offline_access"
 TIMEOUT_S = 30.0
+REVOKE_TIMEOUT_S = 10.0
 HEADERS = {"User-Agent": f"codexd/{__version__}", "originator": "codexd"}
+START_AGAIN = "Start the sign-in again."
 
 DEACTIVATED = "account has been deactivated"
 PERMANENT = {
     "refresh_token_expired": "it has not been used for too long",
-    "refresh_token_reused": "another program has already used its refresh token",
+    "refresh_token_reused": (
+        "its refresh token was already used, by another program or by a refresh whose answer was lost"
+    ),
     "refresh_token_invalidated": "it was revoked, as by a logout elsewhere or a new password",
     "invalid_grant": "the sign-in server no longer accepts it",
     "invalid_token": "the sign-in server no longer accepts it",
@@ -37,16 +50,82 @@ PERMANENT = {
     "app_session_terminated": "its session was ended",
     DEACTIVATED: "OpenAI has deactivated the account",
 }
+EXCHANGE_REFUSED = {
+    "invalid_grant": "the code was used before, is too old, or belongs to another sign-in",
+    "access_denied": "it denies the account access",
+    DEACTIVATED: "OpenAI has deactivated the account",
+}
 _CODE = re.compile(r"[a-z][a-z_-]{0,63}")
+
+
+def authorize_url(auth_url: str, *, redirect_uri: str, state: str, challenge: str) -> str:
+    """The page where a browser signs in. Spaces are ``%20``: the server is known to fail on ``+``."""
+    query = {
+        "response_type": "code",
+        "client_id": CLIENT_ID,
+        "redirect_uri": redirect_uri,
+        "scope": SCOPE,
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+        "id_token_add_organizations": "true",
+        "codex_cli_simplified_flow": "true",
+        "state": state,
+        "originator": "codexd",
+    }
+    return f"{auth_url.rstrip('/')}/oauth/authorize?{urlencode(query, quote_via=quote)}"
+
+
+def make_verifier() -> str:
+    """A new PKCE verifier (RFC 7636): 86 characters."""
+    return secrets.token_urlsafe(64)
+
+
+def challenge_of(verifier: str) -> str:
+    """What the authorize request shows of a PKCE verifier: its S256 challenge."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+@frozen
+class SignInServer:
+    """``auth_url`` is the issuer, such as ``https://auth.openai.com``. ``http`` stays the caller's to close."""
+
+    http: httpx.AsyncClient
+    auth_url: str
+
+    @property
+    def name(self) -> str:
+        """What it is called in errors; never with a password out of the URL."""
+        return f"The sign-in server {urlsplit(self.auth_url).netloc.rpartition('@')[2]}"
+
+    def url(self, path: str) -> str:
+        return f"{self.auth_url.rstrip('/')}{path}"
+
+    async def post(
+        self,
+        path: str,
+        failure: Callable[[str], AccountError],
+        *,
+        json: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> httpx.Response:
+        """The answer, whatever its status; without one, an error that ``failure`` makes of what happened."""
+        try:
+            with trio.fail_after(timeout_s):
+                return await self.http.post(self.url(path), json=json, data=form, headers=HEADERS, timeout=None)
+        except trio.TooSlowError:
+            raise failure(f"{self.name} did not answer within {timeout_s:.0f} seconds.") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise failure(
+                f"{self.name} (upstream.auth_url) can't be reached ({type(error).__name__}). Check the network."
+            ) from None
 
 
 class TokenEndpoint:
     """``auth_url`` is the issuer, such as ``https://auth.openai.com``. ``http`` stays the caller's to close."""
 
     def __init__(self, http: httpx.AsyncClient, auth_url: str) -> None:
-        self._http = http
-        self._url = f"{auth_url.rstrip('/')}/oauth/token"
-        self._server = f"The sign-in server {urlsplit(auth_url).netloc.rpartition('@')[2]}"
+        self._server = SignInServer(http, auth_url)
 
     async def refresh(self, refresh_token: str) -> RefreshReply:
         """New tokens for ``refresh_token``, which the server normally retires with this call.
@@ -56,40 +135,93 @@ class TokenEndpoint:
             RefreshUnavailable: no usable answer now. The server may have used up the token all the same.
         """
         body = {"client_id": CLIENT_ID, "grant_type": "refresh_token", "refresh_token": refresh_token}
-        try:
-            with trio.fail_after(TIMEOUT_S):
-                response = await self._http.post(self._url, json=body, headers=HEADERS, timeout=None)
-        except trio.TooSlowError:
-            raise RefreshUnavailable(f"{self._server} did not answer within {TIMEOUT_S:.0f} seconds.") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise RefreshUnavailable(
-                f"{self._server} (upstream.auth_url) can't be reached ({type(error).__name__}). Check the network."
-            ) from None
-        if response.is_success:
-            return self._read_reply(response)
-        raise self._read_refusal(response)
-
-    def _read_reply(self, response: httpx.Response) -> RefreshReply:
-        body = _read_object(response)
-        reply = RefreshReply(
-            access_token=_read_token(body.get("access_token")),
-            refresh_token=_read_token(body.get("refresh_token")),
-            id_token=_read_token(body.get("id_token")),
-            expires_in=read_seconds(body.get("expires_in")),
-        )
+        response = await self._server.post("/oauth/token", RefreshUnavailable, json=body)
+        if not response.is_success:
+            raise self._read_refusal(response)
+        reply = _read_reply(response)
         if not (reply.access_token or reply.refresh_token):
-            raise RefreshUnavailable(f"{self._server} answered {response.status_code} without a token.")
+            raise RefreshUnavailable(f"{self._server.name} answered {response.status_code} without a token.")
         return reply
 
+    async def exchange(self, code: str, *, redirect_uri: str, verifier: str, now: float) -> dict[str, Any]:
+        """The login that an authorization ``code`` stands for, as the content of an ``auth.json``; a code works once.
+
+        Raises:
+            LoginFailed: says what happened and what to do.
+        """
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": redirect_uri,
+            "client_id": CLIENT_ID,
+            "code_verifier": verifier,
+        }
+        response = await self._server.post("/oauth/token", _no_login, form=form)
+        if not response.is_success:
+            raise self._read_exchange_refusal(response)
+        reply = _read_reply(response)
+        if not (reply.access_token and reply.refresh_token):
+            missing = "a refresh token" if reply.access_token else "an access token"
+            raise _no_login(f"{self._server.name} answered {response.status_code} without {missing}.")
+        return _make_auth_json(reply, now)
+
+    async def revoke(self, refresh_token: str) -> bool:
+        """Log out: whether the server ended the login. Best effort, within 10 seconds."""
+        body = {"token": refresh_token, "token_type_hint": "refresh_token", "client_id": CLIENT_ID}
+        try:
+            response = await self._server.post("/oauth/revoke", LoginFailed, json=body, timeout_s=REVOKE_TIMEOUT_S)
+        except LoginFailed as error:
+            log.info("the login could not be revoked: %s", error)
+            return False
+        if not response.is_success:
+            log.info("the login could not be revoked: %s answered %d", self._server.name, response.status_code)
+        return response.is_success
+
     def _read_refusal(self, response: httpx.Response) -> AccountError:
-        status, code = response.status_code, find_error_code(response)
-        shown = f" ({code})" if code and _CODE.fullmatch(code) else ""
+        status, code, shown = _read_error(response)
         if status < 500 and status != 429:
             if code in PERMANENT:
                 return AccountNeedsLogin(f"The sign-in server refused the login: {PERMANENT[code]}{shown}. {SIGN_IN}")
             if status == 401:
                 return AccountNeedsLogin(f"The sign-in server refused the login{shown}. {SIGN_IN}")
-        return RefreshUnavailable(f"{self._server} answered {status}{shown}; codexd tries again.")
+        return RefreshUnavailable(f"{self._server.name} answered {status}{shown}; codexd tries again.")
+
+    def _read_exchange_refusal(self, response: httpx.Response) -> LoginFailed:
+        status, code, shown = _read_error(response)
+        if status >= 500 or status == 429:
+            return LoginFailed(f"{self._server.name} answered {status}{shown}. Start the sign-in again in a minute.")
+        reason = EXCHANGE_REFUSED.get(code or "", f"it answered {status}")
+        return _no_login(f"{self._server.name} refused the code: {reason}{shown}.")
+
+
+def _no_login(what: str) -> LoginFailed:
+    return LoginFailed(f"{what} {START_AGAIN}")
+
+
+def _make_auth_json(reply: RefreshReply, now: float) -> dict[str, Any]:
+    """As the Codex CLI writes it (section 1.8)."""
+    auth_json = apply_reply({"auth_mode": "chatgpt", "OPENAI_API_KEY": None}, reply, now)
+    try:
+        account_id = read_identity(auth_json).chatgpt_account_id
+    except LoginFileInvalid as error:
+        raise LoginFailed(f"The sign-in server gave tokens that can't be used: {error}") from None
+    return {**auth_json, "tokens": {**auth_json["tokens"], "account_id": account_id}}
+
+
+def _read_reply(response: httpx.Response) -> RefreshReply:
+    body = read_object(response)
+    return RefreshReply(
+        access_token=_read_token(body.get("access_token")),
+        refresh_token=_read_token(body.get("refresh_token")),
+        id_token=_read_token(body.get("id_token")),
+        expires_in=read_seconds(body.get("expires_in")),
+    )
+
+
+def _read_error(response: httpx.Response) -> tuple[int, str | None, str]:
+    """Status and error code, and the code as an error shows it: only when it looks like one."""
+    code = find_error_code(response)
+    return response.status_code, code, f" ({code})" if code and _CODE.fullmatch(code) else ""
 
 
 def find_error_code(response: httpx.Response) -> str | None:
@@ -99,14 +231,15 @@ def find_error_code(response: httpx.Response) -> str | None:
     """
     if DEACTIVATED in response.text.lower():
         return DEACTIVATED
-    body = _read_object(response)
+    body = read_object(response)
     error = body.get("error")
     code = error.get("code") if isinstance(error, dict) else error
     code = code or body.get("code")
     return code.lower() if isinstance(code, str) else None
 
 
-def _read_object(response: httpx.Response) -> dict[str, Any]:
+def read_object(response: httpx.Response) -> dict[str, Any]:
+    """The body, when it is a JSON object, else ``{}``."""
     try:
         body = jsontext.loads(response.content)
     except ValueError:

@@ -1,0 +1,101 @@
+"""Where a browser comes back to after a sign-in: ``http://localhost:<port>/auth/callback``, and the page it ends on.
+
+Only a browser of this machine can reach it, and only a sign-in that codexd started is known by its ``state``. The
+authorization code in the URL must not stay in the address bar: the page replaces the address, and lets nothing of
+itself be stored or sent on.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+
+import trio
+from attrs import frozen
+
+from codexd.accounts.callback_ports import ReceiveCallback
+from codexd.accounts.sign_in import CALLBACK_PATH, parse_query
+from codexd.errors import CodexdError, Forbidden, MethodNotAllowed, NoSuchRoute
+from codexd.web.callback_page import Page, render, show_account, show_problem
+from codexd.web.http import Receive, Request, Scope, Send, send_start
+from codexd.web.server import bind, serve
+
+DRAIN_S = 2.0
+"""How long the last page may take to reach its browser once the port is given up."""
+
+_STATUS: Mapping[type[CodexdError], int] = {Forbidden: 403, NoSuchRoute: 404, MethodNotAllowed: 405}
+
+
+async def serve_callback(
+    port: int,
+    receive: ReceiveCallback,
+    *,
+    stop: trio.Event,
+    simulated: bool = False,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Listen on 127.0.0.1 until ``stop``; the port is free as soon as that is set, and the last page still goes out.
+
+    ``receive`` takes the query and gives the account that is signed in, or raises what the page is to say.
+
+    Raises:
+        OSError: the port can't be had.
+    """
+    listener = bind("127.0.0.1", port)
+    app = CallbackApp(listener.getsockname()[1], receive, simulated)
+    await serve(app, [listener], stop=stop, drain_s=DRAIN_S, task_status=task_status)
+
+
+@frozen
+class CallbackApp:
+    """The ASGI app of one port."""
+
+    port: int
+    receive: ReceiveCallback
+    simulated: bool
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        incoming = Request.of(scope, "")
+        try:
+            self._check(incoming)
+            account, added = await self.receive(parse_query(incoming.query))
+            status, page = 200, show_account(account, added=added)
+        except CodexdError as error:
+            status, page = _STATUS.get(type(error), 400), show_problem(error, simulated=self.simulated)
+        await _send_page(send, status, page)
+
+    def _check(self, incoming: Request) -> None:
+        """A name that a web page controls can resolve to 127.0.0.1; a browser can't forge ``Host``.
+
+        Raises:
+            Forbidden, MethodNotAllowed, NoSuchRoute
+        """
+        host = incoming.headers.get("host", "").lower()
+        if host not in (f"localhost:{self.port}", f"127.0.0.1:{self.port}"):
+            raise Forbidden(f"This address is for sign-ins at http://localhost:{self.port} only.")
+        if incoming.path != CALLBACK_PATH:
+            raise NoSuchRoute("There is nothing here: codexd waits on this port for a sign-in to come back.")
+        if incoming.method != "GET":
+            raise MethodNotAllowed(f"{CALLBACK_PATH} takes GET")
+
+
+async def _send_page(send: Send, status: int, page: Page) -> None:
+    nonce = secrets.token_urlsafe(16)
+    body = render(page, nonce).encode()
+    policy = (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    headers = {
+        "content-type": "text/html; charset=utf-8",
+        "content-length": str(len(body)),
+        "content-security-policy": policy,
+        "cache-control": "no-store",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+        "connection": "close",  # so that the port's drain does not wait for the browser
+    }
+    await send_start(send, status, headers.items())
+    await send({"type": "http.response.body", "body": body})
