@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
+from itertools import count
 from pathlib import Path
+
+_RANDOM_PART = re.compile(r"[a-z0-9_]{8}")
+"""What ``tempfile`` adds to the prefix."""
 
 
 def make_private_folder(folder: Path) -> None:
@@ -20,7 +25,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         OSError: the disk is full or the folder can't be written; the old file is untouched.
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_temporary_prefix(path.name))
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -30,13 +35,71 @@ def write_atomic(path: Path, data: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def read_private(path: Path) -> bytes:
+    """The file's content. A file of ours that others could read is narrowed to its owner first.
+
+    Raises:
+        OSError
+    """
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_mode & 0o077:
+            os.fchmod(file.fileno(), 0o600)
+        return file.read()
+
+
+def narrow_file(path: Path) -> None:
+    """Take a file of ours from everyone but its owner; one that is not there, or no file, is left alone.
+
+    Raises:
+        OSError: it belongs to someone else.
+    """
+    if path.is_file() and path.stat().st_mode & 0o077:
+        path.chmod(0o600)
+
+
+def keep_aside(path: Path) -> Path:
+    """Rename what can't be read to ``<name>.unreadable``, the next one to ``.unreadable.2``; gives the new path.
+
+    Raises:
+        OSError: the folder can't be written.
+    """
+    aside = unused_name(path.with_name(f"{path.name}.unreadable"))
+    path.rename(aside)
+    sync_folder(path.parent)
+    return aside
+
+
+def unused_name(path: Path) -> Path:
+    """``path``, or the first of ``<path>.2``, ``<path>.3``... that is not taken."""
+    if not os.path.lexists(path):
+        return path
+    names = (path.with_name(f"{path.name}.{number}") for number in count(2))
+    return next(name for name in names if not os.path.lexists(name))
+
+
+def delete_leftovers(folder: Path, name: str) -> None:
+    """Delete what a ``write_atomic`` of the file ``name`` left when its process was killed: it may hold secrets.
+
+    Raises:
+        OSError
+    """
+    prefix = _temporary_prefix(name)
+    for path in folder.iterdir():
+        if path.name.startswith(prefix) and _RANDOM_PART.fullmatch(path.name.removeprefix(prefix)):
+            path.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
     """Make a rename durable: it lives in the folder, which has pages of its own."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _temporary_prefix(name: str) -> str:
+    return f".{name}."

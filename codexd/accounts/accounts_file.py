@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Self
 
 import attrs
 import cattrs
@@ -24,6 +24,26 @@ class Book:
     version: int = VERSION
     active: str | None = None
     accounts: tuple[Account, ...] = ()
+
+    def find(self, account_id: str) -> Account | None:
+        return next((account for account in self.accounts if account.id == account_id), None)
+
+    def put(self, account: Account) -> Self:
+        """With the account as given, in its old place or at the end; it becomes the active one when none is."""
+        accounts = {other.id: other for other in self.accounts} | {account.id: account}
+        return attrs.evolve(self, accounts=tuple(accounts.values()), active=self.active or account.id)
+
+    def change(self, account_id: str, **changes: Any) -> Self:
+        """With changes in one account; one that is not listed changes nothing."""
+        accounts = (
+            attrs.evolve(account, **changes) if account.id == account_id else account for account in self.accounts
+        )
+        return attrs.evolve(self, accounts=tuple(accounts))
+
+    def drop(self, account_id: str) -> Self:
+        """Without the account; none is active when it was the one."""
+        accounts = tuple(account for account in self.accounts if account.id != account_id)
+        return attrs.evolve(self, accounts=accounts, active=None if self.active == account_id else self.active)
 
 
 def parse_book(data: bytes) -> Book:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from codexd.accounts.limits import Window
+from codexd.accounts.cooldown import Cooldown
+from codexd.accounts.limits import Limits
 from codexd.accounts.model import Account, AccountState, Tokens
 
 EXPIRING_S = 300.0
 
 
-def account_state(account: Account, tokens: Tokens | None, windows: Sequence[Window], now: float) -> AccountState:
-    """The state to show. What the user must mend stands before what waiting mends, and that before what mends itself.
+def account_state(
+    account: Account, tokens: Tokens | None, limits: Limits, cooldown: Cooldown | None, now: float
+) -> AccountState:
+    """The state to show.
 
-    ``tokens`` is None when the account's file can't be read.
+    The user's own choice comes first, then what the user must mend, what waiting mends, and what mends itself.
+    ``tokens`` is None when the account's file can't be read. ``cooldown`` is the whole account's, None when there is
+    none: one for a single model leaves the account open.
     """
+    if account.disabled:
+        return AccountState.DISABLED
     if account.needs_login is not None or tokens is None:
         return AccountState.NEEDS_LOGIN
-    if any(window.is_used_up(now) for window in windows):
+    if limits.is_used_up(now) or (cooldown is not None and not cooldown.is_over(now)):
         return AccountState.LIMITED
     if tokens.expires_at <= now:
         return AccountState.EXPIRED

@@ -1,4 +1,4 @@
-"""Logins that other programs keep on this machine: for now the Codex CLI's."""
+"""Logins that other programs keep on this machine: the Codex CLI's, and those of our predecessor codex-claude-proxy."""
 
 from __future__ import annotations
 
@@ -6,17 +6,70 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codexd.accounts.login import SIGN_IN, read_identity, read_tokens
+from attrs import field, frozen
+
+from codexd.accounts.login import (
+    ASSUMED_LIFETIME_S,
+    LATEST_TIME_S,
+    SIGN_IN,
+    format_time,
+    read_claims,
+    read_expiry,
+    read_identity,
+    read_seconds,
+    read_time,
+    read_tokens,
+)
 from codexd.errors import LoginFileInvalid
 from codexd.translation import jsontext
+
+KEYRING = (
+    "If `codex login status` says that you are signed in, Codex keeps the login in the keyring: set "
+    'cli_auth_credentials_store = "file" in its config.toml and log in again.'
+)
+
+
+@frozen
+class Logins:
+    """What a file of logins holds.
+
+    ``logins`` are contents of an ``auth.json``, the active one first; ``problems`` say what else stands there that
+    can't be used; ``path`` is the file they were read from; ``followable``: it is one program's own ``auth.json``.
+    """
+
+    path: Path
+    logins: tuple[dict[str, Any], ...] = field(repr=False)
+    problems: tuple[str, ...] = ()
+    followable: bool = False
 
 
 def codex_auth_path(environ: Mapping[str, str]) -> Path:
     """Where the Codex CLI of this environment keeps its login: ``$CODEX_HOME``, else ``~/.codex``."""
     if environ.get("CODEX_HOME"):
         return Path(environ["CODEX_HOME"]).expanduser() / "auth.json"
-    home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
-    return home / ".codex" / "auth.json"
+    return _home(environ) / ".codex" / "auth.json"
+
+
+def predecessor_path(environ: Mapping[str, str]) -> Path:
+    """Where codex-claude-proxy keeps its accounts."""
+    return _home(environ) / ".codex-claude-proxy" / "accounts.json"
+
+
+def read_logins(path: Path) -> Logins:
+    """The logins in a file of either layout, which its content tells; of a folder, those in its file.
+
+    Raises:
+        LoginFileInvalid: there is none to use. Names the file, what is wrong with it, and what to do.
+    """
+    if path.is_dir():
+        found = [path / name for name in ("auth.json", "accounts.json") if (path / name).is_file()]
+        if not found:
+            raise LoginFileInvalid(f"{path} holds neither auth.json nor accounts.json. {SIGN_IN}")
+        path = found[0]
+    content = _read_object(path)
+    if isinstance(content.get("accounts"), list):
+        return _read_predecessor(path, content)
+    return Logins(path, (_check_codex_auth(path, content),), followable=True)
 
 
 def read_codex_auth(path: Path) -> dict[str, Any]:
@@ -25,24 +78,89 @@ def read_codex_auth(path: Path) -> dict[str, Any]:
     Raises:
         LoginFileInvalid: names the file, what is wrong with it, and what to do.
     """
+    return _check_codex_auth(path, _read_object(path))
+
+
+def _read_object(path: Path) -> dict[str, Any]:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise LoginFileInvalid(
-            f"There is no {path}. {SIGN_IN} If `codex login status` says that you are signed in, Codex keeps the login "
-            'in the keyring: set cli_auth_credentials_store = "file" in its config.toml and log in again.'
-        ) from None
+        keyring = f" {KEYRING}" if path.name == "auth.json" else ""
+        raise LoginFileInvalid(f"There is no {path}. {SIGN_IN}{keyring}") from None
     except OSError as error:
         raise LoginFileInvalid(f"{path} can't be read: {error.strerror}. Check who owns it.") from None
     try:
-        auth_json = jsontext.loads(data)
+        content = jsontext.loads(data)
     except ValueError as error:
         raise LoginFileInvalid(f"{path} is not JSON ({error}). {SIGN_IN}") from None
-    if not isinstance(auth_json, dict):
+    if not isinstance(content, dict):
         raise LoginFileInvalid(f"{path} is not a JSON object. {SIGN_IN}")
+    return content
+
+
+def _check_codex_auth(path: Path, auth_json: dict[str, Any]) -> dict[str, Any]:
     try:
         read_tokens(auth_json)
         read_identity(auth_json)
     except LoginFileInvalid as error:
         raise LoginFileInvalid(f"{path}: {error}") from None
     return auth_json
+
+
+def _read_predecessor(path: Path, content: Mapping[str, Any]) -> Logins:
+    """The accounts of codex-claude-proxy. One that can't be used does not cost the others."""
+    logins, problems = [], []
+    for number, entry in enumerate(_active_first(content)):
+        if not isinstance(entry, dict):
+            problems.append(f"{path}: an entry is not a JSON object, so it was left out.")
+            continue
+        name = entry["email"] if isinstance(entry.get("email"), str) else f"account {number + 1}"
+        try:
+            logins.append(_check_codex_auth(path, _to_auth_json(entry)))
+        except LoginFileInvalid as error:
+            problems.append(f"{name}: {error}")
+    if not logins:
+        raise LoginFileInvalid(" ".join(problems) or f"{path} lists no account. {SIGN_IN}")
+    return Logins(path, tuple(logins), tuple(problems))
+
+
+def _active_first(content: Mapping[str, Any]) -> list[Any]:
+    """The entries, the active one first: of several accounts that come in, the first becomes the active one."""
+    active = content.get("activeAccount")
+    entries: list[Any] = content["accounts"]
+    return sorted(entries, key=lambda entry: not (isinstance(entry, dict) and active and entry.get("email") == active))
+
+
+def _to_auth_json(entry: Mapping[str, Any]) -> dict[str, Any]:
+    names = {
+        "id_token": "idToken",
+        "access_token": "accessToken",
+        "refresh_token": "refreshToken",
+        "account_id": "accountId",
+    }
+    tokens = {name: entry[theirs] for name, theirs in names.items() if entry.get(theirs)}
+    auth_json = {"auth_mode": "chatgpt", "OPENAI_API_KEY": None, "tokens": tokens}
+    made_at = _find_birth(entry)
+    return auth_json | {"last_refresh": format_time(made_at)} if made_at else auth_json
+
+
+def _find_birth(entry: Mapping[str, Any]) -> float | None:
+    """When the entry's tokens were made, in seconds since the epoch; it is nowhere said outright.
+
+    An access token that tells neither its beginning nor its end ends at ``expiresAt``, and that is how it is
+    reckoned from ``last_refresh`` as well.
+    """
+    token = entry.get("accessToken")
+    issued_at = read_seconds((read_claims(token) or {}).get("iat"))
+    if issued_at is not None:
+        return issued_at
+    expires_at = entry.get("expiresAt")
+    if read_expiry(token) is None and isinstance(expires_at, int | float):
+        earliest_ms, latest_ms = ASSUMED_LIFETIME_S * 1000, LATEST_TIME_S * 1000
+        if earliest_ms < expires_at < latest_ms:
+            return expires_at / 1000 - ASSUMED_LIFETIME_S
+    return read_time(entry.get("addedAt")) or None
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    return Path(environ["HOME"]) if environ.get("HOME") else Path.home()

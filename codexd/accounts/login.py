@@ -20,7 +20,7 @@ from codexd.translation import jsontext
 
 AUTH_CLAIM = "https://api.openai.com/auth"
 PROFILE_CLAIM = "https://api.openai.com/profile"
-SIGN_IN = "Run `codex login`, then `codexctl accounts import`."
+SIGN_IN = "Run `codexctl accounts add` to sign in again."
 UNKNOWN_PLAN = "unknown"
 LATEST_TIME_S = 1e11
 ASSUMED_LIFETIME_S = 3600.0
@@ -104,8 +104,18 @@ def read_tokens(auth_json: Mapping[str, Any]) -> Tokens:
         raise LoginFileInvalid(f"has no {missing}. {SIGN_IN}")
     expires_at = read_expiry(access_token)
     if expires_at is None:
-        expires_at = _read_time(auth_json.get("last_refresh")) + ASSUMED_LIFETIME_S
+        expires_at = read_last_refresh(auth_json) + ASSUMED_LIFETIME_S
     return Tokens(access_token, refresh_token, _first_text([tokens], "id_token") or None, expires_at)
+
+
+def read_last_refresh(auth_json: Mapping[str, Any]) -> float:
+    """When the file's tokens were made, seconds since the epoch; 0.0 when it does not say."""
+    return read_time(auth_json.get("last_refresh"))
+
+
+def fingerprint(refresh_token: str) -> str:
+    """What tells one refresh token from another without giving it away: 16 hexadecimal digits."""
+    return hashlib.sha256(refresh_token.encode()).hexdigest()[:16]
 
 
 def apply_reply(auth_json: Mapping[str, Any], reply: RefreshReply, now: float) -> dict[str, Any]:
@@ -117,8 +127,12 @@ def apply_reply(auth_json: Mapping[str, Any], reply: RefreshReply, now: float) -
     if read_claims(reply.id_token):
         rotated["id_token"] = reply.id_token
     tokens = _read_object(auth_json, "tokens") | {name: token for name, token in rotated.items() if token}
-    last_refresh = datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    return {**auth_json, "tokens": tokens, "last_refresh": last_refresh}
+    return {**auth_json, "tokens": tokens, "last_refresh": format_time(now)}
+
+
+def format_time(at: float) -> str:
+    """Seconds since the epoch as ``last_refresh`` is written, such as ``2026-11-20T10:00:00.000000Z``."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def expiry_of_reply(reply: RefreshReply, now: float) -> float | None:
@@ -139,7 +153,7 @@ def _first_text(objects: list[dict[str, Any]], key: str) -> str:
     return next((value for value in (each.get(key) for each in objects) if isinstance(value, str) and value), "")
 
 
-def _read_time(text: object) -> float:
+def read_time(text: object) -> float:
     """Seconds since the epoch of an RFC 3339 time; 0.0 when it is none, so that its token counts as expired."""
     try:
         return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else 0.0

@@ -1,32 +1,39 @@
 """The accounts on disk: ``accounts.json`` and one folder with an ``auth.json`` per account.
 
-State is decided synchronously: check, write the file, set. A file that can't be read is never overwritten: without
-a readable ``accounts.json`` the store does not open, and an account without a readable ``auth.json`` stays listed with
-``needs_login`` until the file is mended or its owner imports the login again.
+State is decided synchronously: check, write the file, set. A file that can't be read is never overwritten: the list
+is then put together from what there is (``recovery``) and kept aside at the first write; an account without a readable
+``auth.json`` stays listed with ``needs_login`` until the file is mended or its owner signs in again.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
+from enum import Enum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import attrs
 
-from codexd.accounts.accounts_file import Book, dump_book, parse_book
-from codexd.accounts.choose import find_account, needs_login
-from codexd.accounts.login import UNKNOWN_PLAN, apply_reply, expiry_of_reply, read_identity, read_tokens
-from codexd.accounts.login_file import Login, read_login, read_private, write_login
+from codexd.accounts.accounts_file import Book
+from codexd.accounts.choose import needs_login
+from codexd.accounts.entries import identity_of_reply, make_account, read_profile
+from codexd.accounts.held_logins import HeldLogins
+from codexd.accounts.list_file import ListFile
+from codexd.accounts.lock import take_lock
+from codexd.accounts.login import apply_reply, expiry_of_reply, fingerprint, read_last_refresh, read_tokens
+from codexd.accounts.login_file import Login, mark_simulated, parse_login
 from codexd.accounts.model import Account, RefreshReply, Tokens
-from codexd.errors import AccountNotFound, AlreadyRunning, FileUnreadable, LoginFileInvalid
-from codexd.files import make_private_folder, write_atomic
+from codexd.accounts.names import find_account
+from codexd.accounts.recovery import recover
+from codexd.accounts.removal import delete_folders, set_aside
+from codexd.errors import AccountNeedsLogin, AccountNotFound, FileUnreadable, LoginFileInvalid
+from codexd.files import make_private_folder
 
-__all__ = ["Account", "AccountStore", "Tokens"]
+__all__ = ["Account", "AccountStore", "Added", "Tokens"]
 
 log = logging.getLogger("codexd.accounts")
 
@@ -34,39 +41,53 @@ TOUCH_INTERVAL_S = 60.0
 """``last_used_at`` reaches the disk at most this often: a durable write a request would hold up the streams."""
 
 
+class Added(Enum):
+    """What ``AccountStore.add`` did with a login. ``KEPT``: the one there already was is newer, and stayed."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    KEPT = "kept"
+
+
 class AccountStore:
     """Every account of one daemon. Made by ``open``; one process at a time has it open."""
 
     def __init__(self, state_dir: Path, lock: int) -> None:
-        self._state_dir = state_dir
         self._lock: int | None = lock
-        self._book, self._book_problems = _read_book(state_dir / "accounts.json")
-        self._saved = self._book
+        self._accounts_dir = state_dir / "accounts"
+        self._list = ListFile(state_dir / "accounts.json")
+        recovered = recover(state_dir, self._list)
+        self._book = self._saved = recovered.book
+        self._strays = dict(recovered.strays)
+        self._removed = recovered.removed
+        """Folders of removed accounts, to be deleted once the list on disk does not name them."""
+        self._active_problem = recovered.active_problem
         self._touch_saved_at = 0.0
-        self._logins: dict[str, Login] = {}
-        """The last readable login of each account."""
-        self._unreadable: dict[str, str] = {}
-        self._dead: dict[str, Tokens] = {}
-        """The tokens with which an account died: other tokens in its file bring it back."""
+        self._logins = HeldLogins(self._accounts_dir)
         for account in self._book.accounts:
-            self._load(account.id)
-            if account.needs_login is not None and account.id in self._logins:
-                self._dead[account.id] = self._logins[account.id].tokens
+            self._logins.load(account)
+            self._book = self._as_read(account)
+        if (self._book != self._list.book or self._removed) and not self._list.is_unreadable:
+            self._commit_if_possible(self._book)
 
     @classmethod
     def open(cls, state_dir: Path) -> Self:
-        """The accounts below ``state_dir``, which is made when missing.
+        """The accounts below ``state_dir``, which is made when missing. ``problems`` tells of files that can't be read.
 
         Raises:
             AlreadyRunning: another daemon has them open.
-            FileUnreadable: ``accounts.json`` can't be read; it is left as it is.
+            FileUnreadable: the folder itself can't be used.
         """
-        make_private_folder(state_dir)
-        make_private_folder(state_dir / "accounts")
         with ExitStack() as undo:
-            lock = _take_lock(state_dir)
-            undo.callback(os.close, lock)
-            store = cls(state_dir, lock)
+            try:
+                make_private_folder(state_dir)
+                make_private_folder(state_dir / "accounts")
+                lock = take_lock(state_dir)
+                undo.callback(os.close, lock)
+                store = cls(state_dir, lock)
+            except OSError as error:
+                place = error.filename or state_dir
+                raise FileUnreadable(f"{place} can't be used: {error.strerror}. Check who owns it.") from None
             undo.pop_all()
         return store
 
@@ -90,10 +111,7 @@ class AccountStore:
     @property
     def accounts(self) -> tuple[Account, ...]:
         """All accounts, in the order they were added."""
-        return tuple(
-            attrs.evolve(account, needs_login=self._unreadable.get(account.id, account.needs_login))
-            for account in self._book.accounts
-        )
+        return tuple(self._as_it_is(account) for account in self._book.accounts)
 
     @property
     def active(self) -> Account | None:
@@ -101,16 +119,14 @@ class AccountStore:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the files, each as a sentence for the user."""
-        unreadable = (
-            f"{account.label}: {self._unreadable[account.id]}"
-            for account in self._book.accounts
-            if account.id in self._unreadable
-        )
-        return (*self._book_problems, *unreadable)
+        """What is wrong with the files, each as sentences for the user."""
+        flaws = ((account.label, self._logins.find_flaw(account.id)) for account in self._book.accounts)
+        unreadable = (f"{label}: {flaw}" for label, flaw in flaws if flaw)
+        active_problem = None if self._book.active else self._active_problem
+        return tuple(filter(None, (self._list.problem, active_problem, *self._strays.values(), *unreadable)))
 
     def find(self, name: str) -> Account:
-        """The account that a user means: its id, its e-mail, or a unique beginning of either.
+        """The account that a user means: its id, its workspace's id, its e-mail, or a unique beginning of one of them.
 
         Raises:
             AccountNotFound, AccountAmbiguous: list the accounts to choose from.
@@ -123,65 +139,98 @@ class AccountStore:
         Raises:
             AccountNotFound
         """
-        for account in self.accounts:
-            if account.id == account_id:
-                return account
-        raise AccountNotFound(f"There is no account {account_id}.")
+        return self._as_it_is(self._listed(account_id))
 
     def tokens(self, account_id: str) -> Tokens:
         """The account's tokens as last read; they may have expired.
 
         Raises:
             AccountNotFound
-            AccountNeedsLogin: its ``auth.json`` can't be read.
+            AccountNeedsLogin: its ``auth.json`` can't be read. Of a followed one that could be read before, the last
+                good tokens are given instead.
         """
-        account = self.get(account_id)
-        if account_id in self._unreadable:
-            raise needs_login(account, self._unreadable[account_id])
-        return self._logins[account_id].tokens
+        account = self._listed(account_id)
+        login = self._logins.find(account_id)
+        hindrance = self._logins.find_hindrance(account)
+        if login is None or hindrance:
+            raise needs_login(account, hindrance or "")
+        return login.tokens
 
     def reload(self, account_id: str) -> Tokens:
         """The account's tokens as its file has them now: another program may have rotated them.
 
-        An account whose login was dead comes back when the file holds other tokens.
+        An account whose login was dead comes back when the file holds another refresh token.
 
         Raises:
             AccountNotFound
-            AccountNeedsLogin: the file can't be read.
+            AccountNeedsLogin: the file can't be read now; that of a followed account may just be half written.
         """
-        self.get(account_id)
-        self._load(account_id)
-        tokens = self.tokens(account_id)
-        account = self.get(account_id)
-        if account.needs_login is not None and tokens != self._dead.get(account_id):
-            log.info("the login file has changed, the account is back", extra={"fields": {"account": account.label}})
-            self._commit_if_possible(self._changed(account_id, needs_login=None))
-        return tokens
+        account = self._listed(account_id)
+        self._logins.load(account)
+        flaw, login = self._logins.find_flaw(account_id), self._logins.find(account_id)
+        if login is None or flaw:
+            raise needs_login(account, flaw or "")
+        book = self._as_read(account)
+        if book != self._book:
+            self._commit_if_possible(book)
+        return login.tokens
 
-    def add(self, auth_json: Mapping[str, Any], *, now: float, simulated: bool = False) -> tuple[Account, bool]:
-        """Keep a login; gives its account and whether that is a new one. The first account becomes the active one.
+    def add(
+        self,
+        auth_json: Mapping[str, Any],
+        *,
+        now: float,
+        simulated: bool = False,
+        followed: Path | None = None,
+        imported_from: Path | None = None,
+    ) -> tuple[Account, Added]:
+        """Keep a login; gives its account and what was done. The account becomes the active one when none is.
+
+        Args:
+            auth_json: content of an ``auth.json``.
+            now: seconds since the epoch.
+            simulated: whether the simulator made it.
+            followed: the other program's file that ``auth_json`` was read from; it is read from now on, not copied.
+            imported_from: the file that it is a copy from; the copy yields to a newer login of the account.
 
         Raises:
-            LoginFileInvalid: ``auth_json`` holds no ChatGPT login.
-            OSError: it could not be written.
+            LoginFileInvalid: ``auth_json`` holds no ChatGPT login, or ``followed`` is a file of codexd's own.
+            OSError: it could not be written; all is as it was.
         """
-        login, identity = Login(dict(auth_json), read_tokens(auth_json)), read_identity(auth_json)
-        known = next((account for account in self._book.accounts if account.id == identity.account_id), None)
-        account = Account(
-            id=identity.account_id,
-            chatgpt_account_id=identity.chatgpt_account_id,
-            user_id=identity.user_id,
-            email=identity.email,
-            plan=identity.plan,
-            added_at=known.added_at if known else now,
-            last_used_at=known.last_used_at if known else None,
-            simulated=simulated,
-        )
-        # The tokens first: a folder that accounts.json does not list yet does no harm, the reverse is a dead account.
-        self._keep_login(account.id, login)
-        entries = {other.id: other for other in self._book.accounts} | {account.id: account}
-        self._commit(attrs.evolve(self._book, accounts=tuple(entries.values()), active=self._book.active or account.id))
-        return account, known is None
+        login = parse_login(mark_simulated(auth_json, simulated))
+        account_id = login.identity.account_id
+        known = self._book.find(account_id)
+        if followed is not None:
+            self._check_foreign(followed)
+        elif imported_from is not None and known is not None and self._is_outdated(login, known):
+            return self.get(account_id), Added.KEPT
+        account = make_account(login, known=known, now=now, followed=followed, imported_from=imported_from)
+        self._keep(account, login, is_new=known is None)
+        return account, Added.UPDATED if known else Added.ADDED
+
+    def remove(self, account_id: str) -> Tokens | None:
+        """Forget the account and delete its files; gives its last tokens, for revoking them at the sign-in server.
+
+        When it was the active one, none is. Of a followed account nothing is given: its login is another program's.
+
+        Raises:
+            AccountNotFound
+            OSError: it could not be written; the account is still there.
+        """
+        account = self._listed(account_id)
+        if account.followed is None:
+            self._logins.load(account)
+        login = self._logins.find(account_id)
+        removed = set_aside(self._logins.folder(account_id))
+        if removed is not None:
+            self._removed += (removed,)
+        book = self._book.drop(account_id)
+        if removed is None or account.followed is not None:
+            self._commit(book)
+        else:  # the next start would find it removed whether or not the list says so
+            self._commit_if_possible(book)
+        self._logins.forget(account_id)
+        return login.tokens if login and account.followed is None else None
 
     def switch(self, account_id: str) -> Account:
         """Make the account the active one.
@@ -194,78 +243,134 @@ class AccountStore:
         self._commit(attrs.evolve(self._book, active=account_id))
         return account
 
-    def save_tokens(self, account_id: str, reply: RefreshReply, *, now: float) -> Tokens:
+    def set_disabled(self, account_id: str, disabled: bool) -> Account:
+        """Take the account out of use, or back into it.
+
+        Raises:
+            AccountNotFound
+            OSError: it could not be written.
+        """
+        self._listed(account_id)
+        self._commit(self._book.change(account_id, disabled=disabled))
+        return self.get(account_id)
+
+    def save_tokens(self, account_id: str, reply: RefreshReply, *, now: float, retired: str | None = None) -> Tokens:
         """Keep the tokens that a refresh gave, on disk before this returns: the server has retired the old ones.
+
+        ``retired`` is the refresh token that was traded in. When the account has another by now (a sign-in or an
+        import came in between), or follows another program's login, the reply is not its own and those stay.
 
         Raises:
             AccountNotFound
             AccountNeedsLogin: there never was a readable login that the reply could belong to.
             OSError: they could not be written.
         """
-        account = self.get(account_id)
-        self._load(account_id)
-        if account_id not in self._logins:
-            raise needs_login(account, self._unreadable[account_id])
-        auth_json = apply_reply(self._logins[account_id].auth_json, reply, now)
+        account = self._listed(account_id)
+        self._logins.load(account)
+        login = self._logins.find(account_id)
+        if login is None:
+            raise needs_login(account, self._logins.find_flaw(account_id) or "")
+        if account.followed is not None if retired is None else login.tokens.refresh_token != retired:
+            log.info("a refresh came too late for its login", extra={"fields": {"account": account.label}})
+            return login.tokens
+        auth_json = apply_reply(login.auth_json, reply, now)
         tokens = read_tokens(auth_json)
         expires_at = expiry_of_reply(reply, now)
         if expires_at is not None:
             tokens = attrs.evolve(tokens, expires_at=expires_at)
-        self._keep_login(account_id, Login(auth_json, tokens))
-        self._commit_if_possible(self._changed(account_id, needs_login=None, **_profile(account, reply)))
+        login = attrs.evolve(login, auth_json=auth_json, tokens=tokens)
+        self._logins.write(account_id, login)
+        self._logins.hold(account_id, login)
+        alive = {"needs_login": None, "dead_login": None, "followed": None}
+        self._commit_if_possible(
+            self._book.change(account_id, **alive, **read_profile(account, identity_of_reply(reply)))
+        )
         return tokens
 
     def mark_needs_login(self, account_id: str, reason: str) -> None:
-        """The login is dead; ``reason`` is sentences that say why and what to do. Other tokens in its file revive it.
+        """The login is dead; ``reason`` is sentences that say why and what to do.
+
+        Another refresh token in its file revives it, also when it comes there while no daemon runs.
 
         Raises:
             AccountNotFound
         """
-        self.get(account_id)
-        if account_id in self._logins:
-            self._dead[account_id] = self._logins[account_id].tokens
-        self._commit_if_possible(self._changed(account_id, needs_login=reason))
+        self._listed(account_id)
+        login = self._logins.find(account_id)
+        dead_login = fingerprint(login.tokens.refresh_token) if login else None
+        self._commit_if_possible(self._book.change(account_id, needs_login=reason, dead_login=dead_login))
 
     def touch(self, account_id: str, now: float) -> None:
         """The account was used."""
-        self._book = self._changed(account_id, last_used_at=now)
+        self._book = self._book.change(account_id, last_used_at=now)
         if abs(now - self._touch_saved_at) >= TOUCH_INTERVAL_S:
             self._touch_saved_at = now
             self._commit_if_possible(self._book)
 
-    def _folder(self, account_id: str) -> Path:
-        return self._state_dir / "accounts" / account_id
+    def _listed(self, account_id: str) -> Account:
+        """The account as the list has it: what is wrong with its file is not told."""
+        account = self._book.find(account_id)
+        if account is None:
+            raise AccountNotFound(f"There is no account {account_id}.")
+        return account
 
-    def _load(self, account_id: str) -> None:
-        """Read the account's file; when it can't be read, remember why, and keep the login as last read."""
+    def _as_it_is(self, account: Account) -> Account:
+        return attrs.evolve(account, needs_login=self._logins.find_hindrance(account) or account.needs_login)
+
+    def _as_read(self, account: Account) -> Book:
+        """The book with what the account's file says: another refresh token than the dead one revives it."""
+        login = self._logins.find(account.id)
+        if login is None:
+            return self._book
+        changes: dict[str, Any] = {}
+        if account.needs_login is not None and fingerprint(login.tokens.refresh_token) != account.dead_login:
+            log.info("the login file has changed, the account is back", extra={"fields": {"account": account.label}})
+            changes = {"needs_login": None, "dead_login": None}
+        if account.followed is not None:  # what tokens of our own tell is kept when they come
+            changes |= read_profile(account, login.identity)
+        return self._book.change(account.id, **changes)
+
+    def _is_outdated(self, login: Login, known: Account) -> bool:
+        """Whether the account has a living login that was refreshed after this one."""
         try:
-            login = read_login(self._folder(account_id), account_id)
-        except FileUnreadable as error:
-            self._unreadable[account_id] = str(error)
-            return
-        known = self._logins.get(account_id)
-        if known and known.tokens.access_token == login.tokens.access_token:
-            # An opaque token's end is known from the reply that brought it, not from the file.
-            login = attrs.evolve(login, tokens=attrs.evolve(login.tokens, expires_at=known.tokens.expires_at))
-        self._logins[account_id] = login
-        self._unreadable.pop(account_id, None)
+            self.reload(known.id)
+        except AccountNeedsLogin:
+            return False
+        ours = self._logins.find(known.id)
+        if ours is None or self.get(known.id).needs_login is not None:
+            return False
+        return read_last_refresh(login.auth_json) < read_last_refresh(ours.auth_json)
 
-    def _keep_login(self, account_id: str, login: Login) -> None:
-        write_login(self._folder(account_id), account_id, login)
-        self._logins[account_id] = login
-        self._unreadable.pop(account_id, None)
+    def _check_foreign(self, path: Path) -> None:
+        if path.resolve().is_relative_to(self._accounts_dir.resolve()):
+            raise LoginFileInvalid(f"{path} is codexd's own file: there is no other program to follow.")
 
-    def _changed(self, account_id: str, **changes: Any) -> Book:
-        """The book with one account changed."""
-        accounts = (
-            attrs.evolve(account, **changes) if account.id == account_id else account for account in self._book.accounts
-        )
-        return attrs.evolve(self._book, accounts=tuple(accounts))
+    def _keep(self, account: Account, login: Login, *, is_new: bool) -> None:
+        # The tokens first: a login that is not listed yet is found at the next start, the reverse is a dead account.
+        if account.followed is None:
+            self._logins.write(account.id, login)
+        try:
+            self._commit(self._book.put(account))
+        except OSError:
+            if is_new:
+                self._delete_login(account)
+            raise
+        if account.followed is not None:
+            self._delete_login(account)
+        self._logins.hold(account.id, login)
+        self._strays.pop(account.id, None)
+
+    def _delete_login(self, account: Account) -> None:
+        """What can't be deleted now, the next start sees to."""
+        try:
+            self._logins.delete(account.id)
+        except OSError as error:
+            log.warning("a login of %s could not be deleted: %s", account.label, error.strerror)
 
     def _commit(self, book: Book) -> None:
-        write_atomic(self._state_dir / "accounts.json", dump_book(book))
+        self._list.write(book)
         self._book = self._saved = book
-        self._book_problems = ()
+        self._removed = delete_folders(self._removed)
 
     def _commit_if_possible(self, book: Book) -> None:
         """For facts that hold whether or not they can be written now; the next write takes them along."""
@@ -274,49 +379,3 @@ class AccountStore:
         except OSError as error:
             self._book = book
             log.warning("accounts.json could not be written: %s", error.strerror)
-
-
-def _read_book(path: Path) -> tuple[Book, tuple[str, ...]]:
-    """The accounts listed, and what is doubtful about them."""
-    try:
-        book = parse_book(read_private(path))
-    except FileNotFoundError:
-        return Book(), ()
-    except OSError as error:
-        raise FileUnreadable(f"{path} can't be read: {error.strerror}. Check who owns it.") from None
-    except FileUnreadable as error:
-        raise FileUnreadable(
-            f"{path} can't be used: {error}. Nothing was changed; mend the file, or move it away and import the logins "
-            "again with `codexctl accounts import`."
-        ) from None
-    if book.active is None or any(account.id == book.active for account in book.accounts):
-        return book, ()
-    problem = f"{path} names an active account that it does not list, so none is. Run `codexctl accounts switch`."
-    return attrs.evolve(book, active=None), (problem,)
-
-
-def _take_lock(state_dir: Path) -> int:
-    """A descriptor that holds the lock until it is closed, or its process ends."""
-    path = state_dir / "accounts.lock"
-    try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise FileUnreadable(f"{path} can't be opened: {error.strerror}. Check who owns it.") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise AlreadyRunning(
-            f"Another codexd works in {state_dir}. Stop it with `codexctl stop`, or give this one its own --home."
-        ) from None
-    return lock
-
-
-def _profile(account: Account, reply: RefreshReply) -> dict[str, str]:
-    """The plan and e-mail that new tokens tell; the old ones may tell an older plan."""
-    try:
-        identity = read_identity({"tokens": {"id_token": reply.id_token, "access_token": reply.access_token}})
-    except LoginFileInvalid:
-        return {}
-    plan = account.plan if identity.plan == UNKNOWN_PLAN else identity.plan
-    return {"plan": plan, "email": identity.email or account.email}

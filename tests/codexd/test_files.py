@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from codexd.files import make_private_folder, write_atomic
+from codexd.files import delete_leftovers, keep_aside, make_private_folder, narrow_file, read_private, write_atomic
 
 
 def test_a_file_is_private_and_replaced_whole(tmp_path):
@@ -39,3 +39,57 @@ def test_folders_are_private_also_when_they_were_wider(tmp_path):
     folder.chmod(0o755)
     make_private_folder(folder)
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_is_kept_aside_pushes_out_nothing(tmp_path):
+    path = tmp_path / "list.json"
+    for content in ("first", "second", "third"):
+        path.write_text(content)
+        assert keep_aside(path).read_text() == content
+    names = ["list.json.unreadable", "list.json.unreadable.2", "list.json.unreadable.3"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == names
+
+
+def test_a_file_is_narrowed_when_it_is_read(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("content")
+    path.chmod(0o644)
+    assert read_private(path) == b"content"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("before", "after"), [(0o644, 0o600), (0o640, 0o600), (0o400, 0o400), (0o700, 0o700)])
+def test_only_what_others_may_do_is_taken(tmp_path, before, after):
+    path = tmp_path / "file"
+    path.touch()
+    path.chmod(before)
+    narrow_file(path)
+    assert path.stat().st_mode & 0o777 == after
+
+
+def test_narrowing_leaves_folders_and_absent_files_alone(tmp_path):
+    tmp_path.chmod(0o755)
+    narrow_file(tmp_path)
+    narrow_file(tmp_path / "absent")
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
+def test_the_leftovers_of_a_killed_write_are_deleted_and_nothing_else(tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def kill(descriptor):
+        raise Killed
+
+    monkeypatch.setattr(os, "fsync", kill)
+    monkeypatch.setattr("pathlib.Path.unlink", lambda *_, **__: None)
+    with pytest.raises(Killed):
+        write_atomic(tmp_path / "file", b"secret")
+    monkeypatch.undo()
+    (leftover,) = tmp_path.iterdir()
+    kept = {"file", ".file", ".file.swp", ".file.ABCDEFGH", ".other.abcdefgh", ".file.abcdefghi"}
+    for name in kept:
+        (tmp_path / name).touch()
+    delete_leftovers(tmp_path, "file")
+    assert {path.name for path in tmp_path.iterdir()} == kept
+    assert not leftover.exists()

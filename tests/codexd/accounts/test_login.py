@@ -2,7 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codexd.accounts.login import apply_reply, expiry_of_reply, read_claims, read_expiry, read_identity, read_tokens
+from codexd.accounts.login import (
+    apply_reply,
+    expiry_of_reply,
+    fingerprint,
+    read_claims,
+    read_expiry,
+    read_identity,
+    read_tokens,
+)
 from codexd.accounts.model import RefreshReply
 from codexd.errors import LoginFileInvalid
 
@@ -60,7 +68,7 @@ def test_missing_identity_is_named(tokens, words, jwt):
     with pytest.raises(LoginFileInvalid) as caught:
         read_identity({"tokens": tokens})
     assert words in str(caught.value)
-    assert "codexctl accounts import" in str(caught.value)
+    assert "codexctl accounts add" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -131,3 +139,8 @@ def test_the_tokens_own_end_beats_expires_in(jwt):
 def test_secrets_stand_in_no_repr(login):
     assert "rt_1" not in repr(read_tokens(login()))
     assert "secret" not in repr(RefreshReply("secret", "secret", "secret"))
+
+
+def test_a_fingerprint_is_short_and_gives_nothing_away():
+    assert fingerprint("rt_secret") == "1e1d918c7a75b2e1"
+    assert fingerprint("rt_secret") != fingerprint("rt_secres")
