@@ -1,6 +1,6 @@
-"""Rate-limit windows as the backend reports them: in ``x-codex-*`` headers and ``codex.rate_limits`` events. Pure.
+"""Rate limits as the backend reports them: in headers, in ``codex.rate_limits`` events, at its usage endpoint. Pure.
 
-Source: sections 5.1 and 5.2 of the backend's contract as public clients use it. A window is known by its length, not
+Source: sections 5.1 to 5.3 of the backend's contract as public clients use it. A window is known by its length, not
 by its slot: on free plans ``primary`` is the weekly one. Numbers may be strings, floats, empty or absent; what can't
 be read is left out, and nothing here raises.
 """
@@ -17,9 +17,16 @@ SLOTS = ("primary", "secondary")
 MAIN_LIMIT = "codex"
 """What the backend calls the plan's own limit."""
 
+CODE_REVIEW = "code-review"
+
+STALE_S = 15 * 60.0
+"""Figures older than this are shown as stale."""
+
 LARGEST = 1e11
 """Beyond any percent, length or time that a server may mean; NaN and infinity are no better."""
 
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_CREDITS = ("has_credits", "unlimited", "balance")
 _NAMES = {300: "5h", 10080: "weekly"}
 _USED_HEADER = re.compile(r"x-codex-(?:(?P<limit>.+)-)?(?P<slot>primary|secondary)-used-percent")
 
@@ -44,12 +51,66 @@ class Window:
 
 
 @frozen
+class Credits:
+    """What the account may spend beyond its windows. ``balance`` is the backend's own text."""
+
+    has_credits: bool
+    unlimited: bool
+    balance: str | None
+
+    @property
+    def can_pay(self) -> bool:
+        return self.has_credits or self.unlimited
+
+
+@frozen
 class Observation:
-    """What one reply said, at ``at`` seconds since the epoch."""
+    """What one reply said, at ``at`` seconds since the epoch.
+
+    ``allowed`` is the backend's own word whether the main limit lets requests through, None when unsaid.
+    ``active_limit`` is the limit that the reply was measured by: ``MAIN_LIMIT``, or the name that the windows of a
+    metered one carry. ``complete``: there are no main windows but these.
+    """
 
     windows: tuple[Window, ...]
     plan: str | None
     at: float
+    credits: Credits | None = None
+    allowed: bool | None = None
+    active_limit: str | None = None
+    complete: bool = False
+
+    def of_limit(self, limit: str | None) -> tuple[Window, ...]:
+        """The windows of one limit; None is the main one."""
+        return tuple(window for window in self.windows if window.limit == limit)
+
+
+@frozen
+class Limits:
+    """What is known of an account: the sum of its observations. ``fetched_at``: the newest one's time."""
+
+    windows: tuple[Window, ...] = ()
+    plan: str | None = None
+    credits: Credits | None = None
+    allowed: bool | None = None
+    fetched_at: float | None = None
+
+    def tightest(self, now: float) -> Window | None:
+        """The main window with the least left, among those not yet reset; of two alike the one that resets later."""
+        current = [window for window in self.windows if window.limit is None and window.resets_at > now]
+        return max(current, key=lambda window: (window.used_percent, window.resets_at), default=None)
+
+    def is_stale(self, now: float) -> bool:
+        """Whether the figures are too old to go by, or a window among them has begun anew unseen."""
+        if self.fetched_at is None or now - self.fetched_at > STALE_S:
+            return True
+        return any(window.resets_at <= now for window in self.windows)
+
+    def is_used_up(self, now: float) -> bool:
+        """Whether a main window is full and neither credits nor the backend's own word keep the account open."""
+        if self.allowed or (self.credits is not None and self.credits.can_pay):
+            return False
+        return any(window.is_used_up(now) for window in self.windows)
 
 
 def parse_headers(headers: Mapping[str, str], now: float) -> Observation | None:
@@ -70,30 +131,68 @@ def parse_headers(headers: Mapping[str, str], now: float) -> Observation | None:
                     now=now,
                 )
             )
-    return _observe(windows, fields.get("x-codex-plan-type"), now)
+    return _if_anything(
+        Observation(
+            _readable(windows),
+            plan=_text(fields.get("x-codex-plan-type")),
+            at=now,
+            credits=_read_credits({key: fields.get(f"x-codex-credits-{key.replace('_', '-')}") for key in _CREDITS}),
+            active_limit=_read_active_limit(fields),
+        )
+    )
 
 
 def parse_event(event: Mapping[str, Any], now: float) -> Observation | None:
     """What a ``codex.rate_limits`` event says of the limits, or None when it says nothing."""
     metered = _text(event.get("metered_limit_name"))
-    limit = None if metered in (None, MAIN_LIMIT) else _text(event.get("limit_name")) or metered
-    windows = [
-        *_parse_block(event.get("rate_limits"), limit, now),
-        *_parse_block(event.get("code_review_rate_limits"), "code-review", now),
-    ]
-    return _observe(windows, event.get("plan_type"), now)
+    limit = None if metered in (None, MAIN_LIMIT) else _text(event.get("limit_name")) or _short_id(metered)
+    block = event.get("rate_limits")
+    windows = [*_parse_block(block, limit, now), *_parse_block(event.get("code_review_rate_limits"), CODE_REVIEW, now)]
+    return _if_anything(
+        Observation(
+            _readable(windows),
+            plan=_text(event.get("plan_type")),
+            at=now,
+            credits=_read_credits(event.get("credits")),
+            allowed=None if limit else _read_allowed(block),
+        )
+    )
+
+
+def parse_usage(document: Mapping[str, Any], now: float) -> Observation | None:
+    """What the usage endpoint's document says of the limits, or None when it says nothing."""
+    main = document.get("rate_limit")
+    windows = [*_parse_block(main, None, now), *_parse_block(document.get("code_review_rate_limit"), CODE_REVIEW, now)]
+    additional = document.get("additional_rate_limits")
+    for metered in additional if isinstance(additional, list) else []:
+        if isinstance(metered, dict):
+            limit = _text(metered.get("limit_name")) or _short_id(_text(metered.get("metered_feature")))
+            windows += _parse_block(metered.get("rate_limit"), limit, now) if limit else []
+    return _if_anything(
+        Observation(
+            _readable(windows),
+            plan=_text(document.get("plan_type")),
+            at=now,
+            credits=_read_credits(document.get("credits")),
+            allowed=_read_allowed(main),
+            complete=isinstance(main, dict),
+        )
+    )
 
 
 def _parse_block(block: object, limit: str | None, now: float) -> Iterable[Window | None]:
-    slots = [block.get(slot) for slot in SLOTS] if isinstance(block, dict) else []
-    for slot in slots:
-        if isinstance(slot, dict):
+    """The windows of a limit, as an event or as the usage endpoint writes them."""
+    fields: dict[str, Any] = block if isinstance(block, dict) else {}
+    for slot in SLOTS:
+        window = fields.get(slot) or fields.get(f"{slot}_window")
+        if isinstance(window, dict):
+            length_s = _number(window.get("limit_window_seconds"))
             yield _make_window(
                 limit,
-                used=slot.get("used_percent"),
-                minutes=slot.get("window_minutes"),
-                resets_at=slot.get("reset_at"),
-                resets_in=slot.get("reset_after_seconds"),
+                used=window.get("used_percent"),
+                minutes=window.get("window_minutes") if length_s is None else length_s / 60,
+                resets_at=window.get("reset_at"),
+                resets_in=window.get("reset_after_seconds"),
                 now=now,
             )
 
@@ -112,10 +211,50 @@ def _make_window(
     return Window(f"{limit} {name}" if limit else name, used_percent, window_s, ends_at, limit or None)
 
 
-def _observe(windows: Iterable[Window | None], plan: object, now: float) -> Observation | None:
-    found = tuple(window for window in windows if window is not None)
-    name = _text(plan)
-    return Observation(found, name, now) if found or name else None
+def _readable(windows: Iterable[Window | None]) -> tuple[Window, ...]:
+    return tuple(window for window in windows if window is not None)
+
+
+def _if_anything(seen: Observation) -> Observation | None:
+    """``seen``, or None when it says nothing."""
+    said = (seen.windows or None, seen.plan, seen.credits, seen.allowed, seen.active_limit)
+    return None if all(part is None for part in said) else seen
+
+
+def _read_active_limit(fields: Mapping[str, str]) -> str | None:
+    """The limit that the headers name, by the name that its windows have."""
+    active = _text(fields.get("x-codex-active-limit"))
+    if active in (None, MAIN_LIMIT):
+        return active
+    short = _short_id(active)
+    if any(f"x-codex-{short}-{slot}-used-percent" in fields for slot in SLOTS):
+        return _text(fields.get(f"x-codex-{short}-limit-name")) or short
+    return active
+
+
+def _short_id(limit: str | None) -> str | None:
+    """A metered limit's id as the headers write it: ``bengalfox`` for ``codex_bengalfox``."""
+    return limit and limit.lower().replace("_", "-").removeprefix(f"{MAIN_LIMIT}-")
+
+
+def _read_credits(fields: object) -> Credits | None:
+    if not isinstance(fields, dict):
+        return None
+    has_credits, unlimited = _boolean(fields.get("has_credits")), _boolean(fields.get("unlimited"))
+    if has_credits is None and unlimited is None:
+        return None
+    return Credits(bool(has_credits), bool(unlimited), _text(fields.get("balance")))
+
+
+def _read_allowed(block: object) -> bool | None:
+    return _boolean(block.get("allowed")) if isinstance(block, dict) else None
+
+
+def _boolean(value: object) -> bool | None:
+    """A boolean, written as one or as text: ``true``, ``True``, ``1``."""
+    if isinstance(value, bool):
+        return value
+    return _BOOLEANS.get(value.strip().lower()) if isinstance(value, str) else None
 
 
 def _number(value: object) -> float | None:

@@ -34,17 +34,23 @@ _TAIL_S = 0.2
 Event = dict[str, Any]
 
 
-def open_client(settings: UpstreamSettings, *, trust_env: bool = True) -> httpx.AsyncClient:
-    """The HTTP client of the whole daemon.
+def open_client(
+    settings: UpstreamSettings, *, trust_env: bool = True, tls: ssl.SSLContext, keeps_connections: bool = True
+) -> httpx.AsyncClient:
+    """An HTTP client; ``tls`` is made once for the whole daemon, which takes 20 ms and some megabytes.
 
     HTTP/1.1 only: a cancelled HTTP/2 stream goes on generating, and some of them lock the connection.
     No read timeout: reasoning is silent for minutes, and ``EventSource`` has a clock of its own.
+    Without ``keeps_connections`` each request has a fresh one: a refresh token that is sent into a connection which
+    died while the machine slept may be used up, or may not.
     """
     return httpx.AsyncClient(
         http2=False,
-        verify=ssl.create_default_context(),
+        verify=tls,
         timeout=httpx.Timeout(connect=settings.connect_timeout, read=None, write=60.0, pool=15.0),
-        limits=httpx.Limits(max_connections=1000, max_keepalive_connections=20, keepalive_expiry=60.0),
+        limits=httpx.Limits(
+            max_connections=1000, max_keepalive_connections=20 if keeps_connections else 0, keepalive_expiry=60.0
+        ),
         trust_env=trust_env,
         headers={"user-agent": USER_AGENT, "originator": "codexd"},
     )
@@ -53,8 +59,7 @@ def open_client(settings: UpstreamSettings, *, trust_env: bool = True) -> httpx.
 class EventSource:
     """The events of one response, as they arrive."""
 
-    def __init__(self, headers: Mapping[str, str], chunks: AsyncIterator[bytes], idle_timeout_s: float) -> None:
-        self.headers = headers
+    def __init__(self, chunks: AsyncIterator[bytes], idle_timeout_s: float) -> None:
         self._chunks = chunks
         self._idle_timeout_s = idle_timeout_s
         self._idle_scope = trio.CancelScope()
@@ -136,9 +141,17 @@ class CodexBackend:
 
     @asynccontextmanager
     async def respond(
-        self, body: Mapping[str, Any], *, account: Account, token: str, session_id: str
+        self,
+        body: Mapping[str, Any],
+        *,
+        account: Account,
+        token: str,
+        session_id: str,
+        on_headers: Callable[[Mapping[str, str]], None],
     ) -> AsyncIterator[EventSource]:
         """Send ``body`` and give the events of the answer; leaving the context closes the connection.
+
+        ``on_headers`` is told the headers of any answer, those of a refusal too: they tell the rate limits.
 
         Raises:
             UpstreamError: the backend refused, or could not be reached.
@@ -152,8 +165,9 @@ class CodexBackend:
         response = await self._send(request)
         chunks = response.aiter_raw()
         try:
+            on_headers(response.headers)
             await self._check(response, chunks)
-            yield EventSource(response.headers, chunks, self.settings.idle_timeout)
+            yield EventSource(chunks, self.settings.idle_timeout)
         finally:
             await _close(response, chunks)
 
