@@ -21,7 +21,7 @@ from typing import Any, Self, TextIO
 import trio
 from attrs import evolve
 
-from codexd.api import LEVELS, LogEntry, LogEvent, LogFilter
+from codexd.api.records import LEVELS, LogEntry, LogEvent, LogFilter
 from codexd.record.redaction import redact, redact_value
 
 __all__ = [

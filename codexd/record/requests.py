@@ -40,6 +40,8 @@ class RequestRecord:
     model: str | None = None
     model_used: str | None = None
     account: str | None = None
+    account_reason: str | None = None
+    """Why that account, in short words."""
     status: int | None = None
     error: str | None = None
     first_token: float | None = None
@@ -114,6 +116,7 @@ def _write(record: RequestRecord) -> None:
     fields = {
         "client": record.client,
         "account": record.account,
+        "account_reason": record.account_reason,
         "model": record.model,
         "model_used": record.model_used,
         "status": record.status,

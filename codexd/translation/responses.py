@@ -217,7 +217,15 @@ def _read_reset(found: Mapping[str, Any], headers: Mapping[str, str], now: float
         return at
     if within is not None:
         return min(now + within, _LATEST)
-    return _to_number(headers.get("x-codex-primary-reset-at"))
+    return _read_reset_of_windows(headers)
+
+
+def _read_reset_of_windows(headers: Mapping[str, str]) -> float | None:
+    """When the last of the used-up windows resets; without one, the primary window."""
+    slots = [f"x-codex-{slot}" for slot in ("primary", "secondary")]
+    full = [slot for slot in slots if (_to_number(headers.get(f"{slot}-used-percent")) or 0.0) >= 100]
+    resets = [at for slot in full or slots[:1] if (at := _to_number(headers.get(f"{slot}-reset-at"))) is not None]
+    return max(resets, default=None)
 
 
 def _to_number(value: Any) -> float | None:

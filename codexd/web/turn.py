@@ -7,23 +7,36 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import attrs
 from attrs import define, field, frozen
 
-from codexd.accounts.choose import choose_account
+from codexd.accounts.choose import needs_login
 from codexd.accounts.limits import Observation, parse_event, parse_headers
+from codexd.accounts.login import SIGN_IN
 from codexd.accounts.model import Account
+from codexd.accounts.picker import AccountPicker
 from codexd.accounts.refresh import Refresher
+from codexd.accounts.rotation import LIMIT_ERRORS, Attempts
 from codexd.accounts.store import AccountStore
 from codexd.accounts.tracker import LimitTracker
-from codexd.errors import AccountNeedsLogin, EmptyAnswer, ModelRefused, RequestInvalid, StaleReasoning, TokenRejected
+from codexd.errors import (
+    AccountError,
+    AccountNotFound,
+    EmptyAnswer,
+    ModelRefused,
+    RequestInvalid,
+    StaleReasoning,
+    TokenRejected,
+    UpstreamError,
+)
 from codexd.record.requests import RequestLog, RequestRecord
 from codexd.settings import Settings
 from codexd.translation.messages.blocks import Event
 from codexd.translation.messages.reasoning import tag_account
-from codexd.translation.messages.request import MessagesRequest, to_responses
+from codexd.translation.messages.request import MessagesRequest, session_key, to_responses
 from codexd.translation.messages.stream import MessagesStream, State
 from codexd.translation.messages.tokens import count_body
 from codexd.translation.models import Route, route, without_refused
@@ -53,11 +66,20 @@ class Turn:
     record: RequestRecord
     tells_refusals: bool
     sink: Sink
+    session: str = field(init=False)
+    attempts: Attempts = field(factory=Attempts)
     keep_reasoning: bool = True
     token: str = field(default="", repr=False)
-    rejected_token: str | None = field(default=None, repr=False)
+    rejected: dict[str, str] = field(factory=dict, repr=False)
+    """By account id, the access token that the backend refused."""
+    observation: Observation | None = None
+    """What the headers of the last answer said of the limits."""
     saw_empty_answer: bool = False
     stream: MessagesStream | None = None
+
+    @session.default
+    def _name_session(self) -> str:
+        return session_key(self.request)
 
     @property
     def unanswered(self) -> bool:
@@ -70,6 +92,7 @@ class TurnRunner:
 
     settings: Settings
     store: AccountStore
+    picker: AccountPicker
     refresher: Refresher
     tracker: LimitTracker
     backend: CodexBackend
@@ -92,28 +115,13 @@ class TurnRunner:
             CodexdError: nothing more can be tried.
         """
         while True:
-            account = choose_account(self.store.active, self.store.accounts)
-            turn.record.account = account.label
-            model = self.choose_model(turn.request, account)
+            choice = await self.picker.pick(turn.session, partial(self.choose_model, turn.request), turn.attempts)
+            account, model = choice.account, self.choose_model(turn.request, choice.account)
+            turn.record.account, turn.record.account_reason = account.label, choice.reason
             try:
                 await self._attempt(turn, account, model)
-            except TokenRejected as error:
-                self._check_repeat(turn, turn.rejected_token is None, error, account)
-                turn.rejected_token = turn.token  # not the stored one, which another request may have refreshed
-                log.info("the backend refused the access token; refreshing it", extra=_about(turn, account))
-            except StaleReasoning as error:
-                self._check_repeat(turn, turn.keep_reasoning, error, account)
-                turn.keep_reasoning = False
-                log.info("the backend refused earlier reasoning; sending without it", extra=_about(turn, account))
-            except ModelRefused as error:
-                self._refused.add((account.id, model))
-                self._check_repeat(turn, self.choose_model(turn.request, account) != model, error, account)
-                log.warning("the backend does not serve %s; trying the next", model, extra=_about(turn, account))
-            except EmptyAnswer as error:
-                if turn.saw_empty_answer:
-                    raise
-                turn.saw_empty_answer = True
-                log.info("%s; asking once more", error, extra=_about(turn, account))
+            except (AccountError, UpstreamError) as error:
+                await self._recover(turn, account, model, error)
             else:
                 return
 
@@ -131,7 +139,7 @@ class TurnRunner:
 
     async def _attempt(self, turn: Turn, account: Account, model: str) -> None:
         turn.record.model_used = model
-        turn.token = await self.refresher.fresh_token(account.id, rejected=turn.rejected_token)
+        turn.token = await self.refresher.fresh_token(account.id, rejected=turn.rejected.get(account.id))
         tag = tag_account(account.chatgpt_account_id)
         body = to_responses(
             turn.request,
@@ -142,33 +150,23 @@ class TurnRunner:
         )
         if self.settings.translation.strict:
             _refuse_drops(turn.request)
-        turn.stream = MessagesStream(
-            message_id=to_message_id(turn.request_id),
-            model=turn.request.model,
-            upstream_model=model,
-            account_tag=tag,
-            tool_names=turn.request.tool_names,
-            thinking=turn.request.thinking,
-            tells_refusals=turn.tells_refusals,
-            stop_sequences=turn.request.stop_sequences,
-            max_tokens=turn.request.max_tokens,
-            web_search_only=turn.request.web_search_only,
-            blocked_domains=turn.request.blocked_domains,
-            speed="fast" if "service_tier" in body else None,
-            count_input=lambda: count_body(body),
-        )
+        turn.stream = _make_stream(turn, body, tag)
         self.store.touch(account.id, self.clock())
         async with self.backend.respond(
-            body, account=account, token=turn.token, session_id=body["prompt_cache_key"]
+            body,
+            account=account,
+            token=turn.token,
+            session_id=body["prompt_cache_key"],
+            on_headers=partial(self._read_headers, turn),
         ) as source:
-            self._observe(account, parse_headers(source.headers, self.clock()))
+            self._observe(account, turn.observation)
             with source.watched():
                 while not source.terminated and turn.stream.state is not State.ENDED:
                     self._relay(turn, turn.stream, account, await source.receive_events())
                     if turn.sink.is_full:
                         with source.paused():
                             await turn.sink.wait_for_room()
-            turn.record.usage = turn.stream.usage
+            self._note_usage(turn, turn.stream, body)
             if source.terminated:
                 await source.read_tail()
         if turn.stream.is_empty and not turn.request.stream:
@@ -192,15 +190,57 @@ class TurnRunner:
         if observation is not None:
             self.tracker.observe(account.id, observation)
 
-    def _check_repeat(self, turn: Turn, worthwhile: bool, error: Exception, account: Account) -> None:
-        if worthwhile and turn.unanswered:
+    def _read_headers(self, turn: Turn, headers: Mapping[str, str]) -> None:
+        turn.observation = parse_headers(headers, self.clock())
+
+    def _note_usage(self, turn: Turn, stream: MessagesStream, body: Mapping[str, Any]) -> None:
+        turn.record.usage = stream.usage
+        if stream.usage is not None:
+            reasoning_items = sum(item["type"] == "reasoning" for item in body["input"])
+            self.picker.sessions.note_size(
+                turn.session, input_tokens=stream.usage.input_tokens, reasoning_items=reasoning_items
+            )
+
+    # -- another attempt --------------------------------------------------------------------------
+
+    async def _recover(self, turn: Turn, account: Account, model: str, error: AccountError | UpstreamError) -> None:
+        """Make ready for another attempt after ``error``.
+
+        Raises:
+            CodexdError: what the client is to get, when none may help.
+        """
+        if isinstance(error, LIMIT_ERRORS):
+            self.tracker.note_refusal(account.id, error, model=model, observation=turn.observation)
+        elif isinstance(error, ModelRefused):
+            self._refused.add((account.id, model))
+        if self._may_repeat(turn, account, model, error):
+            log.info("%s; trying once more (%s)", error, error.kind, extra=_about(turn, account))
             return
         if isinstance(error, TokenRejected):
-            raise AccountNeedsLogin(
-                f"the backend refuses the login of {account.label} ({error}); "
-                "run `codex login`, then `codexctl accounts import`"
-            ) from error
-        raise error
+            error = needs_login(account, f"The backend refuses it ({error}). {SIGN_IN}")
+        if not turn.unanswered:
+            raise error
+        await self.picker.recover(account, model, error, turn.attempts)
+        log.warning("%s; trying again with an account that is open", error, extra=_about(turn, account))
+
+    def _may_repeat(self, turn: Turn, account: Account, model: str, error: AccountError | UpstreamError) -> bool:
+        """Whether the same account may be asked again, and if so how differently: once for each cause."""
+        match error:
+            case EmptyAnswer() if not turn.saw_empty_answer:
+                turn.saw_empty_answer = True
+            case _ if not turn.unanswered:
+                return False
+            case TokenRejected() if account.id not in turn.rejected:
+                turn.rejected[account.id] = turn.token  # not the stored one: another request may have refreshed it
+            case StaleReasoning() if turn.keep_reasoning:
+                turn.keep_reasoning = False
+            case ModelRefused():
+                return self.choose_model(turn.request, account) != model
+            case AccountNotFound():  # removed a moment ago
+                return all(account.id != other.id for other in self.store.accounts)
+            case _:
+                return False
+        return True
 
 
 def to_message_id(request_id: str) -> str:
@@ -215,3 +255,21 @@ def _refuse_drops(request: MessagesRequest) -> None:
 
 def _about(turn: Turn, account: Account) -> dict[str, object]:
     return {"request": turn.request_id, "fields": {"account": account.label}}
+
+
+def _make_stream(turn: Turn, body: Mapping[str, Any], account_tag: str) -> MessagesStream:
+    return MessagesStream(
+        message_id=to_message_id(turn.request_id),
+        model=turn.request.model,
+        upstream_model=body["model"],
+        account_tag=account_tag,
+        tool_names=turn.request.tool_names,
+        thinking=turn.request.thinking,
+        tells_refusals=turn.tells_refusals,
+        stop_sequences=turn.request.stop_sequences,
+        max_tokens=turn.request.max_tokens,
+        web_search_only=turn.request.web_search_only,
+        blocked_domains=turn.request.blocked_domains,
+        speed="fast" if "service_tier" in body else None,
+        count_input=lambda: count_body(body),
+    )

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from attrs import evolve, field, frozen
 
 from codexd import errors
 from codexd.errors import CodexdError, UpstreamError
+from codexd.translation.moments import say_until, seconds_until
 
 
 @frozen
@@ -31,6 +31,8 @@ class WireError:
         return {"type": "error", "error": {"type": self.type, "message": self.message}, "request_id": request_id}
 
 
+SHORT_WAIT_S = 60
+
 _STOP = {"x-should-retry": "false"}
 
 _TABLE: Mapping[type[CodexdError], tuple[int, str, Mapping[str, str]]] = {
@@ -42,11 +44,13 @@ _TABLE: Mapping[type[CodexdError], tuple[int, str, Mapping[str, str]]] = {
     errors.NoSuchRoute: (404, "not_found_error", {}),
     errors.MethodNotAllowed: (405, "invalid_request_error", {}),
     errors.NoAccount: (401, "authentication_error", _STOP),
+    errors.AccountDisabled: (401, "authentication_error", _STOP),
     errors.AccountNeedsLogin: (401, "authentication_error", _STOP),
     errors.RefreshUnavailable: (502, "api_error", {}),
     errors.ShuttingDown: (529, "overloaded_error", {}),
     errors.ContextOverflow: (400, "invalid_request_error", {}),
     errors.UsageLimitReached: (429, "rate_limit_error", _STOP),
+    errors.AllAccountsLimited: (429, "rate_limit_error", _STOP),
     errors.RateLimited: (429, "rate_limit_error", {}),
     errors.Overloaded: (529, "overloaded_error", {}),
     errors.TokenRejected: (401, "authentication_error", _STOP),
@@ -105,20 +109,20 @@ def _overflow(prompt_tokens: int, window_tokens: int) -> str:
 
 
 def _usage_limit(wire: WireError, error: UpstreamError, now: float) -> WireError:
+    """The limit of one account gets words of ours; that of all of them under rotation says already which opens when.
+
+    Those are also short limits, for which a client may wait by itself.
+    """
+    if error.resets_at is not None:
+        left_s = seconds_until(error.resets_at, now)
+        may_wait = isinstance(error, errors.AllAccountsLimited) and left_s <= SHORT_WAIT_S
+        wire = evolve(wire, headers={**({} if may_wait else wire.headers), "retry-after": str(left_s)})
+    if isinstance(error, errors.AllAccountsLimited):
+        return wire
     if error.resets_at is None:
         return evolve(wire, message=f"{error}. `codexctl status` shows when it resets.")
-    left_s = max(1, math.ceil(error.resets_at - now))
-    moment = datetime.fromtimestamp(error.resets_at, UTC)
     message = (
-        f"{error}. This ChatGPT account is open again in {_duration(left_s)} ({moment:%Y-%m-%d %H:%M} UTC); "
+        f"{error}. This ChatGPT account is open again {say_until(error.resets_at, now)}; "
         "`codexctl accounts switch NAME` changes to another account of yours."
     )
-    return evolve(wire, message=message, headers={**wire.headers, "retry-after": str(left_s)})
-
-
-def _duration(seconds: int) -> str:
-    minutes = math.ceil(seconds / 60)
-    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {rest} min" if hours else f"{rest} min"
+    return evolve(wire, message=message)

@@ -155,6 +155,11 @@ def to_responses(
     return body
 
 
+def session_key(request: MessagesRequest) -> str:
+    """What the requests of one conversation have in common, whichever model each of them goes to."""
+    return str(uuid.uuid5(_CACHE_KEYS, _name_conversation(request)))
+
+
 # -- reading --------------------------------------------------------------------------------------
 
 
@@ -315,11 +320,15 @@ def _to_reasoning(request: MessagesRequest, model: str, default_effort: str | No
 
 
 def _to_cache_key(request: MessagesRequest, model: str) -> str:
-    """One key per model, session and agent; without a session, per beginning of the conversation."""
+    """One key per model, session and agent."""
+    return str(uuid.uuid5(_CACHE_KEYS, f"{model}\n{_name_conversation(request)}"))
+
+
+def _name_conversation(request: MessagesRequest) -> str:
+    """The client's session and agent; without a session, the beginning of the conversation."""
     session = request.session or _fingerprint(request)
-    if request.web_search_only:  # Claude Code's searches run beside the conversation, with another prompt
-        session += "/search"
-    return str(uuid.uuid5(_CACHE_KEYS, f"{model}\n{session}"))
+    # Claude Code's searches run beside the conversation, with another prompt.
+    return f"{session}/search" if request.web_search_only else session
 
 
 def _fingerprint(request: MessagesRequest) -> str:

@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from codexd.api import LogEntry, LogEvent, LogFilter
+from codexd.api.records import LogEntry, LogEvent, LogFilter
 from codexd.record import logs
 from codexd.record.logs import LogRing
 from codexd.record.redaction import redact, redact_value

@@ -295,7 +295,7 @@ async def test_case_141_a_login_that_stays_refused_says_what_to_do(running):
     running.load({"error": {"status": 401, "body": rejected}, "times": 2})
     response = await post(running, HELLO)
     assert (response.status_code, response.headers["x-should-retry"]) == (401, "false")
-    assert "codexctl accounts import" in response.json()["error"]["message"]
+    assert "codexctl accounts add" in response.json()["error"]["message"]
 
 
 async def test_a_refused_model_makes_way_for_the_next_in_the_list(running):

@@ -23,9 +23,12 @@ def make(kind):
         (errors.ModelNotFound, 404, "not_found_error", True),
         (errors.NoSuchRoute, 404, "not_found_error", True),
         (errors.NoAccount, 401, "authentication_error", False),
+        (errors.AccountDisabled, 401, "authentication_error", False),
         (errors.AccountNeedsLogin, 401, "authentication_error", False),
+        (errors.FollowedLoginStale, 401, "authentication_error", False),
         (errors.ContextOverflow, 400, "invalid_request_error", True),
         (errors.UsageLimitReached, 429, "rate_limit_error", False),
+        (errors.AllAccountsLimited, 429, "rate_limit_error", False),
         (errors.RateLimited, 429, "rate_limit_error", True),
         (errors.Overloaded, 529, "overloaded_error", True),
         (errors.TokenRejected, 401, "authentication_error", False),
@@ -100,6 +103,18 @@ def test_a_used_up_plan_without_a_time():
     wire = to_wire(errors.UsageLimitReached("used up"), now=NOW)
     assert wire.headers == {"x-should-retry": "false"}
     assert "codexctl status" in wire.message
+
+
+def test_the_limit_of_all_accounts_is_said_in_its_own_words():
+    words = "No account can serve this now: ann@example.com opens in 1 h 0 min (2026-11-18 12:06 UTC)."
+    wire = to_wire(errors.AllAccountsLimited(words, resets_at=NOW + 3600), now=NOW)
+    assert wire.message == words
+    assert wire.headers == {"x-should-retry": "false", "retry-after": "3600"}
+
+
+def test_a_client_may_wait_for_the_short_limit_of_all_accounts():
+    wire = to_wire(errors.AllAccountsLimited("soon", resets_at=NOW + 11), now=NOW)
+    assert wire.headers == {"retry-after": "11"}
 
 
 @pytest.mark.parametrize(

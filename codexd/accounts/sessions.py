@@ -1,0 +1,76 @@
+"""Which account each session works with, and what a switch would cost: another account can't use its cache. Pure."""
+
+from __future__ import annotations
+
+from attrs import define, frozen
+
+MOST_SESSIONS = 10_000
+"""The session that was used the longest ago makes room for a new one."""
+
+LIVELY_S = 3600.0
+"""A session that was silent for so long has nothing cached any more, so a switch costs it nothing."""
+
+
+@frozen
+class SwitchCost:
+    """``reasoning_items`` are left out from then on, ``tokens`` are read again at the full price."""
+
+    sessions: int
+    reasoning_items: int
+    tokens: int
+
+
+@define
+class _Session:
+    """``keeps``: whether it stays with its account. The numbers are those of its last request that was answered."""
+
+    account_id: str
+    used_at: float
+    keeps: bool = True
+    input_tokens: int = 0
+    reasoning_items: int = 0
+
+
+class Sessions:
+    """The sessions of the clients, by the key that ``translation.messages.request.session_key`` makes."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, _Session] = {}
+        """The one used last stands last."""
+
+    def kept_account(self, key: str) -> str | None:
+        """The id of the account that the session is to stay with."""
+        session = self._sessions.get(key)
+        return session.account_id if session and session.keeps else None
+
+    def put(self, key: str, account_id: str, now: float) -> None:
+        """The session's next request goes to that account; ``now`` in seconds since the epoch."""
+        session = self._sessions.pop(key, None) or _Session(account_id, now)
+        session.account_id, session.used_at, session.keeps = account_id, now, True
+        self._sessions[key] = session
+        if len(self._sessions) > MOST_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+
+    def note_size(self, key: str, *, input_tokens: int, reasoning_items: int) -> None:
+        """How large a request of the session was that has been answered."""
+        session = self._sessions.get(key)
+        if session is not None:
+            session.input_tokens, session.reasoning_items = input_tokens, reasoning_items
+
+    def release(self) -> None:
+        """Let every session be put on another account: its user chose one."""
+        for session in self._sessions.values():
+            session.keeps = False
+
+    def cost_of_switch(self, to_account_id: str, now: float) -> SwitchCost:
+        """What it costs the lively sessions on other accounts to go on with that one."""
+        moving = [
+            session
+            for session in self._sessions.values()
+            if session.account_id != to_account_id and now - session.used_at < LIVELY_S
+        ]
+        return SwitchCost(
+            sessions=len(moving),
+            reasoning_items=sum(session.reasoning_items for session in moving),
+            tokens=sum(session.input_tokens for session in moving),
+        )
