@@ -1,43 +1,16 @@
-import json
 import logging
 
 import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from refresh_world import DOWN, REUSED, World
 from trio.testing import wait_all_tasks_blocked
 
 from codexd.accounts import login_file
 from codexd.accounts.model import RefreshReply
 from codexd.accounts.refresh import Refresher, back_off_s, seconds_until_refresh
 from codexd.errors import AccountNeedsLogin, AccountNotFound, RefreshUnavailable
-
-REUSED = AccountNeedsLogin("It was used (refresh_token_reused). Run `codex login`, then `codexctl accounts import`.")
-DOWN = RefreshUnavailable("The sign-in server can't be reached.")
-
-
-class World:
-    """A store with its refresher, a sign-in server, and another program that writes to the same folder."""
-
-    def __init__(self, store, server, clock, login):
-        self.store, self.server, self.clock, self.login = store, server, clock, login
-        self.refresher = Refresher(store, server, clock)
-
-    def add(self, left_s, **more):
-        return self.store.add(self.login(exp=self.clock() + left_s, **more), now=self.clock())[0].id
-
-    def path(self, account_id):
-        return self.store._folder(account_id) / "auth.json"
-
-    def saved(self, account_id):
-        """The tokens on disk."""
-        return json.loads(self.path(account_id).read_bytes())["tokens"]
-
-    def put(self, account_id, left_s, refresh_token):
-        """Another program rotates the tokens; gives its access token."""
-        auth_json = self.login(exp=self.clock() + left_s, refresh_token=refresh_token)
-        self.path(account_id).write_text(json.dumps(auth_json))
-        return auth_json["tokens"]["access_token"]
 
 
 @pytest.fixture
@@ -70,6 +43,100 @@ async def test_a_token_near_its_end_is_refreshed(world):
     assert world.saved(account_id)["access_token"] == token
     assert world.saved(account_id)["refresh_token"] == "rt_2"
     assert await world.refresher.fresh_token(account_id) == token
+
+
+async def test_each_token_has_a_jitter_of_its_own_that_stays(world):
+    world.jitters = [29.0, 60.0]
+    account_id = world.add(330)
+    for _ in range(2):
+        assert await world.refresher.fresh_token(account_id) == world.store.tokens(account_id).access_token
+    world.clock.now += 1
+    await world.refresher.fresh_token(account_id)
+    assert world.server.asked == ["rt_1"]
+    world.clock.now += 3600 - 361
+    await world.refresher.fresh_token(account_id)
+    assert world.server.asked == ["rt_1"]
+    world.clock.now += 1
+    await world.refresher.fresh_token(account_id)
+    assert world.server.asked == ["rt_1", "rt_2"]
+
+
+@pytest.mark.parametrize(("left_s", "asked"), [(300, 1), (360.5, 0)])
+async def test_the_default_jitter_is_a_minute_at_most(world, left_s, asked):
+    await Refresher(world.store, world.server, world.clock).fresh_token(world.add(left_s))
+    assert len(world.server.asked) == asked
+
+
+async def test_a_refresh_on_demand(world):
+    account_id = world.add(9999)
+    await world.refresher.refresh_now(account_id)
+    assert world.saved(account_id)["refresh_token"] == "rt_2"
+    await world.refresher.refresh_now(account_id)
+    assert world.server.asked == ["rt_1", "rt_2"]
+
+
+async def test_a_refresh_on_demand_joins_the_one_under_way(world, nursery):
+    account_id = world.add(0)
+    world.server.gate = trio.Event()
+    nursery.start_soon(world.refresher.fresh_token, account_id)
+    await wait_all_tasks_blocked()
+    async with trio.open_nursery() as joined:
+        for _ in range(3):
+            joined.start_soon(world.refresher.refresh_now, account_id)
+        await wait_all_tasks_blocked()
+        world.server.gate.set()
+    assert world.server.asked == ["rt_1"]
+
+
+@pytest.mark.parametrize("error", [REUSED, DOWN])
+async def test_a_refresh_on_demand_that_fails_is_told(world, error):
+    account_id = world.add(9999)
+    world.server.script = [error]
+    with pytest.raises(type(error), match=r"ann@example\.com"):
+        await world.refresher.refresh_now(account_id)
+    assert world.server.asked == ["rt_1"]
+
+
+async def test_a_refresh_on_demand_takes_what_another_program_rotated(world):
+    account_id = world.add(9999)
+    rotated = world.put(account_id, 9998, "rt_other")
+    await world.refresher.refresh_now(account_id)
+    assert world.store.tokens(account_id).access_token == rotated
+    assert world.server.asked == []
+
+
+async def test_a_sign_in_during_a_refresh_is_kept(world, nursery):
+    account_id, got = world.add(0), []
+
+    async def wait():
+        got.append(await world.refresher.fresh_token(account_id))
+
+    world.server.gate = trio.Event()
+    nursery.start_soon(wait)
+    await wait_all_tasks_blocked()
+    world.add(9999, refresh_token="rt_new")
+    world.server.gate.set()
+    await wait_all_tasks_blocked()
+    assert got == [world.saved(account_id)["access_token"]]
+    assert world.saved(account_id)["refresh_token"] == "rt_new"
+
+
+@pytest.mark.parametrize("error", [None, REUSED, DOWN])
+async def test_an_account_that_is_removed_during_its_refresh_stays_removed(world, error):
+    account_id = world.add(0)
+    world.server.gate, world.server.script = trio.Event(), [error]
+
+    async def wait():
+        with pytest.raises(AccountNotFound):
+            await world.refresher.fresh_token(account_id)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        world.store.remove(account_id)
+        world.server.gate.set()
+    assert world.store.accounts == ()
+    assert not world.path(account_id).parent.exists()
 
 
 async def test_a_rejected_token_is_refreshed_whatever_its_end(world):
@@ -300,57 +367,3 @@ async def test_the_token_is_on_disk_before_it_is_handed_out_even_after_a_full_di
 async def test_an_unknown_account(world):
     with pytest.raises(AccountNotFound):
         await world.refresher.fresh_token("ffffffffffff")
-
-
-async def test_the_scheduler_refreshes_what_is_due_and_only_that(world, nursery, autojump_clock):
-    world.add(200)
-    world.add(9999, user="user-bob", email="bob@example.com", refresh_token="rt_bob")
-    nursery.start_soon(world.refresher.run)
-    await trio.sleep(1.9)
-    assert world.server.asked == []
-    await trio.sleep(0.2)
-    assert world.server.asked == ["rt_1"]
-    await trio.sleep(600)
-    assert world.server.asked == ["rt_1"]
-
-
-async def test_the_scheduler_sees_a_wall_clock_that_jumped(world, nursery, autojump_clock):
-    world.add(36000)
-    nursery.start_soon(world.refresher.run)
-    await trio.sleep(5)
-    world.clock.now += 36000
-    await trio.sleep(60)
-    assert world.server.asked == ["rt_1"]
-
-
-async def test_the_scheduler_does_not_hammer_a_dead_network(world, nursery, autojump_clock):
-    world.clock.follow_trio()
-    account_id = world.add(0)
-    world.server.script = [DOWN] * 8
-    nursery.start_soon(world.refresher.run)
-    await trio.sleep(900)
-    assert 5 <= len(world.server.asked) <= 8
-    await trio.sleep(900)
-    assert len(world.server.asked) == 9
-    assert world.store.tokens(account_id).refresh_token == "rt_10"
-
-
-async def test_the_scheduler_outlives_a_dead_account_and_sees_it_mended(world, nursery, autojump_clock):
-    account_id = world.add(0)
-    world.server.script = [REUSED]
-    nursery.start_soon(world.refresher.run)
-    await trio.sleep(300)
-    assert world.server.asked == ["rt_1"]
-    world.put(account_id, 0, "rt_new")
-    world.server.valid = "rt_new"
-    await trio.sleep(61)
-    assert world.server.asked == ["rt_1", "rt_new"]
-    assert world.store.get(account_id).needs_login is None
-
-
-async def test_the_scheduler_outlives_an_unreadable_file(world, nursery, autojump_clock):
-    account_id = world.add(0)
-    world.path(account_id).write_bytes(b"[]")
-    nursery.start_soon(world.refresher.run)
-    await trio.sleep(300)
-    assert world.store.get(account_id).needs_login
