@@ -28,7 +28,7 @@ USAGE = 2
 EXAMPLES = """
 examples:
   codexd --simulate            try everything without a ChatGPT account
-  codexd                       serve the account that `codexctl accounts import` brought
+  codexd                       serve the account that `codexctl accounts add` signed in
   ANTHROPIC_BASE_URL=http://127.0.0.1:8081 ANTHROPIC_AUTH_TOKEN=local claude
 """
 
@@ -119,7 +119,7 @@ def _greet(ready: Ready) -> str:
         f"  {codexctl} logs -f",
     ]
     if not ready.simulated:
-        lines.insert(2, f"  {codexctl} accounts import    # once, after `codex login`")
+        lines.insert(2, f"  {codexctl} accounts add       # once: sign in with ChatGPT")
     return "\n".join(lines)
 
 

@@ -10,20 +10,31 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
+from typing import Any
 
 import attrs
+import httpx
 import trio
 from attrs import field, frozen
 
+from codexd.accounts.device import DeviceEndpoint
+from codexd.accounts.flows import LoginFlows
+from codexd.accounts.model import Account
 from codexd.accounts.oauth import TokenEndpoint
+from codexd.accounts.picker import AccountPicker
 from codexd.accounts.refresh import Refresher
-from codexd.accounts.store import AccountStore
+from codexd.accounts.sessions import Sessions
+from codexd.accounts.store import AccountStore, Added
 from codexd.accounts.tracker import LimitTracker
-from codexd.control import Control, bind_socket, serve_control
+from codexd.accounts.usage_poll import UsagePoller
+from codexd.control.call import Accounts, Control
+from codexd.control.door import serve_control
+from codexd.control.socket_file import bind_socket
 from codexd.errors import AddressUnavailable, HomeMismatch
 from codexd.paths import Places
 from codexd.record.logs import LogRing
@@ -31,9 +42,11 @@ from codexd.record.requests import RequestLog
 from codexd.settings import Settings
 from codexd.simulator.app import Simulator
 from codexd.supervisor import OnFailure, Supervisor
+from codexd.upstream.account import AccountEndpoint
 from codexd.upstream.codex import CodexBackend, open_client
 from codexd.web import server as web
 from codexd.web.app import App, create_quart
+from codexd.web.callback import serve_callback
 from codexd.web.messages import MessagesApi, Timing
 from codexd.web.turn import TurnRunner
 
@@ -85,19 +98,22 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
         settings, run_simulator = launch.settings, None
         if launch.simulator is not None:
             settings, run_simulator = _simulate(launch, launch.simulator, store)
-        async with open_client(settings.upstream, trust_env=not launch.simulated) as http:
-            tracker, requests = LimitTracker(clock), RequestLog(time.monotonic)
-            refresher = Refresher(store, TokenEndpoint(http, settings.upstream.auth_url), clock)
-            backend = CodexBackend(http, settings.upstream, clock)
-            turns = TurnRunner(settings, store, refresher, tracker, backend, requests, clock)
+        connect = partial(
+            open_client, settings.upstream, trust_env=not launch.simulated, tls=ssl.create_default_context()
+        )
+        async with connect() as http, connect(keeps_connections=False) as sign_in_http:
+            accounts = _make_accounts(launch, settings, store, http, sign_in_http)
+            requests = RequestLog(time.monotonic)
+            turns = _make_turns(launch, settings, accounts, CodexBackend(http, settings.upstream, clock), requests)
             messages = MessagesApi(turns, ending, clock, launch.timing)
             app = App(settings.server, messages, create_quart(simulated=launch.simulated, clock=clock), clock)
-            control = _make_control(launch, settings, doors, store, tracker, supervisor, requests)
+            control = _make_control(launch, settings, doors, accounts, supervisor, requests)
 
             async with trio.open_nursery() as background:
                 supervise = supervisor.supervise
-                background.start_soon(supervise, "refresh scheduler", refresher.run)
-                background.start_soon(supervise, "rate-limit tracker", tracker.run)
+                background.start_soon(supervise, "refresh scheduler", accounts.refresher.run)
+                background.start_soon(supervise, "rate-limit tracker", partial(_track_limits, accounts))
+                background.start_soon(supervise, "sign-in flows", accounts.logins.run)
                 run_control = partial(serve_control, control, doors.control)
                 background.start_soon(supervise, "control socket", run_control, OnFailure.END_DAEMON)
                 if run_simulator is not None:
@@ -110,6 +126,7 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
                 )
                 await supervise("HTTP proxy", run_http, OnFailure.END_DAEMON)
                 background.cancel_scope.cancel("the HTTP proxy has drained")
+            accounts.tracker.save()
     log.info("stopped")
 
 
@@ -126,18 +143,59 @@ def _check_home(launch: Launch, store: AccountStore) -> None:
     raise HomeMismatch(f"{launch.places.state_dir} holds the account {stranger.label}; {advice}")
 
 
+def _make_accounts(
+    launch: Launch,
+    settings: Settings,
+    store: AccountStore,
+    http: httpx.AsyncClient,
+    sign_in_http: httpx.AsyncClient,
+) -> Accounts:
+    """Everything about accounts, on the sign-in server and the backend of ``settings``."""
+    clock, auth_url = launch.clock, settings.upstream.auth_url
+    tokens, backend = TokenEndpoint(sign_in_http, auth_url), AccountEndpoint(http, settings.upstream, clock)
+    refresher, tracker = Refresher(store, tokens, clock), LimitTracker(clock, launch.places.limits)
+    show_pages = partial(serve_callback, simulated=launch.simulated)
+
+    def keep(auth_json: dict[str, Any]) -> tuple[Account, bool]:
+        account, outcome = store.add(auth_json, now=clock(), simulated=launch.simulated)
+        return account, outcome is Added.ADDED
+
+    return Accounts(
+        store=store,
+        refresher=refresher,
+        tracker=tracker,
+        poller=UsagePoller(store, refresher, tracker, backend, clock),
+        sessions=Sessions(),
+        logins=LoginFlows(tokens, DeviceEndpoint(sign_in_http, auth_url), auth_url, keep, show_pages, clock),
+        tokens=tokens,
+    )
+
+
+async def _track_limits(accounts: Accounts) -> None:
+    """Fold in what the replies say, and ask where they say nothing."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(accounts.tracker.run)
+        nursery.start_soon(accounts.poller.run)
+
+
+def _make_turns(
+    launch: Launch, settings: Settings, accounts: Accounts, backend: CodexBackend, requests: RequestLog
+) -> TurnRunner:
+    store, tracker, clock = accounts.store, accounts.tracker, launch.clock
+    picker = AccountPicker(settings.rotation, store, tracker, accounts.sessions, accounts.poller, clock)
+    return TurnRunner(settings, store, picker, accounts.refresher, tracker, backend, requests, clock)
+
+
 def _make_control(
     launch: Launch,
     settings: Settings,
     doors: _Doors,
-    store: AccountStore,
-    tracker: LimitTracker,
+    accounts: Accounts,
     supervisor: Supervisor,
     requests: RequestLog,
 ) -> Control:
     return Control(
-        store=store,
-        tracker=tracker,
+        accounts=accounts,
         supervisor=supervisor,
         logs=launch.logs,
         requests=requests,
@@ -155,7 +213,7 @@ def _report_start(launch: Launch, doors: _Doors, store: AccountStore) -> None:
     for problem in store.problems:
         log.error("%s", problem)
     if store.active is None:
-        log.warning("no account is active; `codexctl accounts import` brings in a login")
+        log.warning("no account is active; sign in with `codexctl accounts add`")
     log.info("listening on %s and %s", doors.address, launch.places.socket)
 
 

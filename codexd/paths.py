@@ -25,6 +25,10 @@ class Places:
     def accounts(self) -> Path:
         return self.state_dir / "accounts.json"
 
+    @property
+    def limits(self) -> Path:
+        return self.state_dir / "limits.json"
+
 
 def find_places(environ: Mapping[str, str], home: Path | None = None) -> Places:
     """The places of the daemon that this environment means; ``home`` is ``--home``.

@@ -6,16 +6,27 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import attrs
+import httpx
 import trio
 
+from codexd.accounts.device import DeviceEndpoint
+from codexd.accounts.flows import LoginFlows
+from codexd.accounts.oauth import TokenEndpoint
+from codexd.accounts.refresh import Refresher
+from codexd.accounts.sessions import Sessions
 from codexd.accounts.store import AccountStore
 from codexd.accounts.tracker import LimitTracker
-from codexd.control import Control, bind_socket, serve_control
+from codexd.accounts.usage_poll import UsagePoller
+from codexd.control.call import Accounts, Control
+from codexd.control.door import serve_control
+from codexd.control.socket_file import bind_socket
 from codexd.paths import Places
 from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
-from codexd.settings import Settings
+from codexd.settings import Settings, UpstreamSettings
 from codexd.supervisor import Supervisor
+from codexd.upstream.account import AccountEndpoint
 
 NOW = 1_800_000_000.0
 
@@ -41,10 +52,34 @@ def auth_json(email="work@example.com", plan="plus"):
     return {"OPENAI_API_KEY": None, "tokens": tokens | {"account_id": f"workspace-{user}"}}
 
 
+NOWHERE = "http://127.0.0.1:9"
+"""The sign-in server of a control socket that never asks it."""
+
+
+def make_accounts(store: AccountStore) -> Accounts:
+    """Of a store, with a network on which nobody answers."""
+
+    async def refuse(*_args, **_options):
+        raise OSError
+
+    http, tracker = httpx.AsyncClient(trust_env=False), LimitTracker(lambda: NOW)
+    tokens = TokenEndpoint(http, NOWHERE)
+    refresher = Refresher(store, tokens, lambda: NOW)
+    backend = AccountEndpoint(http, attrs.evolve(UpstreamSettings(), backend_url=f"{NOWHERE}/backend-api"), lambda: NOW)
+    return Accounts(
+        store=store,
+        refresher=refresher,
+        tracker=tracker,
+        poller=UsagePoller(store, refresher, tracker, backend, lambda: NOW),
+        sessions=Sessions(),
+        logins=LoginFlows(tokens, DeviceEndpoint(http, NOWHERE), NOWHERE, store.add, refuse, lambda: NOW),
+        tokens=tokens,
+    )
+
+
 def make_control(folder: Path, store: AccountStore, *, simulated=False, ring=None) -> Control:
     return Control(
-        store=store,
-        tracker=LimitTracker(lambda: NOW),
+        accounts=make_accounts(store),
         supervisor=Supervisor(),
         logs=ring or LogRing(1000),
         requests=RequestLog(lambda: 0.0),
@@ -67,3 +102,10 @@ async def serving(control: Control) -> AsyncIterator[Control]:
             yield control
         finally:
             nursery.cancel_scope.cancel()
+
+
+def write_auth(path: Path, **options) -> Path:
+    """The login file of another program."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(auth_json(**options)))
+    return path

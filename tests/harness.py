@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import trio
-from attrs import frozen
+from attrs import define, frozen
 
 from codexd.daemon import Launch, Ready, serve
 from codexd.paths import Places, find_places
@@ -19,6 +21,24 @@ from codexd.simulator.options import Options
 from codexd.web.messages import Timing
 
 HELLO = {"model": "claude-sonnet-5-5", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}
+
+
+@define
+class WallClock:
+    """A wall clock that a test can move."""
+
+    ahead_s: float = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead_s
+
+
+class RefusedError(Exception):
+    """A method of the control socket refused; ``kind`` is its stable word."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(error["message"])
+        self.kind = error["data"]["kind"]
 
 
 @frozen
@@ -55,15 +75,30 @@ class Running:
                     return dict(entries[-1].fields)
                 await trio.sleep(0.01)
 
-    async def call(self, method: str, **params: Any) -> Any:
-        """The result of a method of the control socket."""
+    async def call(self, method: str, /, **params: Any) -> Any:
+        """The result of a method of the control socket.
+
+        Raises:
+            RefusedError
+        """
         async with await trio.open_unix_socket(str(self.places.socket)) as stream:
             await stream.send_all(
                 json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode() + b"\n"
             )
-            answer = json.loads(await stream.receive_some(1 << 20))
-        assert "result" in answer, answer
+            line = b""
+            while not line.endswith(b"\n"):
+                line += await stream.receive_some(1 << 16)
+        answer = json.loads(line)
+        if "error" in answer:
+            raise RefusedError(answer["error"])
         return answer["result"]
+
+    async def sign_in(self, email: str, **options: Any) -> None:
+        """Another account."""
+        file = self.places.state_dir / "login.json"
+        file.write_text(json.dumps(self.simulator.sign_in(email, **options)))
+        await self.call("accounts.import", source=str(file))
+        file.unlink()
 
     async def let_token_expire(self) -> None:
         """Put a login in place whose access token is out of date."""
@@ -80,14 +115,24 @@ async def start_daemon(
     timing: Timing | None = None,
     drain_s: float = 5.0,
     environ: dict[str, str] | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> Running:
-    """A daemon with one signed-in account; it ends with the nursery."""
-    simulator = Simulator(options=options or Options())
+    """A daemon with one signed-in account; it ends with the nursery. ``clock`` is the wall clock of both sides."""
+    simulator = Simulator(clock=clock, options=options or Options())
     places = find_places({}, home)
     settings = load(environ=environ or {}, flags={"server.port": 0}).settings
     logs = LogRing(settings.log.history)
     configure("debug", "text", logs)
-    launch = Launch(settings, places, logs, environ={}, simulator=simulator, drain_s=drain_s, timing=timing or Timing())
+    launch = Launch(
+        settings,
+        places,
+        logs,
+        environ={},
+        simulator=simulator,
+        clock=clock,
+        drain_s=drain_s,
+        timing=timing or Timing(),
+    )
     ready: Ready = await nursery.start(serve, launch)
     return Running(ready.address, simulator, places, logs)
 

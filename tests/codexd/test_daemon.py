@@ -105,14 +105,20 @@ def test_bad_settings_are_a_usage_error_and_the_file_stays(tmp_path, content, sa
     assert file.read_bytes() == before
 
 
-def test_an_unreadable_account_file_is_said_and_kept(tmp_path):
+@pytest.mark.parametrize("content", ['{"version": 1, "accou', "", b"\x00\xff\xfe", '{"version": 99, "accounts": []}'])
+def test_an_unreadable_account_file_is_said_and_kept(tmp_path, content):
     file = tmp_path / "accounts.json"
-    file.write_text("{ truncated")
-    process = codexd("--home", str(tmp_path), "--port", "0")
-    _, error = process.communicate(timeout=20)
-    assert process.returncode == 1
-    assert str(file) in error
-    assert file.read_text() == "{ truncated"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    before = file.read_bytes()
+    with codexd("--home", str(tmp_path), "--port", "0") as process:
+        assert "listens on" in process.stdout.readline()
+        codexctl = [sys.executable, "-m", "codexctl", "--socket", str(tmp_path / "control.sock"), "status", "--json"]
+        status = json.loads(subprocess.run(codexctl, check=True, capture_output=True, text=True).stdout)
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=10)
+    assert any(str(file) in problem for problem in status["problems"])
+    assert str(file) in log
+    assert file.read_bytes() == before
 
 
 @pytest.mark.parametrize("simulated", [True, False])

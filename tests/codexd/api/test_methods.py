@@ -2,13 +2,15 @@ import json
 
 import pytest
 
-from codexd import api
+from codexd.api import accounts, records
+from codexd.api.convert import read_params, to_json
+from codexd.api.methods import METHODS
 from codexd.errors import RequestInvalid
 
 
-@pytest.mark.parametrize("method", api.METHODS.values(), ids=lambda method: method.name)
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
 def test_every_example_is_valid(method):
-    assert isinstance(api.read_params(method, dict(method.example)), method.params)
+    assert isinstance(read_params(method, dict(method.example)), method.params)
     assert method.summary
 
 
@@ -34,28 +36,28 @@ def test_every_example_is_valid(method):
 )
 def test_a_bad_param_is_named(name, params, message):
     with pytest.raises(RequestInvalid) as caught:
-        api.read_params(api.METHODS[name], params)
+        read_params(METHODS[name], params)
     assert str(caught.value) == message
 
 
 def test_left_out_params_have_their_defaults():
-    assert api.read_params(api.METHODS["logs.history"], None) == api.LogsHistory()
-    assert api.read_params(api.METHODS["logs.follow"], {"since": 3, "level": None}) == api.LogsFollow(since=3)
+    assert read_params(METHODS["logs.history"], None) == records.LogsHistory()
+    assert read_params(METHODS["logs.follow"], {"since": 3, "level": None}) == records.LogsFollow(since=3)
 
 
 def test_results_are_plain_json():
-    window = api.QuotaWindow("5h", 12.5, 18000, None)
-    ref = api.AccountRef("id", "work@example.com", "plus", False)
-    info = api.AccountInfo("id", "a@b.c", "plus", True, "ok", None, 2.0, 1.0, None, (window,), False)
-    for value in (api.AccountList((info,), "id"), api.ImportedAccounts((ref,), (), None)):
-        plain = api.to_json(value)
+    window = accounts.QuotaWindow("5h", 12.5, 18000, None)
+    ref = accounts.AccountRef("id", "work@example.com", "plus", False)
+    info = accounts.AccountInfo("id", "a@b.c", "plus", True, "ok", None, 2.0, 1.0, None, (window,), False)
+    for value in (accounts.AccountList((info,), "id"), accounts.ImportedAccounts((ref,), (), (), (), None)):
+        plain = to_json(value)
         assert json.loads(json.dumps(plain)) == plain
 
 
 def test_an_event_says_only_what_it_is_about():
-    entry = api.LogEntry(1, 2.0, "info", "codexd", "hello", None, {"n": [1, {"a": None}]})
-    assert api.to_json(api.LogEvent(missed=3)) == {"missed": 3}
-    assert api.to_json(api.LogEvent(entry)) == {
+    entry = records.LogEntry(1, 2.0, "info", "codexd", "hello", None, {"n": [1, {"a": None}]})
+    assert to_json(records.LogEvent(missed=3)) == {"missed": 3}
+    assert to_json(records.LogEvent(entry)) == {
         "entry": {
             "id": 1,
             "at": 2.0,

@@ -6,19 +6,19 @@ import socket
 import stat
 import sys
 import tempfile
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trio
-from control_server import NOW, auth_json, make_control
-from control_server import serving as serving_alone
+from control_peer import connect, serving
+from control_server import NOW, auth_json, make_control, write_auth
 
-from codexd import api, rpc
-from codexd.accounts.limits import Observation, Window
+from codexd import rpc
 from codexd.accounts.store import AccountStore
-from codexd.control import HANDLERS, bind_socket
-from codexd.control_socket import MAX_PATH_BYTES, removed_at_end
+from codexd.api.methods import METHODS
+from codexd.api.records import LogEntry
+from codexd.control.methods import HANDLERS
+from codexd.control.socket_file import MAX_PATH_BYTES, bind_socket, removed_at_end
 from codexd.errors import AlreadyRunning, SettingInvalid
 from codexd.record.logs import RingHandler
 
@@ -34,73 +34,17 @@ def control(tmp_path, store):
     return make_control(tmp_path, store)
 
 
-PEERS = []
-
-
-class Peer:
-    """A client that sends what it likes."""
-
-    def __init__(self, stream):
-        self.stream = stream
-        self.connection = rpc.Connection(2**26)
-        self.received = []
-
-    async def send(self, data):
-        await self.stream.send_all(data if isinstance(data, bytes) else rpc.encode(data))
-
-    async def receive(self):
-        with trio.fail_after(10):
-            while not self.received:
-                try:
-                    data = await self.stream.receive_some()
-                except trio.BrokenResourceError:  # hung up on with bytes still unread
-                    return None
-                if not data:
-                    return None
-                self.received += self.connection.receive_data(data)
-        return self.received.pop(0)
-
-    async def call(self, method, params=None):
-        await self.send(rpc.Request("call", method, params))
-        reply = await self.receive()
-        assert reply.id == "call"
-        return reply
-
-
-async def connect(control):
-    peer = Peer(await trio.open_unix_socket(str(control.places.socket)))
-    PEERS.append(peer)
-    return peer
-
-
-@asynccontextmanager
-async def serving(control):
-    """The server, and at the end the hang-up of every peer."""
-    async with serving_alone(control):
-        try:
-            yield
-        finally:
-            while PEERS:
-                await trio.aclose_forcefully(PEERS.pop().stream)
-
-
 async def is_alive(control):
     peer = await connect(control)
     return isinstance(await peer.call("daemon.status"), rpc.Result)
 
 
-def write_auth(path, **options):
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(auth_json(**options)))
-    return path
-
-
 def log_entry(message, level="info", at=NOW):
-    return api.LogEntry(0, at, level, "codexd.test", message, None, {})
+    return LogEntry(0, at, level, "codexd.test", message, None, {})
 
 
 def test_every_method_has_its_function():
-    assert list(HANDLERS) == list(api.METHODS)
+    assert list(HANDLERS) == list(METHODS)
 
 
 async def test_status(control, store, tmp_path):
@@ -125,102 +69,12 @@ async def test_status(control, store, tmp_path):
 
 async def test_status_shows_the_tasks(control):
     async with serving(control), trio.open_nursery() as nursery:
-        nursery.start_soon(control.supervisor.supervise, "limits", control.tracker.run)
+        nursery.start_soon(control.supervisor.supervise, "limits", control.accounts.tracker.run)
         await trio.testing.wait_all_tasks_blocked()
         peer = await connect(control)
         reply = await peer.call("daemon.status")
         nursery.cancel_scope.cancel()
     assert reply.result["tasks"] == [{"name": "limits", "state": "running", "restarts": 0, "last_error": None}]
-
-
-async def test_accounts_with_their_quota_and_state(control, store):
-    work, _ = store.add(auth_json(), now=NOW)
-    home, _ = store.add(auth_json("home@example.com", "pro"), now=NOW, simulated=True)
-    store.mark_needs_login(home.id, "its login has ended")
-    control.tracker._fold(work.id, Observation((Window("5h", 100.0, 18000, NOW + 60),), "plus", NOW))
-    async with serving(control):
-        peer = await connect(control)
-        result = (await peer.call("accounts.list")).result
-    first, second = result["accounts"]
-    assert result["active"] == work.id
-    assert first == {
-        "id": work.id,
-        "email": "work@example.com",
-        "plan": "plus",
-        "active": True,
-        "state": "limited",
-        "reason": None,
-        "expires_at": NOW + 864_000,
-        "added_at": NOW,
-        "last_used": None,
-        "quota": [{"name": "5h", "used_percent": 100.0, "window_seconds": 18000, "resets_at": NOW + 60}],
-        "simulated": False,
-    }
-    assert (second["state"], second["reason"], second["simulated"]) == ("needs_login", "its login has ended", True)
-    assert not second["active"]
-
-
-async def test_an_account_whose_file_is_unreadable_is_still_listed(control, store, tmp_path):
-    account, _ = store.add(auth_json(), now=NOW)
-    store.close()
-    (tmp_path / "accounts" / account.id / "auth.json").write_text("{")
-    with AccountStore.open(tmp_path) as reopened:
-        broken = make_control(tmp_path, reopened)
-        async with serving(broken):
-            peer = await connect(broken)
-            (info,) = (await peer.call("accounts.list")).result["accounts"]
-            status = (await peer.call("daemon.status")).result
-        assert (info["state"], info["expires_at"]) == ("needs_login", None)
-    assert len(status["problems"]) == 1
-
-
-async def test_import_from_the_codex_cli_warns_of_the_shared_login(control, store, tmp_path):
-    codex_file = write_auth(tmp_path / "codex-cli" / "auth.json")
-    async with serving(control):
-        peer = await connect(control)
-        first = (await peer.call("accounts.import")).result
-        again = (await peer.call("accounts.import", {"source": str(codex_file)})).result
-    (account,) = store.accounts
-    ref = {"id": account.id, "email": "work@example.com", "plan": "plus", "simulated": False}
-    assert (first["added"], first["updated"]) == ([ref], [])
-    assert (again["added"], again["updated"]) == ([], [ref])
-    assert "codex login" in first["note"]
-    assert first["note"] == again["note"]
-
-
-async def test_import_from_a_file_or_its_folder(control, tmp_path):
-    write_auth(tmp_path / "copy" / "auth.json", email="home@example.com")
-    async with serving(control):
-        peer = await connect(control)
-        result = (await peer.call("accounts.import", {"source": str(tmp_path / "copy")})).result
-        absent = await peer.call("accounts.import", {"source": str(tmp_path / "absent.json")})
-        relative = await peer.call("accounts.import", {"source": "auth.json"})
-    assert [account["email"] for account in result["added"]] == ["home@example.com"]
-    assert result["note"] is None
-    assert (absent.code, absent.data) == (-32000, {"kind": "login_file_invalid"})
-    assert "absent.json" in absent.message
-    assert (relative.code, relative.data["path"]) == (-32602, "source")
-
-
-async def test_what_a_simulated_daemon_imports_is_simulated(store, tmp_path):
-    control = make_control(tmp_path, store, simulated=True)
-    write_auth(tmp_path / "codex-cli" / "auth.json")
-    async with serving(control):
-        peer = await connect(control)
-        result = (await peer.call("accounts.import")).result
-    assert result["added"][0]["simulated"] is True
-
-
-async def test_switch(control, store):
-    store.add(auth_json(), now=NOW)
-    home, _ = store.add(auth_json("home@example.com"), now=NOW)
-    async with serving(control):
-        peer = await connect(control)
-        reply = await peer.call("accounts.switch", {"account": "home"})
-        unknown = await peer.call("accounts.switch", {"account": "nobody"})
-    assert reply.result["account"]["email"] == "home@example.com"
-    assert store.active == home
-    assert (unknown.code, unknown.data) == (-32000, {"kind": "account_not_found"})
 
 
 async def test_history_is_filtered(control):

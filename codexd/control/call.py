@@ -1,0 +1,73 @@
+"""What a method is given: the daemon's parts, and the call that it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import trio
+from attrs import field, frozen
+
+from codexd.accounts.flows import LoginFlows
+from codexd.accounts.oauth import TokenEndpoint
+from codexd.accounts.refresh import Refresher
+from codexd.accounts.sessions import Sessions
+from codexd.accounts.store import AccountStore
+from codexd.accounts.tracker import LimitTracker
+from codexd.accounts.usage_poll import UsagePoller
+from codexd.paths import Places
+from codexd.record.logs import Follower, LogRing
+from codexd.record.requests import RequestLog
+from codexd.settings import Settings
+from codexd.supervisor import Supervisor
+
+
+@frozen(eq=False)
+class Accounts:
+    """Everything about accounts that the methods work on."""
+
+    store: AccountStore
+    refresher: Refresher
+    tracker: LimitTracker
+    poller: UsagePoller
+    sessions: Sessions
+    logins: LoginFlows
+    tokens: TokenEndpoint
+
+
+@frozen(eq=False)
+class Control:
+    """What the methods work on. ``clock`` gives seconds since the epoch."""
+
+    accounts: Accounts
+    supervisor: Supervisor
+    logs: LogRing
+    requests: RequestLog
+    places: Places
+    settings: Settings
+    addresses: tuple[str, ...]
+    simulated: bool
+    started_at: float
+    clock: Callable[[], float]
+    environ: Mapping[str, str] = field(repr=False)
+
+    @property
+    def store(self) -> AccountStore:
+        return self.accounts.store
+
+
+class Session(Protocol):
+    """The connection of a call, for the methods that begin and end follows."""
+
+    def follow(self, method: str, follower: Follower, replied: trio.Event) -> int: ...
+
+    def cancel(self, subscription: int) -> bool: ...
+
+
+@frozen
+class Call:
+    """What a method is told of the call that it answers. ``replied`` is set when the reply has been sent."""
+
+    control: Control
+    session: Session
+    replied: trio.Event

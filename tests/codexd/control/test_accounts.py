@@ -1,0 +1,112 @@
+import pytest
+from control_peer import connect, serving
+from control_server import NOW, auth_json, make_control, write_auth
+
+from codexd.accounts.limits import Observation, Window
+from codexd.accounts.store import AccountStore
+
+
+@pytest.fixture
+def store(tmp_path):
+    with AccountStore.open(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def control(tmp_path, store):
+    return make_control(tmp_path, store)
+
+
+async def test_accounts_with_their_quota_and_state(control, store):
+    work, _ = store.add(auth_json(), now=NOW)
+    home, _ = store.add(auth_json("home@example.com", "pro"), now=NOW, simulated=True)
+    store.mark_needs_login(home.id, "its login has ended")
+    control.accounts.tracker.fold(work.id, Observation((Window("5h", 100.0, 18000, NOW + 60),), "plus", NOW))
+    async with serving(control):
+        peer = await connect(control)
+        result = (await peer.call("accounts.list")).result
+    first, second = result["accounts"]
+    assert result["active"] == work.id
+    assert first == {
+        "id": work.id,
+        "email": "work@example.com",
+        "plan": "plus",
+        "active": True,
+        "state": "limited",
+        "reason": None,
+        "expires_at": NOW + 864_000,
+        "added_at": NOW,
+        "last_used": None,
+        "quota": [{"name": "5h", "used_percent": 100.0, "window_seconds": 18000, "resets_at": NOW + 60, "limit": None}],
+        "simulated": False,
+        "quota_stale": False,
+        "limited_until": None,
+        "followed": None,
+        "workspace": "workspace-work",
+    }
+    assert (second["state"], second["reason"], second["simulated"]) == ("needs_login", "its login has ended", True)
+    assert not second["active"]
+
+
+async def test_an_account_whose_file_is_unreadable_is_still_listed(control, store, tmp_path):
+    account, _ = store.add(auth_json(), now=NOW)
+    store.close()
+    (tmp_path / "accounts" / account.id / "auth.json").write_text("{")
+    with AccountStore.open(tmp_path) as reopened:
+        broken = make_control(tmp_path, reopened)
+        async with serving(broken):
+            peer = await connect(broken)
+            (info,) = (await peer.call("accounts.list")).result["accounts"]
+            status = (await peer.call("daemon.status")).result
+        assert (info["state"], info["expires_at"]) == ("needs_login", None)
+    assert len(status["problems"]) == 1
+
+
+async def test_import_from_the_codex_cli_warns_of_the_shared_login(control, store, tmp_path):
+    codex_file = write_auth(tmp_path / "codex-cli" / "auth.json")
+    async with serving(control):
+        peer = await connect(control)
+        first = (await peer.call("accounts.import")).result
+        again = (await peer.call("accounts.import", {"source": str(codex_file)})).result
+    (account,) = store.accounts
+    ref = {"id": account.id, "email": "work@example.com", "plan": "plus", "simulated": False}
+    assert (first["added"], first["updated"]) == ([ref], [])
+    assert (again["added"], again["updated"]) == ([], [ref])
+    assert f"{codex_file} and codexd now hold the same login" in first["note"]
+    assert "codexctl accounts add" in first["note"]
+    assert "--follow" in first["note"]
+    assert first["note"] == again["note"]
+
+
+async def test_import_from_a_file_or_its_folder(control, tmp_path):
+    write_auth(tmp_path / "copy" / "auth.json", email="home@example.com")
+    async with serving(control):
+        peer = await connect(control)
+        result = (await peer.call("accounts.import", {"source": str(tmp_path / "copy")})).result
+        absent = await peer.call("accounts.import", {"source": str(tmp_path / "absent.json")})
+        relative = await peer.call("accounts.import", {"source": "auth.json"})
+    assert [account["email"] for account in result["added"]] == ["home@example.com"]
+    assert (absent.code, absent.data) == (-32000, {"kind": "login_file_invalid"})
+    assert "absent.json" in absent.message
+    assert (relative.code, relative.data["path"]) == (-32602, "source")
+
+
+async def test_what_a_simulated_daemon_imports_is_simulated(store, tmp_path):
+    control = make_control(tmp_path, store, simulated=True)
+    write_auth(tmp_path / "codex-cli" / "auth.json")
+    async with serving(control):
+        peer = await connect(control)
+        result = (await peer.call("accounts.import")).result
+    assert result["added"][0]["simulated"] is True
+
+
+async def test_switch(control, store):
+    store.add(auth_json(), now=NOW)
+    home, _ = store.add(auth_json("home@example.com"), now=NOW)
+    async with serving(control):
+        peer = await connect(control)
+        reply = await peer.call("accounts.switch", {"account": "home"})
+        unknown = await peer.call("accounts.switch", {"account": "nobody"})
+    assert reply.result["account"]["email"] == "home@example.com"
+    assert store.active == home
+    assert (unknown.code, unknown.data) == (-32000, {"kind": "account_not_found"})
