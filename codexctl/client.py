@@ -65,15 +65,29 @@ class ControlClient:
             Refused: the daemon answered with an error.
             NoDaemon: it went away or does not answer.
         """
+        call_id = self.begin(method, params)
+        while True:
+            match self._receive():
+                case rpc.Result(id_, result) if id_ == call_id:
+                    return result
+                case rpc.Failure(id_) as failure if id_ in (call_id, None):
+                    raise Refused(failure)
+
+    def begin(self, method: str, params: dict[str, Any] | None = None) -> int:
+        """Send a call; the id that its reply will have. For who waits for several things: see ``read_replies``."""
         self._last_id += 1
         self._socket.settimeout(self._reply_timeout_s)
         self._send(rpc.Request(self._last_id, method, params))
-        while True:
-            match self._receive():
-                case rpc.Result(id_, result) if id_ == self._last_id:
-                    return result
-                case rpc.Failure(id_) as failure if id_ in (self._last_id, None):
-                    raise Refused(failure)
+        return self._last_id
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def read_replies(self) -> list[rpc.Result | rpc.Failure]:
+        """The replies that have come; blocks unless ``fileno`` is readable."""
+        self._read()
+        messages, self._received = self._received, []
+        return [message for message in messages if isinstance(message, rpc.Result | rpc.Failure)]
 
     def follow(self, method: str, params: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """Call a follow method, then give the params of each of its events until the caller stops.
@@ -100,18 +114,21 @@ class ControlClient:
 
     def _receive(self) -> rpc.Message:
         while not self._received:
-            try:
-                data = self._socket.recv(65536)
-            except TimeoutError:
-                raise NoDaemon(
-                    f"codexd at {self._path} has not answered for {self._reply_timeout_s:.0f} s. Its log may say why."
-                ) from None
-            except OSError as error:
-                raise self._lost(error) from None
-            if not data:
-                raise self._lost(None)
-            self._received = self._connection.receive_data(data)
+            self._read()
         return self._received.pop(0)
+
+    def _read(self) -> None:
+        try:
+            data = self._socket.recv(65536)
+        except TimeoutError:
+            raise NoDaemon(
+                f"codexd at {self._path} has not answered for {self._reply_timeout_s:.0f} s. Its log may say why."
+            ) from None
+        except OSError as error:
+            raise self._lost(error) from None
+        if not data:
+            raise self._lost(None)
+        self._received += self._connection.receive_data(data)
 
     def _lost(self, error: OSError | None) -> NoDaemon:
         why = f" ({error.strerror})" if error else ""

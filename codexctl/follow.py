@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from codexctl.client import ControlClient, NoDaemon
+from codexctl.terminal import say
 
 RETRY_S = 0.5
 CATCH_UP_ENTRIES = 1000
@@ -50,9 +50,3 @@ def _reconnect(socket: Path) -> ControlClient:
             return ControlClient(socket)
         except NoDaemon:
             continue
-
-
-def say(text: str) -> None:
-    """Tell the user something that is not the output: on stderr."""
-    sys.stderr.write(f"codexctl: {text}\n")
-    sys.stderr.flush()

@@ -13,9 +13,13 @@ from typing import Any
 PROSE_WIDTH = 80
 BAR_CELLS = 8
 GAP = "  "
+CUT_TO = 16
+"""Columns that a text which is cut first keeps."""
+
+SHORTEST = 4
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
-_STATE_COLOURS = {
+STATE_COLOURS = {
     "ok": "green",
     "running": "green",
     "done": "green",
@@ -28,7 +32,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NEEDS_QUOTES = re.compile(r"[\s\"=]")
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
-IMPORT = "codexctl accounts import"
+ADD = "codexctl accounts add"
 
 Json = Mapping[str, Any]
 
@@ -87,26 +91,34 @@ def ago(at: float, now: float) -> str:
     return " ".join(duration(now - at).split(" ")[:2]) + " ago"
 
 
-def bar(percent: float) -> str:
+def bar(percent: float, cells: int = BAR_CELLS) -> str:
     """A quota bar with its number, of constant width."""
-    filled = min(BAR_CELLS, max(0, round(percent / 100 * BAR_CELLS)))
-    return f"{'█' * filled}{'░' * (BAR_CELLS - filled)} {percent:3.0f}%"
+    filled = min(cells, max(0, round(percent / 100 * cells)))
+    return f"{'█' * filled}{'░' * (cells - filled)} {percent:3.0f}%"
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], style: Style) -> list[str]:
-    """Aligned columns below bold headings; on a terminal the widest are cut until a row fits."""
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[Cell]], style: Style, *, cut_first: int | None = None
+) -> list[str]:
+    """Aligned columns below bold headings.
+
+    On a terminal columns are cut until a row fits: ``cut_first``, then whichever is the widest.
+    """
     head = [Cell([heading], "bold") for heading in headings]
     body = list(rows)
     columns = list(zip(head, *body, strict=True))
-    widths = _fit([max(len(line) for cell in column for line in cell.lines or [""]) for column in columns], style.width)
+    widths = [max(len(line) for cell in column for line in cell.lines or [""]) for column in columns]
+    if style.width is not None:
+        _fit(widths, style.width - len(GAP) * (len(widths) - 1), cut_first)
     return [line for row in (head, *body) for line in _table_row(row, widths, style)]
 
 
-def _fit(widths: list[int], total: int | None) -> list[int]:
-    room = None if total is None else total - len(GAP) * (len(widths) - 1)
-    while room is not None and sum(widths) > room and max(widths) > 4:
+def _fit(widths: list[int], room: int, cut_first: int | None) -> None:
+    if cut_first is not None:
+        spare = max(0, widths[cut_first] - CUT_TO)
+        widths[cut_first] -= min(spare, max(0, sum(widths) - room))
+    while sum(widths) > room and max(widths) > SHORTEST:
         widths[widths.index(max(widths))] -= 1
-    return widths
 
 
 def _table_row(row: Sequence[Cell], widths: Sequence[int], style: Style) -> Iterable[str]:
@@ -128,9 +140,7 @@ def status(result: Json, style: Style) -> list[str]:
     if result["simulated"]:
         lines += style.prose("SIMULATED: backend and accounts are made up; nothing leaves this machine.")
     account = (
-        f"{result['active_account']}{_simulated(result)}"
-        if result["active_account"]
-        else f"none; add one with: {IMPORT}"
+        f"{result['active_account']}{_simulated(result)}" if result["active_account"] else f"none; add one with: {ADD}"
     )
     facts = (
         ("listening on", ", ".join(result["addresses"]) or "nothing"),
@@ -148,59 +158,12 @@ def status(result: Json, style: Style) -> list[str]:
 
 
 def _task_row(task: Json) -> list[Cell]:
-    colour = _STATE_COLOURS.get(task["state"], "red")
+    colour = STATE_COLOURS.get(task["state"], "red")
     texts = (task["name"], task["state"], str(task["restarts"]), plain(task["last_error"] or ""))
     return [Cell([text], colour if text == task["state"] else None) for text in texts]
 
 
-def accounts(result: Json, style: Style) -> list[str]:
-    """``accounts.list``: a row an account, the active one marked, and below it what is wrong with any."""
-    if not result["accounts"]:
-        return [*style.prose("No account is signed in. To take over the login of the Codex CLI:"), f"  {IMPORT}"]
-    headings = ("", "ACCOUNT", "PLAN", "STATE", "QUOTA")
-    lines = table(headings, (_account_row(account, style.now) for account in result["accounts"]), style)
-    for account in result["accounts"]:
-        if account["reason"]:
-            lines += ["", *style.prose(f"{account['email']}: {account['reason']}")]
-    return lines
-
-
-def _account_row(account: Json, now: float) -> list[Cell]:
-    used = f"used {ago(account['last_used'], now)}" if account["last_used"] else "not used yet"
-    state = [account["state"].replace("_", " "), *(["simulated"] if account["simulated"] else [])]
-    return [
-        Cell(["*" if account["active"] else ""], "bold"),
-        Cell([plain(account["email"] or account["id"]), f"  {used}"]),
-        Cell([plain(account["plan"])]),
-        Cell(state, _STATE_COLOURS.get(account["state"], "red")),
-        Cell(_quota_lines(account["quota"], now)),
-    ]
-
-
-def _quota_lines(quota: Sequence[Json], now: float) -> list[str]:
-    if not quota:
-        return ["not known yet"]
-    width = max(len(window["name"]) for window in quota)
-    return [
-        f"{plain(window['name']):{width}} {bar(window['used_percent'])}"
-        + (f"  resets {until(window['resets_at'], now)}" if window["resets_at"] else "")
-        for window in quota
-    ]
-
-
-def imported(result: Json, style: Style) -> list[str]:
-    """``accounts.import``."""
-    lines = [f"Added {_name(account)}." for account in result["added"]]
-    lines += [f"Updated {_name(account)}." for account in result["updated"]]
-    return lines + (["", *style.prose(result["note"])] if result["note"] else [])
-
-
-def switched(result: Json, _style: Style) -> list[str]:
-    """``accounts.switch``."""
-    return [f"{_name(result['account'])} is now the active account."]
-
-
-def _name(account: Json) -> str:
+def name_of(account: Json) -> str:
     return f"{plain(account['email'] or account['id'])}{_simulated(account)}"
 
 
@@ -215,12 +178,12 @@ def log_entry(entry: Json, style: Style) -> list[str]:
     words = _request_words(entry["message"], fields) if _is_request(fields) else [plain(entry["message"])]
     words += [f"{plain(key)}={_field(value)}" for key, value in fields.items() if value is not None]
     level = style.paint(f"{entry['level'].upper():7}", _LEVEL_COLOURS.get(entry["level"]))
-    head = [style.paint(_clock_time(entry["at"], style.now), "dim"), level]
+    head = [style.paint(clock_time(entry["at"], style.now), "dim"), level]
     line = " ".join([*head, *([entry["request"]] if entry["request"] else []), *words])
     return [line, *(f"    {plain(text)}" for text in trace.splitlines())]
 
 
-def _clock_time(at: float, now: float) -> str:
+def clock_time(at: float, now: float) -> str:
     local, today = time.localtime(at), time.localtime(now)
     same_day = (local.tm_year, local.tm_yday) == (today.tm_year, today.tm_yday)
     return time.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S", local)
@@ -282,9 +245,9 @@ def _request_row(request: Json, now: float) -> list[Cell]:
     tokens = request["tokens"]
     state = request["state"] if request["status"] is None else f"{request['state']} {request['status']}"
     return [
-        Cell([_clock_time(request["started_at"], now)]),
+        Cell([clock_time(request["started_at"], now)]),
         Cell([request["id"], plain(request["client"])]),
-        Cell([state], _STATE_COLOURS.get(request["state"], "red")),
+        Cell([state], STATE_COLOURS.get(request["state"], "red")),
         Cell([plain(asked), *([f"-> {plain(used)}"] if used and used != asked else [])]),
         Cell([_seconds(request["ttft_ms"]) if request["ttft_ms"] is not None else ""]),
         Cell([f"{tokens['input']:,} in", f"{tokens['output']:,} out"] if tokens else [""]),

@@ -11,9 +11,9 @@ import trio
 from control_server import NOW, auth_json, make_control, serving
 
 from codexctl.commands import COMMANDS, build_parser
-from codexd import api
 from codexd.accounts.limits import Observation, Window
 from codexd.accounts.store import AccountStore
+from codexd.api.records import LogEntry
 
 FORBIDDEN = {"trio", "attr", "attrs", "cattrs", "httpx", "quart", "prompt_toolkit", "orjson", "platformdirs", "asyncio"}
 
@@ -72,7 +72,7 @@ def line_reader(stream):
 
 
 def log_entry(message, level="info", at=NOW, **fields):
-    return api.LogEntry(0, at, level, "codexd.test", message, None, fields)
+    return LogEntry(0, at, level, "codexd.test", message, None, fields)
 
 
 async def test_status(control, store):
@@ -108,9 +108,10 @@ async def test_import_and_switch(control, tmp_path, monkeypatch):
         _, first, _ = await run(control, "accounts", "import")
         _, second, _ = await run(control, "accounts", "import", "home.json")
         code, third, _ = await run(control, "accounts", "switch", "home")
-    assert first.startswith("Added work@example.com.\n\nThe Codex CLI and codexd")
-    assert second == "Added home@example.com.\n"
-    assert (code, third) == (0, "home@example.com is now the active account.\n")
+    assert first.startswith("Added work@example.com.\n\n")
+    assert "codexctl accounts import --follow" in " ".join(first.split())
+    assert second.startswith("Added home@example.com.\n")
+    assert (code, third) == (0, "home@example.com is now the active account, in place of work@example.com.\n")
     assert control.store.active.email == "home@example.com"
 
 
@@ -188,7 +189,7 @@ async def test_a_reader_that_has_seen_enough(control):
 async def test_an_ascii_output_is_no_reason_to_fail(control, store):
     store.add(auth_json(), now=NOW)
     window = Window("5h", 50.0, 18000, NOW + 60)
-    control.tracker._fold(store.active.id, Observation((window,), "plus", NOW))
+    control.accounts.tracker.fold(store.active.id, Observation((window,), "plus", NOW))
     async with serving(control):
         code, _, err = await run(control, "accounts", PYTHONUTF8="0", PYTHONIOENCODING="ascii")
     assert (code, err) == (0, "")

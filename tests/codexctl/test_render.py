@@ -8,25 +8,6 @@ PIPE = Style(now=NOW)
 TERMINAL = Style(now=NOW, width=80, colour=True)
 
 
-def account(**changes):
-    return {
-        "id": "0123456789ab",
-        "email": "work@example.com",
-        "plan": "plus",
-        "active": True,
-        "state": "ok",
-        "reason": None,
-        "expires_at": NOW + 1000,
-        "added_at": NOW,
-        "last_used": NOW - 200,
-        "quota": [
-            {"name": "5h", "used_percent": 34.4, "window_seconds": 18000, "resets_at": NOW + 7800},
-            {"name": "weekly", "used_percent": 100.0, "window_seconds": 604800, "resets_at": None},
-        ],
-        "simulated": False,
-    } | changes
-
-
 def daemon(**changes):
     return {
         "version": "0.1.0",
@@ -86,53 +67,22 @@ def test_quota_bars_have_one_width(percent, filled):
     assert len(bar) == 13
 
 
-def test_accounts_in_a_pipe():
-    assert render.accounts({"accounts": [account(), account(email="b@c.d", active=False, simulated=True)]}, PIPE) == [
-        "   ACCOUNT           PLAN  STATE      QUOTA",
-        "*  work@example.com  plus  ok         5h     ███░░░░░  34%  resets in 2 h 10 min",
-        "     used 3 min ago                   weekly ████████ 100%",
-        "   b@c.d             plus  ok         5h     ███░░░░░  34%  resets in 2 h 10 min",
-        "     used 3 min ago        simulated  weekly ████████ 100%",
-    ]
-
-
-def test_an_account_that_needs_the_user_says_why():
-    broken = account(state="needs_login", reason="Its login has ended. Run `codex login`.", quota=[], last_used=None)
-    lines = render.accounts({"accounts": [broken]}, PIPE)
-    assert "needs login" in lines[1]
-    assert "not known yet" in lines[1]
-    assert "not used yet" in lines[2]
-    assert lines[-1] == "work@example.com: Its login has ended. Run `codex login`."
-
-
-def test_no_account_says_how_to_get_one():
-    assert "codexctl accounts import" in "\n".join(render.accounts({"accounts": []}, PIPE))
-
-
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_nothing_is_wider_than_the_terminal(width):
     style = Style(now=NOW, width=width)
-    long = account(email="a-rather-long-name@a-rather-long-company.example.com", reason="word " * 60)
     error = "OSError: " + "x" * 300
     status = daemon(
         simulated=True,
         problems=["word " * 60],
         tasks=[{"name": "refresh", "state": "backing_off", "restarts": 3, "last_error": error}],
     )
-    lines = render.accounts({"accounts": [long]}, style) + render.status(status, style)
-    facts = [line for line in lines if not line.startswith("  ")]  # a path or an address is never cut
+    facts = [line for line in render.status(status, style) if not line.startswith("  ")]  # a path is never cut
     assert max(len(line) for line in facts if "running (pid" not in line) <= width
 
 
-def test_a_pipe_cuts_nothing():
-    email = "x" * 100 + "@example.com"
-    assert email in "\n".join(render.accounts({"accounts": [account(email=email)]}, PIPE))
-
-
 def test_colour_only_where_asked():
-    result = {"accounts": [account()]}
-    assert "\x1b[32mok\x1b[0m" in "\n".join(render.accounts(result, TERMINAL))
-    assert "\x1b" not in "\n".join(render.accounts(result, PIPE))
+    assert "\x1b[32mrunning\x1b[0m" in "\n".join(render.status(daemon(), TERMINAL))
+    assert "\x1b" not in "\n".join(render.status(daemon(), PIPE))
 
 
 def test_status():
@@ -156,20 +106,8 @@ def test_status_of_a_simulated_daemon_says_so_beside_the_account():
 
 def test_status_without_account_and_with_a_problem():
     text = "\n".join(render.status(daemon(active_account=None, problems=["b.json can't be read"]), PIPE))
-    assert "codexctl accounts import" in text
+    assert "codexctl accounts add" in text
     assert "Problem: b.json can't be read" in text
-
-
-def test_import_and_switch_name_the_account():
-    ref = {"id": "1", "email": "work@example.com", "plan": "plus", "simulated": True}
-    lines = render.imported({"added": [ref], "updated": [ref], "note": "Read this."}, PIPE)
-    assert lines == [
-        "Added work@example.com (simulated).",
-        "Updated work@example.com (simulated).",
-        "",
-        "Read this.",
-    ]
-    assert render.switched({"account": ref}, PIPE) == ["work@example.com (simulated) is now the active account."]
 
 
 def test_a_finished_request_reads_as_a_sentence():
@@ -217,7 +155,6 @@ def test_no_control_sequence_reaches_the_terminal():
     lines = [
         *render.log_entry(entry(nasty, fields=fields), PIPE),
         *render.log_entry(entry(nasty, fields=request), PIPE),
-        *render.accounts({"accounts": [account(email=nasty, plan=nasty, reason=nasty)]}, PIPE),
         *render.status(daemon(active_account=nasty, problems=[nasty], tasks=tasks), PIPE),
     ]
     assert not any(mark in line for line in lines for mark in "\x1b\n\x9b\x07")

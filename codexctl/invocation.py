@@ -1,0 +1,97 @@
+"""What a command is, and what it is given when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from codexctl import render
+from codexctl.client import REPLY_TIMEOUT_S, ControlClient
+
+EXIT_REFUSED = 1
+EXIT_USAGE = 2
+EXIT_NO_DAEMON = 3
+
+Show: TypeAlias = Callable[[Any, render.Style], list[str]]
+
+
+class Stop(Exception):
+    """The command ends with ``status``, and the user is told the text if there is one."""
+
+    def __init__(self, status: int, text: str = "") -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A command that is being run."""
+
+    socket: Path
+    arguments: argparse.Namespace
+    environ: Mapping[str, str]
+
+    def call(
+        self, method: str, params: dict[str, Any] | None = None, *, reply_timeout_s: float = REPLY_TIMEOUT_S
+    ) -> Any:
+        with ControlClient(self.socket, reply_timeout_s=reply_timeout_s) as client:
+            return client.call(method, params)
+
+    def show(self, result: Any, show: Show) -> None:
+        """Print ``result``: as one JSON document, or as ``show`` says it."""
+        if self.as_json:
+            self.write([json.dumps(result, indent=2)])
+        else:
+            self.write(show(result, self.style()))
+
+    def write(self, lines: Iterable[str]) -> None:
+        """Print ``lines``. Flushed: whoever reads a follow through a pipe wants each when it comes."""
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()
+
+    @property
+    def as_json(self) -> bool:
+        return bool(getattr(self.arguments, "json", False))
+
+    def style(self) -> render.Style:
+        """How to write on standard output as it is now."""
+        if not sys.stdout.isatty():
+            return render.Style(now=time.time())
+        width = os.get_terminal_size(sys.stdout.fileno()).columns or render.PROSE_WIDTH
+        colour = not self.environ.get("NO_COLOR") and self.environ.get("TERM") != "dumb"
+        return render.Style(now=time.time(), width=width, colour=colour)
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of a command, as ``argparse`` takes it."""
+
+    names: Sequence[str]
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Command:
+    """``words``: what is typed. One word may stand before others: ``accounts`` before ``accounts list``.
+
+    Of the ``alternatives`` at most one may be given. ``details`` follow the summary in the command's own help.
+    """
+
+    words: tuple[str, ...]
+    summary: str
+    example: str
+    run: Callable[[Invocation], None]
+    arguments: tuple[Argument, ...] = ()
+    alternatives: tuple[Argument, ...] = ()
+    details: str = ""
+
+
+def argument(*names: str, **options: Any) -> Argument:
+    return Argument(names, options)
