@@ -93,10 +93,13 @@ def _make_auth_block(account: SimulatedAccount) -> dict[str, Any]:
     }
 
 
+_NO_SIGNATURE = base64.urlsafe_b64encode(b"simulated").decode()
+
+
 def make_jwt(claims: Mapping[str, Any]) -> str:
-    """An unsigned token: no client of this route verifies the signature, and a fake must not look signed."""
+    """An unsigned token: a fake must not look signed. The Codex CLI reads no token whose third part is empty."""
     header = {"alg": "none", "typ": "JWT"}
-    return f"{_encode_part(header)}.{_encode_part(claims)}."
+    return f"{_encode_part(header)}.{_encode_part(claims)}.{_NO_SIGNATURE}"
 
 
 def _encode_part(value: Mapping[str, Any]) -> str:
