@@ -18,7 +18,7 @@ from codexd.translation.moments import say_duration
 READ_FOR_S = 1.0
 """How long a file that can't be read may still be one that is being written."""
 
-READ_EVERY_S = 0.05
+READ_EVERY_S = 0.01
 ADVICE = "Run any `codex` command there, which refreshes it, or sign in here with `codexctl accounts add`."
 
 
@@ -35,10 +35,12 @@ async def read_followed_token(
     account = store.get(account_id)
     tokens = await _read_patiently(store, account_id, rejected=rejected, clock=clock)
     if tokens.access_token == rejected:
-        raise FollowedLoginStale(f"The backend refused the access token of {_name(account)}. {ADVICE}")
+        raise FollowedLoginStale(f"The backend refused the access token of {account.label}. {_say_owner(account)}")
     past_s = clock() - tokens.expires_at
     if past_s >= 0:
-        raise FollowedLoginStale(f"The access token of {_name(account)} ended {say_duration(past_s)} ago. {ADVICE}")
+        raise FollowedLoginStale(
+            f"The access token of {account.label} ended {say_duration(past_s)} ago. {_say_owner(account)}"
+        )
     return tokens.access_token
 
 
@@ -59,5 +61,5 @@ async def _read_patiently(
         await trio.sleep(READ_EVERY_S)
 
 
-def _name(account: Account) -> str:
-    return f"{account.label}, whose login codexd only reads from {account.followed},"
+def _say_owner(account: Account) -> str:
+    return f"codexd only reads this login from {account.followed}. {ADVICE}"

@@ -277,14 +277,14 @@ class Refresher:
             else:
                 await self.fresh_token(account.id)
         except AccountError as error:
-            log.debug("no fresh token: %s", error, extra={"fields": {"account": account.label}})
+            log.debug("not refreshed: %s", error, extra={"fields": {"account": account.label}})
 
     def _pause_s(self) -> float:
         """Until the first account is due, within bounds."""
         due = [
             self._seconds_until_due(account.id, self._store.tokens(account.id))
             for account in self._store.accounts
-            if account.needs_login is None and account.followed is None and not self._is_backing_off(account.id)
+            if account.needs_login is None and not self._is_backing_off(account.id)
         ]
         now = self._clock()
         due += [outage.retry_at - now for outage in self._outages.values() if outage.retry_at > now]

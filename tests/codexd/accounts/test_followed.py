@@ -8,6 +8,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from codexd.accounts.refresh import Refresher
+from codexd.accounts.store import AccountStore
 from codexd.errors import AccountNeedsLogin, FollowedLoginStale
 
 
@@ -99,6 +100,26 @@ async def test_a_half_written_file_is_waited_for(world, nursery, autojump_clock)
     assert world.store.problems == ()
 
 
+async def test_a_start_while_the_file_is_half_written(world, nursery, autojump_clock):
+    account_id, got = world.follow(3600), []
+    world.truncate()
+    world.store.close()
+    with AccountStore.open(world.store._accounts_dir.parent) as store:
+        refresher = Refresher(store, world.server, world.clock)
+        for ask in (refresher.fresh_token, refresher.refresh_now):
+            with pytest.raises(AccountNeedsLogin, match="is not JSON"):
+                await ask(account_id)
+
+        async def wait():
+            got.append(await refresher.fresh_token(account_id))
+
+        nursery.start_soon(wait)
+        await trio.sleep(0.5)
+        rotated = world.rotate(3600)
+        await trio.sleep(0.1)
+        assert got == [rotated]
+
+
 async def test_a_file_that_stays_half_written_is_told(world, autojump_clock):
     account_id = world.follow(0)
     world.truncate()
@@ -116,7 +137,7 @@ async def test_a_token_that_is_good_outlasts_a_file_that_is_not(world, autojump_
     world.truncate()
     token = world.store.tokens(account_id).access_token
     assert await world.refresher.fresh_token(account_id) == token
-    with pytest.raises(AccountNeedsLogin):
+    with pytest.raises(AccountNeedsLogin, match="is not JSON"):
         await world.refresher.fresh_token(account_id, rejected=token)
     world.clock.now += 101
     with pytest.raises(AccountNeedsLogin):

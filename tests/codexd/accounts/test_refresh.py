@@ -121,6 +121,23 @@ async def test_a_sign_in_during_a_refresh_is_kept(world, nursery):
     assert world.saved(account_id)["refresh_token"] == "rt_new"
 
 
+async def test_a_stale_import_during_a_refresh_is_refreshed_in_turn(world, nursery):
+    account_id, got = world.add(0), []
+
+    async def wait():
+        got.append(await world.refresher.fresh_token(account_id))
+
+    world.server.gate, world.server.script = trio.Event(), [RefreshReply("late", "rt_2", expires_in=3600)]
+    nursery.start_soon(wait)
+    await wait_all_tasks_blocked()
+    world.add(0, refresh_token="rt_new")
+    world.server.valid = "rt_new"
+    world.server.gate.set()
+    await wait_all_tasks_blocked()
+    assert world.server.asked == ["rt_1", "rt_new"]
+    assert got == [world.saved(account_id)["access_token"]] != ["late"]
+
+
 @pytest.mark.parametrize("error", [None, REUSED, DOWN])
 async def test_an_account_that_is_removed_during_its_refresh_stays_removed(world, error):
     account_id = world.add(0)
