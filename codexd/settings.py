@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -49,30 +50,55 @@ def setting(
     choices: tuple[str, ...] | None = None,
     environ: tuple[str, ...] = (),
     check: Check | None = None,
+    secret: bool = False,
+    restart: bool = False,
 ) -> Any:
-    """A field of the schema. ``environ``: names that work beside ``CODEXD_<NAME>``."""
-    metadata = {"meaning": meaning, "unit": unit, "choices": choices, "environ": environ, "check": check}
+    """A field of the schema; its metadata are fields of ``Setting``."""
+    metadata = {
+        "meaning": meaning,
+        "unit": unit,
+        "choices": choices,
+        "environ": environ,
+        "check": check,
+        "secret": secret,
+        "restart_needed": restart,
+    }
     return field(default=default, metadata=metadata)
 
 
 @frozen
 class ServerSettings:
     host: str = setting(
-        "127.0.0.1", "Address that the HTTP proxy listens on", environ=("CODEXD_HOST", "HOST"), check=_filled
+        "127.0.0.1",
+        "Address that the HTTP proxy listens on",
+        environ=("CODEXD_HOST", "HOST"),
+        check=_filled,
+        restart=True,
     )
-    port: int = setting(8081, "Port of the HTTP proxy", environ=("CODEXD_PORT", "PORT"), check=_port)
+    port: int = setting(8081, "Port of the HTTP proxy", environ=("CODEXD_PORT", "PORT"), check=_port, restart=True)
     api_key: str | None = setting(
-        None, "Key that every model request must carry; required before server.host may leave loopback", check=_filled
+        None,
+        "Key that every model request must carry; required before server.host may leave loopback",
+        check=_filled,
+        secret=True,
     )
 
 
 @frozen
 class UpstreamSettings:
     backend_url: str = setting(
-        "https://chatgpt.com/backend-api", "Base URL of the backend", environ=("CODEXD_BACKEND_URL",), check=_url
+        "https://chatgpt.com/backend-api",
+        "Base URL of the backend",
+        environ=("CODEXD_BACKEND_URL",),
+        check=_url,
+        restart=True,
     )
     auth_url: str = setting(
-        "https://auth.openai.com", "Base URL of the sign-in server", environ=("CODEXD_AUTH_URL",), check=_url
+        "https://auth.openai.com",
+        "Base URL of the sign-in server",
+        environ=("CODEXD_AUTH_URL",),
+        check=_url,
+        restart=True,
     )
     connect_timeout: float = setting(15.0, "Longest wait for a connection", unit="s", check=_positive)
     idle_timeout: float = setting(300.0, "Longest silence between upstream bytes", unit="s", check=_positive)
@@ -96,6 +122,11 @@ class ModelSettings:
     aliases: Mapping[str, str] = setting(
         Factory(lambda: MappingProxyType({})), "Exact name or glob -> upstream model; looked at first"
     )
+
+    @cached_property
+    def families(self) -> Mapping[str, tuple[str, ...]]:
+        """Family, and ``default`` -> upstream models in order of preference."""
+        return {item.name: getattr(self, item.name) for item in attrs.fields(type(self)) if item.name != "aliases"}
 
 
 @frozen
@@ -163,7 +194,10 @@ DEFAULTS = Settings()
 
 @frozen
 class Setting:
-    """One line of the schema; ``name`` is dotted, ``environ`` lists its variables, the one that wins first."""
+    """One line of the schema; ``name`` is dotted, ``environ`` lists its variables, the one that wins first.
+
+    ``restart_needed``: a change takes effect at the next start.
+    """
 
     name: str
     type: Any
@@ -173,6 +207,24 @@ class Setting:
     choices: tuple[str, ...] | None
     environ: tuple[str, ...]
     check: Check | None
+    secret: bool
+    restart_needed: bool
+
+    def read(self, settings: Settings) -> Any:
+        """Its value in ``settings``."""
+        group, key = self.name.split(".")
+        return getattr(getattr(settings, group), key)
+
+
+def replace_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """``settings`` with other ``values``, by dotted names."""
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        group, key = name.split(".")
+        groups.setdefault(group, {})[key] = value
+    return attrs.evolve(
+        settings, **{group: attrs.evolve(getattr(settings, group), **own) for group, own in groups.items()}
+    )
 
 
 def _read_schema() -> Iterator[Setting]:
@@ -180,17 +232,9 @@ def _read_schema() -> Iterator[Setting]:
         for item in attrs.fields(attrs.resolve_types(cast("type[attrs.AttrsInstance]", group.type))):
             name = f"{group.name}.{item.name}"
             own = ENVIRON_PREFIX + name.replace(".", "_").replace("-", "_").upper()
-            meta = item.metadata
-            yield Setting(
-                name=name,
-                type=item.type,
-                default=getattr(getattr(DEFAULTS, group.name), item.name),
-                meaning=meta["meaning"],
-                unit=meta["unit"],
-                choices=meta["choices"],
-                environ=(own, *meta["environ"]),
-                check=meta["check"],
-            )
+            default = getattr(getattr(DEFAULTS, group.name), item.name)
+            metadata = {**item.metadata, "environ": (own, *item.metadata["environ"])}
+            yield Setting(name=name, type=item.type, default=default, **metadata)
 
 
 SCHEMA: Mapping[str, Setting] = {item.name: item for item in _read_schema()}

@@ -1,4 +1,4 @@
-"""How a setting's value is found, and how the settings file is edited.
+"""How a setting's value is found; ``settings_edit`` edits the file.
 
 Precedence: command line, environment, file, default. Import law: no ``os``, no clock; the
 environment and the file's text are arguments.
@@ -12,23 +12,29 @@ from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-import attrs
-import tomlkit
 from attrs import frozen
 from cattrs import Converter
-from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import Table
 
 from codexd.errors import SettingInvalid
-from codexd.settings import DEFAULTS, ENVIRON_PREFIX, NOT_SETTINGS, SCHEMA, Setting, Settings, is_loopback
+from codexd.settings import (
+    DEFAULTS,
+    ENVIRON_PREFIX,
+    NOT_SETTINGS,
+    SCHEMA,
+    Setting,
+    Settings,
+    is_loopback,
+    replace_values,
+)
 
 
 @frozen
 class Loaded:
-    """Settings, and for each name that is not at its default the words for where it came from."""
+    """Settings, for each name that is not at its default the words for where it came from, and what the file sets."""
 
     settings: Settings
     sources: Mapping[str, str]
+    in_file: frozenset[str]
 
 
 def load(
@@ -52,12 +58,13 @@ def load(
             try:
                 found[name] = (convert(SCHEMA[name], raw), source)
             except ValueError as wrong:
-                problems.append(f"{name} = {_show(name, raw)} ({source}): {wrong}")
-    settings = _assemble({name: value for name, (value, _) in found.items()})
-    problems.extend(_find_conflicts(settings, {name: source for name, (_, source) in found.items()}))
+                problems.append(f"{name} = {show(name, raw)} ({source}): {wrong}")
+    settings = replace_values(DEFAULTS, {name: value for name, (value, _) in found.items()})
+    sources = {name: source for name, (_, source) in found.items()}
+    problems.extend(find_conflicts(settings, sources))
     if problems:
         raise SettingInvalid("\n".join(problems))
-    return Loaded(settings, {name: source for name, (_, source) in found.items()})
+    return Loaded(settings, sources, frozenset(layers[0]))
 
 
 def convert(item: Setting, raw: Any) -> Any:
@@ -76,41 +83,6 @@ def convert(item: Setting, raw: Any) -> Any:
     if problem:
         raise ValueError(problem)
     return value
-
-
-def set_in_text(toml: str, name: str, value: Any) -> str:
-    """The settings file's text with ``name`` set; comments and order stay.
-
-    Raises:
-        SettingInvalid: an unknown name, a bad value, or a text that is not TOML.
-    """
-    document = _parse_document(toml)
-    item = _find_setting(name)
-    try:
-        checked = convert(item, value)
-    except ValueError as wrong:
-        raise SettingInvalid(f"{name} = {_show(name, value)}: {wrong}") from None
-    group, key = name.split(".")
-    if group not in document:
-        document[group] = tomlkit.table()
-    table = document[group]
-    if isinstance(table, Table):
-        table[key] = _to_toml(checked)
-    return tomlkit.dumps(document)
-
-
-def unset_in_text(toml: str, name: str) -> str:
-    """The settings file's text without ``name``; the rest stays as it is.
-
-    Raises:
-        SettingInvalid: an unknown name, or a text that is not TOML.
-    """
-    document = _parse_document(toml)
-    group, key = _find_setting(name).name.split(".")
-    table = document.get(group)
-    if isinstance(table, Table) and key in table:
-        del table[key]
-    return tomlkit.dumps(document)
 
 
 # -- layers ---------------------------------------------------------------------------------------
@@ -159,15 +131,7 @@ def _read_flags(flags: Mapping[str, Any]) -> Layer:
     return {name: (value, f"--{name.split('.')[-1]}") for name, value in flags.items() if value is not None}
 
 
-def _assemble(values: Mapping[str, Any]) -> Settings:
-    groups = {}
-    for group in attrs.fields(Settings):
-        own = {name.split(".")[1]: value for name, value in values.items() if name.split(".")[0] == group.name}
-        groups[group.name] = attrs.evolve(getattr(DEFAULTS, group.name), **own)
-    return Settings(**groups)
-
-
-def _find_conflicts(settings: Settings, sources: Mapping[str, str]) -> Iterator[str]:
+def find_conflicts(settings: Settings, sources: Mapping[str, str]) -> Iterator[str]:
     if not is_loopback(settings.server.host) and settings.server.api_key is None:
         yield (
             f"server.host = {settings.server.host!r} ({sources['server.host']}): "
@@ -252,36 +216,29 @@ def _make_converter() -> Converter:
 _CONVERTER = _make_converter()
 
 
-def _to_toml(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return value[0] if len(value) == 1 else list(value)
-    return dict(value) if isinstance(value, Mapping) else value
-
-
 # -- words ----------------------------------------------------------------------------------------
 
 
-def _show(name: str, raw: Any) -> str:
-    return "(not shown)" if name == "server.api_key" else repr(raw)
+def show(name: str, raw: Any) -> str:
+    """A value for words to the user."""
+    return "(not shown)" if name in SCHEMA and SCHEMA[name].secret else repr(raw)
 
 
-def _suggest(word: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+def find_setting(name: str) -> Setting:
+    """The setting of that name.
+
+    Raises:
+        SettingInvalid: there is none.
+    """
+    if name not in SCHEMA:
+        raise SettingInvalid(f"{name}: {_unknown(name)}")
+    return SCHEMA[name]
 
 
 def _unknown(name: str) -> str:
     return f"no such setting{_suggest(name, SCHEMA)}"
 
 
-def _find_setting(name: str) -> Setting:
-    if name not in SCHEMA:
-        raise SettingInvalid(f"{name}: no such setting{_suggest(name, SCHEMA)}")
-    return SCHEMA[name]
-
-
-def _parse_document(toml: str) -> tomlkit.TOMLDocument:
-    try:
-        return tomlkit.parse(toml)
-    except TOMLKitError as wrong:
-        raise SettingInvalid(f"the settings file is not TOML: {wrong}") from None
+def _suggest(word: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""

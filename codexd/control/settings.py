@@ -1,0 +1,111 @@
+"""``settings.*`` and ``daemon.reload``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from codexd.api import settings as api
+from codexd.api.params import NoParams
+from codexd.control.call import Call
+from codexd.errors import SettingInvalid
+from codexd.settings import SCHEMA, Setting
+from codexd.settings_edit import make_template
+from codexd.settings_live import Change, LiveSettings
+from codexd.settings_load import find_setting
+
+SECRET_SHOWN = "set"  # noqa: S105 - what stands in the place of one
+
+_TYPES: Mapping[Any, str] = MappingProxyType(
+    {
+        str: "string",
+        str | None: "string",
+        int: "integer",
+        float: "number",
+        bool: "boolean",
+        tuple[str, ...]: "names",
+        Mapping[str, str]: "table",
+    }
+)
+
+
+async def list_settings(call: Call, _params: NoParams) -> api.SettingsList:
+    live = call.control.live
+    return api.SettingsList(tuple(_info(live, item) for item in SCHEMA.values()), str(live.file), live.problem)
+
+
+async def get_setting(call: Call, params: api.SettingName) -> api.SettingInfo:
+    return _info(call.control.live, find_setting(params.name), reveal=True)
+
+
+async def set_setting(call: Call, params: api.SettingValue) -> api.SettingInfo:
+    call.control.live.set(params.name, params.value)
+    return _info(call.control.live, find_setting(params.name))
+
+
+async def unset_setting(call: Call, params: api.SettingName) -> api.SettingInfo:
+    call.control.live.unset(params.name)
+    return _info(call.control.live, find_setting(params.name))
+
+
+async def read_file(call: Call, _params: NoParams) -> api.SettingsFile:
+    live = call.control.live
+    return api.SettingsFile(str(live.file), live.read_text(), make_template())
+
+
+async def check_text(call: Call, params: api.SettingsText) -> api.CheckedSettings:
+    try:
+        call.control.live.check(params.text)
+    except SettingInvalid as wrong:
+        return api.CheckedSettings(tuple(str(wrong).splitlines()))
+    return api.CheckedSettings(())
+
+
+async def write_text(call: Call, params: api.SettingsWrite) -> api.ChangedSettings:
+    live = call.control.live
+    return _changed(live, live.replace(params.text, before=params.before))
+
+
+async def reload(call: Call, _params: NoParams) -> api.ChangedSettings:
+    live = call.control.live
+    return _changed(live, live.reload())
+
+
+def _changed(live: LiveSettings, changes: Iterable[Change]) -> api.ChangedSettings:
+    return api.ChangedSettings(tuple(_change(SCHEMA[change.name], change) for change in changes), str(live.file))
+
+
+def _change(item: Setting, change: Change) -> api.SettingChange:
+    return api.SettingChange(item.name, _show(item, change.before), _show(item, change.after), item.restart_needed)
+
+
+def _info(live: LiveSettings, item: Setting, *, reveal: bool = False) -> api.SettingInfo:
+    value = item.read(live.loaded.settings)
+    return api.SettingInfo(
+        name=item.name,
+        value=_plain(value) if reveal else _show(item, value),
+        default=_plain(item.default),
+        source=live.loaded.sources.get(item.name, "default"),
+        set_in_file=item.name in live.loaded.in_file,
+        fixed=live.is_fixed(item.name),
+        type=_TYPES[item.type],
+        unit=item.unit,
+        choices=item.choices,
+        environ=item.environ,
+        meaning=item.meaning,
+        secret=item.secret,
+        restart_needed=item.restart_needed,
+        restart_pending=live.is_pending(item.name),
+    )
+
+
+def _show(item: Setting, value: Any) -> Any:
+    return SECRET_SHOWN if item.secret and value is not None else _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it."""
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
