@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
@@ -21,7 +22,7 @@ Params: TypeAlias = dict[str, Any] | list[Any]
 
 
 class ErrorCode(enum.IntEnum):
-    """The codes of the specification, and ours: what a user can mend is ``REFUSED`` with ``data.kind``."""
+    """The codes of the specification, and ours: what a user can mend is ``REFUSED``. ``data.kind`` tells more."""
 
     PARSE_ERROR = -32700
     INVALID_REQUEST = -32600
@@ -73,7 +74,7 @@ class Malformed:
 
     @property
     def failure(self) -> Failure:
-        return Failure(None, self.code, self.problem)
+        return Failure(None, self.code, self.problem, {"kind": self.code.name.lower()})
 
 
 Single: TypeAlias = Request | Notification | Result | Failure | Malformed
@@ -137,6 +138,11 @@ def encode(message: Message) -> bytes:
         ValueError: a number is NaN or infinite, which JSON can't say.
     """
     return json.dumps(_to_json(message), allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def join_batch(lines: Iterable[bytes]) -> bytes:
+    """Encoded messages as one batch."""
+    return b"[" + b",".join(line.rstrip(b"\n") for line in lines) + b"]\n"
 
 
 def _to_json(message: Message) -> Any:

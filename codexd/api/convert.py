@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import cattrs
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_unstructure_fn
 
-from codexd.api.methods import Method
-from codexd.api.records import LogEvent
+from codexd.api.methods import METHODS, Method
 from codexd.errors import RequestInvalid
 
 
@@ -51,8 +51,9 @@ def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True, unstruct_collection_overrides={tuple: list})
     for type_, read in ((str, _text), (int, _integer), (float, _number), (bool, _boolean)):
         converter.register_structure_hook(type_, read)
-    omit_unset = make_dict_unstructure_fn(LogEvent, converter, _cattrs_omit_if_default=True)
-    converter.register_unstructure_hook(LogEvent, omit_unset)
+    for event in {method.event for method in METHODS.values() if method.event}:
+        omit_unset: Callable[[Any], Any] = make_dict_unstructure_fn(event, converter, _cattrs_omit_if_default=True)
+        converter.register_unstructure_hook(event, omit_unset)
     return converter
 
 
@@ -69,7 +70,7 @@ def _integer(value: Any, _type: Any) -> int:
 
 
 def _number(value: Any, _type: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= sys.float_info.max:
         raise TypeError("must be a number")
     return value
 

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import Attribute, frozen
 
 from codexd.errors import RequestInvalid
 
-Validator = Callable[[Any, "Attribute[Any]", Any], None]
+
+@frozen
+class Rule:
+    """An attrs validator that can also say what it checks; a null that the field's type allows passes.
+
+    ``keywords`` are those of JSON Schema that mean the same as ``holds``.
+    """
+
+    holds: Callable[[Any], bool]
+    problem: str
+    keywords: Mapping[str, Any]
+
+    def __call__(self, _instance: Any, attribute: Attribute[Any], value: Any) -> None:
+        if value is not None and not self.holds(value):
+            raise RequestInvalid(attribute.name, self.problem)
 
 
-def one_of(choices: tuple[str, ...]) -> Validator:
-    def check(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-        if value is not None and value not in choices:
-            raise RequestInvalid(attribute.name, f"must be one of {', '.join(choices)}")
-
-    return check
+def one_of(choices: tuple[str, ...]) -> Rule:
+    return Rule(choices.__contains__, f"must be one of {', '.join(choices)}", {"enum": list(choices)})
 
 
-def between(least: int, most: int) -> Validator:
-    def check(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-        if not least <= value <= most:
-            raise RequestInvalid(attribute.name, f"must be from {least} to {most}")
-
-    return check
+def between(least: int, most: int) -> Rule:
+    keywords = {"minimum": least, "maximum": most}
+    return Rule(lambda value: least <= value <= most, f"must be from {least} to {most}", keywords)
 
 
-def filled(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if not value:
-        raise RequestInvalid(attribute.name, "must not be empty")
+filled = Rule(bool, "must not be empty", {"minLength": 1})
+"""For texts."""
 
 
 @frozen

@@ -17,16 +17,18 @@ import trio
 from codexd import rpc
 from codexd.api.convert import read_params, to_json
 from codexd.api.methods import METHODS
-from codexd.control.call import Call, Control
+from codexd.control.call import Call, Control, Following
 from codexd.control.methods import HANDLERS
 from codexd.control.socket_file import peer_uid, removed_at_end
 from codexd.errors import CodexdError, RequestInvalid
-from codexd.record.logs import Follower
 
 log = logging.getLogger("codexd.control")
 
 MAX_CALLS = 64
 """Calls of one connection under way; the next waits in the socket."""
+
+MAX_BATCH = 100
+"""Messages of one batch: its replies are held in memory until the last is there."""
 
 FINISH_S = 5.0
 """How long calls may still run when their client has stopped sending: it may be waiting for the replies."""
@@ -67,7 +69,7 @@ class _Session:
         self._nursery = nursery
         self._send_lock = trio.Lock()
         self._slots = trio.Semaphore(MAX_CALLS)
-        self._followers: dict[int, Follower] = {}
+        self._followers: dict[int, Following] = {}
         self._last_subscription = 0
         self._ended = False
 
@@ -81,7 +83,7 @@ class _Session:
                 follower.close()
             self._nursery.cancel_scope.deadline = trio.current_time() + FINISH_S
 
-    def follow(self, method: str, follower: Follower, replied: trio.Event) -> int:
+    def follow(self, method: str, follower: Following, replied: trio.Event) -> int:
         """Send what ``follower`` gives as notifications, once the call has its reply; the subscription."""
         self._last_subscription += 1
         self._followers[self._last_subscription] = follower
@@ -110,60 +112,71 @@ class _Session:
     async def _handle(self, message: rpc.Message) -> None:
         try:
             call = Call(self.control, self, trio.Event())
-            reply = await _reply_to(call, message)
-            if reply is not None:
+            if reply := await _reply_to(call, message):
                 await self._send(reply)
             call.replied.set()
         finally:
             self._slots.release()
 
-    async def _pump(self, event_name: str, subscription: int, follower: Follower, replied: trio.Event) -> None:
+    async def _pump(self, event_name: str, subscription: int, follower: Following, replied: trio.Event) -> None:
         await replied.wait()
         async for event in follower:
             params = {"subscription": subscription, **to_json(event)}
-            await self._send(rpc.Notification(event_name, params))
+            await self._send(rpc.encode(rpc.Notification(event_name, params)))
 
-    async def _send(self, message: rpc.Message) -> None:
+    async def _send(self, line: bytes) -> None:
         async with self._send_lock:
-            await self._stream.send_all(rpc.encode(message))
+            await self._stream.send_all(line)
 
 
-async def _reply_to(call: Call, message: rpc.Message) -> rpc.Message | None:
+async def _reply_to(call: Call, message: rpc.Message) -> bytes | None:
+    """The line that answers ``message``; None when it wants no answer."""
     match message:
+        case rpc.Batch(messages) if len(messages) > MAX_BATCH:
+            problem = f"Invalid request: a batch of {len(messages)} messages; at most {MAX_BATCH} may come in one"
+            return rpc.encode(rpc.Malformed(rpc.ErrorCode.INVALID_REQUEST, problem))
         case rpc.Batch(messages):
-            replies = [reply for one in messages if (reply := await _reply_to_one(call, one))]
-            return rpc.Batch(tuple(replies)) if replies else None
+            replies = []
+            for one in messages:
+                await trio.lowlevel.checkpoint()  # most methods never wait, and streams are not to wait for them all
+                replies += [reply] if (reply := await _reply_to_one(call, one)) else []
+            return rpc.join_batch(replies) if replies else None
         case _:
             return await _reply_to_one(call, message)
 
 
-async def _reply_to_one(call: Call, message: rpc.Single) -> rpc.Single | None:
+async def _reply_to_one(call: Call, message: rpc.Single) -> bytes | None:
     match message:
         case rpc.Request(id_, name, params):
             return await _answer(call, id_, name, params)
         case rpc.Notification(name, params):
             await _answer(call, None, name, params)
         case rpc.Malformed():
-            return message.failure
+            return rpc.encode(message)
     return None  # a reply: we called nothing, and to answer an answer would never end
 
 
-async def _answer(call: Call, id_: rpc.Id, name: str, params: rpc.Params | None) -> rpc.Result | rpc.Failure:
-    """The reply of one call. Every exception becomes an error reply here."""
+async def _answer(call: Call, id_: rpc.Id, name: str, params: rpc.Params | None) -> bytes:
+    """The reply of one call, encoded here: what JSON can't say is a bug of this one method too."""
     method = METHODS.get(name)
     if method is None:
-        return rpc.Failure(id_, rpc.ErrorCode.METHOD_NOT_FOUND, f"There is no method {name[:80]}")
+        text = f"There is no method {name[:80]}"
+        return _refuse(id_, rpc.ErrorCode.METHOD_NOT_FOUND, text, "method_not_found")
     try:
         result = await HANDLERS[name](call, read_params(method, params))
+        return rpc.encode(rpc.Result(id_, to_json(result)))
     except RequestInvalid as error:
-        return rpc.Failure(id_, rpc.ErrorCode.INVALID_PARAMS, str(error), {"kind": error.kind, "path": error.path})
+        return _refuse(id_, rpc.ErrorCode.INVALID_PARAMS, str(error), error.kind, path=error.path)
     except CodexdError as error:
-        return rpc.Failure(id_, rpc.ErrorCode.REFUSED, str(error), {"kind": error.kind})
+        return _refuse(id_, rpc.ErrorCode.REFUSED, str(error), error.kind)
     except OSError as error:
         log.exception("%s failed", name)
-        return rpc.Failure(id_, rpc.ErrorCode.REFUSED, f"{name} failed: {error}", {"kind": "os_error"})
+        return _refuse(id_, rpc.ErrorCode.REFUSED, f"{name} failed: {error}", "os_error")
     except Exception:  # a bug in one method is that call's error reply
         log.exception("%s failed", name)
         text = f"{name} failed inside codexd; its log says more"
-        return rpc.Failure(id_, rpc.ErrorCode.INTERNAL_ERROR, text, {"kind": CodexdError.kind})
-    return rpc.Result(id_, to_json(result))
+        return _refuse(id_, rpc.ErrorCode.INTERNAL_ERROR, text, CodexdError.kind)
+
+
+def _refuse(id_: rpc.Id, code: rpc.ErrorCode, text: str, kind: str, **more: str) -> bytes:
+    return rpc.encode(rpc.Failure(id_, code, text, {"kind": kind, **more}))

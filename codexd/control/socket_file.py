@@ -21,7 +21,9 @@ from codexd.files import make_private_folder
 MAX_PATH_BYTES = 103 if sys.platform == "darwin" else 107
 """``sun_path`` of ``sockaddr_un``, less its closing NUL."""
 
-BACKLOG = 100
+BACKLOG = 1024
+"""Beyond it a connect without waiting fails, and asyncio takes that for a connection (EAGAIN is no EINPROGRESS)."""
+
 PROBE_TIMEOUT_S = 1.0
 
 
