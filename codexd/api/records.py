@@ -7,16 +7,39 @@ from typing import Any
 
 from attrs import field, frozen
 
-from codexd.api.params import between, one_of
+from codexd.api.params import between, filled, one_of
 
+REQUEST_STATES = ("running", "done", "failed")
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 @frozen
 class RequestsList:
-    """``limit``: at most so many requests, the newest."""
+    """``limit``: at most so many requests, the newest; ``state``: only those in it."""
 
     limit: int = field(default=100, validator=between(0, 1_000_000))
+    state: str | None = field(default=None, validator=one_of(REQUEST_STATES))
+
+
+@frozen
+class RequestsFollow:
+    """``limit``: so many of the requests that ended come first; those that run always do."""
+
+    limit: int = field(default=0, validator=between(0, 1_000_000))
+
+
+@frozen
+class RequestChoice:
+    """``id``, or the beginning of one, with or without its ``req_``."""
+
+    id: str = field(validator=filled)
+
+
+@frozen
+class RequestMaybe:
+    """As ``RequestChoice``; without an id the last request that failed."""
+
+    id: str | None = None
 
 
 @frozen
@@ -30,17 +53,37 @@ class LossInfo:
 
 @frozen
 class TokenCounts:
-    """``input`` includes ``cached``, ``output`` includes ``reasoning``."""
+    """``input`` includes ``cached``, ``output`` includes ``reasoning``.
+
+    ``estimated``: the backend has not said its numbers (yet); ``output`` is from the length of the answer so far,
+    the others are 0.
+    """
 
     input: int
     cached: int
     output: int
     reasoning: int
+    estimated: bool = False
+
+
+@frozen
+class Told:
+    """The error that the client was sent: in the status line, or as an event inside an answer of status 200."""
+
+    status: int
+    type: str
+    message: str
 
 
 @frozen
 class RequestInfo:
-    """One model request. ``state``: running, done or failed; ``error`` is what the client was told."""
+    """One model request. ``state``: running, done or failed.
+
+    ``account_reason`` says why that account. ``error`` is what went wrong and ``error_kind`` its stable word;
+    ``told`` is how the client was told of it, None when it had hung up. ``upstream_status`` and
+    ``upstream_request_id`` are of the last answer of the backend, ``longest_silence_ms`` of its longest pause.
+    ``session`` is a short hash that the requests of one conversation share.
+    """
 
     id: str
     client: str
@@ -55,6 +98,16 @@ class RequestInfo:
     status: int | None
     error: str | None
     losses: tuple[LossInfo, ...]
+    path: str = ""
+    session: str | None = None
+    account_reason: str | None = None
+    retries: int = 0
+    stop_reason: str | None = None
+    upstream_status: int | None = None
+    upstream_request_id: str | None = None
+    longest_silence_ms: int | None = None
+    error_kind: str | None = None
+    told: Told | None = None
 
 
 @frozen
@@ -62,6 +115,36 @@ class RequestList:
     """``requests``: the oldest first, the running ones last."""
 
     requests: tuple[RequestInfo, ...]
+
+
+@frozen
+class RequestEvent:
+    """Either a request as it stands, or the number of requests whose news this follower was too slow for.
+
+    Comes when a request starts, at each step that it takes, every second while its answer grows, and at its end.
+    What a reader has not taken yet is replaced by what is newer of the same request.
+    """
+
+    request: RequestInfo | None = None
+    missed: int | None = None
+
+
+@frozen
+class TimelineStep:
+    """``at_ms`` after the request came in; ``what`` is a sentence."""
+
+    at_ms: int
+    what: str
+
+
+@frozen
+class Explanation:
+    """A request in plain words: ``advice`` has what happens next by itself, and what the user can do."""
+
+    request: RequestInfo
+    timeline: tuple[TimelineStep, ...]
+    summary: str
+    advice: tuple[str, ...]
 
 
 @frozen(kw_only=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from codexd.api import records as api
 from codexd.control.call import Call
 from codexd.errors import RequestInvalid
-from codexd.record.requests import RequestRecord
+from codexd.record.explain import explain
+from codexd.record.info import to_info
 
 
 async def logs_history(call: Call, params: api.LogsHistory) -> api.LogEntries:
@@ -18,34 +19,23 @@ async def logs_follow(call: Call, params: api.LogsFollow) -> api.Subscription:
 
 
 async def requests_list(call: Call, params: api.RequestsList) -> api.RequestList:
-    records = call.control.requests.records
-    newest = records[-params.limit :] if params.limit else []
-    return api.RequestList(tuple(_request_info(record) for record in newest))
+    found = [record for record in call.control.requests.records if params.state in (None, record.state)]
+    return api.RequestList(tuple(to_info(record) for record in found[-params.limit :] if params.limit))
 
 
-def _request_info(record: RequestRecord) -> api.RequestInfo:
-    usage = record.usage
-    tokens = (
-        api.TokenCounts(usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens)
-        if usage
-        else None
-    )
-    state = "running" if record.ended is None else "failed" if record.error else "done"
-    return api.RequestInfo(
-        id=record.id,
-        client=record.client,
-        model=record.model,
-        model_used=record.model_used,
-        account=record.account,
-        state=state,
-        started_at=record.started_at,
-        ttft_ms=record.ttft_ms,
-        duration_ms=record.duration_ms,
-        tokens=tokens,
-        status=record.status,
-        error=record.error,
-        losses=tuple(api.LossInfo(loss.kind.value, loss.path, loss.note) for loss in record.losses),
-    )
+async def requests_follow(call: Call, params: api.RequestsFollow) -> api.Subscription:
+    follower = call.control.requests.subscribe(params.limit)
+    return api.Subscription(call.session.follow("requests.follow", follower, call.replied))
+
+
+async def requests_cancel(call: Call, params: api.RequestChoice) -> api.RequestInfo:
+    return to_info(call.control.requests.cancel(params.id))
+
+
+async def requests_explain(call: Call, params: api.RequestMaybe) -> api.Explanation:
+    requests = call.control.requests
+    record = requests.find_last_failed() if params.id is None else requests.find(params.id)
+    return explain(record, now=requests.now(), wall_now=call.control.clock())
 
 
 async def subscription_cancel(call: Call, params: api.Subscription) -> api.Subscription:

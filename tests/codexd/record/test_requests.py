@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from codexd.record.requests import CLIENT_LEFT, KEPT_REQUESTS, RequestLog
+from codexd.errors import RequestCancelled, RequestNotFound, UpstreamFailed, UsageLimitReached
+from codexd.record.requests import KEPT_REQUESTS, REPEATED_S, RequestLog
+from codexd.record.timeline import CLIENT_LEFT, StepName
 from codexd.translation.losses import LossKind
 from codexd.translation.responses import Usage
 
@@ -46,7 +48,13 @@ def test_a_request_is_in_flight_until_it_ends(log, clock):
 def test_a_client_that_left_has_a_status_too(log):
     with make(log) as record:
         pass
-    assert record.status == CLIENT_LEFT
+    assert (record.status, record.error_kind, record.state) == (CLIENT_LEFT, "client_left", "failed")
+
+
+def test_a_bug_is_a_failure_of_ours(log):
+    with pytest.raises(ZeroDivisionError), make(log) as record:
+        record.status = 1 // 0
+    assert (record.status, record.error_kind) == (500, "internal")
 
 
 def test_the_log_line_has_what_is_known(log, caplog):
@@ -81,3 +89,125 @@ def test_a_kind_of_loss_is_told_once_for_a_client_and_its_version(log, caplog):
             record.losses.add(LossKind.COSMETIC, "cache_control", "nothing to see")
     told = [entry.getMessage() for entry in caplog.records if entry.name == "codexd.losses"]
     assert told == ["dropped messages[0].x: no such thing", "dropped messages[2].x: no such thing"]
+
+
+def test_the_steps_have_their_times(log, clock):
+    with make(log) as record:
+        clock.now += 0.25
+        record.note(StepName.CHOSEN, "work@example.com: active account")
+        clock.now += 1
+        record.note_headers(200, {"x-request-id": "upstream-1"})
+        for pause_s in (1, 3, 2):
+            clock.now += pause_s
+            record.note_chunk(clock.now)
+        record.status = 200
+    assert [(step.at_ms, step.name.value) for step in record.steps] == [
+        (0, "received"),
+        (250, "account chosen"),
+        (1250, "headers"),
+        (7250, "end"),
+    ]
+    assert (record.longest_silence_ms, record.upstream_status, record.upstream_request_id) == (3000, 200, "upstream-1")
+
+
+def test_before_its_headers_the_backend_is_not_silent(log, clock):
+    with make(log) as record:
+        clock.now += 60
+        assert record.longest_silence_ms is None
+        record.note_headers(200, {})
+        clock.now += 1
+        record.note_chunk(clock.now)
+    assert record.longest_silence_ms == 1000
+
+
+def test_the_same_account_again_is_no_step(log):
+    with make(log) as record:
+        for _ in range(2):
+            record.note_account("id-1", "work@example.com", "active account")
+        record.note_account("id-2", "home@example.com", "tried after work@example.com")
+    chosen = [step.note for step in record.steps if step.name is StepName.CHOSEN]
+    assert chosen == ["work@example.com: active account", "home@example.com: tried after work@example.com"]
+
+
+def test_an_answer_is_let_go_of_at_its_end_and_its_last_count_kept(log):
+    with make(log) as record:
+        record.count_output, record.end_early = lambda: 7, lambda error: None
+        assert record.output_tokens == 7
+    assert (record.count_output, record.end_early, record.output_tokens) == (None, None, 7)
+
+
+# -- finding --------------------------------------------------------------------------------------
+
+
+def test_a_request_is_found_by_the_beginning_of_its_id(log):
+    with make(log, "abc1") as first, make(log, "abd2") as second, make(log, "abc12"):
+        assert log.find("req_abd") is second
+        assert log.find("abd2") is second
+        assert log.find("req_abc1") is first
+        for name in ("ab", "x", ""):
+            with pytest.raises(RequestNotFound):
+                log.find(name)
+
+
+def fail(log, number, error=None):
+    with make(log, number) as record:
+        record.status = 200
+        if error is not None:
+            record.fail(error)
+
+
+def test_the_last_failed_is_none_that_its_user_ended(log):
+    with pytest.raises(RequestNotFound, match="has failed"):
+        log.find_last_failed()
+    fail(log, 1, RequestCancelled("cancelled"))
+    assert log.find_last_failed().id == "req_1"
+    fail(log, 2, UpstreamFailed("it broke"))
+    fail(log, 3, RequestCancelled("cancelled"))
+    fail(log, 4)
+    with make(log, 5):
+        pass
+    assert log.find_last_failed().id == "req_2"
+
+
+def test_an_error_tells_when_its_limit_ends(log):
+    with make(log) as record:
+        record.fail(UsageLimitReached("used up", resets_at=1_800_000_100.0))
+    assert record.resets_at == 1_800_000_100.0
+
+
+# -- ending early ---------------------------------------------------------------------------------
+
+
+def test_a_cancelled_request_is_ended_with_an_error(log):
+    ends = []
+    with make(log) as record:
+        with pytest.raises(RequestNotFound, match="still being received"):
+            log.cancel("req_1")
+        record.end_early = ends.append
+        assert log.cancel("1") is record
+    assert [type(error) for error in ends] == [RequestCancelled]
+    with pytest.raises(RequestNotFound, match="has ended"):
+        log.cancel("req_1")
+
+
+def test_the_next_try_of_a_cancelled_request_is_known_once_and_for_a_while(log, clock):
+    with make(log) as record:
+        record.session, record.end_early = "5e551011", lambda error: None
+        log.cancel("req_1")
+        assert not log.is_repeated("another-session")
+        assert log.is_repeated("5e551011-and-more")
+        assert not log.is_repeated("5e551011-and-more")
+        log.cancel("req_1")
+        clock.now += REPEATED_S
+        assert not log.is_repeated("5e551011-and-more")
+
+
+def test_secrets_in_errors_are_not_kept(log):
+    secret = "sk-0123456789abcdef0123"
+    with make(log) as record:
+        error = UpstreamFailed(f"no such key {secret}")
+        record.note_retry(error, "at once")
+        record.fail(error)
+        record.note_told(502, "api_error", str(error))
+    assert secret not in f"{record}"
+    assert record.error == "no such key [redacted]"

@@ -1,0 +1,170 @@
+"""``usage.sqlite3``: one row a request. No prompts, no e-mail addresses, no keys.
+
+Nothing here waits for anything but the disk; ``usage.py`` calls it in a thread, one call at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from attrs import astuple, fields, frozen
+
+from codexd.api.usage import UsageRow
+from codexd.files import keep_aside
+
+log = logging.getLogger("codexd.usage")
+
+VERSION = 1
+"""``PRAGMA user_version``. A file of a later one is not ours to write to."""
+
+BUSY_S = 5.0
+"""How long another program may hold the file's lock, such as the user's own ``sqlite3``."""
+
+
+@frozen
+class UsageEntry:
+    """One request. ``account`` is an account's id; ``at`` in seconds since the epoch."""
+
+    at: float
+    account: str | None
+    model: str | None
+    model_used: str | None
+    client: str
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    status: int
+    failed: bool
+    duration_ms: int
+    ttft_ms: int | None
+    losses: int
+
+
+_SCHEMA = """
+CREATE TABLE requests (
+    at REAL NOT NULL, account TEXT, model TEXT, model_used TEXT, client TEXT NOT NULL,
+    input_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL,
+    status INTEGER NOT NULL, failed INTEGER NOT NULL, duration_ms INTEGER NOT NULL, ttft_ms INTEGER,
+    losses INTEGER NOT NULL
+);
+CREATE INDEX requests_at ON requests (at);
+"""
+
+_COLUMNS = [column.name for column in fields(UsageEntry)]
+_INSERT = f"INSERT INTO requests ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - ours
+
+_KEYS: Mapping[str, str] = MappingProxyType(
+    {
+        "model": "coalesce(model_used, model, 'none')",
+        "account": "coalesce(account, 'none')",
+        "day": "date(at, 'unixepoch', 'localtime')",
+        "total": "'total'",
+    }
+)
+_SUMS = """
+SELECT {key} AS name, count(*), sum(failed), sum(input_tokens), sum(cached_tokens), sum(output_tokens),
+       sum(reasoning_tokens), sum(losses), CAST(round(avg(ttft_ms)) AS INTEGER)
+FROM requests WHERE at >= ? GROUP BY name ORDER BY {order}
+"""
+
+
+class UsageFile:
+    """The open database. ``kept_aside``: where a file that could not be read went, in favour of a new one."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create it.
+
+        Raises:
+            sqlite3.Error, OSError: neither can be done now.
+        """
+        self.kept_aside: Path | None = None
+        try:
+            self._database = _open(path)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            self.kept_aside = _keep_aside(path)
+            log.error("the usage history could not be read (%s); it is kept as %s", error, self.kept_aside)  # noqa: TRY400 - told in words
+            self._database = _open(path)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def add(self, entries: Sequence[UsageEntry]) -> int:
+        """Write ``entries``: all of them or, after an error or a crash, none; how many that was."""
+        with self._database:
+            return self._database.executemany(_INSERT, map(astuple, entries)).rowcount
+
+    def prune(self, before: float) -> int:
+        """Delete what is older than ``before``; how many that was."""
+        with self._database:
+            return self._database.execute("DELETE FROM requests WHERE at < ?", (before,)).rowcount
+
+    def sum_up(self, by: str, since: float) -> list[UsageRow]:
+        """The sums by ``model``, ``account`` (its id), ``day`` or in ``total``: days in order, else by their tokens."""
+        order = "name" if by == "day" else "sum(input_tokens + output_tokens) DESC, count(*) DESC, name"
+        rows = self._database.execute(_SUMS.format(key=_KEYS[by], order=order), (since,))
+        return [UsageRow(*row) for row in rows]
+
+    def find_oldest(self, since: float) -> float | None:
+        """When the first request from ``since`` on came in."""
+        found: float | None = self._database.execute("SELECT min(at) FROM requests WHERE at >= ?", (since,)).fetchone()[
+            0
+        ]
+        return found
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether ``error`` says that the file is no database of ours, or a broken one."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, _ForeignError)
+
+
+class _ForeignError(sqlite3.DatabaseError):
+    """A database, and not of the shape that we write."""
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    # SQLite makes a file by the umask, and gives its -wal and -shm the mode of the database.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    path.chmod(0o600)
+    database = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False)
+    try:
+        _prepare(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _prepare(database: sqlite3.Connection) -> None:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version not in (0, VERSION):
+        raise _ForeignError(f"it is of version {version}, this codexd writes version {VERSION}")
+    (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise _ForeignError(verdict)
+    is_empty = database.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    if not is_empty and [name for _, name, *_ in database.execute("PRAGMA table_info(requests)")] != _COLUMNS:
+        raise _ForeignError("its table of requests has other columns")
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = NORMAL")  # whole after a crash; the last second may be lost with the power
+    if is_empty:
+        database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+
+
+def _keep_aside(path: Path) -> Path:
+    """The file and its log, out of the way: a log of another database would be played into the new one."""
+    aside = keep_aside(path)
+    for suffix in ("-wal", "-shm"):
+        own = path.with_name(path.name + suffix)
+        if own.exists():
+            own.rename(aside.with_name(aside.name + suffix))
+    return aside
