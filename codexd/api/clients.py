@@ -1,0 +1,137 @@
+"""``claude.*``: setting Claude Code up, and back."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+
+from codexd.api.params import Rule, filled
+
+
+def _is_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+_absolute = Rule(lambda value: value.startswith("/"), "must be an absolute path", {"pattern": "^/"})
+_url = Rule(_is_url, "must be an http:// or https:// URL", {"pattern": "^https?://"})
+
+
+@frozen
+class ClaudePlace:
+    """``config_dir``: the caller's folder of Claude Code's settings; by default that of the daemon's environment."""
+
+    config_dir: str | None = field(default=None, validator=_absolute)
+
+
+@frozen
+class ClaudeChange:
+    """``dry_run``: only say what would change."""
+
+    config_dir: str | None = field(default=None, validator=_absolute)
+    dry_run: bool = False
+
+
+@frozen
+class ClaudeDirect:
+    """``api_key``: of Anthropic; without one Claude Code uses the login that it has."""
+
+    config_dir: str | None = field(default=None, validator=_absolute)
+    dry_run: bool = False
+    api_key: str | None = field(default=None, validator=filled, repr=False)
+
+
+@frozen
+class ClaudeSet:
+    """``api_url``: another server with Anthropic's API; ``api_key``: the bearer token that it wants."""
+
+    api_url: str = field(validator=_url)
+    api_key: str | None = field(default=None, validator=filled, repr=False)
+    config_dir: str | None = field(default=None, validator=_absolute)
+    dry_run: bool = False
+
+
+@frozen
+class ClaudeValue:
+    """A variable in ``env`` of the settings file; a secret is not shown."""
+
+    name: str
+    value: str
+
+
+@frozen
+class ClaudeStatus:
+    """How Claude Code is set up.
+
+    ``mode``: ``codexd`` (this daemon), ``anthropic``, ``other``; None when the file can't be read, and ``problem`` says
+    why. ``address``: where codexd listens. ``values``: of the names that codexd may write. ``can_reset``: codexd has
+    changed the file and remembers what was there.
+    """
+
+    path: str
+    exists: bool
+    mode: str | None
+    base_url: str | None
+    address: str
+    values: tuple[ClaudeValue, ...]
+    can_reset: bool
+    notes: tuple[str, ...]
+    problem: str | None
+
+
+@frozen
+class ClaudeEdit:
+    """``before``, ``after``: None where the name is not in the file; a secret is not shown."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+@frozen
+class ClaudeProof:
+    """What a small real request gave. ``message``: the result, or why it failed, as a sentence."""
+
+    ok: bool
+    message: str
+    model: str
+    model_used: str | None
+    account: str | None
+    status: int | None
+    duration_ms: int
+    request: str | None
+
+
+@frozen
+class ClaudeSetUp:
+    """What was changed, or with ``dry_run`` would be.
+
+    ``left``: names that codexd wrote once and the user has changed since. ``backup``: the path of the copy of the
+    file as it was. ``proof``: of ``claude.proxy`` only, and not with ``dry_run``.
+    """
+
+    path: str
+    mode: str
+    dry_run: bool
+    changes: tuple[ClaudeEdit, ...]
+    left: tuple[str, ...]
+    backup: str | None
+    notes: tuple[str, ...]
+    proof: ClaudeProof | None
+
+
+@frozen
+class ClaudeEnvironment:
+    """What Claude Code needs to run through codexd with no file edited.
+
+    ``settings_path``: a settings file that says the same, for ``--settings``: the user's own would win over the
+    environment. ``remove``: variables that would lead elsewhere.
+    """
+
+    variables: dict[str, str] = field(repr=False)
+    remove: tuple[str, ...]
+    settings_path: str

@@ -1,0 +1,162 @@
+"""What Claude Code is told so that it works through codexd: names and values of its environment. Pure.
+
+Claude Code takes them from ``env`` of its settings file, which wins over the shell's environment; only the settings
+of a project, ``--settings`` and an administrator win over that file.
+Source: real-clients.md 2.1, 2.4 and 2.8 (Claude Code 2.1.330).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from codexd.settings import Settings
+from codexd.translation.models import find_family, find_model
+
+BASE_URL = "ANTHROPIC_BASE_URL"
+AUTH_TOKEN = "ANTHROPIC_AUTH_TOKEN"  # noqa: S105 - the name of a variable
+API_KEY = "ANTHROPIC_API_KEY"
+COMPACT_WINDOW = "CLAUDE_CODE_AUTO_COMPACT_WINDOW"
+
+NO_KEY = "codexd"
+"""The token where ``server.api_key`` asks for none: without one Claude Code wants a login."""
+
+FAMILY_MODELS: Mapping[str, str] = {
+    "opus": "claude-opus-5-5",
+    "sonnet": "claude-sonnet-5-5",
+    "haiku": "claude-haiku-5-5",
+    "fable": "claude-fable-5-2",
+}
+"""The ids that Claude Code knows: for others it assumes high effort and short answers. codexd maps the family."""
+
+CHOSEN_MODELS = ("ANTHROPIC_MODEL", "ANTHROPIC_SMALL_FAST_MODEL", "CLAUDE_CODE_SUBAGENT_MODEL")
+SECRETS = (AUTH_TOKEN, API_KEY)
+
+DEFAULT_WINDOW_TOKENS = 272_000
+"""Of every Codex model that the catalogue does not know better. Claude Code by itself assumes a million."""
+
+LEAST_WINDOW_TOKENS = 100_000
+"""Below it Claude Code takes no notice of the variable."""
+
+BYPASSES = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
+
+_ALIASES = ("default", "best", "opus", "sonnet", "haiku", "fable", "opusplan")
+_USER_INFO = re.compile(r"(?<=//)[^/@]*@")
+
+
+class Mode(Enum):
+    CODEXD = "codexd"
+    ANTHROPIC = "anthropic"
+    OTHER = "other"
+
+
+@frozen
+class Door:
+    """Where Claude Code reaches codexd, and the token that it shows there."""
+
+    url: str
+    token: str
+
+
+def family_key(family: str, part: str = "") -> str:
+    """The variable of a model family; ``part``: ``_NAME`` and ``_DESCRIPTION`` are what the model picker shows."""
+    return f"ANTHROPIC_DEFAULT_{family.upper()}_MODEL{part}"
+
+
+FAMILY_KEYS = tuple(family_key(family, part) for family in FAMILY_MODELS for part in ("", "_NAME", "_DESCRIPTION"))
+OWN_KEYS = (BASE_URL, AUTH_TOKEN, API_KEY, *CHOSEN_MODELS, *FAMILY_KEYS, COMPACT_WINDOW)
+"""Every name that codexd writes or removes."""
+
+Wanted = dict[str, str | None]
+"""Name -> value, or None: it has to go."""
+
+
+def find_door(addresses: tuple[str, ...], settings: Settings) -> Door:
+    """An address of all interfaces is reached at this machine's loopback."""
+    parts = urlsplit(addresses[0])
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(parts.hostname or "")
+    url = f"http://{host}:{parts.port}" if host else addresses[0]
+    return Door(url, settings.server.api_key or NO_KEY)
+
+
+def through_codexd(door: Door, settings: Settings, before: Mapping[str, Any], *, window: int | None = None) -> Wanted:
+    """The values that lead to codexd.
+
+    Args:
+        door: where it listens.
+        settings: codexd's own.
+        before: what the names hold without codexd.
+        window: the size in tokens at which the user's own ``autoCompactWindow`` compacts.
+    """
+    wanted: Wanted = {BASE_URL: door.url, AUTH_TOKEN: door.token, API_KEY: None}
+    for family, model in FAMILY_MODELS.items():
+        used = getattr(settings.models, family)[0]
+        wanted[family_key(family)] = model
+        wanted[family_key(family, "_NAME")] = used
+        wanted[family_key(family, "_DESCRIPTION")] = f"{family.capitalize()} through codexd (models.{family})"
+    wanted |= {key: None for key in CHOSEN_MODELS if _is_foreign(before.get(key))}
+    limit = context_window(settings)
+    chosen = _number(before.get(COMPACT_WINDOW)) or window
+    if chosen is None or not LEAST_WINDOW_TOKENS <= chosen <= limit:
+        wanted[COMPACT_WINDOW] = str(limit)
+    return wanted
+
+
+def to_anthropic(api_key: str | None, before: Mapping[str, Any]) -> Wanted:
+    """The values that lead to Anthropic's own servers, with ``api_key`` or else with the login that Claude Code has."""
+    wanted: Wanted = {BASE_URL: None, AUTH_TOKEN: None}
+    if api_key is not None:
+        wanted[API_KEY] = api_key
+    families = [family for family in FAMILY_MODELS if _is_foreign(before.get(family_key(family)))]
+    wanted |= {family_key(family, part): None for family in families for part in ("", "_NAME", "_DESCRIPTION")}
+    return wanted | {key: None for key in CHOSEN_MODELS if _is_foreign(before.get(key), gpt=True)}
+
+
+def to_other(api_url: str, api_key: str | None) -> Wanted:
+    """The values that lead to another server with Anthropic's API. The bearer token needs no approval, unlike a key."""
+    wanted: Wanted = {BASE_URL: api_url}
+    if api_key is not None:
+        wanted |= {AUTH_TOKEN: api_key, API_KEY: None}
+    return wanted
+
+
+def context_window(settings: Settings) -> int:
+    """Tokens that the smallest of the mapped models takes: a session may move between families."""
+    first = [getattr(settings.models, family)[0] for family in FAMILY_MODELS]
+    known = [model.context_window for slug in first if (model := find_model(slug)) is not None]
+    return min(known, default=DEFAULT_WINDOW_TOKENS)
+
+
+def find_mode(base_url: Any, door: Door) -> Mode:
+    if not base_url:
+        return Mode.ANTHROPIC
+    return Mode.CODEXD if str(base_url).rstrip("/").lower() == door.url else Mode.OTHER
+
+
+def show_value(name: str, value: Any) -> str:
+    """``value`` for the user's eyes: no secret, and no password in an address."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    if name in SECRETS:
+        return text if text == NO_KEY else "(secret)"
+    return _USER_INFO.sub("", text)
+
+
+def _is_foreign(model: Any, *, gpt: bool = False) -> bool:
+    """Whether a model name means nothing to the server; ``gpt``: neither do the names that only codexd knows."""
+    if not isinstance(model, str) or not model:
+        return False
+    name = model.lower().removesuffix("[1m]")
+    if name in _ALIASES or name.startswith("claude"):
+        return False
+    return gpt or not (name.startswith("gpt-") or find_family(name) or find_model(name))
+
+
+def _number(value: Any) -> int | None:
+    text = str(value)
+    return int(text) if text.isdecimal() else None

@@ -1,0 +1,74 @@
+"""What undoes the set-up of a client, kept over restarts of the daemon: ``clients.json`` in the state folder, 0600."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import cattrs
+from attrs import field, frozen
+
+from codexd.clients.undo import Entry
+from codexd.errors import FileUnreadable
+from codexd.files import read_private, write_atomic
+from codexd.translation import jsontext
+
+FILE_NAME = "clients.json"
+
+
+@frozen
+class Original:
+    """The file as codexd found it. ``text``: None where there was none, with any byte-order mark otherwise."""
+
+    text: str | None
+
+
+@frozen
+class Kept:
+    """Of one settings file.
+
+    ``original`` is forgotten once somebody else has changed the file: then only ``entries`` can be put back.
+    ``wrote``: SHA-256 of the file as codexd left it. ``mode``: the file's before.
+    ``backup``: the path of the copy next to it.
+    """
+
+    entries: Mapping[str, Entry] = field(factory=dict)
+    original: Original | None = None
+    wrote: str = ""
+    mode: int | None = None
+    had_file: bool = True
+    had_env: bool = True
+    backup: str | None = None
+
+
+@frozen
+class KeptFile:
+    """By the path of the settings file."""
+
+    path: Path
+
+    def find(self, settings: Path) -> Kept:
+        """Raises FileUnreadable."""
+        return self._read().get(str(settings), Kept())
+
+    def save(self, settings: Path, kept: Kept) -> None:
+        """Raises FileUnreadable and OSError."""
+        others = {name: each for name, each in self._read().items() if name != str(settings)}
+        everything = others | ({str(settings): kept} if kept.entries else {})
+        write_atomic(self.path, jsontext.dumps({"version": 1, "files": cattrs.unstructure(everything)}))
+
+    def _read(self) -> dict[str, Kept]:
+        try:
+            return cattrs.structure(jsontext.loads(read_private(self.path))["files"], dict[str, Kept])
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
+            raise FileUnreadable(
+                f"{self.path} can't be read ({type(error).__name__}), so what undoes the set-up of clients is not "
+                "known. Move the file away to go on without; backups stand next to the settings files."
+            ) from None
+
+
+def digest(data: bytes | None) -> str:
+    return "" if data is None else hashlib.sha256(data).hexdigest()

@@ -1,0 +1,138 @@
+"""Setting a client up in its settings file, and putting the file back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve, frozen
+
+from codexd.clients import json_text, settings_file
+from codexd.clients.kept import Kept, KeptFile, Original, digest
+from codexd.clients.settings_file import Content
+from codexd.clients.undo import Entry, Plan, Values, is_same, make_plan, without_us
+
+ENV = "env"
+
+MakeWanted = Callable[[Mapping[str, Any]], Mapping[str, str | None]]
+"""From what the names would hold without codexd to what they shall hold."""
+
+
+@frozen
+class SetUp:
+    """One change of a settings file, thought through and not yet made.
+
+    ``data``: the file's new bytes, None to delete it. ``mode``: its new mode where that is not 0600.
+    """
+
+    content: Content
+    now: Values
+    plan: Plan
+    kept: Kept
+    data: bytes | None
+    mode: int | None = None
+
+    @property
+    def is_needed(self) -> bool:
+        return self.data != self.content.data
+
+
+def read_values(content: Content, names: tuple[str, ...]) -> dict[str, str | None]:
+    """Name -> raw JSON text of its value in ``env``."""
+    text = content.object_text
+    return {name: json_text.read(text, (ENV, name)) for name in names}
+
+
+def plain_values(values: Values) -> dict[str, Any]:
+    return {name: json.loads(raw) for name, raw in values.items() if raw is not None}
+
+
+def prepare(content: Content, kept: Kept, names: tuple[str, ...], make_wanted: MakeWanted) -> SetUp:
+    """The change that gives ``names`` the values of ``make_wanted``; what codexd wrote beside them is undone."""
+    now = read_values(content, names)
+    before = plain_values(without_us(now, kept.entries))
+    wanted = {name: None if value is None else _raw(value) for name, value in make_wanted(before).items()}
+    plan = make_plan(now, kept.entries, wanted)
+    kept = _remember(content, now, kept)
+    if kept.original is not None and not plan.entries:
+        data = None if kept.original.text is None else kept.original.text.encode()
+    else:
+        data = _edit(content, plan, kept)
+    kept = evolve(kept, entries=plan.entries, wrote=digest(data))
+    return SetUp(content, now, plan, kept, data, None if plan.entries else kept.mode)
+
+
+def adopt(content: Content, kept: Kept, wanted: Mapping[str, str | None]) -> Kept:
+    """Take values that are exactly what codexd would write for codexd's own, where nothing is remembered."""
+    if kept.entries:
+        return kept
+    now = read_values(content, tuple(wanted))
+    ours = {name: raw for name, raw in now.items() if raw is not None and is_same(raw, _raw(wanted[name]))}
+    return evolve(kept, entries={name: Entry(None, raw) for name, raw in ours.items()}, had_env=False)
+
+
+def carry_out(change: SetUp, file: KeptFile) -> Path | None:
+    """Make the change; gives the path of the backup if there is one.
+
+    What undoes it is on disk before the settings file changes: should that fail, no value is codexd's, and the next
+    change starts afresh.
+
+    Raises:
+        ClientFileRefused: the settings file can't be written; it is as before.
+        FileUnreadable, OSError
+    """
+    kept, path = change.kept, change.content.path
+    if kept.entries and kept.backup is None:
+        backup = settings_file.back_up(change.content)
+        kept = evolve(kept, backup=str(backup) if backup else None)
+    if kept.entries:
+        file.save(path, kept)
+    if change.is_needed:
+        settings_file.replace(change.content, change.data, change.mode)
+    if not kept.entries:
+        file.save(path, kept)
+        kept = _clear_away(kept)
+    return Path(kept.backup) if kept.backup else None
+
+
+def _clear_away(kept: Kept) -> Kept:
+    """The backup goes when the very file is back; else it stays for its user to look into."""
+    if kept.backup is None or kept.original is None:
+        return kept
+    Path(kept.backup).unlink(missing_ok=True)
+    return evolve(kept, backup=None)
+
+
+def _remember(content: Content, now: Values, kept: Kept) -> Kept:
+    """``kept``, brought up to the file as it is now."""
+    if any(is_same(now.get(name), entry.wrote) for name, entry in kept.entries.items()):
+        return kept if digest(content.data) == kept.wrote else evolve(kept, original=None)
+    text = None if content.data is None else content.data.decode()
+    return Kept(
+        entries=kept.entries,
+        original=Original(text),
+        mode=content.mode,
+        had_file=content.text is not None,
+        had_env=json_text.read(content.object_text, (ENV,)) is not None,
+    )
+
+
+def _edit(content: Content, plan: Plan, kept: Kept) -> bytes | None:
+    text = content.object_text
+    if not plan.targets:
+        return content.data
+    if json_text.read(text, (ENV,)) is None:
+        text = json_text.put(text, (ENV,), "{}")
+    for name, raw in plan.targets.items():
+        text = json_text.drop(text, (ENV, name)) if raw is None else json_text.put(text, (ENV, name), raw)
+    if not kept.had_env and json_text.is_empty(json_text.read(text, (ENV,)) or "{}"):
+        text = json_text.drop(text, (ENV,))
+    if not kept.had_file and json_text.is_empty(text):
+        return None
+    return settings_file.encode(text, has_bom=content.has_bom)
+
+
+def _raw(value: str | None) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,141 @@
+"""The JSON settings file of another program, read and replaced with care: it is its user's, not ours."""
+
+from __future__ import annotations
+
+import codecs
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import frozen
+
+from codexd.clients import json_text
+from codexd.errors import ClientFileRefused
+from codexd.files import sync_folder, unused_name, write_atomic
+
+MAX_BYTES = 4 * 1024 * 1024
+BACKUP_ENDING = ".before-codexd"
+
+
+@frozen
+class Content:
+    """What a file holds. ``path``: the file itself, behind any link. ``text``: None where there is no file."""
+
+    path: Path
+    text: str | None
+    has_bom: bool = False
+    mode: int | None = None
+
+    @property
+    def is_blank(self) -> bool:
+        return not (self.text or "").strip()
+
+    @property
+    def object_text(self) -> str:
+        """A JSON object in any case: no file and an empty one mean no settings."""
+        return "{}\n" if self.text is None or self.is_blank else self.text
+
+    @property
+    def data(self) -> bytes | None:
+        return None if self.text is None else encode(self.text, has_bom=self.has_bom)
+
+
+def encode(text: str, *, has_bom: bool) -> bytes:
+    return (codecs.BOM_UTF8 if has_bom else b"") + text.encode()
+
+
+def read_settings(path: Path) -> Content:
+    """The file at ``path``.
+
+    Raises:
+        ClientFileRefused: it can't be read, or is nothing that could be edited safely; says why.
+    """
+    with _explained(path, "read"):
+        real = path.resolve()
+        try:
+            status = real.stat()
+        except FileNotFoundError:
+            return Content(real, None)
+        if not stat.S_ISREG(status.st_mode):
+            raise ClientFileRefused(f"{path} is no file. Move it away, then try again.")
+        if status.st_size > MAX_BYTES:
+            raise ClientFileRefused(f"{path} is larger than {MAX_BYTES >> 20} MiB: that is no settings file.")
+        data = real.read_bytes()
+    has_bom = data.startswith(codecs.BOM_UTF8)
+    try:
+        text = data.removeprefix(codecs.BOM_UTF8).decode()
+    except UnicodeDecodeError:
+        raise ClientFileRefused(f"{path} is not UTF-8 text. Save it as UTF-8, then try again.") from None
+    content = Content(real, text, has_bom, stat.S_IMODE(status.st_mode))
+    _check_text(path, content)
+    return content
+
+
+def _check_text(path: Path, content: Content) -> None:
+    text = content.object_text
+    try:
+        json_text.check(text)
+        env = json_text.read(text, ("env",))
+        if env is not None and not json_text.is_object(env):
+            raise ValueError('its "env" is no object')
+        json_text.check_names(env or "{}")
+    except ValueError as wrong:
+        raise ClientFileRefused(
+            f"{path} can't be edited: {wrong}. Claude Code takes plain JSON only, without comments. "
+            "Mend the file, then try again."
+        ) from None
+
+
+def check_writable(content: Content) -> None:
+    """Renaming a new file into place would pass over the user's own write protection.
+
+    Raises:
+        ClientFileRefused
+    """
+    if content.mode is not None and not content.mode & stat.S_IWUSR:
+        raise ClientFileRefused(
+            f"{content.path} is read-only, so it stays as it is. Allow writing with `chmod u+w`, or use "
+            "`codexctl claude run`, which edits no file."
+        )
+
+
+def replace(content: Content, data: bytes | None, mode: int | None = None) -> None:
+    """Put ``data`` in place of the file, mode 0600 unless ``mode`` says otherwise; None: no file any more.
+
+    Raises:
+        ClientFileRefused: it can't be written; it is as before.
+    """
+    with _explained(content.path, "written"):
+        if data is None:
+            content.path.unlink(missing_ok=True)
+            sync_folder(content.path.parent)
+            return
+        if not content.path.parent.is_dir():
+            content.path.parent.mkdir(mode=0o700, parents=True)
+        write_atomic(content.path, data)
+        if mode is not None:
+            content.path.chmod(mode)
+
+
+def back_up(content: Content) -> Path | None:
+    """Keep a copy next to the file, mode 0600; gives its path, None where there is no file.
+
+    Raises:
+        ClientFileRefused
+    """
+    if content.data is None:
+        return None
+    backup = unused_name(content.path.with_name(content.path.name + BACKUP_ENDING))
+    with _explained(backup, "written"):
+        write_atomic(backup, content.data)
+    return backup
+
+
+@contextmanager
+def _explained(path: Path, done: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise ClientFileRefused(f"{path} can't be {done}: {reason}. Nothing was changed.") from None

@@ -1,0 +1,92 @@
+import pytest
+
+from codexd.clients.claude_code import Door, Mode, find_door, find_mode, show_value, through_codexd, to_anthropic
+from codexd.settings import Settings
+from codexd.settings_load import load
+
+DOOR = Door("http://127.0.0.1:8081", "codexd")
+WINDOW = "CLAUDE_CODE_AUTO_COMPACT_WINDOW"
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("http://127.0.0.1:8081", "http://127.0.0.1:8081"),
+        ("http://0.0.0.0:9000", "http://127.0.0.1:9000"),
+        ("http://[::]:9000", "http://[::1]:9000"),
+        ("http://[::1]:9000", "http://[::1]:9000"),
+        ("http://192.168.1.5:9000", "http://192.168.1.5:9000"),
+    ],
+)
+def test_an_address_that_can_be_called(address, url):
+    assert find_door((address,), Settings()) == Door(url, "codexd")
+
+
+def test_the_key_of_the_settings_is_the_token():
+    settings = load(environ={}, flags={"server.api_key": "k-1"}).settings
+    wanted = through_codexd(find_door(("http://127.0.0.1:1",), settings), settings, {})
+    assert wanted["ANTHROPIC_AUTH_TOKEN"] == "k-1"
+
+
+@pytest.mark.parametrize(
+    ("value", "own", "wanted"),
+    [
+        (None, None, "272000"),
+        ("1000000", None, "272000"),
+        ("200000", None, None),
+        (200000, None, None),
+        ("2000", None, "272000"),
+        ("many", None, "272000"),
+        (None, 150_000, None),
+        (None, 900_000, "272000"),
+        (None, 50_000, "272000"),
+    ],
+)
+def test_the_window_is_never_wider_than_the_models_and_never_widens_the_users(value, own, wanted):
+    before = {} if value is None else {WINDOW: value}
+    assert through_codexd(DOOR, Settings(), before, window=own).get(WINDOW) == wanted
+
+
+def test_the_window_is_that_of_the_smallest_mapped_model():
+    settings = load(environ={}, flags={"models.opus": "gpt-6.1-terra", "models.haiku": "unheard-of"}).settings
+    assert through_codexd(DOOR, settings, {})[WINDOW] == "272000"
+    same = dict.fromkeys(("models.opus", "models.sonnet", "models.haiku", "models.fable"), "gpt-6.1-terra")
+    assert through_codexd(DOOR, load(environ={}, flags=same).settings, {})[WINDOW] == "500000"
+
+
+@pytest.mark.parametrize(
+    ("model", "codexd_drops", "anthropic_drops"),
+    [
+        ("opus", False, False),
+        ("opusplan", False, False),
+        ("claude-sonnet-4-5[1m]", False, False),
+        ("gpt-5.5", False, True),
+        ("codex", False, True),
+        ("glm-4.6", True, True),
+    ],
+)
+def test_a_model_that_the_server_does_not_know_goes(model, codexd_drops, anthropic_drops):
+    before = {"ANTHROPIC_MODEL": model}
+    assert ("ANTHROPIC_MODEL" in through_codexd(DOOR, Settings(), before)) == codexd_drops
+    assert ("ANTHROPIC_MODEL" in to_anthropic(None, before)) == anthropic_drops
+
+
+@pytest.mark.parametrize(
+    ("url", "mode"),
+    [
+        (None, Mode.ANTHROPIC),
+        ("", Mode.ANTHROPIC),
+        ("http://127.0.0.1:8081", Mode.CODEXD),
+        ("http://127.0.0.1:8081/", Mode.CODEXD),
+        ("http://127.0.0.1:8082", Mode.OTHER),
+        (5, Mode.OTHER),
+    ],
+)
+def test_where_a_base_url_leads(url, mode):
+    assert find_mode(url, DOOR) is mode
+
+
+def test_secrets_are_not_shown():
+    assert show_value("ANTHROPIC_API_KEY", "sk-ant-1") == "(secret)"
+    assert show_value("ANTHROPIC_AUTH_TOKEN", "codexd") == "codexd"
+    assert show_value("ANTHROPIC_BASE_URL", "https://me:pw@host/x") == "https://host/x"
