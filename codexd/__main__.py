@@ -19,7 +19,7 @@ from codexd.errors import CodexdError, FileUnreadable, SettingInvalid
 from codexd.paths import Places, find_places, find_socket
 from codexd.record.logs import LogRing, configure
 from codexd.settings import SCHEMA
-from codexd.settings_load import Loaded, load
+from codexd.settings_live import LiveSettings
 from codexd.simulator.app import Simulator
 from codexd.simulator.options import Options
 
@@ -39,15 +39,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ExitStack() as stack:
         try:
             places = _find_places(options, stack)
-            loaded = _load_settings(options, places)
+            live = _open_settings(options, places)
         except (SettingInvalid, FileUnreadable) as error:
             _complain(error)
             return USAGE
-        settings = loaded.settings
+        settings = live.current
         logs = LogRing(settings.log.history)
         configure(settings.log.level, options.log_format, logs)
         simulator = Simulator(options=Options(kept_requests=20)) if options.simulate else None
-        launch = Launch(settings, places, logs, environ=os.environ, simulator=simulator)
+        launch = Launch(live, places, logs, environ=os.environ, simulator=simulator)
         try:
             trio.run(_run, launch)
         except* CodexdError as group:
@@ -95,15 +95,9 @@ def _find_places(options: argparse.Namespace, stack: ExitStack) -> Places:
     return find_places(os.environ, home)
 
 
-def _load_settings(options: argparse.Namespace, places: Places) -> Loaded:
+def _open_settings(options: argparse.Namespace, places: Places) -> LiveSettings:
     flags = {"server.host": options.host, "server.port": options.port, "log.level": options.log_level}
-    try:
-        text = places.settings.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        text = ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileUnreadable(f"{places.settings}: can't be read ({error}); mend it or move it away") from error
-    return load(toml=text, file=str(places.settings), environ=os.environ, flags=flags)
+    return LiveSettings.open(places.settings, environ=os.environ, flags=flags)
 
 
 def _greet(ready: Ready) -> str:

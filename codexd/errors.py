@@ -5,11 +5,15 @@
     CodexdError
     ├── SettingInvalid            a setting's name or value; names where it came from
     ├── FileUnreadable            a file of ours that can't be read; it is never overwritten
+    ├── FileUnwritable            a file of ours that can't be written; nothing was changed
+    ├── ClientFileRefused         another program's settings file that can't be edited safely; it is as it was
     ├── AlreadyRunning            another daemon owns this home or this socket
     ├── HomeMismatch              simulated accounts in a real home, or real ones in a simulated
     ├── AddressUnavailable        the HTTP proxy's address can't be listened on
     ├── TaskGaveUp                a supervised task failed too often
     ├── ShuttingDown              the daemon is stopping; open streams end with this
+    ├── RequestCancelled          a running request that its user ended with codexctl
+    ├── RequestNotFound           no request of that id is known, or none that runs
     ├── RequestRefused            what a client sent
     │   ├── RequestInvalid        names the field
     │   ├── RequestTooLarge
@@ -76,6 +80,14 @@ class FileUnreadable(CodexdError):
     kind = "file_unreadable"
 
 
+class FileUnwritable(CodexdError):
+    kind = "file_unwritable"
+
+
+class ClientFileRefused(CodexdError):
+    kind = "client_file_refused"
+
+
 class AlreadyRunning(CodexdError):
     kind = "already_running"
 
@@ -94,6 +106,14 @@ class TaskGaveUp(CodexdError):
 
 class ShuttingDown(CodexdError):
     kind = "shutting_down"
+
+
+class RequestCancelled(CodexdError):
+    kind = "request_cancelled"
+
+
+class RequestNotFound(CodexdError):
+    kind = "request_not_found"
 
 
 class RequestRefused(CodexdError):

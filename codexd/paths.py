@@ -29,6 +29,10 @@ class Places:
     def limits(self) -> Path:
         return self.state_dir / "limits.json"
 
+    @property
+    def usage(self) -> Path:
+        return self.state_dir / "usage.sqlite3"
+
 
 def find_places(environ: Mapping[str, str], home: Path | None = None) -> Places:
     """The places of the daemon that this environment means; ``home`` is ``--home``.

@@ -24,7 +24,9 @@ from codexd.control.socket_file import bind_socket
 from codexd.paths import Places
 from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
-from codexd.settings import Settings, UpstreamSettings
+from codexd.record.usage import UsageHistory
+from codexd.settings import UpstreamSettings
+from codexd.settings_live import LiveSettings
 from codexd.supervisor import Supervisor
 from codexd.upstream.account import AccountEndpoint
 
@@ -65,7 +67,8 @@ def make_accounts(store: AccountStore) -> Accounts:
     http, tracker = httpx.AsyncClient(trust_env=False), LimitTracker(lambda: NOW)
     tokens = TokenEndpoint(http, NOWHERE)
     refresher = Refresher(store, tokens, lambda: NOW)
-    backend = AccountEndpoint(http, attrs.evolve(UpstreamSettings(), backend_url=f"{NOWHERE}/backend-api"), lambda: NOW)
+    upstream = attrs.evolve(UpstreamSettings(), backend_url=f"{NOWHERE}/backend-api")
+    backend = AccountEndpoint(http, lambda: upstream, lambda: NOW)
     return Accounts(
         store=store,
         refresher=refresher,
@@ -83,13 +86,16 @@ def make_control(folder: Path, store: AccountStore, *, simulated=False, ring=Non
         supervisor=Supervisor(),
         logs=ring or LogRing(1000),
         requests=RequestLog(lambda: 0.0),
+        usage=UsageHistory(folder / "usage.sqlite3", lambda: 90, lambda: NOW),
         places=Places(folder, folder, folder / "control.sock"),
-        settings=Settings(),
+        live=LiveSettings.open(folder / "settings.toml", environ={}, flags={}),
         addresses=("http://127.0.0.1:8081",),
         simulated=simulated,
         started_at=NOW - 60,
         clock=lambda: NOW,
         environ={"CODEX_HOME": str(folder / "codex-cli")},
+        stop_after=lambda replied: None,
+        drain_s=30.0,
     )
 
 

@@ -15,7 +15,7 @@ from attrs import define, frozen
 from codexd.daemon import Launch, Ready, serve
 from codexd.paths import Places, find_places
 from codexd.record.logs import LogFilter, LogRing, configure
-from codexd.settings_load import load
+from codexd.settings_live import LiveSettings
 from codexd.simulator.app import Simulator
 from codexd.simulator.options import Options
 from codexd.web.messages import Timing
@@ -120,8 +120,8 @@ async def start_daemon(
     """A daemon with one signed-in account; it ends with the nursery. ``clock`` is the wall clock of both sides."""
     simulator = Simulator(clock=clock, options=options or Options())
     places = find_places({}, home)
-    settings = load(environ=environ or {}, flags={"server.port": 0}).settings
-    logs = LogRing(settings.log.history)
+    settings = LiveSettings.open(places.settings, environ=environ or {}, flags={"server.port": 0})
+    logs = LogRing(settings.current.log.history)
     configure("debug", "text", logs)
     launch = Launch(
         settings,

@@ -52,11 +52,11 @@ class Poller(Protocol):
 
 
 class AccountPicker:
-    """``clock`` gives seconds since the epoch."""
+    """``rotation`` gives the settings that hold now, ``clock`` seconds since the epoch."""
 
     def __init__(
         self,
-        rotation: RotationSettings,
+        rotation: Callable[[], RotationSettings],
         store: AccountStore,
         tracker: LimitTracker,
         sessions: Sessions,
@@ -64,7 +64,7 @@ class AccountPicker:
         clock: Callable[[], float],
     ) -> None:
         self.sessions = sessions
-        self._strategy = Strategy(rotation.strategy) if rotation.enabled else None
+        self._rotation = rotation
         self._store = store
         self._tracker = tracker
         self._poller = poller
@@ -73,6 +73,11 @@ class AccountPicker:
         """The active account as last seen: when its user chooses another, the sessions go there."""
         self._last: str | None = None
         """The account that a session was last put on."""
+
+    @property
+    def _strategy(self) -> Strategy | None:
+        rotation = self._rotation()
+        return Strategy(rotation.strategy) if rotation.enabled else None
 
     async def pick(self, session: str, model_of: ModelOf, attempts: Attempts) -> Choice:
         """The account for the next attempt at a request; waits for it where its limit is short.

@@ -29,3 +29,11 @@ class DaemonStatus:
     streams_in_flight: int
     settings_path: str
     problems: tuple[str, ...]
+
+
+@frozen
+class Stopping:
+    """The daemon takes no new requests; those that run have ``drain_seconds`` to end."""
+
+    streams_in_flight: int
+    drain_seconds: float

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
 import trio
@@ -16,9 +16,11 @@ from codexd.accounts.store import AccountStore
 from codexd.accounts.tracker import LimitTracker
 from codexd.accounts.usage_poll import UsagePoller
 from codexd.paths import Places
-from codexd.record.logs import Follower, LogRing
+from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
+from codexd.record.usage import UsageHistory
 from codexd.settings import Settings
+from codexd.settings_live import LiveSettings
 from codexd.supervisor import Supervisor
 
 
@@ -37,29 +39,48 @@ class Accounts:
 
 @frozen(eq=False)
 class Control:
-    """What the methods work on. ``clock`` gives seconds since the epoch."""
+    """What the methods work on. ``clock`` gives seconds since the epoch.
+
+    ``stop_after`` stops the daemon as SIGTERM does, once its event is set: streams have ``drain_s`` to end.
+    """
 
     accounts: Accounts
     supervisor: Supervisor
     logs: LogRing
     requests: RequestLog
+    usage: UsageHistory
     places: Places
-    settings: Settings
+    live: LiveSettings
     addresses: tuple[str, ...]
     simulated: bool
     started_at: float
     clock: Callable[[], float]
     environ: Mapping[str, str] = field(repr=False)
+    stop_after: Callable[[trio.Event], None]
+    drain_s: float
+
+    @property
+    def settings(self) -> Settings:
+        """Those that hold now."""
+        return self.live.current
 
     @property
     def store(self) -> AccountStore:
         return self.accounts.store
 
 
+class Following(Protocol):
+    """The events of a follow, which go out one after the other until it is closed."""
+
+    def close(self) -> None: ...
+
+    def __aiter__(self) -> AsyncIterator[object]: ...
+
+
 class Session(Protocol):
     """The connection of a call, for the methods that begin and end follows."""
 
-    def follow(self, method: str, follower: Follower, replied: trio.Event) -> int: ...
+    def follow(self, method: str, follower: Following, replied: trio.Event) -> int: ...
 
     def cancel(self, subscription: int) -> bool: ...
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from codexd import __version__
 from codexd.api import daemon as api
+from codexd.api.discover import OpenRpc
+from codexd.api.methods import METHODS
+from codexd.api.openrpc import describe
 from codexd.api.params import NoParams
-from codexd.control import accounts, imports, logins, quota, records
+from codexd.control import accounts, clients, imports, logins, quota, records, settings, usage
 from codexd.control.call import Call
 
 
@@ -30,8 +34,26 @@ async def daemon_status(call: Call, _params: NoParams) -> api.DaemonStatus:
         active_account=active.name if active else None,
         streams_in_flight=control.requests.in_flight,
         settings_path=str(control.places.settings),
-        problems=control.store.problems,
+        problems=(
+            *control.store.problems,
+            *([control.live.problem] if control.live.problem else []),
+            *control.usage.problems,
+        ),
     )
+
+
+async def daemon_stop(call: Call, _params: NoParams) -> api.Stopping:
+    call.control.stop_after(call.replied)
+    return api.Stopping(call.control.requests.in_flight, call.control.drain_s)
+
+
+async def discover_methods(_call: Call, _params: NoParams) -> OpenRpc:
+    return _document()
+
+
+@cache
+def _document() -> OpenRpc:
+    return describe(METHODS.values())
 
 
 Handler: TypeAlias = Callable[[Call, Any], Awaitable[object]]
@@ -39,6 +61,8 @@ Handler: TypeAlias = Callable[[Call, Any], Awaitable[object]]
 HANDLERS: Mapping[str, Handler] = MappingProxyType(
     {
         "daemon.status": daemon_status,
+        "daemon.reload": settings.reload,
+        "daemon.stop": daemon_stop,
         "accounts.list": accounts.list_accounts,
         "accounts.status": accounts.count_accounts,
         "accounts.login.start": logins.start_login,
@@ -57,10 +81,28 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "accounts.usage": quota.read_usage,
         "accounts.models": quota.read_models,
         "accounts.token": logins.give_token,
+        "settings.list": settings.list_settings,
+        "settings.get": settings.get_setting,
+        "settings.set": settings.set_setting,
+        "settings.unset": settings.unset_setting,
+        "settings.read": settings.read_file,
+        "settings.check": settings.check_text,
+        "settings.write": settings.write_text,
         "logs.history": records.logs_history,
         "logs.follow": records.logs_follow,
         "requests.list": records.requests_list,
+        "requests.follow": records.requests_follow,
+        "requests.cancel": records.requests_cancel,
+        "requests.explain": records.requests_explain,
+        "usage.summary": usage.summarize_usage,
+        "claude.status": clients.claude_status,
+        "claude.proxy": clients.claude_proxy,
+        "claude.direct": clients.claude_direct,
+        "claude.set": clients.claude_set,
+        "claude.reset": clients.claude_reset,
+        "claude.environment": clients.claude_environment,
         "subscription.cancel": records.subscription_cancel,
+        "rpc.discover": discover_methods,
     }
 )
 """By the names of ``codexd.api.methods.METHODS``."""

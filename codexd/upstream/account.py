@@ -24,10 +24,10 @@ TIMEOUT_S = 20.0
 
 @frozen
 class AccountEndpoint:
-    """``clock`` gives seconds since the epoch. ``http`` stays the caller's to close."""
+    """``settings`` gives those that hold now, ``clock`` seconds since the epoch; ``http`` is the caller's to close."""
 
     http: httpx.AsyncClient
-    settings: UpstreamSettings
+    settings: Callable[[], UpstreamSettings]
     clock: Callable[[], float]
 
     async def fetch_usage(self, account: Account, token: str) -> dict[str, Any]:
@@ -36,7 +36,7 @@ class AccountEndpoint:
         Raises:
             UpstreamError: the backend refused, or gave no usable answer.
         """
-        under_chatgpt = "/backend-api" in urlsplit(self.settings.backend_url).path
+        under_chatgpt = "/backend-api" in urlsplit(self.settings().backend_url).path
         return await self._get("/wham/usage" if under_chatgpt else "/api/codex/usage", account, token)
 
     async def fetch_models(self, account: Account, token: str) -> list[dict[str, Any]]:
@@ -45,7 +45,7 @@ class AccountEndpoint:
         Raises:
             UpstreamError: the backend refused, or gave no usable answer.
         """
-        query = {"client_version": self.settings.client_version}
+        query = {"client_version": self.settings().client_version}
         models = (await self._get("/codex/models", account, token, query)).get("models")
         if not isinstance(models, list):
             raise UpstreamFailed("the backend sent a list of models that can't be read", status=200)
@@ -57,13 +57,13 @@ class AccountEndpoint:
         response = await self._send(
             self.http.build_request(
                 "GET",
-                f"{self.settings.backend_url.rstrip('/')}{path}",
+                f"{self.settings().backend_url.rstrip('/')}{path}",
                 params=query,
                 headers={
                     "authorization": f"Bearer {token}",
                     "chatgpt-account-id": account.chatgpt_account_id,
                     "accept": "application/json",
-                    "version": self.settings.client_version,
+                    "version": self.settings().client_version,
                 },
             )
         )

@@ -10,7 +10,8 @@ import platform
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import httpx
 import trio
@@ -47,13 +48,18 @@ def open_client(
     return httpx.AsyncClient(
         http2=False,
         verify=tls,
-        timeout=httpx.Timeout(connect=settings.connect_timeout, read=None, write=60.0, pool=15.0),
+        timeout=make_timeout(settings),
         limits=httpx.Limits(
             max_connections=1000, max_keepalive_connections=20 if keeps_connections else 0, keepalive_expiry=60.0
         ),
         trust_env=trust_env,
         headers={"user-agent": USER_AGENT, "originator": "codexd"},
     )
+
+
+def make_timeout(settings: UpstreamSettings) -> httpx.Timeout:
+    """That of the daemon's HTTP clients."""
+    return httpx.Timeout(connect=settings.connect_timeout, read=None, write=60.0, pool=15.0)
 
 
 class EventSource:
@@ -131,12 +137,24 @@ class EventSource:
             raise StreamBroken(f"the connection to the backend broke: {_name(error)}", status=200) from None
 
 
+class Progress(Protocol):
+    """Who is told how far a request has come."""
+
+    def note_connected(self) -> None:
+        """A new connection stands; a kept one has none to tell of."""
+
+    def note_sent(self) -> None:
+        """The whole request has gone out."""
+
+    def note_headers(self, status: int, headers: Mapping[str, str]) -> None: ...
+
+
 @frozen
 class CodexBackend:
-    """``clock`` gives seconds since the epoch."""
+    """``settings`` gives those that hold now, ``clock`` seconds since the epoch."""
 
     http: httpx.AsyncClient
-    settings: UpstreamSettings
+    settings: Callable[[], UpstreamSettings]
     clock: Callable[[], float]
 
     @asynccontextmanager
@@ -148,6 +166,7 @@ class CodexBackend:
         token: str,
         session_id: str,
         on_headers: Callable[[Mapping[str, str]], None],
+        progress: Progress,
     ) -> AsyncIterator[EventSource]:
         """Send ``body`` and give the events of the answer; leaving the context closes the connection.
 
@@ -158,16 +177,18 @@ class CodexBackend:
         """
         request = self.http.build_request(
             "POST",
-            f"{self.settings.backend_url.rstrip('/')}/codex/responses",
+            f"{self.settings().backend_url.rstrip('/')}/codex/responses",
             content=jsontext.dumps(body),
             headers=self._headers(account, token, session_id),
         )
+        request.extensions["trace"] = partial(_trace, progress, request.url.scheme)
         response = await self._send(request)
         chunks = response.aiter_raw()
         try:
+            progress.note_headers(response.status_code, response.headers)
             on_headers(response.headers)
             await self._check(response, chunks)
-            yield EventSource(chunks, self.settings.idle_timeout)
+            yield EventSource(chunks, self.settings().idle_timeout)
         finally:
             await _close(response, chunks)
 
@@ -178,14 +199,14 @@ class CodexBackend:
             "content-type": "application/json",
             "accept": "text/event-stream",
             "accept-encoding": "identity",
-            "version": self.settings.client_version,
+            "version": self.settings().client_version,
             "session-id": session_id,
         }
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         host = request.url.host
         try:
-            with trio.fail_after(self.settings.idle_timeout):
+            with trio.fail_after(self.settings().idle_timeout):
                 return await self.http.send(request, stream=True)
         except (trio.TooSlowError, httpx.TimeoutException):
             raise UpstreamTimeout(f"the backend at {host} did not answer in time") from None
@@ -206,6 +227,14 @@ class CodexBackend:
             except httpx.HTTPError:
                 pass  # the status alone has to do
         raise read_http_error(response.status_code, response.headers, bytes(body), self.clock())
+
+
+async def _trace(progress: Progress, scheme: str, event: str, _: Any) -> None:
+    """Told by httpcore of all that it does for a request. Source: https://www.encode.io/httpcore/extensions/."""
+    if event == ("connection.start_tls.complete" if scheme == "https" else "connection.connect_tcp.complete"):
+        progress.note_connected()
+    elif event == "http11.send_request_body.complete":
+        progress.note_sent()
 
 
 async def _close(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:

@@ -115,9 +115,9 @@ def _json(document: Any) -> Response:
 
 @frozen
 class App:
-    """The whole HTTP side as one ASGI callable. ``clock`` gives seconds since the epoch."""
+    """The whole HTTP side as one ASGI callable. ``server`` gives its settings, ``clock`` seconds since the epoch."""
 
-    server: ServerSettings
+    server: Callable[[], ServerSettings]
     messages: MessagesApi
     quart: Callable[..., Any]
     clock: Callable[[], float]
@@ -137,9 +137,10 @@ class App:
             await self._refuse(answer, incoming, _INTERNAL)
 
     async def _dispatch(self, incoming: Request, receive: Receive, send: Send) -> None:
-        check_origin(incoming.headers, self.server)
+        server = self.server()
+        check_origin(incoming.headers, server)
         if incoming.path.startswith("/v1/"):
-            check_key(incoming.headers, self.server)
+            check_key(incoming.headers, server)
         hot = self._hot_paths().get(incoming.path)
         if hot is None:
             await self.quart(incoming.scope, receive, send)

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 import trio
 from attrs import define, field, frozen
 
-from codexd.errors import CodexdError, ContextOverflow, ShuttingDown
-from codexd.record.requests import RequestRecord
+from codexd.errors import CodexdError, ContextOverflow, RequestCancelled, ShuttingDown
+from codexd.record.requests import CANCELLED
+from codexd.record.timeline import RequestRecord
 from codexd.translation import sse
 from codexd.translation.messages.blocks import Event
 from codexd.translation.messages.collect import MessageCollector
@@ -126,7 +127,7 @@ class MessagesApi:
                 answer = self._stream if wanted.stream else self._collect
                 await answer(exchange, wanted, receive)
             except ClientLeftError:
-                record.error = "the client hung up"
+                record.note_client_left()
             except CodexdError as error:
                 await self._send_error(exchange, wanted, error)
 
@@ -146,6 +147,7 @@ class MessagesApi:
 
     async def _stream(self, exchange: Exchange, wanted: MessagesRequest, receive: Receive) -> None:
         outbox = Outbox()
+        exchange.record.end_early = outbox.end
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, exchange, receive, nursery.cancel_scope)
             nursery.start_soon(self._run, exchange, wanted, StreamSink(outbox), outbox)
@@ -181,6 +183,7 @@ class MessagesApi:
 
     async def _collect(self, exchange: Exchange, wanted: MessagesRequest, receive: Receive) -> None:
         outbox = Outbox()
+        exchange.record.end_early = outbox.end
         sink = MessageSink()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, exchange, receive, nursery.cancel_scope)
@@ -216,12 +219,14 @@ class MessagesApi:
             tells_refusals=not exchange.is_claude_code,
             sink=sink,
         )
+        if exchange.is_claude_code and not wanted.stream and self.turns.requests.is_repeated(turn.session):
+            raise RequestCancelled(f"{CANCELLED} a moment ago.")
         await self.turns.run(turn)
 
     async def _watch(self, exchange: Exchange, receive: Receive, scope: trio.CancelScope) -> None:
         await wait_for_disconnect(receive)
         exchange.client_left = True
-        exchange.record.error = "the client hung up"
+        exchange.record.note_client_left()
         scope.cancel("the client hung up")
 
     async def _end_with_daemon(self, outbox: Outbox) -> None:
@@ -234,14 +239,18 @@ class MessagesApi:
         await send_json(exchange.send, wire.status, wire.to_body(exchange.request.id), wire.headers)
 
     def _to_wire(self, exchange: Exchange, wanted: MessagesRequest | None, error: CodexdError) -> WireError:
-        exchange.record.error = str(error)
+        record = exchange.record
+        record.fail(error)
         prompt_tokens = window_tokens = 0
         if isinstance(error, ContextOverflow) and wanted is not None:
-            model = find_model(exchange.record.model_used or "")
+            model = find_model(record.model_used or "")
             window_tokens = model.context_window if model else DEFAULT_WINDOW_TOKENS
             prompt_tokens = self._count(wanted)
         wire = to_wire(error, now=self.clock(), prompt_tokens=prompt_tokens, window_tokens=window_tokens)
-        return for_claude_code(wire, error) if exchange.is_claude_code else wire
+        if exchange.is_claude_code:
+            wire = for_claude_code(wire, error)
+        record.note_told(200 if exchange.committed else wire.status, wire.type, wire.message)
+        return wire
 
     def _count(self, wanted: MessagesRequest) -> int:
         account = self.turns.store.active

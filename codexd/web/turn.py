@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
-import attrs
 from attrs import define, field, frozen
 
 from codexd.accounts.choose import needs_login
@@ -32,7 +31,8 @@ from codexd.errors import (
     TokenRejected,
     UpstreamError,
 )
-from codexd.record.requests import RequestLog, RequestRecord
+from codexd.record.requests import RequestLog
+from codexd.record.timeline import SESSION_CHARS, RequestRecord, StepName
 from codexd.settings import Settings
 from codexd.translation.messages.blocks import Event
 from codexd.translation.messages.reasoning import tag_account
@@ -43,6 +43,9 @@ from codexd.translation.models import Route, route, without_refused
 from codexd.upstream.codex import CodexBackend
 
 log = logging.getLogger("codexd.turn")
+
+AT_ONCE_S = 0.001
+"""A token that took longer was fetched; one that is held is there at once."""
 
 
 class Sink(Protocol):
@@ -88,9 +91,9 @@ class Turn:
 
 @frozen
 class TurnRunner:
-    """Runs turns. ``clock`` gives seconds since the epoch."""
+    """Runs turns. ``settings`` gives those that hold now, ``clock`` seconds since the epoch."""
 
-    settings: Settings
+    settings: Callable[[], Settings]
     store: AccountStore
     picker: AccountPicker
     refresher: Refresher
@@ -98,15 +101,8 @@ class TurnRunner:
     backend: CodexBackend
     requests: RequestLog
     clock: Callable[[], float]
-    _names: Mapping[str, tuple[str, ...]] = field(init=False)
     _refused: set[tuple[str, str]] = field(factory=set)
     """(account id, model) that the backend said it does not serve, until the daemon restarts."""
-
-    @_names.default
-    def _read_names(self) -> Mapping[str, tuple[str, ...]]:
-        names = attrs.asdict(self.settings.models)
-        del names["aliases"]
-        return names
 
     async def run(self, turn: Turn) -> None:
         """Answer ``turn`` through its sink.
@@ -114,10 +110,13 @@ class TurnRunner:
         Raises:
             CodexdError: nothing more can be tried.
         """
+        turn.record.session = turn.session[:SESSION_CHARS]
         while True:
             choice = await self.picker.pick(turn.session, partial(self.choose_model, turn.request), turn.attempts)
             account, model = choice.account, self.choose_model(turn.request, choice.account)
-            turn.record.account, turn.record.account_reason = account.label, choice.reason
+            if choice.wait_s:
+                turn.record.note(StepName.WAITED, f"{choice.wait_s:.1f} s for {account.label}")
+            turn.record.note_account(account.id, account.label, choice.reason)
             try:
                 await self._attempt(turn, account, model)
             except (AccountError, UpstreamError) as error:
@@ -126,7 +125,8 @@ class TurnRunner:
                 return
 
     def find_route(self, request: MessagesRequest) -> Route:
-        return route(request.model, self._names, self.settings.models.aliases)
+        models = self.settings().models
+        return route(request.model, models.families, models.aliases)
 
     def choose_model(self, request: MessagesRequest, account: Account | None) -> str:
         """The first model of the request's route that the backend has not refused to ``account``."""
@@ -134,12 +134,12 @@ class TurnRunner:
         return without_refused(self.find_route(request).candidates, refused)[0]
 
     def default_effort(self, request: MessagesRequest) -> str | None:
-        effort: str | None = getattr(self.settings.reasoning, self.find_route(request).family or "", None)
+        effort: str | None = getattr(self.settings().reasoning, self.find_route(request).family or "", None)
         return effort
 
     async def _attempt(self, turn: Turn, account: Account, model: str) -> None:
         turn.record.model_used = model
-        turn.token = await self.refresher.fresh_token(account.id, rejected=turn.rejected.get(account.id))
+        turn.token = await self._fetch_token(turn, account)
         tag = tag_account(account.chatgpt_account_id)
         body = to_responses(
             turn.request,
@@ -148,9 +148,10 @@ class TurnRunner:
             default_effort=self.default_effort(turn.request),
             keep_reasoning=turn.keep_reasoning,
         )
-        if self.settings.translation.strict:
+        if self.settings().translation.strict:
             _refuse_drops(turn.request)
         turn.stream = _make_stream(turn, body, tag)
+        turn.record.note_asked(model, partial(getattr, turn.stream, "output_tokens"))
         self.store.touch(account.id, self.clock())
         async with self.backend.respond(
             body,
@@ -158,6 +159,7 @@ class TurnRunner:
             token=turn.token,
             session_id=body["prompt_cache_key"],
             on_headers=partial(self._read_headers, turn),
+            progress=turn.record,
         ) as source:
             self._observe(account, turn.observation)
             with source.watched():
@@ -166,16 +168,28 @@ class TurnRunner:
                     if turn.sink.is_full:
                         with source.paused():
                             await turn.sink.wait_for_room()
+                        turn.record.heard_at = self.requests.now()  # it was the client that was silent
             self._note_usage(turn, turn.stream, body)
             if source.terminated:
                 await source.read_tail()
         if turn.stream.is_empty and not turn.request.stream:
             raise EmptyAnswer("the backend completed an empty answer", status=200)
 
+    async def _fetch_token(self, turn: Turn, account: Account) -> str:
+        asked_at = self.requests.now()
+        token = await self.refresher.fresh_token(account.id, rejected=turn.rejected.get(account.id))
+        waited_s = self.requests.now() - asked_at
+        if waited_s > AT_ONCE_S:
+            turn.record.note(StepName.TOKEN, f"{waited_s:.1f} s")
+        return token
+
     def _relay(self, turn: Turn, stream: MessagesStream, account: Account, events: list[Event]) -> None:
         """The events of one upstream chunk, translated, to the client in one piece."""
         made: list[Event] = []
-        now = self.clock()
+        now, record, at = self.clock(), turn.record, self.requests.now()
+        record.note_chunk(at)
+        if record.first_event is None and events:
+            record.note_first_event(at)
         try:
             for event in events:
                 if event["type"] == "codex.rate_limits":
@@ -183,7 +197,8 @@ class TurnRunner:
                 made += stream.receive_event(event, now=now)
         finally:  # what came before a failure in the same chunk goes out before it
             if made:
-                turn.record.note_first_token(self.requests.now())
+                if record.first_token is None:
+                    record.note_first_token(at)
                 turn.sink.emit(made)
 
     def _observe(self, account: Account, observation: Observation | None) -> None:
@@ -194,7 +209,7 @@ class TurnRunner:
         turn.observation = parse_headers(headers, self.clock())
 
     def _note_usage(self, turn: Turn, stream: MessagesStream, body: Mapping[str, Any]) -> None:
-        turn.record.usage = stream.usage
+        turn.record.usage, turn.record.stop_reason = stream.usage, stream.stop_reason
         if stream.usage is not None:
             reasoning_items = sum(item["type"] == "reasoning" for item in body["input"])
             self.picker.sessions.note_size(
@@ -215,13 +230,23 @@ class TurnRunner:
             self._refused.add((account.id, model))
         if self._may_repeat(turn, account, model, error):
             log.info("%s; trying once more (%s)", error, error.kind, extra=_about(turn, account))
+            turn.record.note_retry(error, "at once")
             return
         if isinstance(error, TokenRejected):
             error = needs_login(account, f"The backend refuses it ({error}). {SIGN_IN}")
         if not turn.unanswered:
             raise error
-        await self.picker.recover(account, model, error, turn.attempts)
+        await self._wait_or_raise(turn, account, model, error)
+        turn.record.note_retry(error, "with an account that is open")
         log.warning("%s; trying again with an account that is open", error, extra=_about(turn, account))
+
+    async def _wait_or_raise(
+        self, turn: Turn, account: Account, model: str, error: AccountError | UpstreamError
+    ) -> None:
+        failed_at, waits = self.requests.now(), len(turn.attempts.waited)
+        await self.picker.recover(account, model, error, turn.attempts)
+        if len(turn.attempts.waited) > waits:
+            turn.record.note(StepName.WAITED, f"{self.requests.now() - failed_at:.1f} s for {account.label}")
 
     def _may_repeat(self, turn: Turn, account: Account, model: str, error: AccountError | UpstreamError) -> bool:
         """Whether the same account may be asked again, and if so how differently: once for each cause."""

@@ -18,7 +18,7 @@ import trio
 from codexd.daemon import Launch, serve
 from codexd.paths import find_places
 from codexd.record.logs import LogRing, configure
-from codexd.settings_load import load
+from codexd.settings_live import LiveSettings
 
 STDIN = 0
 
@@ -44,10 +44,11 @@ def run_child(order: dict[str, str]) -> None:
 
 async def live(order: dict[str, str]) -> None:
     upstream = {"upstream.backend_url": f"{order['upstream']}/backend-api", "upstream.auth_url": order["upstream"]}
-    settings = load(environ={}, flags={"server.port": 0, **upstream}).settings
-    logs = LogRing(settings.log.history)
+    places = find_places({}, Path(order["home"]))
+    settings = LiveSettings.open(places.settings, environ={}, flags={"server.port": 0, **upstream})
+    logs = LogRing(settings.current.log.history)
     configure("error", "text", logs)
-    launch = Launch(settings, find_places({}, Path(order["home"])), logs, environ={})
+    launch = Launch(settings, places, logs, environ={})
     async with trio.open_nursery() as nursery:
         await nursery.start(serve, launch)
         tell("ready")

@@ -48,6 +48,7 @@ _TABLE: Mapping[type[CodexdError], tuple[int, str, Mapping[str, str]]] = {
     errors.AccountNeedsLogin: (401, "authentication_error", _STOP),
     errors.RefreshUnavailable: (502, "api_error", {}),
     errors.ShuttingDown: (529, "overloaded_error", {}),
+    errors.RequestCancelled: (400, "invalid_request_error", _STOP),
     errors.ContextOverflow: (400, "invalid_request_error", {}),
     errors.UsageLimitReached: (429, "rate_limit_error", _STOP),
     errors.AllAccountsLimited: (429, "rate_limit_error", _STOP),
@@ -100,7 +101,7 @@ def for_claude_code(wire: WireError, error: CodexdError) -> WireError:
 
     It makes 6 requests of a 400 and hides the text of a refusal; a 451 is shown at once, as it is.
     """
-    return evolve(wire, status=451) if isinstance(error, errors.PolicyRefused) else wire
+    return evolve(wire, status=451) if isinstance(error, errors.PolicyRefused | errors.RequestCancelled) else wire
 
 
 def _overflow(prompt_tokens: int, window_tokens: int) -> str:

@@ -170,6 +170,16 @@ class MessagesStream:
         """Whether the answer came to its end with nothing in it, which is worth another try."""
         return self.state is State.ENDED and self._index < 0 and self._stop_reason == "end_turn"
 
+    @property
+    def stop_reason(self) -> str | None:
+        return self._stop_reason
+
+    @property
+    def output_tokens(self) -> int:
+        """An estimate of the answer so far."""
+        visible = self._count_bytes(TextBlock) if self._cut is None else self._cut.utf8_bytes
+        return estimate_tokens(visible + self._count_bytes(ThinkingBlock) + self._count_bytes(CallBlock))
+
     # -- items ------------------------------------------------------------------------------------
 
     def _find(self, event: Event, item: Mapping[str, Any], make: Callable[[], Block]) -> Block:
@@ -339,12 +349,10 @@ class MessagesStream:
         return ("refusal" if self._tells_refusals and self._refusal() else "end_turn"), None
 
     def _estimate_usage(self) -> Usage:
-        visible = self._count_bytes(TextBlock) if self._cut is None else self._cut.utf8_bytes
-        thinking = self._count_bytes(ThinkingBlock)
         return Usage(
             input_tokens=self._count_input(),
-            output_tokens=estimate_tokens(visible + thinking + self._count_bytes(CallBlock)),
-            reasoning_tokens=estimate_tokens(thinking),
+            output_tokens=self.output_tokens,
+            reasoning_tokens=estimate_tokens(self._count_bytes(ThinkingBlock)),
         )
 
     def _count_bytes(self, kind: type[TextBlock | ThinkingBlock | CallBlock]) -> int:

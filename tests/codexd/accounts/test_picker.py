@@ -76,7 +76,7 @@ def open_office(store, clock, login, server, now):
         endpoint, tracker, refresher = UsageEndpoint(), LimitTracker(clock), Refresher(store, server, clock)
         rotation = RotationSettings(enabled=strategy is not None, strategy=strategy or "sticky")
         poller = UsagePoller(store, refresher, tracker, endpoint, clock)
-        picker = AccountPicker(rotation, store, tracker, Sessions(), poller, clock)
+        picker = AccountPicker(lambda: rotation, store, tracker, Sessions(), poller, clock)
         return Office(picker, poller, tracker, store, clock, endpoint)
 
     return open_with

@@ -47,7 +47,7 @@ def signed_in(simulator):
 async def open_endpoint(backend_url, **settings):
     upstream = UpstreamSettings(backend_url=backend_url, **settings)
     async with open_client(upstream, trust_env=False, tls=ssl.create_default_context()) as http:
-        yield AccountEndpoint(http, upstream, clock)
+        yield AccountEndpoint(http, lambda: upstream, clock)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ BODY = {
 async def ask_for_a_reply(endpoint, signed_in):
     account, token = signed_in
     fields = {"authorization": f"Bearer {token}", "chatgpt-account-id": account.chatgpt_account_id}
-    return await endpoint.http.post(f"{endpoint.settings.backend_url}/codex/responses", json=BODY, headers=fields)
+    return await endpoint.http.post(f"{endpoint.settings().backend_url}/codex/responses", json=BODY, headers=fields)
 
 
 @pytest.mark.parametrize(

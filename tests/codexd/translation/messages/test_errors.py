@@ -146,7 +146,7 @@ def test_claude_code_shows_a_refusal_under_451(kind):
     error = make(kind)
     wire = to_wire(error, now=NOW)
     shown = for_claude_code(wire, error)
-    assert shown.status == (451 if kind is errors.PolicyRefused else wire.status)
+    assert shown.status == (451 if kind in (errors.PolicyRefused, errors.RequestCancelled) else wire.status)
     assert (shown.type, shown.message, shown.headers) == (wire.type, wire.message, wire.headers)
 
 
