@@ -21,16 +21,16 @@ import httpx
 import trio
 from attrs import field, frozen
 
-from codexd.accounts.device import DeviceEndpoint
-from codexd.accounts.flows import LoginFlows
+from codexd.accounts.choosing.picker import AccountPicker
+from codexd.accounts.choosing.sessions import Sessions
+from codexd.accounts.limits.tracker import LimitTracker
+from codexd.accounts.limits.usage_poll import UsagePoller
 from codexd.accounts.model import Account
-from codexd.accounts.oauth import TokenEndpoint
-from codexd.accounts.picker import AccountPicker
 from codexd.accounts.refresh import Refresher
-from codexd.accounts.sessions import Sessions
+from codexd.accounts.sign_in.device import DeviceEndpoint
+from codexd.accounts.sign_in.flows import LoginFlows
+from codexd.accounts.sign_in.oauth import TokenEndpoint
 from codexd.accounts.store import AccountStore, Added
-from codexd.accounts.tracker import LimitTracker
-from codexd.accounts.usage_poll import UsagePoller
 from codexd.control.call import Accounts, Control
 from codexd.control.door import serve_control
 from codexd.control.socket_file import bind_socket

@@ -10,14 +10,14 @@ import attrs
 import httpx
 import trio
 
-from codexd.accounts.device import DeviceEndpoint
-from codexd.accounts.flows import LoginFlows
-from codexd.accounts.oauth import TokenEndpoint
+from codexd.accounts.choosing.sessions import Sessions
+from codexd.accounts.limits.tracker import LimitTracker
+from codexd.accounts.limits.usage_poll import UsagePoller
 from codexd.accounts.refresh import Refresher
-from codexd.accounts.sessions import Sessions
+from codexd.accounts.sign_in.device import DeviceEndpoint
+from codexd.accounts.sign_in.flows import LoginFlows
+from codexd.accounts.sign_in.oauth import TokenEndpoint
 from codexd.accounts.store import AccountStore
-from codexd.accounts.tracker import LimitTracker
-from codexd.accounts.usage_poll import UsagePoller
 from codexd.control.call import Accounts, Control
 from codexd.control.door import serve_control
 from codexd.control.socket_file import bind_socket

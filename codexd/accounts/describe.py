@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from codexd.accounts.cooldown import Cooldown
-from codexd.accounts.limits import Limits
+from codexd.accounts.limits.cooldown import Cooldown
+from codexd.accounts.limits.windows import Limits
 from codexd.accounts.model import Account, AccountState, Tokens
 
 EXPIRING_S = 300.0

@@ -15,7 +15,7 @@ from typing import Protocol
 import trio
 from attrs import Factory, define, frozen
 
-from codexd.accounts.choose import needs_login
+from codexd.accounts.choosing.choose import needs_login
 from codexd.accounts.followed import read_followed_token
 from codexd.accounts.model import Account, RefreshReply, Tokens
 from codexd.accounts.store import AccountStore

@@ -18,18 +18,18 @@ from typing import Any, Self
 
 import attrs
 
-from codexd.accounts.accounts_file import Book
-from codexd.accounts.choose import needs_login
-from codexd.accounts.entries import identity_of_reply, make_account, read_profile
-from codexd.accounts.held_logins import HeldLogins
-from codexd.accounts.list_file import ListFile
-from codexd.accounts.lock import take_lock
+from codexd.accounts.choosing.choose import needs_login
+from codexd.accounts.choosing.names import find_account
+from codexd.accounts.files.accounts_file import Book
+from codexd.accounts.files.entries import identity_of_reply, make_account, read_profile
+from codexd.accounts.files.held_logins import HeldLogins
+from codexd.accounts.files.list_file import ListFile
+from codexd.accounts.files.lock import take_lock
+from codexd.accounts.files.login_file import Login, mark_simulated, parse_login
+from codexd.accounts.files.recovery import recover
+from codexd.accounts.files.removal import delete_folders, set_aside
 from codexd.accounts.login import apply_reply, expiry_of_reply, fingerprint, read_last_refresh, read_tokens
-from codexd.accounts.login_file import Login, mark_simulated, parse_login
 from codexd.accounts.model import Account, RefreshReply, Tokens
-from codexd.accounts.names import find_account
-from codexd.accounts.recovery import recover
-from codexd.accounts.removal import delete_folders, set_aside
 from codexd.errors import AccountNeedsLogin, AccountNotFound, FileUnreadable, LoginFileInvalid
 from codexd.files import make_private_folder
 

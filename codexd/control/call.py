@@ -8,13 +8,13 @@ from typing import Protocol
 import trio
 from attrs import field, frozen
 
-from codexd.accounts.flows import LoginFlows
-from codexd.accounts.oauth import TokenEndpoint
+from codexd.accounts.choosing.sessions import Sessions
+from codexd.accounts.limits.tracker import LimitTracker
+from codexd.accounts.limits.usage_poll import UsagePoller
 from codexd.accounts.refresh import Refresher
-from codexd.accounts.sessions import Sessions
+from codexd.accounts.sign_in.flows import LoginFlows
+from codexd.accounts.sign_in.oauth import TokenEndpoint
 from codexd.accounts.store import AccountStore
-from codexd.accounts.tracker import LimitTracker
-from codexd.accounts.usage_poll import UsagePoller
 from codexd.paths import Places
 from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog

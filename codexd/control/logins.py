@@ -8,8 +8,8 @@ from functools import partial
 
 import trio
 
-from codexd.accounts.flows import LoginMethod
 from codexd.accounts.model import Account
+from codexd.accounts.sign_in.flows import LoginMethod
 from codexd.api import accounts as api
 from codexd.control.call import Call, Control
 from codexd.control.chosen import choose_accounts, choose_one

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from codexd.accounts.limits import Window
+from codexd.accounts.limits.windows import Window
 from codexd.accounts.model import Account
 from codexd.api import accounts as api
 from codexd.control.call import Call, Control

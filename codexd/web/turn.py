@@ -12,15 +12,15 @@ from typing import Any, Protocol
 
 from attrs import define, field, frozen
 
-from codexd.accounts.choose import needs_login
-from codexd.accounts.limits import Observation, parse_event, parse_headers
+from codexd.accounts.choosing.choose import needs_login
+from codexd.accounts.choosing.picker import AccountPicker
+from codexd.accounts.choosing.rotation import LIMIT_ERRORS, Attempts
+from codexd.accounts.limits.tracker import LimitTracker
+from codexd.accounts.limits.windows import Observation, parse_event, parse_headers
 from codexd.accounts.login import SIGN_IN
 from codexd.accounts.model import Account
-from codexd.accounts.picker import AccountPicker
 from codexd.accounts.refresh import Refresher
-from codexd.accounts.rotation import LIMIT_ERRORS, Attempts
 from codexd.accounts.store import AccountStore
-from codexd.accounts.tracker import LimitTracker
 from codexd.errors import (
     AccountError,
     AccountNotFound,

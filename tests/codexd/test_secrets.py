@@ -6,7 +6,7 @@ import httpx
 import pytest
 from harness import HELLO, RefusedError, post, start_daemon
 
-from codexd.accounts import device
+from codexd.accounts.sign_in import device
 from codexd.simulator.options import Options
 
 

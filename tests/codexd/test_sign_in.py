@@ -9,7 +9,7 @@ import pytest
 import trio
 from harness import HELLO, post, start_daemon
 
-from codexd.accounts import device
+from codexd.accounts.sign_in import device
 from codexd.simulator.options import Options
 
 

@@ -1,9 +1,9 @@
 import attrs
 import pytest
 
-from codexd.accounts.cooldown import Cooldown
 from codexd.accounts.describe import account_state
-from codexd.accounts.limits import Credits, Limits, Window
+from codexd.accounts.limits.cooldown import Cooldown
+from codexd.accounts.limits.windows import Credits, Limits, Window
 from codexd.accounts.model import Account, AccountState, Tokens
 
 NOW = 1000.0

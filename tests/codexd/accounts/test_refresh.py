@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from refresh_world import DOWN, REUSED, World
 from trio.testing import wait_all_tasks_blocked
 
-from codexd.accounts import login_file
+from codexd.accounts.files import login_file
 from codexd.accounts.model import RefreshReply
 from codexd.accounts.refresh import Refresher, back_off_s, seconds_until_refresh
 from codexd.errors import AccountNeedsLogin, AccountNotFound, RefreshUnavailable

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from codexd.accounts import list_file, login_file
+from codexd.accounts.files import list_file, login_file
 from codexd.accounts.model import RefreshReply
 from codexd.accounts.store import AccountStore, Added
 from codexd.errors import AccountNeedsLogin, AccountNotFound, AlreadyRunning, LoginFileInvalid

@@ -2,7 +2,7 @@ import pytest
 from control_peer import connect, serving
 from control_server import NOW, auth_json, make_control, write_auth
 
-from codexd.accounts.limits import Observation, Window
+from codexd.accounts.limits.windows import Observation, Window
 from codexd.accounts.store import AccountStore
 
 

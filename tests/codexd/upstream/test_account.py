@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from codexd import __version__
-from codexd.accounts.limits import parse_event, parse_headers, parse_usage
+from codexd.accounts.limits.windows import parse_event, parse_headers, parse_usage
 from codexd.accounts.model import Account
 from codexd.errors import TokenRejected, UpstreamError, UpstreamFailed, UpstreamTimeout
 from codexd.settings import UpstreamSettings

@@ -1,0 +1,1 @@
+"""Signing in: the sign-in server's endpoints, and the flows that users go through."""

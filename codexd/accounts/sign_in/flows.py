@@ -1,0 +1,334 @@
+"""The sign-ins under way, of all three kinds, each of its own life; and what became of those that ended.
+
+A code works once, so that trading it in is shielded from whoever brought it: a browser that leaves or a client that
+hangs up must not lose the login. It is bounded by the sign-in server's own time limits.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import trio
+from attrs import Factory, define, field
+
+from codexd.accounts.sign_in.callback_ports import CallbackPorts, ServeCallback, SignedIn
+from codexd.accounts.sign_in.oauth import authorize_url, challenge_of, make_verifier
+from codexd.accounts.sign_in.values import (
+    CALLBACK_PORTS,
+    Callback,
+    DeviceCode,
+    Grant,
+    LoginFlow,
+    LoginMethod,
+    parse_pasted,
+    redirect_uri,
+    refusal_of,
+)
+from codexd.errors import (
+    CodexdError,
+    LoginCancelled,
+    LoginExpired,
+    LoginFailed,
+    LoginFlowNotFound,
+    RequestInvalid,
+)
+
+__all__ = ["LoginFlow", "LoginFlows", "LoginMethod", "SignedIn"]
+
+log = logging.getLogger("codexd.sign_in")
+
+FLOW_S = 900.0
+"""How long a user has; the Codex CLI gives a device code the same."""
+
+REMEMBER_S = 600.0
+"""How long the end of a sign-in can still be asked for."""
+
+
+class CodeExchange(Protocol):
+    """``oauth.TokenEndpoint``."""
+
+    async def exchange(self, code: str, *, redirect_uri: str, verifier: str, now: float) -> dict[str, Any]: ...
+    async def revoke(self, refresh_token: str) -> bool: ...
+
+
+class DeviceCodes(Protocol):
+    """``device.DeviceEndpoint``."""
+
+    async def request_code(self) -> DeviceCode: ...
+    async def poll(self, code: DeviceCode) -> Grant | None: ...
+
+
+@define(eq=False)
+class _Flow:
+    """``state`` and ``verifier`` are None for a device, whose server keeps them. ``port`` is listened on for it."""
+
+    login: LoginFlow
+    redirect_uri: str
+    state: str | None = field(default=None, repr=False)
+    verifier: str | None = field(default=None, repr=False)
+    port: int | None = None
+    outcome: SignedIn | LoginFailed | None = None
+    ended_at: float = 0.0
+    ended: trio.Event = Factory(trio.Event)
+    exchanging: trio.Lock = Factory(trio.Lock)
+
+    def result(self) -> SignedIn:
+        """How it ended. Each asker gets an exception of its own: a shared one would collect their tracebacks."""
+        if isinstance(self.outcome, tuple):
+            return self.outcome
+        error = self.outcome or LoginFailed("The sign-in is still under way.")
+        raise type(error)(str(error))
+
+    async def ends_within(self, seconds: float) -> bool:
+        with trio.move_on_after(max(0.0, seconds)):
+            await self.ended.wait()
+        return self.ended.is_set()
+
+
+class LoginFlows:
+    """Starts sign-ins and sees them to their end.
+
+    ``keep`` stores a new login, given as the content of an ``auth.json``, and says whether its account is new.
+    ``clock`` gives seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        tokens: CodeExchange,
+        devices: DeviceCodes,
+        auth_url: str,
+        keep: Callable[[dict[str, Any]], SignedIn],
+        serve_callback: ServeCallback,
+        clock: Callable[[], float],
+        ports: tuple[int, ...] = CALLBACK_PORTS,
+    ) -> None:
+        self._tokens = tokens
+        self._devices = devices
+        self._auth_url = auth_url.rstrip("/")
+        self._keep = keep
+        self._clock = clock
+        self._ports = ports
+        self._listeners = CallbackPorts(serve_callback, ports)
+        self._flows: dict[str, _Flow] = {}
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self) -> None:
+        """Listen and poll for the sign-ins under way, until cancelled; that ends them."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            try:
+                await trio.sleep_forever()
+            finally:
+                self._nursery = None
+                self._end_all(_broken_off())
+
+    @property
+    def flows(self) -> tuple[LoginFlow, ...]:
+        """Those under way, the oldest first."""
+        return tuple(flow.login for flow in self._flows.values() if flow.outcome is None)
+
+    async def start(self, method: LoginMethod, port: int | None = None) -> LoginFlow:
+        """A new sign-in. ``port``: where the browser is to come back to; the first that is free if not given.
+
+        Raises:
+            LoginFailed: no port or no device code can be had.
+            RequestInvalid: the sign-in server does not know that port.
+        """
+        if port is not None and port not in self._ports:
+            known = " or ".join(str(each) for each in self._ports)
+            raise RequestInvalid("port", f"must be {known}: the sign-in server sends a browser to no other")
+        nursery = self._running()
+        match method:
+            case LoginMethod.BROWSER:
+                taken = await self._listeners.take(nursery, self._receive, port)
+                return self._begin(self._make_page(method, taken, taken))
+            case LoginMethod.MANUAL:
+                return self._begin(self._make_page(method, port or self._ports[0], None))
+            case LoginMethod.DEVICE:
+                return self._begin_device(await self._devices.request_code())
+
+    async def complete(self, flow_id: str, text: str) -> SignedIn:
+        """End a browser or manual sign-in with what the user pasted. The flow stays open when that is of no use.
+
+        Raises:
+            LoginFlowNotFound
+            LoginFailed: another sign-in's state, a code that the server refuses, or the flow ended without a login.
+            RequestInvalid: no code is in it.
+        """
+        flow = self._find(flow_id)
+        if flow.outcome is not None:
+            return flow.result()
+        if flow.state is None:
+            raise RequestInvalid("flow", "a device sign-in takes no code here; type it on the page that it names")
+        callback = parse_pasted(text)
+        if callback.state is not None and callback.state != flow.state:
+            raise LoginFailed(
+                "What was pasted belongs to another sign-in (its state differs). Paste the address at which the "
+                "browser ended after opening the page of this one."
+            )
+        if callback.code is None:
+            self._end(flow, refusal_of(callback))
+            return flow.result()
+        return await self._redeem(flow, callback.code, flow.verifier)
+
+    async def wait(self, flow_id: str) -> SignedIn:
+        """How the sign-in ends, or ended in the last 10 minutes.
+
+        Raises:
+            LoginFlowNotFound
+            LoginFailed: it ended without a login; ``LoginExpired`` and ``LoginCancelled`` are kinds of it.
+        """
+        flow = self._find(flow_id)
+        await flow.ended.wait()
+        return flow.result()
+
+    def cancel(self, flow_id: str | None = None) -> int:
+        """End one sign-in, or all. How many were under way.
+
+        Raises:
+            LoginFlowNotFound
+        """
+        error = LoginCancelled("The sign-in was cancelled.")
+        if flow_id is None:
+            return self._end_all(error)
+        return int(self._end(self._find(flow_id), error))
+
+    def _running(self) -> trio.Nursery:
+        if self._nursery is None:
+            raise LoginFailed(
+                "Sign-ins can't be started just now: their task is not running. Try again in a moment; "
+                "`codexctl status` shows it as 'sign-in flows'."
+            )
+        return self._nursery
+
+    def _find(self, flow_id: str) -> _Flow:
+        self._forget_old()
+        if flow_id not in self._flows:
+            raise LoginFlowNotFound(
+                f"There is no sign-in {flow_id!r}; it may have ended a while ago. "
+                "`codexctl accounts` lists who is signed in, `codexctl accounts add` starts a new one."
+            )
+        return self._flows[flow_id]
+
+    def _forget_old(self) -> None:
+        oldest = self._clock() - REMEMBER_S
+        self._flows = {
+            flow_id: flow for flow_id, flow in self._flows.items() if flow.outcome is None or flow.ended_at >= oldest
+        }
+
+    def _make_page(self, method: LoginMethod, port: int, listened: int | None) -> _Flow:
+        """A sign-in in a browser that ends at ``port`` of its machine."""
+        state, verifier, target = secrets.token_urlsafe(32), make_verifier(), redirect_uri(port)
+        url = authorize_url(self._auth_url, redirect_uri=target, state=state, challenge=challenge_of(verifier))
+        login = LoginFlow(_new_id(), method, url, None, self._clock() + FLOW_S)
+        return _Flow(login, target, state, verifier, listened)
+
+    def _begin_device(self, code: DeviceCode) -> LoginFlow:
+        now = self._clock()
+        said = code.expires_at
+        expires_at = min(said, now + FLOW_S) if said is not None and said > now else now + FLOW_S
+        login = LoginFlow(_new_id(), LoginMethod.DEVICE, code.url, code.user_code, expires_at)
+        flow = _Flow(login, f"{self._auth_url}/deviceauth/callback")
+        self._begin(flow)
+        self._running().start_soon(self._poll, flow, code)
+        return login
+
+    def _begin(self, flow: _Flow) -> LoginFlow:
+        self._forget_old()
+        self._flows[flow.login.id] = flow
+        if self._nursery is None:  # it stopped while the port or the code was asked for
+            self._end(flow, _broken_off())
+            raise _broken_off()
+        self._nursery.start_soon(self._expire, flow)
+        log.info("a sign-in was started", extra={"fields": _fields(flow)})
+        return flow.login
+
+    def _end(self, flow: _Flow, outcome: SignedIn | LoginFailed) -> bool:
+        """Whether it was still under way; the first outcome stands."""
+        if flow.outcome is not None:
+            return False
+        flow.outcome, flow.ended_at = outcome, self._clock()
+        flow.ended.set()
+        if flow.port is not None:
+            self._listeners.release(flow.port)
+        if isinstance(outcome, LoginFailed):
+            log.warning("a sign-in ended without a login: %s", outcome, extra={"fields": _fields(flow)})
+        else:
+            log.info("signed in", extra={"fields": {**_fields(flow), "account": outcome[0].label}})
+        return True
+
+    def _end_all(self, outcome: LoginFailed) -> int:
+        return sum(self._end(flow, outcome) for flow in self._flows.values())
+
+    async def _expire(self, flow: _Flow) -> None:
+        if not await flow.ends_within(flow.login.expires_at - self._clock()):
+            self._end(flow, LoginExpired("Nobody signed in within the time given. Start the sign-in again."))
+
+    async def _poll(self, flow: _Flow, code: DeviceCode) -> None:
+        """Ask for the user's approval until the flow ends."""
+        while not await flow.ends_within(code.interval_s):
+            try:
+                grant = await self._devices.poll(code)
+                if grant is not None:
+                    await self._redeem(flow, grant.authorization_code, grant.verifier)
+            except LoginFailed as error:
+                self._end(flow, error)
+
+    async def _receive(self, query: Mapping[str, str]) -> SignedIn:
+        """What a browser brought back, for whichever sign-in its state names."""
+        callback = Callback.of(query)
+        flow = next((each for each in self._flows.values() if each.state and each.state == callback.state), None)
+        if flow is None:
+            raise LoginFailed(
+                "codexd is not waiting for this sign-in: it has ended, or was started elsewhere. "
+                "Start it again with `codexctl accounts add`."
+            )
+        if callback.code is None:
+            self._end(flow, refusal_of(callback))
+            return flow.result()
+        try:
+            return await self._redeem(flow, callback.code, flow.verifier)
+        except LoginFailed as error:
+            self._end(flow, error)
+            raise
+
+    async def _redeem(self, flow: _Flow, code: str, verifier: str | None) -> SignedIn:
+        """Trade a code in and keep the login; of several at once the second finds it done."""
+        async with flow.exchanging:
+            with trio.CancelScope(shield=True):
+                if flow.outcome is None:
+                    auth_json = await self._tokens.exchange(
+                        code, redirect_uri=flow.redirect_uri, verifier=verifier or "", now=self._clock()
+                    )
+                    await self._settle(flow, auth_json)
+        return flow.result()
+
+    async def _settle(self, flow: _Flow, auth_json: dict[str, Any]) -> None:
+        """Keep the login, unless the flow has ended in the meantime: a cancelled sign-in must not leave one behind."""
+        if flow.outcome is None:
+            self._end(flow, self._try_to_keep(auth_json))
+        if isinstance(flow.outcome, LoginFailed):
+            await self._tokens.revoke(auth_json["tokens"]["refresh_token"])
+
+    def _try_to_keep(self, auth_json: dict[str, Any]) -> SignedIn | LoginFailed:
+        try:
+            return self._keep(auth_json)
+        except CodexdError as error:
+            return LoginFailed(f"The login can't be kept: {error}")
+        except OSError as error:
+            return LoginFailed(f"The login could not be written to disk ({error.strerror}). Start the sign-in again.")
+
+
+def _broken_off() -> LoginCancelled:
+    return LoginCancelled("The sign-in was broken off: codexd stopped. Start the sign-in again.")
+
+
+def _new_id() -> str:
+    return secrets.token_hex(4)
+
+
+def _fields(flow: _Flow) -> dict[str, Any]:
+    return {"flow": flow.login.id, "method": flow.login.method.value}
