@@ -14,8 +14,9 @@ from pathlib import Path
 import trio
 
 from codexd import __version__
-from codexd.daemon import Launch, Ready, serve
+from codexd.daemon import serve
 from codexd.errors import CodexdError, FileUnreadable, SettingInvalid
+from codexd.launch import Launch, Ready
 from codexd.paths import Places, find_places, find_socket
 from codexd.record.logs import LogRing, configure
 from codexd.settings import SCHEMA

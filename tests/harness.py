@@ -12,7 +12,8 @@ import httpx
 import trio
 from attrs import define, frozen
 
-from codexd.daemon import Launch, Ready, serve
+from codexd.daemon import serve
+from codexd.launch import Launch, Ready
 from codexd.paths import Places, find_places
 from codexd.record.logs import LogFilter, LogRing, configure
 from codexd.settings_live import LiveSettings

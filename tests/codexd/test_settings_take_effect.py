@@ -16,9 +16,10 @@ import trio
 import trio.testing
 from harness import HELLO, RefusedError, post, start_daemon
 
-from codexd.daemon import _apply_settings, _StopAfter
+from codexd.assembly import apply_settings
 from codexd.record.logs import LogFilter, LogRing
 from codexd.settings import Settings, replace_values
+from codexd.signals import StopAfter
 from codexd.upstream.codex import make_timeout
 
 
@@ -160,7 +161,7 @@ async def test_the_reply_to_a_stop_goes_first_but_is_not_waited_for_without_end(
     for is_replied in (True, False):
         stopping, replied = trio.Event(), trio.Event()
         async with trio.open_nursery() as background:
-            _StopAfter(background, stopping)(replied)
+            StopAfter(background, stopping)(replied)
             await trio.testing.wait_all_tasks_blocked()
             assert not stopping.is_set()
             if is_replied:
@@ -172,7 +173,7 @@ async def test_the_clients_get_another_connect_timeout():
     before = Settings()
     async with httpx.AsyncClient(trust_env=False) as client:
         after = replace_values(before, {"upstream.connect_timeout": 3.0})
-        _apply_settings(LogRing(1), [client], before, after)
+        apply_settings(LogRing(1), [client], before, after)
         assert client.timeout == make_timeout(after.upstream)
         assert client.timeout.connect == 3
 

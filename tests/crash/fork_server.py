@@ -15,7 +15,8 @@ from pathlib import Path
 
 import trio
 
-from codexd.daemon import Launch, serve
+from codexd.daemon import serve
+from codexd.launch import Launch
 from codexd.paths import find_places
 from codexd.record.logs import LogRing, configure
 from codexd.settings_live import LiveSettings

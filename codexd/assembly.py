@@ -1,0 +1,87 @@
+"""The daemon's parts, each given what it works on. What runs, and what stops what, is told by ``daemon``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+import httpx
+import trio
+
+from codexd.accounts.choosing.picker import AccountPicker
+from codexd.accounts.choosing.sessions import Sessions
+from codexd.accounts.limits.tracker import LimitTracker
+from codexd.accounts.limits.usage_poll import UsagePoller
+from codexd.accounts.model import Account
+from codexd.accounts.refresh import Refresher
+from codexd.accounts.sign_in.device import DeviceEndpoint
+from codexd.accounts.sign_in.flows import LoginFlows
+from codexd.accounts.sign_in.oauth import TokenEndpoint
+from codexd.accounts.store import AccountStore, Added
+from codexd.control.call import Accounts
+from codexd.launch import Launch
+from codexd.record.logs import LogRing
+from codexd.record.requests import RequestLog
+from codexd.record.usage import UsageHistory
+from codexd.settings import Settings
+from codexd.upstream.account import AccountEndpoint
+from codexd.upstream.codex import CodexBackend, make_timeout
+from codexd.web.app import App, create_quart
+from codexd.web.callback import serve_callback
+from codexd.web.messages import MessagesApi
+from codexd.web.turn import TurnRunner
+
+
+def make_accounts(
+    launch: Launch, store: AccountStore, http: httpx.AsyncClient, sign_in_http: httpx.AsyncClient
+) -> Accounts:
+    """Everything about accounts, on the sign-in server and the backend of the settings."""
+    clock, live = launch.clock, launch.settings
+    auth_url = live.current.upstream.auth_url
+    tokens, backend = TokenEndpoint(sign_in_http, auth_url), AccountEndpoint(http, lambda: live.current.upstream, clock)
+    refresher, tracker = Refresher(store, tokens, clock), LimitTracker(clock, launch.places.limits)
+    show_pages = partial(serve_callback, simulated=launch.simulated)
+
+    def keep(auth_json: dict[str, Any]) -> tuple[Account, bool]:
+        account, outcome = store.add(auth_json, now=clock(), simulated=launch.simulated)
+        return account, outcome is Added.ADDED
+
+    return Accounts(
+        store=store,
+        refresher=refresher,
+        tracker=tracker,
+        poller=UsagePoller(store, refresher, tracker, backend, clock),
+        sessions=Sessions(),
+        logins=LoginFlows(tokens, DeviceEndpoint(sign_in_http, auth_url), auth_url, keep, show_pages, clock),
+        tokens=tokens,
+    )
+
+
+def make_app(
+    launch: Launch, accounts: Accounts, http: httpx.AsyncClient, requests: RequestLog, ending: trio.Event
+) -> App:
+    """The HTTP side; each request reads the settings that hold then."""
+    store, tracker, clock, live = accounts.store, accounts.tracker, launch.clock, launch.settings
+    picker = AccountPicker(lambda: live.current.rotation, store, tracker, accounts.sessions, accounts.poller, clock)
+    backend = CodexBackend(http, lambda: live.current.upstream, clock)
+    turns = TurnRunner(lambda: live.current, store, picker, accounts.refresher, tracker, backend, requests, clock)
+    messages = MessagesApi(turns, ending, clock, launch.timing)
+    return App(lambda: live.current.server, messages, create_quart(simulated=launch.simulated, clock=clock), clock)
+
+
+def keep_usage(launch: Launch) -> closing[UsageHistory]:
+    live = launch.settings
+    return closing(UsageHistory(launch.places.usage, lambda: live.current.usage.retention_days, launch.clock))
+
+
+def apply_settings(logs: LogRing, clients: Iterable[httpx.AsyncClient], before: Settings, after: Settings) -> None:
+    """Tell those that don't read the settings themselves each time."""
+    if after.log.level != before.log.level:
+        logging.getLogger("codexd").setLevel(after.log.level.upper())
+    if after.log.history != before.log.history:
+        logs.resize(after.log.history)
+    for client in clients:
+        client.timeout = make_timeout(after.upstream)
