@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from codexctl import render_accounts, render_plans
-from codexctl.invocation import EXIT_REFUSED, EXIT_USAGE, Command, Invocation, Stop, argument
+from codexctl import render_accounts
+from codexctl.invocation import EXIT_REFUSED, EXIT_USAGE, Command, Invocation, Stop, Values, argument
 from codexctl.render import name_of
-from codexctl.sign_in import sign_in
 from codexctl.terminal import confirm, has_input_terminal
 
 SLOW_S = 600.0
@@ -19,6 +18,12 @@ KNOWN_SOURCES = ("codex", "codex-claude-proxy")
 
 def _list_accounts(invocation: Invocation) -> None:
     invocation.show(invocation.call("accounts.list"), render_accounts.accounts)
+
+
+def _add_account(invocation: Invocation) -> None:
+    from codexctl.sign_in import sign_in  # noqa: PLC0415 - the commands that do without start faster
+
+    sign_in(invocation)
 
 
 def _import_accounts(invocation: Invocation) -> None:
@@ -101,11 +106,15 @@ def _print_token(invocation: Invocation) -> None:
 
 
 def _quota(invocation: Invocation) -> None:
+    from codexctl import render_plans  # noqa: PLC0415 - as above
+
     params = _chosen(invocation) | ({"refresh": True} if invocation.arguments.refresh else {})
     invocation.show(invocation.call("accounts.quota", params, reply_timeout_s=SLOW_S), render_plans.quotas)
 
 
 def _models(invocation: Invocation) -> None:
+    from codexctl import render_plans  # noqa: PLC0415 - as above
+
     result = invocation.call("accounts.models", _named(invocation))
     if not invocation.arguments.all:
         result["models"] = [model for model in result["models"] if model["listed"]]
@@ -122,8 +131,10 @@ def _chosen(invocation: Invocation) -> dict[str, Any]:
 
 
 _NAME_HELP = "email, id, workspace id, or a unique beginning of one"
-_NAME = argument("account", metavar="NAME", help=_NAME_HELP)
-_MAYBE_NAME = argument("account", nargs="?", metavar="NAME", help=f"{_NAME_HELP} (default: the active account)")
+_NAME = argument("account", metavar="NAME", help=_NAME_HELP, values=Values.ACCOUNTS)
+_MAYBE_NAME = argument(
+    "account", nargs="?", metavar="NAME", help=f"{_NAME_HELP} (default: the active account)", values=Values.ACCOUNTS
+)
 _ALL = argument("--all", action="store_true", help="every account")
 _YES = argument("--yes", action="store_true", help="do not ask")
 
@@ -134,7 +145,7 @@ ACCOUNT_COMMANDS = (
         ("accounts", "add"),
         "Sign in to a ChatGPT account",
         "codexctl accounts add --device",
-        sign_in,
+        _add_account,
         alternatives=(
             argument("--no-browser", action="store_true", help="open the address anywhere, and paste where it ends"),
             argument("--device", action="store_true", help="type a code on a page, on any device"),
@@ -154,6 +165,7 @@ ACCOUNT_COMMANDS = (
                 metavar="SOURCE",
                 help="codex (the default: the Codex CLI's own login), codex-claude-proxy, "
                 "or the path of an auth.json or its folder",
+                values=Values.FILES,
             ),
             argument("--follow", action="store_true", help="leave the login to its owner: read it, never refresh it"),
         ),

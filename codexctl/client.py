@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ class ControlClient:
         self._connection = rpc.Connection(MAX_REPLY_BYTES)
         self._received: list[rpc.Message] = []
         self._last_id = 0
-        self._socket = _connect(path)
+        self._socket = connect(path)
 
     def __enter__(self) -> Self:
         return self
@@ -89,18 +90,25 @@ class ControlClient:
         messages, self._received = self._received, []
         return [message for message in messages if isinstance(message, rpc.Result | rpc.Failure)]
 
-    def follow(self, method: str, params: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+    def follow(
+        self, method: str, params: dict[str, Any] | None = None, *, tick_s: float | None = None
+    ) -> Iterator[dict[str, Any] | None]:
         """Call a follow method, then give the params of each of its events until the caller stops.
+
+        With ``tick_s`` also None each time that nothing has come for so long.
 
         Raises:
             Refused, NoDaemon: as ``call``.
         """
         subscription = self.call(method, params)["subscription"]
-        return self._events(f"{method}.event", subscription)
+        return self._events(f"{method}.event", subscription, tick_s)
 
-    def _events(self, name: str, subscription: int) -> Iterator[dict[str, Any]]:
+    def _events(self, name: str, subscription: int, tick_s: float | None) -> Iterator[dict[str, Any] | None]:
         self._socket.settimeout(None)
         while True:
+            if tick_s is not None and not self._received and not select.select([self], (), (), tick_s)[0]:
+                yield None
+                continue
             match self._receive():
                 case rpc.Notification(method, dict(params)) if method == name:
                     if params.get("subscription") == subscription:
@@ -135,7 +143,7 @@ class ControlClient:
         return NoDaemon(f"codexd at {self._path} closed the connection{why}.")
 
 
-def _connect(path: Path) -> socket.socket:
+def connect(path: Path) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(CONNECT_TIMEOUT_S)

@@ -1,44 +1,96 @@
-"""Every command of codexctl in one table, and how one is run."""
+"""Every command of codexctl, and how one is run.
+
+A command stands in a table of the module that carries it out. ``TABLES`` says by its first word which, so that a
+command that runs imports no other. A module with a table may import :data:`COMMANDS` inside a function only.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
-import re
+import importlib
+import os
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from codexctl import render
-from codexctl.accounts import ACCOUNT_COMMANDS
 from codexctl.client import NoDaemon, Refused
-from codexctl.follow import follow_logs
-from codexctl.invocation import EXIT_NO_DAEMON, EXIT_REFUSED, EXIT_USAGE, Command, Invocation, Stop, argument
+from codexctl.invocation import EXIT_NO_DAEMON, EXIT_REFUSED, EXIT_USAGE, Command, Invocation, Stop
+from codexctl.render import PROSE_WIDTH
 from codexctl.terminal import say
 from codexd import __version__
 from codexd.paths import find_socket
 
-LEVELS = ("debug", "info", "warning", "error", "critical")
-HISTORY_ENTRIES = 100
-FOLLOW_ENTRIES = 10
+TABLES = {
+    "status": "codexctl.status:STATUS_COMMANDS",
+    "accounts": "codexctl.accounts:ACCOUNT_COMMANDS",
+    "quota": "codexctl.accounts:ACCOUNT_COMMANDS",
+    "models": "codexctl.accounts:ACCOUNT_COMMANDS",
+    "requests": "codexctl.requests:REQUEST_COMMANDS",
+    "why": "codexctl.requests:REQUEST_COMMANDS",
+    "usage": "codexctl.requests:REQUEST_COMMANDS",
+    "test": "codexctl.ask:ASK_COMMANDS",
+    "top": "codexctl.top_command:TOP_COMMANDS",
+    "logs": "codexctl.logs:LOG_COMMANDS",
+    "settings": "codexctl.settings:SETTINGS_COMMANDS",
+    "reload": "codexctl.settings:SETTINGS_COMMANDS",
+    "claude": "codexctl.claude:CLAUDE_COMMANDS",
+    "stop": "codexctl.settings:SETTINGS_COMMANDS",
+    "shell": "codexctl.shell:SHELL_COMMANDS",
+    "completion": "codexctl.completion:COMPLETION_COMMANDS",
+}
+"""By the first word of a command, the table that has it. The help lists them in this order."""
 
-_SINCE = re.compile(r"(?:\d+[smhd])+")
-_SINCE_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+COMPLETE = "__complete"
+"""What the scripts of ``codexctl completion`` ask."""
+
+
+def load_commands(first_word: str | None = None) -> tuple[Command, ...]:
+    """Every command; with the first word of one, no more than the table that has it."""
+    places = [TABLES[first_word]] if first_word in TABLES else dict.fromkeys(TABLES.values())
+    return tuple(command for place in places for command in _load_table(place))
+
+
+def _load_table(place: str) -> tuple[Command, ...]:
+    module, _, name = place.partition(":")
+    table: tuple[Command, ...] = getattr(importlib.import_module(module), name)
+    return table
+
+
+def __getattr__(name: str) -> tuple[Command, ...]:
+    """``COMMANDS``: every command, loaded when it is first asked for."""
+    if name != "COMMANDS":
+        raise AttributeError(name)
+    return load_commands()
 
 
 def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run the command that ``arguments`` mean; gives the exit status. Wrong usage raises SystemExit(2)."""
-    parser = build_parser()
-    parsed = parser.parse_args(arguments)
+    if arguments[:1] == [COMPLETE]:
+        from codexctl.completion import print_candidates  # noqa: PLC0415 - it imports every command
+
+        print_candidates(arguments[1:], environ)
+        return 0
+    if "claude" in arguments:
+        from codexctl.claude import pass_on  # noqa: PLC0415 - loaded for this word only
+
+        arguments = pass_on(list(arguments))
+    parser, rest = _choose_parser(arguments)
+    parsed = parser.parse_args(rest)
     command: Command | None = getattr(parsed, "command", None)
+    if command is None and sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
+        command = load_commands("shell")[0]
     if command is None:
         parser.print_help(sys.stderr)
         return EXIT_USAGE
     socket: Path | None = getattr(parsed, "socket", None)
+    return run_command(command, Invocation(socket.absolute() if socket else find_socket(environ), parsed, environ))
+
+
+def run_command(command: Command, invocation: Invocation) -> int:
+    """The exit status; the user is told what went wrong."""
     try:
-        command.run(Invocation(socket.absolute() if socket else find_socket(environ), parsed, environ))
+        command.run(invocation)
     except Refused as error:
         say(str(error))
         return EXIT_REFUSED
@@ -52,106 +104,72 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _status(invocation: Invocation) -> None:
-    invocation.show(invocation.call("daemon.status"), render.status)
+def _choose_parser(arguments: Sequence[str]) -> tuple[argparse.ArgumentParser, list[str]]:
+    """The parser of the one command that is meant, and what is left for it; else that of all that may be."""
+    places = _find_words(arguments)
+    words = tuple(arguments[place] for place in places)
+    commands = load_commands(words[0] if words else None)
+    named = [each for each in commands if each.words == words[: len(each.words)]]
+    command = max(named, key=lambda each: len(each.words), default=None)
+    if command is None or any(each.words[:-1] == command.words for each in commands):
+        return build_parser(commands), list(arguments)
+    parser = argparse.ArgumentParser(" ".join(["codexctl", *command.words]), **_describe(command))
+    _add_command(parser, command)
+    own = places[: len(command.words)]
+    return parser, [argument for place, argument in enumerate(arguments) if place not in own]
 
 
-def _logs(invocation: Invocation) -> None:
-    given = invocation.arguments
-    filters = {"level": given.level, "since": given.since, "contains": given.grep, "request": given.request}
-    params = {name: value for name, value in filters.items() if value is not None}
-    if given.follow:
-        _follow_logs(invocation, params | {"limit": FOLLOW_ENTRIES if given.limit is None else given.limit})
-    else:
-        params["limit"] = HISTORY_ENTRIES if given.limit is None else given.limit
-        invocation.show(invocation.call("logs.history", params), render.log_entries)
+def _find_words(arguments: Iterable[str]) -> list[int]:
+    """The places of what is no option. None where help is asked for before any: it is that of every command."""
+    places = []
+    rest = enumerate(arguments)
+    for place, argument in rest:
+        if argument == "--socket":
+            next(rest, None)
+        elif argument in ("-h", "--help", "--version"):
+            break
+        elif not argument.startswith("-"):
+            places.append(place)
+    return places
 
 
-def _follow_logs(invocation: Invocation, params: dict[str, Any]) -> None:
-    for event in follow_logs(invocation.socket, params):
-        if invocation.as_json:
-            invocation.write([json.dumps({key: event[key] for key in event if key != "subscription"})])
-        elif "entry" in event:
-            invocation.write(render.log_entry(event["entry"], invocation.style()))
-        else:
-            say(f"too slow for {event['missed']} entries, which are left out")
+def _make_formatter(prog: str) -> argparse.HelpFormatter:
+    # By itself it finds the width with shutil, whose import is a third of a command's time.
+    width = os.environ.get("COLUMNS", "")
+    columns = int(width) if width.isdecimal() else 0
+    if not columns and sys.stdout is not None and sys.stdout.isatty():
+        columns = os.get_terminal_size(sys.stdout.fileno()).columns
+    return argparse.HelpFormatter(prog, width=(columns or PROSE_WIDTH) - 2)
 
 
-def _requests(invocation: Invocation) -> None:
-    limit = invocation.arguments.limit
-    result = invocation.call("requests.list", {} if limit is None else {"limit": limit})
-    invocation.show(result, render.requests)
+_OPTIONS: Mapping[str, Any] = {"allow_abbrev": False, "formatter_class": _make_formatter}
 
 
-def _since(text: str) -> float:
-    """``10m`` or ``1h30m`` ago, as a time."""
-    if not _SINCE.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no length of time such as 30s, 10m, 1h30m or 2d")
-    parts = re.findall(r"(\d+)([smhd])", text)
-    return time.time() - sum(int(count) * _SINCE_UNITS[unit] for count, unit in parts)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of entries")
-    return int(text)
-
-
-COMMANDS = (
-    Command(("status",), "Show what the daemon is doing", "codexctl status", _status),
-    *ACCOUNT_COMMANDS,
-    Command(
-        ("requests",),
-        "List the requests that run, and the last that ended, with what translation lost",
-        "codexctl requests -n 5",
-        _requests,
-        (argument("-n", dest="limit", type=_count, metavar="N", help="at most the last N (default 100)"),),
-    ),
-    Command(
-        ("logs",),
-        "Show the log of the daemon",
-        "codexctl logs -f --level warning",
-        _logs,
-        (
-            argument("-f", "--follow", action="store_true", help="go on as entries come"),
-            argument(
-                "-n",
-                dest="limit",
-                type=_count,
-                metavar="N",
-                help=f"at most the last N entries (default {HISTORY_ENTRIES}; before following {FOLLOW_ENTRIES})",
-            ),
-            argument("--level", choices=LEVELS, help="only entries of this level and above"),
-            argument("--since", type=_since, metavar="AGO", help="only entries since so long ago, such as 10m or 2h"),
-            argument("--grep", metavar="TEXT", help="only entries that contain TEXT, in either case"),
-            argument("--request", metavar="ID", help="only entries of this request"),
-        ),
-    ),
-)
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of ``COMMANDS``. Every level takes ``--json`` and ``--socket``, before or after its words."""
+def build_parser(commands: Iterable[Command]) -> argparse.ArgumentParser:
+    """The parser of ``commands``. Every level takes ``--json`` and ``--socket``, before or after its words."""
     parser = argparse.ArgumentParser(
-        "codexctl", description="The client of a running codexd.", epilog="Example: codexctl status", allow_abbrev=False
+        "codexctl", description="The client of a running codexd.", epilog="Example: codexctl status", **_OPTIONS
     )
     parser.add_argument("--version", action="version", version=f"codexctl {__version__}")
     _add_common(parser)
     parsers: dict[tuple[str, ...], argparse.ArgumentParser] = {(): parser}
     groups: dict[tuple[str, ...], Any] = {}
-    for command in COMMANDS:
+    for command in commands:
         above = command.words[:-1]
         if above not in groups:
             groups[above] = parsers[above].add_subparsers(title="commands", metavar="COMMAND")
         parsers[command.words] = groups[above].add_parser(
             command.words[-1],
             help=command.summary,
-            description=f"{command.summary}. {command.details}",
-            epilog=f"Example: {command.example}",
-            allow_abbrev=False,
+            **_describe(command),
         )
         _add_command(parsers[command.words], command)
     return parser
+
+
+def _describe(command: Command) -> dict[str, Any]:
+    description = f"{command.summary}. {command.details}"
+    return {"description": description, "epilog": f"Example: {command.example}", **_OPTIONS}
 
 
 def _add_command(parser: argparse.ArgumentParser, command: Command) -> None:

@@ -1,23 +1,35 @@
-"""Following the log across restarts of the daemon."""
+"""Following something across restarts of the daemon."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from codexctl.client import ControlClient, NoDaemon
 from codexctl.terminal import say
 
 RETRY_S = 0.5
-CATCH_UP_ENTRIES = 1000
-"""What a daemon that came back may have logged before this program noticed."""
+
+Params: TypeAlias = dict[str, Any]
+Event: TypeAlias = dict[str, Any]
 
 
-def follow_logs(socket: Path, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The events of ``logs.follow``, without end: a daemon that goes away is waited for.
+def follow(
+    socket: Path,
+    method: str,
+    params: Params,
+    resume: Callable[[Params, Event], Params],
+    *,
+    tick_s: float | None = None,
+    on_lost: Callable[[], None] = lambda: None,
+) -> Iterator[Event | None]:
+    """The events of ``method``, without end: a daemon that goes away is waited for.
+
+    ``resume`` gives, from the last params and the last event, what to ask a daemon that came back, so that nothing is
+    shown twice or left out. ``on_lost`` is called when it went away. With ``tick_s`` also None each time that nothing
+    has come for so long.
 
     Raises:
         NoDaemon: there was none to begin with.
@@ -27,20 +39,14 @@ def follow_logs(socket: Path, params: dict[str, Any]) -> Iterator[dict[str, Any]
     while True:
         try:
             with client:
-                for event in client.follow("logs.follow", params):
+                for event in client.follow(method, params, tick_s=tick_s):
                     yield event
-                    params = _after(params, event)
+                    params = params if event is None else resume(params, event)
         except NoDaemon as gone:
+            on_lost()
             say(f"{gone} Waiting for it to come back.")
         client = _reconnect(socket)
         say("codexd is back.")
-
-
-def _after(params: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
-    """What to ask a daemon that came back, so that nothing is shown twice or left out."""
-    if "entry" not in event:
-        return params
-    return params | {"limit": CATCH_UP_ENTRIES, "since": math.nextafter(event["entry"]["at"], math.inf)}
 
 
 def _reconnect(socket: Path) -> ControlClient:

@@ -8,9 +8,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from codexctl import render
 from codexctl.client import REPLY_TIMEOUT_S, ControlClient
@@ -30,8 +30,7 @@ class Stop(Exception):
         self.status = status
 
 
-@dataclass(frozen=True)
-class Invocation:
+class Invocation(NamedTuple):
     """A command that is being run."""
 
     socket: Path
@@ -69,16 +68,28 @@ class Invocation:
         return render.Style(now=time.time(), width=width, colour=colour)
 
 
-@dataclass(frozen=True)
-class Argument:
-    """An argument of a command, as ``argparse`` takes it."""
+class Values(Enum):
+    """What can be completed where an argument stands: ``candidates.py`` asks the daemon for it."""
+
+    ACCOUNTS = "accounts"
+    SETTINGS = "settings"
+    SETTING_VALUES = "setting values"
+    """Of the setting that the argument before names."""
+    REQUESTS = "requests"
+    MODELS = "models"
+    FILES = "files"
+    """The shell itself completes them."""
+
+
+class Argument(NamedTuple):
+    """An argument of a command, as ``argparse`` takes it; ``values``: what it may be, where that is not in it."""
 
     names: Sequence[str]
     options: Mapping[str, Any]
+    values: Values | None = None
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """``words``: what is typed. One word may stand before others: ``accounts`` before ``accounts list``.
 
     Of the ``alternatives`` at most one may be given. ``details`` follow the summary in the command's own help.
@@ -93,5 +104,5 @@ class Command:
     details: str = ""
 
 
-def argument(*names: str, **options: Any) -> Argument:
-    return Argument(names, options)
+def argument(*names: str, values: Values | None = None, **options: Any) -> Argument:
+    return Argument(names, options, values)

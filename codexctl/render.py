@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import textwrap
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 PROSE_WIDTH = 80
 BAR_CELLS = 8
@@ -37,8 +35,7 @@ ADD = "codexctl accounts add"
 Json = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Style:
+class Style(NamedTuple):
     """``now``: seconds since the epoch. ``width``: columns of the terminal; None in a pipe, where nothing is cut."""
 
     now: float
@@ -48,16 +45,21 @@ class Style:
     def paint(self, text: str, colour: str | None) -> str:
         return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if self.colour and colour and text else text
 
+    def narrower(self, columns: int) -> Style:
+        """For what is to be indented by ``columns``."""
+        return self if self.width is None else self._replace(width=self.width - columns)
+
     def prose(self, text: str, indent: str = "") -> list[str]:
         """``text`` wrapped for reading."""
+        import textwrap  # noqa: PLC0415 - what needs no prose starts faster
+
         width = min(self.width or PROSE_WIDTH, PROSE_WIDTH)
         return textwrap.wrap(
             plain(text), max(width, 20), initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
         )
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """Lines of one table cell, each with the colour of the whole."""
 
     lines: Sequence[str]
@@ -78,6 +80,13 @@ def duration(seconds: float) -> str:
         if count or parts:
             parts.append((count, name))
     return " ".join(f"{count} {name}" for count, name in parts[:2] if count) or "0 s"
+
+
+def milliseconds(count: float) -> str:
+    """``812 ms``, ``3.2 s`` or ``2 min 5 s``."""
+    if round(count) < 1000:
+        return f"{count:.0f} ms"
+    return f"{count / 1000:.1f} s" if count < 100_000 else duration(count / 1000)
 
 
 def until(at: float, now: float) -> str:
@@ -178,9 +187,21 @@ def log_entry(entry: Json, style: Style) -> list[str]:
     words = _request_words(entry["message"], fields) if _is_request(fields) else [plain(entry["message"])]
     words += [f"{plain(key)}={_field(value)}" for key, value in fields.items() if value is not None]
     level = style.paint(f"{entry['level'].upper():7}", _LEVEL_COLOURS.get(entry["level"]))
-    head = [style.paint(clock_time(entry["at"], style.now), "dim"), level]
-    line = " ".join([*head, *([entry["request"]] if entry["request"] else []), *words])
-    return [line, *(f"    {plain(text)}" for text in trace.splitlines())]
+    at, level = clock_time(entry["at"], style.now), f"{entry['level'].upper():7}"
+    head = f"{at} {level} "
+    first, *others = wrap(head + " ".join([*([entry["request"]] if entry["request"] else []), *words]), style)
+    painted = f"{style.paint(at, 'dim')} {style.paint(level, _LEVEL_COLOURS.get(entry['level']))} "
+    return [painted + first[len(head) :], *others, *(f"    {plain(text)}" for text in trace.splitlines())]
+
+
+def wrap(line: str, style: Style) -> list[str]:
+    """``line``, between its words where the terminal is narrower."""
+    if style.width is None or len(line) <= style.width:
+        return [line]
+    import textwrap  # noqa: PLC0415 - as above
+
+    width = max(style.width, 40)
+    return textwrap.wrap(line, width, subsequent_indent=" " * 8, break_on_hyphens=False, break_long_words=False)
 
 
 def clock_time(at: float, now: float) -> str:
@@ -207,51 +228,19 @@ def _request_words(message: str, fields: dict[str, Any]) -> list[str]:
         str(fields.pop("status")),
         model,
         f"{account}{simulated}" if account else None,
-        f"ttft {_seconds(ttft_ms)}" if ttft_ms is not None else None,
+        f"ttft {milliseconds(ttft_ms)}" if ttft_ms is not None else None,
         f"{sent:,} in" if sent is not None else None,
         f"({cached:,} cached)" if cached else None,
         f"{received:,} out" if received is not None else None,
-        _seconds(fields.pop("duration_ms") or 0),
+        milliseconds(fields.pop("duration_ms") or 0),
     ]
     return [plain(word) for word in words if word]
-
-
-def _seconds(milliseconds: float) -> str:
-    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
 
 
 def _field(value: Any) -> str:
     if isinstance(value, str) and value and not _NEEDS_QUOTES.search(value):
         return plain(value)
     return plain(json.dumps(value, ensure_ascii=False))
-
-
-def requests(result: Json, style: Style) -> list[str]:
-    """``requests.list``: a row a request; below it what went wrong and what its translation lost."""
-    if not result["requests"]:
-        return style.prose("No request has been made since the daemon started.")
-    headings = ("TIME", "REQUEST", "STATE", "MODEL", "TTFT", "TOKENS")
-    lines = table(headings, (_request_row(request, style.now) for request in result["requests"]), style)
-    for request in result["requests"]:
-        told = [request["error"]] if request["error"] else []
-        told += [f"{loss['kind']} {loss['path']}: {loss['note']}" for loss in request["losses"]]
-        for text in told:
-            lines += style.prose(f"{request['id']}: {plain(text)}")
-    return lines
-
-
-def _request_row(request: Json, now: float) -> list[Cell]:
-    asked, used = request["model"] or "", request["model_used"]
-    tokens = request["tokens"]
-    state = request["state"] if request["status"] is None else f"{request['state']} {request['status']}"
-    return [
-        Cell([clock_time(request["started_at"], now)]),
-        Cell([request["id"], plain(request["client"])]),
-        Cell([state], STATE_COLOURS.get(request["state"], "red")),
-        Cell([plain(asked), *([f"-> {plain(used)}"] if used and used != asked else [])]),
-        Cell([_seconds(request["ttft_ms"]) if request["ttft_ms"] is not None else ""]),
-        Cell([f"{tokens['input']:,} in", f"{tokens['output']:,} out"] if tokens else [""]),
-    ]
 
 
 def log_entries(result: Json, style: Style) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from codexctl.render import Cell, Json, Style, ago, bar, clock_time, duration, name_of, plain, table, until
 from codexctl.render_accounts import nobody
 
@@ -25,7 +23,7 @@ def _quota(quota: Json, style: Style) -> list[str]:
     lines = [f"{style.paint(name_of(account), 'bold')}, plan {plain(account['plan'])}"]
     if quota["windows"]:
         rows = [_window_row(window, quota, style.now) for window in quota["windows"]]
-        inner = replace(style, width=style.width - len(INDENT) if style.width else None)
+        inner = style.narrower(len(INDENT))
         lines += [INDENT + line for line in table(("WINDOW", "USED", "RESETS", ""), rows, inner)]
     lines += [f"{INDENT}{name:8}  {text}" for name, text in _facts(quota, style.now) if text]
     return lines + (style.prose(f"Not asked now: {quota['error']}", INDENT) if quota["error"] else [])

@@ -6,7 +6,6 @@ import itertools
 import os
 import sys
 import termios
-import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Self
@@ -21,6 +20,8 @@ def say(text: str) -> None:
     """Tell the user something that is not the output: on stderr. It may quote what a server said."""
     lines = [plain(line) for line in f"codexctl: {text}".splitlines()]
     if sys.stderr.isatty():
+        import textwrap  # noqa: PLC0415 - what says nothing starts faster
+
         width = max(_columns(), 20)
         lines = [textwrap.fill(line, width, break_on_hyphens=False, break_long_words=False) for line in lines]
     prompt("".join(f"{line}\n" for line in lines))

@@ -12,7 +12,7 @@ import pytest
 import trio
 from harness import start_daemon
 
-from codexd.accounts import device
+from codexd.accounts.sign_in import device
 from codexd.simulator.options import Options
 
 BEA = "bea@example.com"
@@ -116,3 +116,24 @@ async def test_what_fails_says_so(running):
         code, out, err = await run(running, words)
         assert (code, out) == (1, ""), words
         assert expected in err, words
+
+
+async def test_a_request_from_its_prompt_to_its_explanation(running):
+    for words, expected in (
+        ("test hello --model opus", "on simulated@example.com (simulated) answered opus"),
+        ("requests", "codexctl/"),
+        ("requests --state done", "opus"),
+        ("usage", "gpt-"),
+        ("usage --by day --since 1h", "total"),
+        ("why req_", "stop reason end_turn"),
+        ("logs --grep opus", "POST /v1/messages 200"),
+        ("__complete -- why req_", "done, opus"),
+        ("__complete -- settings set log.level de", "debug"),
+        ("__complete -- test hello --model gpt-5.5", "gpt-5.5"),
+    ):
+        code, out, err = await run(running, words)
+        assert (code, err) == (0, ""), words
+        assert expected in out, words
+    code, _, err = await run(running, "why")
+    assert code == 1
+    assert "No request has failed" in err

@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,8 +11,9 @@ import pytest
 import trio
 from control_server import NOW, auth_json, make_control, serving
 
-from codexctl.commands import COMMANDS, build_parser
-from codexd.accounts.limits import Observation, Window
+from codexctl.claude import pass_on
+from codexctl.commands import COMMANDS, TABLES, build_parser, load_commands
+from codexd.accounts.limits.windows import Observation, Window
 from codexd.accounts.store import AccountStore
 from codexd.api.records import LogEntry
 
@@ -222,14 +224,26 @@ async def test_wrong_usage_is_exit_2(control, arguments):
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.words))
 def test_every_command_has_help_with_a_valid_example(command, capsys):
-    parser = build_parser()
+    parser = build_parser(COMMANDS)
     with pytest.raises(SystemExit):
         parser.parse_args([*command.words, "--help"])
     out = capsys.readouterr().out
     assert f"Example: {command.example}" in out
     assert "--json" in out
     assert "--socket" in out
-    assert parser.parse_args(command.example.split()[1:]).command is command
+    words = shlex.split(command.example)
+    assert parser.parse_args(pass_on(words[words.index("codexctl") + 1 :])).command is command
+
+
+@pytest.mark.parametrize("word", TABLES)
+def test_a_command_is_found_by_its_first_word_alone(word):
+    alone = [command for command in load_commands(word) if command.words[0] == word]
+    assert alone
+    assert alone == [command for command in COMMANDS if command.words[0] == word]
+
+
+def test_every_command_can_be_found():
+    assert {command.words[0] for command in COMMANDS} == set(TABLES)
 
 
 async def test_a_one_shot_command_imports_the_standard_library_only(control):
@@ -240,3 +254,4 @@ async def test_a_one_shot_command_imports_the_standard_library_only(control):
     assert "codexd.rpc" in names
     assert not FORBIDDEN & {name.partition(".")[0] for name in names}
     assert {name for name in names if name.startswith("codexd")} == {"codexd", "codexd.rpc", "codexd.paths"}
+    assert not {"codexctl.settings", "codexctl.requests", "codexctl.sign_in", "http.client"} & names

@@ -160,35 +160,10 @@ def test_no_control_sequence_reaches_the_terminal():
     assert not any(mark in line for line in lines for mark in "\x1b\n\x9b\x07")
 
 
-REQUEST = {
-    "id": "req_ab12",
-    "client": "claude-cli/2.1.330",
-    "model": "claude-opus-5-5",
-    "model_used": "gpt-5.5",
-    "account": "work@example.com",
-    "state": "done",
-    "started_at": NOW,
-    "ttft_ms": 812,
-    "duration_ms": 2345,
-    "tokens": {"input": 1234, "cached": 1100, "output": 56, "reasoning": 0},
-    "status": 200,
-    "error": None,
-    "losses": [{"kind": "dropped", "path": "top_k", "note": "the backend samples as it likes"}],
-}
-
-
-def test_requests_are_a_table_with_what_was_lost_below():
-    lines = render.requests({"requests": [REQUEST]}, PIPE)
-    assert lines[0].split() == ["TIME", "REQUEST", "STATE", "MODEL", "TTFT", "TOKENS"]
-    assert lines[1].split()[1:] == ["req_ab12", "done", "200", "claude-opus-5-5", "812", "ms", "1,234", "in"]
-    assert lines[2].split() == ["claude-cli/2.1.330", "->", "gpt-5.5", "56", "out"]
-    assert " ".join(lines[3:]) == "req_ab12: dropped top_k: the backend samples as it likes"
-
-
-def test_a_running_request_has_no_status_yet():
-    request = REQUEST | {"state": "running", "status": None, "ttft_ms": None, "tokens": None, "losses": []}
-    assert "running" in render.requests({"requests": [request]}, PIPE)[1]
-
-
-def test_no_requests_yet():
-    assert render.requests({"requests": []}, PIPE) == ["No request has been made since the daemon started."]
+def test_a_long_log_entry_breaks_between_its_words():
+    lines = render.log_entry(entry("word " * 40), Style(NOW, 80))
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 80
+    assert lines[1].startswith("        word")
+    assert "".join(lines).count("word") == 40
+    assert len(render.log_entry(entry("word " * 40), PIPE)) == 1

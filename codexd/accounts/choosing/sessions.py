@@ -63,11 +63,11 @@ class Sessions:
             session.keeps = False
 
     def cost_of_switch(self, to_account_id: str, now: float) -> SwitchCost:
-        """What it costs the lively sessions on other accounts to go on with that one."""
+        """What it costs the lively sessions on other accounts to go on with that one. Without an answer yet, nothing."""
         moving = [
             session
             for session in self._sessions.values()
-            if session.account_id != to_account_id and now - session.used_at < LIVELY_S
+            if session.account_id != to_account_id and now - session.used_at < LIVELY_S and session.input_tokens
         ]
         return SwitchCost(
             sessions=len(moving),

@@ -42,8 +42,8 @@ def test_a_switch_costs_what_the_sessions_elsewhere_have_to_read_again():
         sessions.put(key, account_id, used_at)
         sessions.note_size(key, input_tokens=tokens, reasoning_items=items)
     sessions.put("unanswered", "cid", NOW)
-    assert sessions.cost_of_switch("bob", NOW) == SwitchCost(sessions=3, reasoning_items=10, tokens=120_000)
-    assert sessions.cost_of_switch("ann", NOW) == SwitchCost(sessions=2, reasoning_items=2, tokens=5_000)
+    assert sessions.cost_of_switch("bob", NOW) == SwitchCost(sessions=2, reasoning_items=10, tokens=120_000)
+    assert sessions.cost_of_switch("ann", NOW) == SwitchCost(sessions=1, reasoning_items=2, tokens=5_000)
     assert Sessions().cost_of_switch("ann", NOW) == SwitchCost(0, 0, 0)
 
 

@@ -1,0 +1,176 @@
+"""``codexctl test``: a real request, by the way that every client takes."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import Any
+from urllib.parse import urlsplit
+
+from codexctl import render_answer
+from codexctl.client import ControlClient
+from codexctl.invocation import EXIT_REFUSED, Command, Invocation, Stop, Values, argument
+from codexctl.terminal import Spinner
+from codexd import __version__
+
+DEFAULT_MODEL = "sonnet"
+MAX_TOKENS = 32_000
+"""What Claude Code asks for."""
+
+SILENCE_S = 120.0
+"""The daemon sends a ping every few seconds."""
+
+LISTED_REQUESTS = 100
+UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""A server listens there; nobody can connect to it everywhere."""
+
+
+def _test(invocation: Invocation) -> None:
+    with ControlClient(invocation.socket) as client:
+        address = _find_address(client.call("daemon.status")["addresses"])
+        key = client.call("settings.get", {"name": "server.api_key"})["value"]
+        answer = _Answer(invocation, address)
+        started = time.monotonic()
+        with closing(_connect(address)) as connection:
+            answer.ask(connection, key)
+        took_ms = (time.monotonic() - started) * 1000
+        listed = client.call("requests.list", {"limit": LISTED_REQUESTS})["requests"]
+    request = next((each for each in listed if each["id"] == answer.request_id), None)
+    if invocation.as_json:
+        invocation.write([json.dumps({"text": answer.text, "took_ms": round(took_ms), "request": request}, indent=2)])
+    else:
+        invocation.write(render_answer.report(request, took_ms, invocation.style()))
+
+
+def _find_address(addresses: list[str]) -> str:
+    if not addresses:
+        raise Stop(EXIT_REFUSED, "codexd listens at no address. Its log says why: codexctl logs --level error")
+    return addresses[0]
+
+
+def _connect(address: str) -> http.client.HTTPConnection:
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    return http.client.HTTPConnection(UNSPECIFIED.get(host, host), parts.port, timeout=SILENCE_S)
+
+
+class _Answer:
+    """The answer to the prompt, shown as it comes."""
+
+    def __init__(self, invocation: Invocation, address: str) -> None:
+        self._invocation = invocation
+        self._address = address
+        self._progress = Spinner(invocation.environ)
+        self._is_complete = False
+        self.request_id = ""
+        self.text = ""
+
+    def ask(self, connection: http.client.HTTPConnection, key: str | None) -> None:
+        """Send the prompt and read all of the answer.
+
+        Raises:
+            Stop: it failed; the text says why.
+        """
+        self._progress.turn("waiting for the answer; Ctrl-C gives up")
+        try:
+            response = self._send(connection, key)
+            for event in _read_events(response):
+                self._take(event)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._fail(f"the connection to codexd at {self._address} broke ({_reason(error)}).") from None
+        finally:
+            self._clear_progress()
+        if not self._is_complete:
+            raise self._fail("the answer broke off before its end.")
+        self._end_line()
+
+    def _send(self, connection: http.client.HTTPConnection, key: str | None) -> http.client.HTTPResponse:
+        given = self._invocation.arguments
+        message = {"role": "user", "content": given.prompt}
+        body = {"model": given.model, "max_tokens": MAX_TOKENS, "stream": True, "messages": [message]}
+        headers = {"content-type": "application/json", "user-agent": f"codexctl/{__version__}"}
+        if key:
+            headers["x-api-key"] = key
+        connection.request("POST", "/v1/messages", json.dumps(body), headers)
+        response = connection.getresponse()
+        self.request_id = response.getheader("request-id", "")
+        if response.status != 200:
+            raise self._refused(response.status, response.read())
+        return response
+
+    def _refused(self, status: int, body: bytes) -> Stop:
+        try:
+            return self._fail(_describe(json.loads(body)))
+        except (ValueError, TypeError, KeyError):
+            return self._fail(f"codexd at {self._address} answered HTTP {status}, and not as the Messages API does.")
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        match event:
+            case {"type": "content_block_delta", "delta": {"type": "text_delta", "text": str(text)}}:
+                self._clear_progress()
+                self.text += text
+                if not self._invocation.as_json:
+                    sys.stdout.write(render_answer.printable(text))
+                    sys.stdout.flush()
+            case {"type": "error"}:
+                raise self._fail(_describe(event))
+            case {"type": "message_stop"}:
+                self._is_complete = True
+
+    def _clear_progress(self) -> None:
+        """It would erase a line of the answer too."""
+        if not self.text:
+            self._progress.clear()
+
+    def _fail(self, text: str) -> Stop:
+        self._clear_progress()
+        self._end_line()
+        more = f"\nWhat happened to it: codexctl why {self.request_id}" if self.request_id else ""
+        return Stop(EXIT_REFUSED, text + more)
+
+    def _end_line(self) -> None:
+        if self.text and not self.text.endswith("\n") and not self._invocation.as_json:
+            sys.stdout.write("\n")
+            sys.stdout.flush()
+
+
+def _read_events(response: http.client.HTTPResponse) -> Iterator[Any]:
+    """The data of server-sent events, as codexd writes them: each on one line."""
+    for line in response:
+        if line.startswith(b"data:"):
+            yield json.loads(line[len(b"data:") :])
+
+
+def _describe(document: Any) -> str:
+    """An error of the Messages API, in an answer of its own or inside a stream."""
+    error = document["error"]
+    return f"{error['message']} ({error['type']})"
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+ASK_COMMANDS = (
+    Command(
+        ("test",),
+        "Send a prompt the way that clients do, and show the answer",
+        'codexctl test "Say hello" --model opus',
+        _test,
+        (
+            argument("prompt", metavar="PROMPT", help="what to ask"),
+            argument(
+                "--model",
+                default=DEFAULT_MODEL,
+                metavar="M",
+                help=f"any that a client may name (default: {DEFAULT_MODEL})",
+                values=Values.MODELS,
+            ),
+        ),
+        details="Exit status 1, and the reason, when it fails. It counts towards your plan as any request does.",
+    ),
+)

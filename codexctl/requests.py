@@ -1,0 +1,155 @@
+"""``codexctl requests``, ``why`` and ``usage``: what was asked, what became of it, and what it took."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from codexctl import render_requests
+from codexctl.follow import follow
+from codexctl.invocation import Command, Invocation, Values, argument
+from codexctl.options import count, since
+from codexctl.terminal import Spinner, say
+
+STATES = ("running", "done", "failed")
+GROUPINGS = ("model", "account", "day")
+HISTORY_REQUESTS = 100
+FOLLOW_REQUESTS = 10
+KEPT_REQUESTS = 1000
+"""How many of those that ended the daemon keeps."""
+
+
+def _requests(invocation: Invocation) -> None:
+    given = invocation.arguments
+    if given.follow:
+        _Following(invocation, given.state).run(FOLLOW_REQUESTS if given.limit is None else given.limit)
+        return
+    params = {"limit": HISTORY_REQUESTS if given.limit is None else given.limit}
+    params |= {} if given.state is None else {"state": given.state}
+    invocation.show(invocation.call("requests.list", params), render_requests.requests)
+
+
+class _Following:
+    """``codexctl requests -f``: a line when a request starts, one when it ends, and below them what runs now."""
+
+    def __init__(self, invocation: Invocation, state: str | None) -> None:
+        self._invocation = invocation
+        self._state = state
+        self._running: dict[str, Any] = {}
+        self._ended: dict[str, None] = {}
+        """A daemon to which the connection was lost tells again of those that ended: ids, the oldest first."""
+        self._progress = Spinner(invocation.environ)
+
+    def run(self, limit: int) -> None:
+        events = follow(
+            self._invocation.socket,
+            "requests.follow",
+            {"limit": limit},
+            lambda params, _event: params | {"limit": KEPT_REQUESTS},
+            tick_s=None if self._invocation.as_json else Spinner.TURN_S,
+            on_lost=self._forget_running,
+        )
+        try:
+            for event in events:
+                self._take(event or {})
+        finally:
+            self._progress.clear()
+
+    def _forget_running(self) -> None:
+        self._running.clear()
+        self._progress.clear()
+
+    def _take(self, event: dict[str, Any]) -> None:
+        match event:
+            case {"request": request} if request["id"] not in self._ended:
+                self._progress.clear()
+                self._tell(request)
+            case {"missed": missed}:
+                self._progress.clear()
+                say(f"too slow for news of {missed} requests, which are left out")
+        if self._running and not self._invocation.as_json:
+            self._progress.turn(render_requests.running(list(self._running.values()), time.time()))
+
+    def _tell(self, request: dict[str, Any]) -> None:
+        is_running, is_new = request["state"] == "running", request["id"] not in self._running
+        if not is_running:
+            self._note_end(request["id"])
+        elif request["model"] is not None:  # before that it is still being received
+            self._running[request["id"]] = request
+        if self._state not in (None, request["state"]):
+            return
+        if self._invocation.as_json:
+            self._invocation.write([json.dumps({"request": request})])
+        elif not is_running:
+            self._invocation.write(render_requests.ended(request, self._invocation.style()))
+        elif is_new and request["id"] in self._running:
+            self._invocation.write(render_requests.started(request, self._invocation.style()))
+
+    def _note_end(self, request_id: str) -> None:
+        self._running.pop(request_id, None)
+        self._ended[request_id] = None
+        if len(self._ended) > KEPT_REQUESTS:
+            del self._ended[next(iter(self._ended))]
+
+
+def _why(invocation: Invocation) -> None:
+    named = invocation.arguments.request
+    result = invocation.call("requests.explain", {} if named is None else {"id": named})
+    invocation.show(result, render_requests.explanation)
+
+
+def _usage(invocation: Invocation) -> None:
+    from codexctl import render_usage  # noqa: PLC0415 - the commands that do without start faster
+
+    given = invocation.arguments
+    params = {"by": given.by} | ({} if given.since is None else {"since": given.since})
+    invocation.show(invocation.call("usage.summary", params), render_usage.usage)
+
+
+REQUEST_COMMANDS = (
+    Command(
+        ("requests",),
+        "List the requests that run and the last that ended",
+        "codexctl requests -n 5",
+        _requests,
+        (
+            argument("-f", "--follow", action="store_true", help="go on as requests start and end"),
+            argument(
+                "-n",
+                dest="limit",
+                type=count,
+                metavar="N",
+                help=f"at most the last N (default {HISTORY_REQUESTS}; before following {FOLLOW_REQUESTS})",
+            ),
+            argument("--state", choices=STATES, help="only those in it"),
+        ),
+        details="With what went wrong in each, and what its translation lost.",
+    ),
+    Command(
+        ("why",),
+        "Explain what happened to a request, and what to do about it",
+        "codexctl why",
+        _why,
+        (
+            argument(
+                "request",
+                nargs="?",
+                metavar="ID",
+                help="of the request, or the beginning of it (default: the last one that failed)",
+                values=Values.REQUESTS,
+            ),
+        ),
+    ),
+    Command(
+        ("usage",),
+        "Sum up the tokens and requests of the past",
+        "codexctl usage --since 7d --by day",
+        _usage,
+        (
+            argument("--since", type=since, metavar="AGO", help="only since so long ago, such as 12h or 7d"),
+            argument("--by", choices=GROUPINGS, default=GROUPINGS[0], help="what a row stands for (default: model)"),
+        ),
+        details="By default all that is kept: the setting usage.retention_days says how long.",
+    ),
+)
