@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 APP_NAME = "codexd"
 
 
-@dataclass(frozen=True)
-class Places:
+class Places(NamedTuple):
     """The folders and the socket of one daemon (INTERFACE: Places)."""
 
     config_dir: Path

@@ -12,8 +12,7 @@ import enum
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 MAX_LINE_BYTES = 1024 * 1024
 
@@ -32,8 +31,7 @@ class ErrorCode(enum.IntEnum):
     REFUSED = -32000
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """A call. ``id`` may be any JSON string, number or null; the reply carries the same."""
 
     id: Id
@@ -41,22 +39,19 @@ class Request:
     params: Params | None = None
 
 
-@dataclass(frozen=True)
-class Notification:
+class Notification(NamedTuple):
     """A call that gets no reply."""
 
     method: str
     params: Params | None = None
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     id: Id
     result: Any
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """The error reply; ``id`` is None when the request's own could not be read."""
 
     id: Id
@@ -65,8 +60,7 @@ class Failure:
     data: Any = None
 
 
-@dataclass(frozen=True)
-class Malformed:
+class Malformed(NamedTuple):
     """What the peer sent and was no message."""
 
     code: ErrorCode
@@ -80,8 +74,7 @@ class Malformed:
 Single: TypeAlias = Request | Notification | Result | Failure | Malformed
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """Several messages of one line. Their replies, if any, go back as one batch."""
 
     messages: tuple[Single, ...]

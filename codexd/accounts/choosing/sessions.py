@@ -63,7 +63,7 @@ class Sessions:
             session.keeps = False
 
     def cost_of_switch(self, to_account_id: str, now: float) -> SwitchCost:
-        """What it costs the lively sessions on other accounts to go on with that one. Without an answer yet, nothing."""
+        """What it costs the lively sessions elsewhere to go on with that one; without an answer yet, nothing."""
         moving = [
             session
             for session in self._sessions.values()
