@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from codexctl import render_accounts
 from codexctl.invocation import EXIT_REFUSED, EXIT_USAGE, Command, Invocation, Stop, Values, argument
-from codexctl.render import name_of
+from codexctl.render import accounts as render_accounts
+from codexctl.render.base import name_of
 from codexctl.terminal import confirm, has_input_terminal
 
 SLOW_S = 600.0
@@ -106,14 +106,14 @@ def _print_token(invocation: Invocation) -> None:
 
 
 def _quota(invocation: Invocation) -> None:
-    from codexctl import render_plans  # noqa: PLC0415 - as above
+    from codexctl.render import plans as render_plans  # noqa: PLC0415 - as above
 
     params = _chosen(invocation) | ({"refresh": True} if invocation.arguments.refresh else {})
     invocation.show(invocation.call("accounts.quota", params, reply_timeout_s=SLOW_S), render_plans.quotas)
 
 
 def _models(invocation: Invocation) -> None:
-    from codexctl import render_plans  # noqa: PLC0415 - as above
+    from codexctl.render import plans as render_plans  # noqa: PLC0415 - as above
 
     result = invocation.call("accounts.models", _named(invocation))
     if not invocation.arguments.all:

@@ -11,9 +11,9 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
-from codexctl import render_answer
 from codexctl.client import ControlClient
 from codexctl.invocation import EXIT_REFUSED, Command, Invocation, Stop, Values, argument
+from codexctl.render import answer as render_answer
 from codexctl.terminal import Spinner
 from codexd import __version__
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codexctl import render_claude
 from codexctl.invocation import EXIT_REFUSED, Command, Invocation, Show, Stop, argument
+from codexctl.render import claude as render_claude
 from codexctl.terminal import has_input_terminal
 
 PROOF_S = 90.0

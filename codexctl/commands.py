@@ -16,7 +16,7 @@ from typing import Any
 
 from codexctl.client import NoDaemon, Refused
 from codexctl.invocation import EXIT_NO_DAEMON, EXIT_REFUSED, EXIT_USAGE, Command, Invocation, Stop
-from codexctl.render import PROSE_WIDTH
+from codexctl.render.base import PROSE_WIDTH
 from codexctl.terminal import say
 from codexd import __version__
 from codexd.paths import find_socket
@@ -30,13 +30,13 @@ TABLES = {
     "why": "codexctl.requests:REQUEST_COMMANDS",
     "usage": "codexctl.requests:REQUEST_COMMANDS",
     "test": "codexctl.ask:ASK_COMMANDS",
-    "top": "codexctl.top_command:TOP_COMMANDS",
+    "top": "codexctl.top.command:TOP_COMMANDS",
     "logs": "codexctl.logs:LOG_COMMANDS",
     "settings": "codexctl.settings:SETTINGS_COMMANDS",
     "reload": "codexctl.settings:SETTINGS_COMMANDS",
     "claude": "codexctl.claude:CLAUDE_COMMANDS",
     "stop": "codexctl.settings:SETTINGS_COMMANDS",
-    "shell": "codexctl.shell:SHELL_COMMANDS",
+    "shell": "codexctl.shell.command:SHELL_COMMANDS",
     "completion": "codexctl.completion:COMPLETION_COMMANDS",
 }
 """By the first word of a command, the table that has it. The help lists them in this order."""

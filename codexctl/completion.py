@@ -15,7 +15,7 @@ from codexctl.candidates import Candidate, complete
 from codexctl.client import ControlClient, NoDaemon, Refused
 from codexctl.commands import load_commands
 from codexctl.invocation import Command, Invocation, Values, argument
-from codexctl.render import plain
+from codexctl.render.base import plain
 from codexd.paths import find_socket
 
 FILES = ":files"

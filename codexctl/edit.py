@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from codexctl import render_settings
 from codexctl.invocation import EXIT_REFUSED, EXIT_USAGE, Invocation, Stop
+from codexctl.render import settings as render_settings
 from codexctl.terminal import confirm, has_input_terminal, prompt, say
 
 EDITORS = ("sensible-editor", "nano", "vim", "vi")

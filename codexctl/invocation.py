@@ -12,8 +12,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from codexctl import render
 from codexctl.client import REPLY_TIMEOUT_S, ControlClient
+from codexctl.render import base as render
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2

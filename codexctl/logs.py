@@ -6,10 +6,10 @@ import json
 import math
 from typing import Any
 
-from codexctl import render
 from codexctl.follow import follow
 from codexctl.invocation import Command, Invocation, Values, argument
 from codexctl.options import count, since
+from codexctl.render import base as render
 from codexctl.terminal import say
 
 LEVELS = ("debug", "info", "warning", "error", "critical")

@@ -6,10 +6,10 @@ import json
 import time
 from typing import Any
 
-from codexctl import render_requests
 from codexctl.follow import follow
 from codexctl.invocation import Command, Invocation, Values, argument
 from codexctl.options import count, since
+from codexctl.render import requests as render_requests
 from codexctl.terminal import Spinner, say
 
 STATES = ("running", "done", "failed")
@@ -100,7 +100,7 @@ def _why(invocation: Invocation) -> None:
 
 
 def _usage(invocation: Invocation) -> None:
-    from codexctl import render_usage  # noqa: PLC0415 - the commands that do without start faster
+    from codexctl.render import usage as render_usage  # noqa: PLC0415 - the commands that do without start faster
 
     given = invocation.arguments
     params = {"by": given.by} | ({} if given.since is None else {"since": given.since})

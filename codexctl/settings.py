@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from codexctl import render_settings
 from codexctl.client import ControlClient, NoDaemon
 from codexctl.invocation import EXIT_USAGE, Command, Invocation, Stop, Values, argument
+from codexctl.render import settings as render_settings
 
 
 def _list_settings(invocation: Invocation) -> None:

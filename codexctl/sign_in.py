@@ -11,10 +11,11 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from codexctl import render_accounts, render_sign_in
 from codexctl.client import REPLY_TIMEOUT_S, ControlClient, NoDaemon, Refused
 from codexctl.invocation import EXIT_REFUSED, EXIT_USAGE, Invocation, Stop
-from codexctl.render_sign_in import Browser
+from codexctl.render import accounts as render_accounts
+from codexctl.render import sign_in as render_sign_in
+from codexctl.render.sign_in import Browser
 from codexctl.terminal import LineInput, Spinner, has_input_terminal, prompt, say, unseen_input
 from codexd import rpc
 

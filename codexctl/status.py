@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from codexctl import render
 from codexctl.invocation import Command, Invocation
+from codexctl.render import base as render
 
 
 def _status(invocation: Invocation) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Self
 
-from codexctl.render import PROSE_WIDTH, plain
+from codexctl.render.base import PROSE_WIDTH, plain
 
 _FRAMES = "|/-\\"
 _ERASE_LINE = "\r\x1b[K"

@@ -56,8 +56,9 @@ LAW: list[tuple[str, set[str], set[str]]] = [
     ("codexd/signals.py", PURE | {"trio"}, STDLIB_IO),
     ("codexd/__main__.py", {"trio"}, set()),
     ("codexd/__init__.py", set(), STDLIB_IO),
-    ("codexctl/top.py", {"prompt_toolkit"}, set()),
-    ("codexctl/shell_", {"prompt_toolkit"}, set()),
+    ("codexctl/top/screen.py", {"prompt_toolkit"}, set()),
+    ("codexctl/shell/command.py", set(), set()),
+    ("codexctl/shell/", {"prompt_toolkit"}, set()),
     ("codexctl/", set(), set()),
 ]
 OWN: list[tuple[str, set[str]]] = [

@@ -1,8 +1,8 @@
 """What a daemon tells ``codexctl top``."""
 
-from codexctl.top_model import Model
-from codexctl.top_text import Size
-from codexctl.top_view import screen
+from codexctl.top.model import Model
+from codexctl.top.text import Size
+from codexctl.top.view import screen
 
 NOW = 1_800_000_000.0
 

@@ -1,8 +1,8 @@
 import pytest
 
-from codexctl import render_claude
 from codexctl.claude import pass_on
-from codexctl.render import Style
+from codexctl.render import claude as render_claude
+from codexctl.render.base import Style
 
 PLAIN = Style(now=0.0)
 NARROW = Style(now=0.0, width=80)

@@ -10,9 +10,9 @@ import pytest
 import trio
 from harness import HELLO, post, start_daemon
 
-from codexctl import render_settings
 from codexctl.commands import run
-from codexctl.render import Style
+from codexctl.render import settings as render_settings
+from codexctl.render.base import Style
 
 WIDE = Style(now=0.0, width=80)
 PIPE = Style(now=0.0)

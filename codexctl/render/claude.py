@@ -1,0 +1,92 @@
+"""What the ``claude`` commands print. Pure."""
+
+from __future__ import annotations
+
+from codexctl.render.base import Cell, Json, Style, plain, table
+
+INDENT = "  "
+_MODES = {
+    "codexd": "works through codexd",
+    "anthropic": "uses Anthropic's servers",
+    "other": "uses another server",
+}
+ABSENT = "(not set)"
+
+
+def status(result: Json, style: Style) -> list[str]:
+    """``claude.status``."""
+    if result["problem"]:
+        return style.prose(f"Problem: {result['problem']}")
+    at = f" at {plain(result['base_url'])}" if result["base_url"] else ""
+    lines = [f"Claude Code {_MODES[result['mode']]}{at}", f"{INDENT}settings  {plain(result['path'])}"]
+    if not result["exists"]:
+        lines[-1] += " (no such file yet)"
+    lines.append(f"{INDENT}codexd    {plain(result['address'])}")
+    if result["values"]:
+        rows = [[Cell([plain(each["name"])]), Cell([plain(each["value"])])] for each in result["values"]]
+        lines += ["", *table(("VARIABLE", "VALUE"), rows, style)]
+    return lines + _notes([*result["notes"], _next_step(result)], style)
+
+
+def _next_step(result: Json) -> str:
+    if result["can_reset"]:
+        return "`codexctl claude reset` puts back what was there before."
+    if result["mode"] != "codexd":
+        return "`codexctl claude proxy` sets it up; `codexctl claude run` starts it with no file edited."
+    return ""
+
+
+def proxied(result: Json, style: Style) -> list[str]:
+    """``claude.proxy``: the change, and what the request gave."""
+    proof = result["proof"]
+    if proof is None:
+        return set_up(result, style)
+    if proof["ok"]:
+        account = f" on {plain(proof['account'])}" if proof["account"] else ""
+        told = [style.paint("It works", "green") + f": {plain(proof['message'])[:-1]}{account}."]
+    else:
+        told = [style.paint("The request failed.", "red"), *style.prose(proof["message"])]
+        if proof["request"]:
+            told += style.prose(f"More: codexctl why {proof['request']}")
+        told += style.prose("Claude Code stays set up. Once that is mended, run `codexctl claude proxy` again.")
+    return [*set_up(result, style), "", *told]
+
+
+def set_up(result: Json, style: Style) -> list[str]:
+    """``claude.proxy``, ``direct`` and ``set``: each variable as it was and as it is."""
+    path = plain(result["path"])
+    if not result["changes"]:
+        lines = [f"{path} says that already; nothing {'would change' if result['dry_run'] else 'was changed'}."]
+    else:
+        lines = [f"{path} {'would be changed' if result['dry_run'] else 'was changed'}:", *_edits(result, style)]
+    if result["backup"]:
+        lines.append(f"{INDENT}a copy of the file as it was: {plain(result['backup'])}")
+    return lines + _notes([*_left(result), *([] if result["dry_run"] else result["notes"])], style)
+
+
+def was_reset(result: Json, style: Style) -> list[str]:
+    """``claude.reset``."""
+    if not result["changes"]:
+        lines = ["Nothing of codexd is in " + plain(result["path"]) + "."]
+        return lines + _notes(_left(result), style)
+    return set_up(result, style)
+
+
+def _edits(result: Json, style: Style) -> list[str]:
+    rows = []
+    for edit in result["changes"]:
+        after = Cell([ABSENT], "red") if edit["after"] is None else Cell([plain(edit["after"])], "green")
+        before = Cell([ABSENT], "dim") if edit["before"] is None else Cell([plain(edit["before"])])
+        rows.append([Cell([plain(edit["name"])]), before, after])
+    inner = style.narrower(len(INDENT))
+    return [INDENT + line for line in table(("VARIABLE", "BEFORE", "AFTER"), rows, inner)]
+
+
+def _left(result: Json) -> list[str]:
+    if not result["left"]:
+        return []
+    return [f"You have changed {', '.join(result['left'])} since codexd wrote it; that stays as you made it."]
+
+
+def _notes(notes: list[str], style: Style) -> list[str]:
+    return [line for note in notes if note for line in ("", *style.prose(note))]

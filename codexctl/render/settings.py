@@ -1,0 +1,124 @@
+"""What ``codexctl settings``, ``reload`` and ``stop`` print. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from codexctl.render.base import Cell, Json, Style, plain, table
+
+PENDING = "takes effect when codexd is started again"
+
+
+def value_text(value: Any) -> str:
+    """A value as ``settings set`` takes it."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return f"{value:g}"
+        case list():
+            return ",".join(plain(str(name)) for name in value)
+        case Mapping():
+            return ",".join(f"{plain(str(name))}={plain(str(to))}" for name, to in value.items())
+    return plain(str(value))
+
+
+def settings(result: Json, style: Style) -> list[str]:
+    """``settings.list``."""
+    lines = table(("SETTING", "VALUE", "FROM"), (_row(item) for item in result["settings"]), style)
+    if any(item["restart_pending"] for item in result["settings"]):
+        lines.append(style.paint(f"* {PENDING}", "yellow"))
+    lines += ["", f"File: {plain(result['file'])}"]
+    if result["problem"]:
+        lines += style.prose("Problem: it can't be used as it is, so what was read before still holds:")
+        lines += [line for text in result["problem"].splitlines() for line in style.prose(text, "  ")]
+    return lines
+
+
+def _row(item: Json) -> list[Cell]:
+    is_default = item["source"] == "default"
+    text = value_text(item["value"]) + (f" {item['unit']}" if item["unit"] and item["value"] is not None else "")
+    pending = " *" if item["restart_pending"] else ""
+    return [
+        Cell([item["name"]]),
+        Cell([text + pending], "yellow" if pending else "dim" if is_default else "bold"),
+        Cell([_source(item)], "dim" if is_default else None),
+    ]
+
+
+def _source(item: Json) -> str:
+    if item["source"] == "default" or item["fixed"]:
+        return plain(item["source"])
+    return PurePath(plain(item["source"])).name
+
+
+def setting(result: Json, style: Style) -> list[str]:
+    """``settings.get``: the value alone where a script reads it, and all about it on a terminal."""
+    value = value_text(result["value"])
+    if style.width is None:
+        return [value]
+    unit = f" {result['unit']}" if result["unit"] and value else ""
+    lines = [f"{style.paint(result['name'], 'bold')} = {value + unit if value else '(not set)'}"]
+    lines += style.prose(f"{result['meaning']}.", "  ")
+    facts = (
+        ("from", result["source"]),
+        ("default", value_text(result["default"]) or "(not set)"),
+        ("choices", ", ".join(result["choices"] or ())),
+        ("variables", ", ".join(result["environ"])),
+        ("a change", "takes effect at the next start" if result["restart_needed"] else "takes effect at once"),
+    )
+    lines += [f"  {name:9}  {plain(text)}" for name, text in facts if text]
+    return lines + ([style.paint(f"  The value {PENDING}.", "yellow")] if result["restart_pending"] else [])
+
+
+def was_set(result: Json, style: Style) -> list[str]:
+    """``settings.set``."""
+    what = "set" if result["secret"] else value_text(result["value"])
+    return _told(result, what, style)
+
+
+def was_unset(result: Json, style: Style) -> list[str]:
+    """``settings.unset``."""
+    default = value_text(result["default"])
+    what = f"at its default, {default}" if default else "not set"
+    return _told(result, what, style)
+
+
+def _told(result: Json, what: str, style: Style) -> list[str]:
+    name = result["name"]
+    if result["restart_pending"]:
+        return style.prose(f"{name} is {what} in the settings file, which {PENDING}.")
+    return style.prose(f"{name} is now {what}.")
+
+
+def changed(result: Json, style: Style) -> list[str]:
+    """``daemon.reload`` and ``settings.write``."""
+    if not result["changed"]:
+        return style.prose("No setting has changed.")
+    lines = []
+    for change in result["changed"]:
+        before, after = (value_text(change[key]) or "(not set)" for key in ("before", "after"))
+        if before == after:  # a secret
+            after = "another"
+        lines.append(f"{style.paint(change['name'], 'bold')}: {before} -> {after}")
+        if change["restart_needed"]:
+            lines.append(style.paint(f"  {PENDING}", "yellow"))
+    return lines
+
+
+def problems(texts: Iterable[str], style: Style) -> list[str]:
+    """``settings.check``."""
+    return ["This can't be the settings file:", *(line for text in texts for line in style.prose(text, "  "))]
+
+
+def stopping(result: Json, style: Style) -> list[str]:
+    """``daemon.stop``."""
+    streams = result["streams_in_flight"]
+    if not streams:
+        return style.prose("codexd is stopping.")
+    noun = "request has" if streams == 1 else "requests have"
+    return style.prose(f"codexd is stopping; {streams} {noun} up to {result['drain_seconds']:g} s to end.")

@@ -1,0 +1,1 @@
+"""``codexctl shell``: a prompt with completion, a toolbar, and the log above it."""

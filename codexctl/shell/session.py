@@ -1,0 +1,235 @@
+"""The interactive shell: a prompt of prompt_toolkit, and every command run in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Iterable
+from contextlib import suppress
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.patch_stdout import patch_stdout
+from prompt_toolkit.shortcuts import CompleteStyle
+
+from codexctl.claude import RUN
+from codexctl.client import NoDaemon, Refused
+from codexctl.commands import build_parser, load_commands, run_command
+from codexctl.invocation import EXIT_REFUSED, EXIT_USAGE, Command, Invocation, Stop, argument
+from codexctl.logs import LEVELS
+from codexctl.render import base as render
+from codexctl.render.base import Json
+from codexctl.shell import help as shell_help
+from codexctl.shell.complete import ShellCompleter
+from codexctl.shell.facts import toolbar
+from codexctl.shell.history import PrivateHistory
+from codexctl.shell.look import STYLE, make_key_bindings
+from codexctl.shell.watch import LogTail, Watch
+from codexctl.terminal import say
+from codexd.paths import find_places
+
+PROMPT = "codexctl> "
+HISTORY_FILE = "shell-history"
+FIRST_LEVEL = "warning"
+INTERRUPTED = 130
+
+
+class Leave(Exception):
+    """The user has had enough."""
+
+
+def run_shell(invocation: Invocation) -> None:
+    """Read commands until the end of the input.
+
+    Raises:
+        Stop: without a terminal, with the status of the last command.
+    """
+    shell = Shell(invocation)
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        shell.run()
+    elif status := shell.run_lines(sys.stdin):
+        raise Stop(status)
+
+
+class Shell:
+    """One session. ``commands``: those of codexctl, and those that only a session has."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self._invocation = invocation
+        self.commands = (*load_commands(), *self._own_commands())
+        self._parser = build_parser(self.commands)
+        self._first_words = list(dict.fromkeys(command.words[0] for command in self.commands))
+        self._watch = Watch(invocation.socket, say, lambda: get_app().invalidate())
+        self._tail: LogTail | None = None
+
+    def run(self) -> None:
+        """At a terminal."""
+        self._follow_logs(FIRST_LEVEL)
+        self._greet()
+        session = self._make_session()
+        try:
+            while (text := asyncio.run(self._read(session))) is not None:
+                self.run_lines(text.splitlines())
+        except Leave:
+            return
+
+    def run_lines(self, lines: Iterable[str]) -> int:
+        """The status of the last one."""
+        status = 0
+        for line in lines:
+            status = self.run_line(line)
+        return status
+
+    def run_line(self, line: str) -> int:
+        """Run one command; whatever becomes of it, the session goes on.
+
+        Raises:
+            Leave
+        """
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            say(f"the line can't be read: {error}. Text with quotes or spaces goes between quotes.")
+            return EXIT_USAGE
+        words = words[1:] if words[:1] == ["codexctl"] else words
+        if not words:
+            return 0
+        try:
+            return self._run_words(words)
+        except KeyboardInterrupt:
+            sys.stdout.write("\n")
+            return INTERRUPTED
+
+    def _run_words(self, words: list[str]) -> int:
+        if not words[0].startswith("-") and words[0] not in self._first_words:
+            similar = difflib.get_close_matches(words[0], self._first_words, n=1)
+            say(f"there is no command {words[0]!r}. " + (f"Is it {similar[0]}?" if similar else "`help` lists them."))
+            return EXIT_USAGE
+        if tuple(words[: len(RUN)]) == RUN:
+            return self._run_apart(words)
+        try:
+            parsed = self._parser.parse_args([*(["--json"] if self._invocation.as_json else []), *words])
+        except SystemExit as end:  # argparse has said why
+            return int(end.code or 0)
+        command: Command | None = getattr(parsed, "command", None)
+        if command is None or command.words == ("shell",):
+            say("this is the shell already. `help` lists its commands.")
+            return EXIT_USAGE
+        socket = getattr(parsed, "socket", None) or self._invocation.socket
+        return _run_safely(command, Invocation(socket.absolute(), parsed, self._invocation.environ))
+
+    def _run_apart(self, words: list[str]) -> int:
+        """A command that becomes another program must not take the shell with it. Its Ctrl-C is its own."""
+        environ = {**self._invocation.environ, "CODEXD_SOCKET": str(self._invocation.socket)}
+        before = signal.signal(signal.SIGINT, lambda *_: None)
+        try:
+            return subprocess.run([sys.executable, "-m", "codexctl", *words], env=environ, check=False).returncode  # noqa: S603 - this program
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    # The prompt
+
+    def _make_session(self) -> PromptSession[str]:
+        history = find_places(self._invocation.environ).state_dir / HISTORY_FILE
+        return PromptSession(
+            [("class:prompt", PROMPT)],
+            history=PrivateHistory(history),
+            completer=ShellCompleter(self.commands, lambda: self._watch.facts),
+            auto_suggest=AutoSuggestFromHistory(),
+            bottom_toolbar=self._toolbar,
+            key_bindings=make_key_bindings(self.help),
+            style=STYLE,
+            complete_style=CompleteStyle.COLUMN,
+            enable_suspend=True,
+        )
+
+    async def _read(self, session: PromptSession[str]) -> str | None:
+        """What was typed; None at Ctrl-D. Log lines and news of the daemon appear above the prompt meanwhile."""
+        with patch_stdout(raw=True):
+            async with asyncio.TaskGroup() as behind:
+                tasks = [behind.create_task(self._watch.keep_facts())]
+                tasks += [behind.create_task(self._tail.run())] if self._tail else []
+                try:
+                    return await session.prompt_async()
+                except KeyboardInterrupt:
+                    return ""
+                except EOFError:
+                    return None
+                finally:
+                    for task in tasks:
+                        task.cancel()
+
+    def _toolbar(self) -> StyleAndTextTuples:
+        width = get_app().output.get_size().columns
+        return [*toolbar(self._watch.facts, self._tail.level if self._tail else None, width, time.time())]
+
+    def _greet(self) -> None:
+        style = self._invocation.style()
+        with suppress(NoDaemon, Refused):  # the watch will tell
+            self._invocation.write(shell_help.welcome(self._invocation.call("daemon.status"), style))
+        self._invocation.write(shell_help.hint(style, self._tail.level if self._tail else None))
+
+    def _show_entry(self, entry: Json) -> None:
+        self._invocation.write(render.log_entry(entry, self._invocation.style()))
+
+    # Its own commands
+
+    def _own_commands(self) -> tuple[Command, ...]:
+        words = argument("words", nargs="*", metavar="COMMAND", help="the command to be explained")
+        level = argument("log_level", nargs="?", choices=LEVELS, default="info", help="the least level (default info)")
+        leave = "Leave the shell; codexd goes on"
+        return (
+            Command(("logs", "on"), "Show log lines above the prompt", "logs on debug", self._logs_on, (level,)),
+            Command(("logs", "off"), "Show no log lines above the prompt", "logs off", self._logs_off),
+            Command(("help",), "Show the commands and keys", "help accounts switch", self._help, (words,)),
+            Command(("exit",), leave, "exit", _leave),
+            Command(("quit",), leave, "quit", _leave),
+        )
+
+    def _logs_on(self, invocation: Invocation) -> None:
+        self._follow_logs(invocation.arguments.log_level)
+
+    def _logs_off(self, _invocation: Invocation) -> None:
+        self._tail = None
+
+    def _follow_logs(self, level: str) -> None:
+        self._tail = LogTail(self._invocation.socket, level, self._show_entry, say)
+
+    def _help(self, invocation: Invocation) -> None:
+        self.help(invocation.arguments.words)
+
+    def help(self, words: list[str]) -> None:
+        """Of the command that ``words`` begin with, or of them all."""
+        known = {command.words for command in self.commands}
+        while words and tuple(words) not in known:
+            words = words[:-1]
+        if not words:
+            self._invocation.write(shell_help.overview(self.commands, self._invocation.style()))
+            return
+        try:
+            self._parser.parse_args([*words, "--help"])
+        except SystemExit:
+            return
+
+
+def _leave(_invocation: Invocation) -> None:
+    raise Leave
+
+
+def _run_safely(command: Command, invocation: Invocation) -> int:
+    try:
+        return run_command(command, invocation)
+    except (Leave, KeyboardInterrupt):
+        raise
+    except Exception:  # noqa: BLE001 - the door of the session: a bug in one command must not end it
+        traceback.print_exc()
+        say("that is a bug in codexctl. The shell goes on.")
+        return EXIT_REFUSED

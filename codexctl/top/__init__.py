@@ -1,0 +1,1 @@
+"""``codexctl top``: the daemon live on one screen. All but ``screen`` and ``feed`` is pure."""

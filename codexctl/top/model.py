@@ -1,0 +1,260 @@
+"""What ``codexctl top`` knows: what the daemon has said, and what its user looks at. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TypeAlias
+
+from codexctl.render.base import Json
+
+KEPT_REQUESTS = 500
+KEPT_ENTRIES = 100
+RATE_S = 5.0
+"""Tokens a second are those of so long."""
+
+SILENT_S = 5.0
+"""A running answer that has not grown for so long is called silent."""
+
+
+class Shown(Enum):
+    """Which requests are listed."""
+
+    ALL = "all"
+    RUNNING = "running"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Table:
+    """The requests, which is where everything else comes back to."""
+
+
+@dataclass(frozen=True)
+class Filtering:
+    """A text is typed for which to filter; ``before`` is what there was."""
+
+    before: str
+
+
+@dataclass(frozen=True)
+class Cancelling:
+    """The user is asked whether to cancel this request."""
+
+    request: str
+
+
+@dataclass(frozen=True)
+class Switching:
+    """The menu of accounts. ``cost`` is what a switch to ``account`` means, once it is known."""
+
+    account: str
+    cost: Json | None = None
+
+
+@dataclass(frozen=True)
+class Why:
+    """What happened to a request, once it is known, from line ``top`` on. ``problem``: why it can't be told."""
+
+    request: str
+    explanation: Json | None = None
+    problem: str = ""
+    top: int = 0
+
+
+@dataclass(frozen=True)
+class Help:
+    pass
+
+
+Pane: TypeAlias = Table | Filtering | Cancelling | Switching | Why | Help
+
+
+@dataclass
+class Request:
+    """A request as the daemon last told of it. Times are seconds since the epoch.
+
+    ``samples``: when its answer had how many tokens; the last one is when it last grew.
+    """
+
+    info: Json
+    samples: deque[tuple[float, int]] = field(default_factory=deque)
+
+    @property
+    def id(self) -> str:
+        return str(self.info["id"])
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self.info["state"] == "running")
+
+    @property
+    def is_failed(self) -> bool:
+        return bool(self.info["state"] == "failed")
+
+    @property
+    def output_tokens(self) -> int | None:
+        tokens = self.info["tokens"]
+        return None if tokens is None else int(tokens["output"])
+
+    def take(self, info: Json, now: float) -> None:
+        self.info = info
+        output = self.output_tokens or 0
+        if self.samples and output < self.samples[-1][1]:
+            self.samples.clear()  # a retry begins anew
+        if not self.samples or output > self.samples[-1][1]:
+            self.samples.append((now, output))
+        while len(self.samples) > 2 and self.samples[1][0] < now - RATE_S:
+            self.samples.popleft()
+
+    def elapsed_s(self, now: float) -> float:
+        if self.info["duration_ms"] is not None:
+            return float(self.info["duration_ms"]) / 1000
+        return max(0.0, now - float(self.info["started_at"]))
+
+    def silent_s(self, now: float) -> float:
+        """How long the answer of a running request, once begun, has not grown."""
+        if self.info["ttft_ms"] is None or not self.samples:
+            return 0.0
+        return max(0.0, now - self.samples[-1][0])
+
+    def tokens_per_s(self, now: float) -> float | None:
+        """Of late while it runs, at its end of the whole; None where nothing came."""
+        output = self.output_tokens
+        if not output:
+            return None
+        if not self.is_running:
+            return output / max(self.elapsed_s(now), 0.001)
+        if self.silent_s(now) >= SILENT_S:
+            return 0.0
+        (since, before), (until, after) = self.samples[0], self.samples[-1]
+        if since == until:  # only seen once: all of it since the first token
+            first_token_ms = self.info["ttft_ms"] or 0
+            since, before = min(self.info["started_at"] + first_token_ms / 1000, until - 1.0), 0
+        return (after - before) / (until - since)
+
+    def matches(self, text: str) -> bool:
+        known = (self.info.get(name) for name in ("id", "client", "model", "model_used", "account", "state", "error"))
+        words = [str(value).casefold() for value in known if value]
+        words.append(str(self.info["status"] or ""))
+        return all(any(part in word for word in words) for part in text.casefold().split())
+
+
+@dataclass
+class Model:
+    """``gone`` says why there is no daemon, since ``gone_at``. ``notice`` is what the user is told in one line."""
+
+    status: Json | None = None
+    accounts: list[Json] = field(default_factory=list)
+    requests: dict[str, Request] = field(default_factory=dict)
+    entries: deque[Json] = field(default_factory=lambda: deque(maxlen=KEPT_ENTRIES))
+    missed: int = 0
+    gone: str = ""
+    gone_at: float = 0.0
+    pane: Pane = field(default_factory=Table)
+    selected: str | None = None
+    filter: str = ""
+    shown: Shown = Shown.ALL
+    notice: str = ""
+
+    # -- what the daemon says ---------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """A connection is there. What a former one told is of a daemon that may have ended."""
+        if self.gone:
+            self.notice = "codexd is back."
+        self.gone = ""
+        self.requests.clear()
+        self.entries.clear()
+
+    def lose(self, why: str, now: float) -> None:
+        if not self.gone:
+            self.gone_at = now
+        self.gone = why
+
+    def take_request_event(self, event: Json, now: float) -> None:
+        info = event.get("request")
+        if info is None:
+            self.missed += event["missed"]
+            return
+        if info["id"] not in self.requests:
+            self.requests[info["id"]] = Request(info)
+            self._forget_oldest()
+        self.requests[info["id"]].take(info, now)
+
+    def _forget_oldest(self) -> None:
+        ended = (each.id for each in self.requests.values() if not each.is_running)
+        if len(self.requests) > KEPT_REQUESTS and (oldest := next(ended, None)):
+            del self.requests[oldest]
+
+    def take_log_event(self, event: Json) -> None:
+        if "entry" in event:
+            self.entries.append(event["entry"])
+
+    def take_reply(self, method: str, params: Json, result: Any) -> None:
+        """What came of something that the user did."""
+        match method, self.pane:
+            case "requests.explain", Why(request, _, _, top) if request == params["id"]:
+                self.pane = Why(request, result, "", top)
+            case "accounts.switch", Switching(account) if params.get("dry_run") and account == params["account"]:
+                self.pane = Switching(account, result["cost"])
+            case "accounts.switch", _ if not params.get("dry_run"):
+                self.notice = f"{result['account']['email'] or result['account']['id']} is now the active account."
+            case "requests.cancel", _:
+                self.notice = f"{params['id']} is cancelled."
+
+    def take_refusal(self, method: str, params: Json, why: str) -> None:
+        match method, self.pane:
+            case "requests.explain", Why(request, explanation) if request == params["id"]:
+                self.pane = Why(request, explanation, why)
+            case _:
+                self.notice = why
+
+    # -- what is looked at ------------------------------------------------------------------------
+
+    def listed(self) -> list[Request]:
+        """The requests that are shown: those that run first, and the newest of each first."""
+        chosen = [each for each in self.requests.values() if self._is_shown(each)]
+        return sorted(chosen, key=lambda each: (each.is_running, each.info["started_at"]), reverse=True)
+
+    def _is_shown(self, request: Request) -> bool:
+        match self.shown:
+            case Shown.RUNNING if not request.is_running:
+                return False
+            case Shown.FAILED if not request.is_failed:
+                return False
+        return request.matches(self.filter)
+
+    def chosen(self) -> Request | None:
+        """The request that the keys mean: the first, until the user has gone to another."""
+        listed = self.listed()
+        return next((each for each in listed if each.id == self.selected), listed[0] if listed else None)
+
+    @property
+    def unfinished_why(self) -> str | None:
+        """The request that is explained while it runs, so that there will be more to say."""
+        match self.pane:
+            case Why(request, explanation) if explanation and explanation["request"]["state"] == "running":
+                return request
+        return None
+
+    @property
+    def running(self) -> list[Request]:
+        return [each for each in self.requests.values() if each.is_running]
+
+    def account(self, id_: str) -> Json | None:
+        return next((each for each in self.accounts if each["id"] == id_), None)
+
+
+def account_names(accounts: Iterable[Json]) -> dict[str, str]:
+    """By id, what to call each: its e-mail, and a piece of its workspace where several share that."""
+    listed = list(accounts)
+    emails = [each["email"] for each in listed]
+    names = {}
+    for each in listed:
+        name = each["email"] or each["id"]
+        shared = each["email"] and emails.count(each["email"]) > 1
+        names[each["id"]] = f"{name} {each['workspace'][:8]}" if shared else name
+    return names

@@ -1,0 +1,137 @@
+"""The screen of ``codexctl top``: prompt_toolkit's application around a model, its keys and its view."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from typing import Any
+
+from prompt_toolkit.application import Application
+from prompt_toolkit.data_structures import Size as TerminalSize
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.input import Input
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.layout import FormattedTextControl, Layout, Window
+from prompt_toolkit.output import ColorDepth, Output
+
+from codexctl.invocation import Invocation
+from codexctl.top.feed import Feed
+from codexctl.top.keys import Quit, press
+from codexctl.top.model import Model
+from codexctl.top.text import Size
+from codexctl.top.view import screen, settle
+
+REDRAW_S = 0.5
+"""Times and rates go on although nothing has come."""
+
+LEAST_REDRAW_S = 0.1
+"""However fast news comes."""
+
+ESCAPE_S = 0.05
+"""How long the escape key may be the beginning of another key."""
+
+NAMED_KEYS = {
+    Keys.Up: "up",
+    Keys.Down: "down",
+    Keys.PageUp: "pageup",
+    Keys.PageDown: "pagedown",
+    Keys.Home: "home",
+    Keys.End: "end",
+    Keys.Enter: "enter",
+    Keys.Delete: "delete",
+    Keys.Backspace: "backspace",
+    Keys.Escape: "escape",
+    Keys.F1: "f1",
+    Keys.ControlU: "c-u",
+    Keys.ControlW: "c-w",
+}
+
+COLOURS = {"red": "ansired", "green": "ansigreen", "yellow": "ansiyellow"}
+"""Of the terminal's own sixteen, which its owner can read on its background."""
+
+
+def show_top(invocation: Invocation) -> None:
+    """Show the screen until the user leaves it. Raises KeyboardInterrupt for Ctrl-C."""
+    asyncio.run(_show(Top(invocation)))
+
+
+async def _show(top: Top) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, top.leave)  # so that the terminal is as it was
+    await top.run()
+
+
+class Top:
+    """``source`` and ``output``: those of the process, unless a test has its own."""
+
+    def __init__(self, invocation: Invocation, source: Input | None = None, output: Output | None = None) -> None:
+        self.model = Model()
+        self._feed = Feed(invocation.socket, self.model, self._redraw)
+        self._app: Application[None] = Application(
+            layout=Layout(Window(FormattedTextControl(self._draw, focusable=True), always_hide_cursor=True)),
+            key_bindings=self._bind(),
+            full_screen=True,
+            color_depth=ColorDepth.DEPTH_1_BIT if invocation.environ.get("NO_COLOR") else ColorDepth.DEPTH_4_BIT,
+            refresh_interval=REDRAW_S,
+            min_redraw_interval=LEAST_REDRAW_S,
+            input=source,
+            output=output,
+        )
+        self._app.ttimeoutlen = ESCAPE_S
+        self._app.timeoutlen = ESCAPE_S
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            feeding = tasks.create_task(self._feed.run())
+            await self._app.run_async()
+            self._feed.close()
+            feeding.cancel()
+
+    def leave(self) -> None:
+        self._app.exit()
+
+    def _redraw(self) -> None:
+        self._app.invalidate()
+
+    def _draw(self) -> StyleAndTextTuples:
+        fragments: StyleAndTextTuples = []
+        for line in screen(self.model, _size(self._app.output.get_size()), time.time()):
+            fragments += [(_style(names), text) for names, text in line]
+            fragments.append(("", "\n"))
+        return fragments[:-1]
+
+    def _bind(self) -> KeyBindings:
+        bindings = KeyBindings()
+        for key, name in NAMED_KEYS.items():
+            bindings.add(key, eager=True)(self._handler(name))
+        bindings.add(Keys.Any)(self._press_character)
+        bindings.add(Keys.ControlC)(lambda event: event.app.exit(exception=KeyboardInterrupt()))
+        bindings.add(Keys.ControlZ)(lambda event: event.app.suspend_to_background())
+        bindings.add(Keys.ControlL)(lambda event: event.app.renderer.clear())
+        return bindings
+
+    def _handler(self, name: str) -> Any:
+        return lambda _event: self._press(name)
+
+    def _press_character(self, event: KeyPressEvent) -> None:
+        for character in event.data:
+            self._press(character)
+
+    def _press(self, key: str) -> None:
+        match press(self.model, key):
+            case Quit():
+                self.leave()
+            case None:
+                pass
+            case ask:
+                self._app.create_background_task(self._feed.ask(ask))
+        settle(self.model, _size(self._app.output.get_size()), time.time())
+
+
+def _size(size: TerminalSize) -> Size:
+    return Size(size.columns, size.rows)
+
+
+def _style(names: str) -> str:
+    return " ".join(COLOURS.get(name, name) for name in names.split())

@@ -1,0 +1,271 @@
+import pytest
+
+from codexctl.render import accounts as render
+from codexctl.render.base import Style
+
+NOW = 1_800_000_000.0
+PIPE = Style(now=NOW)
+TERMINAL = Style(now=NOW, width=80, colour=True)
+REF = {"id": "0123456789ab", "email": "work@example.com", "plan": "plus", "simulated": False}
+OTHER = {"id": "ba9876543210", "email": "home@example.com", "plan": "pro", "simulated": True}
+FREE = {"sessions": 0, "reasoning_items": 0, "tokens": 0}
+
+
+def window(name, used_percent, resets_at, limit=None):
+    return {
+        "name": name,
+        "used_percent": used_percent,
+        "window_seconds": 18000,
+        "resets_at": resets_at,
+        "limit": limit,
+    }
+
+
+def account(**changes):
+    return {
+        **REF,
+        "active": True,
+        "state": "ok",
+        "reason": None,
+        "expires_at": NOW + 1000,
+        "added_at": NOW,
+        "last_used": NOW - 200,
+        "quota": [
+            window("5h", 34.4, NOW + 7800),
+            window("weekly", 100.0, None),
+            window("gpt-6-spark 5h", 1.0, None, "gpt-6-spark"),
+        ],
+        "quota_stale": False,
+        "limited_until": None,
+        "followed": None,
+        "workspace": "3f9c2a1b-77aa",
+    } | changes
+
+
+def listed(*accounts):
+    return {"accounts": list(accounts), "active": accounts[0]["id"] if accounts else None}
+
+
+def test_accounts_in_a_pipe():
+    assert render.accounts(listed(account(), account(email="b@c.d", active=False, simulated=True)), PIPE) == [
+        "   ACCOUNT                 STATE      QUOTA                 RESETS",
+        "*  work@example.com        ok         5h     ███░░░░░  34%  in 2 h 10 min",
+        "     plus, used 3 min ago             weekly ████████ 100%",
+        "   b@c.d                   ok         5h     ███░░░░░  34%  in 2 h 10 min",
+        "     plus, used 3 min ago  simulated  weekly ████████ 100%",
+    ]
+
+
+def test_stale_figures_are_dim_and_named():
+    result = listed(account(quota_stale=True, quota=[window("5h", 34.4, NOW - 7800)]))
+    assert render.accounts(result, PIPE)[1:] == [
+        "*  work@example.com        ok     5h ███░░░░░  34%  2 h ago",
+        "     plus, used 3 min ago         stale",
+    ]
+    coloured = render.accounts(result, TERMINAL)
+    assert "\x1b[2m5h ███░░░░░  34%\x1b[0m" in coloured[1]
+    assert "\x1b[2mstale\x1b[0m" in coloured[2]
+
+
+def test_a_limited_account_says_for_how_long():
+    lines = render.accounts(listed(account(state="limited", limited_until=NOW + 6 * 86400 + 3600)), PIPE)
+    assert "limited" in lines[1]
+    assert "for 6 d 1 h" in lines[2]
+    past = render.accounts(listed(account(limited_until=NOW - 1)), PIPE)
+    assert " for " not in "".join(past)
+
+
+def test_an_account_that_needs_the_user_says_why():
+    broken = account(state="needs_login", reason="Its login has ended.", quota=[], last_used=None)
+    lines = render.accounts(listed(broken), PIPE)
+    assert "needs login" in lines[1]
+    assert "not known yet" in lines[1]
+    assert "plus, not used yet" in lines[2]
+    assert lines[-1] == "work@example.com: Its login has ended."
+
+
+def test_a_followed_account_names_its_file():
+    lines = render.accounts(listed(account(followed="/home/me/.codex/auth.json")), PIPE)
+    assert lines[-1] == "work@example.com follows /home/me/.codex/auth.json"
+
+
+def test_workspaces_tell_accounts_of_one_email_apart():
+    result = listed(
+        account(id="1", workspace="3f9c2a1b-aaaa-1", reason="Broken."),
+        account(id="2", workspace="3f9c2a1b-bbbb-2"),
+        account(id="3", workspace="another-workspace", email="b@c.d"),
+        account(id="4", workspace="x", email=""),
+        account(id="5", workspace="y", email=""),
+    )
+    text = "\n".join(render.accounts(result, PIPE))
+    assert [line.split()[:2] for line in text.splitlines() if line.startswith("     workspace ")] == [
+        ["workspace", "3f9c2a1b-a"],
+        ["workspace", "3f9c2a1b-b"],
+    ]
+    assert text.endswith("work@example.com (workspace 3f9c2a1b-a): Broken.")
+
+
+def test_the_same_workspace_twice_is_shown_whole():
+    text = "\n".join(render.accounts(listed(account(id="1"), account(id="2")), PIPE))
+    assert text.count("workspace 3f9c2a1b-77aa") == 2
+
+
+def test_no_account_says_how_to_get_one():
+    text = "\n".join(render.accounts(listed(), PIPE))
+    assert "codexctl accounts add" in text
+    assert "codexctl accounts import" in text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_nothing_is_wider_than_the_terminal(width):
+    style = Style(now=NOW, width=width)
+    long = account(email="a-rather-long-name@a-rather-long-company.example.com", reason="word " * 60)
+    assert max(len(line) for line in render.accounts(listed(long), style)) <= width
+
+
+def test_at_80_columns_nothing_usual_is_cut():
+    limited = account(state="limited", limited_until=NOW + 7800, email="24-char@mail.example.org")
+    lines = render.accounts(listed(limited), Style(now=NOW, width=80))
+    assert not any("…" in line for line in lines)
+
+
+def test_a_long_name_is_cut_before_any_figure():
+    long = account(state="needs_login", email="a-rather-long-name@a-rather-long-company.example.com")
+    lines = render.accounts(listed(long), Style(now=NOW, width=70))
+    assert "a-rather-long" in lines[1]
+    assert " 34%  in 2 h 10 min" in lines[1]
+
+
+def test_a_pipe_cuts_nothing():
+    email = "x" * 100 + "@example.com"
+    assert email in "\n".join(render.accounts(listed(account(email=email)), PIPE))
+
+
+def test_colour_only_where_asked():
+    assert "\x1b[32mok\x1b[0m" in "\n".join(render.accounts(listed(account()), TERMINAL))
+    assert "\x1b" not in "\n".join(render.accounts(listed(account()), PIPE))
+
+
+def test_no_control_sequence_reaches_the_terminal():
+    nasty = "a\x1b[2J\n\x9b\x07"
+    hostile = account(email=nasty, plan=nasty, reason=nasty, followed=nasty, workspace=nasty)
+    ref = {**REF, "email": nasty, "plan": nasty}
+    lines = [
+        *render.accounts(listed({**hostile, "id": "1"}, {**hostile, "id": "2"}), PIPE),
+        *render.signed_in({"account": ref, "added": True}, listed(account()), PIPE),
+        *render.checked({"results": [{"account": ref, "ok": False, "message": nasty}]}, PIPE),
+        *render.removed({"account": ref, "revoked": False, "note": nasty}, PIPE),
+        *render.imported({"added": [ref], "updated": [], "kept": [], "problems": [nasty], "note": nasty}, PIPE),
+        *render.access_token({"access_token": nasty}, PIPE),
+    ]
+    assert not any(mark in line for line in lines for mark in "\x1b\n\x9b\x07")
+
+
+def test_signing_in_as_the_active_account():
+    assert render.signed_in({"account": REF, "added": True}, listed(account()), PIPE) == [
+        "Signed in: work@example.com, plan plus.",
+        "It is the active account.",
+    ]
+
+
+def test_signing_in_as_another_gives_the_command_that_switches():
+    result = {"account": OTHER, "added": False}
+    assert render.signed_in(result, listed(account(), account(**OTHER)), PIPE) == [
+        "Signed in again: home@example.com (simulated), plan pro.",
+        "work@example.com stays the active account. To use the new login:",
+        "  codexctl accounts switch home@example.com",
+    ]
+    nobody_active = {"accounts": [account(**OTHER, active=False)], "active": None}
+    assert render.signed_in(result, nobody_active, PIPE)[1].startswith("No account is active.")
+
+
+def test_an_email_that_two_accounts_have_is_no_name_to_switch_to():
+    second = {**REF, "id": "2"}
+    lines = render.signed_in({"account": second, "added": True}, listed(account(), account(id="2")), PIPE)
+    assert lines[-1] == "  codexctl accounts switch 2"
+
+
+def test_import():
+    result = {"added": [OTHER], "updated": [REF], "kept": [REF], "problems": ["One is broken."], "note": "Read this."}
+    assert render.imported(result, PIPE) == [
+        "Added home@example.com (simulated).",
+        "Updated work@example.com.",
+        "Kept work@example.com as it was.",
+        "Problem: One is broken.",
+        "",
+        "Read this.",
+    ]
+    nothing = {"added": [], "updated": [], "kept": [], "problems": [], "note": None}
+    assert render.imported(nothing, PIPE) == ["Nothing was found to import."]
+
+
+def test_a_switch_and_what_it_costs():
+    result = {"account": REF, "previous": OTHER, "switched": True, "cost": FREE}
+    assert " ".join(render.switched(result, PIPE)) == (
+        "work@example.com is now the active account, in place of home@example.com (simulated)."
+    )
+    cost = {"sessions": 2, "reasoning_items": 14, "tokens": 183400}
+    assert render.switched(result | {"cost": cost}, PIPE)[-3:] == [
+        "  sessions touched   2, of the last hour",
+        "  reasoning dropped  14 pieces, which only the former account can read",
+        "  to be read again   183,400 tokens, without the prompt cache",
+    ]
+    first = result | {"previous": None}
+    assert render.switched(first, PIPE) == ["work@example.com is now the active account."]
+
+
+def test_a_dry_run_says_that_it_was_one():
+    result = {"account": REF, "previous": OTHER, "switched": False, "cost": FREE}
+    assert render.switched(result, PIPE) == [
+        "A switch to work@example.com means:",
+        "  nothing: no session of the last hour is on another account",
+        "Nothing was switched: home@example.com (simulated) stays the active account.",
+    ]
+    one = {"sessions": 1, "reasoning_items": 0, "tokens": 1}
+    lines = render.switched(result | {"cost": one, "previous": None}, PIPE)
+    assert lines[2:4] == ["  reasoning dropped  0 pieces", "  to be read again   1 token, without the prompt cache"]
+    assert lines[-1] == "Nothing was switched: none is the active account."
+
+
+def test_a_switch_to_where_one_is():
+    result = {"account": REF, "previous": REF, "switched": True, "cost": FREE}
+    assert render.switched(result, PIPE) == ["work@example.com is the active account already."]
+
+
+def test_removing():
+    gone = render.removed({"account": REF, "revoked": True, "note": None}, PIPE)
+    assert gone == ["Removed work@example.com. Its login was ended at the sign-in server."]
+    assert render.removed({"account": REF, "revoked": False, "note": "Why not."}, PIPE) == [
+        "Removed work@example.com.",
+        "Why not.",
+    ]
+    assert render.cleared({"removed": 1}, PIPE) == ["Removed 1 account."]
+    assert render.cleared({"removed": 2}, PIPE) == ["Removed 2 accounts."]
+    assert render.cleared({"removed": 0}, PIPE) == ["There was none to remove."]
+
+
+def test_enabling_and_disabling():
+    off = account(state="disabled", active=False)
+    assert render.changed({"account": off}, PIPE) == [
+        "work@example.com is out of use, until `codexctl accounts enable`."
+    ]
+    active_off = " ".join(render.changed({"account": off | {"active": True}}, PIPE))
+    assert active_off.endswith("It is the active account: requests are refused until you switch to another.")
+    assert render.changed({"account": account()}, PIPE) == ["work@example.com is in use."]
+    broken = account(state="needs_login", reason="Its login has ended.")
+    assert render.changed({"account": broken}, PIPE) == ["work@example.com is in use.", "Its login has ended."]
+
+
+def test_checks_are_one_of_two_words_each():
+    results = [
+        {"account": REF, "ok": True, "message": "Refreshed."},
+        {"account": OTHER, "ok": False, "message": "word " * 30},
+    ]
+    lines = render.checked({"results": results}, PIPE)
+    assert lines[:3] == [
+        "ok      work@example.com",
+        "        Refreshed.",
+        "failed  home@example.com (simulated)",
+    ]
+    assert max(len(line) for line in lines) <= 80
+    assert "\x1b[31mfailed\x1b[0m" in "\n".join(render.checked({"results": results}, TERMINAL))

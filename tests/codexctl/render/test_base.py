@@ -1,0 +1,169 @@
+import pytest
+
+from codexctl.render import base as render
+from codexctl.render.base import Style
+
+NOW = 1_800_000_000.0
+PIPE = Style(now=NOW)
+TERMINAL = Style(now=NOW, width=80, colour=True)
+
+
+def daemon(**changes):
+    return {
+        "version": "0.1.0",
+        "pid": 7,
+        "started_at": NOW - 3700,
+        "addresses": ["http://127.0.0.1:8081"],
+        "simulated": False,
+        "tasks": [{"name": "refresh", "state": "running", "restarts": 0, "last_error": None}],
+        "active_account": "work@example.com",
+        "streams_in_flight": 2,
+        "settings_path": "/home/me/.config/codexd/settings.toml",
+        "problems": [],
+    } | changes
+
+
+def entry(message="hello", **changes):
+    return {
+        "id": 1,
+        "at": NOW,
+        "level": "info",
+        "logger": "codexd.web",
+        "message": message,
+        "request": None,
+        "fields": {},
+    } | changes
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-5, "0 s"),
+        (0.4, "0 s"),
+        (59.6, "1 min"),
+        (61, "1 min 1 s"),
+        (7800, "2 h 10 min"),
+        (7200, "2 h"),
+        (86400 + 60, "1 d"),
+        (9 * 86400 + 3 * 3600, "9 d 3 h"),
+    ],
+)
+def test_durations(seconds, text):
+    assert render.duration(seconds) == text
+
+
+def test_times_relative_to_now():
+    assert render.until(NOW + 7800, NOW) == "in 2 h 10 min"
+    assert render.until(NOW - 7800, NOW) == "2 h ago"
+    assert render.ago(NOW - 200, NOW) == "3 min ago"
+    assert render.ago(NOW + 1, NOW) == "now"
+
+
+@pytest.mark.parametrize(("percent", "filled"), [(0, 0), (34, 3), (100, 8), (250, 8), (-3, 0)])
+def test_quota_bars_have_one_width(percent, filled):
+    bar = render.bar(percent)
+    assert bar.count("█") == filled
+    assert len(bar.split(" ")[0]) == 8
+    assert len(bar) == 13
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_nothing_is_wider_than_the_terminal(width):
+    style = Style(now=NOW, width=width)
+    error = "OSError: " + "x" * 300
+    status = daemon(
+        simulated=True,
+        problems=["word " * 60],
+        tasks=[{"name": "refresh", "state": "backing_off", "restarts": 3, "last_error": error}],
+    )
+    facts = [line for line in render.status(status, style) if not line.startswith("  ")]  # a path is never cut
+    assert max(len(line) for line in facts if "running (pid" not in line) <= width
+
+
+def test_colour_only_where_asked():
+    assert "\x1b[32mrunning\x1b[0m" in "\n".join(render.status(daemon(), TERMINAL))
+    assert "\x1b" not in "\n".join(render.status(daemon(), PIPE))
+
+
+def test_status():
+    assert render.status(daemon(), PIPE) == [
+        "codexd 0.1.0 is running (pid 7, started 1 h ago)",
+        "  listening on  http://127.0.0.1:8081",
+        "  account       work@example.com",
+        "  streams       2 in flight",
+        "  settings      /home/me/.config/codexd/settings.toml",
+        "",
+        "TASK     STATE    RESTARTS  LAST ERROR",
+        "refresh  running  0",
+    ]
+
+
+def test_status_of_a_simulated_daemon_says_so_beside_the_account():
+    lines = render.status(daemon(simulated=True), PIPE)
+    assert lines[1].startswith("SIMULATED")
+    assert "  account       work@example.com (simulated)" in lines
+
+
+def test_status_without_account_and_with_a_problem():
+    text = "\n".join(render.status(daemon(active_account=None, problems=["b.json can't be read"]), PIPE))
+    assert "codexctl accounts add" in text
+    assert "Problem: b.json can't be read" in text
+
+
+def test_a_finished_request_reads_as_a_sentence():
+    fields = {
+        "client": "claude-code",
+        "account": "work@example.com",
+        "model": "claude-opus-5-5",
+        "model_used": "gpt-5.5",
+        "status": 200,
+        "ttft_ms": 812,
+        "duration_ms": 2345,
+        "input_tokens": 1234,
+        "cached_tokens": 1100,
+        "output_tokens": 56,
+    }
+    (line,) = render.log_entry(entry("POST /v1/messages", request="req_ab12", fields=fields), PIPE)
+    assert line[8:] == (
+        " INFO    req_ab12 POST /v1/messages 200 claude-opus-5-5 -> gpt-5.5 work@example.com ttft 812 ms "
+        "1,234 in (1,100 cached) 56 out 2.3 s client=claude-code"
+    )
+
+
+def test_a_request_that_came_to_nothing():
+    fields = {"status": 499, "duration_ms": 10, "error": "the client left"}
+    (line,) = render.log_entry(entry("POST /v1/messages", level="warning", fields=fields), PIPE)
+    assert line[8:] == ' WARNING POST /v1/messages 499 10 ms error="the client left"'
+
+
+def test_other_entries_are_key_value_with_their_traceback_below():
+    fields = {"account": "a@b.c", "note": "two words", "n": 1, "none": None, "traceback": "Traceback:\n  boom\n"}
+    lines = render.log_entry(entry(fields=fields), PIPE)
+    assert lines[0][8:] == ' INFO    hello account=a@b.c note="two words" n=1'
+    assert lines[1:] == ["    Traceback:", "      boom"]
+
+
+def test_an_entry_of_another_day_has_its_date():
+    assert render.log_entry(entry(), Style(now=NOW + 3 * 86400))[0].startswith("2027-01-1")
+
+
+def test_no_control_sequence_reaches_the_terminal():
+    nasty = "a\x1b[2J\n\x9b\x07"
+    fields = {"model": nasty, nasty: nasty, "traceback": nasty}
+    request = {"status": 200, "duration_ms": 1, "model": nasty, "account": nasty, "path": nasty}
+    tasks = [{"name": "x", "state": "failed", "restarts": 1, "last_error": nasty}]
+    lines = [
+        *render.log_entry(entry(nasty, fields=fields), PIPE),
+        *render.log_entry(entry(nasty, fields=request), PIPE),
+        *render.status(daemon(active_account=nasty, problems=[nasty], tasks=tasks), PIPE),
+    ]
+    assert not any(mark in line for line in lines for mark in "\x1b\n\x9b\x07")
+
+
+def test_a_long_log_entry_breaks_between_its_words():
+    lines = render.log_entry(entry("word " * 40), Style(NOW, 80))
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 80
+    assert lines[1].startswith("        word")
+    assert "".join(lines).count("word") == 40
+    assert len(render.log_entry(entry("word " * 40), PIPE)) == 1

@@ -1,0 +1,143 @@
+import pytest
+
+from codexctl.render import plans as render
+from codexctl.render.base import Style
+
+NOW = 1_800_000_000.0
+PIPE = Style(now=NOW)
+TERMINAL = Style(now=NOW, width=80, colour=True)
+REF = {"id": "0123456789ab", "email": "work@example.com", "plan": "plus", "simulated": False}
+
+
+def window(name="5h", used_percent=62.0, resets_at=NOW + 7800, limit=None):
+    return {
+        "name": name,
+        "used_percent": used_percent,
+        "window_seconds": 18000,
+        "resets_at": resets_at,
+        "limit": limit,
+    }
+
+
+def quota(**changes):
+    return {
+        "account": REF,
+        "windows": [
+            window(),
+            window("weekly", 17, NOW + 5 * 86400 + 3 * 3600),
+            window("spark 5h", 100, None, "spark"),
+        ],
+        "tightest": "5h",
+        "credits": None,
+        "fetched_at": NOW - 200,
+        "stale": False,
+        "cooldown_until": None,
+        "error": None,
+    } | changes
+
+
+def model(**changes):
+    return {
+        "id": "gpt-5.5",
+        "name": "GPT-5.5",
+        "description": None,
+        "context_window": 272000,
+        "efforts": ["low", "medium", "high"],
+        "default_effort": "medium",
+        "listed": True,
+    } | changes
+
+
+def test_quota_in_a_pipe():
+    assert render.quotas({"accounts": [quota()]}, PIPE) == [
+        "work@example.com, plan plus",
+        "  WINDOW    USED                       RESETS",
+        "  5h        ████████████░░░░░░░░  62%  in 2 h 10 min  tightest",
+        "  weekly    ███░░░░░░░░░░░░░░░░░  17%  in 5 d 3 h",
+        "  spark 5h  ████████████████████ 100%",
+        "  figures   from 3 min ago",
+    ]
+
+
+def test_a_metered_limit_of_the_same_name_is_not_the_tightest():
+    lines = render.quotas({"accounts": [quota(windows=[window(limit="spark"), window()])]}, PIPE)
+    assert ["tightest" in line for line in lines[2:4]] == [False, True]
+
+
+def test_stale_limited_and_refused():
+    changes = {"stale": True, "cooldown_until": NOW + 6 * 86400, "error": "The backend is away."}
+    lines = render.quotas({"accounts": [quota(**changes)]}, PIPE)
+    assert lines[5].startswith("  limited   for 6 d, until 2027-01-")
+    assert lines[6:] == [
+        "  figures   from 3 min ago, stale; `codexctl quota --refresh` asks for new ones",
+        "  Not asked now: The backend is away.",
+    ]
+    over = render.quotas({"accounts": [quota(cooldown_until=NOW - 1)]}, PIPE)
+    assert not any("limited" in line for line in over)
+
+
+@pytest.mark.parametrize(
+    ("has_credits", "unlimited", "balance", "words"),
+    [
+        (False, False, None, "none"),
+        (True, False, "12.50", "12.50"),
+        (True, False, None, "some"),
+        (True, True, "1", "unlimited"),
+    ],
+)
+def test_credits(has_credits, unlimited, balance, words):
+    held = {"has_credits": has_credits, "unlimited": unlimited, "balance": balance}
+    assert f"  credits   {words}" in render.quotas({"accounts": [quota(credits=held)]}, PIPE)
+
+
+def test_no_figures_yet():
+    nothing = quota(windows=[], tightest=None, fetched_at=None, stale=True)
+    assert render.quotas({"accounts": [nothing]}, PIPE) == [
+        "work@example.com, plan plus",
+        "  figures   none yet; `codexctl quota --refresh` asks for them",
+    ]
+
+
+def test_several_accounts_and_none():
+    both = render.quotas({"accounts": [quota(), quota()]}, PIPE)
+    assert both.count("") == 1
+    assert "codexctl accounts add" in "\n".join(render.quotas({"accounts": []}, PIPE))
+
+
+@pytest.mark.parametrize(("used", "colour"), [(10, 32), (80, 33), (100, 31)])
+def test_bars_have_the_colour_of_what_is_used(used, colour):
+    lines = render.quotas({"accounts": [quota(windows=[window(used_percent=used)])]}, TERMINAL)
+    assert f"\x1b[{colour}m█" in lines[2]
+    stale = render.quotas({"accounts": [quota(windows=[window(used_percent=used)], stale=True)]}, TERMINAL)
+    assert "\x1b[2m█" in stale[2]
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_windows_fit_the_terminal(width):
+    windows = [window("a-model-with-a-name-that-is-rather-long 5h", limit="a")]
+    lines = render.quotas({"accounts": [quota(windows=windows)]}, Style(now=NOW, width=width))
+    assert max(len(line) for line in lines[:3]) <= width
+
+
+def test_models():
+    second = model(id="codex-auto", name="Auto", context_window=None, efforts=[], default_effort=None, listed=False)
+    assert render.models({"account": REF, "models": [model(), second]}, PIPE) == [
+        "work@example.com, plan plus",
+        "MODEL       NAME              WINDOW  EFFORTS",
+        "gpt-5.5     GPT-5.5          272,000  low medium* high",
+        "codex-auto  Auto (hidden)",
+        "* the effort where a request does not say",
+    ]
+
+
+def test_no_models():
+    lines = render.models({"account": REF, "models": []}, PIPE)
+    assert lines == ["work@example.com, plan plus", "The backend offers it no model."]
+
+
+def test_no_control_sequence_reaches_the_terminal():
+    nasty = "a\x1b[2J\n\x9b\x07"
+    lines = render.models({"account": REF, "models": [model(id=nasty, name=nasty, efforts=[nasty])]}, PIPE)
+    held = {"has_credits": True, "unlimited": False, "balance": nasty}
+    lines += render.quotas({"accounts": [quota(windows=[window(nasty)], credits=held, error=nasty)]}, PIPE)
+    assert not any(mark in line for line in lines for mark in "\x1b\n\x9b\x07")

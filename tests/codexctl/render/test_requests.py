@@ -1,0 +1,205 @@
+import pytest
+
+from codexctl.render import requests as render_requests
+from codexctl.render import usage as render_usage
+from codexctl.render.base import Style
+
+NOW = 1_800_000_000.0
+PIPE = Style(NOW)
+NARROW = Style(NOW, 80)
+COLOUR = Style(NOW, 80, colour=True)
+NASTY = "a\x1b[2J\n\x9b\x07"
+
+REQUEST = {
+    "id": "req_ab12cd34ef56ab78",
+    "client": "claude-cli/2.1.330",
+    "model": "claude-opus-5-5",
+    "model_used": "gpt-5.5",
+    "account": "work@example.com",
+    "state": "done",
+    "started_at": NOW - 10,
+    "ttft_ms": 812,
+    "duration_ms": 2345,
+    "tokens": {"input": 1234, "cached": 1100, "output": 56, "reasoning": 0, "estimated": False},
+    "status": 200,
+    "error": None,
+    "losses": [{"kind": "dropped", "path": "top_k", "note": "the backend samples as it likes"}],
+    "retries": 0,
+}
+RUNNING = REQUEST | {
+    "state": "running",
+    "status": None,
+    "ttft_ms": None,
+    "duration_ms": None,
+    "tokens": {"input": 0, "cached": 0, "output": 340, "reasoning": 0, "estimated": True},
+    "losses": [],
+}
+FAILED = REQUEST | {
+    "state": "failed",
+    "status": 429,
+    "model_used": None,
+    "tokens": None,
+    "ttft_ms": None,
+    "error": "The plan's 5 h limit is reached.",
+    "losses": [],
+    "retries": 2,
+}
+
+
+def listed(*requests):
+    return {"requests": list(requests)}
+
+
+def test_requests_are_a_table_with_what_was_lost_below():
+    lines = render_requests.requests(listed(REQUEST), PIPE)
+    assert lines[0].split() == ["TIME", "REQUEST", "STATE", "MODEL", "TOOK", "TOKENS"]
+    assert lines[1].split()[1:] == [REQUEST["id"], "done", "200", "claude-opus-5-5", "2.3", "s", "1,234", "in"]
+    assert lines[2].split() == ["claude-cli/2.1.330", "->", "gpt-5.5", "ttft", "812", "ms", "56", "out"]
+    assert " ".join(lines[3:]) == f"{REQUEST['id']}: dropped top_k: the backend samples as it likes"
+
+
+def test_a_running_request_has_no_status_yet_and_its_tokens_are_a_guess():
+    row = render_requests.requests(listed(RUNNING), PIPE)[1]
+    assert "running  " in row
+    assert "10.0 s" in row
+    assert row.endswith("about 340 out")
+
+
+def test_accounts_are_told_apart_only_where_there_are_several():
+    other = REQUEST | {"account": "home@example.com"}
+    assert "work@example.com" not in "".join(render_requests.requests(listed(REQUEST, REQUEST), PIPE))
+    both = "".join(render_requests.requests(listed(REQUEST, other), PIPE))
+    assert "work@example.com" in both
+    assert "home@example.com" in both
+
+
+def test_no_requests_yet():
+    assert render_requests.requests(listed(), PIPE) == ["No such request has been made since the daemon started."]
+
+
+def test_followed_requests_are_lines():
+    (line,) = render_requests.started(RUNNING, PIPE)
+    assert line.endswith("started      req_ab12cd34ef56ab78  claude-opus-5-5 -> gpt-5.5  from claude-cli/2.1.330")
+    line, loss = render_requests.ended(REQUEST, PIPE)
+    assert line.endswith(
+        "done 200     req_ab12cd34ef56ab78  claude-opus-5-5 -> gpt-5.5  2.3 s, ttft 812 ms, 1,234 in (1,100 cached), 56 out"
+    )
+    assert loss == "    dropped top_k: the backend samples as it likes"
+
+
+def test_a_failure_says_why_and_how_often_it_was_tried():
+    line, why = render_requests.ended(FAILED, PIPE)
+    assert "failed 429   req_ab12cd34ef56ab78  claude-opus-5-5  2.3 s, retried 2 times" in line
+    assert why == "    The plan's 5 h limit is reached."
+
+
+def test_what_runs_in_short():
+    text = render_requests.running([RUNNING, RUNNING], NOW)
+    assert text == "running: claude-opus-5-5 -> gpt-5.5, 10 s, about 340 tokens, and 1 more"
+
+
+EXPLAINED = {
+    "request": FAILED,
+    "timeline": [
+        {"at_ms": 0, "what": "claude-cli/2.1.330 sent POST /v1/messages for the model claude-opus-5-5."},
+        {"at_ms": 41, "what": "The backend answered HTTP 429 after 39 ms. " * 3},
+        {"at_ms": 62345, "what": "It ended with an error."},
+    ],
+    "summary": "It failed after 2.3 s.",
+    "advice": ["Another account can go on now: `codexctl accounts switch NAME`. " * 2],
+}
+
+
+def test_an_explanation_reads_from_the_top():
+    lines = render_requests.explanation(EXPLAINED, NARROW)
+    assert lines[0].startswith("req_ab12cd34ef56ab78  failed 429  ")
+    assert lines[1:4] == [
+        "It failed after 2.3 s.",
+        "",
+        "    +0 ms  claude-cli/2.1.330 sent POST /v1/messages for the model",
+    ]
+    assert "   +41 ms  The backend answered HTTP 429 after 39 ms. The backend answered HTTP" in lines
+    assert "           429 after 39 ms. The backend answered HTTP 429 after 39 ms." in lines
+    assert "  +62.3 s  It ended with an error." in lines
+    assert "What now" in lines
+    assert next(line for line in lines if "Another" in line).startswith("  -  Another account")
+    assert max(map(len, lines)) <= 80
+
+
+def row(name, **changes):
+    figures = {
+        "requests": 12,
+        "failed": 1,
+        "input_tokens": 200_000,
+        "cached_tokens": 150_000,
+        "output_tokens": 3_456,
+        "reasoning_tokens": 0,
+        "losses": 2,
+        "ttft_ms": 1812,
+    }
+    return {"name": name} | figures | changes
+
+
+def report(**changes):
+    rows = [row("gpt-5.5"), row("gpt-5.4-mini", input_tokens=0, cached_tokens=0, ttft_ms=None)]
+    total = row("total", requests=1_024, input_tokens=1_234_567_890, cached_tokens=0)
+    return {"by": "model", "since": NOW - 60, "rows": rows, "total": total, "problem": None} | changes
+
+
+def test_usage_is_a_table_whose_figures_stand_to_the_right():
+    lines = render_usage.usage(report(), NARROW)
+    assert lines[0] == "MODEL         REQUESTS  FAILED       INPUT  CACHED  OUTPUT  LOSSES   TTFT"
+    assert lines[1] == "gpt-5.5             12       1     200,000     75%   3,456       2  1.8 s"
+    assert lines[2] == "gpt-5.4-mini        12       1           0           3,456       2"
+    assert lines[3] == "total            1,024       1  1,234.57 M      0%   3,456       2  1.8 s"
+    assert lines[4].startswith("since ")
+
+
+def test_usage_of_nothing_and_of_figures_that_may_be_incomplete():
+    assert render_usage.usage(report(rows=[]), PIPE) == ["No request was made in that time."]
+    assert render_usage.usage(report(problem="the disk is full"), PIPE)[-1] == "Problem: the disk is full"
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_what_fits_a_terminal_is_not_wrapped(width):
+    style = Style(NOW, width)
+    long = {"client": "x" * 40, "model": "m" * 40, "account": "a" * 40, "error": "word " * 60}
+    lines = [
+        *render_requests.requests(listed(REQUEST | long, FAILED | long, RUNNING), style),
+        *render_requests.started(RUNNING | long, style),
+        *render_requests.ended(FAILED | long, style),
+        *render_requests.explanation(EXPLAINED, style),
+    ]
+    assert max(map(len, lines)) <= width
+    wide = report(rows=[row("a" * 90)])
+    assert max(map(len, render_usage.usage(wide, Style(NOW, max(width, 80))))) <= max(width, 80)
+
+
+def test_no_control_sequence_reaches_the_terminal():
+    nasty = {"client": NASTY, "model": NASTY, "model_used": NASTY * 2, "account": NASTY, "error": NASTY}
+    losses = [{"kind": "dropped", "path": NASTY, "note": NASTY}]
+    request = REQUEST | nasty | {"losses": losses}
+    told = {"request": request, "timeline": [{"at_ms": 1, "what": NASTY}], "summary": NASTY, "advice": [NASTY]}
+    lines = [
+        *render_requests.requests(listed(request, FAILED), PIPE),
+        *render_requests.started(request, PIPE),
+        *render_requests.ended(request, PIPE),
+        render_requests.running([request], NOW),
+        *render_requests.explanation(told, PIPE),
+        *render_usage.usage(report(rows=[row(NASTY)], problem=NASTY), PIPE),
+    ]
+    assert not any(mark in line for line in lines for mark in "\x1b\n\x9b\x07")
+
+
+def test_colour_changes_nothing_but_colour():
+    import re
+
+    for show, result in (
+        (render_requests.requests, listed(REQUEST, FAILED)),
+        (render_requests.ended, FAILED),
+        (render_requests.explanation, EXPLAINED),
+        (render_usage.usage, report()),
+    ):
+        coloured = show(result, COLOUR)
+        assert "\x1b[" in "".join(coloured)
+        assert [re.sub(r"\x1b\[\d+m", "", line) for line in coloured] == show(result, NARROW)

@@ -1,0 +1,285 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from top_world import (
+    NOW,
+    account,
+    done,
+    entry,
+    failed,
+    model,
+    request,
+    status,
+    styles_of,
+    task,
+    text_of,
+    tokens,
+    window,
+)
+
+from codexctl.render.base import clock_time
+from codexctl.top.keys import press
+from codexctl.top.model import Help, Model, Shown, Switching, Why
+from codexctl.top.text import Size, cut, fill, short, width_of
+from codexctl.top.view import screen, settle
+
+CLOCK = clock_time(NOW, NOW)
+
+
+def busy():
+    made = model(
+        request("req_4f1c2a9900aa", tokens=tokens(370)),
+        failed("req_bbbbbbbb1111"),
+        done("req_cccccccc2222", started_at=NOW - 90, model_used="gpt-5.4-mini"),
+        accounts=[
+            account(active=True),
+            account("home@example.com", state="limited", limited_until=NOW + 7800, quota=[]),
+        ],
+    )
+    made.take_log_event(
+        {"entry": entry("POST /v1/messages", request="req_bbbbbbbb1111", fields={"error": "overloaded"})}
+    )
+    return made
+
+
+def test_at_80_columns():
+    assert text_of(busy()) == [
+        "codexd 0.1.0  127.0.0.1:8081  up 2h10m                       1 running  20 tok/s",
+        "  ACCOUNT            STATE         QUOTA, RESET",
+        "* work@example.com   ok            5h ██░░░  34% 2h10m  weekly ████░  85% 2d7h",
+        "  home@example.com   limited 2h10m not known yet",
+        "  REQUEST  STATE       MODEL            ACCOUNT               TIME     OUT TOK/S",
+        "> 4f1c2a99 streaming   gpt-5.5          work@example.com       20s     370    20",
+        "  bbbbbbbb failed 529  gpt-5.5          work@example.com      4.0s",
+        "  cccccccc done 200    gpt-5.4-mini     work@example.com      4.0s     200    50",
+        *[""] * 10,
+        f"  req_4f1c2a9900aa  {clock_time(NOW - 20, NOW)}  claude-cli/2.1.3  claude-opus-5 -> gpt-5.5",
+        "  work@example.com: active account",
+        "TASKS  2 running  HTTP proxy, control socket",
+        "LAST ERRORS",
+        f"  {CLOCK}  bbbbbbbb  overloaded",
+        "enter why  s switch  c cancel  / filter  f running, failed  ? help  q quit",
+    ]
+
+
+def test_a_wide_screen_says_more():
+    lines = text_of(busy(), 200, 50)
+    assert lines[6].split() == [
+        *("REQUEST", "STARTED", "STATE", "CLIENT", "ASKED", "FOR", "MODEL", "ACCOUNT", "TTFT", "TIME", "IN", "CACHED"),
+        *("OUT", "TOK/S"),
+    ]
+    assert "claude-opus-5" in lines[7]
+    assert lines[3].endswith("5h ███████░░░░░░░░░░░░░  34% in 2 h 10 min   weekly █████████████████░░░  85% in 2 d 7 h")
+
+
+@pytest.mark.parametrize(
+    "size", [(80, 24), (200, 50), (40, 10), (53, 11), (100, 30), (130, 24), (39, 10), (80, 9), (5, 2)]
+)
+def test_every_size_is_filled_and_kept(size):
+    columns, rows = size
+    accounts = [account(f"{number}@example.com", active=number == 9) for number in range(12)]
+    made = model(*(done(f"req_{number:08}") for number in range(40)), accounts=accounts)
+    for number in range(20):
+        made.take_log_event({"entry": entry(f"problem {number}")})
+    for change in (
+        {},
+        {"pane": Help()},
+        {"pane": Switching("id-9@example.com")},
+        {"pane": Why("req_1")},
+        {"gone": "Away."},
+    ):
+        for name, value in change.items():
+            setattr(made, name, value)
+        lines = screen(made, Size(columns, rows), NOW)
+        assert len(lines) == rows
+        assert {sum(width_of(text) for _, text in line) for line in lines} == {columns}
+
+
+def test_the_active_account_is_shown_of_many():
+    accounts = [account(f"{number}@example.com", active=number == 9) for number in range(12)]
+    lines = text_of(model(accounts=accounts))
+    assert lines[2].startswith("* 9@example.com")
+    assert any("and 9 more" in line for line in lines)
+
+
+def test_a_long_list_scrolls_with_the_choice():
+    made = model(*(done(f"req_{number:08}", started_at=NOW - number) for number in range(60)))
+    for key in ["down"] * 30:
+        press(made, key)
+    lines = text_of(made)
+    place = next(number for number, line in enumerate(lines) if line.startswith("> "))
+    assert lines[place].startswith("> 00000030")
+    assert lines[place - 1].startswith("  00000029")
+    assert lines[place + 1].startswith("  00000031")
+
+
+def test_states_have_colours():
+    made = busy()
+    press(made, "end")
+    assert styles_of(made, "streaming") == {"green"}
+    assert styles_of(made, "failed 529") == {"red"}
+    assert styles_of(made, "done 200") == {"reverse"}, "the chosen"
+    assert styles_of(made, "34%") == {"green"}
+    assert styles_of(made, "85%") == {"yellow"}
+    assert styles_of(made, "limited") == {"yellow"}
+
+
+def test_a_silent_answer_and_one_that_waits():
+    made = model(request("req_a", tokens=tokens(10)), request("req_b", ttft_ms=None))
+    lines = text_of(made, now=NOW + 65)
+    assert any("silent 1m5s" in line for line in lines)
+    assert any("waiting" in line and "1m25s" in line for line in lines)
+
+
+def test_tasks_that_do_badly_are_named_with_their_error():
+    bad = task("usage history", state="restarting", restarts=3, last_error="disk full")
+    once = task("rate-limit tracker", restarts=1, last_error="ValueError")
+    lines = text_of(model(tasks=[task("HTTP proxy"), once, bad]))
+    start = lines.index("TASKS  1 running  HTTP proxy")
+    assert lines[start + 1] == "  usage history  restarting  restarted 3 times  disk full"
+    assert lines[start + 2] == "  rate-limit tracker  running  restarted once  ValueError"
+
+
+def test_problems_stand_with_the_errors():
+    lines = text_of(model(problems=["settings.toml can't be read."]))
+    assert "  Problem: settings.toml can't be read." in lines
+
+
+def test_an_error_names_the_account_by_its_email():
+    made = model(accounts=[account()])
+    made.take_log_event({"entry": entry("the 5h window is 83 % used", fields={"account": "id-work@example.com"})})
+    assert f"  {CLOCK}  the 5h window is 83 % used  (work@example.com)" in text_of(made)
+
+
+def test_the_error_of_the_chosen_request_is_said():
+    made = busy()
+    press(made, "down")
+    lines = text_of(made)
+    assert "  the backend is overloaded" in lines
+    assert styles_of(made, "the backend is overloaded") == {"red"}
+
+
+def test_a_filter_is_named():
+    made = busy()
+    made.filter, made.shown = "gpt", Shown.FAILED
+    assert "  Only failed requests with 'gpt': 1 of 3. Esc shows all." in text_of(made)
+    made.filter = "no such"
+    assert "  No request fits." in text_of(made)
+
+
+def test_nothing_yet():
+    lines = text_of(model())
+    assert "ACCOUNTS  No account is signed in. To sign in: codexctl accounts add" in lines
+    assert "  No request has been made since the daemon started." in lines
+    assert "LAST ERRORS  none" in lines
+    assert text_of(Model())[0] == "codexd"
+
+
+def test_a_daemon_that_is_away():
+    made = busy()
+    made.lose("codexd closed the connection.", NOW)
+    lines = text_of(made, now=NOW + 30)
+    assert lines[0] == "codexd has been away for 30 s. Waiting for it."
+    assert lines[1] == "  codexd closed the connection."
+    assert any("streaming" in line and " 20s " in line for line in lines), "time stood still when it went"
+    assert styles_of(made, "streaming") == {"dim"}
+
+
+def test_a_simulated_daemon_says_so():
+    made = model(request("req_a", account="work@example.com (simulated)"), simulated=True)
+    lines = text_of(made)
+    assert lines[0].startswith("codexd 0.1.0  SIMULATED  ")
+    assert any("work@example.com      " in line and "(simulated)" not in line for line in lines)
+
+
+EXPLANATION = {
+    "request": failed("req_bbbbbbbb1111"),
+    "timeline": [{"at_ms": number, "what": f"Step {number} of it."} for number in range(40)],
+    "summary": "It failed after 4.0 s.",
+    "advice": ["Try again later."],
+}
+
+
+def test_why_is_shown_and_scrolls_to_its_end():
+    made = busy()
+    made.pane = Why("req_bbbbbbbb1111", EXPLANATION)
+    assert any("It failed after 4.0 s." in line for line in text_of(made))
+    assert any("more lines below" in line for line in text_of(made))
+    press(made, "end")
+    settle(made, Size(80, 24), NOW)
+    lines = text_of(made)
+    assert "Try again later." in lines[-2]
+    press(made, "up")
+    assert "Try again later." not in text_of(made)[-2], "the way back begins at the end"
+
+
+def test_why_while_it_is_asked_and_refused():
+    made = busy()
+    made.pane = Why("req_a")
+    assert "  Asking ..." in text_of(made)
+    made.pane = Why("req_a", problem="There is no request 'req_a'.")
+    assert "  There is no request 'req_a'." in text_of(made)
+
+
+def test_the_menu_says_what_a_switch_means():
+    made = busy()
+    made.pane = Switching("id-home@example.com", {"sessions": 2, "reasoning_items": 1, "tokens": 12345})
+    text = " ".join(line.strip() for line in text_of(made))
+    assert "moves 2 sessions of the last hour: 12,345 tokens to be read again" in text
+    assert "1 piece of reasoning dropped" in text
+    made.pane = Switching("id-home@example.com", {"sessions": 0, "reasoning_items": 0, "tokens": 0})
+    assert "costs nothing" in " ".join(text_of(made))
+    made.pane = Switching("id-work@example.com")
+    assert "work@example.com is the active account." in " ".join(text_of(made))
+    assert "reverse" in styles_of(made, "work@example.com")
+
+
+def test_what_a_client_sends_can_not_move_the_cursor():
+    made = model(failed("req_a", error="\x1b[2Jgone", client="x\x1b]0;title\x07"))
+    made.take_log_event({"entry": entry("\x1b[2Jgone\nand more")})
+    for pane in (made.pane, Why("req_a", problem="\x1b[2J")):
+        made.pane = pane
+        assert not any("\x1b" in line or "\n" in line for line in text_of(made, 200, 50))
+
+
+def test_the_status_may_not_listen():
+    assert "listens on nothing" in text_of(Model(status=status(addresses=[])))[0]
+
+
+@given(st.text(), st.integers(0, 20))
+def test_a_filled_text_has_its_width(text, width):
+    assert width_of(fill(text, width)) == width
+    assert cut(text, 200) == text or width_of(text) > 200
+
+
+def test_wide_characters_take_two_cells():
+    assert width_of("日本e\u0301") == 5
+    assert cut("日本語", 4) == "日…"
+    assert fill("日本", 6, right=True) == "  日本"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (59.4, "59s"),
+        (60, "1m"),
+        (7800, "2h10m"),
+        (7205, "2h"),
+        (200_000, "2d7h"),
+        (-5, "0s"),
+        (86_400 * 30, "30d"),
+    ],
+)
+def test_short_durations(seconds, text):
+    assert short(seconds) == text
+
+
+def test_a_window_of_one_model_is_left_out():
+    lines = text_of(model(accounts=[account(quota=[window("spark 5h", 99.0, None, "spark"), window("5h", 1.0, None)])]))
+    assert "spark" not in lines[2]
+    assert "5h" in lines[2]
+
+
+def test_figures_that_are_old_are_dim():
+    assert styles_of(model(accounts=[account(quota_stale=True)]), "34%") == {"dim"}
