@@ -161,7 +161,7 @@ def start(name, folder, environ):
 @pytest.fixture(params=["bash", "zsh", "fish"])
 def shell(request, answering, environ, tmp_path):
     if shutil.which(request.param) is None:
-        pytest.skip(f"no {request.param} here")
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{request.param} is not installed")
     started = start(request.param, tmp_path, environ)
     started.wait_for(lambda: "READY " in started.shown)
     yield started
