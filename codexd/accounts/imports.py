@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
 
+from codexd.accounts.files.foreign import read_foreign
 from codexd.accounts.login import (
     ASSUMED_LIFETIME_S,
     LATEST_TIME_S,
@@ -61,8 +63,8 @@ def read_logins(path: Path) -> Logins:
     Raises:
         LoginFileInvalid: there is none to use. Names the file, what is wrong with it, and what to do.
     """
-    if path.is_dir():
-        found = [path / name for name in ("auth.json", "accounts.json") if (path / name).is_file()]
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a folder above can't be entered
+        found = [path / name for name in ("auth.json", "accounts.json") if os.path.isfile(path / name)]  # noqa: PTH113
         if not found:
             raise LoginFileInvalid(f"{path} holds neither auth.json nor accounts.json. {SIGN_IN}")
         path = found[0]
@@ -83,7 +85,7 @@ def read_codex_auth(path: Path) -> dict[str, Any]:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        data = path.read_bytes()
+        data = read_foreign(path)
     except FileNotFoundError:
         keyring = f" {KEYRING}" if path.name == "auth.json" else ""
         raise LoginFileInvalid(f"There is no {path}. {SIGN_IN}{keyring}") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +27,8 @@ LATEST_TIME_S = 1e11
 ASSUMED_LIFETIME_S = 3600.0
 """How long an access token is taken to live when neither it nor the server says."""
 
+_HEADER_TEXT = re.compile(r"[\x21-\x7e]+")
+
 
 @frozen
 class Identity:
@@ -40,6 +43,11 @@ class Identity:
     def account_id(self) -> str:
         """The account's id inside codexd: 12 hexadecimal digits."""
         return hashlib.sha256(f"{self.chatgpt_account_id}/{self.user_id}".encode()).hexdigest()[:12]
+
+
+def is_header_text(value: object) -> bool:
+    """Whether a token or an id can go into a header. One that can't would be quoted in the HTTP library's error."""
+    return isinstance(value, str) and _HEADER_TEXT.fullmatch(value) is not None
 
 
 def read_claims(token: object) -> dict[str, Any] | None:
@@ -66,6 +74,11 @@ def read_seconds(value: object) -> float | None:
     return float(value) if 0 < value < LATEST_TIME_S else None
 
 
+def find_workspace(token: object) -> str:
+    """The workspace that the token was made for; ``""`` when it does not say."""
+    return _first_text([_read_object(read_claims(token) or {}, AUTH_CLAIM)], "chatgpt_account_id")
+
+
 def read_identity(auth_json: Mapping[str, Any]) -> Identity:
     """Whose login the file holds: the id token says it first, then the access token.
 
@@ -80,7 +93,8 @@ def read_identity(auth_json: Mapping[str, Any]) -> Identity:
     profiles = payloads + [_read_object(payload, PROFILE_CLAIM) for payload in payloads]
     chatgpt_account_id = _first_text([*claims, {"chatgpt_account_id": tokens.get("account_id")}], "chatgpt_account_id")
     user_id = _first_text(claims, "chatgpt_user_id") or _first_text(claims, "user_id")
-    wanted = {"chatgpt_account_id (the workspace)": chatgpt_account_id, "chatgpt_user_id (the user)": user_id}
+    has_workspace = is_header_text(chatgpt_account_id)
+    wanted = {"chatgpt_account_id (the workspace)": has_workspace, "chatgpt_user_id (the user)": user_id}
     missing = " and ".join(name for name, value in wanted.items() if not value)
     if missing:
         raise LoginFileInvalid(f"its tokens do not name {missing}. {SIGN_IN}")
@@ -102,6 +116,8 @@ def read_tokens(auth_json: Mapping[str, Any]) -> Tokens:
     missing = " and ".join(name for name, value in wanted.items() if not value)
     if missing:
         raise LoginFileInvalid(f"has no {missing}. {SIGN_IN}")
+    if not (is_header_text(access_token) and is_header_text(refresh_token)):
+        raise LoginFileInvalid(f"holds a token with characters that no token has. {SIGN_IN}")
     expires_at = read_expiry(access_token)
     if expires_at is None:
         expires_at = read_last_refresh(auth_json) + ASSUMED_LIFETIME_S

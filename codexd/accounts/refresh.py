@@ -16,10 +16,12 @@ import trio
 from attrs import Factory, define, frozen
 
 from codexd.accounts.choosing.choose import needs_login
+from codexd.accounts.files.entries import find_stranger
 from codexd.accounts.followed import read_followed_token
+from codexd.accounts.login import SIGN_IN
 from codexd.accounts.model import Account, RefreshReply, Tokens
 from codexd.accounts.store import AccountStore
-from codexd.errors import AccountError, AccountNeedsLogin, RefreshUnavailable
+from codexd.errors import AccountError, AccountNeedsLogin, AccountNotFound, RefreshUnavailable
 
 log = logging.getLogger("codexd.refresh")
 
@@ -44,6 +46,7 @@ class Endpoint(Protocol):
     """What refreshes a token: ``oauth.TokenEndpoint``."""
 
     async def refresh(self, refresh_token: str) -> RefreshReply: ...
+    async def revoke(self, refresh_token: str) -> bool: ...
 
 
 def seconds_until_refresh(expires_at: float, now: float) -> float:
@@ -224,7 +227,7 @@ class Refresher:
             return tokens.access_token
         used = tokens.refresh_token
         try:
-            reply = self._unsaved.get(used) or await self._endpoint.refresh(used)
+            reply = self._unsaved.get(used) or await self._ask(account_id, used)
         except AccountNeedsLogin as error:
             if self._store.reload(account_id).refresh_token == used:
                 log.warning("the login is dead: %s", error, extra={"fields": {"account": self._label(account_id)}})
@@ -235,6 +238,26 @@ class Refresher:
             if reply.access_token in (None, saved.access_token):
                 return self._check(account_id, saved)
         return await self._refresh(account_id, rejected)  # meanwhile another program, or a sign-in, put other tokens
+
+    async def _ask(self, account_id: str, used: str) -> RefreshReply:
+        """New tokens of this account, and of no other.
+
+        Those of an account that was removed meanwhile are revoked: its removal could end only the ones before.
+        """
+        reply = await self._endpoint.refresh(used)
+        try:
+            account = self._store.get(account_id)
+        except AccountNotFound:
+            if reply.refresh_token is not None:
+                await self._endpoint.revoke(reply.refresh_token)
+            raise
+        stranger = find_stranger(account, reply)
+        if stranger is not None:
+            raise AccountNeedsLogin(
+                f"The sign-in server answered with the login of another account ({stranger}), which was not kept. "
+                f"{SIGN_IN}"
+            )
+        return reply
 
     def _save(self, account_id: str, used: str, reply: RefreshReply) -> Tokens:
         """Write before use. A reply that could not be written is kept, as its like is not to be had again."""

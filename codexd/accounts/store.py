@@ -115,7 +115,8 @@ class AccountStore:
 
     @property
     def active(self) -> Account | None:
-        return next((account for account in self.accounts if account.id == self._book.active), None)
+        account = self._book.find(self._book.active) if self._book.active else None
+        return self._as_it_is(account) if account else None
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -205,7 +206,7 @@ class AccountStore:
         elif imported_from is not None and known is not None and self._is_outdated(login, known):
             return self.get(account_id), Added.KEPT
         account = make_account(login, known=known, now=now, followed=followed, imported_from=imported_from)
-        self._keep(account, login, is_new=known is None)
+        self._keep(account, login, is_listed_as_own=known is not None and known.followed is None)
         return account, Added.UPDATED if known else Added.ADDED
 
     def remove(self, account_id: str) -> Tokens | None:
@@ -282,9 +283,9 @@ class AccountStore:
         self._logins.write(account_id, login)
         self._logins.hold(account_id, login)
         alive = {"needs_login": None, "dead_login": None, "followed": None}
-        self._commit_if_possible(
-            self._book.change(account_id, **alive, **read_profile(account, identity_of_reply(reply)))
-        )
+        book = self._book.change(account_id, **alive, **read_profile(account, identity_of_reply(reply)))
+        if book != self._book:
+            self._commit_if_possible(book)
         return tokens
 
     def mark_needs_login(self, account_id: str, reason: str) -> None:
@@ -345,18 +346,22 @@ class AccountStore:
         if path.resolve().is_relative_to(self._accounts_dir.resolve()):
             raise LoginFileInvalid(f"{path} is codexd's own file: there is no other program to follow.")
 
-    def _keep(self, account: Account, login: Login, *, is_new: bool) -> None:
+    def _keep(self, account: Account, login: Login, *, is_listed_as_own: bool) -> None:
         # The tokens first: a login that is not listed yet is found at the next start, the reverse is a dead account.
-        if account.followed is None:
-            self._logins.write(account.id, login)
-        try:
-            self._commit(self._book.put(account))
-        except OSError:
-            if is_new:
-                self._delete_login(account)
-            raise
         if account.followed is not None:
+            self._commit(self._book.put(account))
             self._delete_login(account)
+        elif is_listed_as_own:
+            # The login before it is gone: the new one stands, whatever the list can be told of it now.
+            self._logins.write(account.id, login)
+            self._commit_if_possible(self._book.put(account))
+        else:
+            self._logins.write(account.id, login)
+            try:
+                self._commit(self._book.put(account))
+            except OSError:
+                self._delete_login(account)
+                raise
         self._logins.hold(account.id, login)
         self._strays.pop(account.id, None)
 

@@ -7,9 +7,10 @@ from collections import Counter
 from pathlib import Path
 
 import attrs
+import trio
 
 from codexd.accounts.describe import account_state
-from codexd.accounts.imports import read_codex_auth
+from codexd.accounts.imports import read_logins
 from codexd.accounts.login import read_tokens
 from codexd.accounts.model import Account, AccountState, Tokens
 from codexd.api import accounts as api
@@ -68,44 +69,59 @@ def _set_disabled(control: Control, name: str, *, disabled: bool) -> api.Changed
 
 
 async def remove_account(call: Call, params: api.AccountChoice) -> api.RemovedAccount:
-    return await _remove(call.control, call.control.store.find(params.account))
-
-
-async def clear_accounts(call: Call, _params: NoParams) -> api.ClearedAccounts:
-    removed = [await _remove(call.control, account) for account in call.control.store.accounts]
-    return api.ClearedAccounts(len(removed))
-
-
-async def _remove(control: Control, account: Account) -> api.RemovedAccount:
-    """Forget the account here first: whether the server can be told must not keep a login on this machine."""
+    control = call.control
+    account = control.store.find(params.account)
     was_active = control.store.active == account
-    tokens = control.store.remove(account.id)
-    control.accounts.tracker.forget(account.id)
-    log.info("account removed", extra={"fields": {"account": account.label}})
-    revoked, note = await _revoke(control, account, tokens)
+    revoked, note = await _revoke(control, account, _forget(control, account))
     if was_active and control.store.accounts:
         note = f"{note or ''} No account is active now; choose one with `codexctl accounts switch`.".strip()
     return api.RemovedAccount(to_ref(account), revoked, note)
 
 
+async def clear_accounts(call: Call, _params: NoParams) -> api.ClearedAccounts:
+    """What was removed is revoked even if the next one can't be: all at once, as each may take its time."""
+    removed: list[tuple[Account, Tokens | None]] = []
+    try:
+        for account in call.control.store.accounts:
+            removed.append((account, _forget(call.control, account)))  # noqa: PERF401 - kept when one raises
+    finally:
+        async with trio.open_nursery() as nursery:
+            for account, tokens in removed:
+                nursery.start_soon(_revoke, call.control, account, tokens)
+    return api.ClearedAccounts(len(removed))
+
+
+def _forget(control: Control, account: Account) -> Tokens | None:
+    """Before anything else: whether the server can be told must not keep a login on this machine."""
+    tokens = control.store.remove(account.id)
+    control.accounts.tracker.forget(account.id)
+    log.info("account removed", extra={"fields": {"account": account.label}})
+    return tokens
+
+
 async def _revoke(control: Control, account: Account, tokens: Tokens | None) -> tuple[bool, str | None]:
-    """End the login at the sign-in server, unless another program works with the same one."""
+    """End the login at the sign-in server, unless another program works with the same one.
+
+    Shielded, and bounded by the endpoint's time limit: a caller that hangs up must not leave a login alive.
+    """
     if account.followed is not None:
         return False, f"The login belongs to {account.followed} and was left as it is."
     if tokens is None:
         return False, None
     if account.imported_from is not None and _still_holds(Path(account.imported_from), tokens):
         return False, f"The login still stands in {account.imported_from}, so it was not revoked."
-    if await control.accounts.tokens.revoke(tokens.refresh_token):
-        return True, None
+    with trio.CancelScope(shield=True):
+        if await control.accounts.tokens.revoke(tokens.refresh_token):
+            return True, None
     return False, "The sign-in server could not be told to end the login; it is gone from this machine all the same."
 
 
 def _still_holds(path: Path, tokens: Tokens) -> bool:
     try:
-        return read_tokens(read_codex_auth(path)).refresh_token == tokens.refresh_token
+        logins = read_logins(path).logins
     except LoginFileInvalid:
         return False
+    return any(read_tokens(auth_json).refresh_token == tokens.refresh_token for auth_json in logins)
 
 
 def to_ref(account: Account) -> api.AccountRef:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+import trio
 
 from codexd.accounts.limits.windows import Window
 from codexd.accounts.model import Account
@@ -16,13 +18,28 @@ from codexd.translation.responses import objects_of, text_of
 
 async def read_quota(call: Call, params: api.QuotaOf) -> api.Quotas:
     accounts = choose_accounts(call.control, params.account, every=params.all)
-    return api.Quotas(tuple([await _read_one(call.control, account, params.refresh) for account in accounts]))
+    if params.refresh:
+        quotas = await _ask_each(call.control, accounts)
+    else:
+        quotas = {account.id: to_quota(call.control, account) for account in accounts}
+    return api.Quotas(tuple(quotas[account.id] for account in accounts))
 
 
-async def _read_one(control: Control, account: Account, refresh: bool) -> api.AccountQuota:
+async def _ask_each(control: Control, accounts: Iterable[Account]) -> dict[str, api.AccountQuota]:
+    """All at once: one that does not answer must not hold up the others."""
+    quotas: dict[str, api.AccountQuota] = {}
+
+    async def run(account: Account) -> None:
+        quotas[account.id] = await _ask_one(control, account)
+
+    async with trio.open_nursery() as nursery:
+        for account in accounts:
+            nursery.start_soon(run, account)
+    return quotas
+
+
+async def _ask_one(control: Control, account: Account) -> api.AccountQuota:
     """Without an answer of the usage endpoint the last figures are given, with the reason."""
-    if not refresh:
-        return to_quota(control, account)
     try:
         await control.accounts.poller.check(account.id)
     except (AccountError, UpstreamError) as error:

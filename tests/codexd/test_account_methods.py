@@ -212,3 +212,27 @@ async def test_an_older_copy_does_not_replace_a_newer_login(running, tmp_path):
     assert "newer" in again["note"]
     (verified,) = (await running.call("accounts.verify", account="cli@example.com"))["results"]
     assert verified["ok"]
+
+
+async def test_the_predecessors_login_is_not_revoked_while_it_has_it(running, tmp_path):
+    tokens = running.simulator.sign_in("cli@example.com")["tokens"]
+    entry = {
+        "email": "cli@example.com",
+        "accountId": tokens["account_id"],
+        "accessToken": tokens["access_token"],
+        "refreshToken": tokens["refresh_token"],
+        "idToken": tokens["id_token"],
+    }
+    file = tmp_path / "accounts.json"
+    file.write_text(json.dumps({"version": 1, "accounts": [entry]}))
+    await running.call("accounts.import", source=str(file))
+    removed = await running.call("accounts.remove", account="cli@example.com")
+    assert not removed["revoked"]
+    assert running.simulator.oauth.is_live(tokens["refresh_token"])
+
+
+async def test_clear_revokes_what_it_removed(running):
+    account = await account_of(running, SIMULATED)
+    token = refresh_token_in(login_of(running, account["id"]))
+    await running.call("accounts.clear")
+    assert not running.simulator.oauth.is_live(token)

@@ -10,6 +10,7 @@ import cattrs
 from attrs import frozen
 
 from codexd.accounts.files.strict import make_converter
+from codexd.accounts.login import is_header_text
 from codexd.accounts.model import Account
 from codexd.errors import FileUnreadable
 from codexd.translation import jsontext
@@ -75,7 +76,10 @@ def dump_book(book: Book) -> bytes:
 
 
 def _check_ids(book: Book) -> None:
-    """An id names a folder: one of our own making, and each once."""
+    """An id names a folder: one of our own making, and each once. The workspace's goes into a header."""
+    for account in book.accounts:
+        if not is_header_text(account.chatgpt_account_id):
+            raise FileUnreadable(f"account {account.id} has a chatgpt_account_id that is none")
     ids = [account.id for account in book.accounts]
     for account_id in ids:
         if not _ID.fullmatch(account_id):

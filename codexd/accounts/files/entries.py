@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from codexd.accounts.files.login_file import Login
-from codexd.accounts.login import UNKNOWN_PLAN, Identity, read_identity
+from codexd.accounts.login import UNKNOWN_PLAN, Identity, find_workspace, read_identity
 from codexd.accounts.model import Account, RefreshReply
 from codexd.errors import LoginFileInvalid
 
@@ -33,6 +33,15 @@ def make_account(
         followed=str(followed.absolute()) if followed else None,
         imported_from=str(imported_from.absolute()) if imported_from and not followed else None,
     )
+
+
+def find_stranger(account: Account, reply: RefreshReply) -> str | None:
+    """Whose tokens a reply holds when they are not the account's: an e-mail, or the id of a workspace."""
+    identity = identity_of_reply(reply)
+    if identity is not None and identity.account_id != account.id:
+        return identity.email or identity.chatgpt_account_id
+    workspaces = (find_workspace(token) for token in (reply.id_token, reply.access_token))
+    return next((each for each in workspaces if each and each != account.chatgpt_account_id), None)
 
 
 def identity_of_reply(reply: RefreshReply) -> Identity | None:

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from codexd.accounts.files.accounts_file import Book, dump_book, parse_book
 from codexd.errors import FileUnreadable
-from codexd.files import keep_aside, read_private, write_atomic
+from codexd.files import keep_aside, read_private, unused_name, write_atomic
 
 log = logging.getLogger("codexd.accounts")
 
@@ -68,10 +68,22 @@ class ListFile:
             self._kept = keep_aside(self.path)
             self._current = _Copy()
             log.warning("%s could not be used and is kept as %s", self.path, self._kept.name)
+        self._keep_edited()
         if self._current.data not in (None, data):
             self._write_previous(self._current)
         write_atomic(self.path, data)
         self._current = _Copy(book, data)
+
+    def _keep_edited(self) -> None:
+        """What somebody else wrote there meanwhile is not taken in, but kept."""
+        try:
+            found = read_private(self.path)
+        except FileNotFoundError:
+            return
+        if found != self._current.data:
+            kept = unused_name(self.path.with_name(f"{self.path.name}.edited"))
+            self.path.rename(kept)
+            log.warning("%s was changed by another program while codexd ran; that is kept as %s", self.path, kept.name)
 
     def _write_previous(self, copy: _Copy) -> None:
         if self._previous.flaw is not None:

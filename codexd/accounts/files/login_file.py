@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from codexd.accounts.files.foreign import read_foreign
 from codexd.accounts.login import SIGN_IN, Identity, read_identity, read_tokens
 from codexd.accounts.model import Tokens
 from codexd.errors import FileUnreadable, LoginFileInvalid
@@ -80,7 +81,7 @@ def read_followed(path: Path, account_id: str) -> Login:
         FileUnreadable: as ``read_login``; half written counts as no login, and is one a moment later.
     """
     try:
-        return _parse(path.read_bytes(), account_id)
+        return _parse(read_foreign(path), account_id)
     except FileNotFoundError:
         raise FileUnreadable(f"{path}, which this account follows, is missing. {FOLLOWED_ADVICE}") from None
     except OSError as error:

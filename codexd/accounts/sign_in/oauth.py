@@ -19,7 +19,7 @@ import trio
 from attrs import frozen
 
 from codexd import __version__
-from codexd.accounts.login import SIGN_IN, apply_reply, read_identity, read_seconds
+from codexd.accounts.login import SIGN_IN, apply_reply, is_header_text, read_identity, read_seconds
 from codexd.accounts.model import RefreshReply
 from codexd.errors import AccountError, AccountNeedsLogin, LoginFailed, LoginFileInvalid, RefreshUnavailable
 from codexd.translation import jsontext
@@ -229,7 +229,7 @@ def find_error_code(response: httpx.Response) -> str | None:
 
     A deactivated account has no code of its own, only words.
     """
-    if DEACTIVATED in response.text.lower():
+    if DEACTIVATED.encode() in response.content.lower():
         return DEACTIVATED
     body = read_object(response)
     error = body.get("error")
@@ -248,4 +248,4 @@ def read_object(response: httpx.Response) -> dict[str, Any]:
 
 
 def _read_token(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and is_header_text(value) else None

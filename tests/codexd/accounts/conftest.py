@@ -65,6 +65,7 @@ class SignInServer:
     def __init__(self, clock):
         self.clock = clock
         self.asked = []
+        self.revoked = []
         self.script = []
         self.gate = None
         self.valid = "rt_1"
@@ -85,6 +86,10 @@ class SignInServer:
         self.valid = f"rt_{number}"
         login = make_login(refresh_token=self.valid, exp=self.clock() + self.lifetime_s, jti=f"{number}")["tokens"]
         return RefreshReply(login["access_token"], login["refresh_token"], login["id_token"], self.lifetime_s)
+
+    async def revoke(self, refresh_token):
+        self.revoked.append(refresh_token)
+        return True
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 """Followed logins: another program's file is read, never written, and its refresh token never traded in."""
 
 import json
+import os
 import re
+from pathlib import Path
 
 import pytest
 import trio
@@ -195,3 +197,18 @@ async def test_the_scheduler_only_reads(world, nursery, autojump_clock):
     await trio.sleep(7200)
     assert world.store.tokens(account_id).access_token == rotated
     assert world.store.get(account_id).needs_login is None
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+async def test_what_is_no_file_any_more_is_told_and_never_waited_for(world, make, autojump_clock):
+    account_id = world.follow(3600)
+    held = world.store.tokens(account_id).access_token
+    world.path.unlink()
+    make(world.path)
+    assert await world.refresher.fresh_token(account_id) == held
+    await world.refresher.refresh_now(account_id)
+    (problem,) = world.store.problems
+    assert str(world.path) in problem
+    world.clock.now += 3600
+    with pytest.raises(AccountNeedsLogin, match="can't be read"):
+        await world.refresher.fresh_token(account_id)

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 from pathlib import Path
 
@@ -180,3 +181,23 @@ def test_a_path_is_known_by_its_content_and_a_folder_by_its_file(tmp_path, login
     (tmp_path / "auth.json").write_text(json.dumps(login()))
     found = read_logins(tmp_path)
     assert (found.path, found.logins, found.followable) == (tmp_path / "auth.json", (login(),), True)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path, make):
+    make(tmp_path / "auth.json")
+    with pytest.raises(LoginFileInvalid, match="no regular file"):
+        read_logins(tmp_path / "auth.json")
+
+
+def test_a_file_larger_than_any_login_is_not_read(tmp_path):
+    with (tmp_path / "auth.json").open("wb") as file:
+        file.truncate(16 * 1024 * 1024 + 1)
+    with pytest.raises(LoginFileInvalid, match="File too large"):
+        read_logins(tmp_path / "auth.json")
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "\0"])
+def test_an_impossible_path_is_told(tmp_path, name):
+    with pytest.raises(LoginFileInvalid):
+        read_logins(tmp_path / name)

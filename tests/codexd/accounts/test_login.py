@@ -144,3 +144,18 @@ def test_secrets_stand_in_no_repr(login):
 def test_a_fingerprint_is_short_and_gives_nothing_away():
     assert fingerprint("rt_secret") == "1e1d918c7a75b2e1"
     assert fingerprint("rt_secret") != fingerprint("rt_secres")
+
+
+@pytest.mark.parametrize("name", ["access_token", "refresh_token"])
+@pytest.mark.parametrize("token", ["secret\n", "se cret", "s\u00e9cret"])
+def test_a_token_that_no_header_takes_is_refused_and_not_quoted(login, name, token):
+    auth_json = login()
+    auth_json["tokens"][name] = token
+    with pytest.raises(LoginFileInvalid, match="characters that no token has") as caught:
+        read_tokens(auth_json)
+    assert "cret" not in str(caught.value)
+
+
+def test_a_workspace_that_no_header_takes_is_none(login):
+    with pytest.raises(LoginFileInvalid, match="chatgpt_account_id"):
+        read_identity(login(workspace="w\n\u00e9"))

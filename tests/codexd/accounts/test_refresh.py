@@ -154,6 +154,7 @@ async def test_an_account_that_is_removed_during_its_refresh_stays_removed(world
         world.server.gate.set()
     assert world.store.accounts == ()
     assert not world.path(account_id).parent.exists()
+    assert world.server.revoked == ([world.server.valid] if error is None else [])
 
 
 async def test_a_rejected_token_is_refreshed_whatever_its_end(world):
@@ -384,3 +385,28 @@ async def test_the_token_is_on_disk_before_it_is_handed_out_even_after_a_full_di
 async def test_an_unknown_account(world):
     with pytest.raises(AccountNotFound):
         await world.refresher.fresh_token("ffffffffffff")
+
+
+@pytest.mark.parametrize("foreign", [{"workspace": "w-other", "email": "eve@example.com"}, {"user": "user-eve"}])
+@pytest.mark.parametrize("holds", [("access_token", "id_token"), ("access_token",), ("id_token",)])
+async def test_the_login_of_another_account_is_not_kept(world, login, foreign, holds):
+    account_id = world.add(0)
+    before = world.path(account_id).read_bytes()
+    tokens = login(refresh_token="rt_2", exp=world.clock() + 3600, **foreign)["tokens"]
+    world.server.script = [RefreshReply(refresh_token="rt_2", **{name: tokens[name] for name in holds})]
+    with pytest.raises(AccountNeedsLogin, match=r"another account .* was not kept.*codexctl accounts add"):
+        await world.refresher.fresh_token(account_id)
+    assert world.path(account_id).read_bytes() == before
+    assert "another account" in world.store.active.needs_login
+    with pytest.raises(AccountNeedsLogin):
+        await world.refresher.fresh_token(account_id)
+    assert world.server.asked == ["rt_1"]
+
+
+async def test_an_access_token_of_another_workspace_is_not_kept(world, login):
+    account_id = world.add(0)
+    ours, theirs = (login(exp=world.clock() + 3600, **more)["tokens"] for more in ({}, {"workspace": "w-other"}))
+    world.server.script = [RefreshReply(theirs["access_token"], "rt_2", ours["id_token"])]
+    with pytest.raises(AccountNeedsLogin, match="w-other"):
+        await world.refresher.fresh_token(account_id)
+    assert world.saved(account_id)["refresh_token"] == "rt_1"

@@ -318,3 +318,44 @@ def test_a_file_that_the_system_does_not_give_is_named_and_kept(state_dir, login
         assert "Check who owns it" in store.problems[0]
         store.add(login(), now=now)
     assert path.with_suffix(".json.unreadable").is_dir()
+
+
+@pytest.mark.parametrize("refused", ["accounts.json", "accounts.json.previous"])
+def test_a_new_login_stands_though_the_list_cannot_be_written(state_dir, login, now, monkeypatch, refused):
+    with AccountStore.open(state_dir) as store:
+        account, _ = store.add(login(), now=now)
+        store.mark_needs_login(account.id, "revoked.")
+        with monkeypatch.context() as patch:
+            DiskFull(patch, refused)
+            account, added = store.add(login(refresh_token="rt_new", plan="pro"), now=now)
+            assert added is Added.UPDATED
+            assert store.tokens(account.id).refresh_token == "rt_new"
+            assert store.active == account
+            store.close()
+    with AccountStore.open(state_dir) as store:
+        assert store.tokens(account.id).refresh_token == "rt_new"
+        assert store.active.needs_login is None
+
+
+def test_the_list_as_somebody_edited_it_is_kept_aside(state_dir, store, login, now):
+    account, _ = store.add(login(), now=now)
+    path = state_dir / "accounts.json"
+    for content in ("{}", "what is this"):
+        path.write_text(content)
+        store.switch(account.id)
+    assert (state_dir / "accounts.json.edited").read_text() == "{}"
+    assert (state_dir / "accounts.json.edited.2").read_text() == "what is this"
+    path.unlink()
+    store.switch(account.id)
+    assert json.loads(path.read_bytes())["active"] == account.id
+    assert not (state_dir / "accounts.json.edited.3").exists()
+
+
+def test_a_listed_workspace_that_no_header_takes_is_read_from_the_login_again(state_dir, login, now):
+    with AccountStore.open(state_dir) as store:
+        account, _ = store.add(login(), now=now)
+    path = state_dir / "accounts.json"
+    path.write_text(path.read_text().replace(account.chatgpt_account_id, "w\u00e9"))
+    with AccountStore.open(state_dir) as store:
+        assert store.accounts[0].chatgpt_account_id == account.chatgpt_account_id
+        assert "chatgpt_account_id" in store.problems[0]

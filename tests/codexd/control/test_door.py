@@ -7,10 +7,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 from control_peer import connect, serving
-from control_server import NOW, auth_json, make_control, write_auth
+from control_server import NOW, auth_json, make_control
 
 from codexd import rpc
 from codexd.accounts.store import AccountStore
@@ -221,14 +222,14 @@ async def test_a_disk_that_refuses_is_told_and_logged(control, store, caplog):
 
 
 async def test_a_bug_is_an_internal_error_and_a_log_entry(control, store, caplog):
-    write_auth(control.places.state_dir / "codex-cli" / "auth.json")
-    async with serving(control):
-        peer = await connect(control)
-        reply = await peer.call("accounts.import", {"source": "/a\0b"})  # pathlib raises ValueError
-        assert await is_alive(control)
-    assert (reply.code, reply.data) == (-32603, {"kind": "internal"})
-    assert "ValueError" not in reply.message
-    assert "ValueError" in caplog.text
+    buggy = attrs.evolve(control, usage=None)
+    async with serving(buggy):
+        peer = await connect(buggy)
+        reply = await peer.call("usage.summary")
+        assert (reply.code, reply.data) == (-32603, {"kind": "internal"})
+        assert isinstance(await peer.call("accounts.list"), rpc.Result)
+    assert "AttributeError" not in reply.message
+    assert "AttributeError" in caplog.text
 
 
 async def test_a_line_without_end_closes_that_connection_only(control):
@@ -258,13 +259,14 @@ async def test_logging_of_the_server_itself_reaches_a_follower(control):
     """The follow logs what the control socket logs, without feeding itself."""
     handler, log = RingHandler(control.logs), logging.getLogger("codexd")
     log.addHandler(handler)
+    buggy = attrs.evolve(control, usage=None)
     try:
-        async with serving(control):
-            peer = await connect(control)
+        async with serving(buggy):
+            peer = await connect(buggy)
             await peer.call("logs.follow", {"level": "error"})
-            other = await connect(control)
-            await other.call("accounts.import", {"source": "/a\0b"})
-            assert (await peer.receive()).params["entry"]["message"] == "accounts.import failed"
+            other = await connect(buggy)
+            await other.call("usage.summary")
+            assert (await peer.receive()).params["entry"]["message"] == "usage.summary failed"
     finally:
         log.removeHandler(handler)
 

@@ -6,7 +6,6 @@ import random
 import subprocess
 import sys
 from pathlib import Path
-from statistics import median
 
 import pytest
 import trio
@@ -17,10 +16,10 @@ from codexd.api.methods import METHODS
 from codexd.api.schema import fields_of
 
 ROUND = 60
-"""Connections of one round. Together they send more than MAX_GROWTH_KIB in two rounds."""
+"""Connections of one round. Together they send more than MAX_GROWTH_KIB in four rounds."""
 
 AT_ONCE = 20
-MAX_GROWTH_KIB = 8 * 1024
+MAX_GROWTH_KIB = 16 * 1024
 
 CALLABLE = [
     method for method in METHODS.values() if method.name != "daemon.stop" and not method.name.startswith("claude.")
@@ -202,9 +201,10 @@ async def test_two_hundred_connections_at_once(target):
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux says there how much memory is in use")
 async def test_memory_stays_flat(target):
     sizes = []
-    for seed in range(7):
+    for seed in range(12):
         await play_round(target, seed)
         sizes.append(target.resident_kib())
     assert await target.is_alive()
-    # The first is of a daemon that has not met everything yet; medians, as memory in use goes up and down by itself.
-    assert median(sizes[4:]) - median(sizes[1:4]) < MAX_GROWTH_KIB, sizes
+    # The first is of a daemon that has not met everything yet; the least, as memory in use goes up and down by itself,
+    # and what leaks lifts the least as well.
+    assert min(sizes[6:]) - min(sizes[1:6]) < MAX_GROWTH_KIB, sizes

@@ -270,3 +270,19 @@ async def test_a_login_that_could_not_be_revoked_is_no_error(autojump_clock, cap
     assert not await revoke(fail)
     assert not await revoke(stay_silent)
     assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize("token", ["s\u00e9cret", "secret\n", " secret"])
+async def test_a_token_that_no_header_takes_is_none(token):
+    with pytest.raises(RefreshUnavailable, match="without a token") as caught:
+        await refresh(lambda _: httpx.Response(200, json={"access_token": token, "refresh_token": token}))
+    assert "cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 503])
+@pytest.mark.parametrize("content", [b"", b"<html>", b"x" * 10_000_000, b"[" * 100_000, b"\xff\xfe", b"null", b"[]"])
+@pytest.mark.parametrize("content_type", ["application/json", "text/html; charset=hex", "text/html; charset=utf-16"])
+async def test_whatever_the_server_answers_is_an_error_of_ours(status, content, content_type):
+    answer = httpx.Response(status, content=content, headers={"content-type": content_type})
+    with pytest.raises((RefreshUnavailable, AccountNeedsLogin)):
+        await refresh(lambda _: answer)
