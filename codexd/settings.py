@@ -30,12 +30,32 @@ def _port(value: int) -> str | None:
 
 
 def _url(value: str) -> str | None:
-    parts = urlsplit(value)
-    return None if parts.scheme in ("http", "https") and parts.netloc else "must be an http:// or https:// URL"
+    problem = "must be an http:// or https:// URL"
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError as wrong:  # of the port, or of the brackets of an IPv6 address
+        return f"{problem} ({wrong})"
+    return None if parts.scheme in ("http", "https") and parts.hostname and _is_printable_ascii(value) else problem
 
 
 def _positive(value: float) -> str | None:
     return None if value > 0 else "must be more than 0"
+
+
+def _from_one_to(most: int) -> Check:
+    return lambda value: None if 0 < value <= most else f"must be more than 0 and at most {most}"
+
+
+def _header(value: str | None) -> str | None:
+    """For what has to travel in an HTTP header."""
+    if value is None or _is_printable_ascii(value):
+        return _filled(value)
+    return "must be printable ASCII without spaces"
+
+
+def _is_printable_ascii(value: str) -> bool:
+    return all("!" <= letter <= "~" for letter in value)
 
 
 def _filled(value: str | tuple[str, ...] | None) -> str | None:
@@ -79,7 +99,7 @@ class ServerSettings:
     api_key: str | None = setting(
         None,
         "Key that every model request must carry; required before server.host may leave loopback",
-        check=_filled,
+        check=_header,
         secret=True,
     )
 
@@ -103,7 +123,7 @@ class UpstreamSettings:
     connect_timeout: float = setting(15.0, "Longest wait for a connection", unit="s", check=_positive)
     idle_timeout: float = setting(300.0, "Longest silence between upstream bytes", unit="s", check=_positive)
     client_version: str = setting(
-        "0.169.0", "Level of the Codex protocol that codexd implements; the version header", check=_filled
+        "0.169.0", "Level of the Codex protocol that codexd implements; the version header", check=_header
     )
 
 
@@ -168,12 +188,12 @@ class TranslationSettings:
 @frozen
 class LogSettings:
     level: str = setting("info", "Least level that is logged", choices=("debug", "info", "warning", "error"))
-    history: int = setting(10_000, "Log entries kept in memory", unit="entries", check=_positive)
+    history: int = setting(10_000, "Log entries kept in memory", unit="entries", check=_from_one_to(1_000_000))
 
 
 @frozen
 class UsageSettings:
-    retention_days: int = setting(90, "How long usage history is kept", unit="days", check=_positive)
+    retention_days: int = setting(90, "How long usage history is kept", unit="days", check=_from_one_to(36_500))
 
 
 @frozen

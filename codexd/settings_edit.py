@@ -16,7 +16,7 @@ from codexd.errors import SettingInvalid
 from codexd.settings import SCHEMA, Setting
 from codexd.settings_load import convert, find_setting, show
 
-_EXAMPLES = {"server.api_key": '"a long random text"', "models.aliases": '{ fast = "gpt-5.5" }'}
+_EXAMPLES = {"server.api_key": '"a-long-random-text"', "models.aliases": '{ fast = "gpt-5.5" }'}
 """What the template shows where the default is nothing."""
 
 

@@ -35,6 +35,9 @@ DAY_S = 86400.0
 MAX_WAITING = 20_000
 """Entries that wait for a file which can't be written; then the oldest are given up."""
 
+MAX_COUNT = 10**12
+"""The backend's numbers are not ours: what is larger is no number of tokens, and SQLite could not add it up."""
+
 NOTHING = UsageRow("total", 0, 0, 0, 0, 0, 0, 0, None)
 
 _T = TypeVar("_T")
@@ -145,10 +148,10 @@ def _to_entry(record: RequestRecord) -> UsageEntry:
         model=record.model,
         model_used=record.model_used,
         client=record.client,
-        input_tokens=usage.input_tokens,
-        cached_tokens=usage.cached_tokens,
-        output_tokens=usage.output_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
+        input_tokens=min(usage.input_tokens, MAX_COUNT),
+        cached_tokens=min(usage.cached_tokens, MAX_COUNT),
+        output_tokens=min(usage.output_tokens, MAX_COUNT),
+        reasoning_tokens=min(usage.reasoning_tokens, MAX_COUNT),
         status=record.status or 0,
         failed=record.error is not None,
         duration_ms=record.duration_ms or 0,

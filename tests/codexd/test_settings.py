@@ -101,6 +101,19 @@ def test_aliases_are_a_table():
         ("[upstream]\nidle_timeout = 0", "must be more than 0"),
         ("[upstream]\nidle_timeout = nan", "must be a number"),
         ("[upstream]\nbackend_url = 'chatgpt.com'", "must be an http:// or https:// URL"),
+        (
+            "[upstream]\nbackend_url = 'http://a:99999'",
+            "must be an http:// or https:// URL (Port out of range 0-65535)",
+        ),
+        ("[upstream]\nauth_url = 'http://[::1'", "must be an http:// or https:// URL (Invalid IPv6 URL)"),
+        ("[upstream]\nbackend_url = 'http://a b'", "must be an http:// or https:// URL"),
+        ("[upstream]\nbackend_url = 'http://:80'", "must be an http:// or https:// URL"),
+        ('[upstream]\nclient_version = "1\\n2"', "must be printable ASCII without spaces"),
+        ("[upstream]\nclient_version = 'é'", "must be printable ASCII without spaces"),
+        ("[upstream]\nclient_version = ''", "must not be empty"),
+        ("[server]\napi_key = ' key'", "server.api_key = (not shown) (settings.toml): must be printable ASCII"),
+        (f"[log]\nhistory = {10**30}", "must be more than 0 and at most 1000000"),
+        (f"[usage]\nretention_days = {10**400}", "must be more than 0 and at most 36500"),
         ("[models]\nopus = []", "models.opus = [] (settings.toml): must not be empty"),
         ("[models]\nopus = [1]", "must be a name or a list of names"),
         ("[models]\naliases = 'x'", "must be a table of names"),
@@ -193,7 +206,7 @@ def test_what_is_set_already_leaves_the_file_byte_for_byte():
 
 VALUES = {
     "server.port": st.integers(0, 65535),
-    "server.api_key": st.text(min_size=1),
+    "server.api_key": st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1),
     "models.opus": st.lists(st.text(min_size=1), min_size=1, max_size=3),
     "models.aliases": st.dictionaries(st.text(min_size=1), st.text(min_size=1), min_size=1, max_size=3),
     "rotation.enabled": st.booleans(),
@@ -228,7 +241,7 @@ def test_the_template_sets_nothing_and_holds_every_setting():
     assert max(len(line) for line in template.splitlines()) <= 100
     uncommented = re.sub(r"(?m)^# (\w+ = )", r"\1", template)
     assert set(load(toml=uncommented, environ={}, flags={}).in_file) == set(SCHEMA)
-    without = uncommented.replace('api_key = "a long random text"\n', "").replace('{ fast = "gpt-5.5" }', "{}")
+    without = uncommented.replace('api_key = "a-long-random-text"\n', "").replace('{ fast = "gpt-5.5" }', "{}")
     assert settings_of(without) == Settings()
 
 

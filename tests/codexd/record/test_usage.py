@@ -15,7 +15,7 @@ import trio
 
 from codexd.errors import UpstreamFailed
 from codexd.record.requests import RequestLog
-from codexd.record.usage import MAX_WAITING, UsageHistory
+from codexd.record.usage import MAX_COUNT, MAX_WAITING, UsageHistory
 from codexd.record.usage_file import UsageEntry, UsageFile
 from codexd.translation.losses import LossKind
 from codexd.translation.responses import Usage
@@ -235,6 +235,13 @@ async def test_a_cancelled_write_loses_nothing(history, path):
         await history.summarize("model", 0.0, {})
     assert scope.cancelled_caught
     assert (await history.summarize("model", 0.0, {})).total.requests == 1
+
+
+async def test_numbers_that_no_one_can_add_up_are_no_reason_to_fail(history):
+    for _ in range(2):
+        end_one(history, tokens=2**63)
+    report = await history.summarize("model", 0.0, {})
+    assert (report.total.requests, report.total.input_tokens, report.problem) == (2, 2 * MAX_COUNT, None)
 
 
 WRITER = """
