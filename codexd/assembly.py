@@ -27,10 +27,12 @@ from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
 from codexd.settings import Settings
+from codexd.translation.models import BUILT_IN
 from codexd.upstream.account import AccountEndpoint
 from codexd.upstream.codex import CodexBackend, make_timeout
 from codexd.web.app import App, create_quart
 from codexd.web.callback import serve_callback
+from codexd.web.exchange import ModelRoute
 from codexd.web.messages import MessagesApi
 from codexd.web.turn import TurnRunner
 
@@ -67,9 +69,23 @@ def make_app(
     store, tracker, clock, live = accounts.store, accounts.tracker, launch.clock, launch.settings
     picker = AccountPicker(lambda: live.current.rotation, store, tracker, accounts.sessions, accounts.poller, clock)
     backend = CodexBackend(http, lambda: live.current.upstream, clock)
-    turns = TurnRunner(lambda: live.current, store, picker, accounts.refresher, tracker, backend, requests, clock)
-    messages = MessagesApi(turns, ending, clock, launch.timing)
-    return App(lambda: live.current.server, messages, create_quart(simulated=launch.simulated, clock=clock), clock)
+    turns = TurnRunner(
+        settings=lambda: live.current,
+        store=store,
+        picker=picker,
+        refresher=accounts.refresher,
+        tracker=tracker,
+        backend=backend,
+        requests=requests,
+        catalogue=lambda _: BUILT_IN,
+        clock=clock,
+    )
+    messages = MessagesApi(turns, clock)
+    hot = {
+        "/v1/messages": ModelRoute(messages, turns, ending, launch.timing).answer,
+        "/v1/messages/count_tokens": messages.count_tokens,
+    }
+    return App(lambda: live.current.server, hot, create_quart(simulated=launch.simulated, clock=clock), clock)
 
 
 def keep_usage(launch: Launch) -> closing[UsageHistory]:

@@ -12,6 +12,7 @@
     ├── AddressUnavailable        the HTTP proxy's address can't be listened on
     ├── TaskGaveUp                a supervised task failed too often
     ├── ShuttingDown              the daemon is stopping; open streams end with this
+    ├── InternalError             a bug in codexd, as a client is told of it
     ├── RequestCancelled          a running request that its user ended with codexctl
     ├── RequestNotFound           no request of that id is known, or none that runs
     ├── RequestRefused            what a client sent
@@ -56,7 +57,7 @@
         └── StreamBroken          the stream ended before a terminal event
 
 Each API's wire errors come from one table over these classes
-(``translation/messages/errors.py`` for Anthropic Messages); the control socket
+(``translation/messages/errors.py`` for Anthropic, ``translation/openai_errors.py``); the control socket
 takes ``kind``. Import law: standard library and attrs only.
 """
 
@@ -106,6 +107,10 @@ class TaskGaveUp(CodexdError):
 
 class ShuttingDown(CodexdError):
     kind = "shutting_down"
+
+
+class InternalError(CodexdError):
+    kind = "internal"
 
 
 class RequestCancelled(CodexdError):

@@ -11,7 +11,7 @@ from codexd.paths import Places
 from codexd.record.logs import LogRing
 from codexd.settings_live import LiveSettings
 from codexd.simulator.app import Simulator
-from codexd.web.messages import Timing
+from codexd.web.exchange import Timing
 
 DRAIN_S = 30.0
 """INTERFACE: how long running streams may go on after SIGTERM."""

@@ -7,8 +7,8 @@ from attrs import frozen
 from hypothesis import strategies as st
 
 from codexd.translation.messages.blocks import Thinking
-from codexd.translation.messages.reasoning import unseal
 from codexd.translation.messages.stream import MessagesStream
+from codexd.translation.reasoning import unseal
 from codexd.translation.tool_names import ToolNames
 
 Event = dict[str, Any]

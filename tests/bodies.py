@@ -7,9 +7,11 @@ import json
 from codexd.simulator.checks import check_body
 from codexd.simulator.options import Options
 from codexd.simulator.reasoning import seal_reasoning
+from codexd.translation.client_api import Target
 from codexd.translation.jsontext import dumps
-from codexd.translation.messages.reasoning import Reasoning, seal, tag_account
-from codexd.translation.messages.request import parse, to_responses
+from codexd.translation.messages.request import parse
+from codexd.translation.models import BUILT_IN
+from codexd.translation.reasoning import Reasoning, seal, tag_account
 
 ACCOUNT = "account-1"
 TAG = tag_account(ACCOUNT)
@@ -26,7 +28,7 @@ def make(messages=HI, **fields):
 
 def translate(body, *, headers=None, model="gpt-5.5", **options):
     request = parse(dumps(body), headers or {})
-    return to_responses(request, **{"model": model, "account_tag": TAG, "default_effort": None, **options})
+    return request.to_responses(Target(BUILT_IN.describe(model), **{"account_tag": TAG, **options}))
 
 
 def input_of(*messages, **options):

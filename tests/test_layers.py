@@ -26,7 +26,7 @@ LAW: list[tuple[str, set[str], set[str]]] = [
     ("codexd/settings_live.py", VALUES, {"time", "random", "socket"}),
     ("codexd/paths.py", {"platformdirs"}, {"time", "random", "socket"}),
     ("codexd/files.py", set(), {"time", "random", "socket"}),
-    ("codexd/translation/messages/tokens.py", PURE | {"rs_bpe", "imagesize"}, STDLIB_IO),
+    ("codexd/translation/tokens.py", PURE | {"rs_bpe", "imagesize"}, STDLIB_IO),
     ("codexd/translation/", PURE, STDLIB_IO),
     ("codexd/accounts/choosing/choose.py", {"attrs"}, STDLIB_IO),
     ("codexd/accounts/limits/windows.py", {"attrs"}, STDLIB_IO),

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from codexd.settings import Settings
-from codexd.translation.models import find_family, find_model
+from codexd.translation.models import BUILT_IN, DEFAULT_WINDOW_TOKENS, find_family
 
 BASE_URL = "ANTHROPIC_BASE_URL"
 AUTH_TOKEN = "ANTHROPIC_AUTH_TOKEN"  # noqa: S105 - the name of a variable
@@ -37,9 +37,6 @@ FAMILY_MODELS: Mapping[str, str] = {
 
 CHOSEN_MODELS = ("ANTHROPIC_MODEL", "ANTHROPIC_SMALL_FAST_MODEL", "CLAUDE_CODE_SUBAGENT_MODEL")
 SECRETS = (AUTH_TOKEN, API_KEY)
-
-DEFAULT_WINDOW_TOKENS = 272_000
-"""Of every Codex model that the catalogue does not know better. Claude Code by itself assumes a million."""
 
 LEAST_WINDOW_TOKENS = 100_000
 """Below it Claude Code takes no notice of the variable."""
@@ -129,7 +126,7 @@ def to_other(api_url: str, api_key: str | None) -> Wanted:
 def context_window(settings: Settings) -> int:
     """Tokens that the smallest of the mapped models takes: a session may move between families."""
     first = [getattr(settings.models, family)[0] for family in FAMILY_MODELS]
-    known = [model.context_window for slug in first if (model := find_model(slug)) is not None]
+    known = [model.context_window for slug in first if (model := BUILT_IN.find(slug)) is not None]
     return min(known, default=DEFAULT_WINDOW_TOKENS)
 
 
@@ -154,7 +151,7 @@ def _is_foreign(model: Any, *, gpt: bool = False) -> bool:
     name = model.lower().removesuffix("[1m]")
     if name in _ALIASES or name.startswith("claude"):
         return False
-    return gpt or not (name.startswith("gpt-") or find_family(name) or find_model(name))
+    return gpt or not (name.startswith("gpt-") or find_family(name) or BUILT_IN.find(name))
 
 
 def _number(value: Any) -> int | None:

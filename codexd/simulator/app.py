@@ -48,7 +48,7 @@ from codexd.simulator.wire import (
     run_while_connected,
     send_refusal,
 )
-from codexd.translation.models import CATALOGUE, ModelInfo
+from codexd.translation.models import BUILT_IN, ModelInfo
 
 _BACKEND_METHODS: Mapping[str, str] = {
     "/backend-api/codex/responses": "POST",
@@ -73,7 +73,7 @@ class Simulator:
         *,
         clock: Callable[[], float] = time.time,
         options: Options | None = None,
-        models: Sequence[ModelInfo] = CATALOGUE,
+        models: Sequence[ModelInfo] = BUILT_IN.models,
     ) -> None:
         self.options = options or Options()
         self.requests: list[Request] = []

@@ -26,7 +26,7 @@ from codexd.simulator.refusals import (
     wrong_type,
     wrong_value,
 )
-from codexd.translation.models import CATALOGUE, ModelInfo
+from codexd.translation.models import BUILT_IN, ModelInfo
 
 FIELDS = (
     "model",
@@ -60,7 +60,7 @@ def check_body(
     *,
     account_id: str,
     options: Options,
-    models: Sequence[ModelInfo] = CATALOGUE,
+    models: Sequence[ModelInfo] = BUILT_IN.models,
     headers: Mapping[str, str] | None = None,
 ) -> Refusal | None:
     """The first thing wrong with a request's body, or None.

@@ -1,6 +1,6 @@
 """Model names: what the client asks for, what the backend is asked for, and what that model can do.
 
-One catalogue (``catalogue.json``) is the only place that lists models.
+``catalogue.json`` is the only place that lists models: an account's own catalogue replaces it once that is known.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ _CLIENT_ONLY_EFFORT = "ultra"
 MAX_OUTPUT_TOKENS = 128_000
 """The longest answer of any model here."""
 
+DEFAULT_WINDOW_TOKENS = 272_000
+"""The context window of a model that no catalogue lists."""
+
 _EFFORTS_OF_UNKNOWN_MODELS = ("low", "medium", "high", "xhigh")
 """What every Codex model of 2026 takes (codex-backend.md 5.5)."""
 
@@ -49,14 +52,38 @@ class ModelInfo:
     service_tiers: tuple[str, ...]
 
 
-def _load_catalogue() -> tuple[ModelInfo, ...]:
+@frozen
+class Catalogue:
+    """The models that an account is offered."""
+
+    models: tuple[ModelInfo, ...]
+
+    def find(self, slug: str) -> ModelInfo | None:
+        return next((model for model in self.models if model.slug == slug), None)
+
+    def describe(self, slug: str) -> ModelInfo:
+        """What is known of ``slug``; of a model that is not listed, what every Codex model of 2026 can do."""
+        return self.find(slug) or ModelInfo(
+            slug=slug,
+            display_name=slug,
+            priority=1000,
+            visibility="hide",
+            context_window=DEFAULT_WINDOW_TOKENS,
+            efforts=_EFFORTS_OF_UNKNOWN_MODELS,
+            default_effort=None,
+            verbosity=True,
+            input_modalities=("text", "image"),
+            service_tiers=(),
+        )
+
+
+def _load_catalogue() -> Catalogue:
     text = files("codexd.translation").joinpath("catalogue.json").read_bytes()
-    return structure(jsontext.loads(text)["models"], tuple[ModelInfo, ...])
+    return Catalogue(structure(jsontext.loads(text)["models"], tuple[ModelInfo, ...]))
 
 
-CATALOGUE: tuple[ModelInfo, ...] = _load_catalogue()
-
-_BY_SLUG = {model.slug: model for model in CATALOGUE}
+BUILT_IN = _load_catalogue()
+"""What the official client lists offline; used while the account's own catalogue is not known."""
 
 
 @frozen
@@ -68,13 +95,16 @@ class Route:
     family: str | None
 
 
-def route(asked: str, names: Mapping[str, tuple[str, ...]], aliases: Mapping[str, str]) -> Route:
+def route(
+    asked: str, names: Mapping[str, tuple[str, ...]], aliases: Mapping[str, str], catalogue: Catalogue = BUILT_IN
+) -> Route:
     """The route of the model name ``asked``.
 
     Args:
         asked: as the client wrote it; a ``[1m]`` suffix is Claude Code's own mark and does not count.
         names: the settings ``models.*``: family (and ``default``) -> upstream models in order of preference.
         aliases: the setting ``models.aliases``: exact name or glob -> upstream model; looked at first.
+        catalogue: whose names pass through.
     """
     name = asked.removesuffix("[1m]")
     alias = aliases.get(name) or next((to for glob, to in aliases.items() if fnmatchcase(name, glob)), None)
@@ -82,7 +112,7 @@ def route(asked: str, names: Mapping[str, tuple[str, ...]], aliases: Mapping[str
     if alias is not None:
         return Route(asked, (alias,), family)
     slug = name.removeprefix("claude-")
-    if slug.startswith("gpt-") or slug in _BY_SLUG:
+    if slug.startswith("gpt-") or catalogue.find(slug):
         return Route(asked, (slug,), None)
     return Route(asked, names[family or "default"], family)
 
@@ -101,14 +131,8 @@ def without_refused(candidates: tuple[str, ...], refused: Collection[str]) -> tu
     return tuple(slug for slug in candidates if slug not in refused) or candidates
 
 
-def find_model(slug: str) -> ModelInfo | None:
-    return _BY_SLUG.get(slug)
-
-
-def clamp_effort(effort: str, slug: str) -> str:
-    """The strongest effort that model ``slug`` takes and that is not above ``effort``; else its weakest."""
-    model = find_model(slug)
-    offered = model.efforts if model else _EFFORTS_OF_UNKNOWN_MODELS
+def clamp_effort(effort: str, model: ModelInfo) -> str:
+    """The strongest effort that ``model`` takes and that is not above ``effort``; else its weakest."""
     ceiling = EFFORTS.index(effort)
-    ranked = sorted((level for level in offered if level != _CLIENT_ONLY_EFFORT), key=EFFORTS.index)
+    ranked = sorted((level for level in model.efforts if level != _CLIENT_ONLY_EFFORT), key=EFFORTS.index)
     return next((level for level in reversed(ranked) if EFFORTS.index(level) <= ceiling), ranked[0])

@@ -164,13 +164,14 @@ class CodexBackend:
         *,
         account: Account,
         token: str,
-        session_id: str,
+        headers: Mapping[str, str],
         on_headers: Callable[[Mapping[str, str]], None],
         progress: Progress,
     ) -> AsyncIterator[EventSource]:
         """Send ``body`` and give the events of the answer; leaving the context closes the connection.
 
-        ``on_headers`` is told the headers of any answer, those of a refusal too: they tell the rate limits.
+        ``headers`` go out beside ours and replace none of them. ``on_headers`` is told the headers of any answer, those
+        of a refusal too: they tell the rate limits.
 
         Raises:
             UpstreamError: the backend refused, or could not be reached.
@@ -179,7 +180,7 @@ class CodexBackend:
             "POST",
             f"{self.settings().backend_url.rstrip('/')}/codex/responses",
             content=jsontext.dumps(body),
-            headers=self._headers(account, token, session_id),
+            headers={**headers, **self._headers(account, token)},
         )
         request.extensions["trace"] = partial(_trace, progress, request.url.scheme)
         response = await self._send(request)
@@ -192,7 +193,7 @@ class CodexBackend:
         finally:
             await _close(response, chunks)
 
-    def _headers(self, account: Account, token: str, session_id: str) -> dict[str, str]:
+    def _headers(self, account: Account, token: str) -> dict[str, str]:
         return {
             "authorization": f"Bearer {token}",
             "chatgpt-account-id": account.chatgpt_account_id,
@@ -200,7 +201,6 @@ class CodexBackend:
             "accept": "text/event-stream",
             "accept-encoding": "identity",
             "version": self.settings().client_version,
-            "session-id": session_id,
         }
 
     async def _send(self, request: httpx.Request) -> httpx.Response:

@@ -19,21 +19,21 @@ from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException
 
 from codexd import __version__
-from codexd.errors import CodexdError, MethodNotAllowed, NoSuchRoute
+from codexd.errors import CodexdError, InternalError, MethodNotAllowed, NoSuchRoute
 from codexd.settings import ServerSettings
 from codexd.translation import jsontext
-from codexd.translation.messages.errors import WireError, to_wire
+from codexd.translation.client_api import WireError
 from codexd.web.guard import check_key, check_origin
 from codexd.web.http import MAX_BODY_BYTES, Handler, Receive, Request, Scope, Send, send_json
-from codexd.web.messages import MessagesApi
 from codexd.web.models import find_model_entry, list_models
+from codexd.web.shape import find_shape, word_error
 
 log = logging.getLogger("codexd.http")
 
-REQUEST_ID = "codexd.request_id"
-"""The key under which the ASGI scope tells the Quart routes their request's id."""
+INCOMING = "codexd.incoming"
+"""The key under which the ASGI scope tells the Quart routes the request as the guard saw it."""
 
-_INTERNAL = WireError(500, "api_error", "codexd failed on this request; the log says why, under its request id")
+_INTERNAL = InternalError("codexd failed on this request; the log says why, under its request id")
 
 
 class HTTPConnection(TrioASGIHTTPConnection):
@@ -89,7 +89,10 @@ def create_quart(*, simulated: bool, clock: Callable[[], float]) -> QuartTrio:
 
     @app.errorhandler(CodexdError)
     async def refuse(error: CodexdError) -> Response:
-        return _refuse(to_wire(error, now=clock()))
+        incoming = cast("Scope", request.scope)[INCOMING]
+        wire = _word(error, incoming, clock)
+        body = jsontext.dumps(wire.to_body(incoming.id))
+        return Response(body, status=wire.status, headers=dict(wire.headers), content_type="application/json")
 
     @app.errorhandler(HTTPException)
     async def refuse_http(error: HTTPException) -> Response:
@@ -99,14 +102,14 @@ def create_quart(*, simulated: bool, clock: Callable[[], float]) -> QuartTrio:
             case 405:
                 return await refuse(MethodNotAllowed(f"{request.path} does not take {request.method}"))
             case _:
-                return _refuse(_INTERNAL)  # Quart has logged the traceback
+                return await refuse(_INTERNAL)  # Quart has logged the traceback
 
     return app
 
 
-def _refuse(wire: WireError) -> Response:
-    body = jsontext.dumps(wire.to_body(cast("Scope", request.scope)[REQUEST_ID]))
-    return Response(body, status=wire.status, headers=dict(wire.headers), content_type="application/json")
+def _word(error: CodexdError, incoming: Request, clock: Callable[[], float]) -> WireError:
+    shape = find_shape(incoming.path, incoming.query, incoming.headers)
+    return word_error(error, shape, now=clock())
 
 
 def _json(document: Any) -> Response:
@@ -115,10 +118,13 @@ def _json(document: Any) -> Response:
 
 @frozen
 class App:
-    """The whole HTTP side as one ASGI callable. ``server`` gives its settings, ``clock`` seconds since the epoch."""
+    """The whole HTTP side as one ASGI callable.
+
+    ``server`` gives its settings, ``clock`` seconds since the epoch; ``hot`` has the model requests, by path.
+    """
 
     server: Callable[[], ServerSettings]
-    messages: MessagesApi
+    hot: Mapping[str, Handler]
     quart: Callable[..., Any]
     clock: Callable[[], float]
 
@@ -126,12 +132,12 @@ class App:
         if scope["type"] != "http":
             return  # no WebSocket here; the server closes it
         incoming = Request.of(scope, f"req_{secrets.token_hex(8)}")
-        scope[REQUEST_ID] = incoming.id
+        scope[INCOMING] = incoming
         answer = _Answer(send, incoming.id)
         try:
             await self._dispatch(incoming, receive, answer.send)
         except CodexdError as error:
-            await self._refuse(answer, incoming, to_wire(error, now=self.clock()))
+            await self._refuse(answer, incoming, error)
         except Exception:  # the HTTP door
             log.exception("%s %s failed", incoming.method, incoming.path, extra={"request": incoming.id})
             await self._refuse(answer, incoming, _INTERNAL)
@@ -141,7 +147,7 @@ class App:
         check_origin(incoming.headers, server)
         if incoming.path.startswith("/v1/"):
             check_key(incoming.headers, server)
-        hot = self._hot_paths().get(incoming.path)
+        hot = self.hot.get(incoming.path)
         if hot is None:
             await self.quart(incoming.scope, receive, send)
         elif incoming.method != "POST":
@@ -149,28 +155,23 @@ class App:
         else:
             await hot(incoming, receive, send)
 
-    def _hot_paths(self) -> Mapping[str, Handler]:
-        return {
-            "/v1/messages": self.messages.create,
-            "/v1/messages/count_tokens": self.messages.count_tokens,
-        }
-
-    async def _refuse(self, answer: _Answer, incoming: Request, wire: WireError) -> None:
+    async def _refuse(self, answer: _Answer, incoming: Request, error: CodexdError) -> None:
         if answer.started:
             raise ConnectionAbortedError("the answer was under way")  # the server closes without an end mark
+        wire = _word(error, incoming, self.clock)
         await send_json(answer.send, wire.status, wire.to_body(incoming.id), wire.headers)
 
 
 class _Answer:
-    """Puts the request id on every answer, and knows whether one was begun."""
+    """Puts the request id on every answer, under Anthropic's name and OpenAI's, and knows whether one was begun."""
 
     def __init__(self, send: Send, request_id: str) -> None:
         self.started = False
         self._send = send
-        self._header = (b"request-id", request_id.encode())
+        self._ids = [(b"request-id", request_id.encode()), (b"x-request-id", request_id.encode())]
 
     async def send(self, message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            message = {**message, "headers": [*message["headers"], self._header]}
+            message = {**message, "headers": [*message["headers"], *self._ids]}
         await self._send(message)

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from codexd.errors import ModelNotFound, RequestInvalid
-from codexd.translation.models import CATALOGUE, MAX_OUTPUT_TOKENS, ModelInfo
+from codexd.translation.models import BUILT_IN, MAX_OUTPUT_TOKENS, ModelInfo
 
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 20
@@ -18,7 +18,7 @@ DEFAULT_LIMIT = 20
 
 def list_models(query: dict[str, str]) -> dict[str, Any]:
     """A page of the catalogue; ``query`` may hold ``limit``, ``after_id`` and ``before_id``."""
-    entries = [_describe(model) for model in CATALOGUE if model.visibility == "list"]
+    entries = [_describe(model) for model in BUILT_IN.models if model.visibility == "list"]
     limit = _read_limit(query.get("limit"))
     ids = [entry["id"] for entry in entries]
     if after := query.get("after_id"):
@@ -41,7 +41,7 @@ def find_model_entry(name: str) -> dict[str, Any]:
         ModelNotFound: no such model in the catalogue.
     """
     slug = unquote(name).removesuffix("[1m]").removeprefix("claude-")
-    model = next((model for model in CATALOGUE if model.slug == slug), None)
+    model = BUILT_IN.find(slug)
     if model is None:
         raise ModelNotFound(f"model: {name}")
     return _describe(model)

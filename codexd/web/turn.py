@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from codexd.accounts.choosing.choose import needs_login
 from codexd.accounts.choosing.picker import AccountPicker
@@ -34,12 +34,9 @@ from codexd.errors import (
 from codexd.record.requests import RequestLog
 from codexd.record.timeline import SESSION_CHARS, RequestRecord, StepName
 from codexd.settings import Settings
-from codexd.translation.messages.blocks import Event
-from codexd.translation.messages.reasoning import tag_account
-from codexd.translation.messages.request import MessagesRequest, session_key, to_responses
-from codexd.translation.messages.stream import MessagesStream, State
-from codexd.translation.messages.tokens import count_body
-from codexd.translation.models import Route, route, without_refused
+from codexd.translation.client_api import AnswerStream, Body, ClientRequest, Event, State, Target
+from codexd.translation.models import Catalogue, Route, route, without_refused
+from codexd.translation.reasoning import tag_account
 from codexd.upstream.codex import CodexBackend
 
 log = logging.getLogger("codexd.turn")
@@ -64,10 +61,9 @@ class Sink(Protocol):
 class Turn:
     """What one request needs to remember between attempts."""
 
-    request: MessagesRequest
+    request: ClientRequest
     request_id: str
     record: RequestRecord
-    tells_refusals: bool
     sink: Sink
     session: str = field(init=False)
     attempts: Attempts = field(factory=Attempts)
@@ -78,11 +74,13 @@ class Turn:
     observation: Observation | None = None
     """What the headers of the last answer said of the limits."""
     saw_empty_answer: bool = False
-    stream: MessagesStream | None = None
+    answer_headers: Mapping[str, str] = field(factory=dict)
+    """Those of the backend's last answer."""
+    stream: AnswerStream | None = None
 
     @session.default
     def _name_session(self) -> str:
-        return session_key(self.request)
+        return self.request.session_key
 
     @property
     def unanswered(self) -> bool:
@@ -91,7 +89,11 @@ class Turn:
 
 @frozen
 class TurnRunner:
-    """Runs turns. ``settings`` gives those that hold now, ``clock`` seconds since the epoch."""
+    """Runs turns.
+
+    ``settings`` gives those that hold now, ``catalogue`` what is known of an account's models, ``clock`` seconds since
+    the epoch.
+    """
 
     settings: Callable[[], Settings]
     store: AccountStore
@@ -100,6 +102,7 @@ class TurnRunner:
     tracker: LimitTracker
     backend: CodexBackend
     requests: RequestLog
+    catalogue: Callable[[Account | None], Catalogue]
     clock: Callable[[], float]
     _refused: set[tuple[str, str]] = field(factory=set)
     """(account id, model) that the backend said it does not serve, until the daemon restarts."""
@@ -112,8 +115,8 @@ class TurnRunner:
         """
         turn.record.session = turn.session[:SESSION_CHARS]
         while True:
-            choice = await self.picker.pick(turn.session, partial(self.choose_model, turn.request), turn.attempts)
-            account, model = choice.account, self.choose_model(turn.request, choice.account)
+            choice = await self.picker.pick(turn.session, partial(self.choose_model, turn.request.model), turn.attempts)
+            account, model = choice.account, self.choose_model(turn.request.model, choice.account)
             if choice.wait_s:
                 turn.record.note(StepName.WAITED, f"{choice.wait_s:.1f} s for {account.label}")
             turn.record.note_account(account.id, account.label, choice.reason)
@@ -124,40 +127,39 @@ class TurnRunner:
             else:
                 return
 
-    def find_route(self, request: MessagesRequest) -> Route:
+    def find_route(self, asked: str, account: Account | None) -> Route:
         models = self.settings().models
-        return route(request.model, models.families, models.aliases)
+        return route(asked, models.families, models.aliases, self.catalogue(account))
 
-    def choose_model(self, request: MessagesRequest, account: Account | None) -> str:
-        """The first model of the request's route that the backend has not refused to ``account``."""
+    def choose_model(self, asked: str, account: Account | None) -> str:
+        """The first model of the route of ``asked`` that the backend has not refused to ``account``."""
         refused = {model for account_id, model in self._refused if account and account_id == account.id}
-        return without_refused(self.find_route(request).candidates, refused)[0]
+        return without_refused(self.find_route(asked, account).candidates, refused)[0]
 
-    def default_effort(self, request: MessagesRequest) -> str | None:
-        effort: str | None = getattr(self.settings().reasoning, self.find_route(request).family or "", None)
-        return effort
+    def aim(self, asked: str, account: Account | None, model: str | None = None) -> Target:
+        """Where a request for the model ``asked`` goes through ``account``; to ``model`` if that is chosen."""
+        family = self.find_route(asked, account).family
+        return Target(
+            model=self.catalogue(account).describe(model or self.choose_model(asked, account)),
+            account_tag=tag_account(account.chatgpt_account_id) if account else "",
+            default_effort=getattr(self.settings().reasoning, family or "", None),
+        )
 
     async def _attempt(self, turn: Turn, account: Account, model: str) -> None:
         turn.record.model_used = model
         turn.token = await self._fetch_token(turn, account)
-        tag = tag_account(account.chatgpt_account_id)
-        body = to_responses(
-            turn.request,
-            model=model,
-            account_tag=tag,
-            default_effort=self.default_effort(turn.request),
-            keep_reasoning=turn.keep_reasoning,
-        )
+        target = evolve(self.aim(turn.request.model, account, model), keep_reasoning=turn.keep_reasoning)
+        body = turn.request.to_responses(target)
         if self.settings().translation.strict:
             _refuse_drops(turn.request)
-        turn.stream = _make_stream(turn, body, tag)
+        turn.stream = turn.request.open_stream(body, target, turn.request_id)
         turn.record.note_asked(model, partial(getattr, turn.stream, "output_tokens"))
         self.store.touch(account.id, self.clock())
         async with self.backend.respond(
             body,
             account=account,
             token=turn.token,
-            session_id=body["prompt_cache_key"],
+            headers={"session-id": body["prompt_cache_key"], **turn.request.headers},
             on_headers=partial(self._read_headers, turn),
             progress=turn.record,
         ) as source:
@@ -183,7 +185,7 @@ class TurnRunner:
             turn.record.note(StepName.TOKEN, f"{waited_s:.1f} s")
         return token
 
-    def _relay(self, turn: Turn, stream: MessagesStream, account: Account, events: list[Event]) -> None:
+    def _relay(self, turn: Turn, stream: AnswerStream, account: Account, events: list[Event]) -> None:
         """The events of one upstream chunk, translated, to the client in one piece."""
         made: list[Event] = []
         now, record, at = self.clock(), turn.record, self.requests.now()
@@ -206,12 +208,13 @@ class TurnRunner:
             self.tracker.observe(account.id, observation)
 
     def _read_headers(self, turn: Turn, headers: Mapping[str, str]) -> None:
+        turn.answer_headers = headers
         turn.observation = parse_headers(headers, self.clock())
 
-    def _note_usage(self, turn: Turn, stream: MessagesStream, body: Mapping[str, Any]) -> None:
+    def _note_usage(self, turn: Turn, stream: AnswerStream, body: Body) -> None:
         turn.record.usage, turn.record.stop_reason = stream.usage, stream.stop_reason
         if stream.usage is not None:
-            reasoning_items = sum(item["type"] == "reasoning" for item in body["input"])
+            reasoning_items = sum(item.get("type") == "reasoning" for item in body["input"])
             self.picker.sessions.note_size(
                 turn.session, input_tokens=stream.usage.input_tokens, reasoning_items=reasoning_items
             )
@@ -260,7 +263,7 @@ class TurnRunner:
             case StaleReasoning() if turn.keep_reasoning:
                 turn.keep_reasoning = False
             case ModelRefused():
-                return self.choose_model(turn.request, account) != model
+                return self.choose_model(turn.request.model, account) != model
             case AccountNotFound():  # removed a moment ago
                 return all(account.id != other.id for other in self.store.accounts)
             case _:
@@ -268,11 +271,7 @@ class TurnRunner:
         return True
 
 
-def to_message_id(request_id: str) -> str:
-    return f"msg_{request_id.removeprefix('req_')}"
-
-
-def _refuse_drops(request: MessagesRequest) -> None:
+def _refuse_drops(request: ClientRequest) -> None:
     loss = request.losses.first_dropped
     if loss is not None:
         raise RequestInvalid(loss.path, f"would be dropped ({loss.note}); the setting translation.strict refuses that")
@@ -280,21 +279,3 @@ def _refuse_drops(request: MessagesRequest) -> None:
 
 def _about(turn: Turn, account: Account) -> dict[str, object]:
     return {"request": turn.request_id, "fields": {"account": account.label}}
-
-
-def _make_stream(turn: Turn, body: Mapping[str, Any], account_tag: str) -> MessagesStream:
-    return MessagesStream(
-        message_id=to_message_id(turn.request_id),
-        model=turn.request.model,
-        upstream_model=body["model"],
-        account_tag=account_tag,
-        tool_names=turn.request.tool_names,
-        thinking=turn.request.thinking,
-        tells_refusals=turn.tells_refusals,
-        stop_sequences=turn.request.stop_sequences,
-        max_tokens=turn.request.max_tokens,
-        web_search_only=turn.request.web_search_only,
-        blocked_domains=turn.request.blocked_domains,
-        speed="fast" if "service_tier" in body else None,
-        count_input=lambda: count_body(body),
-    )

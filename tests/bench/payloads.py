@@ -69,10 +69,12 @@ def make_messages_request(model: str = "claude-opus-5-5") -> dict[str, Any]:
 
 def make_responses_request(messages_request: dict[str, Any]) -> dict[str, Any]:
     """What codexd sends to the backend for it."""
-    from codexd.translation.messages.request import parse, to_responses
+    from codexd.translation.client_api import Target
+    from codexd.translation.messages.request import parse
+    from codexd.translation.models import BUILT_IN
 
     parsed = parse(json.dumps(messages_request).encode(), CLAUDE_CODE_HEADERS)
-    return to_responses(parsed, model="gpt-5.5", account_tag="", default_effort=None)
+    return parsed.to_responses(Target(BUILT_IN.describe("gpt-5.5"), ""))
 
 
 def make_login() -> dict[str, Any]:

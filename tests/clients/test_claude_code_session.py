@@ -18,7 +18,7 @@ from harness import start_daemon
 from codexd.record.logs import LogFilter
 from codexd.simulator.tokens import count_tokens, flatten_prompt
 from codexd.translation.jsontext import dumps
-from codexd.translation.messages.tokens import count_body
+from codexd.translation.tokens import count_body
 
 pytestmark = pytest.mark.client
 

@@ -19,7 +19,7 @@ from control_server import NOW, auth_json
 from harness import HELLO, read_events, start_daemon, text_of
 
 from codexd.accounts.store import AccountStore
-from codexd.web.messages import Timing
+from codexd.web.exchange import Timing
 
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(("CODEXD_", "PORT", "HOST"))}
 

@@ -14,13 +14,13 @@ from enum import Enum
 from typing import Any
 
 from codexd.translation import jsontext
+from codexd.translation.client_api import Event
 from codexd.translation.messages.citations import Citation, read_citation
-from codexd.translation.messages.reasoning import Reasoning, seal
-from codexd.translation.messages.usage import count_bytes
+from codexd.translation.reasoning import Reasoning, seal
 from codexd.translation.responses import objects_of, text_of
+from codexd.translation.text_size import count_bytes
 from codexd.translation.tool_names import ToolNames
 
-Event = dict[str, Any]
 PartKey = tuple[str, int]
 
 

@@ -12,7 +12,7 @@ class MessageCollector:
     """Puts the events of one ``MessagesStream`` together into the message that they describe."""
 
     def __init__(self) -> None:
-        self.message: dict[str, Any] = {}
+        self.document: dict[str, Any] = {}
         self._texts: list[str] = []
         self._signature = ""
         self._citations: list[Any] = []
@@ -21,17 +21,17 @@ class MessageCollector:
         for event in events:
             match event["type"]:
                 case "message_start":
-                    self.message = event["message"]
+                    self.document = event["message"]
                 case "content_block_start":
-                    self.message["content"].append(event["content_block"])
+                    self.document["content"].append(event["content_block"])
                     self._texts, self._signature, self._citations = [], "", []
                 case "content_block_delta":
                     self._add(event["delta"])
                 case "content_block_stop":
-                    self._close(self.message["content"][-1])
+                    self._close(self.document["content"][-1])
                 case "message_delta":
-                    self.message.update(event["delta"])
-                    self.message["usage"].update(event["usage"])
+                    self.document.update(event["delta"])
+                    self.document["usage"].update(event["usage"])
 
     def _add(self, delta: Mapping[str, Any]) -> None:
         match delta["type"]:

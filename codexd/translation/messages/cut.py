@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
-from typing import Any
 
-from codexd.translation.messages.stop_sequences import StopFinder
-from codexd.translation.messages.token_limit import TokenLimit
-from codexd.translation.messages.usage import count_bytes
+from codexd.translation.client_api import Event
 from codexd.translation.models import MAX_OUTPUT_TOKENS
-
-Event = dict[str, Any]
+from codexd.translation.stop_sequences import StopFinder
+from codexd.translation.text_size import count_bytes
+from codexd.translation.token_limit import TokenLimit
 
 
 class CutReason(Enum):

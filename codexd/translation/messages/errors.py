@@ -18,7 +18,7 @@ from codexd.translation.moments import say_until, seconds_until
 
 
 @frozen
-class WireError:
+class AnthropicError:
     """An error as it goes out: HTTP status, Anthropic's type, the message, and headers of its own."""
 
     status: int
@@ -71,7 +71,7 @@ _TABLE: Mapping[type[CodexdError], tuple[int, str, Mapping[str, str]]] = {
 _INTERNAL: tuple[int, str, Mapping[str, str]] = (500, "api_error", {})
 
 
-def to_wire(error: CodexdError, *, now: float, prompt_tokens: int = 0, window_tokens: int = 0) -> WireError:
+def to_wire(error: CodexdError, *, now: float, prompt_tokens: int = 0, window_tokens: int = 0) -> AnthropicError:
     """``error`` for a Messages client.
 
     Args:
@@ -81,7 +81,7 @@ def to_wire(error: CodexdError, *, now: float, prompt_tokens: int = 0, window_to
         window_tokens: the model's context window, likewise.
     """
     row = next((_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE), _INTERNAL)
-    wire = WireError(row[0], row[1], str(error), dict(row[2]))
+    wire = AnthropicError(row[0], row[1], str(error), dict(row[2]))
     match error:
         case errors.ContextOverflow():
             return evolve(wire, message=_overflow(prompt_tokens, window_tokens))
@@ -96,7 +96,7 @@ def to_wire(error: CodexdError, *, now: float, prompt_tokens: int = 0, window_to
     return wire
 
 
-def for_claude_code(wire: WireError, error: CodexdError) -> WireError:
+def for_claude_code(wire: AnthropicError, error: CodexdError) -> AnthropicError:
     """The same error where Claude Code shows our words only under another status.
 
     It makes 6 requests of a 400 and hides the text of a refusal; a 451 is shown at once, as it is.
@@ -109,7 +109,7 @@ def _overflow(prompt_tokens: int, window_tokens: int) -> str:
     return f"prompt is too long: {max(prompt_tokens, window_tokens + 1)} tokens > {window_tokens} maximum"
 
 
-def _usage_limit(wire: WireError, error: UpstreamError, now: float) -> WireError:
+def _usage_limit(wire: AnthropicError, error: UpstreamError, now: float) -> AnthropicError:
     """The limit of one account gets words of ours; that of all of them under rotation says already which opens when.
 
     Those are also short limits, for which a client may wait by itself.

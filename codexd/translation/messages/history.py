@@ -1,22 +1,17 @@
 """The messages of a request as Responses input items.
 
-Two passes: each message to entries in its own order; then calls and results are paired, because the
-backend refuses a call without a result and a result without a call, and histories that were
-interrupted, compacted or cut have both. Source: anthropic-translation.md 1.3 to 1.5.
+Two passes: each message to entries in its own order; then ``pairing``.
+Source: anthropic-translation.md 1.3 to 1.5.
 """
 
 from __future__ import annotations
 
-import hashlib
-from itertools import count
-from typing import Any
+from attrs import frozen
 
-from attrs import define, field, frozen
-
-from codexd.translation import jsontext
+from codexd.translation import jsontext, reasoning
 from codexd.translation.fields import Fields
 from codexd.translation.losses import LossKind
-from codexd.translation.messages import reasoning, server_blocks
+from codexd.translation.messages import server_blocks
 from codexd.translation.messages.content import (
     Part,
     is_medium,
@@ -26,30 +21,13 @@ from codexd.translation.messages.content import (
     to_result_parts,
     to_words,
 )
+from codexd.translation.pairing import Item, Turn, pair, shorten_call_id, turn_of
 from codexd.translation.tool_names import shorten
 
-Item = dict[str, Any]
-
-MAX_CALL_ID_CHARS = 64
 NO_OUTPUT = "(no output)"
 """An empty result stalls GPT models (anthropic-translation.md 1.5)."""
-ABORTED = "aborted"
-"""The result of a call that never got one, in the official client's word."""
 
 _REASONING = ("thinking", "redacted_thinking")
-
-
-@define
-class Turn:
-    """Consecutive items of one side, before pairing.
-
-    ``results`` holds the blocks that the results came from, ``unparsed`` the arguments of calls that were not JSON.
-    """
-
-    assistant: bool
-    items: list[Item] = field(factory=list)
-    results: list[tuple[Item, Fields]] = field(factory=list)
-    unparsed: list[tuple[Item, str]] = field(factory=list)
 
 
 @frozen
@@ -85,7 +63,7 @@ def to_input(messages: list[Fields], *, model: str, account_tag: str, keep_reaso
         if index < last_user and message.get("clear_at") == "next_user_message":
             continue  # the client keeps it in its history, and the model is to see it once
         _read_message(message, blocks[start:], turns, reader)
-    return _pair(turns)
+    return pair(turns)
 
 
 def _find_compaction(blocks: list[Fields]) -> int:
@@ -97,34 +75,18 @@ def _find_compaction(blocks: list[Fields]) -> int:
 def _read_message(message: Fields, blocks: list[Fields], turns: list[Turn], reader: Reader) -> None:
     match message.string("role"):
         case "assistant":
-            turn = _turn(turns, assistant=True)
+            turn = turn_of(turns, assistant=True)
             turn.items.extend(_assistant_items(blocks, turn, reader))
             media = to_parts([block for block in blocks if is_medium(block)])
             if media:
-                _turn(turns, assistant=False).items.extend(_message_item("user", media))
+                turn_of(turns, assistant=False).items.extend(_message_item("user", media))
         case "user":
-            turn = _turn(turns, assistant=False)
+            turn = turn_of(turns, assistant=False)
             turn.items.extend(_user_items(blocks, turn))
         case "system" | "developer":
-            _turn(turns, assistant=False).items.extend(_message_item("developer", to_parts(blocks)))
+            turn_of(turns, assistant=False).items.extend(_message_item("developer", to_parts(blocks)))
         case _:
             raise message.wrong("role", "must be user, assistant or system")
-
-
-def _turn(turns: list[Turn], *, assistant: bool) -> Turn:
-    """The turn that goes on, or a new one."""
-    if not turns or turns[-1].assistant != assistant:
-        turns.append(Turn(assistant))
-    return turns[-1]
-
-
-def shorten_call_id(call_id: str) -> str:
-    """``call_id`` in 1 to 64 characters; the same for a call and its result."""
-    if not call_id:
-        return "call_0"
-    if len(call_id) <= MAX_CALL_ID_CHARS:
-        return call_id
-    return f"{call_id[:47]}_{hashlib.sha256(call_id.encode('utf-8', 'replace')).hexdigest()[:16]}"
 
 
 # -- one message ----------------------------------------------------------------------------------
@@ -266,88 +228,3 @@ def _is_json(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-# -- pairing --------------------------------------------------------------------------------------
-
-
-def _pair(turns: list[Turn]) -> list[Item]:
-    """Each call answered right after the turn that made it; results of no call become user text."""
-    answers: dict[int, list[Item]] = {}
-    open_calls: dict[str, list[tuple[int, str]]] = {}
-    for index, turn in enumerate(turns):
-        if turn.assistant:
-            for call_id, names in _rename_calls(turn).items():
-                open_calls[call_id] = [(index, name) for name in names]
-            continue
-        turn.items = [item for item in turn.items if not _take_answer(item, open_calls, answers)]
-        _note_orphans(turn)
-    paired: list[Item] = []
-    for index, turn in enumerate(turns):
-        if turn.assistant:
-            paired.extend(_answer(turn, answers.get(index, [])))
-        else:
-            paired.extend(_orphan_to_text(item) for item in turn.items)
-    return paired
-
-
-def _calls(turn: Turn) -> list[Item]:
-    return [item for item in turn.items if item["type"] == "function_call"]
-
-
-def _rename_calls(turn: Turn) -> dict[str, list[str]]:
-    """The ids of the turn's calls; a second call of one id gets another, and so does its result."""
-    taken = {call["call_id"] for call in _calls(turn)}
-    renamed: dict[str, list[str]] = {}
-    for call in _calls(turn):
-        names = renamed.setdefault(call["call_id"], [])
-        if names:
-            fresh = (shorten_call_id(f"{call['call_id']}_{number}") for number in count(len(names) + 1))
-            call["call_id"] = next(name for name in fresh if name not in taken)
-            taken.add(call["call_id"])
-        names.append(call["call_id"])
-    return renamed
-
-
-def _take_answer(item: Item, open_calls: dict[str, list[tuple[int, str]]], answers: dict[int, list[Item]]) -> bool:
-    """Whether ``item`` is the result of an open call; it then goes to that call's turn."""
-    waiting = open_calls.get(item["call_id"]) if item["type"] == "function_call_output" else None
-    if not waiting:
-        return False
-    index, item["call_id"] = waiting.pop(0)
-    answers.setdefault(index, []).append(item)
-    return True
-
-
-def _answer(turn: Turn, answers: list[Item]) -> list[Item]:
-    """The turn, its results in the client's order, and a result for each call that has none."""
-    answered = {answer["call_id"] for answer in answers}
-    missing = [call["call_id"] for call in _calls(turn) if call["call_id"] not in answered]
-    aborted = [{"type": "function_call_output", "call_id": call_id, "output": ABORTED} for call_id in missing]
-    unparsed = {call["call_id"]: raw for call, raw in turn.unparsed}
-    outputs = [*answers, *aborted]
-    for answer in outputs:
-        if answer["call_id"] in unparsed:
-            answer["output"] = _tell_unparsed(unparsed[answer["call_id"]], answer["output"])
-    return [*turn.items, *outputs]
-
-
-def _tell_unparsed(raw: str, output: str | list[Part]) -> str | list[Part]:
-    note = f"The arguments of this call were not JSON: {raw}"
-    return f"{note}\n{output}" if isinstance(output, str) else [text_part(note), *output]
-
-
-def _note_orphans(turn: Turn) -> None:
-    left = {id(item) for item in turn.items}
-    for item, block in turn.results:
-        if id(item) in left:
-            block.lose(LossKind.APPROXIMATED, "", "as the user's text: it answers no open call before it")
-
-
-def _orphan_to_text(item: Item) -> Item:
-    if item["type"] != "function_call_output":
-        return item
-    output = item["output"]
-    parts = [text_part(output)] if isinstance(output, str) else output
-    heading = text_part(f"Result of an earlier tool call ({item['call_id']}):")
-    return {"type": "message", "role": "user", "content": [heading, *parts]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codexd.translation.messages.blocks import Event
+from codexd.translation.client_api import Event
 from codexd.translation.messages.usage import to_usage
 from codexd.translation.responses import Usage
 

@@ -12,16 +12,18 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from codexd.errors import RequestInvalid
 from codexd.translation import jsontext
+from codexd.translation.client_api import Body, Target
 from codexd.translation.fields import Fields
 from codexd.translation.losses import Losses, LossKind
 from codexd.translation.messages import fates
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.content import read_content
 from codexd.translation.messages.history import to_input
+from codexd.translation.messages.stream import MessagesStream
 from codexd.translation.messages.tools import (
     is_web_search,
     read_blocked_domains,
@@ -30,8 +32,9 @@ from codexd.translation.messages.tools import (
     to_tools,
     tool_name,
 )
-from codexd.translation.models import EFFORTS, clamp_effort, find_model
+from codexd.translation.models import EFFORTS, ModelInfo, clamp_effort
 from codexd.translation.schema import explain_root, is_object, is_strict, to_parameters
+from codexd.translation.tokens import count_body
 from codexd.translation.tool_names import ToolNames
 
 MAX_MESSAGES = 100_000
@@ -51,7 +54,7 @@ class MessagesRequest:
     """What a client asked for.
 
     ``session`` is the client's own session and agent, where it says so; ``blocked_domains`` are those of its web
-    search; ``priority`` names the field that asks for the faster service tier.
+    search; ``priority`` names the field that asks for the faster service tier; ``tells_refusals`` is of the answer.
     """
 
     model: str
@@ -69,11 +72,46 @@ class MessagesRequest:
     blocked_domains: tuple[str, ...]
     web_search_only: bool
     priority: str | None
+    tells_refusals: bool
     losses: Losses
+    headers: Mapping[str, str] = field(factory=dict)
 
     @property
-    def tool_names(self) -> ToolNames:
-        return ToolNames(tool_name(tool) for tool in self.tools)
+    def session_key(self) -> str:
+        return str(uuid.uuid5(_CACHE_KEYS, _name_conversation(self)))
+
+    def to_responses(self, target: Target) -> Body:
+        """The body for the backend.
+
+        Raises:
+            RequestInvalid: names the field.
+        """
+        return _to_responses(self, target)
+
+    def open_stream(self, body: Body, target: Target, request_id: str) -> MessagesStream:
+        return MessagesStream(
+            message_id=to_message_id(request_id),
+            model=self.model,
+            upstream_model=target.model.slug,
+            account_tag=target.account_tag,
+            tool_names=ToolNames(tool_name(tool) for tool in self.tools),
+            thinking=self.thinking,
+            tells_refusals=self.tells_refusals,
+            stop_sequences=self.stop_sequences,
+            max_tokens=self.max_tokens,
+            web_search_only=self.web_search_only,
+            blocked_domains=self.blocked_domains,
+            speed="fast" if "service_tier" in body else None,
+            count_input=lambda: count_body(body),
+        )
+
+
+def to_message_id(request_id: str) -> str:
+    return f"msg_{request_id.removeprefix('req_')}"
+
+
+def is_claude_code(headers: Mapping[str, str]) -> bool:
+    return headers.get("user-agent", "").startswith("claude-cli/")
 
 
 def parse(data: bytes, headers: Mapping[str, str]) -> MessagesRequest:
@@ -89,7 +127,7 @@ def parse(data: bytes, headers: Mapping[str, str]) -> MessagesRequest:
     body = read_body(data)
     if body.integer("max_tokens") < 0:
         raise body.wrong("max_tokens", "must not be negative")
-    return _read(body, headers, lenient=headers.get("user-agent", "").startswith("claude-cli/"))
+    return _read(body, headers, lenient=is_claude_code(headers))
 
 
 def parse_count(data: bytes) -> MessagesRequest:
@@ -113,51 +151,6 @@ def read_body(data: bytes) -> Fields:
     if not isinstance(value, dict):
         raise RequestInvalid("", "the body must be a JSON object")
     return Fields(value, "")
-
-
-def to_responses(
-    request: MessagesRequest, *, model: str, account_tag: str, default_effort: str | None, keep_reasoning: bool = True
-) -> dict[str, Any]:
-    """The body for the backend.
-
-    Args:
-        request: what the client asked for.
-        model: the upstream model that it goes to.
-        account_tag: of the account that it goes through, from ``reasoning.tag_account``.
-        default_effort: where the request does not say.
-        keep_reasoning: False leaves out all earlier reasoning, after the backend called it stale.
-
-    Raises:
-        RequestInvalid: names the field.
-    """
-    items = to_input(request.messages, model=model, account_tag=account_tag, keep_reasoning=keep_reasoning)
-    if not items:
-        raise RequestInvalid("messages", "at least one message with content is required")
-    body: dict[str, Any] = {
-        "model": model,
-        "instructions": _to_instructions(request),
-        "input": items,
-        "store": False,
-        "stream": True,
-        "include": ["reasoning.encrypted_content"],
-        "prompt_cache_key": _to_cache_key(request, model),
-    }
-    if request.tools:
-        body["tools"] = to_tools(request.tools)
-        body.update(request.tool_choice)
-    reasoning = _to_reasoning(request, model, default_effort)
-    if reasoning:
-        body["reasoning"] = reasoning
-    if request.format is not None:
-        body["text"] = {"format": request.format}
-    if request.priority and _has_priority(request.priority, model, request.losses):
-        body["service_tier"] = "priority"
-    return body
-
-
-def session_key(request: MessagesRequest) -> str:
-    """What the requests of one conversation have in common, whichever model each of them goes to."""
-    return str(uuid.uuid5(_CACHE_KEYS, _name_conversation(request)))
 
 
 # -- reading --------------------------------------------------------------------------------------
@@ -193,6 +186,7 @@ def _read(body: Fields, headers: Mapping[str, str], *, lenient: bool) -> Message
         blocked_domains=read_blocked_domains(tools),
         priority=_read_priority(body),
         web_search_only=bool(tools) and all(is_web_search(tool) for tool in tools),
+        tells_refusals=not is_claude_code(headers),  # it hides the text of such a message
         losses=body.losses,
     )
 
@@ -289,6 +283,33 @@ def _session_of_user(body: Fields) -> str | None:
 # -- writing --------------------------------------------------------------------------------------
 
 
+def _to_responses(request: MessagesRequest, target: Target) -> Body:
+    slug = target.model.slug
+    items = to_input(request.messages, model=slug, account_tag=target.account_tag, keep_reasoning=target.keep_reasoning)
+    if not items:
+        raise RequestInvalid("messages", "at least one message with content is required")
+    body: Body = {
+        "model": slug,
+        "instructions": _to_instructions(request),
+        "input": items,
+        "store": False,
+        "stream": True,
+        "include": ["reasoning.encrypted_content"],
+        "prompt_cache_key": _to_cache_key(request, slug),
+    }
+    if request.tools:
+        body["tools"] = to_tools(request.tools)
+        body.update(request.tool_choice)
+    reasoning = _to_reasoning(request, target)
+    if reasoning:
+        body["reasoning"] = reasoning
+    if request.format is not None:
+        body["text"] = {"format": request.format}
+    if request.priority and _has_priority(request.priority, target.model, request.losses):
+        body["service_tier"] = "priority"
+    return body
+
+
 def _to_instructions(request: MessagesRequest) -> str:
     if not request.blocked_domains:
         return request.system
@@ -296,23 +317,23 @@ def _to_instructions(request: MessagesRequest) -> str:
     return f"{request.system}\n\n{line}" if request.system else line
 
 
-def _has_priority(asked: str, model: str, losses: Losses) -> bool:
-    info = find_model(model)
-    if info is not None and "priority" in info.service_tiers:
+def _has_priority(asked: str, model: ModelInfo, losses: Losses) -> bool:
+    if "priority" in model.service_tiers:
         return True
-    losses.add(LossKind.DROPPED, asked, f"{model} has no priority tier")
+    losses.add(LossKind.DROPPED, asked, f"{model.slug} has no priority tier")
     return False
 
 
-def _to_reasoning(request: MessagesRequest, model: str, default_effort: str | None) -> dict[str, Any]:
+def _to_reasoning(request: MessagesRequest, target: Target) -> dict[str, Any]:
+    model = target.model
     disabled = request.thinking is Thinking.DISABLED
-    effort = "none" if disabled else request.effort or default_effort
+    effort = "none" if disabled else request.effort or target.default_effort
     reasoning: dict[str, Any] = {}
     if effort:
         reasoning["effort"] = clamp_effort(effort, model)
         asked = "thinking" if disabled else "output_config.effort" if request.effort else None
         if asked and reasoning["effort"] != effort:
-            note = f"{model} does not offer {effort}; {reasoning['effort']} is the nearest"
+            note = f"{model.slug} does not offer {effort}; {reasoning['effort']} is the nearest"
             request.losses.add(LossKind.APPROXIMATED, asked, note)
     if request.thinking is Thinking.SHOWN:
         reasoning["summary"] = "auto"

@@ -15,13 +15,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from enum import Enum
 from typing import Any
 
+from codexd.translation.client_api import Event, State
 from codexd.translation.messages.blocks import (
     Block,
     CallBlock,
-    Event,
     TextBlock,
     Thinking,
     ThinkingBlock,
@@ -29,7 +28,7 @@ from codexd.translation.messages.blocks import (
 )
 from codexd.translation.messages.cut import make_cut
 from codexd.translation.messages.search import SearchBlock, fill_searches
-from codexd.translation.messages.usage import estimate_tokens, start_usage, to_usage
+from codexd.translation.messages.usage import start_usage, to_usage
 from codexd.translation.responses import (
     Usage,
     count_of,
@@ -39,18 +38,13 @@ from codexd.translation.responses import (
     read_usage,
     text_of,
 )
+from codexd.translation.text_size import estimate_tokens
 from codexd.translation.tool_names import ToolNames
 
 PING: Event = {"type": "ping"}
 
 _INCOMPLETE_REASONS = {"content_filter": "refusal"}
 """``incomplete_details.reason`` -> stop reason; any other is ``max_tokens``."""
-
-
-class State(Enum):
-    WAITING = "waiting"
-    STARTED = "started"
-    ENDED = "ended"
 
 
 class MessagesStream:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from codexd.translation.responses import Usage
@@ -30,12 +29,3 @@ def start_usage(speed: str | None) -> dict[str, Any]:
         "service_tier": "standard",
     }
     return usage | {"speed": speed} if speed else usage
-
-
-def count_bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-
-
-def estimate_tokens(utf8_bytes: int) -> int:
-    """Some four bytes a token. Whole answers are not kept for counting them: one may be of any length."""
-    return math.ceil(utf8_bytes / 4)

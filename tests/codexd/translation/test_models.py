@@ -1,12 +1,11 @@
 import pytest
 
 from codexd.translation.models import (
-    CATALOGUE,
+    BUILT_IN,
     EFFORTS,
     FAMILIES,
     clamp_effort,
     find_family,
-    find_model,
     route,
     without_refused,
 )
@@ -52,7 +51,7 @@ def test_route(asked, candidates, family):
     assert (found.asked, found.candidates, found.family) == (asked, candidates, family)
 
 
-@pytest.mark.parametrize("model", CATALOGUE, ids=lambda model: model.slug)
+@pytest.mark.parametrize("model", BUILT_IN.models, ids=lambda model: model.slug)
 def test_every_name_of_the_catalogue_passes_through(model):
     assert route(model.slug, NAMES, {}).candidates == (model.slug,)
     assert route(f"claude-{model.slug}", NAMES, {}).candidates == (model.slug,)
@@ -109,20 +108,20 @@ def test_without_refused(refused, left):
     ],
 )
 def test_clamp_effort(effort, slug, clamped):
-    assert clamp_effort(effort, slug) == clamped
+    assert clamp_effort(effort, BUILT_IN.describe(slug)) == clamped
 
 
-@pytest.mark.parametrize("model", CATALOGUE, ids=lambda model: model.slug)
+@pytest.mark.parametrize("model", BUILT_IN.models, ids=lambda model: model.slug)
 def test_a_clamped_effort_is_offered_and_not_above_what_was_asked(model):
     weakest = min(model.efforts, key=EFFORTS.index)
     for effort in EFFORTS:
-        clamped = clamp_effort(effort, model.slug)
+        clamped = clamp_effort(effort, model)
         assert clamped in model.efforts
         assert clamped == weakest or EFFORTS.index(clamped) <= EFFORTS.index(effort)
 
 
 def test_catalogue():
-    assert find_model("gpt-5.5") in CATALOGUE
-    assert find_model("gpt-unheard-of") is None
-    assert len({model.slug for model in CATALOGUE}) == len(CATALOGUE)
-    assert all(set(model.efforts) <= set(EFFORTS) and model.context_window > 0 for model in CATALOGUE)
+    assert BUILT_IN.find("gpt-5.5") in BUILT_IN.models
+    assert BUILT_IN.find("gpt-unheard-of") is None
+    assert len({model.slug for model in BUILT_IN.models}) == len(BUILT_IN.models)
+    assert all(set(model.efforts) <= set(EFFORTS) and model.context_window > 0 for model in BUILT_IN.models)

@@ -42,6 +42,9 @@ async def test_case_162_one_model_by_either_name_and_with_claude_codes_suffix(ru
         assert (await request(running, "GET", f"/v1/models/{name}")).json()["id"] == "claude-gpt-5.5"
 
 
+ANTHROPIC = {"anthropic-version": "2023-06-01"}
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "kind"),
     [
@@ -53,8 +56,25 @@ async def test_case_162_one_model_by_either_name_and_with_claude_codes_suffix(ru
         ("GET", "/%ff%fe%00", 404, "not_found_error"),
     ],
 )
-async def test_refusals_have_the_apis_own_shape(running, method, path, status, kind):
-    response = await request(running, method, path)
+async def test_refusals_in_anthropics_shape(running, method, path, status, kind):
+    response = await request(running, method, path, headers=ANTHROPIC)
     assert response.status_code == status
     assert response.json()["error"]["type"] == kind
     assert response.json()["request_id"] == response.headers["request-id"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/v1/models/nothing", 404, "model_not_found"),
+        ("GET", "/v1/nowhere", 404, "unknown_url"),
+        ("POST", "/v1/embeddings", 404, "unknown_url"),
+        ("POST", "/health", 405, "method_not_supported"),
+    ],
+)
+async def test_refusals_in_openais_shape(running, method, path, status, code):
+    response = await request(running, method, path)
+    assert response.status_code == status
+    error = response.json()["error"]
+    assert (error["code"], error["type"]) == (code, "invalid_request_error")
+    assert response.headers["x-request-id"] == response.headers["request-id"]

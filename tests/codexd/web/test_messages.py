@@ -15,8 +15,8 @@ from harness import HELLO, post, read_events, start_daemon, text_of
 
 from codexd.simulator.options import Options
 from codexd.simulator.records import Outcome
+from codexd.web.exchange import Timing
 from codexd.web.http import MAX_BODY_BYTES
-from codexd.web.messages import Timing
 
 STREAMED = {**HELLO, "max_tokens": 1_000_000_000, "stream": True}
 

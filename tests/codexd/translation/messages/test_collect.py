@@ -6,8 +6,8 @@ from hypothesis import given, settings
 
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.collect import MessageCollector, read_arguments
-from codexd.translation.messages.reasoning import unseal
 from codexd.translation.messages.stream import MessagesStream
+from codexd.translation.reasoning import unseal
 from codexd.translation.tool_names import ToolNames
 
 few = settings(deadline=None, max_examples=150)
@@ -26,7 +26,7 @@ def collect(events):
     collector = MessageCollector()
     for event in events:
         collector.receive_events(stream.receive_event(event, now=0.0))
-    return collector.message
+    return collector.document
 
 
 @few

@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from typing_extensions import is_typeddict
 
 from codexd.errors import RequestInvalid
+from codexd.translation.client_api import Target
 from codexd.translation.jsontext import dumps
 from codexd.translation.losses import LossKind
 from codexd.translation.messages.fates import TABLES, Fate
-from codexd.translation.messages.request import parse, parse_count, to_responses
-from codexd.translation.messages.tokens import count_body
+from codexd.translation.messages.request import parse, parse_count
+from codexd.translation.models import BUILT_IN
+from codexd.translation.tokens import count_body
 
 REQUESTS = [
     beta_create_params.MessageCreateParamsNonStreaming,
@@ -92,7 +94,7 @@ def test_every_lossy_row_has_a_reason():
 
 def ledger(body, headers=None):
     request = parse(dumps(body), headers or {})
-    to_responses(request, model="gpt-5.5", account_tag=TAG, default_effort=None)
+    request.to_responses(Target(BUILT_IN.describe("gpt-5.5"), TAG))
     return {loss.path: (loss.kind, loss.note) for loss in request.losses}
 
 
@@ -198,7 +200,7 @@ def test_losses(fields, losses):
 
 def test_nothing_of_claude_codes_own_requests_is_lost():
     request = parse(dumps(claude_code_body(len(TURNS))), {})
-    to_responses(request, model="gpt-5.5", account_tag=TAG, default_effort=None)
+    request.to_responses(Target(BUILT_IN.describe("gpt-5.5"), TAG))
     assert {loss.kind for loss in request.losses} == {LossKind.RENAMED, LossKind.COSMETIC}
     assert request.losses.told == 0
 
@@ -206,7 +208,7 @@ def test_nothing_of_claude_codes_own_requests_is_lost():
 def test_a_second_translation_writes_nothing_twice():
     request = parse(dumps(make(top_k=1, tools=[{"name": "a.b"}])), {})
     for _ in range(2):
-        to_responses(request, model="gpt-5.5", account_tag=TAG, default_effort=None)
+        request.to_responses(Target(BUILT_IN.describe("gpt-5.5"), TAG))
     assert [loss.path for loss in request.losses] == ["top_k", "tools[0].name"]
     assert request.losses.told == 1
     assert request.losses.first_dropped.path == "top_k"
@@ -331,7 +333,7 @@ def test_any_request_of_the_sdk_is_accepted_upstream_or_refused_by_name(body, mo
     try:
         body["messages"] = [*body["messages"], *HI]
         request = parse(dumps(body), {"user-agent": agent})
-        first, second = (to_responses(request, model=model, account_tag=TAG, default_effort=None) for _ in range(2))
+        first, second = (request.to_responses(Target(BUILT_IN.describe(model), TAG)) for _ in range(2))
     except RequestInvalid as error:
         event(str(error)[:60])
         assert error.path

@@ -2,9 +2,11 @@ import pytest
 from bodies import BLOCK, CLOSED, HI, HI_ITEM, make, result, text, translate
 
 from codexd.errors import RequestInvalid
+from codexd.translation.client_api import Target
 from codexd.translation.jsontext import dumps
 from codexd.translation.messages.blocks import Thinking
-from codexd.translation.messages.request import parse, parse_count, to_responses
+from codexd.translation.messages.request import parse, parse_count
+from codexd.translation.models import BUILT_IN
 
 # -- fields -----------------------------------------------------------------------------------------
 
@@ -90,7 +92,7 @@ def test_service_tier(fields, tier):
 def test_a_model_without_priority():
     """case-8"""
     request = parse(dumps(make(speed="fast")), {})
-    body = to_responses(request, model="gpt-daybreak-red-latest", account_tag="", default_effort=None)
+    body = request.to_responses(Target(BUILT_IN.describe("gpt-daybreak-red-latest"), ""))
     assert "service_tier" not in body
     assert [loss.path for loss in request.losses] == ["speed"]
 

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from codexd.errors import RequestInvalid
 from codexd.translation.jsontext import dumps
-from codexd.translation.messages.tokens import count_body
+from codexd.translation.tokens import count_body
 
 few = settings(deadline=None, max_examples=150)
 

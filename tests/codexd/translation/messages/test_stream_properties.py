@@ -141,7 +141,7 @@ def test_the_sdk_puts_every_stream_together(answer, web_search_only):
         typed = TypeAdapter(RawMessageStreamEvent).validate_python(event)
         snapshot = accumulate_event(event=typed, current_snapshot=snapshot, json_bufs=buffers)
         collector.receive_events([event])
-    message = collector.message
+    message = collector.document
     assert [block.type for block in snapshot.content] == [block["type"] for block in message["content"]]
     for theirs, ours in zip(snapshot.to_dict()["content"], message["content"], strict=True):
         assert {key: value for key, value in theirs.items() if value is not None} == without_nones(ours)

@@ -18,8 +18,8 @@ from upstream_events import (
 
 from codexd.errors import ContextOverflow, Overloaded
 from codexd.translation.messages.blocks import Thinking
-from codexd.translation.messages.reasoning import unseal
 from codexd.translation.messages.stream import State
+from codexd.translation.reasoning import unseal
 from codexd.translation.tool_names import shorten
 
 REFUSAL = [

@@ -227,7 +227,7 @@ def test_a_search_in_a_whole_message():
     stream, collector = make_stream(), MessageCollector()
     for event in [done(0, **search(0, A)), *SUNNY[:1], CITED, *SUNNY[1:], COMPLETED]:
         collector.receive_events(stream.receive_event(event, now=NOW))
-    message = collector.message
+    message = collector.document
     assert message["content"] == [
         {"type": "server_tool_use", "id": "srvtoolu_ws_0", "name": "web_search", "input": {"query": "bonn weather"}},
         {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_ws_0", "content": RESULT_A},

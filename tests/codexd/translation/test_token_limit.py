@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codexd.translation.messages.token_limit import TokenLimit
-from codexd.translation.messages.tokens import count_text
+from codexd.translation.token_limit import TokenLimit
+from codexd.translation.tokens import count_text
 
 
 def take_all(limit, pieces):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from codexd.translation.messages.tokens import count_text
-from codexd.translation.messages.usage import count_bytes
+from codexd.translation.text_size import count_bytes
+from codexd.translation.tokens import count_text
 
 _SEAM = re.compile(r".*[A-Za-z](?= [A-Za-z])", re.DOTALL)
 """Up to the last place where the tokenizer begins a new word whatever follows: both sides count alone."""

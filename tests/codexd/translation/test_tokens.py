@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codexd.translation.messages import tokens
-from codexd.translation.messages.request import parse_count, to_responses
-from codexd.translation.messages.tokens import UNKNOWN_IMAGE, count_body, count_text, count_with_margin
+from codexd.translation import tokens
+from codexd.translation.client_api import Target
+from codexd.translation.messages.request import parse_count
+from codexd.translation.models import BUILT_IN
+from codexd.translation.tokens import UNKNOWN_IMAGE, count_body, count_text, count_with_margin
 
 few = settings(deadline=None, max_examples=100)
 
@@ -200,7 +202,7 @@ def test_what_is_not_sent_is_not_counted():
     def count(**fields):
         body = {"model": "opus", "messages": [{"role": "user", "content": "hi"}], "system": "Be kind.", **fields}
         request = parse_count(json.dumps(body).encode())
-        return count_body(to_responses(request, model="gpt-5.5", account_tag="", default_effort=None))
+        return count_body(request.to_responses(Target(BUILT_IN.describe("gpt-5.5"), "")))
 
     tool = {"name": "Bash", "input_schema": {"type": "object"}}
     deferred = {"name": "WebFetch", "input_schema": {"type": "object"}, "defer_loading": True}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codexd.translation.messages.reasoning import Reasoning, seal, tag_account, to_item, unseal
+from codexd.translation.reasoning import Reasoning, seal, tag_account, to_item, unseal
 
 few = settings(deadline=None, max_examples=150)
 VALUE = Reasoning("rs_1", "gAAAAABo", "gpt-5.5", "0a1b2c3d")

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codexd.translation.messages.stop_sequences import StopFinder
+from codexd.translation.stop_sequences import StopFinder
 
 
 def search(sequences, pieces):
