@@ -37,7 +37,7 @@ TABLES = {
     "claude": "codexctl.claude:CLAUDE_COMMANDS",
     "stop": "codexctl.settings:SETTINGS_COMMANDS",
     "shell": "codexctl.shell.command:SHELL_COMMANDS",
-    "completion": "codexctl.completion:COMPLETION_COMMANDS",
+    "completion": "codexctl.completion.command:COMPLETION_COMMANDS",
 }
 """By the first word of a command, the table that has it. The help lists them in this order."""
 
@@ -67,7 +67,7 @@ def __getattr__(name: str) -> tuple[Command, ...]:
 def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run the command that ``arguments`` mean; gives the exit status. Wrong usage raises SystemExit(2)."""
     if arguments[:1] == [COMPLETE]:
-        from codexctl.completion import print_candidates  # noqa: PLC0415 - it imports every command
+        from codexctl.completion.command import print_candidates  # noqa: PLC0415 - it imports every command
 
         print_candidates(arguments[1:], environ)
         return 0

@@ -69,7 +69,7 @@ class Invocation(NamedTuple):
 
 
 class Values(Enum):
-    """What can be completed where an argument stands: ``candidates.py`` asks the daemon for it."""
+    """What an argument stands for, so that it can be completed: ``completion/values.py`` has what it may be."""
 
     ACCOUNTS = "accounts"
     SETTINGS = "settings"
@@ -78,7 +78,7 @@ class Values(Enum):
     REQUESTS = "requests"
     MODELS = "models"
     FILES = "files"
-    """The shell itself completes them."""
+    """Those of this machine, of which the daemon is not asked."""
 
 
 class Argument(NamedTuple):

@@ -26,6 +26,11 @@ class Facts:
     problem: str | None = None
 
     @property
+    def models(self) -> Sequence[Json]:
+        """None: the backend's list may take seconds, too long for a prompt. ``completion`` knows others."""
+        return ()
+
+    @property
     def active(self) -> Json | None:
         return next((account for account in self.accounts if account["active"]), None)
 
