@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from codexctl.client import REPLY_TIMEOUT_S, ControlClient
-from codexctl.render import base as render
+from codexctl.render.base import PROSE_WIDTH, Style
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
 EXIT_NO_DAEMON = 3
 
-Show: TypeAlias = Callable[[Any, render.Style], list[str]]
+Show: TypeAlias = Callable[[Any, Style], list[str]]
 
 
 class Stop(Exception):
@@ -59,13 +59,13 @@ class Invocation(NamedTuple):
     def as_json(self) -> bool:
         return bool(getattr(self.arguments, "json", False))
 
-    def style(self) -> render.Style:
+    def style(self) -> Style:
         """How to write on standard output as it is now."""
         if not sys.stdout.isatty():
-            return render.Style(now=time.time())
-        width = os.get_terminal_size(sys.stdout.fileno()).columns or render.PROSE_WIDTH
+            return Style(now=time.time())
+        width = os.get_terminal_size(sys.stdout.fileno()).columns or PROSE_WIDTH
         colour = not self.environ.get("NO_COLOR") and self.environ.get("TERM") != "dumb"
-        return render.Style(now=time.time(), width=width, colour=colour)
+        return Style(now=time.time(), width=width, colour=colour)
 
 
 class Values(Enum):
