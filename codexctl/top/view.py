@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from codexctl.render.base import STATE_COLOURS, Json, clock_time, duration, plain
+from codexctl.render.logs import LEVEL_COLOURS
 from codexctl.top import panes as top_panes
 from codexctl.top.accounts import account_lines
 from codexctl.top.model import Cancelling, Filtering, Help, Model, Switching, Why, account_names
@@ -15,8 +16,6 @@ from codexctl.top.text import Line, Size, cut_line, fixed, short, spread
 LEAST_COLUMNS, LEAST_ROWS = 40, 10
 TALL_ROWS = 30
 """From here on there is room for empty lines."""
-
-LEVEL_STYLES = {"warning": "yellow", "error": "red", "critical": "red"}
 
 
 def screen(model: Model, size: Size, now: float) -> list[Line]:
@@ -155,6 +154,6 @@ def _error_line(entry: Json, names: Mapping[str, str], now: float) -> Line:
     request = f"{short_id(entry['request'])}  " if entry["request"] else ""
     return [
         ("dim", f"  {clock_time(entry['at'], now)}  "),
-        (LEVEL_STYLES.get(entry["level"], ""), f"{request}{plain(str(text))}"),
+        (LEVEL_COLOURS.get(entry["level"], ""), f"{request}{plain(str(text))}"),
         ("dim", plain(f"  ({', '.join(more)})") if more else ""),
     ]

@@ -105,6 +105,15 @@ async def test_a_slow_follower_is_told_what_it_missed_and_goes_on():
         assert (await anext(follower)).entry.message == "5"
 
 
+async def test_the_past_takes_no_room_of_what_is_new():
+    ring = LogRing(10)
+    for number in range(3):
+        ring.append(entry(str(number)))
+    with ring.subscribe(LogFilter(), 3, capacity=1) as follower:
+        ring.append(entry("3"))
+        assert [(await anext(follower)).entry.message for _ in range(4)] == ["0", "1", "2", "3"]
+
+
 async def test_a_follower_gets_only_what_it_asked_for():
     ring = LogRing(10)
     with ring.subscribe(LogFilter(level="error"), capacity=1) as follower:
