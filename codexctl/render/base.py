@@ -191,7 +191,8 @@ def log_entry(entry: Json, style: Style) -> list[str]:
     head = f"{at} {level} "
     first, *others = wrap(head + " ".join([*([entry["request"]] if entry["request"] else []), *words]), style)
     painted = f"{style.paint(at, 'dim')} {style.paint(level, _LEVEL_COLOURS.get(entry['level']))} "
-    return [painted + first[len(head) :], *others, *(f"    {plain(text)}" for text in trace.splitlines())]
+    below = [line for text in trace.splitlines() for line in wrap(f"    {plain(text)}", style)]
+    return [painted + first[len(head) :], *others, *below]
 
 
 def wrap(line: str, style: Style) -> list[str]:

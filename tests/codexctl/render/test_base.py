@@ -143,6 +143,12 @@ def test_other_entries_are_key_value_with_their_traceback_below():
     assert lines[1:] == ["    Traceback:", "      boom"]
 
 
+def test_a_long_line_of_a_traceback_stays_below_it():
+    fields = {"traceback": f'Traceback:\n  File "{"x" * 60}", line 28, in a_function\n'}
+    lines = render.log_entry(entry(fields=fields), Style(NOW, 80))
+    assert lines[1:] == ["    Traceback:", f'      File "{"x" * 60}", line', "        28, in a_function"]
+
+
 def test_an_entry_of_another_day_has_its_date():
     assert render.log_entry(entry(), Style(now=NOW + 3 * 86400))[0].startswith("2027-01-1")
 
