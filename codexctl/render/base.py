@@ -185,7 +185,7 @@ def log_entry(entry: Json, style: Style) -> list[str]:
     fields = dict(entry["fields"])
     trace = str(fields.pop("traceback", "") or "")
     words = _request_words(entry["message"], fields) if _is_request(fields) else [plain(entry["message"])]
-    words += [f"{plain(key)}={_field(value)}" for key, value in fields.items() if value is not None]
+    words += [f"{plain(key)}={_field(key, value, style.now)}" for key, value in fields.items() if value is not None]
     level = style.paint(f"{entry['level'].upper():7}", _LEVEL_COLOURS.get(entry["level"]))
     at, level = clock_time(entry["at"], style.now), f"{entry['level'].upper():7}"
     head = f"{at} {level} "
@@ -238,7 +238,9 @@ def _request_words(message: str, fields: dict[str, Any]) -> list[str]:
     return [plain(word) for word in words if word]
 
 
-def _field(value: Any) -> str:
+def _field(name: str, value: Any, now: float) -> str:
+    if name.endswith("_at") and isinstance(value, float):
+        value = clock_time(value, now)
     if isinstance(value, str) and value and not _NEEDS_QUOTES.search(value):
         return plain(value)
     return plain(json.dumps(value, ensure_ascii=False))

@@ -143,6 +143,11 @@ def test_other_entries_are_key_value_with_their_traceback_below():
     assert lines[1:] == ["    Traceback:", "      boom"]
 
 
+def test_a_moment_is_told_by_the_clock():
+    (line,) = render.log_entry(entry(fields={"resets_at": NOW + 60.0, "n_at": "x"}), PIPE)
+    assert line.endswith(f"hello resets_at={render.clock_time(NOW + 60, NOW)} n_at=x")
+
+
 def test_a_long_line_of_a_traceback_stays_below_it():
     fields = {"traceback": f'Traceback:\n  File "{"x" * 60}", line 28, in a_function\n'}
     lines = render.log_entry(entry(fields=fields), Style(NOW, 80))
