@@ -59,7 +59,7 @@ def set_up(result: Json, style: Style) -> list[str]:
     else:
         lines = [f"{path} {'would be changed' if result['dry_run'] else 'was changed'}:", *_edits(result, style)]
     if result["backup"]:
-        lines.append(f"{INDENT}a copy of the file as it was: {plain(result['backup'])}")
+        lines += [f"{INDENT}a copy of the file as it was:", f"{INDENT * 2}{plain(result['backup'])}"]
     return lines + _notes([*_left(result), *([] if result["dry_run"] else result["notes"])], style)
 
 
@@ -85,7 +85,7 @@ def _edit_row(edit: Json) -> list[Cell]:
         case before, None:
             sign, colour, values = "-", "red", [plain(before)]
         case before, after:
-            sign, colour, values = "~", "yellow", [plain(before), f"-> {plain(after)}"]
+            sign, colour, values = "~", "bold", [plain(before), f"-> {plain(after)}"]
     return [Cell([sign], colour), Cell([plain(edit["name"])]), Cell(values, colour)]
 
 
