@@ -149,7 +149,9 @@ def status(result: Json, style: Style) -> list[str]:
     if result["simulated"]:
         lines += style.prose("SIMULATED: backend and accounts are made up; nothing leaves this machine.")
     account = (
-        f"{result['active_account']}{_simulated(result)}" if result["active_account"] else f"none; add one with: {ADD}"
+        f"{result['active_account']}{_simulated(result)}"
+        if result["active_account"]
+        else f"none; add one with: {ADD} (or switch to one)"
     )
     facts = (
         ("listening on", ", ".join(result["addresses"]) or "nothing"),
