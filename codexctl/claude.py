@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from codexctl.client import Lost
 from codexctl.invocation import EXIT_REFUSED, Command, Invocation, Show, Stop, argument
 from codexctl.render import claude as render_claude
-from codexctl.terminal import has_input_terminal
+from codexctl.terminal import Spinner, has_input_terminal, say
 
 PROOF_S = 90.0
 """Longer than the daemon waits for the answer to its request."""
@@ -26,7 +27,7 @@ def _status(invocation: Invocation) -> None:
 
 
 def _proxy(invocation: Invocation) -> None:
-    result = _set_up(invocation, "claude.proxy", {}, render_claude.proxied)
+    result = _set_up(invocation, "claude.proxy", {}, render_claude.proxied, wait="the answer to a first request")
     if result["proof"] and not result["proof"]["ok"]:
         raise Stop(EXIT_REFUSED)
 
@@ -44,9 +45,21 @@ def _reset(invocation: Invocation) -> None:
     _set_up(invocation, "claude.reset", {}, render_claude.was_reset)
 
 
-def _set_up(invocation: Invocation, method: str, params: dict[str, Any], show: Show) -> Any:
-    params = params | _place(invocation) | ({"dry_run": True} if invocation.arguments.dry_run else {})
-    result = invocation.call(method, params, reply_timeout_s=PROOF_S)
+def _set_up(invocation: Invocation, method: str, params: dict[str, Any], show: Show, *, wait: str = "") -> Any:
+    """``wait``: what is waited for, where that takes long enough to be said."""
+    dry_run = invocation.arguments.dry_run
+    params = params | _place(invocation) | ({"dry_run": True} if dry_run else {})
+    progress = Spinner(invocation.environ)
+    if wait:
+        progress.turn(f"waiting for {wait}; Ctrl-C gives up")
+    try:
+        result = invocation.call(method, params, reply_timeout_s=PROOF_S)
+    except (Lost, KeyboardInterrupt):
+        progress.clear()
+        if not dry_run:
+            say("the settings of Claude Code may be changed already: `codexctl claude` shows them.")
+        raise
+    progress.clear()
     invocation.show(result, show)
     return result
 

@@ -60,7 +60,12 @@ LOG_COMMANDS = (
             argument("--level", choices=LEVELS, help="only entries of this level and above"),
             argument("--since", type=since, metavar="AGO", help="only entries since so long ago, such as 10m or 2h"),
             argument("--grep", metavar="TEXT", help="only entries that contain TEXT, in either case"),
-            argument("--request", metavar="ID", help="only entries of this request", values=Values.REQUESTS),
+            argument(
+                "--request",
+                metavar="ID",
+                help="only entries of this request; the beginning of its id is enough",
+                values=Values.REQUESTS,
+            ),
         ),
         details="Followed across restarts of the daemon, in a pipe too.",
     ),

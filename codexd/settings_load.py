@@ -236,7 +236,7 @@ def find_setting(name: str) -> Setting:
 
 
 def _unknown(name: str) -> str:
-    return f"no such setting{_suggest(name, SCHEMA)}"
+    return f"no such setting{_suggest(name, SCHEMA) or '; `codexctl settings` lists them'}"
 
 
 def _suggest(word: str, known: Collection[str]) -> str:

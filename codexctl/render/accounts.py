@@ -44,6 +44,8 @@ def accounts(result: Json, style: Style) -> list[str]:
     lines = table(headings, (_account_row(each, workspaces, style.now) for each in listed), style, cut_first=1)
     for each in listed:
         lines += _account_notes(each, workspaces, style)
+    if result["active"] is None:
+        lines += ["", *style.prose(f"None is active. To choose one: {SWITCH} NAME")]
     return lines
 
 

@@ -10,7 +10,6 @@ _MODES = {
     "anthropic": "uses Anthropic's servers",
     "other": "uses another server",
 }
-ABSENT = "(not set)"
 
 
 def status(result: Json, style: Style) -> list[str]:
@@ -24,7 +23,7 @@ def status(result: Json, style: Style) -> list[str]:
     lines.append(f"{INDENT}codexd    {plain(result['address'])}")
     if result["values"]:
         rows = [[Cell([plain(each["name"])]), Cell([plain(each["value"])])] for each in result["values"]]
-        lines += ["", *table(("VARIABLE", "VALUE"), rows, style)]
+        lines += ["", *table(("VARIABLE", "VALUE"), rows, style, cut_first=1)]
     return lines + _notes([*result["notes"], _next_step(result)], style)
 
 
@@ -53,14 +52,14 @@ def proxied(result: Json, style: Style) -> list[str]:
 
 
 def set_up(result: Json, style: Style) -> list[str]:
-    """``claude.proxy``, ``direct`` and ``set``: each variable as it was and as it is."""
+    """``claude.proxy``, ``direct`` and ``set``: each variable with its value."""
     path = plain(result["path"])
     if not result["changes"]:
         lines = [f"{path} says that already; nothing {'would change' if result['dry_run'] else 'was changed'}."]
     else:
         lines = [f"{path} {'would be changed' if result['dry_run'] else 'was changed'}:", *_edits(result, style)]
     if result["backup"]:
-        lines.append(f"{INDENT}a copy of the file as it was: {plain(result['backup'])}")
+        lines += [f"{INDENT}a copy of the file as it was:", f"{INDENT * 2}{plain(result['backup'])}"]
     return lines + _notes([*_left(result), *([] if result["dry_run"] else result["notes"])], style)
 
 
@@ -73,13 +72,21 @@ def was_reset(result: Json, style: Style) -> list[str]:
 
 
 def _edits(result: Json, style: Style) -> list[str]:
-    rows = []
-    for edit in result["changes"]:
-        after = Cell([ABSENT], "red") if edit["after"] is None else Cell([plain(edit["after"])], "green")
-        before = Cell([ABSENT], "dim") if edit["before"] is None else Cell([plain(edit["before"])])
-        rows.append([Cell([plain(edit["name"])]), before, after])
+    rows = [_edit_row(edit) for edit in result["changes"]]
     inner = style.narrower(len(INDENT))
-    return [INDENT + line for line in table(("VARIABLE", "BEFORE", "AFTER"), rows, inner)]
+    return [INDENT + line for line in table(("", "VARIABLE", "VALUE"), rows, inner, cut_first=2)]
+
+
+def _edit_row(edit: Json) -> list[Cell]:
+    """As a diff has it: + is new, - is gone, ~ has another value."""
+    match edit["before"], edit["after"]:
+        case None, after:
+            sign, colour, values = "+", "green", [plain(after)]
+        case before, None:
+            sign, colour, values = "-", "red", [plain(before)]
+        case before, after:
+            sign, colour, values = "~", "bold", [plain(before), f"-> {plain(after)}"]
+    return [Cell([sign], colour), Cell([plain(edit["name"])]), Cell(values, colour)]
 
 
 def _left(result: Json) -> list[str]:

@@ -16,7 +16,7 @@ def status(result: Json, style: Style) -> list[str]:
     account = (
         f"{result['active_account']}{simulated_mark(result)}"
         if result["active_account"]
-        else f"none; add one with: {ADD}"
+        else f"none; add one with: {ADD} (or switch to one)"
     )
     facts = (
         ("listening on", ", ".join(result["addresses"]) or "nothing"),

@@ -22,12 +22,13 @@ def log_entry(entry: Json, style: Style) -> list[str]:
     fields = dict(entry["fields"])
     trace = str(fields.pop("traceback", "") or "")
     words = _request_words(entry["message"], fields) if _is_request(fields) else [plain(entry["message"])]
-    words += [f"{plain(key)}={_field(value)}" for key, value in fields.items() if value is not None]
+    words += [f"{plain(key)}={_field(key, value, style.now)}" for key, value in fields.items() if value is not None]
     at, level = clock_time(entry["at"], style.now), f"{entry['level'].upper():7}"
     head = f"{at} {level} "
     first, *others = wrap(head + " ".join([*([entry["request"]] if entry["request"] else []), *words]), style)
     painted = f"{style.paint(at, 'dim')} {style.paint(level, LEVEL_COLOURS.get(entry['level']))} "
-    return [painted + first[len(head) :], *others, *(f"    {plain(text)}" for text in trace.splitlines())]
+    below = [line for text in trace.splitlines() for line in wrap(f"    {plain(text)}", style)]
+    return [painted + first[len(head) :], *others, *below]
 
 
 def _is_request(fields: Json) -> bool:
@@ -57,7 +58,9 @@ def _request_words(message: str, fields: dict[str, Any]) -> list[str]:
     return [plain(word) for word in words if word]
 
 
-def _field(value: Any) -> str:
+def _field(name: str, value: Any, now: float) -> str:
+    if name.endswith("_at") and isinstance(value, float):
+        value = clock_time(value, now)
     if isinstance(value, str) and value and not _NEEDS_QUOTES.search(value):
         return plain(value)
     return plain(json.dumps(value, ensure_ascii=False))

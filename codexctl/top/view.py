@@ -17,6 +17,16 @@ LEAST_COLUMNS, LEAST_ROWS = 40, 10
 TALL_ROWS = 30
 """From here on there is room for empty lines."""
 
+LIST_KEYS = (
+    ("enter", "why"),
+    ("s", "switch"),
+    ("c", "cancel"),
+    ("/", "filter"),
+    ("f", "running, failed"),
+    ("?", "help"),
+    ("q", "quit"),
+)
+
 
 def screen(model: Model, size: Size, now: float) -> list[Line]:
     """The whole screen: ``size.rows`` lines, each of ``size.columns`` cells."""
@@ -94,16 +104,17 @@ def _footer(model: Model) -> Line:
         case Cancelling(request):
             return [("bold yellow", f"Cancel {request}?"), ("bold", "  y does, any other key does not")]
         case Why():
-            keys = "up down scroll  esc back"
+            return _hints(("up down", "scroll"), ("esc", "back"))
         case Switching():
-            keys = "up down choose  enter switch  esc back"
+            return _hints(("up down", "choose"), ("enter", "switch"), ("esc", "back"))
         case Help():
-            keys = "any key goes back"
+            return _hints(("any key", "goes back"))
         case _:
-            keys = "enter why  s switch  c cancel  / filter  f running, failed  ? help  q quit"
-            if model.notice:
-                return [("bold", plain(model.notice))]
-    return [("dim", keys)]
+            return [("bold", plain(model.notice))] if model.notice else _hints(*LIST_KEYS)
+
+
+def _hints(*keys: tuple[str, str]) -> Line:
+    return [each for key, does in keys for each in (("bold", key), ("dim", f" {does}  "))]
 
 
 # -- tasks and errors ---------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from attrs import evolve
 from codexd.api import clients as api
 from codexd.api.params import NoParams
 from codexd.clients import claude_code
-from codexd.clients.claude_code import BASE_URL, BYPASSES, OWN_KEYS, Door, Mode
+from codexd.clients.claude_code import BASE_URL, BYPASSES, FAMILY_KEYS, OWN_KEYS, Door, Mode
 from codexd.clients.kept import FILE_NAME, Kept, KeptFile
 from codexd.clients.proof import MODEL, Answer, ask
 from codexd.clients.set_up import MakeWanted, SetUp, adopt, carry_out, plain_values, prepare, read_values
@@ -50,7 +50,7 @@ async def claude_status(call: Call, params: api.ClaudePlace) -> api.ClaudeStatus
         return api.ClaudeStatus(str(path), True, None, None, door.url, (), False, (), str(refused))
     base_url, mode = values.get(BASE_URL), claude_code.find_mode(values.get(BASE_URL), door)
     notes = _file_notes(content)
-    if mode is Mode.OTHER and _wrote(kept, BASE_URL) == base_url:
+    if mode is Mode.OTHER and _led_here(kept, base_url):
         notes = (*notes, STALE_NOTE.format(url=base_url, now=door.url))
     return api.ClaudeStatus(
         path=str(path),
@@ -206,6 +206,11 @@ def _kept_file(control: Control) -> KeptFile:
 def _own_window(content: Content) -> int | None:
     window = json.loads(content.object_text).get("autoCompactWindow")
     return window if isinstance(window, int) and not isinstance(window, bool) else None
+
+
+def _led_here(kept: Kept, base_url: Any) -> bool:
+    """Whether ``claude.proxy`` wrote ``base_url``, and not ``claude.set``, which writes no models."""
+    return _wrote(kept, BASE_URL) == base_url and any(_wrote(kept, key) for key in FAMILY_KEYS)
 
 
 def _wrote(kept: Kept, name: str) -> Any:

@@ -98,9 +98,14 @@ def matches(filters: LogFilter, entry: LogEntry) -> bool:
         return False
     if filters.since is not None and entry.at < filters.since:
         return False
-    if filters.request is not None and entry.request != filters.request:
+    if filters.request is not None and not _is_of(entry, filters.request):
         return False
     return filters.contains is None or filters.contains.casefold() in _searchable(entry)
+
+
+def _is_of(entry: LogEntry, request: str) -> bool:
+    """Whether it is about the request of that id, or of that beginning of one, with or without its ``req_``."""
+    return entry.request is not None and entry.request.startswith((request, f"req_{request}"))
 
 
 def _searchable(entry: LogEntry) -> str:

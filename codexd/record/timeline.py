@@ -185,6 +185,10 @@ class RequestRecord:
         self.told = Told(status, type_, redact(message))
 
     def note_client_left(self) -> None:
+        """Hanging up is a failure only before the end: a client may leave as soon as it has that, or its error."""
+        was_answered = self.status == 200 and self.stop_reason is not None
+        if was_answered or self.told is not None:
+            return
         self.error, self.error_kind = "the client hung up", CLIENT_LEFT_KIND
 
     def finish(self) -> None:

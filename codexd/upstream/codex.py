@@ -134,7 +134,9 @@ class EventSource:
         try:
             return await anext(self._chunks, None)
         except httpx.HTTPError as error:
-            raise StreamBroken(f"the connection to the backend broke: {_name(error)}", status=200) from None
+            raise StreamBroken(
+                f"the connection to the backend broke during the answer ({_name(error)})", status=200
+            ) from None
 
 
 class Progress(Protocol):
@@ -211,7 +213,7 @@ class CodexBackend:
         except (trio.TooSlowError, httpx.TimeoutException):
             raise UpstreamTimeout(f"the backend at {host} did not answer in time") from None
         except httpx.HTTPError as error:
-            raise UpstreamFailed(f"the backend at {host} can't be reached: {_name(error)}") from None
+            raise UpstreamFailed(f"the backend at {host} can't be reached ({_name(error)})") from None
 
     async def _check(self, response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
         streamed = "application/json" not in response.headers.get("content-type", "")
@@ -252,4 +254,4 @@ async def _close(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None
 
 
 def _name(error: httpx.HTTPError) -> str:
-    return f"{type(error).__name__} {error}".strip()
+    return f"{type(error).__name__}: {error}".removesuffix(": ")

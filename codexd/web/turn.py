@@ -167,7 +167,7 @@ class TurnRunner:
             with source.watched():
                 while not source.terminated and turn.stream.state is not State.ENDED:
                     self._relay(turn, turn.stream, account, await source.receive_events())
-                    if turn.sink.is_full:
+                    if turn.sink.is_full and not source.terminated:
                         with source.paused():
                             await turn.sink.wait_for_room()
                         turn.record.heard_at = self.requests.now()  # it was the client that was silent

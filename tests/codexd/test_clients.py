@@ -91,6 +91,13 @@ async def test_the_undo_survives_a_restart(tmp_path, place):
     assert (place / "settings.json").read_text() == text
 
 
+async def test_another_server_is_not_taken_for_a_former_address(running, place):
+    await running.call("claude.proxy", config_dir=str(place))
+    await running.call("claude.set", config_dir=str(place), api_url="http://127.0.0.1:4000")
+    status = await running.call("claude.status", config_dir=str(place))
+    assert (status["mode"], status["notes"]) == ("other", [])
+
+
 async def test_what_leads_here_with_nothing_remembered_is_taken_out(running, place):
     await running.call("claude.proxy", config_dir=str(place))
     (running.places.state_dir / "clients.json").unlink()

@@ -1,5 +1,5 @@
 from codexctl.render import logs as render
-from codexctl.render.base import Style
+from codexctl.render.base import Style, clock_time
 
 NOW = 1_800_000_000.0
 PIPE = Style(now=NOW)
@@ -72,3 +72,14 @@ def test_a_long_log_entry_breaks_between_its_words():
     assert lines[1].startswith("        word")
     assert "".join(lines).count("word") == 40
     assert len(render.log_entry(entry("word " * 40), PIPE)) == 1
+
+
+def test_a_moment_is_told_by_the_clock():
+    (line,) = render.log_entry(entry(fields={"resets_at": NOW + 60.0, "n_at": "x"}), PIPE)
+    assert line.endswith(f"hello resets_at={clock_time(NOW + 60, NOW)} n_at=x")
+
+
+def test_a_long_line_of_a_traceback_stays_below_it():
+    fields = {"traceback": f'Traceback:\n  File "{"x" * 60}", line 28, in a_function\n'}
+    lines = render.log_entry(entry(fields=fields), Style(NOW, 80))
+    assert lines[1:] == ["    Traceback:", f'      File "{"x" * 60}", line', "        28, in a_function"]

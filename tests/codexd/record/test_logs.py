@@ -60,7 +60,10 @@ def test_the_ring_keeps_the_newest_in_order():
         ({"level": "debug"}, ["old", "Bad thing", "asked"]),
         ({"level": "warning"}, ["Bad thing"]),
         ({"since": 2.0}, ["Bad thing", "asked"]),
+        ({"request": "req_1f2e"}, ["asked"]),
         ({"request": "req_1"}, ["asked"]),
+        ({"request": "1f"}, ["asked"]),
+        ({"request": "f2e"}, []),
         ({"contains": "bad THING"}, ["Bad thing"]),
         ({"contains": "gpt-5.5"}, ["asked"]),
         ({"contains": "web"}, ["old", "Bad thing", "asked"]),
@@ -72,7 +75,7 @@ def test_filters(filters, found):
     ring = LogRing(10)
     ring.append(entry("old", at=1.0))
     ring.append(entry("Bad thing", at=2.0, level="error"))
-    ring.append(entry("asked", at=3.0, request="req_1", model="gpt-5.5"))
+    ring.append(entry("asked", at=3.0, request="req_1f2e", model="gpt-5.5"))
     assert messages(ring.history(LogFilter(**filters))) == found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from codexd.errors import RequestCancelled, RequestNotFound, UpstreamFailed, UsageLimitReached
+from codexd.errors import Overloaded, RequestCancelled, RequestNotFound, UpstreamFailed, UsageLimitReached
 from codexd.record.requests import KEPT_REQUESTS, REPEATED_S, RequestLog
 from codexd.record.timeline import CLIENT_LEFT, StepName
 from codexd.translation.losses import LossKind
@@ -49,6 +49,19 @@ def test_a_client_that_left_has_a_status_too(log):
     with make(log) as record:
         pass
     assert (record.status, record.error_kind, record.state) == (CLIENT_LEFT, "client_left", "failed")
+
+
+@pytest.mark.parametrize(
+    ("stop_reason", "told", "state", "kind"), [("end_turn", False, "done", None), (None, True, "failed", "overloaded")]
+)
+def test_a_client_may_leave_at_the_end(log, stop_reason, told, state, kind):
+    with make(log) as record:
+        record.status, record.stop_reason = 200, stop_reason
+        if told:
+            record.fail(Overloaded("full"))
+            record.note_told(200, "overloaded_error", "full")
+        record.note_client_left()
+    assert (record.state, record.error_kind) == (state, kind)
 
 
 def test_a_bug_is_a_failure_of_ours(log):
