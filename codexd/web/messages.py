@@ -122,7 +122,7 @@ class MessagesApi:
             wanted: MessagesRequest | None = None
             try:
                 wanted = parse(await read_body(request, receive), request.headers)
-                record.model = wanted.model
+                record.note_model(wanted.model)
                 record.losses = wanted.losses
                 answer = self._stream if wanted.stream else self._collect
                 await answer(exchange, wanted, receive)

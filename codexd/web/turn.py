@@ -138,7 +138,7 @@ class TurnRunner:
         return effort
 
     async def _attempt(self, turn: Turn, account: Account, model: str) -> None:
-        turn.record.model_used = model
+        turn.record.note_model_used(model)
         turn.token = await self._fetch_token(turn, account)
         tag = tag_account(account.chatgpt_account_id)
         body = to_responses(

@@ -148,7 +148,7 @@ def test_an_entry_of_another_day_has_its_date():
 
 
 def test_no_control_sequence_reaches_the_terminal():
-    nasty = "a\x1b[2J\n\x9b\x07"
+    nasty = "a\x1b[2J\n\x9b\x07\u202e\u2066"
     fields = {"model": nasty, nasty: nasty, "traceback": nasty}
     request = {"status": 200, "duration_ms": 1, "model": nasty, "account": nasty, "path": nasty}
     tasks = [{"name": "x", "state": "failed", "restarts": 1, "last_error": nasty}]
@@ -157,7 +157,7 @@ def test_no_control_sequence_reaches_the_terminal():
         *render.log_entry(entry(nasty, fields=request), PIPE),
         *render.status(daemon(active_account=nasty, problems=[nasty], tasks=tasks), PIPE),
     ]
-    assert not any(mark in line for line in lines for mark in "\x1b\n\x9b\x07")
+    assert not any(mark in line for line in lines for mark in "\x1b\n\x9b\x07\u202e\u2066")
 
 
 def test_a_long_log_entry_breaks_between_its_words():
