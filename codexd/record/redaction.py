@@ -31,7 +31,7 @@ _NAMED = re.compile(
     rf"""(?xi)
     ( (?:{_NAMES}) [\w-]{{0,40}}           # the end of a name
       (?: \\*["']?\s*[:=]\s* | ["']\s*,\s* | (?:%2[27])?%3[AD] )   # \" in JSON inside JSON; percent-encoded
-      [\[(]? )                                   # name=value, "name": value, ('name', value), "name": [value]
+      (?!\[redacted\]) [\[(]? )   # name=value, "name": value, ('name', value), "name": [value]
     (?! (?:\d+|null|none|true|false) (?:[\s"',;&)}}\]] | $) )
     (?: \\*b?"[^"\n]*" | b?'[^'\n]*' | (?:(?:bearer|basic)\s+)? [^\s"',;&)}}\]]+ )
     """
