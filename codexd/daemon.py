@@ -170,7 +170,13 @@ def _open_doors(launch: Launch) -> Iterator[_Doors]:
                 f"can't listen on {host}:{port} ({error.strerror or error}); "
                 "another program may have it: choose one with --port or the setting server.port"
             ) from error
-        control = stack.enter_context(closing(bind_socket(launch.places.socket)))
+        try:
+            control = stack.enter_context(closing(bind_socket(launch.places.socket)))
+        except OSError as error:
+            raise AddressUnavailable(
+                f"the control socket {launch.places.socket} can't be made ({error.strerror or error}); "
+                "set CODEXD_SOCKET to a path that can be written"
+            ) from error
         shown = f"[{host}]" if ":" in host else host
         yield _Doors(http, control, f"http://{shown}:{http.getsockname()[1]}")
 

@@ -9,7 +9,7 @@
     ├── ClientFileRefused         another program's settings file that can't be edited safely; it is as it was
     ├── AlreadyRunning            another daemon owns this home or this socket
     ├── HomeMismatch              simulated accounts in a real home, or real ones in a simulated
-    ├── AddressUnavailable        the HTTP proxy's address can't be listened on
+    ├── AddressUnavailable        the HTTP proxy's address or the control socket can't be had
     ├── TaskGaveUp                a supervised task failed too often
     ├── ShuttingDown              the daemon is stopping; open streams end with this
     ├── InternalError             a bug in codexd, as a client is told of it

@@ -51,7 +51,7 @@ def plain_values(values: Values) -> dict[str, Any]:
 
 def prepare(content: Content, kept: Kept, names: tuple[str, ...], make_wanted: MakeWanted) -> SetUp:
     """The change that gives ``names`` the values of ``make_wanted``; what codexd wrote beside them is undone."""
-    now = read_values(content, names)
+    now, kept = read_values(content, names), kept.of(content.data)
     before = plain_values(without_us(now, kept.entries))
     wanted = {name: None if value is None else _raw(value) for name, value in make_wanted(before).items()}
     plan = make_plan(now, kept.entries, wanted)
@@ -70,7 +70,9 @@ def adopt(content: Content, kept: Kept, wanted: Mapping[str, str | None]) -> Kep
         return kept
     now = read_values(content, tuple(wanted))
     ours = {name: raw for name, raw in now.items() if raw is not None and is_same(raw, _raw(wanted[name]))}
-    return evolve(kept, entries={name: Entry(None, raw) for name, raw in ours.items()}, had_env=False)
+    return evolve(
+        kept, entries={name: Entry(None, raw) for name, raw in ours.items()}, mode=content.mode, had_env=False
+    )
 
 
 def carry_out(change: SetUp, file: KeptFile) -> Path | None:
@@ -83,18 +85,28 @@ def carry_out(change: SetUp, file: KeptFile) -> Path | None:
         ClientFileRefused: the settings file can't be written; it is as before.
         FileUnreadable, OSError
     """
-    kept, path = change.kept, change.content.path
+    kept, path, backup = change.kept, change.content.path, None
     if kept.entries and kept.backup is None:
         backup = settings_file.back_up(change.content)
         kept = evolve(kept, backup=str(backup) if backup else None)
-    if kept.entries:
-        file.save(path, kept)
-    if change.is_needed:
-        settings_file.replace(change.content, change.data, change.mode)
+    try:
+        if kept.entries:
+            file.save(path, evolve(kept, previous=_previous(path, file)))
+        if change.is_needed:
+            settings_file.replace(change.content, change.data, change.mode)
+    except BaseException:
+        if backup is not None:
+            backup.unlink(missing_ok=True)
+        raise
     if not kept.entries:
         file.save(path, kept)
         kept = _clear_away(kept)
     return Path(kept.backup) if kept.backup else None
+
+
+def _previous(path: Path, file: KeptFile) -> Kept | None:
+    found = file.find(path)
+    return evolve(found, previous=None) if found.entries else None
 
 
 def _clear_away(kept: Kept) -> Kept:

@@ -40,8 +40,9 @@ FOLLOWER_ENTRIES = 1000
 MAX_TEXT = 32_000
 """Characters of one message or traceback that are kept, so that the ring has a size."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_NEEDS_QUOTES = re.compile(r"[\s\"=\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, line ends, and what turns the direction of writing."""
+_NEEDS_QUOTES = re.compile(r"[\s\"=\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 LogFollower: TypeAlias = Follower[LogEntry, LogEvent]
 

@@ -148,7 +148,7 @@ class ModelRoute(Generic[R]):
             wanted: R | None = None
             try:
                 wanted = self.api.parse(await read_body(request, receive), request.headers)
-                record.model = wanted.model
+                record.note_model(wanted.model)
                 record.losses = wanted.losses
                 answer = self._stream if wanted.stream else self._collect
                 await answer(exchange, wanted, receive)

@@ -146,7 +146,7 @@ class TurnRunner:
         )
 
     async def _attempt(self, turn: Turn, account: Account, model: str) -> None:
-        turn.record.model_used = model
+        turn.record.note_model_used(model)
         turn.token = await self._fetch_token(turn, account)
         target = evolve(self.aim(turn.request.model, account, model), keep_reasoning=turn.keep_reasoning)
         body = turn.request.to_responses(target)

@@ -136,8 +136,12 @@ async def test_direct_and_set(running, place):
     ("method", "params", "kind", "words"),
     [
         ("claude.set", {"api_url": "x.example.com", **EMPTY}, "request_invalid", "api_url: must be an http://"),
+        ("claude.set", {"api_url": "https://h:99999", **EMPTY}, "request_invalid", "api_url: must be an http://"),
+        ("claude.set", {"api_url": "https://h/ x\n", **EMPTY}, "request_invalid", "api_url: must be an http://"),
+        ("claude.direct", {"api_key": "a\nb: c", **EMPTY}, "request_invalid", "api_key: must be printable ASCII"),
+        ("claude.proxy", {"config_dir": "/a\0b"}, "request_invalid", "config_dir: must be an absolute path"),
         ("claude.proxy", {"config_dir": "claude"}, "request_invalid", "config_dir: must be an absolute path"),
-        ("claude.direct", {"api_key": "", **EMPTY}, "request_invalid", "api_key: must not be empty"),
+        ("claude.direct", {"api_key": "", **EMPTY}, "request_invalid", "api_key: must be printable ASCII"),
         ("claude.proxy", {}, "request_invalid", "config_dir: is required"),
     ],
 )

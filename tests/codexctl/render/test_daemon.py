@@ -67,10 +67,10 @@ def test_status_without_account_and_with_a_problem():
 
 
 def test_no_control_sequence_reaches_the_terminal():
-    nasty = "a\x1b[2J\n\x9b\x07"
+    nasty = "a\x1b[2J\n\x9b\x07\u202e\u2066"
     tasks = [{"name": "x", "state": "failed", "restarts": 1, "last_error": nasty}]
     lines = render.status(daemon(active_account=nasty, problems=[nasty], tasks=tasks), PIPE)
-    assert not any(mark in line for line in lines for mark in "\x1b\n\x9b\x07")
+    assert not any(mark in line for line in lines for mark in "\x1b\n\x9b\x07\u202e\u2066")
 
 
 def test_what_a_stop_says():

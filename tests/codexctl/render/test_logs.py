@@ -55,14 +55,14 @@ def test_an_entry_of_another_day_has_its_date():
 
 
 def test_no_control_sequence_reaches_the_terminal():
-    nasty = "a\x1b[2J\n\x9b\x07"
+    nasty = "a\x1b[2J\n\x9b\x07\u202e\u2066"
     fields = {"model": nasty, nasty: nasty, "traceback": nasty}
     request = {"status": 200, "duration_ms": 1, "model": nasty, "account": nasty, "path": nasty}
     lines = [
         *render.log_entry(entry(nasty, fields=fields), PIPE),
         *render.log_entry(entry(nasty, fields=request), PIPE),
     ]
-    assert not any(mark in line for line in lines for mark in "\x1b\n\x9b\x07")
+    assert not any(mark in line for line in lines for mark in "\x1b\n\x9b\x07\u202e\u2066")
 
 
 def test_a_long_log_entry_breaks_between_its_words():

@@ -178,16 +178,22 @@ def test_a_follower_of_a_finished_run_harms_nobody():
         "token={}&x=1",
         "https://localhost/callback?code={}&state=x",
         'server.api_key = "{}"',
+        r'{{"error": "{{\"api_key\": \"{}\"}}"}}',
+        "/callback?next=%2Fx%3Faccess_token%3D{}%26x",
+        "https://localhost/callback%3Fcode%3D{}%26state%3Dx",
         "password: {}",
     ],
 )
 def test_secrets_go_by_the_name_they_stand_under(template):
     for secret in SECRETS:
-        assert secret not in redact(template.format(secret))
+        redacted = redact(template.format(secret))
+        assert secret not in redacted
+        assert redact(redacted) == redacted
 
 
 @pytest.mark.parametrize("secret", SECRETS[:-1])
 def test_secrets_go_by_their_shape(secret):
+    assert secret not in redact(f"Bearer%20{secret}")
     text = f"it said {secret!r}, and {secret}"
     assert secret not in redact(text)
     assert redact(text).startswith("it said '[redacted]', and")
@@ -248,6 +254,10 @@ def test_text_lines(logging_restored):
     log.info("hello %s", "you", extra={"request": "req_1", "fields": {"model": "gpt-5.5", "note": "two words"}})
     assert stream.getvalue().endswith('INFO    codexd.web [req_1] hello you model=gpt-5.5 note="two words"\n')
     assert ring.history(LogFilter())[0].fields == {"model": "gpt-5.5", "note": "two words"}
+
+
+def test_no_mark_turns_the_order_of_a_line():
+    assert logs.escape("gpt\u202e5\u2066") == r"gpt\u202e5\u2066"
 
 
 def test_a_message_is_one_line_whatever_a_client_put_in(logging_restored):

@@ -6,7 +6,7 @@ import pytest
 
 from codexd.errors import Overloaded, RequestCancelled, RequestNotFound, UpstreamFailed, UsageLimitReached
 from codexd.record.requests import KEPT_REQUESTS, REPEATED_S, RequestLog
-from codexd.record.timeline import CLIENT_LEFT, StepName
+from codexd.record.timeline import CLIENT_LEFT, MAX_MODEL_CHARS, StepName
 from codexd.translation.losses import LossKind
 from codexd.translation.responses import Usage
 
@@ -222,5 +222,13 @@ def test_secrets_in_errors_are_not_kept(log):
         record.note_retry(error, "at once")
         record.fail(error)
         record.note_told(502, "api_error", str(error))
+        record.note_model(f"opus {secret}")
     assert secret not in f"{record}"
     assert record.error == "no such key [redacted]"
+
+
+def test_the_name_of_a_model_has_an_end(log):
+    with make(log) as record:
+        record.note_model("m" * 100_000)
+        record.note_model_used("m" * 100_000)
+    assert len(record.model) == len(record.model_used) == MAX_MODEL_CHARS
