@@ -17,11 +17,12 @@ from attrs import field, frozen
 from codexd.errors import RequestInvalid
 from codexd.translation import jsontext
 from codexd.translation.client_api import Body, Target
+from codexd.translation.fates import decide
 from codexd.translation.fields import Fields
 from codexd.translation.losses import Losses, LossKind
-from codexd.translation.messages import fates
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.content import read_content
+from codexd.translation.messages.fates import TABLES
 from codexd.translation.messages.history import to_input
 from codexd.translation.messages.stream import MessagesStream
 from codexd.translation.messages.tools import (
@@ -167,7 +168,7 @@ def _read(body: Fields, headers: Mapping[str, str], *, lenient: bool) -> Message
             messages[-1].path,
             "This model does not support assistant message prefill. The conversation must end with a user message.",
         )
-    fates.decide(body, lenient=lenient)
+    decide(body, TABLES, lenient=lenient)
     tools = read_tools(body)
     thinking = body.optional_object("thinking")
     return MessagesRequest(
