@@ -104,10 +104,14 @@ def _kind_of(item: Item) -> str:
 
 
 def repair_history(items: Iterable[tuple[Item, Fields]]) -> list[Item]:
-    """The items of an SDK: no role that the backend refuses, and each call answered."""
+    """The items of an SDK: no role that the backend refuses, and each call answered.
+
+    Raises:
+        RequestInvalid: a call can't be told from its answer.
+    """
     turns: list[Turn] = []
     for item, fields in items:
-        kind = _kind_of(item)
+        kind = fields.optional_string("type") or _kind_of(item)
         if kind == "message":
             item["type"] = kind
             if item.get("role") == "system":
