@@ -38,6 +38,8 @@ class PassthroughStream:
         self._held: list[Event] = []
         self._response: Mapping[str, Any] = {}
         self._items: dict[int, Mapping[str, Any]] = {}
+        self._places: dict[str, Any] = {}
+        """By item id, the ``output_index`` that its first event told."""
         self._next_number = 0
         self._delta_bytes = 0
         self._failure: Event | None = None
@@ -99,11 +101,19 @@ class PassthroughStream:
         delta = event.get("delta")
         if isinstance(delta, str):
             self._delta_bytes += count_bytes(delta)
+        elif kind == "response.output_item.added":
+            self._places[text_of(object_of(event.get("item")).get("id"))] = event.get("output_index")
         elif kind == "response.output_item.done":
-            index = event.get("output_index")
-            self._items[index if isinstance(index, int) else len(self._items)] = object_of(event.get("item"))
+            item = object_of(event.get("item"))
+            self._items[self._find_place(event, item)] = item
         elif kind in _PREFACE and "response" in event:
             self._response = object_of(event["response"])
+
+    def _find_place(self, event: Event, item: Mapping[str, Any]) -> int:
+        """The item's place in the output, which its last event may not tell."""
+        known = (event.get("output_index"), self._places.get(text_of(item.get("id"))))
+        taken = [place for place in (*self._places.values(), *self._items) if isinstance(place, int)]
+        return next((place for place in known if isinstance(place, int)), max(taken, default=-1) + 1)
 
     def _tell(self, event: Event) -> Event:
         """``event`` as the client is to see it: the model by its name, and counted."""
