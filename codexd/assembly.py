@@ -29,6 +29,7 @@ from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
 from codexd.settings import Settings
 from codexd.translation.models import BUILT_IN
+from codexd.translation.passthrough.owners import ReasoningOwners
 from codexd.translation.passthrough.request import parse_compact
 from codexd.upstream.account import AccountEndpoint
 from codexd.upstream.codex import COMPACT, CodexBackend, make_timeout
@@ -84,7 +85,8 @@ def make_app(
         clock=clock,
     )
     messages = MessagesApi(turns, clock)
-    responses, compact = ResponsesApi(turns, clock), ResponsesApi(turns, clock, parse_compact)
+    responses = ResponsesApi(turns, clock, ReasoningOwners())
+    compact = evolve(responses, read=parse_compact)
     compacting = evolve(turns, backend=evolve(backend, endpoint=COMPACT))
     hot = {
         "/v1/messages": ModelRoute(messages, turns, ending, launch.timing).answer,

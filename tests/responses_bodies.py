@@ -9,6 +9,7 @@ from codexd.simulator.options import Options
 from codexd.simulator.reasoning import seal_reasoning
 from codexd.translation.client_api import Target
 from codexd.translation.models import BUILT_IN
+from codexd.translation.passthrough.owners import ReasoningOwners
 from codexd.translation.passthrough.request import parse
 
 THREAD = "01a2214d-e41b-70e3-8703-2758d49209af"
@@ -115,8 +116,9 @@ def sdk(items="hi", **fields):
     return {"model": "gpt-5.5", "input": items, **fields}
 
 
-def read(body, headers=None):
-    return parse(body if isinstance(body, bytes) else json.dumps(body).encode(), headers or {})
+def read(body, headers=None, owners=None):
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return parse(data, headers or {}, owners or ReasoningOwners())
 
 
 def translate(body, headers=None, *, model=None, **aim):

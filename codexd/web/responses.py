@@ -15,6 +15,7 @@ from codexd.errors import CodexdError, RequestCancelled, RequestInvalid
 from codexd.translation import sse
 from codexd.translation.client_api import Collector, Event, WireError
 from codexd.translation.openai_errors import OpenAIError, to_openai
+from codexd.translation.passthrough.owners import ReasoningOwners
 from codexd.translation.passthrough.request import Caller, ResponsesRequest, parse, parse_count
 from codexd.translation.passthrough.stream import PassthroughStream, ResponseCollector
 from codexd.translation.tokens import count_body
@@ -36,16 +37,17 @@ class BrokenAnswer(OpenAIError):
 
 @frozen
 class ResponsesApi:
-    """``clock`` gives seconds since the epoch."""
+    """``clock`` gives seconds since the epoch; ``owners`` is shared by the routes."""
 
     turns: TurnRunner
     clock: Callable[[], float]
-    read: Callable[[bytes, Mapping[str, str]], ResponsesRequest] = parse
+    owners: ReasoningOwners
+    read: Callable[[bytes, Mapping[str, str], ReasoningOwners], ResponsesRequest] = parse
     ping: bytes = b": ping\n\n"
     end: bytes = b""
 
     def parse(self, data: bytes, headers: Mapping[str, str]) -> ResponsesRequest:
-        return self.read(data, headers)
+        return self.read(data, headers, self.owners)
 
     def answer_alone(self, wanted: ResponsesRequest, request: Request) -> list[Event] | None:  # noqa: ARG002
         return None

@@ -6,7 +6,7 @@ Source: codex-backend.md 2.7.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from codexd.translation.fields import Fields
@@ -65,12 +65,15 @@ def strip_cache_marks(value: Any) -> Any:
     return value
 
 
-def to_items(items: Iterable[Fields], *, keep_reasoning: bool) -> list[tuple[Item, Fields]]:
-    """The items that the backend can take back, each with where it came from: with valid ids, reasoning sealed."""
+def to_items(items: Iterable[Fields], *, may_read: Callable[[str], bool]) -> list[tuple[Item, Fields]]:
+    """The items that the backend can take back, each with where it came from: with valid ids, reasoning sealed.
+
+    ``may_read`` tells whether the account can read a ciphertext.
+    """
     kept: list[tuple[Item, Fields]] = []
     seen: set[str] = set()
     for fields in items:
-        if fields.get("type") == "reasoning" and not _is_readable(fields, keep_reasoning=keep_reasoning):
+        if fields.get("type") == "reasoning" and not _is_readable(fields, may_read):
             continue
         item = dict(fields.value)
         if "id" in item and not _is_valid_id(item, seen):
@@ -81,14 +84,15 @@ def to_items(items: Iterable[Fields], *, keep_reasoning: bool) -> list[tuple[Ite
     return kept
 
 
-def _is_readable(item: Fields, *, keep_reasoning: bool) -> bool:
+def _is_readable(item: Fields, may_read: Callable[[str], bool]) -> bool:
     sealed = item.get("encrypted_content")
     if not isinstance(sealed, str) or not sealed:
         item.lose(LossKind.DROPPED, "", "reasoning without its encrypted_content can't be given back to the backend")
         return False
-    if not keep_reasoning:
-        item.lose(LossKind.APPROXIMATED, "", "left out: it belongs to another account or model")
-    return keep_reasoning
+    if may_read(sealed):
+        return True
+    item.lose(LossKind.APPROXIMATED, "", "left out: it belongs to another account or model")
+    return False
 
 
 def _is_valid_id(item: Item, seen: set[str]) -> bool:

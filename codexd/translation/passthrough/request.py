@@ -11,6 +11,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from enum import Enum
+from functools import partial
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field
@@ -22,8 +23,10 @@ from codexd.translation.fields import Fields
 from codexd.translation.losses import Losses, LossKind
 from codexd.translation.messages.request import read_body
 from codexd.translation.models import EFFORTS, clamp_effort
+from codexd.translation.pairing import Item
 from codexd.translation.passthrough.fates import TABLES, keep
 from codexd.translation.passthrough.items import read_input, repair_history, strip_cache_marks, to_items
+from codexd.translation.passthrough.owners import ReasoningOwners
 from codexd.translation.passthrough.stream import PassthroughStream
 from codexd.translation.passthrough.tools import to_tool_choice, to_tools
 
@@ -81,7 +84,10 @@ def find_caller(headers: Mapping[str, str]) -> Caller:
 
 @define
 class ResponsesRequest:
-    """What a client asked for. ``answer`` is the last one that was opened."""
+    """What a client asked for.
+
+    ``owners`` remembers the reasoning of all answers; ``answer`` is the last one that was opened.
+    """
 
     body: Fields
     items: list[Fields]
@@ -91,6 +97,7 @@ class ResponsesRequest:
     losses: Losses
     session_key: str
     headers: Mapping[str, str]
+    owners: ReasoningOwners
     answer: PassthroughStream | None = field(default=None, init=False)
 
     def to_responses(self, target: Target) -> Body:
@@ -102,8 +109,17 @@ class ResponsesRequest:
         return _of_sdk(self, target) if self.caller is Caller.SDK else _of_codex_cli(self, target)
 
     def open_stream(self, body: Body, target: Target, request_id: str) -> PassthroughStream:  # noqa: ARG002
-        self.answer = PassthroughStream(model=self.model, verbatim=self.caller is Caller.CODEX_CLI)
+        note = partial(self.owners.note, account_tag=target.account_tag)
+        self.answer = PassthroughStream(model=self.model, verbatim=self.caller is Caller.CODEX_CLI, note_reasoning=note)
         return self.answer
+
+    def list_items(self, target: Target) -> list[tuple[Item, Fields]]:
+        """The items that ``target`` can take back, and where each came from."""
+
+        def may_read(sealed: str) -> bool:
+            return target.keep_reasoning and not self.owners.is_foreign(sealed, target.account_tag)
+
+        return to_items(self.items, may_read=may_read)
 
 
 @define
@@ -116,30 +132,30 @@ class CompactRequest(ResponsesRequest):
         return {"instructions": "", **compact}
 
 
-def parse(data: bytes, headers: Mapping[str, str]) -> ResponsesRequest:
+def parse(data: bytes, headers: Mapping[str, str], owners: ReasoningOwners) -> ResponsesRequest:
     """The request in the HTTP body ``data``; ``headers`` has lower-case names.
 
     Raises:
         RequestInvalid: names the field.
     """
-    return _read(read_body(data), headers, ResponsesRequest)
+    return _read(read_body(data), headers, owners, ResponsesRequest)
 
 
-def parse_compact(data: bytes, headers: Mapping[str, str]) -> CompactRequest:
+def parse_compact(data: bytes, headers: Mapping[str, str], owners: ReasoningOwners) -> CompactRequest:
     """The same for ``compact``."""
-    return evolve(_read(read_body(data), headers, CompactRequest), stream=False)
+    return evolve(_read(read_body(data), headers, owners, CompactRequest), stream=False)
 
 
 def parse_count(data: bytes) -> ResponsesRequest:
     """The same for ``input_tokens``, which needs no model."""
     body = read_body(data)
-    return _read(evolve(body, value={"model": "", **body.value}), {}, ResponsesRequest)
+    return _read(evolve(body, value={"model": "", **body.value}), {}, ReasoningOwners(), ResponsesRequest)
 
 
 R = TypeVar("R", bound=ResponsesRequest)
 
 
-def _read(body: Fields, headers: Mapping[str, str], kind: type[R]) -> R:
+def _read(body: Fields, headers: Mapping[str, str], owners: ReasoningOwners, kind: type[R]) -> R:
     caller = find_caller(headers)
     model, stream = body.string("model"), body.boolean("stream")
     if caller is Caller.SDK:
@@ -157,6 +173,7 @@ def _read(body: Fields, headers: Mapping[str, str], kind: type[R]) -> R:
         stream=stream,
         losses=body.losses,
         session_key=session,
+        owners=owners,
         headers=_relay(headers, session) if caller is Caller.CODEX_CLI else {"session-id": session},
     )
 
@@ -191,7 +208,7 @@ def _find_cache_key(request: ResponsesRequest) -> str:
 
 def _of_codex_cli(request: ResponsesRequest, target: Target) -> Body:
     """What it sent, and over it what is codexd's to say."""
-    items = [item for item, _ in to_items(request.items, keep_reasoning=target.keep_reasoning)]
+    items = [item for item, _ in request.list_items(target)]
     body: Body = {**request.body.value, "model": target.model.slug, "input": items, "store": False, "stream": True}
     body["prompt_cache_key"] = _find_cache_key(request)
     if body.get("service_tier") == "fast":
@@ -207,7 +224,7 @@ def _of_sdk(request: ResponsesRequest, target: Target) -> Body:
     sent: Body = {
         "model": target.model.slug,
         "instructions": body.optional_string("instructions") or "",
-        "input": repair_history(to_items(request.items, keep_reasoning=target.keep_reasoning)),
+        "input": repair_history(request.list_items(target)),
         "store": False,
         "stream": True,
         "include": _to_include(body),

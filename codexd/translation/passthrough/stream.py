@@ -5,7 +5,7 @@ Source: codex-backend.md section 3, anthropic-translation.md section 7.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from codexd.translation.client_api import Event, State
@@ -27,14 +27,16 @@ class PassthroughStream:
         model: the name that the client asked for, which the response carries.
         verbatim: every event goes on with the number that it has. Else those that are not of OpenAI's own API are
             left out, and the others counted anew.
+        note_reasoning: is given the ciphertext of each reasoning item.
     """
 
-    def __init__(self, *, model: str, verbatim: bool) -> None:
+    def __init__(self, *, model: str, verbatim: bool, note_reasoning: Callable[[Any], None] = lambda _: None) -> None:
         self.state = State.WAITING
         self.usage: Usage | None = None
         self.stop_reason: str | None = None
         self._model = model
         self._verbatim = verbatim
+        self._note_reasoning = note_reasoning
         self._held: list[Event] = []
         self._response: Mapping[str, Any] = {}
         self._items: dict[int, Mapping[str, Any]] = {}
@@ -106,6 +108,8 @@ class PassthroughStream:
         elif kind == "response.output_item.done":
             item = object_of(event.get("item"))
             self._items[self._find_place(event, item)] = item
+            if item.get("type") == "reasoning":
+                self._note_reasoning(item.get("encrypted_content"))
         elif kind in _PREFACE and "response" in event:
             self._response = object_of(event["response"])
 

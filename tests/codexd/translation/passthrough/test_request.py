@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from attrs import evolve
 from responses_bodies import (
     CODEX_BODIES,
     CODEX_HEADERS,
@@ -25,6 +26,7 @@ from responses_bodies import (
 from codexd.errors import RequestInvalid
 from codexd.translation.client_api import Target
 from codexd.translation.models import BUILT_IN
+from codexd.translation.passthrough.owners import ReasoningOwners
 from codexd.translation.passthrough.request import parse_compact, parse_count
 
 HI = [message("user", "hi")]
@@ -253,6 +255,26 @@ def test_stale_reasoning_is_left_out_of_the_second_try():
     assert losses(sdk([*HI, reasoning(), *HI]), keep_reasoning=False) == {"input[1]": "approximated"}
 
 
+def test_reasoning_that_is_known_to_be_of_another_account_is_left_out_alone():
+    owners = ReasoningOwners()
+    target = Target(BUILT_IN.describe("gpt-5.5"), "mine")
+    for item_id, tag in (("rs_1", "mine"), ("rs_2", "other")):
+        stream = read(CODEX_TURN, CODEX_HEADERS, owners).open_stream({}, evolve(target, account_tag=tag), "req_1")
+        done = {"type": "response.output_item.done", "output_index": 0, "item": reasoning(item_id)}
+        stream.receive_event(done, now=0)
+    items = [*HI, reasoning("rs_1"), reasoning("rs_2"), reasoning("rs_3"), *HI]
+    for headers in (CODEX_HEADERS, {}):
+        sent = read(sdk(items), headers, owners).to_responses(target)["input"]
+        assert [item.get("id") for item in sent] == [None, "rs_1", "rs_3", None]
+
+
+def test_the_memory_of_owners_is_bounded():
+    owners = ReasoningOwners(maximum=2)
+    for sealed in "abc":
+        owners.note(sealed, "other")
+    assert [owners.is_foreign(sealed, "mine") for sealed in "abc"] == [False, True, True]
+
+
 @pytest.mark.parametrize(
     ("fields", "path"),
     [
@@ -356,7 +378,7 @@ def test_a_cache_key_that_can_not_be_sent_becomes_one_that_can(key):
 
 def test_compact_sends_what_that_route_takes():
     body = {**CODEX_TURN, "store": False, "stream": True}
-    request = parse_compact(json.dumps(body).encode(), CODEX_HEADERS)
+    request = parse_compact(json.dumps(body).encode(), CODEX_HEADERS, ReasoningOwners())
     sent = request.to_responses(Target(BUILT_IN.describe("gpt-5.5")))
     assert not request.stream
     taken = ("model", "input", "tools", "parallel_tool_calls", "reasoning", "prompt_cache_key", "text")
