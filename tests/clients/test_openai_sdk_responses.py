@@ -111,6 +111,17 @@ async def test_an_incomplete_answer_says_why(running, sdk):
     assert response.output_text == "Hel"
 
 
+async def test_max_output_tokens_cuts_the_answer_in_the_apis_own_form(running, sdk):
+    running.load({"output": [{"text": "one two three four five six"}]}, then="repeat-last")
+    created = await in_thread(sdk.responses.create, **QUESTION, max_output_tokens=3)
+    kinds = await in_thread(
+        lambda: [event.type for event in sdk.responses.create(**QUESTION, max_output_tokens=3, stream=True)]
+    )
+    assert created.output_text == "one two three"
+    assert (created.status, created.incomplete_details.reason) == ("incomplete", "max_output_tokens")
+    assert kinds[-3:] == ["response.content_part.done", "response.output_item.done", "response.incomplete"]
+
+
 async def test_compact_and_input_tokens(running, sdk):
     compacted = await in_thread(sdk.responses.compact, **QUESTION)
     assert compacted.output[-1].type == "compaction"

@@ -22,13 +22,15 @@ from codexd.translation.fates import decide
 from codexd.translation.fields import Fields
 from codexd.translation.losses import Losses, LossKind
 from codexd.translation.messages.request import read_body
-from codexd.translation.models import EFFORTS, clamp_effort
+from codexd.translation.models import EFFORTS, MAX_OUTPUT_TOKENS, clamp_effort
 from codexd.translation.pairing import Item
 from codexd.translation.passthrough.fates import TABLES, keep
 from codexd.translation.passthrough.items import read_input, repair_history, strip_cache_marks, to_items
+from codexd.translation.passthrough.limit import TextLimit
 from codexd.translation.passthrough.owners import ReasoningOwners
 from codexd.translation.passthrough.stream import PassthroughStream
 from codexd.translation.passthrough.tools import to_tool_choice, to_tools
+from codexd.translation.tokens import count_body
 
 SEALED_REASONING = "reasoning.encrypted_content"
 MAX_CACHE_KEY_CHARS = 64
@@ -94,6 +96,7 @@ class ResponsesRequest:
     caller: Caller
     model: str
     stream: bool
+    max_tokens: int | None
     losses: Losses
     session_key: str
     headers: Mapping[str, str]
@@ -110,7 +113,14 @@ class ResponsesRequest:
 
     def open_stream(self, body: Body, target: Target, request_id: str) -> PassthroughStream:  # noqa: ARG002
         note = partial(self.owners.note, account_tag=target.account_tag)
-        self.answer = PassthroughStream(model=self.model, verbatim=self.caller is Caller.CODEX_CLI, note_reasoning=note)
+        limit = self.max_tokens
+        self.answer = PassthroughStream(
+            model=self.model,
+            verbatim=self.caller is Caller.CODEX_CLI,
+            note_reasoning=note,
+            limit=TextLimit(limit) if limit is not None and limit < MAX_OUTPUT_TOKENS else None,
+            count_input=partial(count_body, body),
+        )
         return self.answer
 
     def list_items(self, target: Target) -> list[tuple[Item, Fields]]:
@@ -171,11 +181,21 @@ def _read(body: Fields, headers: Mapping[str, str], owners: ReasoningOwners, kin
         caller=caller,
         model=model,
         stream=stream,
+        max_tokens=_read_limit(body) if caller is Caller.SDK else None,
         losses=body.losses,
         session_key=session,
         owners=owners,
         headers=_relay(headers, session) if caller is Caller.CODEX_CLI else {"session-id": session},
     )
+
+
+def _read_limit(body: Fields) -> int | None:
+    if body.get("max_output_tokens") is None:
+        return None
+    limit = body.integer("max_output_tokens")
+    if limit < 1:
+        raise body.wrong("max_output_tokens", "must be at least 1")
+    return limit
 
 
 def _relay(headers: Mapping[str, str], session: str) -> dict[str, str]:

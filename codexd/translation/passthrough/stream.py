@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from codexd.translation.client_api import Event, State
+from codexd.translation.passthrough.limit import TextLimit
 from codexd.translation.responses import Usage, object_of, objects_of, read_failure, read_usage, text_of
 from codexd.translation.text_size import count_bytes, estimate_tokens
 
@@ -28,15 +29,27 @@ class PassthroughStream:
         verbatim: every event goes on with the number that it has. Else those that are not of OpenAI's own API are
             left out, and the others counted anew.
         note_reasoning: is given the ciphertext of each reasoning item.
+        limit: where the answer is cut. Then ``state`` is ENDED before the backend's own end.
+        count_input: the tokens of the request, for an answer that is cut.
     """
 
-    def __init__(self, *, model: str, verbatim: bool, note_reasoning: Callable[[Any], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        *,
+        model: str,
+        verbatim: bool,
+        note_reasoning: Callable[[Any], None] = lambda _: None,
+        limit: TextLimit | None = None,
+        count_input: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.state = State.WAITING
         self.usage: Usage | None = None
         self.stop_reason: str | None = None
         self._model = model
         self._verbatim = verbatim
         self._note_reasoning = note_reasoning
+        self._limit = limit
+        self._count_input = count_input
         self._held: list[Event] = []
         self._response: Mapping[str, Any] = {}
         self._items: dict[int, Mapping[str, Any]] = {}
@@ -72,6 +85,9 @@ class PassthroughStream:
             return []
         if kind in _ENDS:
             return self._end(event, kind)
+        closing = self._limit.receive_event(event) if self._limit else None
+        if closing is not None:
+            return self._cut(closing)
         self._note(event, kind)
         told = self._tell(event)
         if self.state is State.WAITING and (kind in _PREFACE or kind.startswith("codex.")):
@@ -92,6 +108,18 @@ class PassthroughStream:
         response = {**self._response, "status": "failed", "error": dict(error), "output": self._output()}
         failed: Event = {"type": "response.failed", "sequence_number": self._next_number, "response": response}
         return [*told, self._tell(failed)]
+
+    def _cut(self, closing: list[Event]) -> list[Event]:
+        """The last events of an answer that has become too long."""
+        for event in closing:
+            self._note(event, event["type"])
+        told = [*self._begin(), *map(self._tell, closing)]
+        inputs, outputs = self._count_input(), self.output_tokens
+        usage = {"input_tokens": inputs, "output_tokens": outputs, "total_tokens": inputs + outputs}
+        details = {"reason": "max_output_tokens"}
+        response = {**self._response, "status": "incomplete", "incomplete_details": details, "usage": usage}
+        kind = "response.incomplete"
+        return [*told, *self._end({"type": kind, "sequence_number": 0, "response": response}, kind)]
 
     def _begin(self) -> list[Event]:
         """The events that waited for the first of the answer."""

@@ -83,7 +83,6 @@ def test_nothing_that_is_legal_upstream_is_changed():
             },
             {},
             {
-                "max_output_tokens": "dropped",
                 "user": "cosmetic",
                 "truncation": "dropped",
                 "prompt_cache_retention": "cosmetic",
@@ -293,6 +292,8 @@ def test_the_memory_of_owners_is_bounded():
         ({"model": None}, "model"),
         ({"stream": "yes"}, "stream"),
         ({"instructions": 3}, "instructions"),
+        ({"max_output_tokens": 0}, "max_output_tokens"),
+        ({"max_output_tokens": "x"}, "max_output_tokens"),
         ({"include": "x"}, "include"),
         ({"tools": {}}, "tools"),
         ({"tools": [{"type": "mcp", "server_label": "x"}]}, "tools[0].type"),

@@ -7,6 +7,7 @@ from upstream_events import added, done
 
 from codexd.errors import ContextOverflow, UpstreamFailed
 from codexd.translation.client_api import State
+from codexd.translation.passthrough.limit import TextLimit
 from codexd.translation.passthrough.stream import PassthroughStream, ResponseCollector
 
 NOW = 1_795_000_000.0
@@ -123,6 +124,55 @@ def test_the_websockets_word_for_the_end_becomes_that_of_http():
 
 def test_nothing_follows_the_end():
     assert run([*PLAIN, *PLAIN]) == run(PLAIN)
+
+
+# -- max_output_tokens ------------------------------------------------------------------------------
+
+WORDS = [" one", " two", " three", " four"]
+OPEN = {**MESSAGE, "content": []}
+PLACE = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+
+
+def limited(max_tokens, words=WORDS):
+    part = {"type": "output_text", "text": ""}
+    deltas = [{"type": "response.output_text.delta", **PLACE, "delta": word} for word in words]
+    events = [CREATED, added(0, **OPEN), {"type": "response.content_part.added", **PLACE, "part": part}, *deltas]
+    stream = PassthroughStream(model="opus", verbatim=False, limit=TextLimit(max_tokens), count_input=lambda: 20)
+    return run(number([*events, done(0, **MESSAGE), COMPLETED]), stream), stream
+
+
+def test_a_text_that_is_too_long_is_cut_and_the_answer_is_incomplete():
+    told, stream = limited(2)
+    assert [event["type"].removeprefix("response.") for event in told] == [
+        "created",
+        "output_item.added",
+        "content_part.added",
+        "output_text.delta",
+        "output_text.delta",
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+        "incomplete",
+    ]
+    assert [event["sequence_number"] for event in told] == list(range(len(told)))
+    assert told[5]["text"] == " one two"
+    response = told[-1]["response"]
+    assert (response["model"], response["incomplete_details"]) == ("opus", {"reason": "max_output_tokens"})
+    assert response["output"] == [told[-2]["item"]]
+    assert response["output"][0]["content"][0]["text"] == " one two"
+    assert response["usage"]["input_tokens"] == 20
+    assert (stream.state, stream.stop_reason) == (State.ENDED, "max_output_tokens")
+
+
+def test_a_delta_is_cut_inside():
+    told, _ = limited(2, ["".join(WORDS)])
+    assert [event["delta"] for event in told if event["type"].endswith("text.delta")] == [" one two"]
+
+
+def test_a_text_that_fits_stays():
+    told, stream = limited(4)
+    assert told[-1]["type"] == "response.completed"
+    assert stream.stop_reason == "completed"
 
 
 # -- failures ---------------------------------------------------------------------------------------
