@@ -68,11 +68,15 @@ def _count_tool(tool: Mapping[str, Any]) -> int:
 def _count_item(item: Mapping[str, Any]) -> int:
     """What has another form than it should counts as the text of its JSON: clients write such items themselves."""
     match item:
-        case {"type": "reasoning"}:
-            # The ciphertext is base64 of the reasoning and some 650 bytes around it.
-            return max(0, len(text_of(item.get("encrypted_content"))) * 3 // 4 - 650) // 4
+        case {"encrypted_content": str(sealed)}:
+            # Reasoning, or a compacted history: base64 of it and some 650 bytes around it.
+            return max(0, len(sealed) * 3 // 4 - 650) // 4
+        case {"type": "image_generation_call"}:
+            return UNKNOWN_IMAGE
         case {"type": "function_call", "name": str(name), "arguments": str(arguments)}:
             return PER_ITEM + count_with_margin(name) + count_with_margin(arguments)
+        case {"type": "custom_tool_call", "name": str(name), "input": str(text)}:
+            return PER_ITEM + count_with_margin(name) + count_with_margin(text)
         case {"type": "function_call_output" | "custom_tool_call_output", "output": str() | list() as output}:
             return _count_content(output)
         case {"type": "web_search_call", "action": {"query": str(query)}}:

@@ -18,7 +18,7 @@ from codexd.errors import RequestInvalid
 from codexd.translation import jsontext
 from codexd.translation.client_api import Body, Target
 from codexd.translation.fates import decide
-from codexd.translation.fields import Fields
+from codexd.translation.fields import Fields, read_body
 from codexd.translation.losses import Losses, LossKind
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.content import read_content
@@ -134,24 +134,6 @@ def parse(data: bytes, headers: Mapping[str, str]) -> MessagesRequest:
 def parse_count(data: bytes) -> MessagesRequest:
     """The same for ``count_tokens``, whose body has no ``max_tokens``; what can't be sent counts nothing."""
     return _read(read_body(data), {}, lenient=True)
-
-
-def read_body(data: bytes) -> Fields:
-    """The JSON object of an HTTP body.
-
-    Raises:
-        RequestInvalid: not JSON, not an object, or nested too deeply.
-    """
-    try:
-        value = jsontext.loads_exact(data)
-    except ValueError as wrong:
-        raise RequestInvalid("", f"the body is not JSON: {wrong}") from None
-    deep = jsontext.find_too_deep(value)
-    if deep is not None:
-        raise RequestInvalid(f"{deep[:100]}…", f"nested more than {jsontext.MAX_DEPTH} levels deep")
-    if not isinstance(value, dict):
-        raise RequestInvalid("", "the body must be a JSON object")
-    return Fields(value, "")
 
 
 # -- reading --------------------------------------------------------------------------------------

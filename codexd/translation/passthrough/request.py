@@ -19,9 +19,8 @@ from attrs import define, evolve, field
 from codexd.translation import jsontext
 from codexd.translation.client_api import Body, Target
 from codexd.translation.fates import decide
-from codexd.translation.fields import Fields
+from codexd.translation.fields import Fields, read_body
 from codexd.translation.losses import Losses, LossKind
-from codexd.translation.messages.request import read_body
 from codexd.translation.models import EFFORTS, MAX_OUTPUT_TOKENS, clamp_effort
 from codexd.translation.pairing import Item
 from codexd.translation.passthrough.fates import TABLES, keep
