@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import trio
+from attrs import evolve
 
 from codexd.accounts.choosing.picker import AccountPicker
 from codexd.accounts.choosing.sessions import Sessions
@@ -28,12 +29,15 @@ from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
 from codexd.settings import Settings
 from codexd.translation.models import BUILT_IN
+from codexd.translation.passthrough.owners import ReasoningOwners
+from codexd.translation.passthrough.request import parse_compact
 from codexd.upstream.account import AccountEndpoint
-from codexd.upstream.codex import CodexBackend, make_timeout
+from codexd.upstream.codex import COMPACT, CodexBackend, make_timeout
 from codexd.web.app import App, create_quart
 from codexd.web.callback import serve_callback
 from codexd.web.exchange import ModelRoute
 from codexd.web.messages import MessagesApi
+from codexd.web.responses import ResponsesApi
 from codexd.web.turn import TurnRunner
 
 
@@ -81,9 +85,15 @@ def make_app(
         clock=clock,
     )
     messages = MessagesApi(turns, clock)
+    responses = ResponsesApi(turns, clock, ReasoningOwners())
+    compact = evolve(responses, read=parse_compact)
+    compacting = evolve(turns, backend=evolve(backend, endpoint=COMPACT))
     hot = {
         "/v1/messages": ModelRoute(messages, turns, ending, launch.timing).answer,
         "/v1/messages/count_tokens": messages.count_tokens,
+        "/v1/responses": ModelRoute(responses, turns, ending, launch.timing).answer,
+        "/v1/responses/compact": ModelRoute(compact, compacting, ending, launch.timing).answer,
+        "/v1/responses/input_tokens": responses.count_tokens,
     }
     return App(lambda: live.current.server, hot, create_quart(simulated=launch.simulated, clock=clock), clock)
 

@@ -22,7 +22,8 @@
     │   ├── Forbidden             foreign Host, Origin or Sec-Fetch-Site
     │   ├── ModelNotFound         GET /v1/models/{id} of a name that is none
     │   ├── NoSuchRoute
-    │   └── MethodNotAllowed
+    │   ├── MethodNotAllowed
+    │   └── UpgradeRefused        a WebSocket; the Codex CLI then takes HTTP at once
     ├── AccountError
     │   ├── NoAccount             none is signed in
     │   ├── AccountNotFound
@@ -158,6 +159,10 @@ class NoSuchRoute(RequestRefused):
 
 class MethodNotAllowed(RequestRefused):
     kind = "method_not_allowed"
+
+
+class UpgradeRefused(RequestRefused):
+    kind = "upgrade_refused"
 
 
 class AccountError(CodexdError):

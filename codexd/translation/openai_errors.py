@@ -48,6 +48,7 @@ _TABLE: Mapping[type[CodexdError], _Row] = {
     errors.ModelNotFound: (404, "invalid_request_error", "model_not_found", {}),
     errors.NoSuchRoute: (404, "invalid_request_error", "unknown_url", {}),
     errors.MethodNotAllowed: (405, "invalid_request_error", "method_not_supported", {}),
+    errors.UpgradeRefused: (426, "invalid_request_error", "upgrade_refused", {}),
     errors.NoAccount: (401, "invalid_request_error", "no_account", _STOP),
     errors.AccountDisabled: (401, "invalid_request_error", "account_disabled", _STOP),
     errors.AccountNeedsLogin: (401, "invalid_request_error", "account_needs_login", _STOP),

@@ -35,6 +35,34 @@ _TAIL_S = 0.2
 Event = dict[str, Any]
 
 
+@frozen
+class Endpoint:
+    """Where model requests go. An answer that is one document takes longer to begin than a stream."""
+
+    path: str
+    streams: bool = True
+    patience: float = 1.0
+    """By how much the idle timeout is longer."""
+
+
+RESPONSES = Endpoint("/codex/responses")
+COMPACT = Endpoint("/codex/responses/compact", streams=False, patience=4.0)
+
+
+class DocumentDecoder:
+    """An answer that is one document, as the one event of a stream."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def receive_data(self, data: bytes) -> list[bytes]:
+        self._parts.append(data)
+        return []
+
+    def receive_eof(self) -> list[bytes]:
+        return [b'{"type":"response.completed","response":%b}' % b"".join(self._parts)]
+
+
 def open_client(
     settings: UpstreamSettings, *, trust_env: bool = True, tls: ssl.SSLContext, keeps_connections: bool = True
 ) -> httpx.AsyncClient:
@@ -65,12 +93,14 @@ def make_timeout(settings: UpstreamSettings) -> httpx.Timeout:
 class EventSource:
     """The events of one response, as they arrive."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], idle_timeout_s: float) -> None:
+    def __init__(
+        self, chunks: AsyncIterator[bytes], idle_timeout_s: float, decoder: Decoder | DocumentDecoder | None = None
+    ) -> None:
         self._chunks = chunks
         self._idle_timeout_s = idle_timeout_s
         self._idle_scope = trio.CancelScope()
         self._rearm_at = -math.inf
-        self._decoder = Decoder()
+        self._decoder = decoder or Decoder()
         self._terminated = False
 
     @contextmanager
@@ -158,6 +188,7 @@ class CodexBackend:
     http: httpx.AsyncClient
     settings: Callable[[], UpstreamSettings]
     clock: Callable[[], float]
+    endpoint: Endpoint = RESPONSES
 
     @asynccontextmanager
     async def respond(
@@ -180,7 +211,7 @@ class CodexBackend:
         """
         request = self.http.build_request(
             "POST",
-            f"{self.settings().backend_url.rstrip('/')}/codex/responses",
+            f"{self.settings().backend_url.rstrip('/')}{self.endpoint.path}",
             content=jsontext.dumps(body),
             headers={**headers, **self._headers(account, token)},
         )
@@ -191,7 +222,7 @@ class CodexBackend:
             progress.note_headers(response.status_code, response.headers)
             on_headers(response.headers)
             await self._check(response, chunks)
-            yield EventSource(chunks, self.settings().idle_timeout)
+            yield EventSource(chunks, self._idle_timeout_s, Decoder() if self.endpoint.streams else DocumentDecoder())
         finally:
             await _close(response, chunks)
 
@@ -200,15 +231,19 @@ class CodexBackend:
             "authorization": f"Bearer {token}",
             "chatgpt-account-id": account.chatgpt_account_id,
             "content-type": "application/json",
-            "accept": "text/event-stream",
+            "accept": "text/event-stream" if self.endpoint.streams else "application/json",
             "accept-encoding": "identity",
             "version": self.settings().client_version,
         }
 
+    @property
+    def _idle_timeout_s(self) -> float:
+        return self.settings().idle_timeout * self.endpoint.patience
+
     async def _send(self, request: httpx.Request) -> httpx.Response:
         host = request.url.host
         try:
-            with trio.fail_after(self.settings().idle_timeout):
+            with trio.fail_after(self._idle_timeout_s):
                 return await self.http.send(request, stream=True)
         except (trio.TooSlowError, httpx.TimeoutException):
             raise UpstreamTimeout(f"the backend at {host} did not answer in time") from None
@@ -217,7 +252,7 @@ class CodexBackend:
 
     async def _check(self, response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
         streamed = "application/json" not in response.headers.get("content-type", "")
-        if response.status_code == 200 and streamed:
+        if response.status_code == 200 and streamed == self.endpoint.streams:
             return
         body = bytearray()
         with trio.move_on_after(_ERROR_BODY_S):

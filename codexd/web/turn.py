@@ -86,6 +86,10 @@ class Turn:
     def unanswered(self) -> bool:
         return self.stream is None or self.stream.state is State.WAITING
 
+    @property
+    def answered(self) -> bool:
+        return self.stream is not None and self.stream.state is State.ENDED
+
 
 @frozen
 class TurnRunner:
@@ -165,9 +169,9 @@ class TurnRunner:
         ) as source:
             self._observe(account, turn.observation)
             with source.watched():
-                while not source.terminated and turn.stream.state is not State.ENDED:
+                while not source.terminated and not turn.answered:
                     self._relay(turn, turn.stream, account, await source.receive_events())
-                    if turn.sink.is_full and not source.terminated:
+                    if turn.sink.is_full and not turn.answered and not source.terminated:
                         with source.paused():
                             await turn.sink.wait_for_room()
                         turn.record.heard_at = self.requests.now()  # it was the client that was silent

@@ -43,6 +43,7 @@ _TABLE: Mapping[type[CodexdError], tuple[int, str, Mapping[str, str]]] = {
     errors.ModelNotFound: (404, "not_found_error", {}),
     errors.NoSuchRoute: (404, "not_found_error", {}),
     errors.MethodNotAllowed: (405, "invalid_request_error", {}),
+    errors.UpgradeRefused: (426, "invalid_request_error", {}),
     errors.NoAccount: (401, "authentication_error", _STOP),
     errors.AccountDisabled: (401, "authentication_error", _STOP),
     errors.AccountNeedsLogin: (401, "authentication_error", _STOP),
