@@ -91,6 +91,8 @@ def _setting_values(client: ControlClient, given: Sequence[str]) -> Iterator[Can
             yield str(value), meaning
     if given[-1].startswith("models."):
         yield from _models(client, given)
+    if given[-1] == "kilo.model":
+        yield from ((model["id"], model["name"]) for model in client.call("kilo.models")["models"])
 
 
 def _requests(client: ControlClient, _given: Sequence[str]) -> Iterator[Candidate]:

@@ -41,7 +41,7 @@ def open_kilo_client(settings: UpstreamSettings, *, trust_env: bool = True, tls:
 
 @frozen
 class KiloBackend:
-    """``http`` is of ``open_kilo_client``; ``settings`` gives those that hold now, ``clock`` seconds since the epoch."""
+    """``http``: of ``open_kilo_client``; ``settings`` gives those that hold now, ``clock`` seconds since the epoch."""
 
     http: httpx.AsyncClient
     settings: Callable[[], Settings]

@@ -157,7 +157,7 @@ class _Writer:
 
     def _to_parts(self, content: Any) -> list[Part]:
         if isinstance(content, str):
-            return [{"type": "text", "text": content}]
+            return [{"type": "text", "text": content}] if content else []
         parts = [self._to_part(part) for part in objects_of(content)]
         return [part for part in parts if part is not None]
 
