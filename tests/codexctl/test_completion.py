@@ -24,6 +24,7 @@ def setting(name, **changes):
 def answering(daemon):
     settings = [setting("log.level", choices=["debug", "info"]), setting("server.api_key", value="hush", secret=True)]
     settings += [setting("rotation.enabled", type="boolean", value=False, default=False), setting("models.opus")]
+    settings += [setting("kilo.model", value="a:free", default="b:free")]
     daemon.answers = {
         "accounts.list": {"accounts": [ACCOUNT], "active": "acc_1"},
         "settings.list": {"settings": settings},
@@ -35,6 +36,7 @@ def answering(daemon):
             ]
         },
         "accounts.models": {"models": [{"id": "gpt-5.5", "name": "GPT", "listed": True}]},
+        "kilo.models": {"models": [{"id": "c:free", "name": "C"}]},
     }
     return daemon
 
@@ -56,6 +58,7 @@ def test_what_the_daemon_knows(answering, complete):
     assert complete("settings", "set", "log.level", "") == ["debug\t", "info\t"]
     assert complete("settings", "set", "rotation.enabled", "") == ["true\t", "false\t"]
     assert complete("settings", "set", "models.opus", "g") == ["gpt-5.5\tGPT"]
+    assert complete("settings", "set", "kilo.model", "c") == ["c:free\tC"]
     assert complete("why", "") == ["req_new\trunning, no model, from x", "req_old\tdone, opus, from claude-cli"]
     assert complete("accounts", "import", "x") == [":files"]
 
