@@ -70,11 +70,11 @@ class EventReader(Protocol):
     def receive_eof(self) -> list[Event]: ...
 
 
-class _ResponsesReader:
-    """Of an answer that is a stream of Responses events."""
+class ResponsesReader:
+    """Of an answer that consists of Responses events, in the frames that ``decoder`` finds."""
 
-    def __init__(self) -> None:
-        self._decoder = Decoder()
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
 
     def receive_data(self, data: bytes) -> list[Event]:
         return _parse(self._decoder.receive_data(data))
@@ -215,7 +215,7 @@ class CodexBackend:
             progress.note_headers(response.status_code, response.headers)
             on_headers(response.headers)
             await self._check(response, chunks)
-            yield EventSource(chunks, self.settings().idle_timeout, _ResponsesReader())
+            yield EventSource(chunks, self.settings().idle_timeout, ResponsesReader(Decoder()))
         finally:
             await close(response, chunks)
 

@@ -10,7 +10,7 @@ from functools import partial
 
 from attrs import frozen
 
-from codexd.errors import EmptyAnswer, KiloDisabled
+from codexd.errors import EmptyAnswer, KiloDisabled, RequestInvalid
 from codexd.record.requests import RequestLog
 from codexd.record.timeline import SESSION_CHARS
 from codexd.settings import Settings
@@ -57,6 +57,8 @@ class KiloRunner:
         target = self.aim()
         model = turn.record.model_used = target.model.slug
         body = turn.request.to_responses(target)
+        if not body.get("stream"):  # of another endpoint of the backend, such as compaction
+            raise RequestInvalid("model", f"{KILO} answers conversations only; the backend's models can do this")
         chat = to_chat(body, model, turn.request.losses)
         if self.settings().translation.strict:
             refuse_drops(turn.request)

@@ -87,8 +87,8 @@ class Turn:
         return self.stream is None or self.stream.state is State.WAITING
 
     @property
-    def unended(self) -> bool:
-        return self.stream is None or self.stream.state is not State.ENDED
+    def answered(self) -> bool:
+        return self.stream is not None and self.stream.state is State.ENDED
 
 
 class ThirdParty(Protocol):
@@ -279,9 +279,9 @@ async def pump(
 ) -> None:
     """The whole answer to the client, as fast as it reads; ``now`` is the record's clock."""
     with source.watched():
-        while not source.terminated and turn.unended:
+        while not source.terminated and not turn.answered:
             relay_events(await source.receive_events())
-            if turn.sink.is_full:
+            if turn.sink.is_full and not turn.answered:
                 with source.paused():
                     await turn.sink.wait_for_room()
                 turn.record.heard_at = now()  # it was the client that was silent
