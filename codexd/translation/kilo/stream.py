@@ -289,7 +289,7 @@ class _Answer:
             call = _Call(
                 len(self._items),
                 self._name("fc"),
-                call_id=call_id or f"call_{self._key}{len(self._items)}",
+                call_id=call_id or self._name("call"),
                 name=name,
             )
             self._calls[index] = call
@@ -321,7 +321,7 @@ class _Answer:
     # -- names and numbers ------------------------------------------------------------------------
 
     def _name(self, prefix: str) -> str:
-        return f"{prefix}_{self._key}{len(self._items)}"
+        return f"{prefix}_{self._key}_{len(self._items)}"
 
     def _number(self, event: Event) -> Event:
         number, self._next_number = self._next_number, self._next_number + 1

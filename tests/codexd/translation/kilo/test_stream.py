@@ -80,7 +80,7 @@ def test_a_text_in_full():
         "total_tokens": 5,
     }
     part = {"type": "output_text", "text": "Hello", "annotations": [], "logprobs": []}
-    item = {"id": "msg_gen10", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
+    item = {"id": "msg_gen1_0", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
     assert response["output"] == [item]
     assert events[-2] == {"type": "response.output_item.done", "sequence_number": 8, "output_index": 0, "item": item}
 
@@ -98,7 +98,7 @@ def test_a_text_in_full():
 def test_reasoning_has_many_names_and_no_ciphertext(delta):
     events = read(chunk(delta), chunk({"content": "x"}, "stop"))
     assert output_of(events)[0] == {
-        "id": "rs_gen10",
+        "id": "rs_gen1_0",
         "type": "reasoning",
         "summary": [{"type": "summary_text", "text": "Hm."}],
     }
@@ -140,7 +140,7 @@ def test_calls_whose_pieces_take_turns():
         ([call(0, "A", "{}", id="x"), call(0, "A", "", id="x")], [("x", "A", "{}")]),
         ([call(None, "A", "{}", id="x")], [("x", "A", "{}")]),
         ([call(0, "A", {"a": 1}, id="x")], [("x", "A", '{"a":1}')]),
-        ([call(0, "A")], [("call_gen10", "A", "{}")]),
+        ([call(0, "A")], [("call_gen1_0", "A", "{}")]),
         ([call(3, None, "{}")], []),
     ],
 )
