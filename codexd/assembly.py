@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import trio
-from attrs import evolve
+from attrs import evolve, frozen
 
 from codexd.accounts.choosing.picker import AccountPicker
 from codexd.accounts.choosing.sessions import Sessions
@@ -33,9 +33,11 @@ from codexd.translation.passthrough.owners import ReasoningOwners
 from codexd.translation.passthrough.request import parse_compact
 from codexd.upstream.account import AccountEndpoint
 from codexd.upstream.codex import COMPACT, CodexBackend, make_timeout
+from codexd.upstream.kilo import FreeModels, KiloBackend
 from codexd.web.app import App, create_quart
 from codexd.web.callback import serve_callback
 from codexd.web.exchange import ModelRoute
+from codexd.web.kilo_turn import KiloRunner
 from codexd.web.messages import MessagesApi
 from codexd.web.responses import ResponsesApi
 from codexd.web.turn import TurnRunner
@@ -66,8 +68,22 @@ def make_accounts(
     )
 
 
+@frozen
+class Kilo:
+    """The third-party route."""
+
+    backend: KiloBackend
+    models: FreeModels
+
+
+def make_kilo(launch: Launch, http: httpx.AsyncClient) -> Kilo:
+    live = launch.settings
+    backend = KiloBackend(http, lambda: live.current, launch.clock)
+    return Kilo(backend, FreeModels(backend))
+
+
 def make_app(
-    launch: Launch, accounts: Accounts, http: httpx.AsyncClient, requests: RequestLog, ending: trio.Event
+    launch: Launch, accounts: Accounts, kilo: Kilo, http: httpx.AsyncClient, requests: RequestLog, ending: trio.Event
 ) -> App:
     """The HTTP side; each request reads the settings that hold then."""
     store, tracker, clock, live = accounts.store, accounts.tracker, launch.clock, launch.settings
@@ -82,6 +98,7 @@ def make_app(
         backend=backend,
         requests=requests,
         catalogue=lambda _: BUILT_IN,
+        third_party=KiloRunner(lambda: live.current, kilo.backend, kilo.models, requests, clock),
         clock=clock,
     )
     messages = MessagesApi(turns, clock)

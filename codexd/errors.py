@@ -21,6 +21,7 @@
     │   ├── KeyRejected           server.api_key is set and the request does not carry it
     │   ├── Forbidden             foreign Host, Origin or Sec-Fetch-Site
     │   ├── ModelNotFound         GET /v1/models/{id} of a name that is none
+    │   ├── KiloDisabled          the model name kilo, and its user has not opted in
     │   ├── NoSuchRoute
     │   ├── MethodNotAllowed
     │   └── UpgradeRefused        a WebSocket; the Codex CLI then takes HTTP at once
@@ -47,6 +48,7 @@
         ├── PlanRefused
         ├── WorkspaceRefused
         ├── ModelRefused
+        ├── KiloRefused           kilo.ai wants an account or money for the model, or has none of that name
         ├── PolicyRefused
         ├── StaleReasoning        encrypted reasoning of another account or model
         ├── UpstreamRejected      a bad request, ours or the client's
@@ -151,6 +153,10 @@ class Forbidden(RequestRefused):
 
 class ModelNotFound(RequestRefused):
     kind = "model_not_found"
+
+
+class KiloDisabled(RequestRefused):
+    kind = "kilo_disabled"
 
 
 class NoSuchRoute(RequestRefused):
@@ -276,6 +282,10 @@ class WorkspaceRefused(UpstreamError):
 
 class ModelRefused(UpstreamError):
     kind = "model_refused"
+
+
+class KiloRefused(UpstreamError):
+    kind = "kilo_refused"
 
 
 class PolicyRefused(UpstreamError):

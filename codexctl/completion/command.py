@@ -85,6 +85,10 @@ class _Daemon:
     def models(self) -> Sequence[Json]:
         return self._ask("accounts.models", "models")
 
+    @cached_property
+    def free_models(self) -> Sequence[Json]:
+        return self._ask("kilo.models", "models")
+
     def _ask(self, method: str, name: str, params: dict[str, Any] | None = None) -> Sequence[Json]:
         left_s = self._deadline - time.monotonic()
         if left_s > 0:

@@ -31,6 +31,9 @@ class Known(Protocol):
     @property
     def models(self) -> Sequence[Json]: ...
 
+    @property
+    def free_models(self) -> Sequence[Json]: ...
+
 
 def find_values(kind: Values, given: Sequence[str], known: Known) -> Iterable[Candidate]:
     """``given``: the arguments before it."""
@@ -61,10 +64,16 @@ def _setting_values(known: Known, given: Sequence[str]) -> Iterator[Candidate]:
     now, default = value_text(setting["value"]), value_text(setting["default"])
     choices = setting["choices"] or (("true", "false") if setting["type"] == "boolean" else ())
     if not choices:
-        models = [name for name, _ in _models(known, ())] if setting["name"].startswith("models.") else []
-        choices = filter(None, (now, default, *models))
+        choices = filter(None, (now, default, *_models_for(setting["name"], known)))
     for choice in dict.fromkeys(choices):
         yield choice, ", ".join(mark for mark, text in (("now", now), ("default", default)) if choice == text)
+
+
+def _models_for(setting: str, known: Known) -> Iterator[str]:
+    if setting == "kilo.model":
+        yield from (model["id"] for model in known.free_models)
+    elif setting.startswith("models."):
+        yield from (name for name, _ in _models(known, ()))
 
 
 def _requests(known: Known, _given: Sequence[str]) -> Iterator[Candidate]:

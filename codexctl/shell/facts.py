@@ -30,6 +30,11 @@ class Facts:
         return ()
 
     @property
+    def free_models(self) -> Sequence[Json]:
+        """None, for the same reason."""
+        return ()
+
+    @property
     def active(self) -> Json | None:
         return next((account for account in self.accounts if account["active"]), None)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from codexd.api import accounts, clients, daemon, discover, records, settings, usage
+from codexd.api import accounts, clients, daemon, discover, kilo, records, settings, usage
 from codexd.api.params import NoParams
 from codexd.errors import (
     AccountAmbiguous,
@@ -328,6 +328,7 @@ _ALL = (
         "What Claude Code needs to work through codexd with no file edited",
         errors=(FileUnwritable,),
     ),
+    Method("kilo.models", NoParams, kilo.KiloModels, "Free models that the third-party name kilo can mean"),
     Method("subscription.cancel", records.Subscription, records.Subscription, "End a follow", {"subscription": 1}),
     Method("rpc.discover", NoParams, discover.OpenRpc, "Every method with its params, its result and its errors"),
 )

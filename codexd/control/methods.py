@@ -14,7 +14,7 @@ from codexd.api.discover import OpenRpc
 from codexd.api.methods import METHODS
 from codexd.api.openrpc import describe
 from codexd.api.params import NoParams
-from codexd.control import accounts, clients, imports, logins, quota, records, settings, usage
+from codexd.control import accounts, clients, imports, kilo, logins, quota, records, settings, usage
 from codexd.control.call import Call
 
 
@@ -101,6 +101,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "claude.set": clients.claude_set,
         "claude.reset": clients.claude_reset,
         "claude.environment": clients.claude_environment,
+        "kilo.models": kilo.read_models,
         "subscription.cancel": records.subscription_cancel,
         "rpc.discover": discover_methods,
     }

@@ -1,7 +1,7 @@
 """The simulated backend as an ASGI app: routes, and the life of one request.
 
-Routes: ``/backend-api/codex/responses`` and its ``/compact``, ``/backend-api/codex/models``,
-``/backend-api/wham/usage``, and those of ``sign_in_routes.py``.
+Routes: ``/backend-api/codex/responses``, ``/backend-api/codex/models``, ``/backend-api/wham/usage``, and those of
+``sign_in_routes.py`` and ``kilo.py``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from codexd.simulator.compaction import compact, refuse_fields
 from codexd.simulator.events import Setting, Step, play
 from codexd.simulator.exchange import Exchange
 from codexd.simulator.identity import PERSONAL
+from codexd.simulator.kilo import KiloRoutes
 from codexd.simulator.models_document import make_etag, make_models_document
 from codexd.simulator.oauth import SignIn, SimulatedAccount
 from codexd.simulator.options import Options
@@ -88,6 +89,7 @@ class Simulator:
         self._cache = PromptCache()
         self._holds = Holds()
         self._sign_in = SignInRoutes(self.oauth, self.options, self._holds)
+        self.kilo = KiloRoutes(self._holds)
         self._serials = itertools.count(1)
         self._usage_status: int | None = None
 
@@ -175,6 +177,8 @@ class Simulator:
         exchange = Exchange(request, raw, receive, send)
         if self._sign_in.serves(request.path):
             await self._sign_in.serve(exchange)
+        elif self.kilo.serves(request.path):
+            await self.kilo.serve(exchange)
         elif request.path in _BACKEND_METHODS:
             allowed = request.method == _BACKEND_METHODS[request.path]
             await self._serve_backend(exchange, account, allowed=allowed)

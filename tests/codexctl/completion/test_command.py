@@ -31,6 +31,7 @@ def setting(name, **changes):
 def answering(daemon):
     settings = [setting("log.level", choices=["debug", "info"]), setting("server.api_key", value="hush", secret=True)]
     settings += [setting("rotation.enabled", type="boolean", value=False, default=False), setting("models.opus")]
+    settings += [setting("kilo.model", value="a:free", default="b:free")]
     daemon.answers = {
         "accounts.list": {"accounts": [ACCOUNT], "active": "acc_1"},
         "settings.list": {"settings": settings},
@@ -41,6 +42,7 @@ def answering(daemon):
             ]
         },
         "accounts.models": {"models": [{"id": "gpt-5.5", "name": "GPT", "listed": True}]},
+        "kilo.models": {"models": [{"id": "c:free", "name": "C"}]},
     }
     return daemon
 
@@ -63,6 +65,7 @@ def test_what_the_daemon_knows(answering, complete):
     assert complete("settings", "set", "rotation.enabled", "") == ["true\t", "false\tnow, default"]
     assert complete("settings", "set", "models.opus", "g") == ["gpt-5.4\t", "gpt-5.5\t"]
     assert complete("test", "hello", "--model", "g") == ["gpt-5.4\tused", "gpt-5.5\tGPT"]
+    assert complete("settings", "set", "kilo.model", "") == ["a:free\tnow", "b:free\tdefault", "c:free\t"]
     assert complete("why", "") == ["req_new\trunning, no model, from x", "req_old\tdone, opus, from claude-cli"]
     assert complete("accounts", "import", "x") == [":files"]
 
