@@ -71,7 +71,9 @@ def _count_item(item: Mapping[str, Any]) -> int:
             return max(0, len(item["encrypted_content"]) * 3 // 4 - 650) // 4
         case "function_call":
             return PER_ITEM + count_with_margin(item["name"]) + count_with_margin(item["arguments"])
-        case "function_call_output":
+        case "custom_tool_call":
+            return PER_ITEM + count_with_margin(item["name"]) + count_with_margin(item["input"])
+        case "function_call_output" | "custom_tool_call_output":
             return _count_content(item["output"])
         case "web_search_call":
             return PER_ITEM + count_with_margin(item["action"]["query"])
@@ -91,6 +93,8 @@ def _count_part(part: Mapping[str, Any]) -> int:
             return _count_image(part["image_url"])
         case "input_file":
             return _count_pdf(part.get("file_data") or "")
+        case "refusal":
+            return count_with_margin(part["refusal"])
         case _:
             return count_with_margin(part["text"])
 

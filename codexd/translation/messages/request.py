@@ -6,9 +6,7 @@ Source: anthropic-translation.md section 1.
 
 from __future__ import annotations
 
-import hashlib
 import re
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,11 +15,13 @@ from attrs import field, frozen
 from codexd.errors import RequestInvalid
 from codexd.translation import jsontext
 from codexd.translation.client_api import Body, Target
-from codexd.translation.fields import Fields
+from codexd.translation.conversation import fingerprint, to_cache_key, to_session_key
+from codexd.translation.effort import effort_of_budget
+from codexd.translation.fates import decide
+from codexd.translation.fields import Fields, read_body
 from codexd.translation.losses import Losses, LossKind
-from codexd.translation.messages import fates
 from codexd.translation.messages.blocks import Thinking
-from codexd.translation.messages.content import read_content
+from codexd.translation.messages.fates import TABLES
 from codexd.translation.messages.history import to_input
 from codexd.translation.messages.stream import MessagesStream
 from codexd.translation.messages.tools import (
@@ -33,6 +33,7 @@ from codexd.translation.messages.tools import (
     tool_name,
 )
 from codexd.translation.models import EFFORTS, ModelInfo, clamp_effort
+from codexd.translation.parts import read_content
 from codexd.translation.schema import explain_root, is_object, is_strict, to_parameters
 from codexd.translation.tokens import count_body
 from codexd.translation.tool_names import ToolNames
@@ -40,13 +41,7 @@ from codexd.translation.tool_names import ToolNames
 MAX_MESSAGES = 100_000
 
 _BILLING_LINE = re.compile(r"^[ \t]*x-anthropic-billing-header:.*\n?", re.IGNORECASE | re.MULTILINE)
-_REMINDERS = re.compile(r"\A(?:\s*<system-reminder>.*?</system-reminder>)*\s*", re.DOTALL)
 _OLD_SESSION = re.compile(r"_session_([0-9a-fA-F-]{36})$")
-_CACHE_KEYS = uuid.UUID("6f1d9b1e-2f43-5f0e-9b57-0d6a3a6c7c11")
-"""Namespace of our prompt cache keys."""
-
-_BUDGET_EFFORTS = ((1024, "low"), (8192, "medium"), (24576, "high"))
-"""``thinking.budget_tokens`` up to -> effort; above: xhigh."""
 
 
 @frozen
@@ -78,7 +73,7 @@ class MessagesRequest:
 
     @property
     def session_key(self) -> str:
-        return str(uuid.uuid5(_CACHE_KEYS, _name_conversation(self)))
+        return to_session_key(_name_conversation(self))
 
     def to_responses(self, target: Target) -> Body:
         """The body for the backend.
@@ -135,24 +130,6 @@ def parse_count(data: bytes) -> MessagesRequest:
     return _read(read_body(data), {}, lenient=True)
 
 
-def read_body(data: bytes) -> Fields:
-    """The JSON object of an HTTP body.
-
-    Raises:
-        RequestInvalid: not JSON, not an object, or nested too deeply.
-    """
-    try:
-        value = jsontext.loads_exact(data)
-    except ValueError as wrong:
-        raise RequestInvalid("", f"the body is not JSON: {wrong}") from None
-    deep = jsontext.find_too_deep(value)
-    if deep is not None:
-        raise RequestInvalid(f"{deep[:100]}…", f"nested more than {jsontext.MAX_DEPTH} levels deep")
-    if not isinstance(value, dict):
-        raise RequestInvalid("", "the body must be a JSON object")
-    return Fields(value, "")
-
-
 # -- reading --------------------------------------------------------------------------------------
 
 
@@ -167,7 +144,7 @@ def _read(body: Fields, headers: Mapping[str, str], *, lenient: bool) -> Message
             messages[-1].path,
             "This model does not support assistant message prefill. The conversation must end with a user message.",
         )
-    fates.decide(body, lenient=lenient)
+    decide(body, TABLES, lenient=lenient)
     tools = read_tools(body)
     thinking = body.optional_object("thinking")
     return MessagesRequest(
@@ -209,8 +186,7 @@ def _read_effort(body: Fields, messages: list[Fields], thinking: Fields | None) 
             return effort
     if thinking is None or thinking.get("budget_tokens") is None:
         return None
-    budget = thinking.integer("budget_tokens")
-    return next((effort for ceiling, effort in _BUDGET_EFFORTS if budget <= ceiling), "xhigh")
+    return effort_of_budget(thinking.integer("budget_tokens"))
 
 
 def _read_thinking(thinking: Fields | None) -> Thinking:
@@ -295,7 +271,7 @@ def _to_responses(request: MessagesRequest, target: Target) -> Body:
         "store": False,
         "stream": True,
         "include": ["reasoning.encrypted_content"],
-        "prompt_cache_key": _to_cache_key(request, slug),
+        "prompt_cache_key": to_cache_key(slug, _name_conversation(request)),
     }
     if request.tools:
         body["tools"] = to_tools(request.tools)
@@ -340,11 +316,6 @@ def _to_reasoning(request: MessagesRequest, target: Target) -> dict[str, Any]:
     return reasoning
 
 
-def _to_cache_key(request: MessagesRequest, model: str) -> str:
-    """One key per model, session and agent."""
-    return str(uuid.uuid5(_CACHE_KEYS, f"{model}\n{_name_conversation(request)}"))
-
-
 def _name_conversation(request: MessagesRequest) -> str:
     """The client's session and agent; without a session, the beginning of the conversation."""
     session = request.session or _fingerprint(request)
@@ -355,7 +326,4 @@ def _name_conversation(request: MessagesRequest) -> str:
 def _fingerprint(request: MessagesRequest) -> str:
     first = next((message for message in request.messages if message.get("role") == "user"), None)
     texts = [block.get("text") for block in read_content(first, "content")] if first else []
-    words = (_REMINDERS.sub("", text) for text in texts if isinstance(text, str))
-    opening = next((text for text in words if text), "")
-    digest = hashlib.sha256(f"{request.system[:2000]}\n{opening}".encode("utf-8", "replace"))
-    return digest.hexdigest()
+    return fingerprint(request.system, (text for text in texts if isinstance(text, str)))
