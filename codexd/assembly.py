@@ -32,6 +32,7 @@ from codexd.upstream.account import AccountEndpoint
 from codexd.upstream.codex import CodexBackend, make_timeout
 from codexd.web.app import App, create_quart
 from codexd.web.callback import serve_callback
+from codexd.web.chat import ChatApi
 from codexd.web.exchange import ModelRoute
 from codexd.web.messages import MessagesApi
 from codexd.web.turn import TurnRunner
@@ -82,6 +83,7 @@ def make_app(
     )
     messages = MessagesApi(turns, clock)
     hot = {
+        "/v1/chat/completions": ModelRoute(ChatApi(clock), turns, ending, launch.timing).answer,
         "/v1/messages": ModelRoute(messages, turns, ending, launch.timing).answer,
         "/v1/messages/count_tokens": messages.count_tokens,
     }

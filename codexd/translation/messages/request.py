@@ -16,9 +16,9 @@ from codexd.errors import RequestInvalid
 from codexd.translation import jsontext
 from codexd.translation.client_api import Body, Target
 from codexd.translation.conversation import fingerprint, to_cache_key, to_session_key
-from codexd.translation.effort import effort_of_budget
 from codexd.translation.fates import decide
 from codexd.translation.fields import Fields, read_body
+from codexd.translation.fitting import effort_of_budget, fit_effort, has_priority
 from codexd.translation.losses import Losses, LossKind
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.fates import TABLES
@@ -32,7 +32,7 @@ from codexd.translation.messages.tools import (
     to_tools,
     tool_name,
 )
-from codexd.translation.models import EFFORTS, ModelInfo, clamp_effort
+from codexd.translation.models import EFFORTS
 from codexd.translation.parts import read_content
 from codexd.translation.schema import explain_root, is_object, is_strict, to_parameters
 from codexd.translation.tokens import count_body
@@ -281,7 +281,7 @@ def _to_responses(request: MessagesRequest, target: Target) -> Body:
         body["reasoning"] = reasoning
     if request.format is not None:
         body["text"] = {"format": request.format}
-    if request.priority and _has_priority(request.priority, target.model, request.losses):
+    if request.priority and has_priority(target.model, request.priority, request.losses):
         body["service_tier"] = "priority"
     return body
 
@@ -293,24 +293,13 @@ def _to_instructions(request: MessagesRequest) -> str:
     return f"{request.system}\n\n{line}" if request.system else line
 
 
-def _has_priority(asked: str, model: ModelInfo, losses: Losses) -> bool:
-    if "priority" in model.service_tiers:
-        return True
-    losses.add(LossKind.DROPPED, asked, f"{model.slug} has no priority tier")
-    return False
-
-
 def _to_reasoning(request: MessagesRequest, target: Target) -> dict[str, Any]:
-    model = target.model
     disabled = request.thinking is Thinking.DISABLED
     effort = "none" if disabled else request.effort or target.default_effort
     reasoning: dict[str, Any] = {}
     if effort:
-        reasoning["effort"] = clamp_effort(effort, model)
         asked = "thinking" if disabled else "output_config.effort" if request.effort else None
-        if asked and reasoning["effort"] != effort:
-            note = f"{model.slug} does not offer {effort}; {reasoning['effort']} is the nearest"
-            request.losses.add(LossKind.APPROXIMATED, asked, note)
+        reasoning["effort"] = fit_effort(effort, target.model, asked, request.losses)
     if request.thinking is Thinking.SHOWN:
         reasoning["summary"] = "auto"
     return reasoning
