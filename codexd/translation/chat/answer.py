@@ -11,7 +11,6 @@ from typing import Any, Generic, TypeVar
 
 from codexd.translation.chat.items import (
     CallItem,
-    Calls,
     CustomCallItem,
     ImageItem,
     OutputItem,
@@ -27,7 +26,7 @@ I = TypeVar("I", bound=OutputItem)  # noqa: E741
 
 
 class Lane(Generic[I]):
-    """Items of which one speaks after the other, in the order of first appearance: together they are one text."""
+    """Items of which one speaks after the other, in the order of first appearance."""
 
     def __init__(self) -> None:
         self.all: list[I] = []
@@ -37,9 +36,8 @@ class Lane(Generic[I]):
     def speaking(self) -> I | None:
         return self.all[self._at] if self._at < len(self.all) else None
 
-    def add(self, item: I) -> I:
+    def add(self, item: I) -> None:
         self.all.append(item)
-        return item
 
     def next(self) -> None:
         """The one that speaks has said all."""
@@ -47,13 +45,16 @@ class Lane(Generic[I]):
 
 
 class Answer:
-    """Takes the backend's events; what is new since the last look is in the lanes, in ``calls`` and in ``images``."""
+    """Takes the backend's events; what is new since the last look is in the lanes and in ``images``.
+
+    Texts and calls share a lane: the SDK takes a text for whole when a call begins, and a call when the next begins.
+    """
 
     def __init__(self, names: ToolNames) -> None:
-        self.texts: Lane[TextItem] = Lane()
+        self.spoken: Lane[TextItem | CallItem] = Lane()
         self.reasonings: Lane[ReasoningItem] = Lane()
-        self.calls = Calls(names)
         self.images: list[str] = []
+        self._names = names
         self._items: ItemRegister[OutputItem] = ItemRegister()
         self._makers: Mapping[str, Callable[[], OutputItem]] = {
             "message": self._make_text,
@@ -100,16 +101,24 @@ class Answer:
     # -- items ------------------------------------------------------------------------------------
 
     def _make_text(self) -> TextItem:
-        return self.texts.add(TextItem())
+        item = TextItem()
+        self.spoken.add(item)
+        return item
 
     def _make_reasoning(self) -> ReasoningItem:
-        return self.reasonings.add(ReasoningItem())
+        item = ReasoningItem()
+        self.reasonings.add(item)
+        return item
 
     def _make_call(self) -> CallItem:
-        return CallItem(self.calls)
+        item = CallItem(self._names)
+        self.spoken.add(item)
+        return item
 
     def _make_custom_call(self) -> CallItem:
-        return CustomCallItem(self.calls)
+        item = CustomCallItem(self._names)
+        self.spoken.add(item)
+        return item
 
     def _make_image(self) -> ImageItem:
         return ImageItem(self.images.append)

@@ -94,22 +94,19 @@ class ReasoningItem(OutputItem):
     def __init__(self) -> None:
         super().__init__()
         self.id = ""
-        self._ciphertext = ""
+        self.ciphertext = ""
+        """Of an item that came to its end."""
+        self._early_ciphertext = ""
         self._seen = SeenParts()
         self._pieces: list[str] = []
-
-    @property
-    def ciphertext(self) -> str:
-        """Of a finished item: what comes before its end may be partial."""
-        return self._ciphertext if self.finished else ""
 
     def take(self) -> list[str]:
         pieces, self._pieces = self._pieces, []
         return pieces
 
     def note_ciphertext(self, ciphertext: Any) -> None:
-        """What ``.added`` brought counts only if ``.done`` brings none."""
-        self._ciphertext = text_of(ciphertext) or self._ciphertext
+        """What ``.added`` brought may be partial; it counts only if ``.done`` brings none."""
+        self._early_ciphertext = text_of(ciphertext)
 
     def add_text(self, part: PartKey, text: str) -> None:
         if not text or self.finished:
@@ -126,67 +123,46 @@ class ReasoningItem(OutputItem):
         for index, part in enumerate(objects_of(item.get("summary"))):
             self.complete_text(("summary", index), text_of(part.get("text")))
         self.id = text_of(item.get("id"))
-        self.note_ciphertext(item.get("encrypted_content"))
+        self.ciphertext = text_of(item.get("encrypted_content")) or self._early_ciphertext
 
 
-class Calls:
-    """The entries of ``tool_calls`` that the calls of an answer make, numbered in the order of their first one.
+class CallItem(OutputItem):
+    """A call of a function, or of a custom tool, whose input is a text and no JSON.
 
-    The SDK inserts by number, so the first entries must come in that order, without gaps.
+    It makes entries of ``tool_calls``, whose ``index`` is still to be filled in. The first one waits until the name
+    is known, which may be as late as the end, and only that one has id, type and name.
     """
 
+    kind = "function"
+    key = "arguments"
+
     def __init__(self, names: ToolNames) -> None:
-        self.names = names
-        self.started = 0
+        super().__init__()
+        self._names = names
+        self._started = False
+        self._waiting: list[str] = []
+        self._chars = 0
         self._entries: list[Event] = []
 
     def take(self) -> list[Event]:
         entries, self._entries = self._entries, []
         return entries
 
-    def start(self) -> int:
-        self.started += 1
-        return self.started - 1
-
-    def add(self, entry: Event) -> None:
-        self._entries.append(entry)
-
-
-class CallItem(OutputItem):
-    """A call of a function, or of a custom tool, whose input is a text and no JSON.
-
-    It starts once its name is known, which may be as late as its end. Only its first entry has id, type and name.
-    """
-
-    kind = "function"
-    key = "arguments"
-
-    def __init__(self, calls: Calls) -> None:
-        super().__init__()
-        self._calls = calls
-        self._index: int | None = None
-        self._waiting: list[str] = []
-        self._chars = 0
-
     def identify(self, item: Mapping[str, Any]) -> None:
         name, call_id = text_of(item.get("name")), text_of(item.get("call_id"))
-        if self._index is not None or not name or not call_id:
+        if self._started or not name or not call_id:
             return
-        self._index = self._calls.start()
-        called = {"name": self._calls.names.restore(name), self.key: ""}
-        self._calls.add({"index": self._index, "id": call_id, "type": self.kind, self.kind: called})
-        self._add_entry("".join(self._waiting))
-        self._waiting.clear()
+        self._started = True
+        called = {"name": self._names.restore(name), self.key: ""}
+        self._entries.append({"index": 0, "id": call_id, "type": self.kind, self.kind: called})
+        self._flush()
 
     def add_content(self, text: str) -> None:
-        if not text or self.finished:
-            return
-        self._chars += len(text)
-        self.utf8_bytes += count_bytes(text)
-        if self._index is None:
+        if text and not self.finished:
+            self._chars += len(text)
+            self.utf8_bytes += count_bytes(text)
             self._waiting.append(text)
-        else:
-            self._add_entry(text)
+            self._flush()
 
     def complete_content(self, text: str) -> None:
         self.add_content(text[self._chars :])
@@ -200,9 +176,10 @@ class CallItem(OutputItem):
     def _complete_empty(self) -> None:
         self.add_content("{}")  # clients parse it
 
-    def _add_entry(self, text: str) -> None:
-        if text:
-            self._calls.add({"index": self._index, self.kind: {self.key: text}})
+    def _flush(self) -> None:
+        if self._started and self._waiting:
+            self._entries.append({"index": 0, self.kind: {self.key: "".join(self._waiting)}})
+            self._waiting.clear()
 
 
 class CustomCallItem(CallItem):

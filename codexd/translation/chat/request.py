@@ -254,5 +254,6 @@ def _read_beginning(request: ChatRequest) -> tuple[str, list[str]]:
 
 def _read_texts(message: Fields) -> Iterable[str]:
     for part in read_content(message, "content") if isinstance(message.get("content"), str | list) else ():
-        if isinstance(part.get("text"), str):
-            yield part.get("text")
+        text = part.get("text")
+        if isinstance(text, str) and text:
+            yield text

@@ -3,8 +3,9 @@
 Rules (anthropic-translation.md 6.3):
 
 1. The first chunk has the role. One id, one time and one model for all chunks.
-2. Entries of parallel calls go out as they come, each with its call's index. Content is one string for the client, so
-   of several messages (and of several reasonings) one speaks after the other, in the order of first appearance.
+2. Texts and calls come one after the other, in the order of first appearance, although upstream items may
+   interleave: content is one string for the client, the SDK inserts calls by their index, and its stream helper parses
+   the arguments of a call when the next one begins. Reasoning comes beside them.
 3. What the client set as the end (``stop``, a number of tokens) is looked for in the content that goes out.
 4. Exactly one chunk has a finish reason, after all content; then comes the usage, if it was asked for. A failure is
    an exception here, which the caller turns into an HTTP error or one last frame. Unknown events are swallowed.
@@ -85,6 +86,7 @@ class ChatStream:
         """Whose reasoning was told last."""
         self._seals_told = 0
         self._images_told = 0
+        self._calls_told = 0
         self._told_anything = False
 
     def receive_event(self, event: Event, *, now: float) -> list[Event]:
@@ -130,29 +132,26 @@ class ChatStream:
     def _drain(self) -> Iterator[Delta]:
         """What is new in the answer, up to the cut."""
         yield from self._drain_reasoning()
-        for delta in self._drain_text():
-            self._told_anything = True
-            yield delta
-        if self._is_cut:
-            return
-        for delta in (*self._drain_calls(), *self._drain_images()):
+        for delta in self._drain_spoken():
             self._told_anything = True
             yield delta
 
-    def _drain_text(self) -> Iterator[Delta]:
-        texts = self._answer.texts
-        while (item := texts.speaking) is not None:
-            for part, text in item.take():
-                yield from self._tell_text(item, part, text)
-                if self._is_cut:
-                    return
-            if not item.finished:
+    def _drain_spoken(self) -> Iterator[Delta]:
+        spoken = self._answer.spoken
+        while (item := spoken.speaking) is not None:
+            yield from self._tell_texts(item) if isinstance(item, TextItem) else self._tell_call(item)
+            if self._is_cut or not item.finished:
                 return
-            if self._cut is not None:
-                yield from self._tell_content(self._cut.end_text())
-                if self._is_cut:
-                    return
-            texts.next()
+            spoken.next()
+        yield from self._tell_images()
+
+    def _tell_texts(self, item: TextItem) -> Iterator[Delta]:
+        for part, text in item.take():
+            yield from self._tell_text(item, part, text)
+            if self._is_cut:
+                return
+        if item.finished and self._cut is not None:
+            yield from self._tell_content(self._cut.end_text())
 
     def _tell_text(self, item: TextItem, part: PartKey, text: str) -> Iterator[Delta]:
         kind, index = part
@@ -191,14 +190,16 @@ class ChatStream:
         self._seals_told += 1
         return {"index": self._seals_told - 1, "type": "reasoning.encrypted", "id": item.id or None, "data": data}
 
-    def _drain_calls(self) -> Iterator[Delta]:
-        for entry in self._answer.calls.take():
+    def _tell_call(self, item: CallItem) -> Iterator[Delta]:
+        for entry in item.take():
+            self._calls_told += "id" in entry
+            index = self._calls_told - 1
             if not self._functions:
-                yield {"tool_calls": [entry]}
-            elif entry["index"] == 0 and "function" in entry:
+                yield {"tool_calls": [{**entry, "index": index}]}
+            elif index == 0 and "function" in entry:
                 yield {"function_call": entry["function"]}
 
-    def _drain_images(self) -> Iterator[Delta]:
+    def _tell_images(self) -> Iterator[Delta]:
         for url in self._answer.images[self._images_told :]:
             yield {"images": [{"index": self._images_told, "type": "image_url", "image_url": {"url": url}}]}
             self._images_told += 1
@@ -232,7 +233,8 @@ class ChatStream:
     def _list_annotations(self) -> list[Event]:
         """All of them at once, as the SDK can't add to a list of them; their places are those in the whole content."""
         found = []
-        for item in self._answer.texts.all:
+        texts = [item for item in self._answer.spoken.all if isinstance(item, TextItem)]
+        for item in texts:
             for citation in item.citations:
                 start = item.part_starts.get(citation.index)
                 if start is not None and start + citation.end <= self._told_chars:
@@ -248,7 +250,7 @@ class ChatStream:
         details = object_of(response.get("incomplete_details"))
         if details or response.get("status") == "incomplete":
             return "content_filter" if text_of(details.get("reason")) == "content_filter" else "length"
-        if self._answer.calls.started:
+        if self._calls_told:
             return "function_call" if self._functions else "tool_calls"
         return "stop"
 
