@@ -1,7 +1,7 @@
 import pytest
 from chunks import HEAD, collect, run
 from openai.types.chat import ChatCompletion
-from upstream_events import COMPLETED, call, done, end, message, text
+from upstream_events import COMPLETED, call, done, end, message, reasoning, text
 
 
 def answer_of(*events, **options):
@@ -71,5 +71,7 @@ def test_messages(items, options, message):
 
 
 def test_an_empty_answer_makes_way_for_the_next():
-    chunks = [*run([COMPLETED]), *run([text("x"), COMPLETED])]
-    assert collect(chunks)["choices"][0]["message"]["content"] == "x"
+    thought = [done(0, **reasoning(0, "hm")), COMPLETED]
+    chunks = [*run(thought, shows_reasoning=True), *run([text("x"), COMPLETED], shows_reasoning=True)]
+    message = collect(chunks)["choices"][0]["message"]
+    assert message == {"role": "assistant", "content": "x", "refusal": None, "annotations": []}
