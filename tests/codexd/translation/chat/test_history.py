@@ -18,7 +18,6 @@ from chat_bodies import (
     translate,
     user,
 )
-from chat_bodies import image as chat_image
 
 from codexd.errors import RequestInvalid
 from codexd.translation.losses import LossKind
@@ -262,12 +261,12 @@ def test_an_image_that_a_tool_drew_and_that_cant_be_sent_is_no_error():
         (user([{"text": "x"}]), "messages[1].content[0].type: required"),
         (user([{"type": "text"}]), "messages[1].content[0].text: required"),
         (
-            user([chat_image("http://example.com")]),
+            user([image("http://example.com")]),
             "messages[1].content[0].image_url.url: must be a base64 data URL or",
         ),
-        (user([chat_image("data:image/png,x")]), "messages[1].content[0].image_url.url: must be a base64 data URL or"),
-        (user([chat_image("data:image/png;base64,aGk=")]), "messages[1].content[0].image_url.url: is not a PNG"),
-        (user([chat_image(detail="huge")]), "messages[1].content[0].image_url.detail: must be one of auto, low"),
+        (user([image("data:image/png,x")]), "messages[1].content[0].image_url.url: must be a base64 data URL or"),
+        (user([image("data:image/png;base64,aGk=")]), "messages[1].content[0].image_url.url: is not a PNG"),
+        (user([image(detail="huge")]), "messages[1].content[0].image_url.detail: must be one of auto, low"),
         (user([{"type": "file", "file": {"file_id": "f"}}]), "messages[1].content[0].file.file_id: files live on"),
         (user([{"type": "file", "file": {"file_data": "%"}}]), "messages[1].content[0].file.file_data: is not base64"),
         (user([{"type": "input_audio", "input_audio": {}}]), "messages[1].content[0].type: 'input_audio' is not supp"),

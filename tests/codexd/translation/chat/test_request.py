@@ -1,4 +1,5 @@
 import pytest
+from attrs import evolve
 from bodies import CLOSED, check_accepted, item
 from chat_bodies import ask, assistant, function, losses_of, read, sealed, system, text, tool_call, translate, user
 
@@ -261,8 +262,6 @@ def test_an_effort_that_the_model_lacks_is_a_loss_of_the_field_that_asks():
 def test_verbosity_where_the_model_has_it():
     assert translate(ask(verbosity="low"))["text"] == {"verbosity": "low"}
     request = read(ask(verbosity="low"))
-    from attrs import evolve
-
     plain = evolve(BUILT_IN.describe("gpt-5.5"), verbosity=False)
     assert "text" not in request.to_responses(Target(plain))
     assert [loss.path for loss in request.losses] == ["verbosity"]
