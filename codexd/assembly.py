@@ -36,6 +36,7 @@ from codexd.upstream.codex import COMPACT, CodexBackend, make_timeout
 from codexd.upstream.kilo import FreeModels, KiloBackend
 from codexd.web.app import App, create_quart
 from codexd.web.callback import serve_callback
+from codexd.web.chat import ChatApi
 from codexd.web.exchange import ModelRoute
 from codexd.web.kilo_turn import KiloRunner
 from codexd.web.messages import MessagesApi
@@ -106,6 +107,7 @@ def make_app(
     compact = evolve(responses, read=parse_compact)
     compacting = evolve(turns, backend=evolve(backend, endpoint=COMPACT))
     hot = {
+        "/v1/chat/completions": ModelRoute(ChatApi(clock), turns, ending, launch.timing).answer,
         "/v1/messages": ModelRoute(messages, turns, ending, launch.timing).answer,
         "/v1/messages/count_tokens": messages.count_tokens,
         "/v1/responses": ModelRoute(responses, turns, ending, launch.timing).answer,

@@ -28,22 +28,28 @@ class Item:
 
 @frozen
 class Answer:
-    """A whole stream, and the content that a client must end up with; a signature stands as its bare ciphertext."""
+    """A whole stream, and the content that a client must end up with; a signature stands as its bare ciphertext.
+
+    ``items`` are the output items in the order of first appearance.
+    """
 
     events: list[Event]
     content: list[Event]
+    items: list[Event]
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> Answer:
-    kinds = draw(st.lists(st.sampled_from([messages, reasonings, calls, searches]), max_size=4))
+def answers(draw: st.DrawFn, more: tuple[Any, ...] = ()) -> Answer:
+    """``more`` are kinds of items that not every client API has."""
+    kinds = draw(st.lists(st.sampled_from([messages, reasonings, calls, searches, *more]), max_size=4))
     items = [draw(kind(index)) for index, kind in enumerate(kinds)]
     turns = draw(st.permutations([index for index, item in enumerate(items) for _ in item.events]))
     waiting = [iter(item.events) for item in items]
     events = [next(waiting[index]) for index in turns]
     content: list[Event] = []
     searched = False
-    for index in dict.fromkeys(turns):  # in the order of first appearance
+    order = list(dict.fromkeys(turns))
+    for index in order:
         searched = searched or kinds[index] is searches
         content += items[index].blocks if searched else map(_without_quotes, items[index].blocks)
     output = draw(st.sampled_from(["empty", "full", "without ids"]))
@@ -52,7 +58,8 @@ def answers(draw: st.DrawFn) -> Answer:
         done = [{key: value for key, value in item.items() if key != "id"} for item in done]
     response = {"id": "resp_1", "status": "completed", "output": done, "usage": None}
     start = {"type": "response.created", "response": {"id": "resp_1", "status": "in_progress", "output": []}}
-    return Answer([start, *events, {"type": "response.completed", "response": response}], content)
+    events = [start, *events, {"type": "response.completed", "response": response}]
+    return Answer(events, content, [items[index].done for index in order])
 
 
 def _without_quotes(block: Event) -> Event:
@@ -163,6 +170,38 @@ def calls(draw: st.DrawFn, index: int) -> Item:
     done = {**item, "status": "completed", "arguments": text}
     events.append(draw(_done_event(done, index)))
     return Item(events, done, [{"type": "tool_use", "id": item["call_id"], "name": name, "input": arguments}])
+
+
+@st.composite
+def custom_calls(draw: st.DrawFn, index: int) -> Item:
+    pieces = draw(PIECES)
+    item = {"id": f"ctc_{index}", "type": "custom_tool_call", "call_id": f"call_{index}", "name": "patch", "input": ""}
+    place = {"item_id": item["id"], "output_index": index}
+    events = [{"type": "response.output_item.added", "output_index": index, "item": item}]
+    style = draw(st.sampled_from(["deltas", "done", "item only"]))
+    if style == "deltas":
+        events += [{"type": "response.custom_tool_call_input.delta", **place, "delta": piece} for piece in pieces]
+    if style != "item only":
+        events.append({"type": "response.custom_tool_call_input.done", **place, "input": "".join(pieces)})
+    done = {**item, "status": "completed", "input": "".join(pieces)}
+    events.append(draw(_done_event(done, index)))
+    return Item(events, done, [])
+
+
+@st.composite
+def images(draw: st.DrawFn, index: int) -> Item:
+    item = {"id": f"ig_{index}", "type": "image_generation_call", "status": "in_progress", "result": None}
+    done = {**item, "status": "completed", "result": draw(st.sampled_from(["", "aGk="])), "output_format": "webp"}
+    events = [
+        {"type": "response.output_item.added", "output_index": index, "item": item},
+        {
+            "type": "response.image_generation_call.partial_image",
+            "item_id": item["id"],
+            "partial_image_b64": "cGFydA==",
+        },
+        draw(_done_event(done, index)),
+    ]
+    return Item(events, done, [])
 
 
 @st.composite

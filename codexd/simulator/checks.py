@@ -26,6 +26,7 @@ from codexd.simulator.refusals import (
     wrong_type,
     wrong_value,
 )
+from codexd.simulator.scripts import read_text
 from codexd.translation.models import BUILT_IN, ModelInfo
 
 FIELDS = (
@@ -96,6 +97,7 @@ def _find_problems(
     yield from check_tools(body.get("tools"))
     yield from check_tool_choice(body.get("tool_choice"), body.get("tools") or [], body["input"])
     yield from check_input(body["input"], account_id=account_id, modalities=model.input_modalities)
+    yield from _check_json_word(body)
 
 
 def _check_fields(body: Mapping[str, Any], options: Options) -> Problems:
@@ -200,6 +202,19 @@ def _check_format(form: Any) -> Problems:
     if problem is not None:
         message = f"Invalid schema for response_format '{form['name']}': {problem}"
         yield error(message, param="text.format.schema", code="invalid_json_schema")
+
+
+def _check_json_word(body: Mapping[str, Any]) -> Problems:
+    """Who asks for JSON of any form has to say so in the input as well; the instructions do not count."""
+    if ((body.get("text") or {}).get("format") or {}).get("type") != "json_object":
+        return
+    contents = [item.get("content") for item in body["input"] if item.get("type", "message") == "message"]
+    if not any("json" in read_text(content).lower() for content in contents):
+        message = (
+            "Response input messages must contain the word 'json' in some form "
+            "to use 'text.format' of type 'json_object'."
+        )
+        yield error(message, param="input")
 
 
 def _unsupported(path: str, value: Any, model: ModelInfo, offered: Sequence[str]) -> Refusal:

@@ -85,3 +85,8 @@ def _read_block(block: bytes) -> bytes:
 def encode(event: Mapping[str, Any]) -> bytes:
     """``event`` as one frame; its ``type`` is repeated in the event line, which SDKs require."""
     return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), jsontext.dumps(event))
+
+
+def encode_data(event: Mapping[str, Any]) -> bytes:
+    """``event`` as one frame without a name, as Chat Completions has them."""
+    return b"data: %b\n\n" % jsontext.dumps(event)

@@ -16,12 +16,11 @@ from typing import Any
 from codexd.translation import jsontext
 from codexd.translation.client_api import Event
 from codexd.translation.messages.citations import Citation, read_citation
+from codexd.translation.output_items import PartKey, SeenParts
 from codexd.translation.reasoning import Reasoning, seal
 from codexd.translation.responses import objects_of, text_of
 from codexd.translation.text_size import count_bytes
 from codexd.translation.tool_names import ToolNames
-
-PartKey = tuple[str, int]
 
 
 class Thinking(Enum):
@@ -78,30 +77,6 @@ class Block(ABC):
         self.stopped = True
 
 
-class _Seen:
-    """How much of each text part went out already, so that a ``.done`` event adds only what is missing."""
-
-    def __init__(self) -> None:
-        self.utf8_bytes = 0
-        self._chars: dict[PartKey, int] = {}
-
-    def add(self, part: PartKey, text: str) -> None:
-        self._chars[part] = self._chars.get(part, 0) + len(text)
-        self.utf8_bytes += len(text) if text.isascii() else count_bytes(text)  # the hot path: no call for ASCII
-
-    def missing(self, part: PartKey, text: str) -> str:
-        return text[self.chars(part) :]
-
-    def chars(self, part: PartKey) -> int:
-        return self._chars.get(part, 0)
-
-    def is_new(self, part: PartKey) -> bool:
-        return part not in self._chars
-
-    def __len__(self) -> int:
-        return len(self._chars)
-
-
 class TextBlock(Block):
     """An output message: its text and refusal parts, in one text block.
 
@@ -111,7 +86,7 @@ class TextBlock(Block):
     def __init__(self, *, keeps_text: bool = False) -> None:
         super().__init__()
         self.refusal = ""
-        self._seen = _Seen()
+        self._seen = SeenParts()
         self._keeps_text = keeps_text
         self._texts: dict[PartKey, list[str]] = {}
         self._cited: dict[tuple[int, Citation], None] = {}
@@ -181,7 +156,7 @@ class ThinkingBlock(Block):
         super().__init__()
         self._thinking = thinking
         self._seal = seal_with
-        self._seen = _Seen()
+        self._seen = SeenParts()
         self._early_ciphertext = ""
 
     @property

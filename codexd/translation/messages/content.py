@@ -5,28 +5,12 @@ Source: anthropic-translation.md 1.4.
 
 from __future__ import annotations
 
-import base64
-import string
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from codexd.translation.fields import Fields
 from codexd.translation.losses import LossKind
 from codexd.translation.messages import server_blocks
-
-Part = dict[str, Any]
-
-_MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-)
-
-_ALPHABET = (string.ascii_letters + string.digits + "+/").encode()
-
-
-NOT_AN_IMAGE = "is not a PNG, JPEG, GIF or WebP image"
+from codexd.translation.parts import NOT_AN_IMAGE, Part, read_content, sniff_image, text_part, to_base64, to_image_url
 
 
 def to_parts(blocks: list[Fields]) -> list[Part]:
@@ -62,10 +46,6 @@ def is_medium(block: Fields) -> bool:
     return block.get("type") in ("image", "document", "search_result")
 
 
-def text_part(text: str) -> Part:
-    return {"type": "input_text", "text": text}
-
-
 def to_words(block: Fields) -> str:
     """A server's block as text; a placeholder for an unknown type, as a session must outlive it."""
     words = server_blocks.to_text(block)
@@ -83,11 +63,8 @@ def _image(block: Fields) -> list[Part]:
     source = block.object("source")
     match source.string("type"):
         case "base64":
-            data = _base64(source)
-            media_type = _sniff(data)
-            if media_type is None:
-                raise source.wrong("data", NOT_AN_IMAGE)
-            return [{"type": "input_image", "image_url": f"data:{media_type};base64,{data}"}]
+            image_url = to_image_url(source, "data", source.string("data"))
+            return [{"type": "input_image", "image_url": image_url}]
         case "url":
             url = source.string("url")
             if not url.startswith("https://"):
@@ -106,7 +83,8 @@ def _document(block: Fields) -> list[Part]:
         case "base64":
             media_type = source.optional_string("media_type") or "application/pdf"
             file = {"type": "input_file", "filename": _pdf_name(title)}
-            file["file_data"] = f"data:{media_type};base64,{_base64(source)}"
+            data = to_base64(source, "data", source.string("data"))
+            file["file_data"] = f"data:{media_type};base64,{data}"
             return [text_part(context), file] if context else [file]
         case "text":
             return [text_part("\n\n".join([*heading, source.string("data")]))]
@@ -143,43 +121,11 @@ _CONVERTERS: Mapping[str, Callable[[Fields], list[Part]]] = {
 """Tool changes are read with the tools, and a compaction with the history."""
 
 
-def read_content(owner: Fields, name: str) -> list[Fields]:
-    """A ``content`` field, string or list, as blocks: both forms of one text must translate to the same bytes."""
-    value = owner.get(name)
-    if isinstance(value, str):
-        return [Fields({"type": "text", "text": value}, owner.at(name), owner.losses)] if value else []
-    return owner.objects(name)
-
-
 def _is_foreign_image(block: Fields) -> bool:
     source = block.get("source")
     if block.get("type") != "image" or not isinstance(source, dict) or source.get("type") != "base64":
         return False
-    return isinstance(source.get("data"), str) and _sniff("".join(source["data"][:64].split())) is None
-
-
-def _base64(source: Fields) -> str:
-    """The data without the line breaks that some clients put in; the backend takes none."""
-    data = "".join(source.string("data").split())
-    if not data:
-        raise source.wrong("data", "must not be empty")
-    if not _is_base64(data.encode("utf-8", "replace")):
-        raise source.wrong("data", "is not base64")
-    return data
-
-
-def _is_base64(data: bytes) -> bool:
-    """By its alphabet and its length: decoding all images of a history would take four times as long."""
-    digits = data.rstrip(b"=")
-    return len(data) % 4 == 0 and len(data) - len(digits) <= 2 and not digits.translate(None, _ALPHABET)
-
-
-def _sniff(data: str) -> str | None:
-    """The real image type: the backend refuses a data URL whose type is not that of its bytes."""
-    head = base64.b64decode(data[:24])
-    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        return "image/webp"
-    return next((media_type for magic, media_type in _MAGIC if head.startswith(magic)), None)
+    return isinstance(source.get("data"), str) and sniff_image("".join(source["data"][:64].split())) is None
 
 
 def _pdf_name(title: str | None) -> str:

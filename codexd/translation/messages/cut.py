@@ -1,38 +1,38 @@
-"""The end that the client asked for: at a stop sequence or at a number of tokens. The backend knows neither.
+"""The client's end of an answer, in the events that go out: each text block is whole and in order there.
 
-Works on the events that go out, so it sees each text block whole and in order; thinking and tool
-arguments pass. Source: anthropic-translation.md 2.6.
+Thinking and tool arguments pass. Source: anthropic-translation.md 2.6.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import Enum
 
+from codexd.translation import text_cut
 from codexd.translation.client_api import Event
-from codexd.translation.models import MAX_OUTPUT_TOKENS
-from codexd.translation.stop_sequences import StopFinder
-from codexd.translation.text_size import count_bytes
-from codexd.translation.token_limit import TokenLimit
+from codexd.translation.text_cut import CutReason, TextCut
 
 
-class CutReason(Enum):
-    STOP_SEQUENCE = "stop_sequence"
-    MAX_TOKENS = "max_tokens"
+class EventCut:
+    """Passes events on until the cut."""
 
-
-class TextCut:
-    """Passes events on until the cut. ``reason`` is None before it; ``utf8_bytes`` of text went out."""
-
-    def __init__(self, stop_sequences: Iterable[str], max_tokens: int | None) -> None:
-        self.reason: CutReason | None = None
-        self.stop_sequence: str | None = None
-        self._finder = StopFinder(stop_sequences)
-        self._limit = TokenLimit(max_tokens) if max_tokens is not None else None
-        self.utf8_bytes = 0
+    def __init__(self, text: TextCut) -> None:
+        self._text = text
         self._start: Event | None = None
         """Of a text block of which nothing went out: it may turn out to have no text before the cut."""
         self._in_text = False
+
+    @property
+    def reason(self) -> CutReason | None:
+        return self._text.reason
+
+    @property
+    def stop_sequence(self) -> str | None:
+        return self._text.stop_sequence
+
+    @property
+    def utf8_bytes(self) -> int:
+        """Of the text that went out."""
+        return self._text.utf8_bytes
 
     def pass_on(self, events: Iterable[Event]) -> list[Event]:
         """What of ``events`` may go out; the last one closes the block if the cut is in it."""
@@ -44,7 +44,7 @@ class TextCut:
                 case "content_block_start":
                     self._open(event, passed)
                 case "content_block_delta" if event["delta"]["type"] == "text_delta":
-                    self._pass_text(*self._finder.feed(event["delta"]["text"]), event["index"], passed)
+                    self._pass_text(self._text.take(event["delta"]["text"]), event["index"], passed)
                 case "content_block_stop":
                     self._close(event, passed)
                 case _:
@@ -61,27 +61,16 @@ class TextCut:
 
     def _close(self, event: Event, passed: list[Event]) -> None:
         if self._in_text:
-            self._pass_text(*self._finder.flush(), event["index"], passed)
+            self._pass_text(self._text.end_text(), event["index"], passed)
         if self.reason is None:
             passed.append(event)
 
-    def _pass_text(self, text: str, stop_sequence: str | None, index: int, passed: list[Event]) -> None:
-        too_long = False
-        if text and self._limit is not None:
-            text, too_long = self._limit.take(text)
+    def _pass_text(self, text: str, index: int, passed: list[Event]) -> None:
         if text:
             self._release_start(passed)
-            self.utf8_bytes += count_bytes(text)
             delta = {"type": "text_delta", "text": text}
             passed.append({"type": "content_block_delta", "index": index, "delta": delta})
-        if too_long:
-            self._end(CutReason.MAX_TOKENS, None, index, passed)
-        elif stop_sequence is not None:
-            self._end(CutReason.STOP_SEQUENCE, stop_sequence, index, passed)
-
-    def _end(self, reason: CutReason, stop_sequence: str | None, index: int, passed: list[Event]) -> None:
-        self.reason, self.stop_sequence = reason, stop_sequence
-        if self._start is None:
+        if self.reason is not None and self._start is None:
             passed.append({"type": "content_block_stop", "index": index})
 
     def _release_start(self, passed: list[Event]) -> None:
@@ -90,8 +79,7 @@ class TextCut:
             self._start = None
 
 
-def make_cut(stop_sequences: Iterable[str], max_tokens: int | None) -> TextCut | None:
-    """The cut that a request asks for; None if there can be none, as no model writes so much."""
-    limit = max_tokens if max_tokens is not None and max_tokens < MAX_OUTPUT_TOKENS else None
-    sequences = tuple(stop_sequences)
-    return TextCut(sequences, limit) if sequences or limit is not None else None
+def make_cut(stop_sequences: Iterable[str], max_tokens: int | None) -> EventCut | None:
+    """The cut that a request asks for; None if there can be none."""
+    text = text_cut.make_cut(stop_sequences, max_tokens)
+    return EventCut(text) if text is not None else None

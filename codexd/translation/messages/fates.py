@@ -1,7 +1,6 @@
-"""What becomes of every field of a Messages request: one table, and the walk that writes the loss ledger by it.
+"""What becomes of every field of a Messages request; ``translation.fates`` walks it.
 
-A field that the table does not know is dropped and written down as such: clients are newer than we are.
-Source: anthropic-translation.md sections 1.2 to 1.9, and the SDK's types, which a test holds against the table.
+Source: anthropic-translation.md sections 1.2 to 1.9, and the SDK's types, which a test holds against the tables.
 """
 
 from __future__ import annotations

@@ -13,15 +13,13 @@ from codexd.translation.fields import Fields
 from codexd.translation.losses import LossKind
 from codexd.translation.messages import server_blocks
 from codexd.translation.messages.content import (
-    Part,
     is_medium,
-    read_content,
-    text_part,
     to_parts,
     to_result_parts,
     to_words,
 )
 from codexd.translation.pairing import Item, Turn, pair, shorten_call_id, turn_of
+from codexd.translation.parts import Part, read_content, text_part
 from codexd.translation.tool_names import shorten
 
 NO_OUTPUT = "(no output)"

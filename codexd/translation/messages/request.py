@@ -6,9 +6,7 @@ Source: anthropic-translation.md section 1.
 
 from __future__ import annotations
 
-import hashlib
 import re
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,11 +15,12 @@ from attrs import field, frozen
 from codexd.errors import RequestInvalid
 from codexd.translation import jsontext
 from codexd.translation.client_api import Body, Target
+from codexd.translation.conversation import fingerprint, to_cache_key, to_session_key
 from codexd.translation.fates import decide
 from codexd.translation.fields import Fields, read_body
+from codexd.translation.fitting import effort_of_budget, fit_effort, has_priority
 from codexd.translation.losses import Losses, LossKind
 from codexd.translation.messages.blocks import Thinking
-from codexd.translation.messages.content import read_content
 from codexd.translation.messages.fates import TABLES
 from codexd.translation.messages.history import to_input
 from codexd.translation.messages.stream import MessagesStream
@@ -33,7 +32,8 @@ from codexd.translation.messages.tools import (
     to_tools,
     tool_name,
 )
-from codexd.translation.models import EFFORTS, ModelInfo, clamp_effort
+from codexd.translation.models import EFFORTS
+from codexd.translation.parts import read_content
 from codexd.translation.schema import explain_root, is_object, is_strict, to_parameters
 from codexd.translation.tokens import count_body
 from codexd.translation.tool_names import ToolNames
@@ -41,13 +41,7 @@ from codexd.translation.tool_names import ToolNames
 MAX_MESSAGES = 100_000
 
 _BILLING_LINE = re.compile(r"^[ \t]*x-anthropic-billing-header:.*\n?", re.IGNORECASE | re.MULTILINE)
-_REMINDERS = re.compile(r"\A(?:\s*<system-reminder>.*?</system-reminder>)*\s*", re.DOTALL)
 _OLD_SESSION = re.compile(r"_session_([0-9a-fA-F-]{36})$")
-_CACHE_KEYS = uuid.UUID("6f1d9b1e-2f43-5f0e-9b57-0d6a3a6c7c11")
-"""Namespace of our prompt cache keys."""
-
-_BUDGET_EFFORTS = ((1024, "low"), (8192, "medium"), (24576, "high"))
-"""``thinking.budget_tokens`` up to -> effort; above: xhigh."""
 
 
 @frozen
@@ -79,7 +73,7 @@ class MessagesRequest:
 
     @property
     def session_key(self) -> str:
-        return str(uuid.uuid5(_CACHE_KEYS, _name_conversation(self)))
+        return to_session_key(_name_conversation(self))
 
     def to_responses(self, target: Target) -> Body:
         """The body for the backend.
@@ -192,8 +186,7 @@ def _read_effort(body: Fields, messages: list[Fields], thinking: Fields | None) 
             return effort
     if thinking is None or thinking.get("budget_tokens") is None:
         return None
-    budget = thinking.integer("budget_tokens")
-    return next((effort for ceiling, effort in _BUDGET_EFFORTS if budget <= ceiling), "xhigh")
+    return effort_of_budget(thinking.integer("budget_tokens"))
 
 
 def _read_thinking(thinking: Fields | None) -> Thinking:
@@ -278,7 +271,7 @@ def _to_responses(request: MessagesRequest, target: Target) -> Body:
         "store": False,
         "stream": True,
         "include": ["reasoning.encrypted_content"],
-        "prompt_cache_key": _to_cache_key(request, slug),
+        "prompt_cache_key": to_cache_key(slug, _name_conversation(request)),
     }
     if request.tools:
         body["tools"] = to_tools(request.tools)
@@ -288,7 +281,7 @@ def _to_responses(request: MessagesRequest, target: Target) -> Body:
         body["reasoning"] = reasoning
     if request.format is not None:
         body["text"] = {"format": request.format}
-    if request.priority and _has_priority(request.priority, target.model, request.losses):
+    if request.priority and has_priority(target.model, request.priority, request.losses):
         body["service_tier"] = "priority"
     return body
 
@@ -300,32 +293,16 @@ def _to_instructions(request: MessagesRequest) -> str:
     return f"{request.system}\n\n{line}" if request.system else line
 
 
-def _has_priority(asked: str, model: ModelInfo, losses: Losses) -> bool:
-    if "priority" in model.service_tiers:
-        return True
-    losses.add(LossKind.DROPPED, asked, f"{model.slug} has no priority tier")
-    return False
-
-
 def _to_reasoning(request: MessagesRequest, target: Target) -> dict[str, Any]:
-    model = target.model
     disabled = request.thinking is Thinking.DISABLED
     effort = "none" if disabled else request.effort or target.default_effort
     reasoning: dict[str, Any] = {}
     if effort:
-        reasoning["effort"] = clamp_effort(effort, model)
         asked = "thinking" if disabled else "output_config.effort" if request.effort else None
-        if asked and reasoning["effort"] != effort:
-            note = f"{model.slug} does not offer {effort}; {reasoning['effort']} is the nearest"
-            request.losses.add(LossKind.APPROXIMATED, asked, note)
+        reasoning["effort"] = fit_effort(effort, target.model, asked, request.losses)
     if request.thinking is Thinking.SHOWN:
         reasoning["summary"] = "auto"
     return reasoning
-
-
-def _to_cache_key(request: MessagesRequest, model: str) -> str:
-    """One key per model, session and agent."""
-    return str(uuid.uuid5(_CACHE_KEYS, f"{model}\n{_name_conversation(request)}"))
 
 
 def _name_conversation(request: MessagesRequest) -> str:
@@ -338,7 +315,4 @@ def _name_conversation(request: MessagesRequest) -> str:
 def _fingerprint(request: MessagesRequest) -> str:
     first = next((message for message in request.messages if message.get("role") == "user"), None)
     texts = [block.get("text") for block in read_content(first, "content")] if first else []
-    words = (_REMINDERS.sub("", text) for text in texts if isinstance(text, str))
-    opening = next((text for text in words if text), "")
-    digest = hashlib.sha256(f"{request.system[:2000]}\n{opening}".encode("utf-8", "replace"))
-    return digest.hexdigest()
+    return fingerprint(request.system, (text for text in texts if isinstance(text, str)))

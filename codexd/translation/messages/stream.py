@@ -29,6 +29,7 @@ from codexd.translation.messages.blocks import (
 from codexd.translation.messages.cut import make_cut
 from codexd.translation.messages.search import SearchBlock, fill_searches
 from codexd.translation.messages.usage import start_usage, to_usage
+from codexd.translation.output_items import ItemRegister
 from codexd.translation.responses import (
     Usage,
     count_of,
@@ -96,9 +97,8 @@ class MessagesStream:
         self._blocked_domains = blocked_domains
         self._speed = speed
         self._count_input = count_input
-        self._blocks: list[Block] = []
+        self._blocks: ItemRegister[Block] = ItemRegister()
         self._waiting: deque[Block] = deque()
-        self._by_key: dict[str | int, Block] = {}
         self._index = -1
         self._stop_reason: str | None = None
         self._handlers: Mapping[str, Callable[[Event], None]] = {
@@ -177,18 +177,11 @@ class MessagesStream:
     # -- items ------------------------------------------------------------------------------------
 
     def _find(self, event: Event, item: Mapping[str, Any], make: Callable[[], Block]) -> Block:
-        """The block of the item that ``event`` is about; a new one at its first appearance."""
-        item_id = event.get("item_id")
-        if isinstance(item_id, str) and item_id in self._by_key:
-            return self._by_key[item_id]
-        keys = _list_keys(event, item)
-        block = next((self._by_key[key] for key in keys if key in self._by_key), None)
-        if block is None:
-            block = make()
-            self._blocks.append(block)
+        """The block of the item that ``event`` is about; a new one waits for its turn to speak."""
+        known = len(self._blocks.all)
+        block = self._blocks.find(event, item, make)
+        if len(self._blocks.all) > known:
             self._waiting.append(block)
-        for key in keys:
-            self._by_key.setdefault(key, block)
         return block
 
     def _text(self, event: Event) -> TextBlock | None:
@@ -204,7 +197,7 @@ class MessagesStream:
         return block if isinstance(block, CallBlock) else None
 
     def _make_text(self) -> TextBlock:
-        return TextBlock(keeps_text=any(isinstance(block, SearchBlock) for block in self._blocks))
+        return TextBlock(keeps_text=any(isinstance(block, SearchBlock) for block in self._blocks.all))
 
     def _make_thinking(self) -> ThinkingBlock:
         return ThinkingBlock(self._show, self._seal)
@@ -213,7 +206,7 @@ class MessagesStream:
         return CallBlock(self._names)
 
     def _make_search(self) -> SearchBlock:
-        spare_id = f"{self._message_id}_{len(self._blocks)}"
+        spare_id = f"{self._message_id}_{len(self._blocks.all)}"
         return SearchBlock(spare_id, self._blocked_domains, waits=self._web_search_only)
 
     def _block_of(self, event: Event, item: Mapping[str, Any]) -> Block | None:
@@ -308,7 +301,7 @@ class MessagesStream:
     def _end(self, response: Mapping[str, Any]) -> list[Event]:
         for index, item in enumerate(objects_of(response.get("output"))):
             self._item_done({"output_index": index, "item": item})
-        fill_searches(block for block in self._blocks if isinstance(block, SearchBlock | TextBlock))
+        fill_searches(block for block in self._blocks.all if isinstance(block, SearchBlock | TextBlock))
         for block in self._waiting:
             if not block.stopped:
                 block.cut()
@@ -324,7 +317,7 @@ class MessagesStream:
         delta: Event = {"stop_reason": self._stop_reason, "stop_sequence": stop_sequence}
         if self._stop_reason == "refusal":
             delta["stop_details"] = {"type": "refusal", "category": None, "explanation": self._refusal() or None}
-        searches = sum(isinstance(block, SearchBlock) and block.started for block in self._blocks)
+        searches = sum(isinstance(block, SearchBlock) and block.started for block in self._blocks.all)
         usage = to_usage(self.usage, web_searches=searches)
         return [*made, {"type": "message_delta", "delta": delta, "usage": usage}, {"type": "message_stop"}]
 
@@ -335,7 +328,7 @@ class MessagesStream:
         details = object_of(response.get("incomplete_details"))
         if details or response.get("status") == "incomplete":
             return _INCOMPLETE_REASONS.get(text_of(details.get("reason")), "max_tokens"), None
-        if any(isinstance(block, CallBlock) and block.started for block in self._blocks):
+        if any(isinstance(block, CallBlock) and block.started for block in self._blocks.all):
             return "tool_use", None
         stop_sequence = text_of(response.get("stop_sequence"))
         if response.get("stop_reason") == "stop_sequence" and stop_sequence:
@@ -350,14 +343,7 @@ class MessagesStream:
         )
 
     def _count_bytes(self, kind: type[TextBlock | ThinkingBlock | CallBlock]) -> int:
-        return sum(block.utf8_bytes for block in self._blocks if isinstance(block, kind))
+        return sum(block.utf8_bytes for block in self._blocks.all if isinstance(block, kind))
 
     def _refusal(self) -> str:
-        return "".join(block.refusal for block in self._blocks if isinstance(block, TextBlock))
-
-
-def _list_keys(event: Event, item: Mapping[str, Any]) -> list[str | int]:
-    """What the item is known by, the surest first."""
-    names = (text_of(key) for key in (item.get("id"), event.get("item_id"), item.get("call_id")))
-    index = event.get("output_index")
-    return [*filter(None, names), *([index] if isinstance(index, int) else [])]
+        return "".join(block.refusal for block in self._blocks.all if isinstance(block, TextBlock))

@@ -9,10 +9,11 @@ from attrs import frozen
 from codexd.errors import RequestInvalid
 from codexd.translation import jsontext
 from codexd.translation.fields import Fields
+from codexd.translation.function_tools import explain_schema, legal_name
 from codexd.translation.losses import LossKind
 from codexd.translation.messages.client_tools import ClientTool, find_client_tool
-from codexd.translation.messages.content import read_content
-from codexd.translation.schema import explain_root, has_tuple, is_strict, to_parameters
+from codexd.translation.parts import read_content
+from codexd.translation.schema import is_strict, to_parameters
 from codexd.translation.tool_names import shorten
 
 WEB_SEARCH_PREFIX = "web_search_"
@@ -116,9 +117,7 @@ def _to_choice(choice: Fields, tools: list[Fields]) -> str | dict[str, Any]:
 def _to_function(tool: Fields) -> dict[str, Any]:
     """Without ``strict: false`` the backend tries strict mode, and the model fills every optional field."""
     name = tool_name(tool)
-    short = shorten(name)
-    if short != name:
-        tool.lose(LossKind.RENAMED, "name", f"sent as {short}, and restored in answers")
+    short = legal_name(tool, name)
     client_tool = find_client_tool(tool.optional_string("type") or "")
     schema = client_tool.parameters if client_tool else tool.get("input_schema")
     parameters = to_parameters(schema)
@@ -132,14 +131,7 @@ def _to_function(tool: Fields) -> dict[str, Any]:
 def _describe(tool: Fields, client_tool: ClientTool | None) -> str:
     """The description, and after it what the schema can't say to the backend."""
     texts = [client_tool.description if client_tool else tool.optional_string("description") or ""]
-    if has_tuple(tool.get("input_schema")):
-        tool.lose(
-            LossKind.APPROXIMATED, "input_schema", "one schema for all items of a list: the backend takes no tuple"
-        )
-    root = explain_root(tool.get("input_schema"))
-    if root:
-        tool.lose(LossKind.APPROXIMATED, "input_schema", "alternatives at its root are one object, and told in words")
-        texts.append(root)
+    texts.append(explain_schema(tool, "input_schema"))
     if tool.get("max_characters") is not None:
         texts.append(f"A view shows {tool.integer('max_characters')} characters at most.")
     examples = tool.objects("input_examples")

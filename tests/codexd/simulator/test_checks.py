@@ -76,6 +76,10 @@ ACCEPTED = {
         {"type": "input_image", "image_url": "https://example.com/a.png"},
         {"type": "input_file", "filename": "a.pdf", "file_data": PDF},
     ),
+    "an answer in JSON": {
+        **say({"type": "input_text", "text": "as JSON"}, role="developer"),
+        "text": {"format": {"type": "json_object"}},
+    },
     "a call and its output": {"input": [call(id="fc_1"), output(id="fco_1")]},
     "an output with parts": {"input": [call(), output(output=[{"type": "input_image", "image_url": PNG}])]},
     "a local shell call": {"input": [{"type": "local_shell_call", "call_id": "call_1"}, output()]},
@@ -485,6 +489,15 @@ ERRORS: list[tuple[dict[str, Any], str, str | None, str | None]] = [
         ),
         "text.format.schema",
         "invalid_json_schema",
+    ),
+    (
+        {"instructions": "JSON please", "text": {"format": {"type": "json_object"}}},
+        (
+            "Response input messages must contain the word 'json' in some form to use 'text.format' of type "
+            "'json_object'."
+        ),
+        "input",
+        None,
     ),
 ]
 

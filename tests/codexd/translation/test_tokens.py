@@ -235,3 +235,12 @@ def test_what_is_not_sent_is_not_counted():
     billing = {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.330; cch=1;"}
     assert count(tools=[tool, deferred]) == count(tools=[tool]) > count()
     assert count(system=[billing, {"type": "text", "text": "Be kind."}]) == count()
+
+
+def test_custom_calls_and_refusals_are_counted():
+    items = [
+        {"type": "custom_tool_call", "call_id": "c", "name": "patch", "input": "word " * 100},
+        {"type": "custom_tool_call_output", "call_id": "c", "output": "word " * 100},
+        {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "word " * 100}]},
+    ]
+    assert all(count_body({"input": [item]}) > 100 for item in items)

@@ -1,9 +1,6 @@
 """The table of fates against the SDK's own types: whatever the SDK can send has a row."""
 
-import collections.abc
 import json
-import types
-from typing import Literal, Required, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from anthropic.types import message_count_tokens_params, message_create_params
@@ -12,7 +9,7 @@ from anthropic.types.beta import message_create_params as beta_create_params
 from bodies import CLOSED, HI, PDF, PNG, TAG, TURNS, check_accepted, claude_code_body, make
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from typing_extensions import is_typeddict
+from sdk_types import WORDS, Requests, Walk
 
 from codexd.errors import RequestInvalid
 from codexd.translation.client_api import Target
@@ -32,54 +29,14 @@ REQUESTS = [
     message_create_params.MessageCreateParamsStreaming,
     message_count_tokens_params.MessageCountTokensParams,
 ]
-WHOLE = {"user_location", "input_schema"}
-"""Fields that hold an object of their own and are taken as they are."""
-
-
-def typed_dicts(hint):
-    """The TypedDicts in a type hint, below unions, lists and annotations."""
-    if is_typeddict(hint):
-        return [hint]
-    return [found for inner in get_args(hint) for found in typed_dicts(inner)]
-
-
-def kinds_of(shape):
-    """The values of its ``type``; the empty one for a TypedDict without."""
-    hint = get_type_hints(shape).get("type")
-    kinds = [value for inner in (hint, *get_args(hint)) for value in get_args(inner) if isinstance(value, str)]
-    return [kind for kind in [*kinds, *get_args(hint)] if isinstance(kind, str)] or [""]
-
-
-def find_gaps(typed, table, seen):
-    """What the SDK has and the table has not, as ``table kind.field``."""
-    if (typed, table) in seen:
-        return
-    seen.add((typed, table))
-    for kind in kinds_of(typed):
-        shape = TABLES[table].find(kind or None)
-        if shape is None:
-            yield f"{table} {kind}"
-            continue
-        if shape.rule.fate in (Fate.DROPPED, Fate.REFUSED, Fate.COSMETIC):
-            continue
-        if kind.startswith("tool_search_tool_") and table == "tool":
-            continue  # not sent itself, so that its fields have nothing to do
-        for name, hint in get_type_hints(typed).items():
-            if name == "type":
-                continue
-            rule = shape.fields.get(name)
-            if rule is None:
-                yield f"{table} {kind}.{name}"
-            elif rule.inside:
-                for inner in typed_dicts(hint):
-                    yield from find_gaps(inner, rule.inside, seen)
-            elif rule.fate is Fate.CARRIED and typed_dicts(hint) and name not in WHOLE and table != "block":
-                yield f"{table} {kind}.{name} holds {typed_dicts(hint)}"
 
 
 @pytest.mark.parametrize("request_type", REQUESTS, ids=lambda found: f"{found.__module__}.{found.__name__}")
 def test_every_field_of_the_sdk_has_a_row(request_type):
-    assert list(find_gaps(request_type, "request", set())) == []
+    walk = Walk(
+        TABLES, whole={"user_location", "input_schema"}, flat=("block",), unsent=(("tool", "tool_search_tool_"),)
+    )
+    assert list(walk.find_gaps(request_type)) == []
 
 
 def test_every_lossy_row_has_a_reason():
@@ -260,7 +217,6 @@ def test_sources_that_are_not_in_the_request(kind, source):
 # -- any request of the SDK's types -----------------------------------------------------------------
 
 NAMES = st.sampled_from(["Bash", "web_search", "a.b", "x" * 70])
-WORDS = st.sampled_from(["", "a", "größe", "Error: x"])
 BY_NAME = {
     "url": st.just("https://example.com/a"),
     "name": NAMES,
@@ -278,54 +234,17 @@ BY_NAME = {
     "mcp_servers": st.just([]),
 }
 BY_TYPE = {
-    "BetaBase64ImageSourceParam": PNG,
-    "Base64ImageSourceParam": PNG,
-    "BetaBase64PDFSourceParam": PDF,
-    "Base64PDFSourceParam": PDF,
+    "BetaBase64ImageSourceParam": {"data": st.just(PNG)},
+    "Base64ImageSourceParam": {"data": st.just(PNG)},
+    "BetaBase64PDFSourceParam": {"data": st.just(PDF)},
+    "Base64PDFSourceParam": {"data": st.just(PDF)},
 }
-CACHE = {}
-
-
-def strategy_of(hint, name=""):
-    """What the SDK's type allows, with short words for the sake of collisions."""
-    if name in BY_NAME:
-        return BY_NAME[name]
-    if is_typeddict(hint):
-        if hint not in CACHE:
-            CACHE[hint] = st.deferred(lambda: build(hint))
-        return CACHE[hint]
-    origin, args = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return st.sampled_from(args)
-    if origin in (Union, types.UnionType):
-        return st.one_of([strategy_of(inner, name) for inner in args if not is_model(inner)])
-    if origin in (list, collections.abc.Iterable, collections.abc.Sequence) or "SequenceNotStr" in str(origin):
-        return st.lists(strategy_of(args[0], name), max_size=2)
-    if origin is dict:
-        return st.dictionaries(WORDS, WORDS, max_size=1)
-    if args:
-        return strategy_of(args[0], name)
-    plain = {str: WORDS, bool: st.booleans(), int: st.integers(0, 9), float: st.floats(0, 1), type(None): st.none()}
-    return plain.get(hint, WORDS)
-
-
-def is_model(hint):
-    return any(hasattr(inner, "model_fields") for inner in (hint, *get_args(hint)))
-
-
-def build(typed):
-    hints = get_type_hints(typed)
-    fields = {name: strategy_of(hint, name) for name, hint in hints.items()}
-    if typed.__name__ in BY_TYPE:
-        fields["data"] = st.just(BY_TYPE[typed.__name__])
-    marked = get_type_hints(typed, include_extras=True)
-    needed = {name: fields[name] for name in fields if get_origin(marked[name]) is Required}
-    return st.fixed_dictionaries(needed, optional={name: fields[name] for name in fields if name not in needed})
+SENT = Requests(BY_NAME, BY_TYPE)
 
 
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
-    st.one_of([strategy_of(found) for found in REQUESTS[:2]]),
+    st.one_of([SENT.of(found) for found in REQUESTS[:2]]),
     st.sampled_from(["gpt-5.5", "gpt-6.1-sol"]),
     st.sampled_from(["claude-cli/2.1.330", "python"]),
 )

@@ -69,7 +69,7 @@ FIELDS = st.fixed_dictionaries(
                 "generate_summary": st.sampled_from([None, "concise"]),
             },
         ),
-        "text": st.sampled_from([None, {"verbosity": "low"}, {"format": {"type": "json_object"}}, {"verbosity": None}]),
+        "text": st.sampled_from([None, {"verbosity": "low"}, {"format": {"type": "text"}}, {"verbosity": None}]),
         "service_tier": st.sampled_from([None, "auto", "default", "flex", "priority", "fast", True]),
         "store": st.none() | st.booleans(),
         "stream": st.none() | st.booleans(),
@@ -135,6 +135,7 @@ WHOLE = sdk(
     [
         {"role": "system", "content": "s"},
         message("user", "hi"),
+        message("user", "in json"),  # which the backend wants to see with the response_format below
         {"role": "user", "content": [IMAGE]},
         reasoning(),
         call(id="fc_1"),

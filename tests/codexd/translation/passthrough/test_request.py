@@ -61,7 +61,8 @@ def test_nothing_that_is_legal_upstream_is_changed():
         "client_metadata": {"a": "b"},
         "stream_options": {"reasoning_summary_delivery": "sequential_cutoff"},
     }
-    items = [*HI, reasoning(), call(id="fc_1"), output(id="fco_1"), message("assistant", "x", phase="final_answer")]
+    done = [call(id="fc_1"), output(id="fco_1"), message("assistant", "x", phase="final_answer")]
+    items = [*HI, message("user", "Write JSON."), reasoning(), *done]
     body = translate(sdk(items, **fields))
     assert find_refusal(body) is None
     assert {name: body[name] for name in (*fields, "input")} == {**fields, "input": items}

@@ -1,0 +1,148 @@
+"""Content of a Chat message, as parts of a Responses item. Source: anthropic-translation.md 6.2."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from codexd.errors import RequestInvalid
+from codexd.translation import jsontext
+from codexd.translation.fields import Fields
+from codexd.translation.losses import LossKind
+from codexd.translation.messages.content import to_parts as to_anthropic_parts
+from codexd.translation.parts import Part, read_content, text_part, to_base64, to_image_url
+
+NO_OUTPUT = "(no output)"
+"""An empty result stalls GPT models (anthropic-translation.md 1.5)."""
+
+_DETAILS = ("auto", "low", "high", "original")
+_IMAGES = ("image_url", "image")
+_DATA_URL = re.compile(r"data:([^,]*);base64,", re.IGNORECASE)
+
+
+def to_parts(parts: list[Fields]) -> list[Part]:
+    """The parts of a message that is not the assistant's, in order. An empty text has none.
+
+    Raises:
+        RequestInvalid: a part without what its type needs.
+    """
+    made: list[Part] = []
+    for part in parts:
+        kind = part.string("type")
+        convert = _CONVERTERS.get(kind)
+        made.extend(convert(part) if convert else [text_part(f"[unsupported content part: {kind}]")])
+    return made
+
+
+def to_output(message: Fields) -> str | list[Part]:
+    """The result in a tool's message: one text as a plain string, so that both forms of it are the same bytes."""
+    parts = _to_result_parts(_read_result(message))
+    if not parts:
+        return NO_OUTPUT
+    if len(parts) == 1 and parts[0]["type"] == "input_text":
+        text: str = parts[0]["text"]
+        return text
+    return parts
+
+
+def _read_result(message: Fields) -> list[Fields]:
+    """The parts of a result. Some clients send images as the JSON text of a list of parts, and others any JSON."""
+    value = message.get("content")
+    if isinstance(value, str):
+        parts = _read_json_parts(message, value)
+        return parts if parts is not None else read_content(message, "content")
+    if value is None or (isinstance(value, list) and all(map(_is_part, value))):
+        return message.objects("content")
+    return read_content(Fields({"content": jsontext.dumps_text(value)}, message.path, message.losses), "content")
+
+
+def _read_json_parts(message: Fields, text: str) -> list[Fields] | None:
+    """The parts that a text is the JSON of, if one of them is an image: any other text stays as it is."""
+    if not text.lstrip().startswith("[") or "image" not in text:
+        return None
+    try:
+        value = jsontext.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(value, list) or not all(map(_is_part, value)) or jsontext.find_too_deep(value):
+        return None
+    if not any(part["type"] in _IMAGES for part in value):
+        return None
+    return Fields({"content": value}, message.path, message.losses).objects("content")
+
+
+def _is_part(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("type"), str)
+
+
+def _to_result_parts(parts: list[Fields]) -> list[Part]:
+    """What a tool drew, an SVG for instance, is not its client's mistake: a text says that it is left out."""
+    made: list[Part] = []
+    for part in parts:
+        try:
+            made += to_parts([part])
+        except RequestInvalid as refused:
+            if part.get("type") not in _IMAGES:
+                raise
+            part.lose(LossKind.DROPPED, "", str(refused))
+            made.append(text_part("[image left out: it can't be sent to the model]"))
+    return made
+
+
+def _text(part: Fields) -> list[Part]:
+    text = part.string("text")
+    return [text_part(text)] if text else []
+
+
+def _refusal(part: Fields) -> list[Part]:
+    text = part.string("refusal")
+    return [text_part(text)] if text else []
+
+
+def _image(part: Fields) -> list[Part]:
+    value = part.get("image_url")
+    image = Fields({"url": value}, part.at("image_url"), part.losses) if isinstance(value, str) else None
+    image = image or part.optional_object("image_url")
+    url = image.optional_string("url") if image else None
+    if image is None or url is None:
+        return []
+    made = {"type": "input_image", "image_url": _read_url(image, url)}
+    detail = image.optional_string("detail")
+    if detail is not None and detail not in _DETAILS:
+        raise image.wrong("detail", f"must be one of {', '.join(_DETAILS)}")
+    return [made | {"detail": detail} if detail else made]
+
+
+def _read_url(image: Fields, url: str) -> str:
+    found = _DATA_URL.match(url)
+    if found:
+        return to_image_url(image, "url", url[found.end() :])
+    if not url.startswith("https://"):
+        raise image.wrong("url", "must be a base64 data URL or begin with https://; the backend loads no other address")
+    return url
+
+
+def _file(part: Fields) -> list[Part]:
+    file = part.object("file")
+    data = file.string("file_data")
+    found = _DATA_URL.match(data)
+    media_type = (found[1] if found else "") or "application/pdf"
+    clean = to_base64(file, "file_data", data[found.end() :] if found else data)
+    filename = file.optional_string("filename") or "document.pdf"
+    return [{"type": "input_file", "filename": filename, "file_data": f"data:{media_type};base64,{clean}"}]
+
+
+def _as_anthropic(part: Fields) -> list[Part]:
+    return to_anthropic_parts([part])
+
+
+_CONVERTERS: Mapping[str, Callable[[Fields], list[Part]]] = {
+    "text": _text,
+    "refusal": _refusal,
+    "image_url": _image,
+    "file": _file,
+    "image": _as_anthropic,
+    "document": _as_anthropic,
+}
+"""Some clients send Anthropic's parts in Chat requests."""

@@ -1,0 +1,201 @@
+"""The messages of a Chat request as Responses input items: each in place, then ``pairing``.
+
+Source: anthropic-translation.md 6.2 and 1.5.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+
+from codexd.translation import jsontext, reasoning
+from codexd.translation.chat.content import to_output, to_parts
+from codexd.translation.fields import Fields
+from codexd.translation.losses import LossKind
+from codexd.translation.pairing import OUTPUT_OF, Item, Turn, pair, shorten_call_id, turn_of
+from codexd.translation.parts import Part, read_content
+from codexd.translation.tool_names import shorten
+
+ROLES = "system, developer, user, assistant, tool or function"
+UNKNOWN_CALL = "call_unknown"
+"""The id of a result whose call is not to be found: ``pairing`` makes it a text."""
+
+_SHOWN_REASONING = ("reasoning_details", "reasoning_content", "reasoning")
+
+
+@frozen
+class Reader:
+    """Reads assistant messages for one upstream model and one account."""
+
+    model: str
+    account_tag: str
+    keep_reasoning: bool
+
+
+def to_input(messages: list[Fields], *, model: str, account_tag: str, keep_reasoning: bool) -> list[Item]:
+    """The input items of ``messages``.
+
+    Args:
+        messages: in the client's order.
+        model: the upstream model, and ``account_tag`` the account: reasoning of others is left out.
+        keep_reasoning: False leaves out all of it.
+
+    Raises:
+        RequestInvalid: names the field.
+    """
+    reader = Reader(model, account_tag, keep_reasoning)
+    turns: list[Turn] = []
+    for index, message in enumerate(messages):
+        _read_message(message, index, turns, reader)
+    return pair(turns)
+
+
+def _read_message(message: Fields, index: int, turns: list[Turn], reader: Reader) -> None:
+    match message.string("role"):
+        case "system" | "developer":
+            _add_message("developer", message, turns)
+        case "user":
+            _add_message("user", message, turns)
+        case "assistant":
+            turn_of(turns, assistant=True).items.extend(_assistant_items(message, index, reader))
+        case "tool":
+            _add_result(message, _find_call_id(message, turns), turns)
+        case "function":
+            _add_result(message, _find_named_call(message.string("name"), turns), turns)
+        case _:
+            raise message.wrong("role", f"must be {ROLES}")
+
+
+def _add_message(role: str, message: Fields, turns: list[Turn]) -> None:
+    parts = to_parts(read_content(message, "content"))
+    if parts:
+        turn_of(turns, assistant=False).items.append({"type": "message", "role": role, "content": parts})
+
+
+# -- results --------------------------------------------------------------------------------------
+
+
+def _add_result(message: Fields, call_id: str, turns: list[Turn]) -> None:
+    item = {"type": "function_call_output", "call_id": call_id, "output": to_output(message)}
+    turn = turn_of(turns, assistant=False)
+    turn.items.append(item)
+    turn.results.append((item, message))
+
+
+def _find_call_id(message: Fields, turns: list[Turn]) -> str:
+    """The id that the result names; without one, that of the only call that waits for its result."""
+    given = message.optional_string("tool_call_id")
+    if given:
+        return _legal_call_id(message, "tool_call_id", given)
+    waiting = _list_waiting(turns)
+    call_id: str = waiting[0]["call_id"] if len(waiting) == 1 else UNKNOWN_CALL
+    return call_id
+
+
+def _find_named_call(name: str, turns: list[Turn]) -> str:
+    """The id of the last call of the function ``name``: the old form of results has no ids."""
+    waiting = (call["call_id"] for call in reversed(_list_waiting(turns)) if call["name"] == shorten(name))
+    return next(waiting, UNKNOWN_CALL)
+
+
+def _list_waiting(turns: list[Turn]) -> list[Item]:
+    """The calls of the last assistant turn that have no result yet."""
+    last = next((index for index in reversed(range(len(turns))) if turns[index].assistant), None)
+    if last is None:
+        return []
+    answered = {item.get("call_id") for turn in turns[last + 1 :] for item in turn.items}
+    return [item for item in turns[last].items if item["type"] in OUTPUT_OF and item["call_id"] not in answered]
+
+
+# -- the assistant --------------------------------------------------------------------------------
+
+
+def _assistant_items(message: Fields, index: int, reader: Reader) -> list[Item]:
+    said = _assistant_parts(message)
+    items = _reasoning_items(message, reader)
+    if said:
+        items.append({"type": "message", "role": "assistant", "content": said})
+    for number, call in enumerate(message.objects("tool_calls")):
+        items.append(_call_item(call, f"call_missing_{index}_{number}"))
+    legacy = message.optional_object("function_call")
+    if legacy is not None:
+        name = _name(legacy)
+        items.append(_function_call(legacy, shorten_call_id(f"call_{name}_{index}"), name))
+    # The backend wants the item that followed its reasoning.
+    return items if items and items[-1]["type"] != "reasoning" else []
+
+
+def _assistant_parts(message: Fields) -> list[Part]:
+    parts: list[Part] = []
+    for part in read_content(message, "content"):
+        match part.string("type"):
+            case "text":
+                parts.append({"type": "output_text", "text": part.string("text")})
+            case "refusal":
+                parts.append({"type": "refusal", "refusal": part.string("refusal")})
+            case kind:
+                part.lose(LossKind.DROPPED, "", "can't stand in an assistant message; a placeholder does")
+                parts.append({"type": "output_text", "text": f"[unsupported content part: {kind}]"})
+    refusal = message.optional_string("refusal")
+    if refusal:
+        parts.append({"type": "refusal", "refusal": refusal})
+    return [part for part in parts if part.get("text") or part.get("refusal")]
+
+
+def _reasoning_items(message: Fields, reader: Reader) -> list[Item]:
+    """The reasoning that ``reasoning_details`` hold encrypted. What a client shows of it is never sent as text."""
+    shown = next((name for name in _SHOWN_REASONING if message.get(name)), None)
+    if shown is None:
+        return []
+    details = message.get("reasoning_details")
+    entries = [entry for entry in details if isinstance(entry, dict)] if isinstance(details, list) else []
+    sealed = [entry["data"] for entry in entries if entry.get("data")]
+    found = [reasoning.to_item(data, model=reader.model, account_tag=reader.account_tag) for data in sealed]
+    items = [item for item in found if item and reader.keep_reasoning]
+    if not items or len(items) < len(sealed):
+        note = "left out: only reasoning_details of this account and model can be read; the words around it stay"
+        message.lose(LossKind.APPROXIMATED, shown, note)
+    return items
+
+
+def _call_item(call: Fields, spare_id: str) -> Item:
+    given = call.optional_string("id")
+    call_id = _legal_call_id(call, "id", given) if given else spare_id
+    kind = call.optional_string("type") or ("custom" if call.get("custom") else "function")
+    match kind:
+        case "function":
+            function = call.object("function")
+            return _function_call(function, call_id, _name(function))
+        case "custom":
+            custom = call.object("custom")
+            text = custom.optional_string("input") or ""
+            return {"type": "custom_tool_call", "call_id": call_id, "name": _name(custom), "input": text}
+        case _:
+            raise call.wrong("type", "must be function or custom")
+
+
+def _function_call(function: Fields, call_id: str, name: str) -> Item:
+    return {"type": "function_call", "call_id": call_id, "name": name, "arguments": _arguments(function)}
+
+
+def _arguments(function: Fields) -> str:
+    """As the model wrote them; what is no text becomes JSON text."""
+    value: Any = function.get("arguments")
+    if value is None or value == "":
+        return "{}"
+    return value if isinstance(value, str) else jsontext.dumps_text(value)
+
+
+def _name(call: Fields) -> str:
+    name = call.string("name")
+    if not name:
+        raise call.wrong("name", "must not be empty")
+    return shorten(name)
+
+
+def _legal_call_id(owner: Fields, name: str, given: str) -> str:
+    short = shorten_call_id(given)
+    if short != given:
+        owner.lose(LossKind.RENAMED, name, f"sent as {short}")
+    return short

@@ -1,0 +1,259 @@
+"""A Chat Completions request: read with errors that name the field, and written as a body for the backend.
+
+The body is built from an allow-list, because the backend refuses every field that it does not know.
+Source: anthropic-translation.md 6.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from codexd.errors import RequestInvalid
+from codexd.translation.chat.effort import Effort, read_effort
+from codexd.translation.chat.fates import TABLES
+from codexd.translation.chat.history import to_input
+from codexd.translation.chat.response_format import JSON_LINE, read_format
+from codexd.translation.chat.stream import ChatStream
+from codexd.translation.chat.tools import Tool, read_tools, to_tool_choice
+from codexd.translation.client_api import Body, Target
+from codexd.translation.conversation import fingerprint, to_cache_key, to_session_key
+from codexd.translation.fates import decide
+from codexd.translation.fields import Fields, read_body
+from codexd.translation.fitting import fit_effort, has_priority
+from codexd.translation.losses import Losses, LossKind
+from codexd.translation.pairing import Item
+from codexd.translation.parts import read_content
+from codexd.translation.tokens import count_body
+from codexd.translation.tool_names import ToolNames
+
+MAX_MESSAGES = 100_000
+VERBOSITIES = ("low", "medium", "high")
+_MODEL_VERBOSITY = "medium"
+"""What a model without the setting does."""
+
+
+@frozen
+class ChatRequest:
+    """What a client asked for.
+
+    ``functions`` is true for the old form of tools, which is answered in the old form. ``session`` is the client's
+    own cache key, where it gives one. ``priority`` names the field that asks for the faster service tier.
+    """
+
+    model: str
+    messages: list[Fields]
+    tools: list[Tool]
+    tool_choice: Mapping[str, Any]
+    functions: bool
+    effort: Effort
+    format: Mapping[str, Any] | None
+    verbosity: str | None
+    stream: bool
+    include_usage: bool
+    session: str | None
+    max_tokens: int | None
+    stop: tuple[str, ...]
+    priority: str | None
+    losses: Losses
+    headers: Mapping[str, str] = field(factory=dict)
+
+    @property
+    def session_key(self) -> str:
+        return to_session_key(_name_conversation(self))
+
+    def to_responses(self, target: Target) -> Body:
+        """The body for the backend.
+
+        Raises:
+            RequestInvalid: names the field.
+        """
+        return _to_responses(self, target)
+
+    def open_stream(self, body: Body, target: Target, request_id: str) -> ChatStream:
+        return ChatStream(
+            completion_id=f"chatcmpl-{request_id.removeprefix('req_')}",
+            model=self.model,
+            upstream_model=target.model.slug,
+            account_tag=target.account_tag,
+            tool_names=ToolNames(tool.name for tool in self.tools if tool.name),
+            functions=self.functions,
+            shows_reasoning=self.effort.shown,
+            # A whole answer always tells its usage.
+            include_usage=self.include_usage or not self.stream,
+            stop=self.stop,
+            max_tokens=self.max_tokens,
+            service_tier="priority" if "service_tier" in body else "default",
+            count_input=lambda: count_body(body),
+        )
+
+
+def parse(data: bytes) -> ChatRequest:
+    """The request in the HTTP body ``data``; unknown fields are left alone, as clients are newer than we are.
+
+    Raises:
+        RequestInvalid: names the field.
+    """
+    return _read(read_body(data))
+
+
+# -- reading --------------------------------------------------------------------------------------
+
+
+def _read(body: Fields) -> ChatRequest:
+    messages = body.objects("messages")
+    if not messages:
+        raise body.wrong("messages", "at least one message is required")
+    if len(messages) > MAX_MESSAGES:
+        raise body.wrong("messages", f"must not be more than {MAX_MESSAGES}")
+    _refuse_impossible(body)
+    decide(body, TABLES)
+    tools = read_tools(body)
+    functions = bool(body.get("functions"))
+    options = body.optional_object("stream_options")
+    return ChatRequest(
+        model=body.string("model"),
+        messages=messages,
+        tools=tools,
+        tool_choice=to_tool_choice(body, tools, one_call=functions),
+        functions=functions,
+        effort=read_effort(body, messages),
+        format=read_format(body),
+        verbosity=_read_verbosity(body),
+        stream=body.boolean("stream"),
+        include_usage=options.boolean("include_usage") if options else False,
+        session=body.optional_string("prompt_cache_key"),
+        max_tokens=_read_max_tokens(body),
+        stop=_read_stop(body),
+        priority=_read_priority(body),
+        losses=body.losses,
+    )
+
+
+def _refuse_impossible(body: Fields) -> None:
+    """What can be asked for in a field that else is carried."""
+    if body.get("n") is not None and body.integer("n") != 1:
+        raise body.wrong("n", "must be 1: the backend gives one answer")
+    if any(modality != "text" for modality in body.strings("modalities")):
+        raise body.wrong("modalities", "only text is supported")
+
+
+def _read_verbosity(body: Fields) -> str | None:
+    verbosity = body.optional_string("verbosity")
+    if verbosity is not None and verbosity not in VERBOSITIES:
+        raise body.wrong("verbosity", f"must be one of {', '.join(VERBOSITIES)}")
+    return verbosity
+
+
+def _read_max_tokens(body: Fields) -> int | None:
+    """``max_completion_tokens`` is the newer name."""
+    for name in ("max_completion_tokens", "max_tokens"):
+        if body.get(name) is not None:
+            limit = body.integer(name)
+            if limit < 1:
+                raise body.wrong(name, "must be at least 1")
+            return limit
+    return None
+
+
+def _read_stop(body: Fields) -> tuple[str, ...]:
+    stop = body.get("stop")
+    return (stop,) if isinstance(stop, str) else tuple(body.strings("stop"))
+
+
+def _read_priority(body: Fields) -> str | None:
+    if body.get("service_tier") in ("priority", "fast"):
+        return "service_tier"
+    return "fast_mode" if body.get("fast_mode") is True else None
+
+
+# -- writing --------------------------------------------------------------------------------------
+
+
+def _to_responses(request: ChatRequest, target: Target) -> Body:
+    slug = target.model.slug
+    items = to_input(request.messages, model=slug, account_tag=target.account_tag, keep_reasoning=target.keep_reasoning)
+    if not items:
+        raise RequestInvalid("messages", "at least one message with content is required")
+    body: Body = {
+        "model": slug,
+        "instructions": "",
+        "input": _with_json_line(request, items),
+        "store": False,
+        "stream": True,
+        "include": ["reasoning.encrypted_content"],
+        "prompt_cache_key": to_cache_key(slug, _name_conversation(request)),
+    }
+    if request.tools:
+        body["tools"] = [tool.body for tool in request.tools]
+        body.update(request.tool_choice)
+    if reasoning := _to_reasoning(request, target):
+        body["reasoning"] = reasoning
+    if text := _to_text(request, target):
+        body["text"] = text
+    if request.priority and has_priority(target.model, request.priority, request.losses):
+        body["service_tier"] = "priority"
+    return body
+
+
+def _with_json_line(request: ChatRequest, items: list[Item]) -> list[Item]:
+    """The backend wants the word JSON in the input of who asks for it.
+
+    Looked for at the beginning of the conversation only, and put there, so that what was sent stays a prefix.
+    """
+    if request.format != {"type": "json_object"}:
+        return items
+    system, opening = _read_beginning(request)
+    return items if "json" in f"{system} {' '.join(opening)}".lower() else [JSON_LINE, *items]
+
+
+def _to_reasoning(request: ChatRequest, target: Target) -> dict[str, Any]:
+    reasoning: dict[str, Any] = {}
+    effort = request.effort
+    level = effort.level or target.default_effort
+    if level:
+        reasoning["effort"] = fit_effort(level, target.model, effort.asked if effort.level else None, request.losses)
+    if effort.shown:
+        reasoning["summary"] = effort.summary
+    return reasoning
+
+
+def _to_text(request: ChatRequest, target: Target) -> dict[str, Any]:
+    text: dict[str, Any] = {}
+    if request.format is not None:
+        text["format"] = request.format
+    if request.verbosity and target.model.verbosity:
+        text["verbosity"] = request.verbosity
+    elif request.verbosity and request.verbosity != _MODEL_VERBOSITY:
+        request.losses.add(LossKind.DROPPED, "verbosity", f"{target.model.slug} has no such setting")
+    return text
+
+
+# -- the conversation -----------------------------------------------------------------------------
+
+
+def _name_conversation(request: ChatRequest) -> str:
+    """The client's own key; without one, the beginning of the conversation."""
+    if request.session:
+        return f"chat/{request.session}"
+    return fingerprint(*_read_beginning(request))
+
+
+def _read_beginning(request: ChatRequest) -> tuple[str, list[str]]:
+    """The system prompt, and the texts of the first message after it."""
+    system: list[str] = []
+    for message in request.messages:
+        texts = list(_read_texts(message))
+        if message.get("role") not in ("system", "developer"):
+            return "\n\n".join(system), texts
+        system += texts
+    return "\n\n".join(system), []
+
+
+def _read_texts(message: Fields) -> Iterable[str]:
+    for part in read_content(message, "content") if isinstance(message.get("content"), str | list) else ():
+        text = part.get("text")
+        if isinstance(text, str) and text:
+            yield text

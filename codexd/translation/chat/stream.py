@@ -1,0 +1,262 @@
+"""The answer: Responses events in, chunks of a Chat completion out.
+
+Rules (anthropic-translation.md 6.3):
+
+1. The first chunk has the role. One id, one time and one model for all chunks.
+2. Texts and calls come one after the other, in the order of first appearance, although upstream items may
+   interleave: content is one string for the client, the SDK inserts calls by their index, and its stream helper parses
+   the arguments of a call when the next one begins. Reasoning comes beside them.
+3. What the client set as the end (``stop``, a number of tokens) is looked for in the content that goes out.
+4. Exactly one chunk has a finish reason, after all content; then comes the usage, if it was asked for. A failure is
+   an exception here, which the caller turns into an HTTP error or one last frame. Unknown events are swallowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from codexd.translation.chat.answer import Answer
+from codexd.translation.chat.items import CallItem, ReasoningItem, TextItem
+from codexd.translation.chat.usage import to_usage
+from codexd.translation.client_api import Event, State
+from codexd.translation.output_items import PartKey
+from codexd.translation.reasoning import Reasoning, seal
+from codexd.translation.responses import Usage, object_of, read_failure, read_usage, text_of
+from codexd.translation.text_cut import CutReason, make_cut
+from codexd.translation.text_size import estimate_tokens
+from codexd.translation.tool_names import ToolNames
+
+Delta = Event
+"""The ``delta`` of a chunk."""
+
+_CUTS = {CutReason.STOP_SEQUENCE: "stop", CutReason.MAX_TOKENS: "length"}
+
+
+class ChatStream:
+    """One answer. The same events in always give the same chunks out.
+
+    Args:
+        completion_id: of the answer, ``chatcmpl-...``.
+        model: the name that the client asked for.
+        upstream_model: the model that answers, and ``account_tag`` the account: both go into sealed reasoning.
+        tool_names: the way back from shortened tool names.
+        functions: the old form of calls, with room for one.
+        shows_reasoning: the client gets ``reasoning_content``, and ``reasoning_details`` to give back.
+        include_usage: the last chunk tells the tokens.
+        stop: the answer ends before the first of them in its content, and after ``max_tokens`` tokens of content.
+            Then ``state`` is ENDED before the backend's own end.
+        service_tier: as the answer names it.
+        count_input: the tokens of the request, for an answer that ends without ``usage``.
+    """
+
+    def __init__(
+        self,
+        *,
+        completion_id: str,
+        model: str,
+        upstream_model: str,
+        account_tag: str,
+        tool_names: ToolNames,
+        functions: bool = False,
+        shows_reasoning: bool = False,
+        include_usage: bool = False,
+        stop: tuple[str, ...] = (),
+        max_tokens: int | None = None,
+        service_tier: str = "default",
+        count_input: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.state = State.WAITING
+        self.usage: Usage | None = None
+        self.stop_reason: str | None = None
+        self._head: Event = {"id": completion_id, "object": "chat.completion.chunk", "created": 0, "model": model}
+        self._tail: Event = {"service_tier": service_tier, **({"usage": None} if include_usage else {})}
+        self._upstream_model = upstream_model
+        self._account_tag = account_tag
+        self._functions = functions
+        self._shows_reasoning = shows_reasoning
+        self._include_usage = include_usage
+        self._cut = make_cut(stop, max_tokens)
+        self._count_input = count_input
+        self._answer = Answer(tool_names)
+        self._chars = 0
+        """Of the content so far, told or held back."""
+        self._told_chars = 0
+        self._thinker: ReasoningItem | None = None
+        """Whose reasoning was told last."""
+        self._seals_told = 0
+        self._images_told = 0
+        self._calls_told = 0
+        self._told_anything = False
+
+    def receive_event(self, event: Event, *, now: float) -> list[Event]:
+        """The chunks that one upstream event makes.
+
+        Raises:
+            UpstreamError: the event reports a failure.
+        """
+        if self.state is State.ENDED:
+            return []
+        if self._answer.receive(event):
+            deltas = list(self._drain())
+            if self._cut is not None and self._cut.reason is not None:
+                return self._finish(deltas, {}, now)
+            return self._to_chunks(deltas, now) if deltas else []
+        kind = event["type"]
+        if kind in ("response.completed", "response.done", "response.incomplete"):
+            status = {"status": "incomplete"} if kind == "response.incomplete" else {}
+            response = {**object_of(event.get("response")), **status}
+            self._answer.end(response)
+            return self._finish(list(self._drain()), response, now)
+        if kind in ("response.failed", "error"):
+            raise read_failure(event, now)
+        return []
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the answer came to its end with nothing in it, which is worth another try."""
+        return self.state is State.ENDED and not self._told_anything and self.stop_reason == "stop" and not self._is_cut
+
+    @property
+    def output_tokens(self) -> int:
+        """An estimate of the answer so far."""
+        content = self._answer.count_bytes(TextItem) if self._cut is None else self._cut.utf8_bytes
+        return estimate_tokens(content + self._answer.count_bytes(ReasoningItem, CallItem))
+
+    @property
+    def _is_cut(self) -> bool:
+        return self._cut is not None and self._cut.reason is not None
+
+    # -- deltas -----------------------------------------------------------------------------------
+
+    def _drain(self) -> Iterator[Delta]:
+        """What is new in the answer, up to the cut."""
+        yield from self._drain_reasoning()
+        for delta in self._drain_spoken():
+            self._told_anything = True
+            yield delta
+
+    def _drain_spoken(self) -> Iterator[Delta]:
+        spoken = self._answer.spoken
+        while (item := spoken.speaking) is not None:
+            yield from self._tell_texts(item) if isinstance(item, TextItem) else self._tell_call(item)
+            if self._is_cut or not item.finished:
+                return
+            spoken.next()
+        yield from self._tell_images()
+
+    def _tell_texts(self, item: TextItem) -> Iterator[Delta]:
+        for part, text in item.take():
+            yield from self._tell_text(item, part, text)
+            if self._is_cut:
+                return
+        if item.finished and self._cut is not None:
+            yield from self._tell_content(self._cut.end_text())
+
+    def _tell_text(self, item: TextItem, part: PartKey, text: str) -> Iterator[Delta]:
+        kind, index = part
+        if kind == "refusal":
+            yield {"refusal": text}
+            return
+        item.part_starts.setdefault(index, self._chars)
+        self._chars += len(text)
+        yield from self._tell_content(text if self._cut is None else self._cut.take(text))
+
+    def _tell_content(self, text: str) -> Iterator[Delta]:
+        self._told_chars += len(text)
+        if text:
+            yield {"content": text}
+
+    def _drain_reasoning(self) -> Iterator[Delta]:
+        reasonings = self._answer.reasonings
+        while (item := reasonings.speaking) is not None:
+            for text in item.take():
+                yield from self._tell_reasoning(item, text)
+            if not item.finished:
+                return
+            if self._shows_reasoning and item.ciphertext:
+                yield {"reasoning_details": [self._seal(item)]}
+            reasonings.next()
+
+    def _tell_reasoning(self, item: ReasoningItem, text: str) -> Iterator[Delta]:
+        if self._shows_reasoning:
+            separator = "\n\n" if self._thinker not in (None, item) else ""
+            self._thinker = item
+            yield {"reasoning_content": separator + text}
+
+    def _seal(self, item: ReasoningItem) -> Event:
+        """OpenRouter's form for reasoning that a client gives back, since Chat Completions has none of its own."""
+        data = seal(Reasoning(item.id, item.ciphertext, self._upstream_model, self._account_tag))
+        self._seals_told += 1
+        return {"index": self._seals_told - 1, "type": "reasoning.encrypted", "id": item.id or None, "data": data}
+
+    def _tell_call(self, item: CallItem) -> Iterator[Delta]:
+        for entry in item.take():
+            self._calls_told += "id" in entry
+            index = self._calls_told - 1
+            if not self._functions:
+                yield {"tool_calls": [{**entry, "index": index}]}
+            elif index == 0 and "function" in entry:
+                yield {"function_call": entry["function"]}
+
+    def _tell_images(self) -> Iterator[Delta]:
+        for url in self._answer.images[self._images_told :]:
+            yield {"images": [{"index": self._images_told, "type": "image_url", "image_url": {"url": url}}]}
+            self._images_told += 1
+
+    # -- chunks -----------------------------------------------------------------------------------
+
+    def _to_chunks(self, deltas: list[Delta], now: float) -> list[Event]:
+        if self.state is State.WAITING:
+            self.state = State.STARTED
+            self._head["created"] = int(now)
+            deltas = [{"role": "assistant", "content": ""}, *deltas]
+        return [self._to_chunk(delta) for delta in deltas]
+
+    def _to_chunk(self, delta: Delta, finish_reason: str | None = None) -> Event:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return {**self._head, "choices": [choice], **self._tail}
+
+    def _finish(self, deltas: list[Delta], response: Mapping[str, Any], now: float) -> list[Event]:
+        """The last chunks. ``response`` is empty if the answer is cut before the backend ends it."""
+        annotations = self._list_annotations()
+        chunks = self._to_chunks([*deltas, {"annotations": annotations}] if annotations else deltas, now)
+        self.state = State.ENDED
+        self.usage = read_usage(response.get("usage")) or self._estimate_usage()
+        self.stop_reason = self._find_finish_reason(response)
+        chunks.append(self._to_chunk({}, self.stop_reason))
+        if self._include_usage:
+            usage = to_usage(self.usage, object_of(response.get("usage")))
+            chunks.append({**self._head, "choices": [], **self._tail, "usage": usage})
+        return chunks
+
+    def _list_annotations(self) -> list[Event]:
+        """All of them at once, as the SDK can't add to a list of them; their places are those in the whole content."""
+        found = []
+        texts = [item for item in self._answer.spoken.all if isinstance(item, TextItem)]
+        for item in texts:
+            for citation in item.citations:
+                start = item.part_starts.get(citation.index)
+                if start is not None and start + citation.end <= self._told_chars:
+                    place = {"start_index": start + citation.start, "end_index": start + citation.end}
+                    page = {"url": citation.url, "title": citation.title, **place}
+                    found.append({"type": "url_citation", "url_citation": page})
+        return found
+
+    def _find_finish_reason(self, response: Mapping[str, Any]) -> str:
+        """Source: anthropic-translation.md 6.4."""
+        if self._cut is not None and self._cut.reason is not None:
+            return _CUTS[self._cut.reason]
+        details = object_of(response.get("incomplete_details"))
+        if details or response.get("status") == "incomplete":
+            return "content_filter" if text_of(details.get("reason")) == "content_filter" else "length"
+        if self._calls_told:
+            return "function_call" if self._functions else "tool_calls"
+        return "stop"
+
+    def _estimate_usage(self) -> Usage:
+        return Usage(
+            input_tokens=self._count_input(),
+            output_tokens=self.output_tokens,
+            reasoning_tokens=estimate_tokens(self._answer.count_bytes(ReasoningItem)),
+        )
