@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import trio
 
+from codexd.accounts.catalogues import Catalogues
 from codexd.accounts.choosing.picker import AccountPicker
 from codexd.accounts.choosing.sessions import Sessions
 from codexd.accounts.limits.tracker import LimitTracker
@@ -27,13 +28,13 @@ from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
 from codexd.settings import Settings
-from codexd.translation.models import BUILT_IN
 from codexd.upstream.account import AccountEndpoint
 from codexd.upstream.codex import CodexBackend, make_timeout
 from codexd.web.app import App, create_quart
 from codexd.web.callback import serve_callback
 from codexd.web.exchange import ModelRoute
 from codexd.web.messages import MessagesApi
+from codexd.web.models import ModelLists
 from codexd.web.turn import TurnRunner
 
 
@@ -56,6 +57,7 @@ def make_accounts(
         refresher=refresher,
         tracker=tracker,
         poller=UsagePoller(store, refresher, tracker, backend, clock),
+        catalogues=Catalogues(store, refresher, backend, lambda: live.current, clock, launch.places.models),
         sessions=Sessions(),
         logins=LoginFlows(tokens, DeviceEndpoint(sign_in_http, auth_url), auth_url, keep, show_pages, clock),
         tokens=tokens,
@@ -77,7 +79,7 @@ def make_app(
         tracker=tracker,
         backend=backend,
         requests=requests,
-        catalogue=lambda _: BUILT_IN,
+        catalogues=accounts.catalogues,
         clock=clock,
     )
     messages = MessagesApi(turns, clock)
@@ -85,7 +87,9 @@ def make_app(
         "/v1/messages": ModelRoute(messages, turns, ending, launch.timing).answer,
         "/v1/messages/count_tokens": messages.count_tokens,
     }
-    return App(lambda: live.current.server, hot, create_quart(simulated=launch.simulated, clock=clock), clock)
+    models = ModelLists(lambda: live.current, store, accounts.catalogues)
+    quart = create_quart(simulated=launch.simulated, clock=clock, models=models)
+    return App(lambda: live.current.server, hot, quart, clock)
 
 
 def keep_usage(launch: Launch) -> closing[UsageHistory]:
