@@ -6,7 +6,6 @@ import httpx
 import pytest
 from harness import start_daemon
 
-
 ANTHROPIC = {"anthropic-version": "2023-06-01"}
 
 
