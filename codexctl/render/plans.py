@@ -86,7 +86,7 @@ def _source(result: Json, style: Style) -> list[str]:
     """Where the list comes from, and why from there."""
     if result["source"] == "built-in":
         lines = style.prose(
-            "The backend's list is not known: this is the built-in one. What the plan offers may differ."
+            "The backend's list is not known: this is the built-in one."
         )
     elif style.now - result["fetched_at"] >= 1:
         lines = style.prose(f"As the backend told {ago(result['fetched_at'], style.now)}.")

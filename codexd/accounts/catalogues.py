@@ -189,11 +189,10 @@ class Catalogues:
             return True
         waited_s: float = abs(self._clock() - known.asked_at)  # abs: a wall clock may be set back
         if known.failures:
-            return waited_s >= min(RETRY_S * 2 ** (known.failures - 1), MAX_RETRY_S)
+            return waited_s >= min(RETRY_S * 2.0 ** (known.failures - 1), MAX_RETRY_S)
         if known.client_version != self._settings().upstream.client_version:
             return True
-        pause_s = MAX_AGE_S if known.told_etag is None else CHANGE_PAUSE_S
-        return waited_s >= pause_s
+        return waited_s >= (MAX_AGE_S if known.told_etag is None else CHANGE_PAUSE_S)
 
     async def _take(self, account_id: str, known: _Known, listed: Listed) -> None:
         before = None if known.raw is None else known.slugs

@@ -199,6 +199,10 @@ class Simulator:
         return account
 
     async def _list_models(self, exchange: Exchange, account: SimulatedAccount) -> None:
+        if self.options.models_status >= 400:
+            status = self.options.models_status
+            await exchange.refuse(error("The models can't be read now.", code="server_error", status=status))
+            return
         version = parse_qs(exchange.request.query).get("client_version", [""])[0]
         document = make_models_document(self._models_of(account), self.options, version)
         etag = make_etag(document)

@@ -71,6 +71,8 @@ class Options:
     codex_originators_only: frozenset[str] = frozenset()
     refused_models: frozenset[str] = frozenset()
     plan_models: Mapping[str, frozenset[str]] = field(factory=dict)
+    models_status: int = 200
+    """From 400 on, the list of models is refused with it."""
 
     terminal_output: TerminalOutput = TerminalOutput.EMPTY
     delta_chars: int = 16

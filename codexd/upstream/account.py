@@ -48,8 +48,9 @@ class AccountEndpoint:
         return _read_object(await self._get("/wham/usage" if under_chatgpt else "/api/codex/usage", account, token))
 
     async def fetch_models(self, account: Account, token: str, etag: str | None = None) -> ModelList | None:
-        """The models for this account, at our ``client_version``: a filter, not a promise. None: no others than
-        those of ``etag``.
+        """The models for this account, at our ``client_version``: a filter, not a promise.
+
+        None: they are still those that ``etag`` names.
 
         Raises:
             UpstreamError: the backend refused, or gave no usable answer.
