@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from codexctl.render.accounts import nobody
-from codexctl.render.base import Cell, Json, Style, ago, bar, clock_time, duration, name_of, plain, table, until
+from codexctl.render.base import GAP, Cell, Json, Style, ago, bar, clock_time, duration, name_of, plain, table, until
 
 BAR_CELLS = 20
 INDENT = "  "
 NEARLY_USED_UP_PERCENT = 80
 SETTINGS_CELLS = 18
-"""What a row has left of 80 columns."""
+EFFORTS_CELLS = 20
+"""What a row has left of 80 columns, at least."""
 
 
 def quotas(result: Json, style: Style) -> list[str]:
@@ -76,7 +77,9 @@ def models(result: Json, style: Style) -> list[str]:
     if not result["models"]:
         return [*lines, "The backend offers it no model."]
     headings = ("MODEL", f"{'WINDOW':>9}", "EFFORTS", "SETTINGS")
-    lines += table(headings, (_model_row(model) for model in result["models"]), style)
+    longest = max(len(plain(model["id"])) for model in result["models"])
+    rooms = _share(longest, style.width)
+    lines += table(headings, (_model_row(model, *rooms) for model in result["models"]), style)
     if any(model["default_effort"] for model in result["models"]):
         lines.append(style.paint("* the effort where a request does not say", "dim"))
     return lines
@@ -85,9 +88,7 @@ def models(result: Json, style: Style) -> list[str]:
 def _source(result: Json, style: Style) -> list[str]:
     """Where the list comes from, and why from there."""
     if result["source"] == "built-in":
-        lines = style.prose(
-            "The backend's list is not known: this is the built-in one."
-        )
+        lines = style.prose("The backend's list is not known: this is the built-in one.")
     elif style.now - result["fetched_at"] >= 1:
         lines = style.prose(f"As the backend told {ago(result['fetched_at'], style.now)}.")
     else:
@@ -95,15 +96,23 @@ def _source(result: Json, style: Style) -> list[str]:
     return lines + (style.prose(f"Not asked now: {result['error']}") if result["error"] else [])
 
 
-def _model_row(model: Json) -> list[Cell]:
+def _share(longest: int, width: int | None) -> tuple[int, int]:
+    """How wide efforts and settings may be so that a row fits; in a pipe a model is one line."""
+    if width is None:
+        return 1000, 1000
+    room = width - longest - len("272,000  ") - 3 * len(GAP) - SETTINGS_CELLS
+    return max(room, EFFORTS_CELLS), SETTINGS_CELLS
+
+
+def _model_row(model: Json, efforts_cells: int, settings_cells: int) -> list[Cell]:
     dim = None if model["listed"] else "dim"
     window = f"{model['context_window']:>9,}" if model["context_window"] is not None else ""
     efforts = [f"{plain(effort)}{'*' * (effort == model['default_effort'])}" for effort in model["efforts"]]
     return [
         Cell([plain(model["id"])], dim),
         Cell([window], dim),
-        Cell([" ".join(efforts)], dim),
-        Cell(_fill(_find_marks(model), SETTINGS_CELLS), dim),
+        Cell(_fill(efforts, efforts_cells), dim),
+        Cell(_fill(_find_marks(model), settings_cells), dim),
     ]
 
 

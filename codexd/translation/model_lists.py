@@ -80,7 +80,7 @@ class Offers:
         if found.is_plain:
             return _offer(name, model)
         shown = found.family.capitalize() if found.family else name
-        return Offer(name, f"{shown} -> {model.slug} (Codex)", model, found.family)
+        return Offer(name, f"{shown} on {model.slug} (Codex)", model, found.family)
 
 
 def _offer(id_: str, model: ModelInfo) -> Offer:
@@ -88,7 +88,7 @@ def _offer(id_: str, model: ModelInfo) -> Offer:
 
 
 def _kilo(model: str) -> Offer:
-    return Offer(KILO, f"Kilo -> {model} (a third party)", None, owner="kilo")
+    return Offer(KILO, f"Kilo on {model} (a third party)", None, owner="kilo")
 
 
 def _unique(offers: list[Offer]) -> list[Offer]:

@@ -95,7 +95,7 @@ async def test_models_list_pages_through_the_catalogue(running, sdk):
     assert (one.capabilities.effort.xhigh.supported, one.capabilities.effort.max.supported) == (True, False)
     assert one.capabilities.thinking.types.adaptive.supported
     opus = await in_thread(sdk.models.retrieve, "claude-opus-5-5")
-    assert (opus.display_name, opus.line) == ("Opus -> gpt-5.5 (Codex)", "opus")
+    assert (opus.display_name, opus.line) == ("Opus on gpt-5.5 (Codex)", "opus")
     with pytest.raises(anthropic.NotFoundError):
         await in_thread(sdk.models.retrieve, "claude-gpt-1")
 

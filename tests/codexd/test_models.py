@@ -75,8 +75,8 @@ async def test_names_that_settings_give(running):
         "settings.set", name="models.aliases", value={"mine": "gpt-6-luna", "claude-opus-*": "gpt-6-sol"}
     )
     listed = {entry["id"]: entry for entry in (await get(running, "/v1/models?limit=1000", **ANTHROPIC)).json()["data"]}
-    assert listed["mine"]["display_name"] == "mine -> gpt-6-luna (Codex)"
-    assert listed["claude-opus-5-5"]["display_name"] == "Opus -> gpt-6-sol (Codex)"
+    assert listed["mine"]["display_name"] == "mine on gpt-6-luna (Codex)"
+    assert listed["claude-opus-5-5"]["display_name"] == "Opus on gpt-6-sol (Codex)"
     assert "mine" in [entry["id"] for entry in (await get(running, "/v1/models")).json()["data"]]
     for name in ("mine", "opus", "codex", "claude-sonnet-9"):
         assert (await get(running, f"/v1/models/{name}")).json()["id"] == name

@@ -136,11 +136,9 @@ def test_models():
         "As the backend told 3 min ago.",
         "MODEL          WINDOW  EFFORTS           SETTINGS",
         "gpt-5.5       272,000  low medium* high",
-        "gpt-6         272,000  low medium* high  opus mine",
-        "                                         (refused)",
+        "gpt-6         272,000  low medium* high  opus mine (refused)",
         "codex-auto                               (hidden)",
-        "gpt-mini      272,000  low medium high   haiku",
-        "                                         (not offered)",
+        "gpt-mini      272,000  low medium high   haiku (not offered)",
         "* the effort where a request does not say",
     ]
 
@@ -155,10 +153,11 @@ def test_models_asked_for_now():
     assert render.models(models(model(), fetched_at=NOW), PIPE)[1] == "As the backend tells now."
 
 
-def test_models_fit_80_columns_with_nothing_cut():
+@pytest.mark.parametrize("name", ["gpt-5.5", "gpt-6.1-terra", "gpt-daybreak-blue-latest"])
+def test_models_fit_80_columns_with_nothing_cut(name):
     efforts = ["low", "medium", "high", "xhigh", "max", "ultra"]
     uses = [f"models.{name}" for name in ("opus", "sonnet", "fable", "haiku", "codex", "default")]
-    lines = render.models(models(model(id="gpt-6.1-terra", efforts=efforts, used_by=uses)), Style(now=NOW, width=80))
+    lines = render.models(models(model(id=name, efforts=efforts, used_by=uses)), Style(now=NOW, width=80))
     assert max(map(len, lines)) <= 80
     assert not any("…" in line for line in lines)
 

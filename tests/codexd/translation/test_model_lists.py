@@ -32,10 +32,10 @@ def test_claude_code_sees_models_and_what_the_families_run_on():
     assert titles(offers().for_anthropic()) == {
         "claude-gpt-5.5": "GPT-5.5 (Codex)",
         "claude-gpt-6.1-sol": "GPT-6.1-Sol (Codex)",
-        "claude-opus-5-5": "Opus -> gpt-5.5 (Codex)",
-        "claude-sonnet-5-5": "Sonnet -> gpt-5.5 (Codex)",
-        "claude-haiku-5-5": "Haiku -> gpt-mini (Codex)",
-        "claude-fable-5-2": "Fable -> gpt-5.5 (Codex)",
+        "claude-opus-5-5": "Opus on gpt-5.5 (Codex)",
+        "claude-sonnet-5-5": "Sonnet on gpt-5.5 (Codex)",
+        "claude-haiku-5-5": "Haiku on gpt-mini (Codex)",
+        "claude-fable-5-2": "Fable on gpt-5.5 (Codex)",
     }
     assert next(iter(titles(offers().for_anthropic()))) == "claude-gpt-5.5"
 
@@ -47,8 +47,8 @@ def test_openais_clients_see_plain_names():
 def test_exact_aliases_are_listed_and_globs_are_not():
     aliases = {"mine": "gpt-6.1-sol", "claude-opus-*": "gpt-6.1-sol", "gpt-5.?": "secret", "x[ab]": "secret"}
     listed = titles(offers(aliases=aliases).for_anthropic())
-    assert listed["mine"] == "mine -> gpt-6.1-sol (Codex)"
-    assert listed["claude-opus-5-5"] == "Opus -> gpt-6.1-sol (Codex)"
+    assert listed["mine"] == "mine on gpt-6.1-sol (Codex)"
+    assert listed["claude-opus-5-5"] == "Opus on gpt-6.1-sol (Codex)"
     assert not any(mark in name for name in listed for mark in "*?[")
     assert list(titles(offers(aliases=aliases).for_openai())) == ["gpt-5.5", "gpt-6.1-sol", "mine"]
 
@@ -90,7 +90,7 @@ def test_find(asked, id_, slug):
 def test_kilo_only_where_its_route_is_open():
     opened = offers(kilo_model="vendor/free")
     for listed in (opened.for_anthropic(), opened.for_openai()):
-        assert titles(listed)["kilo"] == "Kilo -> vendor/free (a third party)"
+        assert titles(listed)["kilo"] == "Kilo on vendor/free (a third party)"
         assert "kilo" not in titles(offers().for_openai())
     found = opened.find("kilo")
     assert to_openai(found)["owned_by"] == "kilo"
