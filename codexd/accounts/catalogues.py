@@ -234,13 +234,13 @@ class Catalogues:
             self._delete_strays()
 
     def _delete_strays(self) -> None:
-        """Lists of accounts that are not there any more; what can't be deleted now, another start sees to."""
+        """Files of accounts that are not there any more; what can't be deleted now, another start sees to."""
         if self._folder is None or not self._folder.is_dir():
             return
-        names = {f"{account.id}.json" for account in self._store.accounts}
+        ids = {account.id for account in self._store.accounts}
         try:
-            for path in self._folder.glob("*.json"):
-                if path.name not in names:
+            for path in self._folder.iterdir():
+                if path.name.removeprefix(".").partition(".")[0] not in ids:  # the dot: half written
                     path.unlink(missing_ok=True)
         except OSError as error:
             log.warning("%s can't be tidied: %s", self._folder, error.strerror)

@@ -338,11 +338,12 @@ async def test_what_a_removed_account_leaves_is_deleted(catalogues, account, sto
 
 async def test_what_an_earlier_daemon_left_is_deleted(catalogues, nursery, tmp_path, autojump_clock):
     (tmp_path / "models").mkdir()
-    stray = tmp_path / "models" / "ffffffffffff.json"
-    stray.write_text("{}")
+    strays = [tmp_path / "models" / name for name in ("ffffffffffff.json", ".ffffffffffff.json.abcdefgh")]
+    for stray in strays:
+        stray.write_text("{}")
     nursery.start_soon(catalogues.run)
     await wait_all_tasks_blocked()
-    assert not stray.exists()
+    assert not any(stray.exists() for stray in strays)
 
 
 def test_the_module_waits_no_longer_than_it_says():
