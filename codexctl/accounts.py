@@ -115,9 +115,10 @@ def _quota(invocation: Invocation) -> None:
 def _models(invocation: Invocation) -> None:
     from codexctl.render import plans as render_plans  # noqa: PLC0415 - as above
 
-    result = invocation.call("accounts.models", _named(invocation))
+    params = _named(invocation) | ({"refresh": True} if invocation.arguments.refresh else {})
+    result = invocation.call("accounts.models", params, reply_timeout_s=SLOW_S)
     if not invocation.arguments.all:
-        result["models"] = [model for model in result["models"] if model["listed"]]
+        result["models"] = [model for model in result["models"] if model["listed"] or model["used_by"]]
     invocation.show(result, render_plans.models)
 
 
@@ -243,6 +244,11 @@ ACCOUNT_COMMANDS = (
         "List the models that the backend offers an account",
         "codexctl models",
         _models,
-        (_MAYBE_NAME, argument("--all", action="store_true", help="also those not meant to be chosen by people")),
+        (
+            _MAYBE_NAME,
+            argument("--all", action="store_true", help="also those not meant to be chosen by people"),
+            argument("--refresh", action="store_true", help="ask the backend first"),
+        ),
+        details="SETTINGS: the settings models.* that lead to a model now, without their first word, and your aliases.",
     ),
 )

@@ -12,6 +12,7 @@ import httpx
 import trio
 from attrs import evolve, frozen
 
+from codexd.accounts.catalogues import Catalogues
 from codexd.accounts.choosing.picker import AccountPicker
 from codexd.accounts.choosing.sessions import Sessions
 from codexd.accounts.limits.tracker import LimitTracker
@@ -28,7 +29,6 @@ from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
 from codexd.settings import Settings
-from codexd.translation.models import BUILT_IN
 from codexd.translation.passthrough.owners import ReasoningOwners
 from codexd.translation.passthrough.request import parse_compact
 from codexd.upstream.account import AccountEndpoint
@@ -40,6 +40,7 @@ from codexd.web.chat import ChatApi
 from codexd.web.exchange import ModelRoute
 from codexd.web.kilo_turn import KiloRunner
 from codexd.web.messages import MessagesApi
+from codexd.web.models import ModelLists
 from codexd.web.responses import ResponsesApi
 from codexd.web.turn import TurnRunner
 
@@ -63,6 +64,7 @@ def make_accounts(
         refresher=refresher,
         tracker=tracker,
         poller=UsagePoller(store, refresher, tracker, backend, clock),
+        catalogues=Catalogues(store, refresher, backend, lambda: live.current, clock, launch.places.models),
         sessions=Sessions(),
         logins=LoginFlows(tokens, DeviceEndpoint(sign_in_http, auth_url), auth_url, keep, show_pages, clock),
         tokens=tokens,
@@ -98,7 +100,7 @@ def make_app(
         tracker=tracker,
         backend=backend,
         requests=requests,
-        catalogue=lambda _: BUILT_IN,
+        catalogues=accounts.catalogues,
         third_party=KiloRunner(lambda: live.current, kilo.backend, kilo.models, requests, clock),
         clock=clock,
     )
@@ -114,7 +116,9 @@ def make_app(
         "/v1/responses/compact": ModelRoute(compact, compacting, ending, launch.timing).answer,
         "/v1/responses/input_tokens": responses.count_tokens,
     }
-    return App(lambda: live.current.server, hot, create_quart(simulated=launch.simulated, clock=clock), clock)
+    models = ModelLists(lambda: live.current, store, accounts.catalogues)
+    quart = create_quart(simulated=launch.simulated, clock=clock, models=models)
+    return App(lambda: live.current.server, hot, quart, clock)
 
 
 def keep_usage(launch: Launch) -> closing[UsageHistory]:

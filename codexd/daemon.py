@@ -112,6 +112,7 @@ def _list_tasks(accounts: Accounts, usage: UsageHistory, control: Run, simulator
     """What runs beside the HTTP proxy."""
     yield "refresh scheduler", accounts.refresher.run, OnFailure.RESTART
     yield "rate-limit tracker", partial(_track_limits, accounts), OnFailure.RESTART
+    yield "model lists", accounts.catalogues.run, OnFailure.RESTART
     yield "sign-in flows", accounts.logins.run, OnFailure.RESTART
     yield "usage history", usage.run, OnFailure.RESTART
     yield "control socket", control, OnFailure.END_DAEMON

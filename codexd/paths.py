@@ -29,6 +29,10 @@ class Places(NamedTuple):
         return self.state_dir / "limits.json"
 
     @property
+    def models(self) -> Path:
+        return self.state_dir / "models"
+
+    @property
     def usage(self) -> Path:
         return self.state_dir / "usage.sqlite3"
 

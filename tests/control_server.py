@@ -10,6 +10,7 @@ import attrs
 import httpx
 import trio
 
+from codexd.accounts.catalogues import Catalogues
 from codexd.accounts.choosing.sessions import Sessions
 from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.limits.usage_poll import UsagePoller
@@ -75,6 +76,7 @@ def make_accounts(store: AccountStore) -> Accounts:
         refresher=refresher,
         tracker=tracker,
         poller=UsagePoller(store, refresher, tracker, backend, lambda: NOW),
+        catalogues=Catalogues(store, refresher, backend, Settings, lambda: NOW),
         sessions=Sessions(),
         logins=LoginFlows(tokens, DeviceEndpoint(http, NOWHERE), NOWHERE, store.add, refuse, lambda: NOW),
         tokens=tokens,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from codexctl.render.accounts import nobody
 from codexctl.render.base import (
+    GAP,
     Cell,
     Json,
     Style,
@@ -20,6 +21,9 @@ from codexctl.render.base import (
 
 BAR_CELLS = 20
 INDENT = "  "
+SETTINGS_CELLS = 18
+EFFORTS_CELLS = 20
+"""What a row has left of 80 columns, at least."""
 
 
 def quotas(result: Json, style: Style) -> list[str]:
@@ -81,18 +85,62 @@ def _credits(credits_: Json | None) -> str:
 def models(result: Json, style: Style) -> list[str]:
     """``accounts.models``."""
     title = f"{style.paint(name_of(result['account']), 'bold')}, plan {plain(result['account']['plan'])}"
+    lines = [title, *_source(result, style)]
     if not result["models"]:
-        return [title, "The backend offers it no model."]
-    headings = ("MODEL", "NAME", f"{'WINDOW':>9}", "EFFORTS")
-    lines = [title, *table(headings, (_model_row(model) for model in result["models"]), style)]
+        return [*lines, "The backend offers it no model."]
+    headings = ("MODEL", f"{'WINDOW':>9}", "EFFORTS", "SETTINGS")
+    longest = max(len(plain(model["id"])) for model in result["models"])
+    rooms = _share(longest, style.width)
+    lines += table(headings, (_model_row(model, *rooms) for model in result["models"]), style)
     if any(model["default_effort"] for model in result["models"]):
         lines.append(style.paint("* the effort where a request does not say", "dim"))
     return lines
 
 
-def _model_row(model: Json) -> list[Cell]:
+def _source(result: Json, style: Style) -> list[str]:
+    """Where the list comes from, and why from there."""
+    if result["source"] == "built-in":
+        lines = style.prose("The backend's list is not known: this is the built-in one.")
+    elif style.now - result["fetched_at"] >= 1:
+        lines = style.prose(f"As the backend told {ago(result['fetched_at'], style.now)}.")
+    else:
+        lines = ["As the backend tells now."]
+    return lines + (style.prose(f"Not asked now: {result['error']}") if result["error"] else [])
+
+
+def _share(longest: int, width: int | None) -> tuple[int, int]:
+    """How wide efforts and settings may be so that a row fits; in a pipe a model is one line."""
+    if width is None:
+        return 1000, 1000
+    room = width - longest - len("272,000  ") - 3 * len(GAP) - SETTINGS_CELLS
+    return max(room, EFFORTS_CELLS), SETTINGS_CELLS
+
+
+def _model_row(model: Json, efforts_cells: int, settings_cells: int) -> list[Cell]:
     dim = None if model["listed"] else "dim"
     window = f"{model['context_window']:>9,}" if model["context_window"] is not None else ""
     efforts = [f"{plain(effort)}{'*' * (effort == model['default_effort'])}" for effort in model["efforts"]]
-    name = plain(model["name"]) + ("" if model["listed"] else " (hidden)")
-    return [Cell([text], dim) for text in (plain(model["id"]), name, window, " ".join(efforts))]
+    return [
+        Cell([plain(model["id"])], dim),
+        Cell([window], dim),
+        Cell(_fill(efforts, efforts_cells), dim),
+        Cell(_fill(_find_marks(model), settings_cells), dim),
+    ]
+
+
+def _find_marks(model: Json) -> list[str]:
+    uses = [plain(use.removeprefix("models.").removeprefix("aliases ")) for use in model["used_by"]]
+    if not model["offered"]:
+        return [*uses, "(not offered)"]
+    marks = {"(refused)": model["refused"], "(hidden)": not model["listed"]}
+    return uses + [mark for mark, holds in marks.items() if holds]
+
+
+def _fill(words: list[str], width: int) -> list[str]:
+    """``words`` on lines of about ``width``."""
+    lines = [""]
+    for word in words:
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return lines

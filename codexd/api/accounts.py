@@ -254,6 +254,14 @@ class QuotaOf:
 
 
 @frozen
+class ModelsOf:
+    """``refresh``: ask the backend first. Without ``account``: the active one."""
+
+    account: str | None = None
+    refresh: bool = False
+
+
+@frozen
 class CreditsInfo:
     has_credits: bool
     unlimited: bool
@@ -293,7 +301,11 @@ class AccountUsage:
 
 @frozen
 class ModelOfAccount:
-    """A model that the backend offers to an account; ``listed``: meant to be chosen by people."""
+    """A model that the backend offers to an account; ``listed``: meant to be chosen by people.
+
+    Not ``offered``: a setting names it all the same. ``refused``: the backend would not serve it to the account.
+    ``used_by``: the settings that lead to it now, such as ``models.opus``.
+    """
 
     id: str
     name: str
@@ -302,12 +314,20 @@ class ModelOfAccount:
     efforts: tuple[str, ...]
     default_effort: str | None
     listed: bool
+    offered: bool
+    refused: bool
+    used_by: tuple[str, ...]
 
 
 @frozen
 class AccountModels:
+    """``source``: ``backend``, or ``built-in`` while its list is not known; ``error``: why it could not be asked."""
+
     account: AccountRef
     models: tuple[ModelOfAccount, ...]
+    source: str
+    fetched_at: float | None
+    error: str | None
 
 
 @frozen

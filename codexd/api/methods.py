@@ -173,10 +173,11 @@ _ALL = (
     ),
     Method(
         "accounts.models",
-        accounts.AccountMaybe,
+        accounts.ModelsOf,
         accounts.AccountModels,
         "Models that the backend offers an account",
-        errors=(AccountError, UpstreamError),
+        {"refresh": True},
+        errors=_CHOSEN,
     ),
     Method(
         "accounts.token",

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from codexd.settings import Settings
-from codexd.translation.models import BUILT_IN, DEFAULT_WINDOW_TOKENS, find_family
+from codexd.translation.models import BUILT_IN, CLAUDE_IDS, Catalogue, find_family
 
 BASE_URL = "ANTHROPIC_BASE_URL"
 AUTH_TOKEN = "ANTHROPIC_AUTH_TOKEN"  # noqa: S105 - the name of a variable
@@ -26,14 +26,6 @@ COMPACT_WINDOW = "CLAUDE_CODE_AUTO_COMPACT_WINDOW"
 
 NO_KEY = "codexd"
 """The token where ``server.api_key`` asks for none: without one Claude Code wants a login."""
-
-FAMILY_MODELS: Mapping[str, str] = {
-    "opus": "claude-opus-5-5",
-    "sonnet": "claude-sonnet-5-5",
-    "haiku": "claude-haiku-5-5",
-    "fable": "claude-fable-5-2",
-}
-"""The ids that Claude Code knows: for others it assumes high effort and short answers. codexd maps the family."""
 
 CHOSEN_MODELS = ("ANTHROPIC_MODEL", "ANTHROPIC_SMALL_FAST_MODEL", "CLAUDE_CODE_SUBAGENT_MODEL")
 SECRETS = (AUTH_TOKEN, API_KEY)
@@ -69,7 +61,8 @@ def family_key(family: str, part: str = "") -> str:
     return f"ANTHROPIC_DEFAULT_{family.upper()}_MODEL{part}"
 
 
-FAMILY_KEYS = tuple(family_key(family, part) for family in FAMILY_MODELS for part in ("", "_NAME", "_DESCRIPTION"))
+FAMILY_KEYS = tuple(family_key(family, part) for family in CLAUDE_IDS for part in ("", "_NAME", "_DESCRIPTION"))
+NAME_KEYS = tuple(family_key(family, "_NAME") for family in CLAUDE_IDS)
 OWN_KEYS = (BASE_URL, AUTH_TOKEN, API_KEY, *CHOSEN_MODELS, *FAMILY_KEYS, COMPACT_WINDOW)
 """Every name that codexd writes or removes."""
 
@@ -85,27 +78,41 @@ def find_door(addresses: tuple[str, ...], settings: Settings) -> Door:
     return Door(url, settings.server.api_key or NO_KEY)
 
 
-def through_codexd(door: Door, settings: Settings, before: Mapping[str, Any], *, window: int | None = None) -> Wanted:
+def through_codexd(
+    door: Door,
+    settings: Settings,
+    before: Mapping[str, Any],
+    catalogue: Catalogue = BUILT_IN,
+    *,
+    window: int | None = None,
+) -> Wanted:
     """The values that lead to codexd.
 
     Args:
         door: where it listens.
         settings: codexd's own.
         before: what the names hold without codexd.
+        catalogue: that of the active account.
         window: the size in tokens at which the user's own ``autoCompactWindow`` compacts.
     """
     wanted: Wanted = {BASE_URL: door.url, AUTH_TOKEN: door.token, API_KEY: None}
-    for family, model in FAMILY_MODELS.items():
-        used = getattr(settings.models, family)[0]
+    for family, model in CLAUDE_IDS.items():
+        used = catalogue.choose(getattr(settings.models, family))
         wanted[family_key(family)] = model
         wanted[family_key(family, "_NAME")] = used
         wanted[family_key(family, "_DESCRIPTION")] = f"{family.capitalize()} through codexd (models.{family})"
-    wanted |= {key: None for key in CHOSEN_MODELS if _is_foreign(before.get(key))}
-    limit = context_window(settings)
+    wanted |= {key: None for key in CHOSEN_MODELS if _is_foreign(before.get(key), catalogue)}
+    limit = context_window(settings, catalogue)
     chosen = _number(before.get(COMPACT_WINDOW)) or window
     if chosen is None or not LEAST_WINDOW_TOKENS <= chosen <= limit:
         wanted[COMPACT_WINDOW] = str(limit)
     return wanted
+
+
+def earlier_names(shown: Mapping[str, Any], settings: Settings) -> Wanted:
+    """Of the names that the picker is ``shown`` those that were written when the account was offered other models."""
+    candidates = {family_key(family, "_NAME"): getattr(settings.models, family) for family in CLAUDE_IDS}
+    return {key: name for key, name in shown.items() if name in candidates[key]}
 
 
 def to_anthropic(api_key: str | None, before: Mapping[str, Any]) -> Wanted:
@@ -113,7 +120,7 @@ def to_anthropic(api_key: str | None, before: Mapping[str, Any]) -> Wanted:
     wanted: Wanted = {BASE_URL: None, AUTH_TOKEN: None}
     if api_key is not None:
         wanted[API_KEY] = api_key
-    families = [family for family in FAMILY_MODELS if _is_foreign(before.get(family_key(family)))]
+    families = [family for family in CLAUDE_IDS if _is_foreign(before.get(family_key(family)))]
     wanted |= {family_key(family, part): None for family in families for part in ("", "_NAME", "_DESCRIPTION")}
     return wanted | {key: None for key in CHOSEN_MODELS if _is_foreign(before.get(key), gpt=True)}
 
@@ -126,11 +133,10 @@ def to_other(api_url: str, api_key: str | None) -> Wanted:
     return wanted
 
 
-def context_window(settings: Settings) -> int:
+def context_window(settings: Settings, catalogue: Catalogue = BUILT_IN) -> int:
     """Tokens that the smallest of the mapped models takes: a session may move between families."""
-    first = [getattr(settings.models, family)[0] for family in FAMILY_MODELS]
-    known = [model.context_window for slug in first if (model := BUILT_IN.find(slug)) is not None]
-    return min(known, default=DEFAULT_WINDOW_TOKENS)
+    used = (catalogue.choose(getattr(settings.models, family)) for family in CLAUDE_IDS)
+    return min(catalogue.describe(slug).context_window for slug in used)
 
 
 def find_mode(base_url: Any, door: Door) -> Mode:
@@ -147,14 +153,14 @@ def show_value(name: str, value: Any) -> str:
     return _USER_INFO.sub("", text)
 
 
-def _is_foreign(model: Any, *, gpt: bool = False) -> bool:
+def _is_foreign(model: Any, catalogue: Catalogue = BUILT_IN, *, gpt: bool = False) -> bool:
     """Whether a model name means nothing to the server; ``gpt``: neither do the names that only codexd knows."""
     if not isinstance(model, str) or not model:
         return False
     name = model.lower().removesuffix("[1m]")
     if name in _ALIASES or name.startswith("claude"):
         return False
-    return gpt or not (name.startswith("gpt-") or find_family(name) or BUILT_IN.find(name))
+    return gpt or not (name.startswith("gpt-") or find_family(name) or catalogue.find(name))
 
 
 def _number(value: Any) -> int | None:

@@ -10,12 +10,13 @@ import trio
 from attrs import frozen
 
 from codexd import __version__
-from codexd.clients.claude_code import FAMILY_MODELS, Door
+from codexd.clients.claude_code import Door
 from codexd.translation import jsontext
+from codexd.translation.models import CLAUDE_IDS
 
 log = logging.getLogger("codexd.clients")
 
-MODEL = FAMILY_MODELS["opus"]
+MODEL = CLAUDE_IDS["opus"]
 """Claude Code's default."""
 
 ANSWER_TOKENS = 64

@@ -8,6 +8,7 @@ from typing import Protocol
 import trio
 from attrs import field, frozen
 
+from codexd.accounts.catalogues import Catalogues
 from codexd.accounts.choosing.sessions import Sessions
 from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.limits.usage_poll import UsagePoller
@@ -33,6 +34,7 @@ class Accounts:
     refresher: Refresher
     tracker: LimitTracker
     poller: UsagePoller
+    catalogues: Catalogues
     sessions: Sessions
     logins: LoginFlows
     tokens: TokenEndpoint

@@ -23,6 +23,7 @@ from codexd.control.call import Call, Control
 from codexd.errors import ClientFileRefused, FileUnwritable, RequestInvalid, RequestNotFound
 from codexd.files import write_atomic
 from codexd.translation import jsontext
+from codexd.translation.models import Catalogue
 
 log = logging.getLogger("codexd.clients")
 
@@ -69,7 +70,8 @@ async def claude_proxy(call: Call, params: api.ClaudeChange) -> api.ClaudeSetUp:
     control = call.control
     content = read_settings(_settings_path(control, params.config_dir))
     door, window = _door(control), _own_window(content)
-    make_wanted = partial(claude_code.through_codexd, door, control.settings, window=window)
+    catalogue = _catalogue(control)
+    make_wanted = partial(claude_code.through_codexd, door, control.settings, catalogue=catalogue, window=window)
     notes = [RESTART_NOTE, AUTO_MODE_NOTE, *_file_notes(content)]
     notes += [SIMULATED_NOTE] if control.simulated else []
     notes += [ANY_PORT_NOTE] if control.settings.server.port == 0 else []
@@ -97,7 +99,7 @@ async def claude_reset(call: Call, params: api.ClaudeChange) -> api.ClaudeSetUp:
 
 async def claude_environment(call: Call, _params: NoParams) -> api.ClaudeEnvironment:
     control = call.control
-    wanted = claude_code.through_codexd(_door(control), control.settings, {})
+    wanted = claude_code.through_codexd(_door(control), control.settings, {}, _catalogue(control))
     variables = {name: value for name, value in wanted.items() if value is not None}
     remove = tuple(name for name in OWN_KEYS if name not in variables) + BYPASSES
     path = control.places.state_dir / RUN_SETTINGS
@@ -140,8 +142,9 @@ def _recognise(control: Control, content: Content, kept: Kept, door: Door) -> Ke
     base_url = plain_values(read_values(content, (BASE_URL,))).get(BASE_URL)
     if kept.entries or claude_code.find_mode(base_url, door) is not Mode.CODEXD:
         return kept
-    wanted = claude_code.through_codexd(door, control.settings, {})
-    return adopt(content, kept, wanted)
+    wanted = claude_code.through_codexd(door, control.settings, {}, _catalogue(control))
+    shown = plain_values(read_values(content, claude_code.NAME_KEYS))
+    return adopt(content, kept, wanted | claude_code.earlier_names(shown, control.settings))
 
 
 def _carry_out(change: SetUp, file: KeptFile) -> Path | None:
@@ -197,6 +200,10 @@ def _settings_path(control: Control, config_dir: str | None) -> Path:
 
 def _door(control: Control) -> Door:
     return claude_code.find_door(control.addresses, control.settings)
+
+
+def _catalogue(control: Control) -> Catalogue:
+    return control.accounts.catalogues.of(control.store.active)
 
 
 def _kept_file(control: Control) -> KeptFile:

@@ -14,7 +14,7 @@ from codexd.api.discover import OpenRpc
 from codexd.api.methods import METHODS
 from codexd.api.openrpc import describe
 from codexd.api.params import NoParams
-from codexd.control import accounts, clients, imports, kilo, logins, quota, records, settings, usage
+from codexd.control import accounts, clients, imports, kilo, logins, models, quota, records, settings, usage
 from codexd.control.call import Call
 
 
@@ -79,7 +79,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "accounts.clear": accounts.clear_accounts,
         "accounts.quota": quota.read_quota,
         "accounts.usage": quota.read_usage,
-        "accounts.models": quota.read_models,
+        "accounts.models": models.read_models,
         "accounts.token": logins.give_token,
         "settings.list": settings.list_settings,
         "settings.get": settings.get_setting,

@@ -1,9 +1,8 @@
-"""``accounts.quota``, ``.usage`` and ``.models``."""
+"""``accounts.quota`` and ``.usage``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import trio
 
@@ -13,7 +12,6 @@ from codexd.api import accounts as api
 from codexd.control.call import Call, Control
 from codexd.control.chosen import choose_accounts, choose_one
 from codexd.errors import AccountError, UpstreamError
-from codexd.translation.responses import objects_of, text_of
 
 
 async def read_quota(call: Call, params: api.QuotaOf) -> api.Quotas:
@@ -53,12 +51,6 @@ async def read_usage(call: Call, params: api.AccountMaybe) -> api.AccountUsage:
     return api.AccountUsage(to_quota(call.control, account), details)
 
 
-async def read_models(call: Call, params: api.AccountMaybe) -> api.AccountModels:
-    account = choose_one(call.control, params.account)
-    models = await call.control.accounts.poller.fetch_models(account.id)
-    return api.AccountModels(to_ref(account), tuple(_to_model(model) for model in models))
-
-
 def to_quota(control: Control, account: Account, error: str | None = None) -> api.AccountQuota:
     tracker, now = control.accounts.tracker, control.clock()
     limits, cooldown = tracker.limits(account.id), tracker.cooldown(account.id)
@@ -81,18 +73,3 @@ def to_quota_window(window: Window) -> api.QuotaWindow:
 
 def to_ref(account: Account) -> api.AccountRef:
     return api.AccountRef(account.id, account.email, account.plan, account.simulated)
-
-
-def _to_model(model: Mapping[str, Any]) -> api.ModelOfAccount:
-    """The catalogue is the backend's; what has the wrong type counts as absent."""
-    levels = (text_of(level.get("effort")) for level in objects_of(model.get("supported_reasoning_levels")))
-    window = model.get("context_window")
-    return api.ModelOfAccount(
-        id=text_of(model.get("slug")),
-        name=text_of(model.get("display_name")) or text_of(model.get("slug")),
-        description=text_of(model.get("description")) or None,
-        context_window=window if isinstance(window, int) else None,
-        efforts=tuple(level for level in levels if level),
-        default_effort=text_of(model.get("default_reasoning_level")) or None,
-        listed=model.get("visibility") == "list",
-    )

@@ -94,7 +94,7 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
         f"Ask the workspace's administrator, or sign in to another workspace with `codexctl accounts add`. {_SWITCH}.",
     ),
     errors.ModelRefused: Advice(
-        "Until it restarts codexd uses the next model of the setting's list for this account, if there is one.",
+        "Until the account's list of models changes, codexd uses the next model of the setting, if there is one.",
         "`codexctl models` lists what the account has; `codexctl settings` shows which names lead where.",
     ),
     errors.KiloRefused: Advice(

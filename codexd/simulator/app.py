@@ -68,7 +68,7 @@ class Simulator:
     Args:
         clock: seconds since the epoch; token expiry and rate-limit windows go by it.
         options: the backend's switches.
-        models: what it serves.
+        models: what it serves; another list may be set while it runs.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Simulator:
         self.oauth = SignIn(clock=clock, options=self.options)
         self.limits = limits.PlanLimits(self.options)
         self._clock = clock
-        self._models = models
+        self.models = models
         self._book = ScriptBook(Script())
         self._cache = PromptCache()
         self._holds = Holds()
@@ -195,7 +195,7 @@ class Simulator:
         elif exchange.request.path == "/backend-api/codex/responses/compact":
             await self._compact(exchange, account)
         elif exchange.request.path == "/backend-api/codex/models":
-            await self._list_models(exchange)
+            await self._list_models(exchange, account)
         else:
             await self._usage(exchange, account)
 
@@ -206,10 +206,22 @@ class Simulator:
             request.headers["authorization"] = self.oauth.name_bearer(request.headers["authorization"])
         return account
 
-    async def _list_models(self, exchange: Exchange) -> None:
+    async def _list_models(self, exchange: Exchange, account: SimulatedAccount) -> None:
+        if self.options.models_status >= 400:
+            status = self.options.models_status
+            await exchange.refuse(error("The models can't be read now.", code="server_error", status=status))
+            return
         version = parse_qs(exchange.request.query).get("client_version", [""])[0]
-        document = make_models_document(self._models, self.options, version)
-        await exchange.answer(document, {"etag": make_etag(document)})
+        document = make_models_document(self._models_of(account), self.options, version)
+        etag = make_etag(document)
+        if exchange.request.headers.get("if-none-match") == etag:
+            await exchange.answer_unchanged({"etag": etag})
+        else:
+            await exchange.answer(document, {"etag": etag})
+
+    def _models_of(self, account: SimulatedAccount) -> list[ModelInfo]:
+        included = self.options.plan_models.get(account.plan)
+        return [model for model in self.models if included is None or model.slug in included]
 
     async def _usage(self, exchange: Exchange, account: SimulatedAccount) -> None:
         if self._usage_status is not None:
@@ -267,7 +279,7 @@ class Simulator:
             body,
             account_id=account.account_id,
             options=self.options,
-            models=self._models,
+            models=self._models_of(account),
             headers=request.headers,
         )
         if refusal is not None:
@@ -279,7 +291,7 @@ class Simulator:
         prompt = flatten_prompt(body)
         cached_tokens = self._cache.read(account.account_id, body.get("prompt_cache_key"), prompt)
         input_tokens = count_tokens(prompt)
-        model = next(model for model in self._models if model.slug == body["model"])
+        model = next(model for model in self.models if model.slug == body["model"])
         window = self.options.context_window_tokens or model.context_window
         reply: Reply | Refusal
         if input_tokens <= window:
@@ -323,7 +335,7 @@ class Simulator:
 
     def _make_headers(self, setting: Setting, account: SimulatedAccount, request: Request) -> dict[str, str]:
         standing = self._read_limits(account).for_model(setting.request["model"])
-        catalogue = make_models_document(self._models, self.options, request.headers.get("version", ""))
+        catalogue = make_models_document(self._models_of(account), self.options, request.headers.get("version", ""))
         return {
             "openai-model": setting.model,
             "x-request-id": f"req_{setting.response_id.removeprefix('resp_')}",

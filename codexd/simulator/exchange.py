@@ -53,6 +53,10 @@ class Exchange:
     async def answer(self, value: Any, headers: Mapping[str, str] | None = None) -> None:
         await send_json(self.send, self.request, value, headers)
 
+    async def answer_unchanged(self, headers: Mapping[str, str]) -> None:
+        self.request.finish(Outcome.COMPLETED)
+        await send_whole(self.send, self.request, 304, b"", headers)
+
     async def reply(self, value: dict[str, Any] | Refusal) -> None:
         """The answer or the refusal, whichever it is."""
         if isinstance(value, Refusal):

@@ -47,7 +47,8 @@ class Options:
 
     Gates: ``minimal_client_versions`` names the models that are served and listed only to a client
     that claims at least this version; ``codex_originators_only`` those that are served only to an
-    ``originator`` of the Codex family; ``refused_models`` those that are listed but refused.
+    ``originator`` of the Codex family; ``refused_models`` those that are listed but refused; ``plan_models``, by plan,
+    all that it includes.
     """
 
     access_token_lifetime_s: float = 864_000
@@ -69,6 +70,9 @@ class Options:
     minimal_client_versions: Mapping[str, str] = field(factory=dict)
     codex_originators_only: frozenset[str] = frozenset()
     refused_models: frozenset[str] = frozenset()
+    plan_models: Mapping[str, frozenset[str]] = field(factory=dict)
+    models_status: int = 200
+    """From 400 on, the list of models is refused with it."""
 
     terminal_output: TerminalOutput = TerminalOutput.EMPTY
     delta_chars: int = 16

@@ -26,7 +26,7 @@ from codexd.translation.client_api import WireError
 from codexd.translation.passthrough.fates import KEEPS_NOTHING
 from codexd.web.guard import check_key, check_origin
 from codexd.web.http import MAX_BODY_BYTES, Handler, Receive, Request, Scope, Send, send_json
-from codexd.web.models import find_model_entry, list_models
+from codexd.web.models import Found, ModelLists
 from codexd.web.shape import find_shape, word_error
 
 log = logging.getLogger("codexd.http")
@@ -60,7 +60,7 @@ class HTTPConnection(TrioASGIHTTPConnection):
         await super()._send_response(send_noting_end, response)
 
 
-def create_quart(*, simulated: bool, clock: Callable[[], float]) -> QuartTrio:
+def create_quart(*, simulated: bool, clock: Callable[[], float], models: ModelLists) -> QuartTrio:
     """The routes that are not hot."""
     app = QuartTrio("codexd", static_folder=None)
     app.asgi_http_class = HTTPConnection
@@ -81,12 +81,12 @@ def create_quart(*, simulated: bool, clock: Callable[[], float]) -> QuartTrio:
         return Response("", content_type="text/plain; charset=utf-8")
 
     @app.get("/v1/models")
-    async def models() -> Response:
-        return _json(list_models(request.args.to_dict()))
+    async def list_models() -> Response:
+        return _found(models.list_all(_incoming()))
 
     @app.get("/v1/models/<path:name>")
-    async def model(name: str) -> Response:
-        return _json(find_model_entry(name))
+    async def show_model(name: str) -> Response:
+        return _found(models.show(name, _incoming()))
 
     @app.route("/v1/responses/<path:name>", methods=["GET", "POST", "DELETE"])
     async def response(name: str) -> Response:
@@ -94,7 +94,7 @@ def create_quart(*, simulated: bool, clock: Callable[[], float]) -> QuartTrio:
 
     @app.errorhandler(CodexdError)
     async def refuse(error: CodexdError) -> Response:
-        incoming = cast("Scope", request.scope)[INCOMING]
+        incoming = _incoming()
         wire = _word(error, incoming, clock)
         body = jsontext.dumps(wire.to_body(incoming.id))
         return Response(body, status=wire.status, headers=dict(wire.headers), content_type="application/json")
@@ -112,6 +112,11 @@ def create_quart(*, simulated: bool, clock: Callable[[], float]) -> QuartTrio:
     return app
 
 
+def _incoming() -> Request:
+    incoming: Request = cast("Scope", request.scope)[INCOMING]
+    return incoming
+
+
 def _word(error: CodexdError, incoming: Request, clock: Callable[[], float]) -> WireError:
     shape = find_shape(incoming.path, incoming.query, incoming.headers)
     return word_error(error, shape, now=clock())
@@ -119,6 +124,10 @@ def _word(error: CodexdError, incoming: Request, clock: Callable[[], float]) -> 
 
 def _json(document: Any) -> Response:
     return Response(jsontext.dumps(document), content_type="application/json")
+
+
+def _found(found: Found) -> Response:
+    return Response(found.body, headers=dict(found.headers), content_type="application/json")
 
 
 @frozen

@@ -1,24 +1,104 @@
-"""``GET /v1/models`` in the Anthropic shape. Source: anthropic-translation.md 5.1.
+"""``GET /v1/models`` and ``/v1/models/{id}``, in the shape of the client that asks.
 
-Claude Code's picker shows only ids with ``claude`` in them, so each model is listed as ``claude-<slug>``;
-the router takes both names.
+The Codex CLI gets the backend's own entries. While those are not known it gets a 404, which it takes well: it goes on
+with the list that it has inside, prompts included, while entries made up here would replace those prompts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
+from attrs import field, frozen
+
+from codexd.accounts.catalogues import Catalogues
+from codexd.accounts.store import AccountStore
 from codexd.errors import ModelNotFound, RequestInvalid
-from codexd.translation.models import BUILT_IN, MAX_OUTPUT_TOKENS, ModelInfo
+from codexd.settings import Settings
+from codexd.translation import jsontext
+from codexd.translation.model_lists import Offers, to_anthropic, to_openai
+from codexd.translation.models import strip_mark
+from codexd.web.http import Request
+from codexd.web.shape import Shape, find_shape
 
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 20
 
 
-def list_models(query: dict[str, str]) -> dict[str, Any]:
-    """A page of the catalogue; ``query`` may hold ``limit``, ``after_id`` and ``before_id``."""
-    entries = [_describe(model) for model in BUILT_IN.models if model.visibility == "list"]
+@frozen
+class Found:
+    """A JSON answer."""
+
+    body: bytes
+    headers: Mapping[str, str] = field(factory=dict)
+
+
+@frozen
+class ModelLists:
+    """Of the active account. ``settings`` gives those that hold now."""
+
+    settings: Callable[[], Settings]
+    store: AccountStore
+    catalogues: Catalogues
+
+    def list_all(self, request: Request) -> Found:
+        """Anthropic's list comes in pages: the query may hold ``limit``, ``after_id`` and ``before_id``.
+
+        Raises:
+            ModelNotFound: the Codex CLI asks, and its list is not known.
+        """
+        match find_shape(request.path, request.query, request.headers):
+            case Shape.CODEX:
+                raw, headers = self._raw()
+                return Found(b'{"models":' + raw + b"}", headers)
+            case Shape.OPENAI:
+                listed = [to_openai(offer) for offer in self._offers().for_openai()]
+                return _found({"object": "list", "data": listed})
+            case Shape.ANTHROPIC:
+                entries = [to_anthropic(offer) for offer in self._offers().for_anthropic()]
+                return _found(_page(entries, dict(parse_qsl(request.query))))
+
+    def show(self, name: str, request: Request) -> Found:
+        """One model, by any name that leads to it.
+
+        Raises:
+            ModelNotFound
+        """
+        asked = unquote(name)
+        shape = find_shape(request.path, request.query, request.headers)
+        if shape is Shape.CODEX:
+            raw, headers = self._raw()
+            entry = next((entry for entry in jsontext.loads(raw) if entry["slug"] == strip_mark(asked)), None)
+            return Found(jsontext.dumps(entry), headers) if entry else _refuse(asked)
+        offer = self._offers().find(asked)
+        if offer is None:
+            return _refuse(asked)
+        return _found(to_anthropic(offer) if shape is Shape.ANTHROPIC else to_openai(offer))
+
+    def _offers(self) -> Offers:
+        settings = self.settings()
+        models, kilo = settings.models, settings.kilo
+        catalogue = self.catalogues.of(self.store.active)
+        return Offers(models.families, models.aliases, catalogue, kilo.model if kilo.enabled else None)
+
+    def _raw(self) -> tuple[bytes, dict[str, str]]:
+        known = self.catalogues.raw(self.store.active)
+        if known is None:
+            raise ModelNotFound("codexd does not know the backend's list of models yet; use the list that you have")
+        raw, etag = known
+        return raw, {"etag": etag} if etag else {}
+
+
+def _found(document: Any) -> Found:
+    return Found(jsontext.dumps(document))
+
+
+def _refuse(name: str) -> Found:
+    raise ModelNotFound(f"there is no model {name!r}; GET /v1/models lists those that there are")
+
+
+def _page(entries: list[dict[str, Any]], query: Mapping[str, str]) -> dict[str, Any]:
     limit = _read_limit(query.get("limit"))
     ids = [entry["id"] for entry in entries]
     if after := query.get("after_id"):
@@ -34,33 +114,9 @@ def list_models(query: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def find_model_entry(name: str) -> dict[str, Any]:
-    """One entry.
-
-    Raises:
-        ModelNotFound: no such model in the catalogue.
-    """
-    slug = unquote(name).removesuffix("[1m]").removeprefix("claude-")
-    model = BUILT_IN.find(slug)
-    if model is None:
-        raise ModelNotFound(f"model: {name}")
-    return _describe(model)
-
-
 def _read_limit(text: str | None) -> int:
     if text is None:
         return DEFAULT_LIMIT
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_LIMIT:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= MAX_LIMIT:
         raise RequestInvalid("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
     return int(text)
-
-
-def _describe(model: ModelInfo) -> dict[str, Any]:
-    return {
-        "type": "model",
-        "id": f"claude-{model.slug}",
-        "display_name": f"{model.display_name} (Codex)",
-        "created_at": "1970-01-01T00:00:00Z",
-        "max_input_tokens": model.context_window,
-        "max_tokens": MAX_OUTPUT_TOKENS,
-    }

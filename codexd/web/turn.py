@@ -12,6 +12,7 @@ from typing import Protocol
 
 from attrs import define, evolve, field, frozen
 
+from codexd.accounts.catalogues import Catalogues
 from codexd.accounts.choosing.choose import needs_login
 from codexd.accounts.choosing.picker import AccountPicker
 from codexd.accounts.choosing.rotation import LIMIT_ERRORS, Attempts
@@ -35,7 +36,7 @@ from codexd.record.requests import RequestLog
 from codexd.record.timeline import SESSION_CHARS, RequestRecord, StepName
 from codexd.settings import Settings
 from codexd.translation.client_api import AnswerStream, Body, ClientRequest, Event, State, Target
-from codexd.translation.models import Catalogue, Route, route, without_refused
+from codexd.translation.models import Route, route
 from codexd.translation.reasoning import tag_account
 from codexd.upstream.codex import CodexBackend, EventSource
 
@@ -105,8 +106,7 @@ class ThirdParty(Protocol):
 class TurnRunner:
     """Runs turns.
 
-    ``settings`` gives those that hold now, ``catalogue`` what is known of an account's models, ``clock`` seconds since
-    the epoch.
+    ``settings`` gives those that hold now, ``clock`` seconds since the epoch.
     """
 
     settings: Callable[[], Settings]
@@ -116,11 +116,9 @@ class TurnRunner:
     tracker: LimitTracker
     backend: CodexBackend
     requests: RequestLog
-    catalogue: Callable[[Account | None], Catalogue]
+    catalogues: Catalogues
     third_party: ThirdParty
     clock: Callable[[], float]
-    _refused: set[tuple[str, str]] = field(factory=set)
-    """(account id, model) that the backend said it does not serve, until the daemon restarts."""
 
     async def run(self, turn: Turn) -> None:
         """Answer ``turn`` through its sink.
@@ -147,12 +145,11 @@ class TurnRunner:
 
     def find_route(self, asked: str, account: Account | None) -> Route:
         models = self.settings().models
-        return route(asked, models.families, models.aliases, self.catalogue(account))
+        return route(asked, models.families, models.aliases, self.catalogues.of(account))
 
     def choose_model(self, asked: str, account: Account | None) -> str:
-        """The first model of the route of ``asked`` that the backend has not refused to ``account``."""
-        refused = {model for account_id, model in self._refused if account and account_id == account.id}
-        return without_refused(self.find_route(asked, account).candidates, refused)[0]
+        """The model of the route of ``asked`` that the account is offered and was not refused."""
+        return self.catalogues.of(account).choose(self.find_route(asked, account).candidates)
 
     def aim(self, asked: str, account: Account | None, model: str | None = None) -> Target:
         """Where a request for the model ``asked`` goes through ``account``; to ``model`` if that is chosen."""
@@ -160,7 +157,7 @@ class TurnRunner:
             return self.third_party.aim()
         family = self.find_route(asked, account).family
         return Target(
-            model=self.catalogue(account).describe(model or self.choose_model(asked, account)),
+            model=self.catalogues.of(account).describe(model or self.choose_model(asked, account)),
             account_tag=tag_account(account.chatgpt_account_id) if account else "",
             default_effort=getattr(self.settings().reasoning, family or "", None),
         )
@@ -180,7 +177,7 @@ class TurnRunner:
             account=account,
             token=turn.token,
             headers={"session-id": body["prompt_cache_key"], **turn.request.headers},
-            on_headers=partial(self._read_headers, turn),
+            on_headers=partial(self._read_headers, turn, account),
             progress=turn.record,
         ) as source:
             self._observe(account, turn.observation)
@@ -210,8 +207,9 @@ class TurnRunner:
         if observation is not None:
             self.tracker.observe(account.id, observation)
 
-    def _read_headers(self, turn: Turn, headers: Mapping[str, str]) -> None:
+    def _read_headers(self, turn: Turn, account: Account, headers: Mapping[str, str]) -> None:
         turn.answer_headers = headers
+        self.catalogues.note_etag(account.id, headers.get("x-models-etag"))
         turn.observation = parse_headers(headers, self.clock())
 
     def _note_usage(self, turn: Turn, stream: AnswerStream, body: Body) -> None:
@@ -233,8 +231,8 @@ class TurnRunner:
         if isinstance(error, LIMIT_ERRORS):
             self.tracker.note_refusal(account.id, error, model=model, observation=turn.observation)
         elif isinstance(error, ModelRefused):
-            self._refused.add((account.id, model))
-        if self._may_repeat(turn, account, model, error):
+            self.catalogues.note_refused(account.id, model)
+        if self._may_repeat(turn, account, error):
             log.info("%s; trying once more (%s)", error, error.kind, extra=_about(turn, account))
             turn.record.note_retry(error, "at once")
             return
@@ -254,7 +252,7 @@ class TurnRunner:
         if len(turn.attempts.waited) > waits:
             turn.record.note(StepName.WAITED, f"{self.requests.now() - failed_at:.1f} s for {account.label}")
 
-    def _may_repeat(self, turn: Turn, account: Account, model: str, error: AccountError | UpstreamError) -> bool:
+    def _may_repeat(self, turn: Turn, account: Account, error: AccountError | UpstreamError) -> bool:
         """Whether the same account may be asked again, and if so how differently: once for each cause."""
         match error:
             case EmptyAnswer() if not turn.saw_empty_answer:
@@ -266,7 +264,7 @@ class TurnRunner:
             case StaleReasoning() if turn.keep_reasoning:
                 turn.keep_reasoning = False
             case ModelRefused():
-                return self.choose_model(turn.request.model, account) != model
+                return self.choose_model(turn.request.model, account) not in self.catalogues.of(account).refused
             case AccountNotFound():  # removed a moment ago
                 return all(account.id != other.id for other in self.store.accounts)
             case _:

@@ -90,7 +90,12 @@ async def test_models_list_pages_through_the_catalogue(running, sdk):
     names = [model.id for model in models]
     assert "claude-gpt-5.5" in names
     assert len(names) == len(set(names)) > 4
-    assert (await in_thread(sdk.models.retrieve, "claude-gpt-5.5")).display_name == "GPT-5.5 (Codex)"
+    one = await in_thread(sdk.models.retrieve, "claude-gpt-5.5")
+    assert (one.display_name, one.max_input_tokens, one.lifecycle) == ("GPT-5.5 (Codex)", 272_000, "active")
+    assert (one.capabilities.effort.xhigh.supported, one.capabilities.effort.max.supported) == (True, False)
+    assert one.capabilities.thinking.types.adaptive.supported
+    opus = await in_thread(sdk.models.retrieve, "claude-opus-5-5")
+    assert (opus.display_name, opus.line) == ("Opus on gpt-5.5 (Codex)", "opus")
     with pytest.raises(anthropic.NotFoundError):
         await in_thread(sdk.models.retrieve, "claude-gpt-1")
 

@@ -28,6 +28,9 @@ QUOTA = {
 }
 
 
+MODELS = {"account": REF, "models": [], "source": "backend", "fetched_at": 1_790_000_000.0, "error": None}
+
+
 def model(id_, listed):
     return {
         "id": id_,
@@ -37,6 +40,9 @@ def model(id_, listed):
         "efforts": [],
         "default_effort": None,
         "listed": listed,
+        "offered": True,
+        "refused": False,
+        "used_by": [],
     }
 
 
@@ -75,7 +81,8 @@ def ctl(environ, capsys):
         ("quota", "accounts.quota", {}, {"accounts": [QUOTA]}),
         ("quota work --refresh", "accounts.quota", {"account": "work", "refresh": True}, {"accounts": [QUOTA]}),
         ("quota --all", "accounts.quota", {"all": True}, {"accounts": [QUOTA]}),
-        ("models work", "accounts.models", {"account": "work"}, {"account": REF, "models": []}),
+        ("models work", "accounts.models", {"account": "work"}, MODELS),
+        ("models --refresh", "accounts.models", {"refresh": True}, MODELS),
     ],
 )
 def test_what_each_command_asks(daemon, ctl, words, method, params, result):
@@ -116,10 +123,11 @@ def test_a_token_stands_alone(daemon, ctl):
 
 
 def test_hidden_models_only_with_all(daemon, ctl):
-    daemon.answers["accounts.models"] = {"account": REF, "models": [model("shown", True), model("secret", False)]}
+    used = model("used", False) | {"used_by": ["models.haiku"]}
+    daemon.answers["accounts.models"] = MODELS | {"models": [model("shown", True), model("secret", False), used]}
     assert "secret" not in ctl("models")[1]
-    assert "SECRET (hidden)" in ctl("models", "--all")[1]
-    assert [each["id"] for each in json.loads(ctl("models", "--json")[1])["models"]] == ["shown"]
+    assert "(hidden)" in next(line for line in ctl("models", "--all")[1].splitlines() if line.startswith("secret"))
+    assert [each["id"] for each in json.loads(ctl("models", "--json")[1])["models"]] == ["shown", "used"]
 
 
 def test_a_refusal_is_in_the_daemons_words(daemon, ctl, scripting):

@@ -51,11 +51,12 @@ async def test_an_answer_leaves_its_timeline(running):
     assert (request["told"], request["error_kind"]) == (None, None)
     assert 0 <= request["longest_silence_ms"] <= request["duration_ms"]
     _, steps = await explain(running, id=request["id"][4:12])
+    # The question for the models, at the start, may have opened the connection, or hold up the token for a moment.
+    steps = [step for step in steps if not step.startswith(("Connected to the backend", "Had waited"))]
     starts = (
         "some/1.0 sent POST /v1/messages for the model claude-sonnet-5-5.",
         "Chose the account simulated@example.com (simulated): active account.",
         "Asked the backend for gpt-5.5.",
-        "Connected to the backend",
         "Sent the request",
         "The backend answered HTTP 200",
         "Its first event came",

@@ -220,6 +220,7 @@ class World:
             "accounts.lock",
             "control.sock",
             "limits.json",
+            "models",
             *(f"usage.sqlite3{suffix}" for suffix in ("", "-wal", "-shm", "-journal")),
         }
         assert {path.name for path in self.home.iterdir()} <= allowed

@@ -10,7 +10,7 @@ import attrs
 import trio
 from attrs import Factory, define, frozen
 
-from codexd.accounts.files.limits_file import Kept, LimitsFile, dump_limits
+from codexd.accounts.files.limits_file import Kept, dump_limits, open_limits
 from codexd.accounts.limits.cooldown import Cooldown, cooldown_of, is_quota_back
 from codexd.accounts.limits.windows import Credits, Limits, Observation, Window
 from codexd.errors import RateLimited, UpstreamError
@@ -59,9 +59,9 @@ class LimitTracker:
 
     def __init__(self, clock: Callable[[], float], path: Path | None = None) -> None:
         self._clock = clock
-        self._file = None if path is None else LimitsFile(path)
+        self._file = None if path is None else open_limits(path)
         self._send, self._receive = trio.open_memory_channel[tuple[str, Observation]](QUEUE_LENGTH)
-        kept = self._file.load() if self._file else {}
+        kept = (self._file.load() if self._file else None) or {}
         self._accounts = {account_id: _restore(account) for account_id, account in kept.items()}
         self._changed = trio.Event()
         self._saved = self._dump()

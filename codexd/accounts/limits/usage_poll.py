@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 import trio
 from attrs import Factory, define
 
+from codexd.accounts.asking import ask_backend
 from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.limits.windows import Limits, parse_usage
 from codexd.accounts.model import Account
 from codexd.accounts.refresh import Refresher
 from codexd.accounts.store import AccountStore
-from codexd.errors import AccountError, TokenRejected, UpstreamError, UpstreamFailed
+from codexd.errors import AccountError, UpstreamError, UpstreamFailed
 
 log = logging.getLogger("codexd.limits")
 
@@ -39,11 +40,8 @@ class Endpoint(Protocol):
 
     async def fetch_usage(self, account: Account, token: str) -> dict[str, Any]: ...
 
-    async def fetch_models(self, account: Account, token: str) -> list[dict[str, Any]]: ...
-
 
 Document = dict[str, Any]
-Answer = TypeVar("Answer")
 
 
 @define(eq=False)
@@ -99,14 +97,6 @@ class UsagePoller:
                 return flight.result()
         return await self._fly(account_id)
 
-    async def fetch_models(self, account_id: str) -> list[dict[str, Any]]:
-        """The models that the backend lists for the account.
-
-        Raises:
-            AccountError, UpstreamError: as ``check``.
-        """
-        return await self._ask(account_id, self._endpoint.fetch_models)
-
     async def recheck(self, account_id: str) -> None:
         """Look whether the account's cooldown still holds, unless that was asked a moment ago. Never raises for it."""
         cooldowns, now = self._tracker.cooldowns(account_id), self._clock()
@@ -145,22 +135,12 @@ class UsagePoller:
     async def _fetch(self, account_id: str) -> Document:
         self._asked_at[account_id] = self._clock()
         self._tracker.note_checked(account_id)
-        document = await self._ask(account_id, self._endpoint.fetch_usage)
-        self._store.get(account_id)  # it may have been removed meanwhile
+        document = await ask_backend(self._store, self._refresher, account_id, self._endpoint.fetch_usage)
         observation = parse_usage(document, self._clock())
         if observation is None:
             raise UpstreamFailed("the backend's usage document says nothing of the limits", status=200)
         self._tracker.fold(account_id, observation)
         return document
-
-    async def _ask(self, account_id: str, question: Callable[[Account, str], Awaitable[Answer]]) -> Answer:
-        """The answer; a refused access token is refreshed once."""
-        token = await self._refresher.fresh_token(account_id)
-        try:
-            return await question(self._store.get(account_id), token)
-        except TokenRejected:
-            token = await self._refresher.fresh_token(account_id, rejected=token)
-            return await question(self._store.get(account_id), token)
 
     async def _try_check(self, account_id: str) -> None:
         try:

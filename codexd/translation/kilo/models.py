@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
-from codexd.translation.models import EFFORTS, ModelInfo, find_alias
+from codexd.translation.models import EFFORTS, ModelInfo, find_alias, strip_mark
 from codexd.translation.responses import count_of, object_of, objects_of, text_of
 
 KILO = "kilo"
@@ -27,7 +27,7 @@ def is_kilo(asked: str, aliases: Mapping[str, str]) -> bool:
     An alias is looked at first, as for every name: one for ``kilo`` leads away. The families (``models.opus`` ...)
     never lead there, whatever they are set to.
     """
-    return (find_alias(asked, aliases) or asked.removesuffix("[1m]")) == KILO
+    return (find_alias(asked, aliases) or strip_mark(asked)) == KILO
 
 
 def describe(slug: str, context_window: int | None) -> ModelInfo:

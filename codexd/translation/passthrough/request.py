@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import uuid
 from collections.abc import Mapping
 from enum import Enum
 from functools import partial
@@ -18,10 +17,12 @@ from attrs import define, evolve, field
 
 from codexd.translation import jsontext
 from codexd.translation.client_api import Body, Target
+from codexd.translation.conversation import to_session_key
 from codexd.translation.fates import decide
 from codexd.translation.fields import Fields, read_body
+from codexd.translation.fitting import fit_effort
 from codexd.translation.losses import Losses, LossKind
-from codexd.translation.models import EFFORTS, MAX_OUTPUT_TOKENS, clamp_effort
+from codexd.translation.models import EFFORTS, MAX_OUTPUT_TOKENS
 from codexd.translation.pairing import Item
 from codexd.translation.passthrough.fates import TABLES, keep
 from codexd.translation.passthrough.items import read_input, repair_history, strip_cache_marks, to_items
@@ -36,9 +37,6 @@ MAX_CACHE_KEY_CHARS = 64
 
 _CODEX = re.compile(r"codex[_-]")
 """How the user agent and the originator of OpenAI's own clients begin; ours is ``codexd``."""
-
-_CONVERSATIONS = uuid.UUID("b7a1a6d4-5f0d-5c39-9a35-0e2f9a0f5d11")
-"""Namespace of our names of conversations."""
 
 _RELAYED_UP = (
     "session-id",
@@ -211,7 +209,7 @@ def _name_conversation(body: Fields, items: list[Fields], headers: Mapping[str, 
     if not isinstance(key, str) or not key:
         opening = next((item.get("content") for item in items if item.get("role") == "user"), None)
         key = hashlib.sha256(jsontext.dumps([body.get("instructions"), opening])).hexdigest()
-    return str(uuid.uuid5(_CONVERSATIONS, key))
+    return to_session_key(f"responses/{key}")
 
 
 def _find_cache_key(request: ResponsesRequest) -> str:
@@ -289,10 +287,8 @@ def _to_reasoning(body: Fields, target: Target) -> dict[str, Any]:
         reasoning.setdefault("summary", summary)
     effort = reasoning.get("effort") or target.default_effort
     if effort in EFFORTS:
-        reasoning["effort"] = clamp_effort(effort, target.model)
-        if reasoning["effort"] != effort and "effort" in (asked.value if asked else {}):
-            note = f"{target.model.slug} does not offer {effort}; {reasoning['effort']} is the nearest"
-            body.lose(LossKind.APPROXIMATED, "reasoning.effort", note)
+        named = "reasoning.effort" if asked and asked.get("effort") else None
+        reasoning["effort"] = fit_effort(effort, target.model, named, body.losses)
     return reasoning
 
 

@@ -45,7 +45,15 @@ def model(**changes):
         "efforts": ["low", "medium", "high"],
         "default_effort": "medium",
         "listed": True,
+        "offered": True,
+        "refused": False,
+        "used_by": [],
     } | changes
+
+
+def models(*listed, **changes):
+    told = {"account": REF, "models": list(listed), "source": "backend", "fetched_at": NOW - 200, "error": None}
+    return told | changes
 
 
 def test_quota_in_a_pipe():
@@ -120,24 +128,48 @@ def test_windows_fit_the_terminal(width):
 
 
 def test_models():
-    second = model(id="codex-auto", name="Auto", context_window=None, efforts=[], default_effort=None, listed=False)
-    assert render.models({"account": REF, "models": [model(), second]}, PIPE) == [
+    hidden = model(id="codex-auto", context_window=None, efforts=[], default_effort=None, listed=False)
+    refused = model(id="gpt-6", refused=True, used_by=["models.opus", "models.aliases mine"])
+    missing = model(id="gpt-mini", listed=False, offered=False, used_by=["models.haiku"], default_effort=None)
+    assert render.models(models(model(), refused, hidden, missing), PIPE) == [
         "work@example.com, plan plus",
-        "MODEL       NAME              WINDOW  EFFORTS",
-        "gpt-5.5     GPT-5.5          272,000  low medium* high",
-        "codex-auto  Auto (hidden)",
+        "As the backend told 3 min ago.",
+        "MODEL          WINDOW  EFFORTS           SETTINGS",
+        "gpt-5.5       272,000  low medium* high",
+        "gpt-6         272,000  low medium* high  opus mine (refused)",
+        "codex-auto                               (hidden)",
+        "gpt-mini      272,000  low medium high   haiku (not offered)",
         "* the effort where a request does not say",
     ]
 
 
+def test_models_of_the_built_in_list():
+    lines = render.models(models(model(), source="built-in", fetched_at=None, error="It is offline."), PIPE)
+    assert lines[1].startswith("The backend's list is not known: this is the built-in one.")
+    assert lines[2] == "Not asked now: It is offline."
+
+
+def test_models_asked_for_now():
+    assert render.models(models(model(), fetched_at=NOW), PIPE)[1] == "As the backend tells now."
+
+
+@pytest.mark.parametrize("name", ["gpt-5.5", "gpt-6.1-terra", "gpt-daybreak-blue-latest"])
+def test_models_fit_80_columns_with_nothing_cut(name):
+    efforts = ["low", "medium", "high", "xhigh", "max", "ultra"]
+    uses = [f"models.{name}" for name in ("opus", "sonnet", "fable", "haiku", "codex", "default")]
+    lines = render.models(models(model(id=name, efforts=efforts, used_by=uses)), Style(now=NOW, width=80))
+    assert max(map(len, lines)) <= 80
+    assert not any("…" in line for line in lines)
+
+
 def test_no_models():
-    lines = render.models({"account": REF, "models": []}, PIPE)
-    assert lines == ["work@example.com, plan plus", "The backend offers it no model."]
+    lines = render.models(models(), PIPE)
+    assert lines[-1] == "The backend offers it no model."
 
 
 def test_no_control_sequence_reaches_the_terminal():
     nasty = "a\x1b[2J\n\x9b\x07"
-    lines = render.models({"account": REF, "models": [model(id=nasty, name=nasty, efforts=[nasty])]}, PIPE)
+    lines = render.models(models(model(id=nasty, efforts=[nasty], used_by=[nasty]), error=nasty), PIPE)
     held = {"has_credits": True, "unlimited": False, "balance": nasty}
     lines += render.quotas({"accounts": [quota(windows=[window(nasty)], credits=held, error=nasty)]}, PIPE)
     assert not any(mark in line for line in lines for mark in "\x1b\n\x9b\x07")

@@ -4,10 +4,11 @@ from codexd.translation.models import (
     BUILT_IN,
     EFFORTS,
     FAMILIES,
+    Catalogue,
+    ModelInfo,
     clamp_effort,
     find_family,
     route,
-    without_refused,
 )
 
 NAMES = {
@@ -82,12 +83,44 @@ def test_every_family_is_found():
     assert find_family("gpt-5.5") is None
 
 
+def offering(*slugs, refused=(), is_built_in=False):
+    return Catalogue(tuple(ModelInfo(slug, slug) for slug in slugs), is_built_in, frozenset(refused))
+
+
 @pytest.mark.parametrize(
-    ("refused", "left"),
-    [((), ("a", "b")), (("a",), ("b",)), (("b",), ("a",)), (("a", "b"), ("a", "b")), (("z",), ("a", "b"))],
+    ("catalogue", "chosen"),
+    [
+        (offering("a", "b"), "a"),
+        (offering("b", "c"), "b"),
+        (offering("c"), "c"),
+        (offering("z"), "a"),
+        (offering(), "a"),
+        (offering("a", "b", "c", refused="a"), "b"),
+        (offering("a", "c", refused="a"), "c"),
+        (offering("a", refused="a"), "b"),
+        (offering("a", "b", "c", refused="abc"), "a"),
+        (offering("b", is_built_in=True), "a"),
+        (offering("b", refused="a", is_built_in=True), "b"),
+        (offering("c", refused="a", is_built_in=True), "b"),
+        (offering(refused="abc", is_built_in=True), "a"),
+    ],
 )
-def test_without_refused(refused, left):
-    assert without_refused(("a", "b"), refused) == left
+def test_the_first_that_is_offered_and_not_refused_is_chosen(catalogue, chosen):
+    assert catalogue.choose(("a", "b", "c")) == chosen
+
+
+def test_a_model_that_the_account_is_not_offered_is_described_all_the_same():
+    catalogue = offering("gpt-new")
+    assert catalogue.describe("gpt-6.1-terra").context_window == 500_000
+    assert catalogue.describe("gpt-unheard-of") == ModelInfo("gpt-unheard-of", "gpt-unheard-of")
+
+
+def test_listed_are_the_visible_ones_by_priority():
+    models = [
+        ModelInfo(name, name, priority=number, visibility=how)
+        for name, number, how in (("b", 2, "list"), ("secret", 0, "hide"), ("a", 1, "list"))
+    ]
+    assert [model.slug for model in Catalogue(tuple(models)).listed] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

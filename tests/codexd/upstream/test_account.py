@@ -16,7 +16,7 @@ from codexd.simulator.app import Simulator
 from codexd.simulator.options import Credits, MeteredLimit, Options
 from codexd.simulator.run import serve_simulator
 from codexd.upstream import account as account_module
-from codexd.upstream.account import AccountEndpoint
+from codexd.upstream.account import AccountEndpoint, ModelList
 from codexd.upstream.codex import open_client
 
 NOW = 1_795_000_000.0
@@ -122,7 +122,10 @@ async def test_we_say_who_we_are(simulator, signed_in, base):
 async def test_the_models_are_those_of_our_client_version(signed_in, base, version, is_listed):
     async with open_endpoint(f"{base}/backend-api", client_version=version) as endpoint:
         models = await endpoint.fetch_models(*signed_in)
-    assert ("gpt-5.5" in [model["slug"] for model in models]) is is_listed
+        assert models.etag
+        assert await endpoint.fetch_models(*signed_in, models.etag) is None
+        assert await endpoint.fetch_models(*signed_in, 'W/"another"') == models
+    assert ("gpt-5.5" in [model["slug"] for model in models.models]) is is_listed
 
 
 async def test_a_refused_token(simulator, signed_in, base):
@@ -218,7 +221,14 @@ async def test_what_is_no_list_of_models_is_an_error(signed_in, answering, docum
 async def test_odd_entries_among_the_models_are_left_out(signed_in, answering):
     base, _ = await answering(200, {"models": [None, "x", {"slug": "gpt-5.5"}]})
     async with open_endpoint(f"{base}/backend-api") as endpoint:
-        assert await endpoint.fetch_models(*signed_in) == [{"slug": "gpt-5.5"}]
+        assert await endpoint.fetch_models(*signed_in) == ModelList([{"slug": "gpt-5.5"}], None)
+
+
+async def test_unchanged_where_nothing_was_known_is_an_error(signed_in, answering):
+    base, _ = await answering(304, b"")
+    async with open_endpoint(f"{base}/backend-api") as endpoint:
+        with pytest.raises(UpstreamError):
+            await endpoint.fetch_models(*signed_in)
 
 
 async def test_silence_ends(signed_in, answering, monkeypatch):

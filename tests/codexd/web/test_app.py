@@ -6,6 +6,8 @@ import httpx
 import pytest
 from harness import start_daemon
 
+ANTHROPIC = {"anthropic-version": "2023-06-01"}
+
 
 @pytest.fixture
 async def running(nursery, tmp_path):
@@ -30,7 +32,7 @@ async def test_head_of_the_root_is_empty(running):
 
 
 async def test_case_160_models_in_the_anthropic_shape(running):
-    document = (await request(running, "GET", "/v1/models?limit=1000")).json()
+    document = (await request(running, "GET", "/v1/models?limit=1000", headers=ANTHROPIC)).json()
     assert document["data"][0]["type"] == "model"
     assert document["first_id"] == document["data"][0]["id"]
     assert document["has_more"] is False
@@ -39,10 +41,8 @@ async def test_case_160_models_in_the_anthropic_shape(running):
 
 async def test_case_162_one_model_by_either_name_and_with_claude_codes_suffix(running):
     for name in ("claude-gpt-5.5", "gpt-5.5", "claude-gpt-5.5%5B1m%5D"):
-        assert (await request(running, "GET", f"/v1/models/{name}")).json()["id"] == "claude-gpt-5.5"
-
-
-ANTHROPIC = {"anthropic-version": "2023-06-01"}
+        answer = (await request(running, "GET", f"/v1/models/{name}", headers=ANTHROPIC)).json()
+        assert (answer["id"], answer["max_input_tokens"]) == (name.removesuffix("%5B1m%5D"), 272_000)
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,6 @@ class UsageEndpoint:
         window = {"used_percent": used, "limit_window_seconds": 604_800, "reset_at": 1_795_600_000}
         return {"rate_limit": {"allowed": used < 100, "limit_reached": used >= 100, "primary_window": window}}
 
-    async def fetch_models(self, account, token):
-        return []
-
 
 @attrs.define
 class Office:

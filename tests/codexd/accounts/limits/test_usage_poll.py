@@ -47,11 +47,6 @@ class Backend:
         window = {"used_percent": self.used, "limit_window_seconds": 604800, "reset_at": self.clock() + 6 * DAY}
         return {"plan_type": "plus", "rate_limit": {"allowed": self.used < 100, "primary_window": window}}
 
-    async def fetch_models(self, account, token):
-        self.asked.append((account.id, token))
-        await self._answer()
-        return [{"slug": "gpt-5.5"}]
-
     async def _answer(self):
         await trio.lowlevel.checkpoint()
         if self.gate is not None:
@@ -168,10 +163,9 @@ async def test_a_waiter_asks_itself_when_the_asker_goes_away(poller, account, ba
     assert len(backend.asked) == 2
 
 
-@pytest.mark.parametrize("question", ["check", "fetch_models"])
-async def test_a_refused_token_is_refreshed_once(poller, account, backend, server, question):
+async def test_a_refused_token_is_refreshed_once(poller, account, backend, server):
     backend.script = [rejected()]
-    await getattr(poller, question)(account.id)
+    await poller.check(account.id)
     assert len(server.asked) == 1
     assert len({token for _, token in backend.asked}) == 2
 
@@ -202,10 +196,6 @@ async def test_a_dead_account_is_not_asked_about(poller, account, store, backend
     with pytest.raises(AccountNeedsLogin):
         await poller.check(account.id)
     assert backend.asked == []
-
-
-async def test_the_models(poller, account):
-    assert await poller.fetch_models(account.id) == [{"slug": "gpt-5.5"}]
 
 
 # -- a cooldown is looked at again ----------------------------------------------------------------

@@ -1,0 +1,67 @@
+"""Files of what the backend told, over a restart. Losing one costs a question, so nothing here stops the daemon."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from codexd.errors import FileUnreadable
+from codexd.files import delete_leftovers, keep_aside, read_private, write_atomic
+
+log = logging.getLogger("codexd.accounts")
+
+T = TypeVar("T")
+
+
+class CacheFile(Generic[T]):
+    """The file at ``path``. ``parse`` raises FileUnreadable; ``what`` it holds is a plural noun for the log."""
+
+    def __init__(self, path: Path, parse: Callable[[bytes], T], what: str) -> None:
+        self._path = path
+        self._parse = parse
+        self._what = what
+        self._is_blocked = False
+        """An unreadable file could not be moved away; it is not overwritten."""
+        self._has_warned = False
+
+    def load(self) -> T | None:
+        """What the file holds; None when it is missing or unreadable, which is then kept aside."""
+        try:
+            delete_leftovers(self._path.parent, self._path.name)
+            return self._parse(read_private(self._path))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._set_aside(error.strerror or type(error).__name__)
+        except FileUnreadable as error:
+            self._set_aside(str(error))
+        return None
+
+    def write(self, data: bytes) -> bool:
+        """Replace the file; whether that went well. A disk that stays full is told of once."""
+        if self._is_blocked:
+            return True
+        try:
+            write_atomic(self._path, data)
+        except OSError as error:
+            if not self._has_warned:
+                log.warning("%s could not be written: %s", self._path, error.strerror)
+            self._has_warned = True
+            return False
+        self._has_warned = False
+        return True
+
+    def _set_aside(self, reason: str) -> None:
+        try:
+            kept = keep_aside(self._path)
+        except OSError:
+            self._is_blocked = True
+            log.warning(
+                "%s can't be read (%s) nor moved away; %s are not kept this time", self._path, reason, self._what
+            )
+        else:
+            log.warning(
+                "%s can't be read (%s); kept as %s, the %s are asked for again", self._path, reason, kept, self._what
+            )

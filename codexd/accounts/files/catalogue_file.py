@@ -1,0 +1,66 @@
+"""``models/<account id>.json``: the backend's list of models for an account, over a restart. No e-mail, no token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import cattrs
+from attrs import frozen
+
+from codexd.accounts.files.cache_file import CacheFile
+from codexd.accounts.files.strict import make_converter
+from codexd.errors import FileUnreadable
+from codexd.translation import jsontext
+
+VERSION = 1
+_converter = make_converter()
+
+
+@frozen
+class Listed:
+    """What the models endpoint answered.
+
+    ``models`` are its entries as they came, ``etag`` is None if it gave none, ``fetched_at`` in seconds since the
+    epoch; it shows a ``client_version`` only what that may use.
+    """
+
+    models: list[dict[str, Any]]
+    etag: str | None
+    fetched_at: float
+    client_version: str
+
+
+@frozen
+class _Content:
+    version: int
+    listed: Listed
+
+
+def open_catalogue(folder: Path, account_id: str) -> CacheFile[Listed]:
+    return CacheFile(folder / f"{account_id}.json", parse_listed, "models")
+
+
+def parse_listed(data: bytes) -> Listed:
+    """What is kept.
+
+    Raises:
+        FileUnreadable: the reason only.
+    """
+    try:
+        raw = jsontext.loads(data)
+    except ValueError as error:
+        raise FileUnreadable(f"it is not JSON ({error})") from None
+    version: Any = raw.get("version") if isinstance(raw, dict) else None
+    if version != VERSION:
+        raise FileUnreadable(f"its version is {version!r}, and this codexd reads version {VERSION}")
+    try:
+        return _converter.structure(raw, _Content).listed
+    except cattrs.BaseValidationError as error:
+        raise FileUnreadable("; ".join(cattrs.transform_error(error))) from None
+
+
+def dump_listed(listed: Listed) -> bytes:
+    """The file's content."""
+    return jsontext.dumps({"version": VERSION, "listed": attrs.asdict(listed, recurse=False)}) + b"\n"
