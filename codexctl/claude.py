@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from codexctl.invocation import EXIT_REFUSED, Command, Invocation, Show, Stop, argument
-from codexctl.render import claude as render_claude
+from codexctl.render.clients import CLAUDE_CODE
 from codexctl.terminal import has_input_terminal
 
 PROOF_S = 90.0
@@ -22,26 +22,26 @@ RUN = ("claude", "run")
 
 
 def _status(invocation: Invocation) -> None:
-    invocation.show(invocation.call("claude.status", _place(invocation)), render_claude.status)
+    invocation.show(invocation.call("claude.status", _place(invocation)), CLAUDE_CODE.status)
 
 
 def _proxy(invocation: Invocation) -> None:
-    result = _set_up(invocation, "claude.proxy", {}, render_claude.proxied)
+    result = _set_up(invocation, "claude.proxy", {}, CLAUDE_CODE.proxied)
     if result["proof"] and not result["proof"]["ok"]:
         raise Stop(EXIT_REFUSED)
 
 
 def _direct(invocation: Invocation) -> None:
-    _set_up(invocation, "claude.direct", _read_key(invocation), render_claude.set_up)
+    _set_up(invocation, "claude.direct", _read_key(invocation), CLAUDE_CODE.set_up)
 
 
 def _set(invocation: Invocation) -> None:
     params = {"api_url": invocation.arguments.url} | _read_key(invocation)
-    _set_up(invocation, "claude.set", params, render_claude.set_up)
+    _set_up(invocation, "claude.set", params, CLAUDE_CODE.set_up)
 
 
 def _reset(invocation: Invocation) -> None:
-    _set_up(invocation, "claude.reset", {}, render_claude.was_reset)
+    _set_up(invocation, "claude.reset", {}, CLAUDE_CODE.was_reset)
 
 
 def _set_up(invocation: Invocation, method: str, params: dict[str, Any], show: Show) -> Any:

@@ -35,6 +35,7 @@ TABLES = {
     "settings": "codexctl.settings:SETTINGS_COMMANDS",
     "reload": "codexctl.settings:SETTINGS_COMMANDS",
     "claude": "codexctl.claude:CLAUDE_COMMANDS",
+    "codex": "codexctl.codex:CODEX_COMMANDS",
     "stop": "codexctl.settings:SETTINGS_COMMANDS",
     "shell": "codexctl.shell.command:SHELL_COMMANDS",
     "completion": "codexctl.completion:COMPLETION_COMMANDS",

@@ -32,6 +32,7 @@ from codexd.upstream.account import AccountEndpoint
 from codexd.upstream.codex import CodexBackend, make_timeout
 from codexd.web.app import App, create_quart
 from codexd.web.callback import serve_callback
+from codexd.web.codex_routes import CodexRoutes
 from codexd.web.exchange import ModelRoute
 from codexd.web.messages import MessagesApi
 from codexd.web.turn import TurnRunner
@@ -85,7 +86,9 @@ def make_app(
         "/v1/messages": ModelRoute(messages, turns, ending, launch.timing).answer,
         "/v1/messages/count_tokens": messages.count_tokens,
     }
-    return App(lambda: live.current.server, hot, create_quart(simulated=launch.simulated, clock=clock), clock)
+    quart = create_quart(simulated=launch.simulated, clock=clock)
+    CodexRoutes(store, accounts.poller, tracker.limits, clock).add_to(quart)
+    return App(lambda: live.current.server, hot, quart, clock)
 
 
 def keep_usage(launch: Launch) -> closing[UsageHistory]:

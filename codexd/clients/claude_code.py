@@ -12,10 +12,8 @@ import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
-from urllib.parse import urlsplit
 
-from attrs import frozen
-
+from codexd.clients.door import NO_KEY, Door
 from codexd.settings import Settings
 from codexd.translation.models import BUILT_IN, DEFAULT_WINDOW_TOKENS, find_family
 
@@ -23,9 +21,6 @@ BASE_URL = "ANTHROPIC_BASE_URL"
 AUTH_TOKEN = "ANTHROPIC_AUTH_TOKEN"  # noqa: S105 - the name of a variable
 API_KEY = "ANTHROPIC_API_KEY"
 COMPACT_WINDOW = "CLAUDE_CODE_AUTO_COMPACT_WINDOW"
-
-NO_KEY = "codexd"
-"""The token where ``server.api_key`` asks for none: without one Claude Code wants a login."""
 
 FAMILY_MODELS: Mapping[str, str] = {
     "opus": "claude-opus-5-5",
@@ -53,14 +48,6 @@ class Mode(Enum):
     OTHER = "other"
 
 
-@frozen
-class Door:
-    """Where Claude Code reaches codexd, and the token that it shows there."""
-
-    url: str
-    token: str
-
-
 def family_key(family: str, part: str = "") -> str:
     """The variable of a model family; ``part``: ``_NAME`` and ``_DESCRIPTION`` are what the model picker shows."""
     return f"ANTHROPIC_DEFAULT_{family.upper()}_MODEL{part}"
@@ -72,14 +59,6 @@ OWN_KEYS = (BASE_URL, AUTH_TOKEN, API_KEY, *CHOSEN_MODELS, *FAMILY_KEYS, COMPACT
 
 Wanted = dict[str, str | None]
 """Name -> value, or None: it has to go."""
-
-
-def find_door(addresses: tuple[str, ...], settings: Settings) -> Door:
-    """An address of all interfaces is reached at this machine's loopback."""
-    parts = urlsplit(addresses[0])
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(parts.hostname or "")
-    url = f"http://{host}:{parts.port}" if host else addresses[0]
-    return Door(url, settings.server.api_key or NO_KEY)
 
 
 def through_codexd(door: Door, settings: Settings, before: Mapping[str, Any], *, window: int | None = None) -> Wanted:

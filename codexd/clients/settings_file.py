@@ -1,4 +1,4 @@
-"""The JSON settings file of another program, read and replaced with care: it is its user's, not ours."""
+"""The settings file of another program, read and replaced with care: it is its user's, not ours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from codexd.clients import json_text
+from codexd.clients.formats import Format
 from codexd.errors import ClientFileRefused
 from codexd.files import sync_folder, unused_name, write_atomic
 
@@ -23,6 +23,7 @@ class Content:
     """What a file holds. ``path``: the file itself, behind any link. ``text``: None where there is no file."""
 
     path: Path
+    format: Format
     text: str | None
     has_bom: bool = False
     mode: int | None = None
@@ -32,9 +33,9 @@ class Content:
         return not (self.text or "").strip()
 
     @property
-    def object_text(self) -> str:
-        """A JSON object in any case: no file and an empty one mean no settings."""
-        return "{}\n" if self.text is None or self.is_blank else self.text
+    def settings_text(self) -> str:
+        """Of the format in any case: no file and an empty one mean no settings."""
+        return self.format.blank if self.text is None or self.is_blank else self.text
 
     @property
     def data(self) -> bytes | None:
@@ -45,7 +46,7 @@ def encode(text: str, *, has_bom: bool) -> bytes:
     return (codecs.BOM_UTF8 if has_bom else b"") + text.encode()
 
 
-def read_settings(path: Path) -> Content:
+def read_settings(path: Path, form: Format) -> Content:
     """The file at ``path``.
 
     Raises:
@@ -56,7 +57,7 @@ def read_settings(path: Path) -> Content:
         try:
             status = real.stat()
         except FileNotFoundError:
-            return Content(real, None)
+            return Content(real, form, None)
         if not stat.S_ISREG(status.st_mode):
             raise ClientFileRefused(f"{path} is no file. Move it away, then try again.")
         if status.st_size > MAX_BYTES:
@@ -67,23 +68,17 @@ def read_settings(path: Path) -> Content:
         text = data.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError:
         raise ClientFileRefused(f"{path} is not UTF-8 text. Save it as UTF-8, then try again.") from None
-    content = Content(real, text, has_bom, stat.S_IMODE(status.st_mode))
+    content = Content(real, form, text, has_bom, stat.S_IMODE(status.st_mode))
     _check_text(path, content)
     return content
 
 
 def _check_text(path: Path, content: Content) -> None:
-    text = content.object_text
     try:
-        json_text.check(text)
-        env = json_text.read(text, ("env",))
-        if env is not None and not json_text.is_object(env):
-            raise ValueError('its "env" is no object')
-        json_text.check_names(env or "{}")
+        content.format.check(content.settings_text)
     except ValueError as wrong:
         raise ClientFileRefused(
-            f"{path} can't be edited: {wrong}. Claude Code takes plain JSON only, without comments. "
-            "Mend the file, then try again."
+            f"{path} can't be edited: {wrong}. {content.format.broken_hint} Mend the file, then try again."
         ) from None
 
 
@@ -95,8 +90,8 @@ def check_writable(content: Content) -> None:
     """
     if content.mode is not None and not content.mode & stat.S_IWUSR:
         raise ClientFileRefused(
-            f"{content.path} is read-only, so it stays as it is. Allow writing with `chmod u+w`, or use "
-            "`codexctl claude run`, which edits no file."
+            f"{content.path} is read-only, so it stays as it is. Allow writing with `chmod u+w`"
+            f"{content.format.read_only_hint}."
         )
 
 

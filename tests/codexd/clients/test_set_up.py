@@ -8,7 +8,9 @@ import stat
 import pytest
 
 from codexd.clients import claude_code
-from codexd.clients.claude_code import BASE_URL, OWN_KEYS, Door
+from codexd.clients.claude_code import BASE_URL, OWN_KEYS
+from codexd.clients.door import Door
+from codexd.clients.formats import ENV_IN_JSON
 from codexd.clients.kept import KeptFile
 from codexd.clients.set_up import carry_out, prepare
 from codexd.clients.settings_file import check_writable, read_settings
@@ -81,7 +83,7 @@ class User:
 
     def change(self, make_wanted):
         """As a daemon does that has just been started: what it knows is in its file."""
-        content, kept = read_settings(self.file), KeptFile(self.state)
+        content, kept = read_settings(self.file, ENV_IN_JSON), KeptFile(self.state)
         change = prepare(content, kept.find(content.path), OWN_KEYS, make_wanted)
         check_writable(content)
         carry_out(change, kept)

@@ -22,7 +22,9 @@ AT_ONCE = 20
 MAX_GROWTH_KIB = 16 * 1024
 
 CALLABLE = [
-    method for method in METHODS.values() if method.name != "daemon.stop" and not method.name.startswith("claude.")
+    method
+    for method in METHODS.values()
+    if method.name != "daemon.stop" and not method.name.startswith(("claude.", "codex."))
 ]
 """Not those that edit files of other programs, such as those of the person who tests."""
 STATUS = rpc.encode(rpc.Request("alive", "daemon.status"))
