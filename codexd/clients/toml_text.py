@@ -85,7 +85,7 @@ def dump(value: Any) -> str:
 
 
 def put(text: str, path: Path, raw: str) -> str:
-    """``text`` with the value ``raw`` at ``path``. A table that is there already is not put over.
+    """``text`` with the value ``raw`` at ``path``; a table that was there is written anew, as the last.
 
     Raises:
         ValueError: the text is written in a way that is not understood.
@@ -124,7 +124,7 @@ def _drop_key(text: str, key: str) -> str:
 def _put_table(text: str, path: Path, raw: str) -> str:
     if _find_pair(text, path[:-1]):
         return _edit_inline(text, path, raw)
-    end = _line_end(text)
+    end, text = _line_end(text), _drop_table(text, path)
     lines = [f"[{'.'.join(map(_bare, path))}]", *(f"{_bare(key)} = {dump(each)}" for key, each in parse(raw).items())]
     gap = "" if not text else end if text.endswith("\n") else end * 2
     return text + gap + "".join(line + end for line in lines)
@@ -179,6 +179,8 @@ def _check_edit(text: str, edited: str, path: Path, value: Any) -> str:
     holder = wanted
     for key in path[:-1]:
         holder = holder.setdefault(key, {})
+        if not isinstance(holder, dict):
+            raise ValueError(f"{key} is no table")  # noqa: TRY004 - a wrong text, not a wrong type
     if value is None:
         holder.pop(path[-1], None)
     else:
