@@ -8,12 +8,11 @@ Source: real-clients.md 2.1, 2.4 and 2.8 (Claude Code 2.1.330).
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from codexd.clients.door import NO_KEY, Door
+from codexd.clients.door import NO_KEY, Door, hide_user_info
 from codexd.settings import Settings
 from codexd.translation.models import BUILT_IN, DEFAULT_WINDOW_TOKENS, find_family
 
@@ -39,7 +38,6 @@ LEAST_WINDOW_TOKENS = 100_000
 BYPASSES = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
 
 _ALIASES = ("default", "best", "opus", "sonnet", "haiku", "fable", "opusplan")
-_USER_INFO = re.compile(r"(?<=//)[^/@]*@")
 
 
 class Mode(Enum):
@@ -120,7 +118,7 @@ def show_value(name: str, value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     if name in SECRETS:
         return text if text == NO_KEY else "(secret)"
-    return _USER_INFO.sub("", text)
+    return hide_user_info(text)
 
 
 def _is_foreign(model: Any, *, gpt: bool = False) -> bool:

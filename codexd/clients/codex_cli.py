@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from codexd.clients.door import Door
+from codexd.clients.door import Door, hide_user_info
 from codexd.settings import Settings
 from codexd.translation.models import route
 
@@ -116,11 +116,8 @@ def is_unknown_model(model: Any, settings: Settings) -> bool:
 
 
 def show_value(value: Any) -> str:
-    """``value`` for the user's eyes: no secret."""
+    """``value`` for the user's eyes: no secret, and of a provider what matters."""
     if not isinstance(value, dict):
-        return value if isinstance(value, str) else json.dumps(value, default=str)
-    shown = {key: "(secret)" if key in _SECRETS else each for key, each in value.items()}
-    return ", ".join(f"{key} = {json.dumps(each, default=str, ensure_ascii=False)}" for key, each in shown.items())
-
-
-_SECRETS = ("http_headers", "experimental_bearer_token", "query_params", "env_http_headers")
+        return hide_user_info(value if isinstance(value, str) else json.dumps(value, default=str))
+    known = {"http_headers": "with a key", "requires_openai_auth": "asks for limits"}
+    return ", ".join([str(value.get("base_url")), *(told for key, told in known.items() if value.get(key))])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
 from codexd.settings import Settings
+
+_USER_INFO = re.compile(r"(?<=//)[^/@]*@")
 
 NO_KEY = "codexd"
 """The token where ``server.api_key`` asks for none: some clients want a login without one."""
@@ -31,3 +34,8 @@ def find_door(addresses: tuple[str, ...], settings: Settings) -> Door:
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(parts.hostname or "")
     url = f"http://{host}:{parts.port}" if host else addresses[0]
     return Door(url, settings.server.api_key or NO_KEY)
+
+
+def hide_user_info(text: str) -> str:
+    """``text`` without the password in an address."""
+    return _USER_INFO.sub("", text)

@@ -103,11 +103,12 @@ async def codex_status(call: Call, params: api.ClientPlace) -> api.CodexStatus:
         return api.CodexStatus(str(folder / FILE), True, None, None, door.url, (), False, False, (), str(refused))
     provider = place.config.get(PROVIDER)
     mode = codex_cli.find_mode(provider, place.tables, door)
+    base_url = codex_cli.base_url_of(provider, place.tables)
     return api.CodexStatus(
         path=str(place.content.path),
         exists=place.content.text is not None,
         mode=mode.value,
-        base_url=codex_cli.base_url_of(provider, place.tables),
+        base_url=base_url and codex_cli.show_value(base_url),
         address=door.url,
         values=tuple(api.ClientValue(name, codex_cli.show_value(value)) for name, value in values.items()),
         signed_in=place.signed_in,
