@@ -41,12 +41,12 @@ def sign_in(place):
 
 
 async def test_the_proof_is_a_request_that_the_backend_has_seen(running, place):
-    (place / "config.toml").write_text('model = "gpt-5.4"\n')
+    (place / "config.toml").write_text('model = "gpt-6.1-sol"\n')
     running.load({"output": [{"text": "OK"}]})
     done = await running.call("codex.proxy", config_dir=str(place))
     proof = done["proof"]
-    assert (proof["ok"], proof["status"], proof["model_used"]) == (True, 200, "gpt-5.4")
-    assert proof["message"].startswith("gpt-5.4 answered in ")
+    assert (proof["ok"], proof["status"], proof["model_used"]) == (True, 200, "gpt-6.1-sol")
+    assert proof["message"].startswith("gpt-6.1-sol answered in ")
     (asked,) = running.asked
     assert asked.path == "/backend-api/codex/responses"
     assert provider_of(place)["base_url"] == f"{running.address}/v1"
@@ -138,7 +138,7 @@ async def test_status_says_what_is_there(running, place):
         'model = "o3"\nmodel_provider = "azure"\n[model_providers.azure]\nbase_url = "https://me:pw@x.example.com/v1"\n'
     )
     (place / "work.config.toml").write_text('model_provider = "azure-2"\n')
-    (place / "fast.config.toml").write_text('model = "gpt-5.4"\n')
+    (place / "fast.config.toml").write_text('model = "gpt-6.1-sol"\n')
     (place / "broken.config.toml").write_text("x")
     status = await running.call("codex.status", config_dir=str(place))
     assert (status["mode"], status["base_url"]) == ("other", "https://x.example.com/v1")
