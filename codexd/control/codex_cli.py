@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ SIGNED_OUT_SINCE_NOTE = (
 )
 STALE_NOTE = "{url} is where codexd listened before; `codexctl codex proxy` sets its address of now, {now}."
 MODEL_NOTE = "{name} says model = {model}, which codexd does not know: it takes models.default instead, {used}."
-PROFILE_NOTE = "With the profile of {names} the Codex CLI goes past codexd, for it sets a model_provider of its own."
+PROFILE_NOTE = "With the profile in {names} the Codex CLI goes past codexd, for it sets a model_provider of its own."
 
 
 @frozen
@@ -209,18 +210,23 @@ def _file_notes(control: Control, place: Place) -> list[str]:
     model, used = place.config.get("model"), control.settings.models.default[0]
     if codex_cli.is_unknown_model(model, control.settings):
         notes.append(MODEL_NOTE.format(name=place.content.path.name, model=model, used=used))
-    own = {place.config.get(PROVIDER), codex_cli.NAME}
-    others = [path.name for path in sorted(place.folder.glob(PROFILES)) if _find_provider(path) not in (None, *own)]
+    own = (None, place.config.get(PROVIDER), codex_cli.NAME)
+    others = [name for name, provider in _find_profiles(place) if provider not in own]
     if others:
         notes.append(PROFILE_NOTE.format(names=", ".join(others)))
     return notes
 
 
-def _find_provider(profile: Path) -> Any:
-    try:
-        return toml_text.find(_read_text(profile), (PROVIDER,))
-    except ValueError:
-        return None
+def _find_profiles(place: Place) -> Iterator[tuple[str, Any]]:
+    """Each profile with the provider that it sets: in a file of its own, or in a table, as older CLIs have them."""
+    for path in sorted(place.folder.glob(PROFILES)):
+        try:
+            yield path.name, toml_text.find(_read_text(path), (PROVIDER,))
+        except ValueError:
+            continue  # it is not ours to mend, and no profile as it is
+    tables = place.config.get("profiles")
+    for name, table in (tables if isinstance(tables, dict) else {}).items():
+        yield f"profiles.{name}", table.get(PROVIDER) if isinstance(table, dict) else None
 
 
 def _read_text(path: Path) -> str:

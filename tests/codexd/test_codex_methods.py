@@ -136,6 +136,7 @@ async def test_status_says_what_is_there(running, place):
     assert (status["exists"], status["mode"], status["values"], status["can_reset"]) == (False, "openai", [], False)
     (place / "config.toml").write_text(
         'model = "o3"\nmodel_provider = "azure"\n[model_providers.azure]\nbase_url = "https://me:pw@x.example.com/v1"\n'
+        '[profiles.old]\nmodel_provider = "oss"\n[profiles.own]\nmodel_provider = "codexd"\n'
     )
     (place / "work.config.toml").write_text('model_provider = "azure-2"\n')
     (place / "fast.config.toml").write_text('model = "gpt-6.1-sol"\n')
@@ -145,7 +146,7 @@ async def test_status_says_what_is_there(running, place):
     assert {"name": "model_provider", "value": "azure"} in status["values"]
     model, profile = status["notes"]
     assert ("model = o3" in model, "gpt-5.5" in model) == (True, True)
-    assert "work.config.toml the Codex CLI goes past codexd" in profile
+    assert "work.config.toml, profiles.old the Codex CLI goes past codexd" in profile
     (place / "config.toml").write_text("[")
     status = await running.call("codex.status", config_dir=str(place))
     assert (status["mode"], "can't be edited" in status["problem"]) == (None, True)
