@@ -35,8 +35,12 @@ def _test(invocation: Invocation) -> None:
         key = client.call("settings.get", {"name": "server.api_key"})["value"]
         answer = _Answer(invocation, address)
         started = time.monotonic()
-        with closing(_connect(address)) as connection:
-            answer.ask(connection, key)
+        try:
+            with closing(_connect(address)) as connection:
+                answer.ask(connection, key)
+        except Stop:
+            client.call("daemon.status")  # raises, with the better reason, where the daemon has gone
+            raise
         took_ms = (time.monotonic() - started) * 1000
         listed = client.call("requests.list", {"limit": LISTED_REQUESTS})["requests"]
     request = next((each for each in listed if each["id"] == answer.request_id), None)

@@ -10,10 +10,8 @@ from typing import Any
 
 from codexctl.invocation import EXIT_REFUSED, Command, Invocation, Show, Stop, argument
 from codexctl.render.clients import CLAUDE_CODE
+from codexctl.set_up import FIRST_REQUEST, set_up
 from codexctl.terminal import has_input_terminal
-
-PROOF_S = 90.0
-"""Longer than the daemon waits for the answer to its request."""
 
 PROGRAM = "claude"
 
@@ -26,7 +24,7 @@ def _status(invocation: Invocation) -> None:
 
 
 def _proxy(invocation: Invocation) -> None:
-    result = _set_up(invocation, "claude.proxy", {}, CLAUDE_CODE.proxied)
+    result = _set_up(invocation, "claude.proxy", {}, CLAUDE_CODE.proxied, wait=FIRST_REQUEST)
     if result["proof"] and not result["proof"]["ok"]:
         raise Stop(EXIT_REFUSED)
 
@@ -44,11 +42,8 @@ def _reset(invocation: Invocation) -> None:
     _set_up(invocation, "claude.reset", {}, CLAUDE_CODE.was_reset)
 
 
-def _set_up(invocation: Invocation, method: str, params: dict[str, Any], show: Show) -> Any:
-    params = params | _place(invocation) | ({"dry_run": True} if invocation.arguments.dry_run else {})
-    result = invocation.call(method, params, reply_timeout_s=PROOF_S)
-    invocation.show(result, show)
-    return result
+def _set_up(invocation: Invocation, method: str, params: dict[str, Any], show: Show, *, wait: str = "") -> Any:
+    return set_up(invocation, method, params | _place(invocation), show, CLAUDE_CODE, wait=wait)
 
 
 def _place(invocation: Invocation) -> dict[str, Any]:

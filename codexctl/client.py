@@ -24,6 +24,10 @@ class NoDaemon(Exception):
     """No codexd to talk to at the socket; the text says why and what to do."""
 
 
+class Lost(NoDaemon):
+    """It went away in the middle of a call, which may have been carried out."""
+
+
 class Refused(Exception):
     """The daemon's error reply; ``kind`` is its stable word."""
 
@@ -138,9 +142,9 @@ class ControlClient:
             raise self._lost(None)
         self._received += self._connection.receive_data(data)
 
-    def _lost(self, error: OSError | None) -> NoDaemon:
+    def _lost(self, error: OSError | None) -> Lost:
         why = f" ({error.strerror})" if error else ""
-        return NoDaemon(f"codexd at {self._path} closed the connection{why}.")
+        return Lost(f"codexd at {self._path} closed the connection{why}. If it has ended, start it with: codexd")
 
 
 def connect(path: Path) -> socket.socket:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from codexctl.invocation import EXIT_REFUSED, Command, Invocation, Show, Stop, Values, argument
+from codexctl.invocation import EXIT_REFUSED, Command, Invocation, Stop, Values, argument
 from codexctl.render.clients import CODEX_CLI
-
-PROOF_S = 90.0
-"""Longer than the daemon waits for the answer to its request."""
+from codexctl.set_up import FIRST_REQUEST, set_up
 
 
 def _status(invocation: Invocation) -> None:
@@ -17,20 +15,14 @@ def _status(invocation: Invocation) -> None:
 
 
 def _proxy(invocation: Invocation) -> None:
-    result = _set_up(invocation, "codex.proxy", CODEX_CLI.proxied)
+    params = _place(invocation)
+    result = set_up(invocation, "codex.proxy", params, CODEX_CLI.proxied, CODEX_CLI, wait=FIRST_REQUEST)
     if result["proof"] and not result["proof"]["ok"]:
         raise Stop(EXIT_REFUSED)
 
 
 def _reset(invocation: Invocation) -> None:
-    _set_up(invocation, "codex.reset", CODEX_CLI.was_reset)
-
-
-def _set_up(invocation: Invocation, method: str, show: Show) -> Any:
-    params = _place(invocation) | ({"dry_run": True} if invocation.arguments.dry_run else {})
-    result = invocation.call(method, params, reply_timeout_s=PROOF_S)
-    invocation.show(result, show)
-    return result
+    set_up(invocation, "codex.reset", _place(invocation), CODEX_CLI.was_reset, CODEX_CLI)
 
 
 def _place(invocation: Invocation) -> dict[str, Any]:

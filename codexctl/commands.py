@@ -1,7 +1,8 @@
 """Every command of codexctl, and how one is run.
 
-A command stands in a table of the module that carries it out. ``TABLES`` says by its first word which, so that a
-command that runs imports no other. A module with a table may import :data:`COMMANDS` inside a function only.
+A command stands in a table of the module that carries it out, with all that its parser, its help and its completion
+need. ``TABLES`` says by its first word which, so that a command that runs imports no other. A module with a table may
+import :data:`COMMANDS` inside a function only.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from codexd import __version__
 from codexd.paths import find_socket
 
 TABLES = {
-    "status": "codexctl.status:STATUS_COMMANDS",
+    "status": "codexctl.daemon:DAEMON_COMMANDS",
     "accounts": "codexctl.accounts:ACCOUNT_COMMANDS",
     "quota": "codexctl.accounts:ACCOUNT_COMMANDS",
     "models": "codexctl.accounts:ACCOUNT_COMMANDS",
@@ -33,12 +34,12 @@ TABLES = {
     "top": "codexctl.top.command:TOP_COMMANDS",
     "logs": "codexctl.logs:LOG_COMMANDS",
     "settings": "codexctl.settings:SETTINGS_COMMANDS",
-    "reload": "codexctl.settings:SETTINGS_COMMANDS",
+    "reload": "codexctl.daemon:DAEMON_COMMANDS",
     "claude": "codexctl.claude:CLAUDE_COMMANDS",
     "codex": "codexctl.codex:CODEX_COMMANDS",
-    "stop": "codexctl.settings:SETTINGS_COMMANDS",
+    "stop": "codexctl.daemon:DAEMON_COMMANDS",
     "shell": "codexctl.shell.command:SHELL_COMMANDS",
-    "completion": "codexctl.completion:COMPLETION_COMMANDS",
+    "completion": "codexctl.completion.command:COMPLETION_COMMANDS",
 }
 """By the first word of a command, the table that has it. The help lists them in this order."""
 
@@ -68,7 +69,7 @@ def __getattr__(name: str) -> tuple[Command, ...]:
 def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run the command that ``arguments`` mean; gives the exit status. Wrong usage raises SystemExit(2)."""
     if arguments[:1] == [COMPLETE]:
-        from codexctl.completion import print_candidates  # noqa: PLC0415 - it imports every command
+        from codexctl.completion.command import print_candidates  # noqa: PLC0415 - it imports every command
 
         print_candidates(arguments[1:], environ)
         return 0

@@ -44,7 +44,7 @@ def follow(
                     params = params if event is None else resume(params, event)
         except NoDaemon as gone:
             on_lost()
-            say(f"{gone} Waiting for it to come back.")
+            say(f"{gone}\nWaiting for it to come back.")
         client = _reconnect(socket)
         say("codexd is back.")
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from codexctl.client import REPLY_TIMEOUT_S, ControlClient
-from codexctl.render import base as render
+from codexctl.render.base import PROSE_WIDTH, Style
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
 EXIT_NO_DAEMON = 3
 
-Show: TypeAlias = Callable[[Any, render.Style], list[str]]
+Show: TypeAlias = Callable[[Any, Style], list[str]]
 
 
 class Stop(Exception):
@@ -59,17 +59,17 @@ class Invocation(NamedTuple):
     def as_json(self) -> bool:
         return bool(getattr(self.arguments, "json", False))
 
-    def style(self) -> render.Style:
+    def style(self) -> Style:
         """How to write on standard output as it is now."""
         if not sys.stdout.isatty():
-            return render.Style(now=time.time())
-        width = os.get_terminal_size(sys.stdout.fileno()).columns or render.PROSE_WIDTH
+            return Style(now=time.time())
+        width = os.get_terminal_size(sys.stdout.fileno()).columns or PROSE_WIDTH
         colour = not self.environ.get("NO_COLOR") and self.environ.get("TERM") != "dumb"
-        return render.Style(now=time.time(), width=width, colour=colour)
+        return Style(now=time.time(), width=width, colour=colour)
 
 
 class Values(Enum):
-    """What can be completed where an argument stands: ``candidates.py`` asks the daemon for it."""
+    """What an argument stands for, so that it can be completed: ``completion/values.py`` has what it may be."""
 
     ACCOUNTS = "accounts"
     SETTINGS = "settings"
@@ -78,7 +78,7 @@ class Values(Enum):
     REQUESTS = "requests"
     MODELS = "models"
     FILES = "files"
-    """The shell itself completes them."""
+    """Those of this machine, of which the daemon is not asked."""
 
 
 class Argument(NamedTuple):

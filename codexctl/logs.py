@@ -8,8 +8,8 @@ from typing import Any
 
 from codexctl.follow import follow
 from codexctl.invocation import Command, Invocation, Values, argument
-from codexctl.options import count, since
-from codexctl.render import base as render
+from codexctl.options import limit_argument, since
+from codexctl.render import logs as render_logs
 from codexctl.terminal import say
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -27,7 +27,7 @@ def _logs(invocation: Invocation) -> None:
         _follow_logs(invocation, params | {"limit": FOLLOW_ENTRIES if given.limit is None else given.limit})
     else:
         params["limit"] = HISTORY_ENTRIES if given.limit is None else given.limit
-        invocation.show(invocation.call("logs.history", params), render.log_entries)
+        invocation.show(invocation.call("logs.history", params), render_logs.log_entries)
 
 
 def _follow_logs(invocation: Invocation, params: dict[str, Any]) -> None:
@@ -36,7 +36,7 @@ def _follow_logs(invocation: Invocation, params: dict[str, Any]) -> None:
             case dict() if invocation.as_json:
                 invocation.write([json.dumps({key: event[key] for key in event if key != "subscription"})])
             case {"entry": entry}:
-                invocation.write(render.log_entry(entry, invocation.style()))
+                invocation.write(render_logs.log_entry(entry, invocation.style()))
             case {"missed": missed}:
                 say(f"too slow for {missed} entries, which are left out")
 
@@ -56,17 +56,16 @@ LOG_COMMANDS = (
         _logs,
         (
             argument("-f", "--follow", action="store_true", help="go on as entries come"),
-            argument(
-                "-n",
-                dest="limit",
-                type=count,
-                metavar="N",
-                help=f"at most the last N entries (default {HISTORY_ENTRIES}; before following {FOLLOW_ENTRIES})",
-            ),
+            limit_argument(HISTORY_ENTRIES, FOLLOW_ENTRIES),
             argument("--level", choices=LEVELS, help="only entries of this level and above"),
             argument("--since", type=since, metavar="AGO", help="only entries since so long ago, such as 10m or 2h"),
             argument("--grep", metavar="TEXT", help="only entries that contain TEXT, in either case"),
-            argument("--request", metavar="ID", help="only entries of this request", values=Values.REQUESTS),
+            argument(
+                "--request",
+                metavar="ID",
+                help="only entries of this request; the beginning of its id is enough",
+                values=Values.REQUESTS,
+            ),
         ),
         details="Followed across restarts of the daemon, in a pipe too.",
     ),

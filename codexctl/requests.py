@@ -8,7 +8,7 @@ from typing import Any
 
 from codexctl.follow import follow
 from codexctl.invocation import Command, Invocation, Values, argument
-from codexctl.options import count, since
+from codexctl.options import limit_argument, since
 from codexctl.render import requests as render_requests
 from codexctl.terminal import Spinner, say
 
@@ -115,13 +115,7 @@ REQUEST_COMMANDS = (
         _requests,
         (
             argument("-f", "--follow", action="store_true", help="go on as requests start and end"),
-            argument(
-                "-n",
-                dest="limit",
-                type=count,
-                metavar="N",
-                help=f"at most the last N (default {HISTORY_REQUESTS}; before following {FOLLOW_REQUESTS})",
-            ),
+            limit_argument(HISTORY_REQUESTS, FOLLOW_REQUESTS),
             argument("--state", choices=STATES, help="only those in it"),
         ),
         details="With what went wrong in each, and what its translation lost.",

@@ -1,11 +1,9 @@
-"""The commands on settings, and on the daemon as a whole."""
+"""``codexctl settings``."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
-from codexctl.client import ControlClient, NoDaemon
 from codexctl.invocation import EXIT_USAGE, Command, Invocation, Stop, Values, argument
 from codexctl.render import settings as render_settings
 
@@ -40,18 +38,6 @@ def _read_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError as wrong:
         raise Stop(EXIT_USAGE, f"{text} is no TOML list or table ({wrong}). Lists can be given as a,b,c.") from None
-
-
-def _reload(invocation: Invocation) -> None:
-    invocation.show(invocation.call("daemon.reload"), render_settings.changed)
-
-
-def _stop(invocation: Invocation) -> None:
-    with ControlClient(invocation.socket) as client:
-        invocation.show(client.call("daemon.stop"), render_settings.stopping)
-        with suppress(NoDaemon):  # it hangs up when it has ended
-            while True:
-                client.read_replies()
 
 
 def _edit_settings(invocation: Invocation) -> None:
@@ -110,13 +96,5 @@ SETTINGS_COMMANDS = (
         "EDITOR=nano codexctl settings edit",
         _edit_settings,
         details="What was edited is checked before it takes effect, and can be edited again.",
-    ),
-    Command(("reload",), "Read the settings file again", "codexctl reload", _reload),
-    Command(
-        ("stop",),
-        "Stop codexd, as soon as the running requests have ended",
-        "codexctl stop",
-        _stop,
-        details="Waits until it has stopped.",
     ),
 )

@@ -18,13 +18,16 @@ _ERASE_LINE = "\r\x1b[K"
 
 def say(text: str) -> None:
     """Tell the user something that is not the output: on stderr. It may quote what a server said."""
-    lines = [plain(line) for line in f"codexctl: {text}".splitlines()]
-    if sys.stderr.isatty():
-        import textwrap  # noqa: PLC0415 - what says nothing starts faster
+    prompt("".join(f"{_fill(plain(line))}\n" for line in f"codexctl: {text}".splitlines()))
 
-        width = max(_columns(), 20)
-        lines = [textwrap.fill(line, width, break_on_hyphens=False, break_long_words=False) for line in lines]
-    prompt("".join(f"{line}\n" for line in lines))
+
+def _fill(line: str) -> str:
+    """``line``, between its words where the terminal is narrower."""
+    if not sys.stderr.isatty():
+        return line
+    import textwrap  # noqa: PLC0415 - what says nothing starts faster
+
+    return textwrap.fill(line, max(_columns(), 20), break_on_hyphens=False, break_long_words=False)
 
 
 def _columns() -> int:
@@ -44,7 +47,7 @@ def prompt(text: str) -> None:
 
 
 def confirm(question: str) -> bool:
-    prompt(f"{question} [y/N] ")
+    prompt(f"{_fill(f'{question} [y/N]')} ")
     answer = ""
     try:
         answer = sys.stdin.readline()

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import trio
+from attrs import evolve, frozen
 
 from codexd.accounts.choosing.picker import AccountPicker
 from codexd.accounts.choosing.sessions import Sessions
@@ -28,13 +29,18 @@ from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
 from codexd.settings import Settings
 from codexd.translation.models import BUILT_IN
+from codexd.translation.passthrough.owners import ReasoningOwners
+from codexd.translation.passthrough.request import parse_compact
 from codexd.upstream.account import AccountEndpoint
-from codexd.upstream.codex import CodexBackend, make_timeout
+from codexd.upstream.codex import COMPACT, CodexBackend, make_timeout
+from codexd.upstream.kilo import FreeModels, KiloBackend
 from codexd.web.app import App, create_quart
 from codexd.web.callback import serve_callback
 from codexd.web.codex_routes import CodexRoutes
 from codexd.web.exchange import ModelRoute
+from codexd.web.kilo_turn import KiloRunner
 from codexd.web.messages import MessagesApi
+from codexd.web.responses import ResponsesApi
 from codexd.web.turn import TurnRunner
 
 
@@ -63,8 +69,22 @@ def make_accounts(
     )
 
 
+@frozen
+class Kilo:
+    """The third-party route."""
+
+    backend: KiloBackend
+    models: FreeModels
+
+
+def make_kilo(launch: Launch, http: httpx.AsyncClient) -> Kilo:
+    live = launch.settings
+    backend = KiloBackend(http, lambda: live.current, launch.clock)
+    return Kilo(backend, FreeModels(backend))
+
+
 def make_app(
-    launch: Launch, accounts: Accounts, http: httpx.AsyncClient, requests: RequestLog, ending: trio.Event
+    launch: Launch, accounts: Accounts, kilo: Kilo, http: httpx.AsyncClient, requests: RequestLog, ending: trio.Event
 ) -> App:
     """The HTTP side; each request reads the settings that hold then."""
     store, tracker, clock, live = accounts.store, accounts.tracker, launch.clock, launch.settings
@@ -79,12 +99,19 @@ def make_app(
         backend=backend,
         requests=requests,
         catalogue=lambda _: BUILT_IN,
+        third_party=KiloRunner(lambda: live.current, kilo.backend, kilo.models, requests, clock),
         clock=clock,
     )
     messages = MessagesApi(turns, clock)
+    responses = ResponsesApi(turns, clock, ReasoningOwners())
+    compact = evolve(responses, read=parse_compact)
+    compacting = evolve(turns, backend=evolve(backend, endpoint=COMPACT))
     hot = {
         "/v1/messages": ModelRoute(messages, turns, ending, launch.timing).answer,
         "/v1/messages/count_tokens": messages.count_tokens,
+        "/v1/responses": ModelRoute(responses, turns, ending, launch.timing).answer,
+        "/v1/responses/compact": ModelRoute(compact, compacting, ending, launch.timing).answer,
+        "/v1/responses/input_tokens": responses.count_tokens,
     }
     quart = create_quart(simulated=launch.simulated, clock=clock)
     CodexRoutes(store, accounts.poller, tracker.limits, clock).add_to(quart)

@@ -20,7 +20,7 @@ import trio
 from attrs import frozen
 
 from codexd.accounts.store import AccountStore
-from codexd.assembly import apply_settings, keep_usage, make_accounts, make_app
+from codexd.assembly import Kilo, apply_settings, keep_usage, make_accounts, make_app, make_kilo
 from codexd.control.call import Accounts, Control
 from codexd.control.door import serve_control
 from codexd.control.socket_file import bind_socket
@@ -32,6 +32,7 @@ from codexd.signals import StopAfter, reload_on_signal, stop_on_signal
 from codexd.simulator.app import Simulator
 from codexd.supervisor import OnFailure, Supervisor
 from codexd.upstream.codex import open_client
+from codexd.upstream.kilo import open_kilo_client
 from codexd.web import server as web
 
 log = logging.getLogger("codexd.daemon")
@@ -56,18 +57,21 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
         live, run_simulator = launch.settings, None
         if launch.simulator is not None:
             run_simulator = _simulate(launch, launch.simulator, store)
-        connect = partial(
-            open_client, live.current.upstream, trust_env=not launch.simulated, tls=ssl.create_default_context()
-        )
-        async with connect() as http, connect(keeps_connections=False) as sign_in_http:
-            live.on_change(partial(apply_settings, launch.logs, (http, sign_in_http)))
-            accounts = make_accounts(launch, store, http, sign_in_http)
+        upstream, trust_env, tls = live.current.upstream, not launch.simulated, ssl.create_default_context()
+        connect = partial(open_client, upstream, trust_env=trust_env, tls=tls)
+        async with (
+            connect() as http,
+            connect(keeps_connections=False) as sign_in_http,
+            open_kilo_client(upstream, trust_env=trust_env, tls=tls) as kilo_http,
+        ):
+            live.on_change(partial(apply_settings, launch.logs, (http, sign_in_http, kilo_http)))
+            accounts, kilo = make_accounts(launch, store, http, sign_in_http), make_kilo(launch, kilo_http)
             requests = RequestLog(time.monotonic, on_end=usage.add)
-            app = make_app(launch, accounts, http, requests, ending)
+            app = make_app(launch, accounts, kilo, http, requests, ending)
 
             async with trio.open_nursery() as background:
                 stop_after = StopAfter(background, stopping)
-                control = _make_control(launch, doors, accounts, supervisor, requests, usage, stop_after)
+                control = _make_control(launch, doors, accounts, kilo, supervisor, requests, usage, stop_after)
                 run_control = partial(serve_control, control, doors.control)
                 for name, run, on_failure in _list_tasks(accounts, usage, run_control, run_simulator):
                     background.start_soon(supervisor.supervise, name, run, on_failure)
@@ -119,6 +123,7 @@ def _make_control(
     launch: Launch,
     doors: _Doors,
     accounts: Accounts,
+    kilo: Kilo,
     supervisor: Supervisor,
     requests: RequestLog,
     usage: UsageHistory,
@@ -126,6 +131,7 @@ def _make_control(
 ) -> Control:
     return Control(
         accounts=accounts,
+        kilo=kilo.models,
         supervisor=supervisor,
         logs=launch.logs,
         requests=requests,
@@ -170,7 +176,13 @@ def _open_doors(launch: Launch) -> Iterator[_Doors]:
                 f"can't listen on {host}:{port} ({error.strerror or error}); "
                 "another program may have it: choose one with --port or the setting server.port"
             ) from error
-        control = stack.enter_context(closing(bind_socket(launch.places.socket)))
+        try:
+            control = stack.enter_context(closing(bind_socket(launch.places.socket)))
+        except OSError as error:
+            raise AddressUnavailable(
+                f"the control socket {launch.places.socket} can't be made ({error.strerror or error}); "
+                "set CODEXD_SOCKET to a path that can be written"
+            ) from error
         shown = f"[{host}]" if ":" in host else host
         yield _Doors(http, control, f"http://{shown}:{http.getsockname()[1]}")
 
@@ -179,7 +191,11 @@ def _simulate(launch: Launch, simulator: Simulator, store: AccountStore) -> Run:
     """Point the settings at the simulator, sign an account of its own in; the function that runs it."""
     listener = web.bind("127.0.0.1", 0)
     base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    urls = {"upstream.backend_url": f"{base}/backend-api", "upstream.auth_url": base}
+    urls = {
+        "upstream.backend_url": f"{base}/backend-api",
+        "upstream.auth_url": base,
+        "kilo.url": f"{base}/api/openrouter",
+    }
     launch.settings.pin(urls, "--simulate")
     store.add(simulator.sign_in(), now=launch.clock(), simulated=True)
     return partial(web.serve, simulator, [listener], stop=trio.Event(), drain_s=0.0)

@@ -9,7 +9,7 @@
     ├── ClientFileRefused         another program's settings file that can't be edited safely; it is as it was
     ├── AlreadyRunning            another daemon owns this home or this socket
     ├── HomeMismatch              simulated accounts in a real home, or real ones in a simulated
-    ├── AddressUnavailable        the HTTP proxy's address can't be listened on
+    ├── AddressUnavailable        the HTTP proxy's address or the control socket can't be had
     ├── TaskGaveUp                a supervised task failed too often
     ├── ShuttingDown              the daemon is stopping; open streams end with this
     ├── InternalError             a bug in codexd, as a client is told of it
@@ -21,8 +21,10 @@
     │   ├── KeyRejected           server.api_key is set and the request does not carry it
     │   ├── Forbidden             foreign Host, Origin or Sec-Fetch-Site
     │   ├── ModelNotFound         GET /v1/models/{id} of a name that is none
+    │   ├── KiloDisabled          the model name kilo, and its user has not opted in
     │   ├── NoSuchRoute
-    │   └── MethodNotAllowed
+    │   ├── MethodNotAllowed
+    │   └── UpgradeRefused        a WebSocket; the Codex CLI then takes HTTP at once
     ├── AccountError
     │   ├── NoAccount             none is signed in
     │   ├── AccountNotFound
@@ -46,6 +48,7 @@
         ├── PlanRefused
         ├── WorkspaceRefused
         ├── ModelRefused
+        ├── KiloRefused           kilo.ai wants an account or money for the model, or has none of that name
         ├── PolicyRefused
         ├── StaleReasoning        encrypted reasoning of another account or model
         ├── UpstreamRejected      a bad request, ours or the client's
@@ -152,12 +155,20 @@ class ModelNotFound(RequestRefused):
     kind = "model_not_found"
 
 
+class KiloDisabled(RequestRefused):
+    kind = "kilo_disabled"
+
+
 class NoSuchRoute(RequestRefused):
     kind = "no_such_route"
 
 
 class MethodNotAllowed(RequestRefused):
     kind = "method_not_allowed"
+
+
+class UpgradeRefused(RequestRefused):
+    kind = "upgrade_refused"
 
 
 class AccountError(CodexdError):
@@ -271,6 +282,10 @@ class WorkspaceRefused(UpstreamError):
 
 class ModelRefused(UpstreamError):
     kind = "model_refused"
+
+
+class KiloRefused(UpstreamError):
+    kind = "kilo_refused"
 
 
 class PolicyRefused(UpstreamError):

@@ -5,7 +5,6 @@ Import law: no ``os``, no clock.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from tomlkit.exceptions import TOMLKitError
 
 from codexd.errors import SettingInvalid
 from codexd.settings import SCHEMA, Setting
-from codexd.settings_load import convert, find_setting, show
+from codexd.settings_load import convert, find_setting, parse_toml, show
 
 _EXAMPLES = {"server.api_key": '"a-long-random-text"', "models.aliases": '{ fast = "gpt-5.5" }'}
 """What the template shows where the default is nothing."""
@@ -90,9 +89,9 @@ def _template_entry(item: Setting, key: str) -> Iterator[str]:
 
 def _read_plain(toml: str) -> dict[str, Any]:
     try:
-        plain = tomllib.loads(toml)
-    except tomllib.TOMLDecodeError as wrong:
-        raise SettingInvalid(f"the settings file is not TOML: {wrong}. Mend it with `codexctl settings edit`") from None
+        plain = parse_toml(toml)
+    except ValueError as wrong:
+        raise SettingInvalid(f"the settings file is {wrong}. Mend it with `codexctl settings edit`") from None
     loose = [group for group, table in plain.items() if not isinstance(table, dict)]
     if loose:
         raise SettingInvalid(f"{loose[0]}: no such setting: in the settings file each stands in a table, such as [log]")
@@ -135,9 +134,9 @@ def _check_edit(name: str, text: str, wanted: Mapping[str, Any]) -> str:
         SettingInvalid: it says something else.
     """
     try:
-        if _without_empty(tomllib.loads(text)) == _without_empty(wanted):
+        if _without_empty(parse_toml(text)) == _without_empty(wanted):
             return text
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         pass
     raise _uneditable(name, "the way that the file is written is not understood")
 

@@ -7,6 +7,7 @@ good settings hold, and the file stays as it is.
 from __future__ import annotations
 
 import logging
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +15,7 @@ from typing import Any, Self
 from attrs import evolve, field, frozen
 
 from codexd.errors import CodexdError, FileUnreadable, FileUnwritable, SettingInvalid
-from codexd.files import make_private_folder, write_atomic
+from codexd.files import delete_leftovers, make_private_folder, write_atomic
 from codexd.settings import SCHEMA, Settings, is_loopback, replace_values
 from codexd.settings_edit import set_in_text, unset_in_text
 from codexd.settings_load import Loaded, find_setting, load
@@ -153,7 +154,10 @@ class LiveSettings:
 
     def _write(self, data: bytes) -> None:
         try:
+            if self.file.exists() and not self.file.stat().st_mode & stat.S_IWUSR:
+                raise FileUnwritable(f"{self.file} is read-only; nothing was changed. Allow writing with `chmod u+w`.")
             make_private_folder(self.file.parent)
+            delete_leftovers(self.file.parent, self.file.name)
             write_atomic(self.file.resolve(), data)  # a link to where the user keeps it stays a link
         except OSError as error:
             raise FileUnwritable(
@@ -203,6 +207,8 @@ class LiveSettings:
 
 def _read_text(file: Path) -> str:
     try:
+        if file.exists() and not file.is_file():  # reading a pipe would wait for its writer
+            raise FileUnreadable(f"{file} is no regular file; move it away")
         return file.read_bytes().decode()  # as it is: reading it as text would change its line ends
     except FileNotFoundError:
         return ""

@@ -91,11 +91,27 @@ Layer = dict[str, tuple[Any, str]]
 """Dotted name -> raw value and the words for where it stands."""
 
 
+def parse_toml(text: str) -> dict[str, Any]:
+    """The tables of a TOML text.
+
+    Raises:
+        ValueError: says how it is not TOML, or none that Python can read.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as wrong:
+        raise ValueError(f"not TOML: {wrong}") from None
+    except RecursionError:
+        raise ValueError("not TOML that can be read: nested too deeply") from None
+    except ValueError:
+        raise ValueError("not TOML that can be read: a number of too many digits") from None
+
+
 def _read_toml(text: str, file: str, problems: list[str]) -> Layer:
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as wrong:
-        problems.append(f"{file}: not TOML: {wrong}")
+        document = parse_toml(text)
+    except ValueError as wrong:
+        problems.append(f"{file}: {wrong}")
         return {}
     layer: Layer = {}
     for group, table in document.items():
@@ -221,7 +237,12 @@ _CONVERTER = _make_converter()
 
 def show(name: str, raw: Any) -> str:
     """A value for words to the user."""
-    return "(not shown)" if name in SCHEMA and SCHEMA[name].secret else repr(raw)
+    if name in SCHEMA and SCHEMA[name].secret:
+        return "(not shown)"
+    try:
+        return repr(raw)
+    except (ValueError, RecursionError):  # Python writes no number of more than 4300 digits
+        return "(too large to show)"
 
 
 def find_setting(name: str) -> Setting:
@@ -236,7 +257,7 @@ def find_setting(name: str) -> Setting:
 
 
 def _unknown(name: str) -> str:
-    return f"no such setting{_suggest(name, SCHEMA)}"
+    return f"no such setting{_suggest(name, SCHEMA) or '; `codexctl settings` lists them'}"
 
 
 def _suggest(word: str, known: Collection[str]) -> str:

@@ -25,10 +25,11 @@ from codexd.paths import Places
 from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
-from codexd.settings import UpstreamSettings
+from codexd.settings import KiloSettings, Settings, UpstreamSettings
 from codexd.settings_live import LiveSettings
 from codexd.supervisor import Supervisor
 from codexd.upstream.account import AccountEndpoint
+from codexd.upstream.kilo import FreeModels, KiloBackend
 
 NOW = 1_800_000_000.0
 
@@ -80,9 +81,16 @@ def make_accounts(store: AccountStore) -> Accounts:
     )
 
 
+def make_kilo() -> FreeModels:
+    """On that network."""
+    settings = attrs.evolve(Settings(), kilo=KiloSettings(url=NOWHERE))
+    return FreeModels(KiloBackend(httpx.AsyncClient(trust_env=False), lambda: settings, lambda: NOW))
+
+
 def make_control(folder: Path, store: AccountStore, *, simulated=False, ring=None) -> Control:
     return Control(
         accounts=make_accounts(store),
+        kilo=make_kilo(),
         supervisor=Supervisor(),
         logs=ring or LogRing(1000),
         requests=RequestLog(lambda: 0.0),

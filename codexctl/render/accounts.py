@@ -13,9 +13,11 @@ from codexctl.render.base import (
     Style,
     ago,
     bar,
+    counted,
     duration,
     name_of,
     plain,
+    plan_windows,
     table,
     until,
 )
@@ -42,6 +44,8 @@ def accounts(result: Json, style: Style) -> list[str]:
     lines = table(headings, (_account_row(each, workspaces, style.now) for each in listed), style, cut_first=1)
     for each in listed:
         lines += _account_notes(each, workspaces, style)
+    if result["active"] is None:
+        lines += ["", *style.prose(f"None is active. To choose one: {SWITCH} NAME")]
     return lines
 
 
@@ -83,8 +87,7 @@ def _account_row(account: Json, workspaces: Mapping[str, str], now: float) -> li
 
 
 def _quota_cells(account: Json, now: float) -> list[Cell]:
-    """The plan's own windows; those of one model are left to ``codexctl quota``."""
-    windows = [window for window in account["quota"] if window["limit"] is None]
+    windows = plan_windows(account)
     if not windows:
         return [Cell(["not known yet"], "dim"), Cell([""])]
     width = max(len(window["name"]) for window in windows)
@@ -161,17 +164,13 @@ def switched(result: Json, style: Style) -> list[str]:
 def _cost_lines(cost: Json) -> list[str]:
     if not cost["sessions"]:
         return ["  nothing: no session of the last hour is on another account"]
-    pieces = _count(cost["reasoning_items"], "piece")
+    pieces = counted(cost["reasoning_items"], "piece")
     return [
         f"  sessions touched   {cost['sessions']:,}, of the last hour",
         f"  reasoning dropped  {pieces}"
         + (", which only the former account can read" if cost["reasoning_items"] else ""),
-        f"  to be read again   {_count(cost['tokens'], 'token')}, without the prompt cache",
+        f"  to be read again   {counted(cost['tokens'], 'token')}, without the prompt cache",
     ]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def removed(result: Json, style: Style) -> list[str]:
@@ -183,7 +182,7 @@ def removed(result: Json, style: Style) -> list[str]:
 
 def cleared(result: Json, _style: Style) -> list[str]:
     """``accounts.clear``."""
-    return [f"Removed {_count(result['removed'], 'account')}." if result["removed"] else "There was none to remove."]
+    return [f"Removed {counted(result['removed'], 'account')}." if result["removed"] else "There was none to remove."]
 
 
 def changed(result: Json, style: Style) -> list[str]:

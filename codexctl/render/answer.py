@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from codexctl.render.base import Json, Style, milliseconds, plain
+from codexctl.render.requests import remarks_on
 
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -31,6 +32,4 @@ def report(request: Json | None, took_ms: float, style: Style) -> list[str]:
         cached = f" ({tokens['cached']:,} of them cached)" if tokens["cached"] else ""
         facts.append(f"{tokens['input']:,} tokens in{cached}, {tokens['output']:,} out")
     lines = [style.paint(line, "dim") for line in style.prose("; ".join(facts) + ".")]
-    for loss in request["losses"]:
-        lines += style.prose(f"{loss['kind']} {loss['path']}: {loss['note']}")
-    return ["", *lines]
+    return ["", *lines, *(line for text in remarks_on(request) for line in style.prose(text))]

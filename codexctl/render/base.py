@@ -1,8 +1,7 @@
-"""What the commands print: results of the control socket in, lines of text out. Pure."""
+"""What everything that is printed is made of: styles, tables, durations, bars, names. Pure."""
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +15,8 @@ CUT_TO = 16
 
 SHORTEST = 4
 
+NEARLY_USED_UP_PERCENT, USED_UP_PERCENT = 80, 100
+
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
 STATE_COLOURS = {
     "ok": "green",
@@ -25,9 +26,9 @@ STATE_COLOURS = {
     "limited": "yellow",
     "disabled": "dim",
 }
-_LEVEL_COLOURS = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "red"}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_NEEDS_QUOTES = re.compile(r"[\s\"=]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, line ends, and what turns the direction of writing."""
+
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 ADD = "codexctl accounts add"
@@ -100,10 +101,22 @@ def ago(at: float, now: float) -> str:
     return " ".join(duration(now - at).split(" ")[:2]) + " ago"
 
 
+def clock_time(at: float, now: float) -> str:
+    local, today = time.localtime(at), time.localtime(now)
+    same_day = (local.tm_year, local.tm_yday) == (today.tm_year, today.tm_yday)
+    return time.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S", local)
+
+
 def bar(percent: float, cells: int = BAR_CELLS) -> str:
     """A quota bar with its number, of constant width."""
     filled = min(cells, max(0, round(percent / 100 * cells)))
     return f"{'█' * filled}{'░' * (cells - filled)} {percent:3.0f}%"
+
+
+def bar_colour(used_percent: float) -> str:
+    if used_percent >= USED_UP_PERCENT:
+        return "red"
+    return "yellow" if used_percent >= NEARLY_USED_UP_PERCENT else "green"
 
 
 def table(
@@ -140,60 +153,6 @@ def _table_row(row: Sequence[Cell], widths: Sequence[int], style: Style) -> Iter
         yield GAP.join(texts).rstrip()
 
 
-def status(result: Json, style: Style) -> list[str]:
-    """``daemon.status``."""
-    lines = [
-        style.paint("codexd", "bold")
-        + f" {result['version']} is running (pid {result['pid']}, started {ago(result['started_at'], style.now)})"
-    ]
-    if result["simulated"]:
-        lines += style.prose("SIMULATED: backend and accounts are made up; nothing leaves this machine.")
-    account = (
-        f"{result['active_account']}{_simulated(result)}" if result["active_account"] else f"none; add one with: {ADD}"
-    )
-    facts = (
-        ("listening on", ", ".join(result["addresses"]) or "nothing"),
-        ("account", account),
-        ("streams", f"{result['streams_in_flight']} in flight"),
-        ("settings", result["settings_path"]),
-    )
-    lines += [f"  {name:12}  {plain(text)}" for name, text in facts]
-    if result["tasks"]:
-        headings = ("TASK", "STATE", "RESTARTS", "LAST ERROR")
-        lines += ["", *table(headings, (_task_row(task) for task in result["tasks"]), style)]
-    for problem in result["problems"]:
-        lines += ["", *style.prose(f"Problem: {problem}")]
-    return lines
-
-
-def _task_row(task: Json) -> list[Cell]:
-    colour = STATE_COLOURS.get(task["state"], "red")
-    texts = (task["name"], task["state"], str(task["restarts"]), plain(task["last_error"] or ""))
-    return [Cell([text], colour if text == task["state"] else None) for text in texts]
-
-
-def name_of(account: Json) -> str:
-    return f"{plain(account['email'] or account['id'])}{_simulated(account)}"
-
-
-def _simulated(holder: Json) -> str:
-    return " (simulated)" if holder.get("simulated") else ""
-
-
-def log_entry(entry: Json, style: Style) -> list[str]:
-    """One log entry: a line, and a traceback indented below it."""
-    fields = dict(entry["fields"])
-    trace = str(fields.pop("traceback", "") or "")
-    words = _request_words(entry["message"], fields) if _is_request(fields) else [plain(entry["message"])]
-    words += [f"{plain(key)}={_field(value)}" for key, value in fields.items() if value is not None]
-    level = style.paint(f"{entry['level'].upper():7}", _LEVEL_COLOURS.get(entry["level"]))
-    at, level = clock_time(entry["at"], style.now), f"{entry['level'].upper():7}"
-    head = f"{at} {level} "
-    first, *others = wrap(head + " ".join([*([entry["request"]] if entry["request"] else []), *words]), style)
-    painted = f"{style.paint(at, 'dim')} {style.paint(level, _LEVEL_COLOURS.get(entry['level']))} "
-    return [painted + first[len(head) :], *others, *(f"    {plain(text)}" for text in trace.splitlines())]
-
-
 def wrap(line: str, style: Style) -> list[str]:
     """``line``, between its words where the terminal is narrower."""
     if style.width is None or len(line) <= style.width:
@@ -204,45 +163,18 @@ def wrap(line: str, style: Style) -> list[str]:
     return textwrap.wrap(line, width, subsequent_indent=" " * 8, break_on_hyphens=False, break_long_words=False)
 
 
-def clock_time(at: float, now: float) -> str:
-    local, today = time.localtime(at), time.localtime(now)
-    same_day = (local.tm_year, local.tm_yday) == (today.tm_year, today.tm_yday)
-    return time.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S", local)
+def name_of(account: Json) -> str:
+    return f"{plain(account['email'] or account['id'])}{simulated_mark(account)}"
 
 
-def _is_request(fields: Json) -> bool:
-    return "status" in fields and "duration_ms" in fields
+def plan_windows(account: Json) -> list[Json]:
+    """Those of the plan as a whole; those of one model are left to ``codexctl quota``."""
+    return [window for window in account["quota"] if window["limit"] is None]
 
 
-def _request_words(message: str, fields: dict[str, Any]) -> list[str]:
-    """A finished request in reading order; takes what it says out of ``fields``."""
-    route = [str(fields.pop(key)) for key in ("method", "path") if fields.get(key)]
-    asked, used = fields.pop("model", None), fields.pop("model_used", None)
-    model = f"{asked} -> {used}" if asked and used and asked != used else asked or used
-    account = fields.pop("account", None)
-    simulated = " (simulated)" if fields.pop("simulated", False) else ""
-    ttft_ms, cached = fields.pop("ttft_ms", None), fields.pop("cached_tokens", None)
-    sent, received = fields.pop("input_tokens", None), fields.pop("output_tokens", None)
-    words = [
-        " ".join(route) or message,
-        str(fields.pop("status")),
-        model,
-        f"{account}{simulated}" if account else None,
-        f"ttft {milliseconds(ttft_ms)}" if ttft_ms is not None else None,
-        f"{sent:,} in" if sent is not None else None,
-        f"({cached:,} cached)" if cached else None,
-        f"{received:,} out" if received is not None else None,
-        milliseconds(fields.pop("duration_ms") or 0),
-    ]
-    return [plain(word) for word in words if word]
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _field(value: Any) -> str:
-    if isinstance(value, str) and value and not _NEEDS_QUOTES.search(value):
-        return plain(value)
-    return plain(json.dumps(value, ensure_ascii=False))
-
-
-def log_entries(result: Json, style: Style) -> list[str]:
-    """``logs.history``."""
-    return [line for entry in result["entries"] for line in log_entry(entry, style)]
+def simulated_mark(holder: Json) -> str:
+    return " (simulated)" if holder.get("simulated") else ""

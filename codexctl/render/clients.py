@@ -8,7 +8,6 @@ from typing import NamedTuple
 from codexctl.render.base import Cell, Json, Style, plain, table
 
 INDENT = "  "
-ABSENT = "(not set)"
 
 
 class Client(NamedTuple):
@@ -35,7 +34,7 @@ class Client(NamedTuple):
         lines.append(f"{INDENT}codexd    {plain(result['address'])}")
         if result["values"]:
             rows = [[Cell([plain(each["name"])]), Cell([plain(each["value"])])] for each in result["values"]]
-            lines += ["", *table((self.column, "VALUE"), rows, style)]
+            lines += ["", *table((self.column, "VALUE"), rows, style, cut_first=1)]
         return lines + _notes([*result["notes"], self._next_step(result)], style)
 
     def _next_step(self, result: Json) -> str:
@@ -60,7 +59,7 @@ class Client(NamedTuple):
         return [*self.set_up(result, style), "", *told]
 
     def set_up(self, result: Json, style: Style) -> list[str]:
-        """``.proxy``, ``.direct`` and ``.set``: each setting as it was and as it is."""
+        """``.proxy``, ``.direct`` and ``.set``: each setting with its value."""
         path = plain(result["path"])
         if not result["changes"]:
             lines = [f"{path} says that already; nothing {'would change' if result['dry_run'] else 'was changed'}."]
@@ -68,7 +67,7 @@ class Client(NamedTuple):
             lines = [f"{path} {'would be changed' if result['dry_run'] else 'was changed'}:"]
             lines += self._edits(result, style)
         if result["backup"]:
-            lines.append(f"{INDENT}a copy of the file as it was: {plain(result['backup'])}")
+            lines += [f"{INDENT}a copy of the file as it was:", f"{INDENT * 2}{plain(result['backup'])}"]
         return lines + _notes([*_left(result), *([] if result["dry_run"] else result["notes"])], style)
 
     def was_reset(self, result: Json, style: Style) -> list[str]:
@@ -79,13 +78,9 @@ class Client(NamedTuple):
         return self.set_up(result, style)
 
     def _edits(self, result: Json, style: Style) -> list[str]:
-        rows = []
-        for edit in result["changes"]:
-            after = Cell([ABSENT], "red") if edit["after"] is None else Cell([plain(edit["after"])], "green")
-            before = Cell([ABSENT], "dim") if edit["before"] is None else Cell([plain(edit["before"])])
-            rows.append([Cell([plain(edit["name"])]), before, after])
+        rows = [_edit_row(edit) for edit in result["changes"]]
         inner = style.narrower(len(INDENT))
-        return [INDENT + line for line in table((self.column, "BEFORE", "AFTER"), rows, inner)]
+        return [INDENT + line for line in table(("", self.column, "VALUE"), rows, inner, cut_first=2)]
 
 
 CLAUDE_CODE = Client(
@@ -110,6 +105,18 @@ CODEX_CLI = Client(
     unset="`codexctl codex proxy` sets it up.",
     column="SETTING",
 )
+
+
+def _edit_row(edit: Json) -> list[Cell]:
+    """As a diff has it: + is new, - is gone, ~ has another value."""
+    match edit["before"], edit["after"]:
+        case None, after:
+            sign, colour, values = "+", "green", [plain(after)]
+        case before, None:
+            sign, colour, values = "-", "red", [plain(before)]
+        case before, after:
+            sign, colour, values = "~", "bold", [plain(before), f"-> {plain(after)}"]
+    return [Cell([sign], colour), Cell([plain(edit["name"])]), Cell(values, colour)]
 
 
 def _left(result: Json) -> list[str]:

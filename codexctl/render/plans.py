@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from codexctl.render.accounts import nobody
-from codexctl.render.base import Cell, Json, Style, ago, bar, clock_time, duration, name_of, plain, table, until
+from codexctl.render.base import (
+    Cell,
+    Json,
+    Style,
+    ago,
+    bar,
+    bar_colour,
+    clock_time,
+    duration,
+    name_of,
+    plain,
+    table,
+    until,
+)
 
 BAR_CELLS = 20
 INDENT = "  "
-NEARLY_USED_UP_PERCENT = 80
 
 
 def quotas(result: Json, style: Style) -> list[str]:
@@ -32,11 +44,10 @@ def _quota(quota: Json, style: Style) -> list[str]:
 def _window_row(window: Json, quota: Json, now: float) -> list[Cell]:
     is_tightest = window["limit"] is None and window["name"] == quota["tightest"]
     used = window["used_percent"]
-    colour = "red" if used >= 100 else "yellow" if used >= NEARLY_USED_UP_PERCENT else "green"
     dim = "dim" if quota["stale"] else None
     return [
         Cell([plain(window["name"])], dim),
-        Cell([bar(used, BAR_CELLS)], dim or colour),
+        Cell([bar(used, BAR_CELLS)], dim or bar_colour(used)),
         Cell([until(window["resets_at"], now) if window["resets_at"] else ""], dim),
         Cell(["tightest" if is_tightest else ""], "bold"),
     ]

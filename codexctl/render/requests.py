@@ -17,6 +17,9 @@ from codexctl.render.base import (
     wrap,
 )
 
+TOLD_LOSSES = ("dropped", "approximated")
+"""Those that the header ``codexd-losses`` counts. Claude Code's requests have several of the other kinds each."""
+
 STATE_WIDTH = len("running 200")
 
 
@@ -28,10 +31,16 @@ def requests(result: Json, style: Style) -> list[str]:
     several = len({request["account"] for request in listed} - {None}) > 1
     headings = ("TIME", "REQUEST", "STATE", "MODEL", "TOOK", "TOKENS")
     lines = table(headings, (_request_row(each, style.now, with_account=several) for each in listed), style)
+    return lines + _remarks_below(listed, style)
+
+
+def _remarks_below(listed: list[Json], style: Style) -> list[str]:
+    lines = []
     for request in listed:
-        for text in _remarks(request):
-            lines += style.prose(f"{request['id']}: {text}")
-    return lines
+        if remarks := list(remarks_on(request)):
+            lines.append(style.paint(request["id"], "bold"))
+            lines += [line for text in remarks for line in style.prose(text, "  ")]
+    return ["", *lines] if lines else []
 
 
 def _request_row(request: Json, now: float, *, with_account: bool) -> list[Cell]:
@@ -73,11 +82,13 @@ def _tokens(request: Json) -> Iterator[str]:
         yield f"{tokens['output']:,} out"
 
 
-def _remarks(request: Json) -> Iterator[str]:
+def remarks_on(request: Json) -> Iterator[str]:
+    """What went wrong, and what its translation lost of it that may make its answer another."""
     if request["error"]:
         yield plain(request["error"])
     for loss in request["losses"]:
-        yield plain(f"{loss['kind']} {loss['path']}: {loss['note']}")
+        if loss["kind"] in TOLD_LOSSES:
+            yield plain(f"{loss['kind']} {loss['path']}: {loss['note']}")
 
 
 # -- followed -------------------------------------------------------------------------------------
@@ -102,7 +113,7 @@ def ended(request: Json, style: Style) -> list[str]:
     if request.get("retries"):
         words.append(f"retried {request['retries']} times" if request["retries"] > 1 else "retried once")
     lines = _line(request, at, _state(request), colour, words, style)
-    return [*lines, *(each for text in _remarks(request) for each in style.prose(text, " " * 4))]
+    return [*lines, *(each for text in remarks_on(request) for each in style.prose(text, " " * 4))]
 
 
 def _line(request: Json, at: float, state: str, colour: str | None, words: list[str], style: Style) -> list[str]:

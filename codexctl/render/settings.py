@@ -1,4 +1,4 @@
-"""What ``codexctl settings``, ``reload`` and ``stop`` print. Pure."""
+"""What ``codexctl settings`` and ``reload`` print. Pure."""
 
 from __future__ import annotations
 
@@ -113,12 +113,3 @@ def changed(result: Json, style: Style) -> list[str]:
 def problems(texts: Iterable[str], style: Style) -> list[str]:
     """``settings.check``."""
     return ["This can't be the settings file:", *(line for text in texts for line in style.prose(text, "  "))]
-
-
-def stopping(result: Json, style: Style) -> list[str]:
-    """``daemon.stop``."""
-    streams = result["streams_in_flight"]
-    if not streams:
-        return style.prose("codexd is stopping.")
-    noun = "request has" if streams == 1 else "requests have"
-    return style.prose(f"codexd is stopping; {streams} {noun} up to {result['drain_seconds']:g} s to end.")

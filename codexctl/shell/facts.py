@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from codexctl.render.base import Json, bar, name_of, plain, until
+from codexctl.render.base import Json, bar, bar_colour, counted, name_of, plain, plan_windows, until
 
-TIGHT_PERCENT = 80
-FULL_PERCENT = 100
 SEPARATOR = " · "
+_CLASSES = {"green": "class:good", "yellow": "class:tight", "red": "class:bad"}
 
 Fragment = tuple[str, str]
 """A style of prompt_toolkit, and text in it."""
@@ -24,6 +23,16 @@ class Facts:
     settings: Sequence[Json] = ()
     requests: Sequence[Json] = ()
     problem: str | None = None
+
+    @property
+    def models(self) -> Sequence[Json]:
+        """None: the backend's list may take seconds, too long for a prompt. ``completion`` knows others."""
+        return ()
+
+    @property
+    def free_models(self) -> Sequence[Json]:
+        """None, for the same reason."""
+        return ()
 
     @property
     def active(self) -> Json | None:
@@ -68,16 +77,15 @@ def _account_parts(account: Json | None, now: float) -> list[_Part]:
     parts = [_Part(0, (("bold", name_of(account)),))]
     if account["state"] not in ("ok", "expiring"):
         parts.append(_Part(1, (("class:bad", account["state"].replace("_", " ")),)))
-    windows = [window for window in account["quota"] if window["limit"] is None]
-    if windows:
+    if windows := plan_windows(account):
         parts += _quota(max(windows, key=lambda window: float(window["used_percent"])), account["quota_stale"], now)
     return parts
 
 
 def _quota(window: Json, stale: bool, now: float) -> list[_Part]:
     used = window["used_percent"]
-    style = "class:bad" if used >= FULL_PERCENT else "class:tight" if used >= TIGHT_PERCENT else "class:good"
-    parts = [_Part(1, (("", f"{plain(window['name'])} "), ("class:quiet" if stale else style, bar(used))))]
+    style = "class:quiet" if stale else _CLASSES[bar_colour(used)]
+    parts = [_Part(1, (("", f"{plain(window['name'])} "), (style, bar(used))))]
     if stale:
         return [*parts, _Part(5, (("class:quiet", "stale"),))]
     if window["resets_at"]:
@@ -86,7 +94,7 @@ def _quota(window: Json, stale: bool, now: float) -> list[_Part]:
 
 
 def _streams(count: int) -> _Part:
-    return _Part(2, (("bold" if count else "", f"{count} stream{'' if count == 1 else 's'}"),))
+    return _Part(2, (("bold" if count else "", counted(count, "stream")),))
 
 
 def _join(parts: Sequence[_Part], width: int) -> list[Fragment]:

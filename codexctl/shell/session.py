@@ -25,7 +25,7 @@ from codexctl.client import NoDaemon, Refused
 from codexctl.commands import build_parser, load_commands, run_command
 from codexctl.invocation import EXIT_REFUSED, EXIT_USAGE, Command, Invocation, Stop, argument
 from codexctl.logs import LEVELS
-from codexctl.render import base as render
+from codexctl.render import logs as render_logs
 from codexctl.render.base import Json
 from codexctl.shell import help as shell_help
 from codexctl.shell.complete import ShellCompleter
@@ -178,7 +178,7 @@ class Shell:
         self._invocation.write(shell_help.hint(style, self._tail.level if self._tail else None))
 
     def _show_entry(self, entry: Json) -> None:
-        self._invocation.write(render.log_entry(entry, self._invocation.style()))
+        self._invocation.write(render_logs.log_entry(entry, self._invocation.style()))
 
     # Its own commands
 

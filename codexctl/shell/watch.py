@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,16 +51,13 @@ class Watch:
         self._know(replace(self.facts, problem=str(gone)))
 
     async def _ask_on(self) -> None:
-        link = await Link.open(self._socket)
-        try:
+        with closing(await Link.open(self._socket)) as link:
             while True:
                 facts = await _ask(link)
                 if self.facts.problem is not None:
                     self._tell(f"codexd {facts.status['version']} is back (pid {facts.status['pid']}).")
                 self._know(facts)
                 await asyncio.sleep(REFRESH_S)
-        finally:
-            link.close()
 
     def _know(self, facts: Facts) -> None:
         self.facts = facts
@@ -94,13 +91,10 @@ class LogTail:
             await asyncio.sleep(RETRY_S)
 
     async def _follow(self) -> None:
-        link = await Link.open(self._socket)
-        try:
-            params = {"level": self.level, "since": self._since, "limit": CATCH_UP_ENTRIES}
+        params = {"level": self.level, "since": self._since, "limit": CATCH_UP_ENTRIES}
+        with closing(await Link.open(self._socket)) as link:
             async for event in link.follow("logs.follow", params):
                 self._pass_on(event)
-        finally:
-            link.close()
 
     def _pass_on(self, event: dict[str, Any]) -> None:
         if "entry" not in event:

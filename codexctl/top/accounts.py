@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from codexctl.render.base import STATE_COLOURS, Json, bar, plain, until
+from codexctl.render.base import ADD, STATE_COLOURS, Json, bar, bar_colour, plain, plan_windows, until
 from codexctl.top.model import Model, account_names
 from codexctl.top.text import MARK, WIDE, Column, Fragment, Line, fit, gap_at, heading, row, short
 
-NEARLY_USED_UP_PERCENT = 80
 TWO_WINDOWS_FROM = 76
 NARROW_BAR, WIDE_BAR = 5, 20
 LONGEST_SHORT, LONGEST_UNTIL = len("23h59m"), len("in 23 h 59 min")
@@ -22,15 +21,14 @@ class _Seen:
     now: float
 
     def window(self, place: int) -> Json | None:
-        """The plan's own windows; those of one model are left to ``codexctl quota``."""
-        windows = [window for window in self.account["quota"] if window["limit"] is None]
+        windows = plan_windows(self.account)
         return windows[place] if place < len(windows) else None
 
 
 def account_lines(model: Model, columns: int, most: int, now: float) -> list[Line]:
     """At most ``most`` lines, the heading one of them; the active account is always there."""
     if not model.accounts:
-        words = "No account is signed in. To sign in: codexctl accounts add" if model.status else ""
+        words = f"No account is signed in. To sign in: {ADD}" if model.status else ""
         return [[("bold", "ACCOUNTS  "), ("yellow", words)]]
     shown = model.accounts
     if len(shown) >= most:
@@ -86,7 +84,7 @@ def _window_column(title: str, place: int, listed: list[_Seen], *, wide: bool) -
             text += f" {until(resets_at, seen.now) if wide else short(resets_at - seen.now)}"
         if seen.account["quota_stale"]:
             return "dim", text
-        return "red" if used >= 100 else "yellow" if used >= NEARLY_USED_UP_PERCENT else "green", text
+        return bar_colour(used), text
 
     bar_width = name_width + 1 + cells + len(" 100%")
     width = bar_width + 1 + (LONGEST_UNTIL if wide else LONGEST_SHORT)

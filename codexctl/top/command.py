@@ -1,4 +1,4 @@
-"""``codexctl top``: whether it can be shown here. The screen itself is in ``top.py``."""
+"""``codexctl top``: whether it can be shown here. The screen itself is in ``screen.py``."""
 
 from __future__ import annotations
 

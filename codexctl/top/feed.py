@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from codexctl.client import NoDaemon, Refused
@@ -43,16 +44,13 @@ class Feed:
             await asyncio.sleep(RETRY_S)
 
     async def _watch(self) -> None:
-        link = await Link.open(self._socket)
-        try:
+        with closing(await Link.open(self._socket)) as link:
             self._model.status = await link.call("daemon.status")
             self._model.begin()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._poll(link))
                 tasks.create_task(self._follow_requests())
                 tasks.create_task(self._follow_errors())
-        finally:
-            link.close()
 
     async def _poll(self, link: Link) -> None:
         while True:
@@ -64,31 +62,22 @@ class Feed:
             await asyncio.sleep(POLL_S)
 
     async def _follow_requests(self) -> None:
-        link = await Link.open(self._socket)
-        try:
+        with closing(await Link.open(self._socket)) as link:
             async for event in link.follow("requests.follow", {"limit": KEPT_REQUESTS}):
                 self._model.take_request_event(event, time.time())
                 self._changed()
-        finally:
-            link.close()
 
     async def _follow_errors(self) -> None:
-        link = await Link.open(self._socket)
-        try:
+        with closing(await Link.open(self._socket)) as link:
             async for event in link.follow("logs.follow", {"level": "warning", "limit": KEPT_ENTRIES}):
                 self._model.take_log_event(event)
                 self._changed()
-        finally:
-            link.close()
 
     async def ask(self, ask: Ask) -> None:
         """Do what the user wants, and tell the model what came of it."""
         try:
-            link = await Link.open(self._socket)
-            try:
+            with closing(await Link.open(self._socket)) as link:
                 self._model.take_reply(ask.method, ask.params, await link.call(ask.method, ask.params))
-            finally:
-                link.close()
         except (NoDaemon, Refused) as error:
             self._model.take_refusal(ask.method, ask.params, str(error))
         self._changed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from codexctl.render.base import ADD
 from codexctl.top.model import Cancelling, Filtering, Help, Model, Shown, Switching, Table, Why
 
 PAGE = 10
@@ -121,7 +122,7 @@ def _ask_to_cancel(model: Model) -> None:
 
 def _open_menu(model: Model) -> Effect:
     if not model.accounts:
-        model.notice = "No account is signed in. To sign in: codexctl accounts add"
+        model.notice = f"No account is signed in. To sign in: {ADD}"
         return None
     active = next((each for each in model.accounts if each["active"]), model.accounts[0])
     return _point_at(model, active["id"])

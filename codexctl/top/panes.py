@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from codexctl.render.base import PROSE_WIDTH, Json, Style, plain
+from codexctl.render.base import PROSE_WIDTH, Json, Style, counted, plain
 from codexctl.render.requests import explanation
 from codexctl.top.accounts import table
 from codexctl.top.keys import KEYS
@@ -57,17 +57,13 @@ def _cost_words(account: Json, menu: Switching) -> str:
     if not cost["sessions"]:
         return f"A switch to {name} costs nothing: no session of the last hour is on another account."
     dropped = (
-        f", and {_number(cost['reasoning_items'], 'piece')} of reasoning dropped" if cost["reasoning_items"] else ""
+        f", and {counted(cost['reasoning_items'], 'piece')} of reasoning dropped" if cost["reasoning_items"] else ""
     )
     return (
-        f"A switch to {name} moves {_number(cost['sessions'], 'session')} of the last hour: "
-        f"{_number(cost['tokens'], 'token')} to be read again without the prompt cache{dropped}. Requests under way "
+        f"A switch to {name} moves {counted(cost['sessions'], 'session')} of the last hour: "
+        f"{counted(cost['tokens'], 'token')} to be read again without the prompt cache{dropped}. Requests under way "
         "finish where they are."
     )
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def why_lines(why: Why, columns: int, now: float) -> list[Line]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from codexctl.render.base import STATE_COLOURS, Json, clock_time, duration, plain
+from codexctl.render.logs import LEVEL_COLOURS
 from codexctl.top import panes as top_panes
 from codexctl.top.accounts import account_lines
 from codexctl.top.model import Cancelling, Filtering, Help, Model, Switching, Why, account_names
@@ -16,7 +17,15 @@ LEAST_COLUMNS, LEAST_ROWS = 40, 10
 TALL_ROWS = 30
 """From here on there is room for empty lines."""
 
-LEVEL_STYLES = {"warning": "yellow", "error": "red", "critical": "red"}
+LIST_KEYS = (
+    ("enter", "why"),
+    ("s", "switch"),
+    ("c", "cancel"),
+    ("/", "filter"),
+    ("f", "running, failed"),
+    ("?", "help"),
+    ("q", "quit"),
+)
 
 
 def screen(model: Model, size: Size, now: float) -> list[Line]:
@@ -95,16 +104,17 @@ def _footer(model: Model) -> Line:
         case Cancelling(request):
             return [("bold yellow", f"Cancel {request}?"), ("bold", "  y does, any other key does not")]
         case Why():
-            keys = "up down scroll  esc back"
+            return _hints(("up down", "scroll"), ("esc", "back"))
         case Switching():
-            keys = "up down choose  enter switch  esc back"
+            return _hints(("up down", "choose"), ("enter", "switch"), ("esc", "back"))
         case Help():
-            keys = "any key goes back"
+            return _hints(("any key", "goes back"))
         case _:
-            keys = "enter why  s switch  c cancel  / filter  f running, failed  ? help  q quit"
-            if model.notice:
-                return [("bold", plain(model.notice))]
-    return [("dim", keys)]
+            return [("bold", plain(model.notice))] if model.notice else _hints(*LIST_KEYS)
+
+
+def _hints(*keys: tuple[str, str]) -> Line:
+    return [each for key, does in keys for each in (("bold", key), ("dim", f" {does}  "))]
 
 
 # -- tasks and errors ---------------------------------------------------------------------------------
@@ -155,6 +165,6 @@ def _error_line(entry: Json, names: Mapping[str, str], now: float) -> Line:
     request = f"{short_id(entry['request'])}  " if entry["request"] else ""
     return [
         ("dim", f"  {clock_time(entry['at'], now)}  "),
-        (LEVEL_STYLES.get(entry["level"], ""), f"{request}{plain(str(text))}"),
+        (LEVEL_COLOURS.get(entry["level"], ""), f"{request}{plain(str(text))}"),
         ("dim", plain(f"  ({', '.join(more)})") if more else ""),
     ]

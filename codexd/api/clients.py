@@ -6,18 +6,30 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from codexd.api.params import Rule, filled
+from codexd.api.params import Rule
 
 
 def _is_url(value: str) -> bool:
     try:
         parts = urlsplit(value)
-    except ValueError:
+        _ = parts.port
+    except ValueError:  # of the port, or of the brackets of an IPv6 address
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and _is_printable_ascii(value)
 
 
-_absolute = Rule(lambda value: value.startswith("/"), "must be an absolute path", {"pattern": "^/"})
+def _is_printable_ascii(value: str) -> bool:
+    return all("!" <= letter <= "~" for letter in value)
+
+
+_absolute = Rule(
+    lambda value: value.startswith("/") and "\0" not in value, "must be an absolute path", {"pattern": r"^/[^\0]*$"}
+)
+_key = Rule(
+    lambda value: bool(value) and _is_printable_ascii(value),
+    "must be printable ASCII without spaces, and not empty",
+    {"pattern": "^[!-~]+$"},
+)
 _url = Rule(_is_url, "must be an http:// or https:// URL", {"pattern": "^https?://"})
 
 
@@ -42,7 +54,7 @@ class ClaudeDirect:
 
     config_dir: str | None = field(default=None, validator=_absolute)
     dry_run: bool = False
-    api_key: str | None = field(default=None, validator=filled, repr=False)
+    api_key: str | None = field(default=None, validator=_key, repr=False)
 
 
 @frozen
@@ -50,7 +62,7 @@ class ClaudeSet:
     """``api_url``: another server with Anthropic's API; ``api_key``: the bearer token that it wants."""
 
     api_url: str = field(validator=_url)
-    api_key: str | None = field(default=None, validator=filled, repr=False)
+    api_key: str | None = field(default=None, validator=_key, repr=False)
     config_dir: str | None = field(default=None, validator=_absolute)
     dry_run: bool = False
 

@@ -60,6 +60,10 @@ def _make_converter() -> cattrs.Converter:
 def _text(value: Any, _type: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("must be a string")
+    try:
+        value.encode(errors="surrogateescape")  # as Python has the bytes of a path that are not UTF-8
+    except UnicodeEncodeError:
+        raise ValueError("holds half of a surrogate pair, which is no character") from None
     return value
 
 
@@ -72,7 +76,7 @@ def _integer(value: Any, _type: Any) -> int:
 def _number(value: Any, _type: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= sys.float_info.max:
         raise TypeError("must be a number")
-    return value
+    return float(value)
 
 
 def _boolean(value: Any, _type: Any) -> bool:

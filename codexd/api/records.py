@@ -152,7 +152,7 @@ class LogFilter:
     """Which log entries: each part that is set must match.
 
     ``level`` is the least level, ``since`` a time, ``contains`` a text looked for in the logger's name, the
-    request id, the message and the fields without regard to case, ``request`` a request id.
+    request id, the message and the fields without regard to case, ``request`` a request id or the beginning of one.
     """
 
     level: str | None = field(default=None, validator=one_of(LEVELS))

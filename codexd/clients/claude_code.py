@@ -35,6 +35,9 @@ SECRETS = (AUTH_TOKEN, API_KEY)
 LEAST_WINDOW_TOKENS = 100_000
 """Below it Claude Code takes no notice of the variable."""
 
+MAX_DIGITS = 18
+"""Of a number of tokens; Python refuses to read those of thousands."""
+
 BYPASSES = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
 
 _ALIASES = ("default", "best", "opus", "sonnet", "haiku", "fable", "opusplan")
@@ -133,4 +136,4 @@ def _is_foreign(model: Any, *, gpt: bool = False) -> bool:
 
 def _number(value: Any) -> int | None:
     text = str(value)
-    return int(text) if text.isdecimal() else None
+    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None

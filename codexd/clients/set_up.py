@@ -53,7 +53,7 @@ def prepare(content: Content, kept: Kept, names: tuple[str, ...], make_wanted: M
     Raises:
         ClientFileRefused: the file is written in a way that can't be edited.
     """
-    now, parse = read_values(content, names), content.format.parse
+    now, kept, parse = read_values(content, names), kept.of(content.data), content.format.parse
     before = plain_values(content, without_us(now, kept.entries, parse))
     wanted = {name: _raw(content, value) for name, value in make_wanted(before).items()}
     plan = make_plan(now, kept.entries, wanted, parse)
@@ -75,7 +75,9 @@ def adopt(content: Content, kept: Kept, wanted: Mapping[str, Any]) -> Kept:
     ours = {
         name: raw for name, raw in now.items() if raw is not None and is_same(raw, _raw(content, wanted[name]), parse)
     }
-    return evolve(kept, entries={name: Entry(None, raw) for name, raw in ours.items()}, had_env=False)
+    return evolve(
+        kept, entries={name: Entry(None, raw) for name, raw in ours.items()}, mode=content.mode, had_env=False
+    )
 
 
 def carry_out(change: SetUp, file: KeptFile) -> Path | None:
@@ -88,18 +90,28 @@ def carry_out(change: SetUp, file: KeptFile) -> Path | None:
         ClientFileRefused: the settings file can't be written; it is as before.
         FileUnreadable, OSError
     """
-    kept, path = change.kept, change.content.path
-    if kept.entries and kept.backup is None:
+    kept, path, backup = change.kept, change.content.path, None
+    if kept.entries and kept.backup is None and kept.had_file and change.is_needed:
         backup = settings_file.back_up(change.content)
         kept = evolve(kept, backup=str(backup) if backup else None)
-    if kept.entries:
-        file.save(path, kept)
-    if change.is_needed:
-        settings_file.replace(change.content, change.data, change.mode)
+    try:
+        if kept.entries:
+            file.save(path, evolve(kept, previous=_previous(path, file)))
+        if change.is_needed:
+            settings_file.replace(change.content, change.data, change.mode)
+    except BaseException:
+        if backup is not None:
+            backup.unlink(missing_ok=True)
+        raise
     if not kept.entries:
         file.save(path, kept)
         kept = _clear_away(kept)
     return Path(kept.backup) if kept.backup else None
+
+
+def _previous(path: Path, file: KeptFile) -> Kept | None:
+    found = file.find(path)
+    return evolve(found, previous=None) if found.entries else None
 
 
 def _clear_away(kept: Kept) -> Kept:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,13 +21,18 @@ BACKUP_ENDING = ".before-codexd"
 
 @frozen
 class Content:
-    """What a file holds. ``path``: the file itself, behind any link. ``text``: None where there is no file."""
+    """What a file holds. ``path``: the file itself, behind any link. ``text``: None where there is no file.
+
+    ``names``: how many hard links it has. ``owner``: a user's id.
+    """
 
     path: Path
     format: Format
     text: str | None
     has_bom: bool = False
     mode: int | None = None
+    names: int = 1
+    owner: int | None = None
 
     @property
     def is_blank(self) -> bool:
@@ -68,7 +74,7 @@ def read_settings(path: Path, form: Format) -> Content:
         text = data.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError:
         raise ClientFileRefused(f"{path} is not UTF-8 text. Save it as UTF-8, then try again.") from None
-    content = Content(real, form, text, has_bom, stat.S_IMODE(status.st_mode))
+    content = Content(real, form, text, has_bom, stat.S_IMODE(status.st_mode), status.st_nlink, status.st_uid)
     _check_text(path, content)
     return content
 
@@ -83,25 +89,33 @@ def _check_text(path: Path, content: Content) -> None:
 
 
 def check_writable(content: Content) -> None:
-    """Renaming a new file into place would pass over the user's own write protection.
+    """A new file is renamed into place, which needs no leave to write to the old one, and parts it from its links.
 
     Raises:
         ClientFileRefused
     """
-    if content.mode is not None and not content.mode & stat.S_IWUSR:
-        raise ClientFileRefused(
-            f"{content.path} is read-only, so it stays as it is. Allow writing with `chmod u+w`"
-            f"{content.format.read_only_hint}."
-        )
+    if content.mode is None:
+        return
+    problem = None
+    if not content.mode & stat.S_IWUSR:
+        problem = "is read-only, so it stays as it is. Allow writing with `chmod u+w`"
+    elif content.owner != os.geteuid():
+        problem = f"belongs to another user (uid {content.owner}), so it stays as it is. Change it as that user"
+    elif content.names > 1:
+        problem = f"has {content.names} names (hard links), which an edit would part. Replace them by symbolic links"
+    if problem:
+        raise ClientFileRefused(f"{content.path} {problem}{content.format.read_only_hint}.")
 
 
 def replace(content: Content, data: bytes | None, mode: int | None = None) -> None:
     """Put ``data`` in place of the file, mode 0600 unless ``mode`` says otherwise; None: no file any more.
 
     Raises:
-        ClientFileRefused: it can't be written; it is as before.
+        ClientFileRefused: it can't be written, or is not what was read any more; it is as before.
     """
     with _explained(content.path, "written"):
+        if _read(content.path) != content.data:
+            raise ClientFileRefused(f"{content.path} has just been changed by another program. Try again.")
         if data is None:
             content.path.unlink(missing_ok=True)
             sync_folder(content.path.parent)
@@ -125,6 +139,13 @@ def back_up(content: Content) -> Path | None:
     with _explained(backup, "written"):
         write_atomic(backup, content.data)
     return backup
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 @contextmanager

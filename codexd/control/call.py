@@ -22,6 +22,7 @@ from codexd.record.usage import UsageHistory
 from codexd.settings import Settings
 from codexd.settings_live import LiveSettings
 from codexd.supervisor import Supervisor
+from codexd.upstream.kilo import FreeModels
 
 
 @frozen(eq=False)
@@ -45,6 +46,7 @@ class Control:
     """
 
     accounts: Accounts
+    kilo: FreeModels
     supervisor: Supervisor
     logs: LogRing
     requests: RequestLog

@@ -13,7 +13,7 @@ from attrs import evolve
 from codexd.api import clients as api
 from codexd.api.params import NoParams
 from codexd.clients import claude_code
-from codexd.clients.claude_code import BASE_URL, BYPASSES, OWN_KEYS, Mode
+from codexd.clients.claude_code import BASE_URL, BYPASSES, FAMILY_KEYS, OWN_KEYS, Mode
 from codexd.clients.door import Door
 from codexd.clients.formats import ENV_IN_JSON
 from codexd.clients.kept import Kept
@@ -61,7 +61,7 @@ async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus
         return api.ClaudeStatus(str(path), True, None, None, door.url, (), False, (), str(refused))
     base_url, mode = values.get(BASE_URL), claude_code.find_mode(values.get(BASE_URL), door)
     notes = _file_notes(content)
-    if mode is Mode.OTHER and wrote(content, kept, BASE_URL) == base_url:
+    if mode is Mode.OTHER and _led_here(content, kept, base_url):
         notes = (*notes, STALE_NOTE.format(url=base_url, now=door.url))
     return api.ClaudeStatus(
         path=str(path),
@@ -158,6 +158,11 @@ def _settings_path(control: Control, config_dir: str | None) -> Path:
 def _own_window(content: Content) -> int | None:
     window = json.loads(content.settings_text).get("autoCompactWindow")
     return window if isinstance(window, int) and not isinstance(window, bool) else None
+
+
+def _led_here(content: Content, kept: Kept, base_url: Any) -> bool:
+    """Whether ``claude.proxy`` wrote ``base_url``, and not ``claude.set``, which writes no models."""
+    return wrote(content, kept, BASE_URL) == base_url and any(wrote(content, kept, key) for key in FAMILY_KEYS)
 
 
 def _file_notes(content: Content) -> tuple[str, ...]:

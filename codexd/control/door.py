@@ -27,6 +27,9 @@ log = logging.getLogger("codexd.control")
 MAX_CALLS = 64
 """Calls of one connection under way; the next waits in the socket."""
 
+MAX_FOLLOWS = 100
+"""Of one connection: each log entry is offered to every follow at once."""
+
 MAX_BATCH = 100
 """Messages of one batch: its replies are held in memory until the last is there."""
 
@@ -84,7 +87,14 @@ class _Session:
             self._nursery.cancel_scope.deadline = trio.current_time() + FINISH_S
 
     def follow(self, method: str, follower: Following, replied: trio.Event) -> int:
-        """Send what ``follower`` gives as notifications, once the call has its reply; the subscription."""
+        """Send what ``follower`` gives as notifications, once the call has its reply; the subscription.
+
+        Raises:
+            RequestInvalid: the connection has too many already.
+        """
+        if len(self._followers) >= MAX_FOLLOWS:
+            follower.close()
+            raise RequestInvalid("subscription", f"{MAX_FOLLOWS} of this connection are open; cancel one first")
         self._last_subscription += 1
         self._followers[self._last_subscription] = follower
         if self._ended:  # the client went away while this call waited for its turn

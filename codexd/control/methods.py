@@ -14,7 +14,7 @@ from codexd.api.discover import OpenRpc
 from codexd.api.methods import METHODS
 from codexd.api.openrpc import describe
 from codexd.api.params import NoParams
-from codexd.control import accounts, claude, codex_cli, imports, logins, quota, records, settings, usage
+from codexd.control import accounts, claude, codex_cli, imports, kilo, logins, quota, records, settings, usage
 from codexd.control.call import Call
 
 
@@ -104,6 +104,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "codex.status": codex_cli.codex_status,
         "codex.proxy": codex_cli.codex_proxy,
         "codex.reset": codex_cli.codex_reset,
+        "kilo.models": kilo.read_models,
         "subscription.cancel": records.subscription_cancel,
         "rpc.discover": discover_methods,
     }

@@ -41,6 +41,10 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
     errors.RequestTooLarge: Advice(
         "The same request will be refused again.", "Make the conversation smaller: `/compact`, or fewer images in it."
     ),
+    errors.KiloDisabled: Advice(
+        "Requests for the model name kilo are refused until you opt in; nothing of this one left the machine.",
+        "`codexctl settings set kilo.enabled true` opts in; any other model name goes to your ChatGPT plan.",
+    ),
     errors.AccountError: Advice(
         "The next request chooses its account anew.", "`codexctl accounts` shows the state of each account."
     ),
@@ -92,6 +96,11 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
     errors.ModelRefused: Advice(
         "Until it restarts codexd uses the next model of the setting's list for this account, if there is one.",
         "`codexctl models` lists what the account has; `codexctl settings` shows which names lead where.",
+    ),
+    errors.KiloRefused: Advice(
+        "Requests for the model name kilo fail until another model is chosen.",
+        "`codexctl settings set kilo.model NAME` chooses one that kilo.ai serves free of charge; any other model name "
+        "goes to your ChatGPT plan.",
     ),
     errors.PolicyRefused: Advice(
         "The same words will be refused again.", "Word the request otherwise, or begin a new conversation."

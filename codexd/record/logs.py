@@ -14,20 +14,19 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from typing import Any, Self, TextIO
+from collections.abc import Mapping
+from typing import Any, TextIO, TypeAlias
 
-import trio
 from attrs import evolve
 
 from codexd.api.records import LEVELS, LogEntry, LogEvent, LogFilter
+from codexd.record.follow import Follower
 from codexd.record.redaction import redact, redact_value
 
 __all__ = [
-    "Follower",
     "LogEntry",
     "LogFilter",
+    "LogFollower",
     "LogRing",
     "RingHandler",
     "StderrHandler",
@@ -41,8 +40,11 @@ FOLLOWER_ENTRIES = 1000
 MAX_TEXT = 32_000
 """Characters of one message or traceback that are kept, so that the ring has a size."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_NEEDS_QUOTES = re.compile(r"[\s\"=\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, line ends, and what turns the direction of writing."""
+_NEEDS_QUOTES = re.compile(r"[\s\"=\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+LogFollower: TypeAlias = Follower[LogEntry, LogEvent]
 
 
 class LogRing:
@@ -50,7 +52,7 @@ class LogRing:
 
     def __init__(self, capacity: int) -> None:
         self._entries: deque[LogEntry] = deque(maxlen=capacity)
-        self._followers: set[Follower] = set()
+        self._followers: dict[LogFollower, LogFilter] = {}
         self._last_id = 0
         # Reentrant: a destructor may log while this thread is in here.
         self._lock = threading.RLock()
@@ -61,8 +63,9 @@ class LogRing:
             self._last_id += 1
             entry = evolve(entry, id=self._last_id)
             self._entries.append(entry)
-            for follower in tuple(self._followers):
-                follower.offer(entry)
+            for follower, filters in tuple(self._followers.items()):
+                if matches(filters, entry):
+                    follower.offer(entry.id, entry)
         return entry
 
     def history(self, filters: LogFilter, limit: int | None = None) -> list[LogEntry]:
@@ -77,78 +80,17 @@ class LogRing:
         with self._lock:
             self._entries = deque(self._entries, maxlen=capacity)
 
-    def subscribe(self, filters: LogFilter, limit: int = 0, *, capacity: int = FOLLOWER_ENTRIES) -> Follower:
+    def subscribe(self, filters: LogFilter, limit: int = 0, *, capacity: int = FOLLOWER_ENTRIES) -> LogFollower:
         """A follower: the newest ``limit`` entries that match first, then each new one. Call it inside trio."""
         with self._lock:
-            follower = Follower(self, filters, self.history(filters, limit), capacity)
-            self._followers.add(follower)
+            past = {entry.id: entry for entry in self.history(filters, limit)}
+            follower = LogFollower(past, LogEvent, self.forget, capacity=capacity)
+            self._followers[follower] = filters
         return follower
 
-    def forget(self, follower: Follower) -> None:
+    def forget(self, follower: LogFollower) -> None:
         with self._lock:
-            self._followers.discard(follower)
-
-
-class Follower:
-    """An async iterator of entries and of how many were missed; it ends after :meth:`close`, or ``with``."""
-
-    def __init__(self, ring: LogRing, filters: LogFilter, past: Iterable[LogEntry], capacity: int) -> None:
-        self._ring = ring
-        self._filters = filters
-        self._past = deque(past)
-        self._queue: deque[LogEntry] = deque(maxlen=capacity)
-        self._missed = 0
-        self._closed = False
-        self._lock = threading.RLock()  # reentrant as the ring's
-        self._news = trio.Event()
-        self._trio = trio.lowlevel.current_trio_token()
-
-    def offer(self, entry: LogEntry) -> None:
-        """Queue ``entry`` if it matches. From any thread; a full queue drops its oldest."""
-        if not matches(self._filters, entry):
-            return
-        with self._lock:
-            self._missed += len(self._queue) == self._queue.maxlen
-            self._queue.append(entry)
-        with suppress(trio.RunFinishedError):
-            self._trio.run_sync_soon(self._wake, idempotent=True)
-
-    def close(self) -> None:
-        """End the iteration; what is still queued is dropped. From the trio thread; may be called again."""
-        self._ring.forget(self)
-        self._closed = True
-        self._news.set()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __aiter__(self) -> Follower:
-        return self
-
-    async def __anext__(self) -> LogEvent:
-        while not self._closed:
-            if (event := self._next_event()) is not None:
-                return event
-            await self._news.wait()
-        raise StopAsyncIteration
-
-    def _next_event(self) -> LogEvent | None:
-        if self._past:
-            return LogEvent(self._past.popleft())
-        with self._lock:
-            if self._missed:
-                missed, self._missed = self._missed, 0
-                return LogEvent(missed=missed)
-            if self._queue:
-                return LogEvent(self._queue.popleft())
-            self._news = trio.Event()
-            return None
-
-    def _wake(self) -> None:
-        self._news.set()
+            self._followers.pop(follower, None)
 
 
 def matches(filters: LogFilter, entry: LogEntry) -> bool:
@@ -157,9 +99,14 @@ def matches(filters: LogFilter, entry: LogEntry) -> bool:
         return False
     if filters.since is not None and entry.at < filters.since:
         return False
-    if filters.request is not None and entry.request != filters.request:
+    if filters.request is not None and not _is_of(entry, filters.request):
         return False
     return filters.contains is None or filters.contains.casefold() in _searchable(entry)
+
+
+def _is_of(entry: LogEntry, request: str) -> bool:
+    """Whether it is about the request of that id, or of that beginning of one, with or without its ``req_``."""
+    return entry.request is not None and entry.request.startswith((request, f"req_{request}"))
 
 
 def _searchable(entry: LogEntry) -> str:

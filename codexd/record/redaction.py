@@ -16,7 +16,7 @@ MAX_DEPTH = 8
 """Deepest nesting of a logged value; what is deeper becomes its ``str``."""
 
 _SECRET_SHAPES = re.compile(
-    r"""(?x) (?<![A-Za-z0-9_-]) (?:
+    r"""(?x) (?: (?<![A-Za-z0-9_-]) | (?<=%[0-9A-Fa-f]{2}) ) (?:   # also behind a percent-encoded character
         eyJ[\w-]{8,} (?:\.[\w-]*){0,2}      # a JWT: base64url of '{"'
       | rt[_.][\w.-]{8,}                    # an OpenAI refresh token
       | gAAAA[\w=-]{8,}                     # Fernet: encrypted reasoning
@@ -25,15 +25,15 @@ _SECRET_SHAPES = re.compile(
     """
 )
 _BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{12,}")
-_URL_CODE = re.compile(r"(?i)([?&](?:code|state)=)[^&\s\"']+")
+_URL_CODE = re.compile(r"(?i)((?:[?&]|%3F|%26)(?:code|state)(?:=|%3D))[^&\s\"']+")
 _NAMES = r"token(?!s|iz)|authorization|api[_-]?key|secret|password|cookie|code_verifier"
 _NAMED = re.compile(
     rf"""(?xi)
     ( (?:{_NAMES}) [\w-]{{0,40}}           # the end of a name
-      (?: ["']?\s*[:=]\s* | ["']\s*,\s* )
-      [\[(]? )                                   # name=value, "name": value, ('name', value), "name": [value]
+      (?: \\*["']?\s*[:=]\s* | ["']\s*,\s* | (?:%2[27])?%3[AD] )   # \" in JSON inside JSON; percent-encoded
+      (?!\[redacted\]) [\[(]? )   # name=value, "name": value, ('name', value), "name": [value]
     (?! (?:\d+|null|none|true|false) (?:[\s"',;&)}}\]] | $) )
-    (?: b?"[^"\n]*" | b?'[^'\n]*' | (?:(?:bearer|basic)\s+)? [^\s"',;&)}}\]]+ )
+    (?: \\*b?"[^"\n]*" | b?'[^'\n]*' | (?:(?:bearer|basic)\s+)? [^\s"',;&)}}\]]+ )
     """
 )
 _SECRET_KEY = re.compile(rf"(?i){_NAMES}|tokens$")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import sys
 import time
@@ -10,8 +11,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+import trio
+
+from codexd.api.records import RequestEvent
 from codexd.errors import RequestCancelled, RequestNotFound, ShuttingDown
-from codexd.record.follow import RequestFollower
+from codexd.record.follow import Follower
+from codexd.record.info import to_info
 from codexd.record.timeline import SESSION_CHARS, RequestRecord, StepName
 from codexd.translation.losses import LossKind
 
@@ -21,6 +26,12 @@ loss_log = logging.getLogger("codexd.losses")
 KEPT_REQUESTS = 1000
 KEPT_KINDS = 1000
 """How many kinds of loss are remembered as told."""
+
+FOLLOWER_REQUESTS = 2000
+"""Of so many requests a follower may have news unread before it misses the oldest: twice what is kept."""
+
+PROGRESS_S = 1.0
+"""A running request is told again this often, if its answer has grown."""
 
 REPEATED_S = 15.0
 """Claude Code answers an error inside a stream with a second request for the same, at once."""
@@ -147,10 +158,10 @@ class RequestLog:
 
     # -- following --------------------------------------------------------------------------------
 
-    def subscribe(self, limit: int = 0) -> RequestFollower:
+    def subscribe(self, limit: int = 0, *, capacity: int = FOLLOWER_REQUESTS) -> RequestFollower:
         """A follower: the newest ``limit`` that ended and all that run first, then whatever is new."""
         ended = list(self._ended)[-limit:] if limit else []
-        follower = RequestFollower(self, [*ended, *self._live.values()])
+        follower = RequestFollower(self, [*ended, *self._live.values()], capacity=capacity)
         self._followers.add(follower)
         return follower
 
@@ -159,7 +170,7 @@ class RequestLog:
 
     def _tell(self, record: RequestRecord) -> None:
         for follower in self._followers:
-            follower.offer(record)
+            follower.offer(record.id, record)
 
     # -- logging ----------------------------------------------------------------------------------
 
@@ -173,6 +184,44 @@ class RequestLog:
                     del self._told[next(iter(self._told))]
                 extra = {"request": record.id, "fields": {"client": record.client}}
                 loss_log.info("%s %s: %s", loss.kind.value, loss.path, loss.note, extra=extra)
+
+
+class RequestFollower(Follower[RequestRecord, RequestEvent]):
+    """Gives requests as they stand: a reader that falls behind gets fewer events, each as new as can be.
+
+    The growth of an answer is looked at from here, so that it costs the answer nothing.
+    """
+
+    def __init__(self, requests: RequestLog, first: Iterable[RequestRecord], *, capacity: int) -> None:
+        waiting = {record.id: record for record in first}
+        super().__init__(waiting, _make_event, requests.forget, capacity=capacity)
+        self._requests = requests
+        self._told_tokens: dict[str, int | None] = {}
+        self._look_at = trio.current_time() + PROGRESS_S
+
+    def _next_event(self) -> RequestEvent | None:
+        self._offer_grown()
+        return super()._next_event()
+
+    async def _wait(self) -> None:
+        with trio.move_on_at(self._look_at if any(self._requests.live) else math.inf):
+            await super()._wait()
+
+    def _offer_grown(self) -> None:
+        """Offer those whose answer has grown, every now and then."""
+        now = trio.current_time()
+        if now < self._look_at:
+            return
+        self._look_at = now + PROGRESS_S
+        tokens = {record.id: record.output_tokens for record in self._requests.live}
+        for record in self._requests.live:
+            if tokens[record.id] != self._told_tokens.get(record.id):
+                self.offer(record.id, record)
+        self._told_tokens = tokens
+
+
+def _make_event(record: RequestRecord | None, missed: int | None) -> RequestEvent:
+    return RequestEvent(None if record is None else to_info(record), missed)
 
 
 def _note_outcome(record: RequestRecord) -> None:

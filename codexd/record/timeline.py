@@ -21,6 +21,8 @@ CLIENT_LEFT_KIND = "client_left"
 
 SESSION_CHARS = 8
 MAX_ID_CHARS = 100
+MAX_MODEL_CHARS = 200
+"""A client may send any text as the name of a model."""
 
 
 class StepName(Enum):
@@ -132,6 +134,12 @@ class RequestRecord:
         self.steps.append(Step(round((now - self.started) * 1000), name, text))
         self.tell(self)
 
+    def note_model(self, asked: str) -> None:
+        self.model = _show(asked)
+
+    def note_model_used(self, model: str) -> None:
+        self.model_used = _show(model)
+
     def note_account(self, account_id: str, label: str, reason: str) -> None:
         if (account_id, reason) != (self.account_id, self.account_reason):
             self.account_id, self.account, self.account_reason = account_id, label, reason
@@ -144,7 +152,7 @@ class RequestRecord:
     def note_asked(self, model: str, count_output: Callable[[], int]) -> None:
         """An attempt begins, whose answer ``count_output`` measures."""
         self.count_output = count_output
-        self.note(StepName.ASKED, model)
+        self.note(StepName.ASKED, _show(model))
 
     def note_connected(self) -> None:
         self.note(StepName.CONNECTED)
@@ -185,6 +193,10 @@ class RequestRecord:
         self.told = Told(status, type_, redact(message))
 
     def note_client_left(self) -> None:
+        """Hanging up is a failure only before the end: a client may leave as soon as it has that, or its error."""
+        was_answered = self.status == 200 and self.stop_reason is not None
+        if was_answered or self.told is not None:
+            return
         self.error, self.error_kind = "the client hung up", CLIENT_LEFT_KIND
 
     def finish(self) -> None:
@@ -194,6 +206,10 @@ class RequestRecord:
         self.estimated_output_tokens = self.output_tokens
         self.count_output = self.end_early = None
         self.note_at(self.ended, StepName.END)
+
+
+def _show(model: str) -> str:
+    return redact(model[:MAX_MODEL_CHARS])
 
 
 def _ms(start: float, end: float | None) -> int | None:

@@ -126,6 +126,9 @@ class UsageHistory:
             return done
 
     def _open(self) -> UsageFile:
+        if self._file is not None and self._file.has_moved():
+            self._file.close()
+            self._file = None
         if self._file is None:
             self._file = UsageFile(self._path)
             self._kept_aside = self._file.kept_aside or self._kept_aside

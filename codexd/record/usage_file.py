@@ -93,6 +93,14 @@ class UsageFile:
             self.kept_aside = _keep_aside(path)
             log.error("the usage history could not be read (%s); it is kept as %s", error, self.kept_aside)  # noqa: TRY400 - told in words
             self._database = _open(path)
+        self._path, self._opened = path, path.stat()
+
+    def has_moved(self) -> bool:
+        """Whether another file, or none, is where this one was: what is written to it now is lost."""
+        try:
+            return not os.path.samestat(self._path.stat(), self._opened)
+        except FileNotFoundError:
+            return True
 
     def close(self) -> None:
         self._database.close()

@@ -1,7 +1,7 @@
 """The simulated backend as an ASGI app: routes, and the life of one request.
 
 Routes: ``/backend-api/codex/responses``, ``/backend-api/codex/models``, ``/backend-api/wham/usage``, and those of
-``sign_in_routes.py``.
+``sign_in_routes.py`` and ``kilo.py``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ import trio
 from codexd.simulator import limits
 from codexd.simulator.agent import answer
 from codexd.simulator.checks import check_body, refuse_overflow
+from codexd.simulator.compaction import compact, refuse_fields
 from codexd.simulator.events import Setting, Step, play
 from codexd.simulator.exchange import Exchange
 from codexd.simulator.identity import PERSONAL
+from codexd.simulator.kilo import KiloRoutes
 from codexd.simulator.models_document import make_etag, make_models_document
 from codexd.simulator.oauth import SignIn, SimulatedAccount
 from codexd.simulator.options import Options
@@ -52,6 +54,7 @@ from codexd.translation.models import BUILT_IN, ModelInfo
 
 _BACKEND_METHODS: Mapping[str, str] = {
     "/backend-api/codex/responses": "POST",
+    "/backend-api/codex/responses/compact": "POST",
     "/backend-api/codex/models": "GET",
     "/backend-api/wham/usage": "GET",
 }
@@ -86,6 +89,7 @@ class Simulator:
         self._cache = PromptCache()
         self._holds = Holds()
         self._sign_in = SignInRoutes(self.oauth, self.options, self._holds)
+        self.kilo = KiloRoutes(self._holds)
         self._serials = itertools.count(1)
         self._usage_status: int | None = None
 
@@ -173,6 +177,8 @@ class Simulator:
         exchange = Exchange(request, raw, receive, send)
         if self._sign_in.serves(request.path):
             await self._sign_in.serve(exchange)
+        elif self.kilo.serves(request.path):
+            await self.kilo.serve(exchange)
         elif request.path in _BACKEND_METHODS:
             allowed = request.method == _BACKEND_METHODS[request.path]
             await self._serve_backend(exchange, account, allowed=allowed)
@@ -186,6 +192,8 @@ class Simulator:
             await exchange.refuse(account)
         elif exchange.request.path == "/backend-api/codex/responses":
             await self._responses(exchange, account)
+        elif exchange.request.path == "/backend-api/codex/responses/compact":
+            await self._compact(exchange, account)
         elif exchange.request.path == "/backend-api/codex/models":
             await self._list_models(exchange)
         else:
@@ -230,6 +238,29 @@ class Simulator:
 
         ending = await run_while_connected(exchange.receive, respond)
         await finish_stream(exchange.send, exchange.request, ending)
+
+    async def _compact(self, exchange: Exchange, account: SimulatedAccount) -> None:
+        """A scripted error, or the compacted history."""
+        body = exchange.read_json()
+        refusal = refuse_fields(body) or self._refuse(
+            exchange.request, {**body, "store": False, "stream": True}, account
+        )
+        reply = self._book.take(body) if refusal is None else None
+        if reply is not None and reply.error is not None:
+            refusal = Refusal(reply.error.status, reply.error.body, reply.error.headers)
+        if refusal is not None:
+            await exchange.refuse(refusal)
+            return
+        prompt = flatten_prompt(body)
+        digest = hashlib.sha256(b"%d:" % next(self._serials) + exchange.raw).hexdigest()
+        document = compact(
+            body,
+            response_id=f"resp_{digest[:32]}",
+            account_id=account.account_id,
+            input_tokens=count_tokens(prompt),
+        )
+        standing = self._read_limits(account).for_model(body["model"])
+        await exchange.answer(document, limits.make_headers(standing, self._clock()))
 
     def _refuse(self, request: Request, body: Any, account: SimulatedAccount) -> Refusal | None:
         refusal = check_body(

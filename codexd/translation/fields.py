@@ -7,6 +7,7 @@ from typing import Any
 from attrs import field, frozen
 
 from codexd.errors import RequestInvalid
+from codexd.translation import jsontext
 from codexd.translation.losses import Losses, LossKind
 
 
@@ -95,3 +96,21 @@ class Fields:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise self.wrong(name, "must be a list of strings")
         return value
+
+
+def read_body(data: bytes) -> Fields:
+    """The JSON object of an HTTP body.
+
+    Raises:
+        RequestInvalid: not JSON, not an object, or nested too deeply.
+    """
+    try:
+        value = jsontext.loads_exact(data)
+    except ValueError as wrong:
+        raise RequestInvalid("", f"the body is not JSON: {wrong}") from None
+    deep = jsontext.find_too_deep(value)
+    if deep is not None:
+        raise RequestInvalid(f"{deep[:100]}…", f"nested more than {jsontext.MAX_DEPTH} levels deep")
+    if not isinstance(value, dict):
+        raise RequestInvalid("", "the body must be a JSON object")
+    return Fields(value, "")

@@ -107,7 +107,7 @@ def route(
         catalogue: whose names pass through.
     """
     name = asked.removesuffix("[1m]")
-    alias = aliases.get(name) or next((to for glob, to in aliases.items() if fnmatchcase(name, glob)), None)
+    alias = find_alias(name, aliases)
     family = find_family(name)
     if alias is not None:
         return Route(asked, (alias,), family)
@@ -115,6 +115,12 @@ def route(
     if slug.startswith("gpt-") or catalogue.find(slug):
         return Route(asked, (slug,), None)
     return Route(asked, names[family or "default"], family)
+
+
+def find_alias(asked: str, aliases: Mapping[str, str]) -> str | None:
+    """What the setting ``models.aliases`` maps ``asked`` to: its exact name before the first glob that fits."""
+    name = asked.removesuffix("[1m]")
+    return aliases.get(name) or next((to for glob, to in aliases.items() if fnmatchcase(name, glob)), None)
 
 
 def find_family(name: str) -> str | None:

@@ -25,6 +25,7 @@ ABORTED = "aborted"
 OUTPUT_OF: Mapping[str, str] = {
     "function_call": "function_call_output",
     "custom_tool_call": "custom_tool_call_output",
+    "local_shell_call": "function_call_output",
 }
 """The item that answers each kind of call."""
 

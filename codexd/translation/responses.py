@@ -160,7 +160,7 @@ def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str],
         message or code or f"the backend answered {status} without words",
         status=status,
         code=code,
-        retry_after_s=_read_retry_after(message or "", headers, now),
+        retry_after_s=read_retry_after(message or "", headers, now),
         resets_at=_read_reset(found, headers, now),
     )
 
@@ -191,11 +191,12 @@ def _to_unreadable(status: int, headers: Mapping[str, str], body: bytes, now: fl
     return kind(
         f"the backend answered HTTP {status} without a readable error",
         status=status,
-        retry_after_s=_read_retry_after("", headers, now),
+        retry_after_s=read_retry_after("", headers, now),
     )
 
 
-def _read_retry_after(message: str, headers: Mapping[str, str], now: float) -> float | None:
+def read_retry_after(message: str, headers: Mapping[str, str], now: float) -> float | None:
+    """The seconds to wait that an answer's headers ask for, or its words."""
     header = headers.get("retry-after")
     if header:
         seconds = _to_number(header)

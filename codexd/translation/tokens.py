@@ -20,6 +20,7 @@ import imagesize
 from rs_bpe import openai
 
 from codexd.translation import jsontext
+from codexd.translation.responses import text_of
 
 MARGIN = 1.05
 """On text: too low a count makes a client compact too late. Images and files were measured as they are."""
@@ -65,34 +66,43 @@ def _count_tool(tool: Mapping[str, Any]) -> int:
 
 
 def _count_item(item: Mapping[str, Any]) -> int:
-    match item["type"]:
-        case "reasoning":
-            # The ciphertext is base64 of the reasoning and some 650 bytes around it.
-            return max(0, len(item["encrypted_content"]) * 3 // 4 - 650) // 4
-        case "function_call":
-            return PER_ITEM + count_with_margin(item["name"]) + count_with_margin(item["arguments"])
-        case "function_call_output":
-            return _count_content(item["output"])
-        case "web_search_call":
-            return PER_ITEM + count_with_margin(item["action"]["query"])
+    """What has another form than it should counts as the text of its JSON: clients write such items themselves."""
+    match item:
+        case {"encrypted_content": str(sealed)}:
+            # Reasoning, or a compacted history: base64 of it and some 650 bytes around it.
+            return max(0, len(sealed) * 3 // 4 - 650) // 4
+        case {"type": "image_generation_call"}:
+            return UNKNOWN_IMAGE
+        case {"type": "function_call", "name": str(name), "arguments": str(arguments)}:
+            return PER_ITEM + count_with_margin(name) + count_with_margin(arguments)
+        case {"type": "custom_tool_call", "name": str(name), "input": str(text)}:
+            return PER_ITEM + count_with_margin(name) + count_with_margin(text)
+        case {"type": "function_call_output" | "custom_tool_call_output", "output": str() | list() as output}:
+            return _count_content(output)
+        case {"type": "web_search_call", "action": {"query": str(query)}}:
+            return PER_ITEM + count_with_margin(query)
+        case {"type": "message", "content": str() | list() as content}:
+            return _count_content(content)
         case _:
-            return _count_content(item.get("content") or "")
+            return count_with_margin(jsontext.dumps_text(item))
 
 
-def _count_content(content: str | Iterable[Mapping[str, Any]]) -> int:
+def _count_content(content: str | Iterable[Any]) -> int:
     if isinstance(content, str):
         return count_with_margin(content)
     return sum(_count_part(part) for part in content)
 
 
-def _count_part(part: Mapping[str, Any]) -> int:
-    match part["type"]:
-        case "input_image":
-            return _count_image(part["image_url"])
-        case "input_file":
-            return _count_pdf(part.get("file_data") or "")
+def _count_part(part: Any) -> int:
+    match part:
+        case {"type": "input_image"}:
+            return _count_image(text_of(part.get("image_url")))
+        case {"type": "input_file"}:
+            return _count_pdf(text_of(part.get("file_data")))
+        case {"text": str(text)} | {"refusal": str(text)}:
+            return count_with_margin(text)
         case _:
-            return count_with_margin(part["text"])
+            return count_with_margin(jsontext.dumps_text(part))
 
 
 def _count_image(url: str) -> int:

@@ -35,6 +35,34 @@ _TAIL_S = 0.2
 Event = dict[str, Any]
 
 
+@frozen
+class Endpoint:
+    """Where model requests go. An answer that is one document takes longer to begin than a stream."""
+
+    path: str
+    streams: bool = True
+    patience: float = 1.0
+    """By how much the idle timeout is longer."""
+
+
+RESPONSES = Endpoint("/codex/responses")
+COMPACT = Endpoint("/codex/responses/compact", streams=False, patience=4.0)
+
+
+class DocumentDecoder:
+    """An answer that is one document, as the one event of a stream."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def receive_data(self, data: bytes) -> list[bytes]:
+        self._parts.append(data)
+        return []
+
+    def receive_eof(self) -> list[bytes]:
+        return [b'{"type":"response.completed","response":%b}' % b"".join(self._parts)]
+
+
 def open_client(
     settings: UpstreamSettings, *, trust_env: bool = True, tls: ssl.SSLContext, keeps_connections: bool = True
 ) -> httpx.AsyncClient:
@@ -62,15 +90,43 @@ def make_timeout(settings: UpstreamSettings) -> httpx.Timeout:
     return httpx.Timeout(connect=settings.connect_timeout, read=None, write=60.0, pool=15.0)
 
 
-class EventSource:
-    """The events of one response, as they arrive."""
+class EventReader(Protocol):
+    """Makes Responses events of the bytes of an answer."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], idle_timeout_s: float) -> None:
+    def receive_data(self, data: bytes) -> list[Event]: ...
+
+    def receive_eof(self) -> list[Event]: ...
+
+
+class ResponsesReader:
+    """Of an answer that consists of Responses events, in the frames that ``decoder`` finds."""
+
+    def __init__(self, decoder: Decoder | DocumentDecoder) -> None:
+        self._decoder = decoder
+
+    def receive_data(self, data: bytes) -> list[Event]:
+        return _parse(self._decoder.receive_data(data))
+
+    def receive_eof(self) -> list[Event]:
+        return _parse(self._decoder.receive_eof())
+
+
+def _parse(frames: list[bytes]) -> list[Event]:
+    return [event for frame in frames if (event := parse_event(frame)) is not None]
+
+
+class EventSource:
+    """The events of one response, as they arrive. ``name`` is what errors call the provider."""
+
+    def __init__(
+        self, chunks: AsyncIterator[bytes], idle_timeout_s: float, reader: EventReader, *, name: str = "the backend"
+    ) -> None:
         self._chunks = chunks
         self._idle_timeout_s = idle_timeout_s
         self._idle_scope = trio.CancelScope()
         self._rearm_at = -math.inf
-        self._decoder = Decoder()
+        self._reader = reader
+        self._name = name
         self._terminated = False
 
     @contextmanager
@@ -84,7 +140,7 @@ class EventSource:
             yield
         if self._idle_scope.cancelled_caught:
             raise UpstreamTimeout(
-                f"the backend was silent for {self._idle_timeout_s:g} s (setting upstream.idle_timeout)"
+                f"{self._name} was silent for {self._idle_timeout_s:g} s (setting upstream.idle_timeout)"
             )
 
     @contextmanager
@@ -102,11 +158,10 @@ class EventSource:
         """
         self._rearm()
         chunk = await self._receive_chunk()
-        frames = self._decoder.receive_eof() if chunk is None else self._decoder.receive_data(chunk)
-        events = [event for frame in frames if (event := parse_event(frame)) is not None]
+        events = self._reader.receive_eof() if chunk is None else self._reader.receive_data(chunk)
         self._terminated = any(event["type"] in TERMINAL for event in events)
         if chunk is None and not self._terminated:
-            raise StreamBroken("the backend closed the stream before response.completed", status=200)
+            raise StreamBroken(f"{self._name} closed the stream before the end of the answer", status=200)
         return events
 
     @property
@@ -134,7 +189,9 @@ class EventSource:
         try:
             return await anext(self._chunks, None)
         except httpx.HTTPError as error:
-            raise StreamBroken(f"the connection to the backend broke: {_name(error)}", status=200) from None
+            raise StreamBroken(
+                f"the connection to {self._name} broke during the answer ({_name(error)})", status=200
+            ) from None
 
 
 class Progress(Protocol):
@@ -156,6 +213,7 @@ class CodexBackend:
     http: httpx.AsyncClient
     settings: Callable[[], UpstreamSettings]
     clock: Callable[[], float]
+    endpoint: Endpoint = RESPONSES
 
     @asynccontextmanager
     async def respond(
@@ -178,55 +236,74 @@ class CodexBackend:
         """
         request = self.http.build_request(
             "POST",
-            f"{self.settings().backend_url.rstrip('/')}/codex/responses",
+            f"{self.settings().backend_url.rstrip('/')}{self.endpoint.path}",
             content=jsontext.dumps(body),
             headers={**headers, **self._headers(account, token)},
         )
-        request.extensions["trace"] = partial(_trace, progress, request.url.scheme)
-        response = await self._send(request)
+        response = await send(self.http, request, progress, self._idle_timeout_s)
         chunks = response.aiter_raw()
         try:
             progress.note_headers(response.status_code, response.headers)
             on_headers(response.headers)
             await self._check(response, chunks)
-            yield EventSource(chunks, self.settings().idle_timeout)
+            decoder = Decoder() if self.endpoint.streams else DocumentDecoder()
+            yield EventSource(chunks, self._idle_timeout_s, ResponsesReader(decoder))
         finally:
-            await _close(response, chunks)
+            await close(response, chunks)
 
     def _headers(self, account: Account, token: str) -> dict[str, str]:
         return {
             "authorization": f"Bearer {token}",
             "chatgpt-account-id": account.chatgpt_account_id,
             "content-type": "application/json",
-            "accept": "text/event-stream",
+            "accept": "text/event-stream" if self.endpoint.streams else "application/json",
             "accept-encoding": "identity",
             "version": self.settings().client_version,
         }
 
-    async def _send(self, request: httpx.Request) -> httpx.Response:
-        host = request.url.host
-        try:
-            with trio.fail_after(self.settings().idle_timeout):
-                return await self.http.send(request, stream=True)
-        except (trio.TooSlowError, httpx.TimeoutException):
-            raise UpstreamTimeout(f"the backend at {host} did not answer in time") from None
-        except httpx.HTTPError as error:
-            raise UpstreamFailed(f"the backend at {host} can't be reached: {_name(error)}") from None
+    @property
+    def _idle_timeout_s(self) -> float:
+        return self.settings().idle_timeout * self.endpoint.patience
 
     async def _check(self, response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
         streamed = "application/json" not in response.headers.get("content-type", "")
-        if response.status_code == 200 and streamed:
+        if response.status_code == 200 and streamed == self.endpoint.streams:
             return
-        body = bytearray()
-        with trio.move_on_after(_ERROR_BODY_S):
-            try:
-                async for chunk in chunks:
-                    body += chunk
-                    if len(body) > MAX_ERROR_BYTES:
-                        break
-            except httpx.HTTPError:
-                pass  # the status alone has to do
-        raise read_http_error(response.status_code, response.headers, bytes(body), self.clock())
+        body = await read_error_body(chunks)
+        raise read_http_error(response.status_code, response.headers, body, self.clock())
+
+
+async def send(
+    http: httpx.AsyncClient, request: httpx.Request, progress: Progress, timeout_s: float, *, name: str = "the backend"
+) -> httpx.Response:
+    """The head of the answer to ``request``; ``close`` ends it.
+
+    Raises:
+        UpstreamError: there was none.
+    """
+    request.extensions["trace"] = partial(_trace, progress, request.url.scheme)
+    host = request.url.host
+    try:
+        with trio.fail_after(timeout_s):
+            return await http.send(request, stream=True)
+    except (trio.TooSlowError, httpx.TimeoutException):
+        raise UpstreamTimeout(f"{name} at {host} did not answer in time") from None
+    except httpx.HTTPError as error:
+        raise UpstreamFailed(f"{name} at {host} can't be reached ({_name(error)})") from None
+
+
+async def read_error_body(chunks: AsyncIterator[bytes]) -> bytes:
+    """As much of the body of a refusal as there is and is needed."""
+    body = bytearray()
+    with trio.move_on_after(_ERROR_BODY_S):
+        try:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > MAX_ERROR_BYTES:
+                    break
+        except httpx.HTTPError:
+            pass  # the status alone has to do
+    return bytes(body)
 
 
 async def _trace(progress: Progress, scheme: str, event: str, _: Any) -> None:
@@ -237,7 +314,7 @@ async def _trace(progress: Progress, scheme: str, event: str, _: Any) -> None:
         progress.note_sent()
 
 
-async def _close(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
+async def close(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
     """Close the connection, then let ``chunks`` run into that end.
 
     httpx reads through a chain of generators; one that is dropped in the middle is left to the garbage collector.
@@ -252,4 +329,4 @@ async def _close(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None
 
 
 def _name(error: httpx.HTTPError) -> str:
-    return f"{type(error).__name__} {error}".strip()
+    return f"{type(error).__name__}: {error}".removesuffix(": ")

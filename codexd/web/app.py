@@ -19,10 +19,11 @@ from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException
 
 from codexd import __version__
-from codexd.errors import CodexdError, InternalError, MethodNotAllowed, NoSuchRoute
+from codexd.errors import CodexdError, InternalError, MethodNotAllowed, NoSuchRoute, UpgradeRefused
 from codexd.settings import ServerSettings
 from codexd.translation import jsontext
 from codexd.translation.client_api import WireError
+from codexd.translation.passthrough.fates import KEEPS_NOTHING
 from codexd.web.guard import check_key, check_origin
 from codexd.web.http import MAX_BODY_BYTES, Handler, Receive, Request, Scope, Send, send_json
 from codexd.web.models import find_model_entry, list_models
@@ -87,6 +88,10 @@ def create_quart(*, simulated: bool, clock: Callable[[], float]) -> QuartTrio:
     async def model(name: str) -> Response:
         return _json(find_model_entry(name))
 
+    @app.route("/v1/responses/<path:name>", methods=["GET", "POST", "DELETE"])
+    async def response(name: str) -> Response:
+        raise NoSuchRoute(f"codexd has no response {name}: {KEEPS_NOTHING}")
+
     @app.errorhandler(CodexdError)
     async def refuse(error: CodexdError) -> Response:
         incoming = cast("Scope", request.scope)[INCOMING]
@@ -150,6 +155,8 @@ class App:
         hot = self.hot.get(incoming.path)
         if hot is None:
             await self.quart(incoming.scope, receive, send)
+        elif "sec-websocket-key" in incoming.headers:
+            raise UpgradeRefused(f"codexd speaks no WebSocket; POST {incoming.path} streams over HTTP")
         elif incoming.method != "POST":
             raise MethodNotAllowed(f"{incoming.path} takes POST")
         else:

@@ -148,7 +148,7 @@ class ModelRoute(Generic[R]):
             wanted: R | None = None
             try:
                 wanted = self.api.parse(await read_body(request, receive), request.headers)
-                record.model = wanted.model
+                record.note_model(wanted.model)
                 record.losses = wanted.losses
                 answer = self._stream if wanted.stream else self._collect
                 await answer(exchange, wanted, receive)
@@ -164,7 +164,7 @@ class ModelRoute(Generic[R]):
         exchange.record.end_early = outbox.end
         turn = Turn(wanted, exchange.request.id, exchange.record, StreamSink(outbox, self.api.encode))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch, exchange, receive, nursery.cancel_scope)
+            nursery.start_soon(self._watch, exchange, turn, outbox, receive, nursery.cancel_scope)
             nursery.start_soon(self._run, exchange, wanted, turn, outbox)
             nursery.start_soon(self._end_with_daemon, outbox)
             await self._send_stream(exchange, wanted, turn, outbox)
@@ -202,7 +202,7 @@ class ModelRoute(Generic[R]):
         collector = self.api.make_collector()
         turn = Turn(wanted, exchange.request.id, exchange.record, WholeSink(collector))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch, exchange, receive, nursery.cancel_scope)
+            nursery.start_soon(self._watch, exchange, turn, outbox, receive, nursery.cancel_scope)
             nursery.start_soon(self._run, exchange, wanted, turn, outbox)
             nursery.start_soon(self._end_with_daemon, outbox)
             await outbox.wait(float("inf"))
@@ -228,10 +228,14 @@ class ModelRoute(Generic[R]):
         else:
             outbox.end()
 
-    async def _watch(self, exchange: Exchange, receive: Receive, scope: trio.CancelScope) -> None:
+    async def _watch(
+        self, exchange: Exchange, turn: Turn, outbox: Outbox, receive: Receive, scope: trio.CancelScope
+    ) -> None:
+        """The Codex CLI hangs up as soon as it has read the last event, which is no failure."""
         await wait_for_disconnect(receive)
         exchange.client_left = True
-        exchange.record.note_client_left()
+        if not turn.answered or outbox.has_data:
+            exchange.record.note_client_left()
         scope.cancel("the client hung up")
 
     async def _end_with_daemon(self, outbox: Outbox) -> None:

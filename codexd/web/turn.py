@@ -37,7 +37,7 @@ from codexd.settings import Settings
 from codexd.translation.client_api import AnswerStream, Body, ClientRequest, Event, State, Target
 from codexd.translation.models import Catalogue, Route, route, without_refused
 from codexd.translation.reasoning import tag_account
-from codexd.upstream.codex import CodexBackend
+from codexd.upstream.codex import CodexBackend, EventSource
 
 log = logging.getLogger("codexd.turn")
 
@@ -86,6 +86,20 @@ class Turn:
     def unanswered(self) -> bool:
         return self.stream is None or self.stream.state is State.WAITING
 
+    @property
+    def answered(self) -> bool:
+        return self.stream is not None and self.stream.state is State.ENDED
+
+
+class ThirdParty(Protocol):
+    """Answers the model names that lead to no account."""
+
+    def serves(self, asked: str) -> bool: ...
+
+    def aim(self) -> Target: ...
+
+    async def run(self, turn: Turn) -> None: ...
+
 
 @frozen
 class TurnRunner:
@@ -103,6 +117,7 @@ class TurnRunner:
     backend: CodexBackend
     requests: RequestLog
     catalogue: Callable[[Account | None], Catalogue]
+    third_party: ThirdParty
     clock: Callable[[], float]
     _refused: set[tuple[str, str]] = field(factory=set)
     """(account id, model) that the backend said it does not serve, until the daemon restarts."""
@@ -113,6 +128,9 @@ class TurnRunner:
         Raises:
             CodexdError: nothing more can be tried.
         """
+        if self.third_party.serves(turn.request.model):
+            await self.third_party.run(turn)
+            return
         turn.record.session = turn.session[:SESSION_CHARS]
         while True:
             choice = await self.picker.pick(turn.session, partial(self.choose_model, turn.request.model), turn.attempts)
@@ -138,6 +156,8 @@ class TurnRunner:
 
     def aim(self, asked: str, account: Account | None, model: str | None = None) -> Target:
         """Where a request for the model ``asked`` goes through ``account``; to ``model`` if that is chosen."""
+        if self.third_party.serves(asked):
+            return self.third_party.aim()
         family = self.find_route(asked, account).family
         return Target(
             model=self.catalogue(account).describe(model or self.choose_model(asked, account)),
@@ -146,12 +166,12 @@ class TurnRunner:
         )
 
     async def _attempt(self, turn: Turn, account: Account, model: str) -> None:
-        turn.record.model_used = model
+        turn.record.note_model_used(model)
         turn.token = await self._fetch_token(turn, account)
         target = evolve(self.aim(turn.request.model, account, model), keep_reasoning=turn.keep_reasoning)
         body = turn.request.to_responses(target)
         if self.settings().translation.strict:
-            _refuse_drops(turn.request)
+            refuse_drops(turn.request)
         turn.stream = turn.request.open_stream(body, target, turn.request_id)
         turn.record.note_asked(model, partial(getattr, turn.stream, "output_tokens"))
         self.store.touch(account.id, self.clock())
@@ -164,13 +184,7 @@ class TurnRunner:
             progress=turn.record,
         ) as source:
             self._observe(account, turn.observation)
-            with source.watched():
-                while not source.terminated and turn.stream.state is not State.ENDED:
-                    self._relay(turn, turn.stream, account, await source.receive_events())
-                    if turn.sink.is_full:
-                        with source.paused():
-                            await turn.sink.wait_for_room()
-                        turn.record.heard_at = self.requests.now()  # it was the client that was silent
+            await pump(turn, source, partial(self._relay, turn, turn.stream, account), self.requests.now)
             self._note_usage(turn, turn.stream, body)
             if source.terminated:
                 await source.read_tail()
@@ -186,22 +200,11 @@ class TurnRunner:
         return token
 
     def _relay(self, turn: Turn, stream: AnswerStream, account: Account, events: list[Event]) -> None:
-        """The events of one upstream chunk, translated, to the client in one piece."""
-        made: list[Event] = []
-        now, record, at = self.clock(), turn.record, self.requests.now()
-        record.note_chunk(at)
-        if record.first_event is None and events:
-            record.note_first_event(at)
-        try:
-            for event in events:
-                if event["type"] == "codex.rate_limits":
-                    self._observe(account, parse_event(event, now))
-                made += stream.receive_event(event, now=now)
-        finally:  # what came before a failure in the same chunk goes out before it
-            if made:
-                if record.first_token is None:
-                    record.note_first_token(at)
-                turn.sink.emit(made)
+        now = self.clock()
+        for event in events:
+            if event["type"] == "codex.rate_limits":
+                self._observe(account, parse_event(event, now))
+        relay(turn, stream, events, now=now, at=self.requests.now())
 
     def _observe(self, account: Account, observation: Observation | None) -> None:
         if observation is not None:
@@ -271,7 +274,45 @@ class TurnRunner:
         return True
 
 
-def _refuse_drops(request: ClientRequest) -> None:
+async def pump(
+    turn: Turn, source: EventSource, relay_events: Callable[[list[Event]], None], now: Callable[[], float]
+) -> None:
+    """The whole answer to the client, as fast as it reads; ``now`` is the record's clock."""
+    with source.watched():
+        while not source.terminated and not turn.answered:
+            relay_events(await source.receive_events())
+            if turn.sink.is_full and not turn.answered:
+                with source.paused():
+                    await turn.sink.wait_for_room()
+                turn.record.heard_at = now()  # it was the client that was silent
+
+
+def relay(turn: Turn, stream: AnswerStream, events: list[Event], *, now: float, at: float) -> None:
+    """The events of one upstream chunk, translated, to the client in one piece.
+
+    ``now`` is seconds since the epoch, ``at`` the same moment by the record's clock.
+    """
+    made: list[Event] = []
+    record = turn.record
+    record.note_chunk(at)
+    if record.first_event is None and events:
+        record.note_first_event(at)
+    try:
+        for event in events:
+            made += stream.receive_event(event, now=now)
+    finally:  # what came before a failure in the same chunk goes out before it
+        if made:
+            if record.first_token is None:
+                record.note_first_token(at)
+            turn.sink.emit(made)
+
+
+def refuse_drops(request: ClientRequest) -> None:
+    """Let nothing pass that lost a field.
+
+    Raises:
+        RequestInvalid: names the first that was dropped.
+    """
     loss = request.losses.first_dropped
     if loss is not None:
         raise RequestInvalid(loss.path, f"would be dropped ({loss.note}); the setting translation.strict refuses that")

@@ -138,6 +138,20 @@ def test_an_answer_that_breaks_off(door, ask):
     assert "broke off" in err
 
 
+def test_a_daemon_that_goes_away_in_the_middle_is_exit_3(door, daemon, piped, scripting):
+    later, _ = scripting
+    door.events = [text("Half")]
+    first = daemon.answers["daemon.status"]
+    answers = iter([first, later])
+    daemon.answers["daemon.status"] = lambda _: next(answers)
+    process = piped("test", "x")
+    daemon.hang_up("daemon.status")
+    out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out) == (3, "Half\n")
+    assert "closed the connection. If it has ended, start it with: codexd" in err
+    assert "codexctl why" not in err
+
+
 def test_who_answers_there_is_not_codexd(door, ask):
     door.status, door.body = 404, b"<html>no</html>"
     code, _, err = ask("x")

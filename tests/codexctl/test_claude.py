@@ -7,6 +7,7 @@ from codexctl.render.clients import CLAUDE_CODE
 PLAIN = Style(now=0.0)
 NARROW = Style(now=0.0, width=80)
 EDIT = {"name": "ANTHROPIC_BASE_URL", "before": None, "after": "http://127.0.0.1:8081"}
+MOVED = {"name": "ANTHROPIC_BASE_URL", "before": "https://gateway.example.com", "after": "http://127.0.0.1:8081"}
 GONE = {"name": "ANTHROPIC_API_KEY", "before": "(secret)", "after": None}
 DONE = {
     "path": "/home/me/.claude/settings.json",
@@ -62,11 +63,15 @@ def test_what_is_claude_codes_is_passed_on(given, read):
     assert pass_on(given) == read
 
 
-def test_a_change_is_shown_as_before_and_after():
-    text = "\n".join(CLAUDE_CODE.set_up(DONE, PLAIN))
+def test_a_change_is_shown_as_a_diff():
+    text = "\n".join(CLAUDE_CODE.set_up(DONE | {"changes": [EDIT, GONE, MOVED]}, PLAIN))
     assert "was changed:" in text
-    assert "ANTHROPIC_BASE_URL  (not set)  http://127.0.0.1:8081" in text
-    assert "ANTHROPIC_API_KEY   (secret)   (not set)" in text
+    assert "+  ANTHROPIC_BASE_URL  http://127.0.0.1:8081\n" in text
+    assert "-  ANTHROPIC_API_KEY   (secret)\n" in text
+    assert (
+        "~  ANTHROPIC_BASE_URL  https://gateway.example.com\n                         -> http://127.0.0.1:8081\n"
+        in text
+    )
     assert "before-codexd" in text
     assert "A note." in text
 
@@ -107,8 +112,10 @@ def test_a_reset_names_what_the_user_changed():
 
 def test_tables_fit_80_columns():
     long = EDIT | {"name": "ANTHROPIC_DEFAULT_SONNET_MODEL_DESCRIPTION", "before": "x" * 60, "after": "y" * 60}
-    for line in CLAUDE_CODE.set_up(DONE | {"changes": [long]}, NARROW):
-        assert len(line) <= 80 or line.startswith("/home") or "copy" in line
+    listed = STATUS | {"values": [{"name": long["name"], "value": long["after"]}]}
+    for lines in (CLAUDE_CODE.set_up(DONE | {"changes": [long]}, NARROW), CLAUDE_CODE.status(listed, NARROW)):
+        assert any(long["name"] in line for line in lines)
+        assert all(len(line) <= 80 or line.startswith("/home") for line in lines)
 
 
 def test_a_key_is_read_from_the_input_and_the_folder_is_the_callers(daemon, piped):
@@ -126,6 +133,16 @@ def test_a_failed_proof_is_exit_status_1(daemon, piped):
     process.communicate(timeout=20)
     assert process.returncode == 1
     assert daemon.calls == [("claude.proxy", {"config_dir": "/home/me/.claude"})]
+
+
+def test_a_daemon_that_goes_away_leaves_open_what_was_changed(daemon, piped, scripting):
+    daemon.answers["claude.proxy"], _ = scripting
+    process = piped("claude", "proxy")
+    daemon.hang_up("claude.proxy")
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 3
+    assert "start it with: codexd" in err
+    assert "may be changed already: `codexctl claude` shows" in err
 
 
 def test_run_starts_the_program_with_the_settings_and_without_what_leads_elsewhere(daemon, piped, tmp_path):

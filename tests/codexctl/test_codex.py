@@ -43,10 +43,10 @@ STATUS = {
 }
 
 
-def test_a_change_is_shown_as_before_and_after():
+def test_a_change_is_shown_as_a_diff():
     text = "\n".join(CODEX_CLI.set_up(DONE, PLAIN))
     assert "SETTING" in text
-    assert "model_provider          (not set)  codexd" in text
+    assert "+  model_provider          codexd\n" in text
     assert "before-codexd" in text
     assert "A note." in text
 
@@ -87,7 +87,7 @@ def test_a_reset_names_what_the_user_changed():
 def test_tables_fit_80_columns():
     long = TABLE | {"before": "x" * 60, "after": "y" * 60}
     for line in CODEX_CLI.set_up(DONE | {"changes": [long]}, NARROW):
-        assert len(line) <= 80 or "copy" in line
+        assert len(line) <= 80 or line.startswith("/home")
 
 
 @pytest.mark.parametrize(
@@ -125,3 +125,12 @@ def test_what_can_be_typed_next(daemon, piped):
     assert [line.partition("\t")[0] for line in out.splitlines()] == ["status", "proxy", "reset"]
     out, _ = piped("__complete", "codex", "proxy", "--config-dir", "").communicate(timeout=20)
     assert out == ":files\n"
+
+
+def test_a_daemon_that_goes_away_leaves_open_what_was_changed(daemon, piped, scripting):
+    daemon.answers["codex.proxy"], _ = scripting
+    process = piped("codex", "proxy")
+    daemon.hang_up("codex.proxy")
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 3
+    assert "the settings of the Codex CLI may be changed already: `codexctl codex` shows" in " ".join(err.split())

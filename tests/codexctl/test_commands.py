@@ -142,7 +142,8 @@ async def test_following_flushes_each_line_and_survives_a_restart(control):
             control.logs.append(log_entry("new", at=NOW + 1))
             assert (await read_out()).endswith("new")
             await first()
-            assert "Waiting for it to come back" in await read_err()
+            assert "closed the connection" in await read_err()
+            assert await read_err() == "Waiting for it to come back."
             control.logs.append(log_entry("while away", at=NOW + 2))
             second = await start_serving(nursery, control)
             assert await read_err() == "codexctl: codexd is back."

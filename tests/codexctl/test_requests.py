@@ -116,10 +116,10 @@ def test_following_goes_on_with_a_daemon_that_came_back(follows, piped):
     follows.tell(request=DONE)
     follows.tell(missed=7)
     assert "req_1" in process.stdout.readline()
-    told = [process.stderr.readline() for _ in range(3)]
-    assert "Waiting for it to come back" in told[0]
-    assert told[1] == "codexctl: codexd is back.\n"
-    assert "news of 7 requests" in told[2]
+    told = [process.stderr.readline() for _ in range(4)]
+    assert "start it with: codexd" in told[0]
+    assert told[1:3] == ["Waiting for it to come back.\n", "codexctl: codexd is back.\n"]
+    assert "news of 7 requests" in told[3]
 
 
 def test_followed_as_json_each_event_is_a_line(follows, piped):

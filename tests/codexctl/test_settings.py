@@ -204,11 +204,6 @@ def test_what_a_change_says():
     ]
 
 
-def test_what_a_stop_says():
-    said = [render_settings.stopping({"streams_in_flight": n, "drain_seconds": 30.0}, WIDE) for n in (0, 1)]
-    assert said == [["codexd is stopping."], ["codexd is stopping; 1 request has up to 30 s to end."]]
-
-
 # -- the editor -----------------------------------------------------------------------------------
 
 BEFORE = "# mine\n[log]\nlevel = 'info'\n"

@@ -91,6 +91,13 @@ async def test_the_undo_survives_a_restart(tmp_path, place):
     assert (place / "settings.json").read_text() == text
 
 
+async def test_another_server_is_not_taken_for_a_former_address(running, place):
+    await running.call("claude.proxy", config_dir=str(place))
+    await running.call("claude.set", config_dir=str(place), api_url="http://127.0.0.1:4000")
+    status = await running.call("claude.status", config_dir=str(place))
+    assert (status["mode"], status["notes"]) == ("other", [])
+
+
 async def test_what_leads_here_with_nothing_remembered_is_taken_out(running, place):
     await running.call("claude.proxy", config_dir=str(place))
     (running.places.state_dir / "clients.json").unlink()
@@ -129,8 +136,12 @@ async def test_direct_and_set(running, place):
     ("method", "params", "kind", "words"),
     [
         ("claude.set", {"api_url": "x.example.com", **EMPTY}, "request_invalid", "api_url: must be an http://"),
+        ("claude.set", {"api_url": "https://h:99999", **EMPTY}, "request_invalid", "api_url: must be an http://"),
+        ("claude.set", {"api_url": "https://h/ x\n", **EMPTY}, "request_invalid", "api_url: must be an http://"),
+        ("claude.direct", {"api_key": "a\nb: c", **EMPTY}, "request_invalid", "api_key: must be printable ASCII"),
+        ("claude.proxy", {"config_dir": "/a\0b"}, "request_invalid", "config_dir: must be an absolute path"),
         ("claude.proxy", {"config_dir": "claude"}, "request_invalid", "config_dir: must be an absolute path"),
-        ("claude.direct", {"api_key": "", **EMPTY}, "request_invalid", "api_key: must not be empty"),
+        ("claude.direct", {"api_key": "", **EMPTY}, "request_invalid", "api_key: must be printable ASCII"),
         ("claude.proxy", {}, "request_invalid", "config_dir: is required"),
     ],
 )

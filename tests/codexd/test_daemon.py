@@ -85,6 +85,16 @@ def test_a_taken_port_is_said_with_the_setting_to_change(tmp_path):
     assert "Traceback" not in said
 
 
+def test_a_socket_that_can_not_be_made_is_a_clear_error(tmp_path):
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "control.sock"
+    process = codexd("--simulate", "--port", "0", CODEXD_SOCKET=str(path))
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert f"the control socket {path} can't be made" in said
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -204,16 +204,37 @@ async def test_what_is_asked_anew_after_a_cancelled_stream_is_served(running, nu
     assert (await post(running, body, user_agent=agent)).status_code == 200
 
 
-async def test_a_client_that_hangs_up_is_no_failure_to_explain_first(running):
-    running.load({"error": {"status": 500, "body": {"error": {"message": "broken"}}}}, HELD)
-    await post(running, HELLO)
+async def hang_up_at(running, mark):
+    """A streamed request whose client leaves as soon as it has read ``mark``."""
     body = json.dumps(STREAMED).encode()
     async with await trio.open_tcp_stream("127.0.0.1", int(running.address.rpartition(":")[2])) as client:
         head = f"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {len(body)}\r\n\r\n"
         await client.send_all(head.encode() + body)
         text = b""
-        while b"so far" not in text:
+        while mark not in text:
             text += await client.receive_some()
+
+
+@pytest.mark.parametrize(
+    ("failure", "mark", "ended"),
+    [
+        ({}, b"event: message_stop", ("done", None)),
+        ({"failed": {"code": "server_error", "message": "broken"}}, b"event: error", ("failed", "broken")),
+    ],
+)
+async def test_a_client_may_hang_up_at_the_end(running, failure, mark, ended):
+    running.load(*[{"output": [{"text": "so far"}], "after_items": 1} | failure] * 20)
+    for _ in range(20):
+        await hang_up_at(running, mark)
+        while (request := await last_of(running))["state"] == "running":
+            await trio.sleep(0.01)
+        assert (request["state"], request["error"]) == ended
+
+
+async def test_a_client_that_hangs_up_is_no_failure_to_explain_first(running):
+    running.load({"error": {"status": 500, "body": {"error": {"message": "broken"}}}}, HELD)
+    await post(running, HELLO)
+    await hang_up_at(running, b"so far")
     with trio.fail_after(5):
         while (request := await last_of(running, "failed"))["error_kind"] != "client_left":
             await trio.sleep(0.01)

@@ -120,6 +120,9 @@ def test_aliases_are_a_table():
         ("[reasoning]\nopus = 'huge'", "must be one of none, minimal, low, medium, high, xhigh, max"),
         ("[rotation]\nenabled = 'maybe'", "must be true or false"),
         ("[server", "settings.toml: not TOML"),
+        (f"[server]\nport = {'9' * 5000}", "settings.toml: not TOML that can be read: a number of too many digits"),
+        (f"[server]\nport = 0x{'f' * 5000}", "server.port = (too large to show) (settings.toml): must be from 0"),
+        (f"[models]\nopus = {'[' * 5000}{']' * 5000}", "settings.toml: not TOML that can be read: nested too deeply"),
     ],
 )
 def test_what_is_wrong_is_said_by_name(toml, said):
@@ -256,7 +259,10 @@ def test_no_value_is_no_way_to_unset():
         set_in_text(FILE, "server.api_key", None)
 
 
-@pytest.mark.parametrize(("text", "said"), [("[server", "not TOML"), ("server = 3", "server: no such setting")])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("[server", "not TOML"), (f"a = {'9' * 5000}", "not TOML"), ("server = 3", "server: no such setting")],
+)
 def test_a_broken_file_is_not_edited(text, said):
     with pytest.raises(SettingInvalid, match=said):
         set_in_text(text, "server.port", "1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from codexd.errors import FileUnreadable, FileUnwritable, SettingInvalid
@@ -99,6 +101,8 @@ BROKEN = [
     (b"[server", "not TOML"),
     (b"[server]\nport = 'x'\n[log]\nlevel = 'loud'\n", "log.level = 'loud'"),
     (b"[server]\nhots = 'x'\n", "did you mean server.host?"),
+    (b"[server]\nport = " + b"9" * 5000, "too many digits"),
+    (b"[models]\nopus = " + b"[" * 5000 + b"]" * 5000, "nested too deeply"),
 ]
 
 
@@ -122,7 +126,13 @@ def test_all_problems_of_a_file_are_told(live, file):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda file: file.write_bytes(b"\xff\xfe"), lambda file: (file.unlink(), file.mkdir())]
+    "make",
+    [
+        lambda file: file.write_bytes(b"\xff\xfe"),
+        lambda file: (file.unlink(), file.mkdir()),
+        lambda file: (file.unlink(), os.mkfifo(file)),
+        lambda file: (file.unlink(), file.symlink_to("/dev/null")),
+    ],
 )
 def test_an_unreadable_file_is_never_overwritten(live, file, make):
     before = live.current
@@ -130,7 +140,7 @@ def test_an_unreadable_file_is_never_overwritten(live, file, make):
     for do in (live.reload, lambda: live.set("models.opus", "a"), lambda: live.replace("", before="")):
         assert str(file) in refused(do, kind=FileUnreadable)
     assert live.current == before
-    assert file.is_dir() or file.read_bytes() == b"\xff\xfe"
+    assert not file.is_file() or file.read_bytes() == b"\xff\xfe"
 
 
 def test_a_reload_tells_what_changed(live, file, heard):
@@ -189,6 +199,20 @@ def test_a_file_that_can_not_be_written_is_said_and_nothing_changes(live, file, 
     before = live.current
     assert "No space left on device" in refused(live.set, "log.level", "error", kind=FileUnwritable)
     assert live.current == before
+
+
+def test_a_file_that_its_user_made_read_only_stays(live, file):
+    file.chmod(0o400)
+    assert "read-only" in refused(live.set, "log.level", "error", kind=FileUnwritable)
+    assert (file.read_text(), live.current.log.level) == (FILE, "debug")
+    assert live.unset("models.opus") == ()
+
+
+def test_what_a_killed_daemon_left_of_a_write_goes_with_the_next(live, file):
+    leftover = file.with_name(".settings.toml.a1b2c3d_")
+    leftover.write_text("[server]\napi_key = 'k'")
+    live.set("log.level", "error")
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
 def test_line_ends_stay_as_they_are(live, file):

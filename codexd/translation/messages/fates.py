@@ -7,85 +7,22 @@ Source: anthropic-translation.md sections 1.2 to 1.9, and the SDK's types, which
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
-from fnmatch import fnmatchcase
-from typing import Any
 
-from attrs import field, frozen
+from codexd.translation.fates import (
+    CARRIED,
+    NO_SAMPLING,
+    UNKNOWN,
+    Rule,
+    Shape,
+    Table,
+    approximated,
+    carried,
+    cosmetic,
+    dropped,
+    plain,
+    refused,
+)
 
-from codexd.translation.fields import Fields
-from codexd.translation.losses import LossKind
-
-
-class Fate(Enum):
-    CARRIED = "carried"
-    APPROXIMATED = "approximated"
-    DROPPED = "dropped"
-    COSMETIC = "cosmetic"
-    REFUSED = "refused"
-
-
-@frozen
-class Rule:
-    """A fate and its reason in words.
-
-    ``unless`` lists the values that ask for nothing but what happens anyway; ``inside`` names the table of what
-    the field holds.
-    """
-
-    fate: Fate
-    reason: str = ""
-    unless: tuple[Any, ...] = ()
-    inside: str = ""
-
-
-@frozen
-class Shape:
-    """An object of one ``type``: its own fate, and that of each field."""
-
-    rule: Rule
-    fields: Mapping[str, Rule] = field(factory=dict)
-
-
-@frozen
-class Table:
-    """The shapes by ``type``, which may be a glob; objects without a type have the shape ``""``."""
-
-    shapes: Mapping[str, Shape]
-    unknown: Rule | None = None
-    """The fate of an object of another type; without one its reader has the say."""
-
-    def find(self, kind: Any) -> Shape | None:
-        if "" in self.shapes and (kind is None or len(self.shapes) == 1):
-            return self.shapes[""]
-        if kind in self.shapes if isinstance(kind, str) else False:
-            return self.shapes[kind]
-        return next((shape for glob, shape in self.shapes.items() if glob and fnmatchcase(str(kind), glob)), None)
-
-
-def carried(note: str = "", *, inside: str = "") -> Rule:
-    return Rule(Fate.CARRIED, note, inside=inside)
-
-
-def approximated(reason: str, *unless: Any, inside: str = "") -> Rule:
-    return Rule(Fate.APPROXIMATED, reason, unless, inside)
-
-
-def dropped(reason: str, *unless: Any) -> Rule:
-    return Rule(Fate.DROPPED, reason, unless)
-
-
-def cosmetic(reason: str) -> Rule:
-    return Rule(Fate.COSMETIC, reason)
-
-
-def refused(reason: str, *unless: Any) -> Rule:
-    return Rule(Fate.REFUSED, reason, unless)
-
-
-CARRIED = carried()
-UNKNOWN = dropped("unknown to codexd")
-NO_SAMPLING = "the backend takes no sampling settings"
 ELSEWHERE = "runs on Anthropic's servers and is not available through codexd"
 CACHE = {"cache_control": cosmetic("the backend caches by itself, under the key that codexd gives it")}
 CALLER = {"caller": dropped("the backend has no code execution that calls tools", {"type": "direct"})}
@@ -110,13 +47,9 @@ def _whole(rule: Rule, *names: str, **fields: Rule) -> Shape:
     return Shape(rule, {**CACHE, **dict.fromkeys(names, CARRIED), **fields})
 
 
-def _plain(*names: str, **fields: Rule) -> Shape:
-    return Shape(CARRIED, {**dict.fromkeys(names, CARRIED), **fields})
-
-
 AS_TEXT = approximated("as a short text: its server is not there to call again")
 
-REQUEST = _plain(
+REQUEST = plain(
     "model",
     "stream",
     "max_tokens",
@@ -151,7 +84,7 @@ REQUEST = _plain(
     mcp_servers=refused("the backend can't call your MCP servers; let the client call them", []),
 )
 
-MESSAGE = _plain(
+MESSAGE = plain(
     "role",
     "clear_at",
     content=carried(inside="block"),
@@ -167,8 +100,8 @@ BLOCKS: Mapping[str, Shape] = {
     ),
     "document": _whole(CARRIED, "title", "context", source=carried(inside="document_source"), citations=CITATIONS),
     "search_result": _whole(CARRIED, "title", "source", content=carried(inside="block"), citations=CITATIONS),
-    "thinking": _plain("signature", thinking=carried("in the signature, which holds the reasoning itself")),
-    "redacted_thinking": _plain("data"),
+    "thinking": plain("signature", thinking=carried("in the signature, which holds the reasoning itself")),
+    "redacted_thinking": plain("data"),
     "tool_use": _whole(CARRIED, "id", "name", "input", **CALLER, **TOOLSET),
     "tool_result": _whole(
         CARRIED,
@@ -243,16 +176,16 @@ TABLES: Mapping[str, Table] = {
     "block": Table(BLOCKS, unknown=dropped("unknown to codexd; a placeholder stands for it")),
     "image_source": Table(
         {
-            "base64": _plain("data", "media_type"),
-            "url": _plain("url"),
+            "base64": plain("data", "media_type"),
+            "url": plain("url"),
             "file": Shape(refused("images live on Anthropic's servers; send base64 or url")),
         }
     ),
     "document_source": Table(
         {
-            "base64": _plain("data", "media_type"),
-            "text": _plain("data", "media_type"),
-            "content": _plain(content=carried(inside="block")),
+            "base64": plain("data", "media_type"),
+            "text": plain("data", "media_type"),
+            "content": plain(content=carried(inside="block")),
             "url": Shape(refused("documents can't be fetched by the backend; send base64, text or content")),
             "file": Shape(refused("documents live on Anthropic's servers; send base64, text or content")),
         }
@@ -260,43 +193,43 @@ TABLES: Mapping[str, Table] = {
     "tool": Table(TOOLS, unknown=refused(ELSEWHERE)),
     "tool_change": Table(
         {
-            "tool_reference": _plain("name"),
-            "tool_definition": _plain(definition=carried(inside="tool")),
+            "tool_reference": plain("name"),
+            "tool_definition": plain(definition=carried(inside="tool")),
             "mcp_tool_reference": Shape(dropped("the backend can't call your MCP servers")),
             "mcp_toolset_reference": Shape(dropped("the backend can't call your MCP servers")),
         }
     ),
     "tool_choice": Table(
         {
-            "auto": _plain("disable_parallel_tool_use"),
-            "any": _plain("disable_parallel_tool_use"),
-            "tool": _plain("name", "disable_parallel_tool_use"),
-            "none": _plain("disable_parallel_tool_use"),
+            "auto": plain("disable_parallel_tool_use"),
+            "any": plain("disable_parallel_tool_use"),
+            "tool": plain("name", "disable_parallel_tool_use"),
+            "none": plain("disable_parallel_tool_use"),
         }
     ),
     "thinking": Table(
         {
-            "enabled": _plain(budget_tokens=approximated("as a level of effort"), **_THINKING),
-            "adaptive": _plain(**_THINKING),
+            "enabled": plain(budget_tokens=approximated("as a level of effort"), **_THINKING),
+            "adaptive": plain(**_THINKING),
             "between_tools": Shape(approximated("as adaptive"), _THINKING),
-            "disabled": _plain(),
+            "disabled": plain(),
         }
     ),
     "output_config": Table(
         {
-            "": _plain(
+            "": plain(
                 effort=carried("the nearest lower level that the model offers"),
                 format=carried(inside="format"),
                 task_budget=dropped("the backend has no budget of tokens for a task"),
             )
         }
     ),
-    "format": Table({"json_schema": _plain("schema")}),
-    "metadata": Table({"": _plain(user_id=cosmetic("a session in it makes the cache key; the backend takes none"))}),
-    "context_management": Table({"": _plain(edits=carried(inside="edit"))}),
+    "format": Table({"json_schema": plain("schema")}),
+    "metadata": Table({"": plain(user_id=cosmetic("a session in it makes the cache key; the backend takes none"))}),
+    "context_management": Table({"": plain(edits=carried(inside="edit"))}),
     "edit": Table(
         {
-            "clear_thinking_*": _plain(keep=dropped("all earlier reasoning stays", "all")),
+            "clear_thinking_*": plain(keep=dropped("all earlier reasoning stays", "all")),
             "clear_tool_uses_*": Shape(dropped("all earlier tool results stay")),
             "compact_*": Shape(dropped("the backend has no server-side compaction")),
         },
@@ -309,58 +242,3 @@ TABLES: Mapping[str, Table] = {
         }
     ),
 }
-
-_LOSSES: Mapping[Fate, LossKind] = {
-    Fate.APPROXIMATED: LossKind.APPROXIMATED,
-    Fate.DROPPED: LossKind.DROPPED,
-    Fate.COSMETIC: LossKind.COSMETIC,
-    Fate.REFUSED: LossKind.DROPPED,  # what is not refused to a lenient client is dropped
-}
-
-
-def decide(body: Fields, *, lenient: bool) -> None:
-    """Write down what becomes of each field of the request ``body``.
-
-    Args:
-        body: its structure is not checked here: what has another form than expected is left to its reader.
-        lenient: drop what else is refused. Claude Code gives up features for the whole session after a 400.
-
-    Raises:
-        RequestInvalid: names the first field that is refused.
-    """
-    _walk(body, "request", lenient)
-
-
-def _walk(fields: Fields, table: str, lenient: bool) -> None:
-    kind = fields.get("type")
-    shape = TABLES[table].find(kind)
-    rule = shape.rule if shape else TABLES[table].unknown
-    if rule is not None and rule.fate is Fate.REFUSED and not lenient:
-        raise fields.wrong("type", f"{kind!r} {rule.reason}")
-    if rule is not None and rule.fate is not Fate.CARRIED:
-        fields.lose(_LOSSES[rule.fate], "", f"{kind}: {rule.reason}")
-    if shape is None or rule is None or rule.fate in (Fate.DROPPED, Fate.REFUSED):
-        return
-    for name, value in fields.value.items():
-        if value is None or name == "type":
-            continue
-        field_rule = shape.fields.get(name, UNKNOWN)
-        if field_rule.inside:
-            _walk_value(fields, name, field_rule.inside, lenient)
-        elif field_rule.fate is not Fate.CARRIED and value not in field_rule.unless:
-            _lose_field(fields, name, field_rule, lenient)
-
-
-def _lose_field(fields: Fields, name: str, rule: Rule, lenient: bool) -> None:
-    if rule.fate is Fate.REFUSED and not lenient:
-        raise fields.wrong(name, rule.reason)
-    fields.lose(_LOSSES[rule.fate], name, rule.reason)
-
-
-def _walk_value(fields: Fields, name: str, table: str, lenient: bool) -> None:
-    value = fields.get(name)
-    if isinstance(value, dict):
-        _walk(Fields(value, fields.at(name), fields.losses), table, lenient)
-    for index, child in enumerate(value if isinstance(value, list) else ()):
-        if isinstance(child, dict):
-            _walk(Fields(child, f"{fields.at(name)}[{index}]", fields.losses), table, lenient)

@@ -17,11 +17,12 @@ from attrs import field, frozen
 from codexd.errors import RequestInvalid
 from codexd.translation import jsontext
 from codexd.translation.client_api import Body, Target
-from codexd.translation.fields import Fields
+from codexd.translation.fates import decide
+from codexd.translation.fields import Fields, read_body
 from codexd.translation.losses import Losses, LossKind
-from codexd.translation.messages import fates
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.content import read_content
+from codexd.translation.messages.fates import TABLES
 from codexd.translation.messages.history import to_input
 from codexd.translation.messages.stream import MessagesStream
 from codexd.translation.messages.tools import (
@@ -135,24 +136,6 @@ def parse_count(data: bytes) -> MessagesRequest:
     return _read(read_body(data), {}, lenient=True)
 
 
-def read_body(data: bytes) -> Fields:
-    """The JSON object of an HTTP body.
-
-    Raises:
-        RequestInvalid: not JSON, not an object, or nested too deeply.
-    """
-    try:
-        value = jsontext.loads_exact(data)
-    except ValueError as wrong:
-        raise RequestInvalid("", f"the body is not JSON: {wrong}") from None
-    deep = jsontext.find_too_deep(value)
-    if deep is not None:
-        raise RequestInvalid(f"{deep[:100]}…", f"nested more than {jsontext.MAX_DEPTH} levels deep")
-    if not isinstance(value, dict):
-        raise RequestInvalid("", "the body must be a JSON object")
-    return Fields(value, "")
-
-
 # -- reading --------------------------------------------------------------------------------------
 
 
@@ -167,7 +150,7 @@ def _read(body: Fields, headers: Mapping[str, str], *, lenient: bool) -> Message
             messages[-1].path,
             "This model does not support assistant message prefill. The conversation must end with a user message.",
         )
-    fates.decide(body, lenient=lenient)
+    decide(body, TABLES, lenient=lenient)
     tools = read_tools(body)
     thinking = body.optional_object("thinking")
     return MessagesRequest(

@@ -56,6 +56,11 @@ def test_accounts_in_a_pipe():
     ]
 
 
+def test_without_an_active_account_it_says_how_to_choose_one():
+    lines = render.accounts(listed(account(active=False)) | {"active": None}, PIPE)
+    assert lines[-1] == "None is active. To choose one: codexctl accounts switch NAME"
+
+
 def test_stale_figures_are_dim_and_named():
     result = listed(account(quota_stale=True, quota=[window("5h", 34.4, NOW - 7800)]))
     assert render.accounts(result, PIPE)[1:] == [

@@ -23,7 +23,10 @@ REQUEST = {
     "tokens": {"input": 1234, "cached": 1100, "output": 56, "reasoning": 0, "estimated": False},
     "status": 200,
     "error": None,
-    "losses": [{"kind": "dropped", "path": "top_k", "note": "the backend samples as it likes"}],
+    "losses": [
+        {"kind": "cosmetic", "path": "metadata", "note": "no answer is different"},
+        {"kind": "dropped", "path": "top_k", "note": "the backend samples as it likes"},
+    ],
     "retries": 0,
 }
 RUNNING = REQUEST | {
@@ -55,7 +58,7 @@ def test_requests_are_a_table_with_what_was_lost_below():
     assert lines[0].split() == ["TIME", "REQUEST", "STATE", "MODEL", "TOOK", "TOKENS"]
     assert lines[1].split()[1:] == [REQUEST["id"], "done", "200", "claude-opus-5-5", "2.3", "s", "1,234", "in"]
     assert lines[2].split() == ["claude-cli/2.1.330", "->", "gpt-5.5", "ttft", "812", "ms", "56", "out"]
-    assert " ".join(lines[3:]) == f"{REQUEST['id']}: dropped top_k: the backend samples as it likes"
+    assert lines[3:] == ["", REQUEST["id"], "  dropped top_k: the backend samples as it likes"]
 
 
 def test_a_running_request_has_no_status_yet_and_its_tokens_are_a_guess():

@@ -5,9 +5,8 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from codexctl.commands import load_commands
-from codexctl.invocation import Values
 from codexctl.render.base import Style
-from codexctl.shell.complete import ShellCompleter, find_values, raw_length, read_words
+from codexctl.shell.complete import ShellCompleter, find_files, raw_length, read_words
 from codexctl.shell.facts import Facts, toolbar
 from codexctl.shell.help import overview, welcome
 from codexctl.shell.history import KEPT_LINES, PrivateHistory, may_keep
@@ -88,54 +87,18 @@ def test_a_daemon_that_is_away_is_said_with_what_to_do():
 
 
 FACTS = Facts(
-    accounts=[account(), account("twice@example.com"), account("twice@example.com", id="second", active=False)],
-    settings=[
-        setting("log.level", "info", "info", choices=["debug", "info"]),
-        setting("translation.strict", value=True, default=False, type="boolean"),
-        setting("models.opus", ["gpt-5.5", "gpt-5.4"], ["gpt-5.5"], type="names"),
-        setting("server.api_key", "set", secret=True),
-    ],
-    requests=[
-        {"id": "req_1", "state": "done", "model": "opus", "model_used": "gpt-5.5", "client": "curl"},
-        {"id": "req_2", "state": "running", "model": None, "model_used": None, "client": "curl"},
-    ],
+    accounts=[account()],
+    settings=[setting("log.level", "info", "info", choices=["debug", "info"])],
 )
-
-
-def values(kind, *given, current=""):
-    return dict(find_values(kind, given, current, FACTS))
-
-
-def test_accounts_are_completed_by_a_name_that_is_theirs_alone():
-    assert list(values(Values.ACCOUNTS)) == ["work@example.com", "id-of-twice@example.com", "second"]
-    assert values(Values.ACCOUNTS)["second"] == "twice@example.com, plus, ok"
-    assert values(Values.ACCOUNTS)["work@example.com"] == "plus, ok, active"
-
-
-def test_values_of_a_setting():
-    assert values(Values.SETTINGS)["translation.strict"] == "true: meaning of translation.strict"
-    assert values(Values.SETTING_VALUES, "log.level") == {"debug": "", "info": "now, default"}
-    assert values(Values.SETTING_VALUES, "translation.strict") == {"true": "now", "false": "default"}
-    assert values(Values.SETTING_VALUES, "models.opus") == {
-        "gpt-5.5,gpt-5.4": "now",
-        "gpt-5.5": "default",
-        "gpt-5.4": "",
-    }
-    assert values(Values.SETTING_VALUES, "server.api_key") == {}
-
-
-def test_requests_newest_first_and_models():
-    assert values(Values.REQUESTS) == {"req_2": "running curl", "req_1": "done opus curl"}
-    assert values(Values.MODELS) == {"gpt-5.5": "models.opus", "gpt-5.4": "models.opus"}
 
 
 def test_files(tmp_path):
     (tmp_path / "auth.json").touch()
     (tmp_path / ".hidden").touch()
     (tmp_path / "folder").mkdir()
-    assert list(values(Values.FILES, current=f"{tmp_path}/a")) == [f"{tmp_path}/auth.json", f"{tmp_path}/folder/"]
-    assert f"{tmp_path}/.hidden" in values(Values.FILES, current=f"{tmp_path}/.")
-    assert values(Values.FILES, current=f"{tmp_path}/nowhere/a") == {}
+    assert dict(find_files(f"{tmp_path}/a")) == {f"{tmp_path}/auth.json": "", f"{tmp_path}/folder/": ""}
+    assert f"{tmp_path}/.hidden" in dict(find_files(f"{tmp_path}/."))
+    assert list(find_files(f"{tmp_path}/nowhere/a")) == []
 
 
 def completions(text):

@@ -122,6 +122,7 @@ def test_states_have_colours():
     assert styles_of(made, "34%") == {"green"}
     assert styles_of(made, "85%") == {"yellow"}
     assert styles_of(made, "limited") == {"yellow"}
+    assert styles_of(made, "enter") == {"bold"}
 
 
 def test_a_silent_answer_and_one_that_waits():

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -25,6 +26,12 @@ def test_every_example_is_valid(method):
         ("logs.history", {"level": "loud"}, "level: must be one of debug, info, warning, error, critical"),
         ("logs.history", {"since": float("inf")}, "since: must be a number"),
         ("logs.history", {"contains": 1}, "contains: must be a string"),
+        ("logs.history", {"contains": "\ud800"}, "contains: holds half of a surrogate pair, which is no character"),
+        (
+            "claude.status",
+            {"config_dir": "/\udfff"},
+            "config_dir: holds half of a surrogate pair, which is no character",
+        ),
         ("logs.history", {"grep": "x"}, "grep: is no param of this method"),
         ("daemon.status", {"x": 1}, "x: is no param of this method"),
         ("logs.history", ["x"], "params: must be an object: params are given by name"),
@@ -38,6 +45,16 @@ def test_a_bad_param_is_named(name, params, message):
     with pytest.raises(RequestInvalid) as caught:
         read_params(METHODS[name], params)
     assert str(caught.value) == message
+
+
+def test_a_whole_number_is_a_number_of_any_size():
+    """SQLite takes no integer of more than 64 bits."""
+    params = read_params(METHODS["usage.summary"], {"since": 10**30})
+    assert (type(params.since), params.since) == (float, 1e30)
+
+
+def test_a_path_may_be_of_bytes_that_are_no_utf_8():
+    assert read_params(METHODS["claude.status"], {"config_dir": "/\udcff"}).config_dir == os.fsdecode(b"/\xff")
 
 
 def test_left_out_params_have_their_defaults():

@@ -11,8 +11,8 @@ from codexd.clients import claude_code
 from codexd.clients.claude_code import BASE_URL, OWN_KEYS
 from codexd.clients.door import Door
 from codexd.clients.formats import ENV_IN_JSON
-from codexd.clients.kept import KeptFile
-from codexd.clients.set_up import carry_out, prepare
+from codexd.clients.kept import Kept, KeptFile
+from codexd.clients.set_up import adopt, carry_out, prepare
 from codexd.clients.settings_file import check_writable, read_settings
 from codexd.errors import ClientFileRefused, FileUnreadable
 from codexd.settings import Settings
@@ -41,6 +41,7 @@ SHAPES = {
     b' "ANTHROPIC_MODEL": "glm-4.6", "ANTHROPIC_DEFAULT_OPUS_MODEL": "glm-4.6", "API_TIMEOUT_MS": "3000000"}}',
     "a key of Anthropic first": b'{\n  "env": {\n    "ANTHROPIC_API_KEY": "sk-ant-1",\n    "B": "2",\n    "C": "3"\n  }\n}\n',
     "only own keys": b'{\n  "env": {\n    "ANTHROPIC_API_KEY": "sk-ant-1"\n  }\n}\n',
+    "a number that no window has": b'{"env": {"CLAUDE_CODE_AUTO_COMPACT_WINDOW": "' + b"9" * 5000 + b'"}}',
     "numbers and escapes": b'{"env": {"CLAUDE_CODE_AUTO_COMPACT_WINDOW": 900000, "ANTHROPIC_BASE_URL": "http:\\/\\/x"}}',
     "hooks, plugins, other letters": '{\n  "hooks": {"Stop": [{"hooks": [{"type": "command", "command": "say \\"größer\\" 🎉"}]}]},\n'
     '  "enabledPlugins": {"a@b": true},\n  "statusLine": null,\n  "env": {"Ü": "ß"}\n}\n'.encode(),
@@ -162,6 +163,44 @@ def test_a_read_only_file_stays(user):
     assert not user.state.exists()
 
 
+def test_a_file_with_another_name_stays(user):
+    user.write(b"{}")
+    other = user.file.with_name("dotfiles.json")
+    other.hardlink_to(user.file)
+    with pytest.raises(ClientFileRefused, match="2 names"):
+        user.set_up()
+    assert (user.data, user.files) == (b"{}", ["dotfiles.json", "settings.json"])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_the_file_of_another_user_stays(user):
+    user.write(b"{}")
+    os.chown(user.file, 65534, -1)
+    with pytest.raises(ClientFileRefused, match="another user"):
+        user.set_up()
+    assert (user.data, user.file.stat().st_uid) == (b"{}", 65534)
+
+
+def test_a_change_by_another_program_at_the_same_moment_is_not_lost(user):
+    user.write(b"{}")
+    content, kept = read_settings(user.file, ENV_IN_JSON), KeptFile(user.state)
+    change = prepare(content, kept.find(content.path), OWN_KEYS, through_codexd)
+    user.write(b'{"theme": "dark"}')
+    with pytest.raises(ClientFileRefused, match="just been changed"):
+        carry_out(change, kept)
+    assert (user.data, user.files) == (b'{"theme": "dark"}', ["settings.json"])
+    user.set_up()
+    user.reset()
+    assert user.data == b'{"theme": "dark"}'
+
+
+def test_the_mode_comes_back_where_nothing_was_remembered(user):
+    user.write(b"{}")
+    user.file.chmod(0o640)
+    content = read_settings(user.file, ENV_IN_JSON)
+    assert adopt(content, Kept(), {}).mode == 0o640
+
+
 def test_a_folder_in_the_place_of_the_file_is_refused(user):
     user.file.mkdir()
     with pytest.raises(ClientFileRefused, match="is no file"):
@@ -236,13 +275,23 @@ def test_a_reset_with_nothing_to_undo_changes_nothing(user):
     assert not user.file.with_name("settings.json.before-codexd").exists()
 
 
-def test_an_unreadable_state_file_stops_every_change(user):
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"files": {}}', '{"version": 1, "files": []}', '{"version": 2, "files": {}}']
+)
+def test_an_unreadable_state_file_stops_every_change(user, text):
     user.write(b"{}")
-    user.state.write_text("{")
+    user.state.write_text(text)
     with pytest.raises(FileUnreadable):
         user.set_up()
     assert user.data == b"{}"
-    assert user.state.read_text() == "{"
+    assert user.state.read_text() == text
+
+
+def test_what_a_killed_daemon_left_of_the_state_file_goes(user):
+    user.state.with_name(".clients.json.a1b2c3d_").write_text("a key of the user's")
+    user.write(b"{}")
+    user.set_up()
+    assert list(user.state.parent.glob(".clients.json.*")) == []
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(user):
@@ -259,7 +308,21 @@ def test_a_file_that_could_not_be_written_leaves_nothing_to_undo(user, monkeypat
         user.set_up()
     monkeypatch.undo()
     user.reset()
-    assert user.data == b"{}"
+    assert (user.data, user.files) == (b"{}", ["settings.json"])
+
+
+def test_a_second_change_that_failed_leaves_the_first_to_undo(user, monkeypatch):
+    user.write(b'{"env": {"ANTHROPIC_BASE_URL": "https://mine"}}')
+    user.set_up()
+    before = user.data
+    moved = Door("http://127.0.0.1:9", "codexd")
+    monkeypatch.setattr("codexd.clients.settings_file.write_atomic", full_disk)
+    with pytest.raises(ClientFileRefused):
+        user.change(lambda old: claude_code.through_codexd(moved, Settings(), old))
+    monkeypatch.undo()
+    assert user.data == before
+    user.reset()
+    assert user.data == b'{"env": {"ANTHROPIC_BASE_URL": "https://mine"}}'
 
 
 def full_disk(path, data):

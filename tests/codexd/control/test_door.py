@@ -17,7 +17,7 @@ from codexd import rpc
 from codexd.accounts.store import AccountStore
 from codexd.api.methods import METHODS
 from codexd.api.records import LogEntry
-from codexd.control.door import _Session
+from codexd.control.door import MAX_FOLLOWS, _Session
 from codexd.control.methods import HANDLERS
 from codexd.control.socket_file import bind_socket
 from codexd.record.logs import RingHandler
@@ -103,6 +103,18 @@ async def test_follow_until_cancelled(control):
         again = await peer.call("subscription.cancel", {"subscription": subscription})
         assert again.code == -32602
         assert not control.logs._followers
+
+
+async def test_the_follows_of_a_connection_are_limited(control):
+    async with serving(control):
+        peer = await connect(control)
+        for _ in range(MAX_FOLLOWS):
+            last = (await peer.call("logs.follow")).result
+        refused = await peer.call("requests.follow")
+        assert (refused.code, refused.data["kind"]) == (-32602, "request_invalid")
+        assert not control.requests._followers
+        await peer.call("subscription.cancel", last)
+        assert (await peer.call("requests.follow")).result
 
 
 async def test_a_follow_in_a_batch_begins_after_the_batch_is_answered(control):

@@ -113,7 +113,7 @@ async def test_a_restart_is_told_of(call):
         ("settings.set", {"name": "server.api_key", "value": None}, "unset it instead"),
         ("settings.unset", {"name": "server.prot"}, "did you mean server.port?"),
         ("settings.write", {"text": "[log]\nlevel = 'loud'", "before": ""}, "by another program"),
-        ("settings.write", {"text": "# \ud800", "before": "BEFORE"}, "surrogates not allowed"),
+        ("settings.set", {"name": "models.opus", "value": "\ud800"}, "surrogates not allowed"),
     ],
 )
 async def test_what_is_refused_and_why(call, file, method, params, said):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import trio
 
-from codexd.record.follow import RequestFollower
 from codexd.record.requests import RequestLog
 from codexd.record.timeline import StepName
 
@@ -100,8 +99,7 @@ async def test_the_past_comes_first_and_what_runs_always_does(log, autojump_cloc
 
 
 async def test_a_reader_that_falls_behind_is_told_how_many_it_missed(log):
-    with RequestFollower(log, [], capacity=3) as follower:
-        log._followers.add(follower)
+    with log.subscribe(capacity=3) as follower:
         for number in range(10):
             with make(log, number):
                 pass

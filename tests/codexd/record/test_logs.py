@@ -60,7 +60,10 @@ def test_the_ring_keeps_the_newest_in_order():
         ({"level": "debug"}, ["old", "Bad thing", "asked"]),
         ({"level": "warning"}, ["Bad thing"]),
         ({"since": 2.0}, ["Bad thing", "asked"]),
+        ({"request": "req_1f2e"}, ["asked"]),
         ({"request": "req_1"}, ["asked"]),
+        ({"request": "1f"}, ["asked"]),
+        ({"request": "f2e"}, []),
         ({"contains": "bad THING"}, ["Bad thing"]),
         ({"contains": "gpt-5.5"}, ["asked"]),
         ({"contains": "web"}, ["old", "Bad thing", "asked"]),
@@ -72,7 +75,7 @@ def test_filters(filters, found):
     ring = LogRing(10)
     ring.append(entry("old", at=1.0))
     ring.append(entry("Bad thing", at=2.0, level="error"))
-    ring.append(entry("asked", at=3.0, request="req_1", model="gpt-5.5"))
+    ring.append(entry("asked", at=3.0, request="req_1f2e", model="gpt-5.5"))
     assert messages(ring.history(LogFilter(**filters))) == found
 
 
@@ -103,6 +106,15 @@ async def test_a_slow_follower_is_told_what_it_missed_and_goes_on():
         assert [(await anext(follower)).entry.message for _ in range(2)] == ["3", "4"]
         ring.append(entry("5"))
         assert (await anext(follower)).entry.message == "5"
+
+
+async def test_the_past_takes_no_room_of_what_is_new():
+    ring = LogRing(10)
+    for number in range(3):
+        ring.append(entry(str(number)))
+    with ring.subscribe(LogFilter(), 3, capacity=1) as follower:
+        ring.append(entry("3"))
+        assert [(await anext(follower)).entry.message for _ in range(4)] == ["0", "1", "2", "3"]
 
 
 async def test_a_follower_gets_only_what_it_asked_for():
@@ -166,16 +178,22 @@ def test_a_follower_of_a_finished_run_harms_nobody():
         "token={}&x=1",
         "https://localhost/callback?code={}&state=x",
         'server.api_key = "{}"',
+        r'{{"error": "{{\"api_key\": \"{}\"}}"}}',
+        "/callback?next=%2Fx%3Faccess_token%3D{}%26x",
+        "https://localhost/callback%3Fcode%3D{}%26state%3Dx",
         "password: {}",
     ],
 )
 def test_secrets_go_by_the_name_they_stand_under(template):
     for secret in SECRETS:
-        assert secret not in redact(template.format(secret))
+        redacted = redact(template.format(secret))
+        assert secret not in redacted
+        assert redact(redacted) == redacted
 
 
 @pytest.mark.parametrize("secret", SECRETS[:-1])
 def test_secrets_go_by_their_shape(secret):
+    assert secret not in redact(f"Bearer%20{secret}")
     text = f"it said {secret!r}, and {secret}"
     assert secret not in redact(text)
     assert redact(text).startswith("it said '[redacted]', and")
@@ -236,6 +254,10 @@ def test_text_lines(logging_restored):
     log.info("hello %s", "you", extra={"request": "req_1", "fields": {"model": "gpt-5.5", "note": "two words"}})
     assert stream.getvalue().endswith('INFO    codexd.web [req_1] hello you model=gpt-5.5 note="two words"\n')
     assert ring.history(LogFilter())[0].fields == {"model": "gpt-5.5", "note": "two words"}
+
+
+def test_no_mark_turns_the_order_of_a_line():
+    assert logs.escape("gpt\u202e5\u2066") == r"gpt\u202e5\u2066"
 
 
 def test_a_message_is_one_line_whatever_a_client_put_in(logging_restored):

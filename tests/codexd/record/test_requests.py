@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from codexd.errors import RequestCancelled, RequestNotFound, UpstreamFailed, UsageLimitReached
+from codexd.errors import Overloaded, RequestCancelled, RequestNotFound, UpstreamFailed, UsageLimitReached
 from codexd.record.requests import KEPT_REQUESTS, REPEATED_S, RequestLog
-from codexd.record.timeline import CLIENT_LEFT, StepName
+from codexd.record.timeline import CLIENT_LEFT, MAX_MODEL_CHARS, StepName
 from codexd.translation.losses import LossKind
 from codexd.translation.responses import Usage
 
@@ -49,6 +49,19 @@ def test_a_client_that_left_has_a_status_too(log):
     with make(log) as record:
         pass
     assert (record.status, record.error_kind, record.state) == (CLIENT_LEFT, "client_left", "failed")
+
+
+@pytest.mark.parametrize(
+    ("stop_reason", "told", "state", "kind"), [("end_turn", False, "done", None), (None, True, "failed", "overloaded")]
+)
+def test_a_client_may_leave_at_the_end(log, stop_reason, told, state, kind):
+    with make(log) as record:
+        record.status, record.stop_reason = 200, stop_reason
+        if told:
+            record.fail(Overloaded("full"))
+            record.note_told(200, "overloaded_error", "full")
+        record.note_client_left()
+    assert (record.state, record.error_kind) == (state, kind)
 
 
 def test_a_bug_is_a_failure_of_ours(log):
@@ -209,5 +222,13 @@ def test_secrets_in_errors_are_not_kept(log):
         record.note_retry(error, "at once")
         record.fail(error)
         record.note_told(502, "api_error", str(error))
+        record.note_model(f"opus {secret}")
     assert secret not in f"{record}"
     assert record.error == "no such key [redacted]"
+
+
+def test_the_name_of_a_model_has_an_end(log):
+    with make(log) as record:
+        record.note_model("m" * 100_000)
+        record.note_model_used("m" * 100_000)
+    assert len(record.model) == len(record.model_used) == MAX_MODEL_CHARS

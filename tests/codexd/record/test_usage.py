@@ -218,6 +218,18 @@ async def test_damage_found_while_running_is_kept_aside_too(history, path):
     assert "kept as" in report.problem
 
 
+async def test_a_file_that_was_deleted_or_replaced_while_running_is_opened_anew(history, path):
+    end_one(history)
+    assert (await history.summarize("model", 0.0, {})).total.requests == 1
+    for file in path.parent.glob("usage.sqlite3*"):
+        file.unlink()
+    end_one(history)
+    report = await history.summarize("model", 0.0, {})
+    assert (report.total.requests, report.problem) == (1, None)
+    history.close()
+    assert path.exists()
+
+
 async def test_the_oldest_are_given_up_when_too_many_wait(path):
     path.mkdir()
     history = UsageHistory(path, lambda: 90, lambda: NOW)

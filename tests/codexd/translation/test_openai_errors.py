@@ -28,6 +28,7 @@ def every_error(kind=errors.CodexdError):
         (errors.Forbidden("no"), (403, "permission_error", None)),
         (errors.ModelNotFound("model: x"), (404, "invalid_request_error", "model_not_found")),
         (errors.NoSuchRoute("no"), (404, "invalid_request_error", "unknown_url")),
+        (errors.UpgradeRefused("no"), (426, "invalid_request_error", "upgrade_refused")),
         (errors.NoAccount("none"), (401, "invalid_request_error", "no_account")),
         (errors.ContextOverflow("long"), (400, "invalid_request_error", "context_length_exceeded")),
         (errors.UsageLimitReached("used"), (429, "usage_limit_reached", "usage_limit_reached")),

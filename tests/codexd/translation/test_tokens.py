@@ -177,6 +177,32 @@ def test_absent_parts_cost_nothing(fields):
     assert count_body({**body(), **fields}) == count_body(body())
 
 
+@pytest.mark.parametrize(
+    "item",
+    [
+        {},
+        {"type": "future_item", "x": [1]},
+        {"type": "message"},
+        {"type": "message", "role": "user", "content": [3, {"x": 1}, {"type": "input_image"}, {"type": "input_file"}]},
+        {"type": "function_call", "name": 3},
+        {"type": "function_call_output", "output": None},
+        {"type": "web_search_call", "action": {"type": "open_page"}},
+        {"type": "reasoning", "encrypted_content": None},
+        {"role": "user", "content": "no type"},
+    ],
+)
+def test_an_item_of_any_form_costs_something(item):
+    assert cost(item) > tokens.PER_ITEM
+
+
+def test_base64_that_is_no_text_does_not_count_as_text():
+    for item in (
+        {"type": "compaction", "encrypted_content": "A" * 40_000},
+        {"type": "image_generation_call", "result": "A" * 40_000},
+    ):
+        assert cost(item) < 8_000
+
+
 def test_counting_works_offline(monkeypatch):
     """case-155"""
 

@@ -16,9 +16,10 @@ from typing_extensions import is_typeddict
 
 from codexd.errors import RequestInvalid
 from codexd.translation.client_api import Target
+from codexd.translation.fates import Fate
 from codexd.translation.jsontext import dumps
 from codexd.translation.losses import LossKind
-from codexd.translation.messages.fates import TABLES, Fate
+from codexd.translation.messages.fates import TABLES
 from codexd.translation.messages.request import parse, parse_count
 from codexd.translation.models import BUILT_IN
 from codexd.translation.tokens import count_body

@@ -1,4 +1,4 @@
-"""What can be typed next, from the table of commands alone. Pure; the values of arguments are asked for."""
+"""What can be typed next, from the table of commands alone. Pure; the values of arguments are looked up elsewhere."""
 
 from __future__ import annotations
 

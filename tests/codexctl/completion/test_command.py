@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-ACCOUNT = {"id": "acc_1", "email": "work@example.com", "plan": "plus", "state": "ok", "active": True}
+ACCOUNT = {
+    "id": "acc_1",
+    "email": "work@example.com",
+    "plan": "plus",
+    "state": "ok",
+    "active": True,
+    "simulated": False,
+}
 PATIENCE_S = 30
 
 
@@ -24,17 +31,18 @@ def setting(name, **changes):
 def answering(daemon):
     settings = [setting("log.level", choices=["debug", "info"]), setting("server.api_key", value="hush", secret=True)]
     settings += [setting("rotation.enabled", type="boolean", value=False, default=False), setting("models.opus")]
+    settings += [setting("kilo.model", value="a:free", default="b:free")]
     daemon.answers = {
         "accounts.list": {"accounts": [ACCOUNT], "active": "acc_1"},
         "settings.list": {"settings": settings},
-        "settings.get": lambda params: next(each for each in settings if each["name"] == params["name"]),
         "requests.list": {
             "requests": [
-                {"id": "req_old", "state": "done", "model": "opus", "client": "claude-cli"},
-                {"id": "req_new", "state": "running", "model": None, "client": "x"},
+                {"id": "req_old", "state": "done", "model": "opus", "model_used": "gpt-5.4", "client": "claude-cli"},
+                {"id": "req_new", "state": "running", "model": None, "model_used": None, "client": "x"},
             ]
         },
         "accounts.models": {"models": [{"id": "gpt-5.5", "name": "GPT", "listed": True}]},
+        "kilo.models": {"models": [{"id": "c:free", "name": "C"}]},
     }
     return daemon
 
@@ -52,10 +60,12 @@ def complete(piped):
 
 def test_what_the_daemon_knows(answering, complete):
     assert complete("accounts", "switch", "w") == ["work@example.com\tplus, ok, active"]
-    assert complete("settings", "get", "log") == ["log.level\tlog.level"]
-    assert complete("settings", "set", "log.level", "") == ["debug\t", "info\t"]
-    assert complete("settings", "set", "rotation.enabled", "") == ["true\t", "false\t"]
-    assert complete("settings", "set", "models.opus", "g") == ["gpt-5.5\tGPT"]
+    assert complete("settings", "get", "log") == ["log.level\tinfo: log.level"]
+    assert complete("settings", "set", "log.level", "") == ["debug\t", "info\tnow, default"]
+    assert complete("settings", "set", "rotation.enabled", "") == ["true\t", "false\tnow, default"]
+    assert complete("settings", "set", "models.opus", "g") == ["gpt-5.4\t", "gpt-5.5\t"]
+    assert complete("test", "hello", "--model", "g") == ["gpt-5.4\tused", "gpt-5.5\tGPT"]
+    assert complete("settings", "set", "kilo.model", "") == ["a:free\tnow", "b:free\tdefault", "c:free\t"]
     assert complete("why", "") == ["req_new\trunning, no model, from x", "req_old\tdone, opus, from claude-cli"]
     assert complete("accounts", "import", "x") == [":files"]
 
@@ -145,7 +155,7 @@ def start(name, folder, environ):
     script = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
     path = f"{make_program(folder)}{os.pathsep}{os.environ['PATH']}"
     homes = dict.fromkeys(("HOME", "ZDOTDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(folder))
-    environ = environ | homes | {"PATH": path, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environ = environ | homes | {"PATH": path, "PYTHONPATH": str(Path(__file__).parents[3])}
     if name == "bash":
         (folder / "rc").write_text(f"PATH={path}\nPS1='READY '\n{script}")
         return Shell(["bash", "--noprofile", "--rcfile", folder / "rc", "-i"], environ, folder)

@@ -1,7 +1,7 @@
 import pytest
 
-from codexctl.candidates import complete
 from codexctl.commands import COMMANDS
+from codexctl.completion.candidates import complete
 from codexctl.invocation import Values
 
 KNOWN = {

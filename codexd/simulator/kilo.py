@@ -1,0 +1,187 @@
+"""A simulated Kilo gateway beside the simulated backend: ``/api/openrouter/models`` and ``/chat/completions`` there.
+
+It is another provider, on the same port only so that ``--simulate`` needs no second one: it knows no account, and
+refuses whatever the gateway's documentation has no place for. Source: kilo.ai/docs/gateway/api-reference and
+/streaming; comments and ``reasoning`` as on openrouter.ai/docs/api-reference/streaming.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import cattrs
+from attrs import field, frozen
+
+from codexd.simulator.agent import GREETING
+from codexd.simulator.exchange import Exchange
+from codexd.simulator.kilo_checks import check_chat, make_error
+from codexd.simulator.refusals import Refusal, html
+from codexd.simulator.scripts import CutBy, HttpError
+from codexd.simulator.wire import Ending, EventStream, Holds, finish_stream, run_while_connected
+from codexd.translation.jsontext import dumps
+
+PATH = "/api/openrouter"
+FREE_MODEL = "minimax/minimax-m2.5:free"
+PAID_MODEL = "anthropic/claude-sonnet-4.5"
+COMMENT = b": OPENROUTER PROCESSING\n\n"
+
+_MODELS: tuple[Mapping[str, Any], ...] = (
+    {
+        "id": FREE_MODEL,
+        "name": "MiniMax M2.5 (free)",
+        "context_length": 204_800,
+        "pricing": {"prompt": "0", "completion": "0"},
+        "supported_parameters": ["tools", "reasoning", "max_tokens"],
+    },
+    {
+        "id": "stepfun/step-3.7-flash:free",
+        "name": "Step 3.7 Flash (free)",
+        "context_length": 262_144,
+        "isFree": True,
+        "pricing": {"prompt": "0", "completion": "0"},
+        "supported_parameters": ["max_tokens"],
+    },
+    {
+        "id": PAID_MODEL,
+        "name": "Claude Sonnet 4.5",
+        "context_length": 200_000,
+        "isFree": False,
+        "pricing": {"prompt": "0.000003", "completion": "0.000015"},
+        "supported_parameters": ["tools"],
+    },
+)
+
+Chunk = dict[str, Any]
+
+
+@frozen(kw_only=True)
+class KiloReply:
+    """One answer: ``{"reasoning": "...", "text": "...", "calls": [{"name": ..., "arguments": "..."}], ...}``.
+
+    ``hold`` waits before the finish reason, ``failed`` (an error object) and ``cut`` come in its place. ``raw`` is the
+    whole body as it stands.
+    """
+
+    reasoning: str = ""
+    text: str = ""
+    calls: tuple[dict[str, str], ...] = ()
+    finish_reason: str | None = None
+    usage: bool = True
+    error: HttpError | None = None
+    failed: dict[str, Any] | None = None
+    cut: CutBy | None = None
+    hold: str | None = None
+    raw: str | None = None
+    headers: dict[str, str] = field(factory=dict)
+
+
+_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+
+
+class KiloRoutes:
+    """The gateway. Each request takes the next scripted reply; without one a canned text answers."""
+
+    def __init__(self, holds: Holds) -> None:
+        self._holds = holds
+        self._replies: list[KiloReply] = []
+        self._serials = itertools.count(1)
+        self._list_error: Refusal | None = None
+
+    def load(self, *replies: Mapping[str, Any]) -> None:
+        """What the next requests are answered. Raises an error for a key that ``KiloReply`` has not."""
+        self._replies = [_CONVERTER.structure(reply, KiloReply) for reply in replies]
+
+    def fail_list(self, status: int | None) -> None:
+        """Let ``GET /models`` answer with this error status from now on; None mends it."""
+        self._list_error = None if status is None else html(status, "Error")
+
+    def serves(self, path: str) -> bool:
+        return path in (f"{PATH}/models", f"{PATH}/chat/completions")
+
+    async def serve(self, exchange: Exchange) -> None:
+        is_list = exchange.request.path.endswith("/models")
+        if exchange.request.method != ("GET" if is_list else "POST"):
+            await exchange.refuse(make_error(405, "Method Not Allowed"))
+        elif not is_list:
+            await self._complete(exchange)
+        elif self._list_error is not None:
+            await exchange.refuse(self._list_error)
+        else:
+            await exchange.answer({"data": list(_MODELS)}, {"set-cookie": "visitor=1; Path=/"})
+
+    async def _complete(self, exchange: Exchange) -> None:
+        body = exchange.read_json()
+        refusal = check_chat(body, exchange.request.headers, {model["id"]: model for model in _MODELS})
+        if refusal is not None:
+            await exchange.refuse(refusal)
+            return
+        reply = self._replies.pop(0) if self._replies else KiloReply(text=GREETING)
+
+        async def respond() -> Ending:
+            return await self._stream(exchange, body, reply)
+
+        ending = await run_while_connected(exchange.receive, respond)
+        await finish_stream(exchange.send, exchange.request, ending)
+
+    async def _stream(self, exchange: Exchange, body: Mapping[str, Any], reply: KiloReply) -> Ending:
+        if reply.error is not None:
+            return Ending(refusal=Refusal(reply.error.status, reply.error.body, reply.error.headers))
+        stream = EventStream(
+            exchange.send, exchange.request, chunk_events=1, keepalive_interval_s=None, holds=self._holds
+        )
+        await stream.begin({"set-cookie": "visitor=1; Path=/", **reply.headers})
+        if reply.raw is not None:
+            await stream.write(reply.raw.encode())
+            return Ending(cut=reply.cut)
+        await stream.write(COMMENT)
+        head = {"id": f"gen-{next(self._serials)}", "object": "chat.completion.chunk", "model": body["model"]}
+        for chunk in _play(reply):
+            await stream.write(_encode({**head, **chunk}))
+        await self._holds.wait(reply.hold)
+        if reply.cut is not None:
+            return Ending(cut=reply.cut)
+        for chunk in _end(reply):
+            await stream.write(_encode({**head, **chunk}))
+        await stream.write(b"data: [DONE]\n\n")
+        return Ending()
+
+
+def _play(reply: KiloReply) -> Iterator[Chunk]:
+    yield _delta({"role": "assistant", "content": ""})
+    for piece in _halves(reply.reasoning):
+        details = [{"type": "reasoning.text", "text": piece, "index": 0, "format": None}]
+        yield _delta({"content": "", "reasoning": piece, "reasoning_details": details})
+    for piece in _halves(reply.text):
+        yield _delta({"content": piece})
+    for index, call in enumerate(reply.calls):
+        function = {"name": call["name"], "arguments": ""}
+        opened = {"index": index, "id": call.get("id", f"call_{index}"), "type": "function", "function": function}
+        yield _delta({"tool_calls": [opened]})
+        for piece in _halves(call["arguments"]):
+            yield _delta({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+
+
+def _end(reply: KiloReply) -> Iterator[Chunk]:
+    if reply.failed is not None:
+        yield {"error": reply.failed, **_delta({"content": ""}, "error")}
+        return
+    yield _delta({"content": ""}, reply.finish_reason or ("tool_calls" if reply.calls else "stop"))
+    if reply.usage:
+        details = {"prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"reasoning_tokens": 3}}
+        usage = {"prompt_tokens": 21, "completion_tokens": 9, "total_tokens": 30, "cost": 0, **details}
+        yield {"choices": [], "usage": usage}
+
+
+def _delta(delta: Chunk, finish_reason: str | None = None) -> Chunk:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
+
+
+def _halves(text: str) -> Iterator[str]:
+    middle = (len(text) + 1) // 2
+    return filter(None, (text[:middle], text[middle:]))
+
+
+def _encode(chunk: Chunk) -> bytes:
+    return b"data: %s\n\n" % dumps(chunk)

@@ -1,0 +1,101 @@
+"""What Kilo's errors mean.
+
+Source: kilo.ai/docs/gateway/api-reference ("Error codes") and openrouter.ai/docs/errors, whose shape they have:
+``{"error": {"message", "code", "metadata"?}}``, with the HTTP status as a number in ``code``. Kilo's own codes are
+words, such as ``PAID_MODEL_AUTH_REQUIRED``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from codexd import errors
+from codexd.errors import UpstreamError
+from codexd.translation import jsontext
+from codexd.translation.responses import object_of, read_retry_after, text_of
+
+MAX_WORDS_CHARS = 300
+
+_BY_STATUS: Mapping[int, type[UpstreamError]] = {
+    401: errors.KiloRefused,
+    402: errors.KiloRefused,
+    403: errors.KiloRefused,
+    404: errors.KiloRefused,
+    408: errors.UpstreamTimeout,
+    413: errors.UpstreamTooLarge,
+    429: errors.RateLimited,
+    503: errors.Overloaded,
+    504: errors.UpstreamTimeout,
+    529: errors.Overloaded,
+}
+
+_OVERFLOW_WORDS = ("context window", "context length", "maximum context")
+
+_CODES: Mapping[type[UpstreamError], str] = {
+    errors.ContextOverflow: "context_length_exceeded",
+    errors.RateLimited: "rate_limit_exceeded",
+    errors.Overloaded: "server_is_overloaded",
+    errors.PolicyRefused: "invalid_prompt",
+}
+"""How the Responses API names them inside a stream."""
+
+
+@frozen
+class Failure:
+    """What an error object says. ``status`` is the one that it means, also where it came inside a 200."""
+
+    status: int
+    words: str
+    kind: type[UpstreamError]
+
+    def to_event_error(self, host: str) -> dict[str, str]:
+        """The ``error`` of a ``response.failed`` event."""
+        return {"code": _CODES.get(self.kind, "server_error"), "message": f"{host} failed: {self.words}"}
+
+
+def read_failure(found: Any, status: int) -> Failure:
+    """The error object ``found`` of an answer with the HTTP status ``status``."""
+    error: Mapping[str, Any] = {"message": found} if isinstance(found, str) else object_of(found)
+    code = error.get("code")
+    if status == 200:
+        status = code if isinstance(code, int) and 400 <= code < 600 else 502
+    metadata = object_of(error.get("metadata"))
+    words = [text_of(error.get("message")), text_of(metadata.get("raw"))]
+    told = " ".join(" ".join(filter(None, words)).split())[:MAX_WORDS_CHARS]
+    return Failure(status, told or f"HTTP {status}", _classify(status, told.lower(), metadata))
+
+
+def _classify(status: int, words: str, metadata: Mapping[str, Any]) -> type[UpstreamError]:
+    if status < 500 and any(overflow in words for overflow in _OVERFLOW_WORDS):
+        return errors.ContextOverflow
+    if status == 403 and metadata.get("reasons"):  # of moderation
+        return errors.PolicyRefused
+    default = errors.UpstreamRejected if 400 <= status < 500 else errors.UpstreamFailed
+    return _BY_STATUS.get(status, default)
+
+
+def read_http_error(
+    status: int, headers: Mapping[str, str], body: bytes, *, host: str, model: str, now: float
+) -> UpstreamError:
+    """The error that an HTTP answer of ``host`` reports, asked for ``model``. HTML never reaches the message."""
+    try:
+        document = object_of(jsontext.loads(body))
+    except ValueError:
+        document = {}
+    failure = read_failure(document.get("error") or document.get("message"), status)
+    message = f"{host} refused: {failure.words}"
+    if failure.kind is errors.KiloRefused:
+        message = (
+            f"{host} does not serve the model {model} to codexd, which has no account there (HTTP {failure.status}: "
+            f"{failure.words}). Choose one of its free models: `codexctl settings set kilo.model NAME`"
+        )
+    code = object_of(document.get("error")).get("code")
+    return failure.kind(
+        message,
+        status=status,
+        code=code if isinstance(code, str) else None,
+        retry_after_s=read_retry_after(failure.words, headers, now),
+    )

@@ -1,0 +1,56 @@
+"""The end that ``max_output_tokens`` asks for, on the visible text: the backend takes no limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from codexd.translation.client_api import Event
+from codexd.translation.responses import object_of, text_of
+from codexd.translation.token_limit import TokenLimit
+
+
+class TextLimit:
+    """Follows the events of an answer, and knows how to close the message in which its text becomes too long."""
+
+    def __init__(self, max_tokens: int) -> None:
+        self._limit = TokenLimit(max_tokens)
+        self._items: dict[str, Mapping[str, Any]] = {}
+        """By their ids, the items that began."""
+        self._texts: dict[str, dict[Any, list[str]]] = {}
+        """By item id and content index, the pieces of each text so far."""
+
+    def receive_event(self, event: Event) -> list[Event] | None:
+        """The last events of the message if ``event`` takes its text over the limit; else None."""
+        if event["type"] == "response.output_item.added":
+            item = object_of(event.get("item"))
+            self._items[text_of(item.get("id"))] = item
+        if event["type"] != "response.output_text.delta":
+            return None
+        text, too_long = self._limit.take(text_of(event.get("delta")))
+        texts = self._texts.setdefault(text_of(event.get("item_id")), {})
+        texts.setdefault(event.get("content_index"), []).append(text)
+        return self._close(event, text) if too_long else None
+
+    def _close(self, event: Event, text: str) -> list[Event]:
+        item_id = text_of(event.get("item_id"))
+        pieces = self._texts[item_id]
+        parts = [_to_part("".join(part)) for part in pieces.values()]
+        place: Event = {name: event[name] for name in ("item_id", "output_index", "content_index") if name in event}
+        part = _to_part("".join(pieces[event.get("content_index")]))
+        item = {**self._items.get(item_id, {}), "status": "incomplete", "content": parts}
+        return [
+            *([{**event, "delta": text}] if text else []),
+            _number({"type": "response.output_text.done", **place, "text": part["text"], "logprobs": []}),
+            _number({"type": "response.content_part.done", **place, "part": part}),
+            _number({"type": "response.output_item.done", "output_index": event.get("output_index"), "item": item}),
+        ]
+
+
+def _to_part(text: str) -> dict[str, Any]:
+    return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
+
+
+def _number(event: Event) -> Event:
+    """With a number that the stream will set right."""
+    return {**event, "sequence_number": 0}

@@ -1,0 +1,100 @@
+"""OpenAI Responses: how its requests are read and its answers worded, and ``input_tokens``.
+
+The Codex CLI speaks it too, and more: headers of its protocol go to the backend and come back.
+Source: anthropic-translation.md section 7, real-clients.md section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import trio
+from attrs import evolve, frozen
+
+from codexd.errors import CodexdError, RequestCancelled, RequestInvalid
+from codexd.translation import sse
+from codexd.translation.client_api import Collector, Event, WireError
+from codexd.translation.openai_errors import OpenAIError, to_codex, to_openai
+from codexd.translation.passthrough.owners import ReasoningOwners
+from codexd.translation.passthrough.request import Caller, ResponsesRequest, parse, parse_count
+from codexd.translation.passthrough.stream import PassthroughStream, ResponseCollector
+from codexd.translation.tokens import count_body
+from codexd.web.exchange import Exchange
+from codexd.web.http import ClientLeftError, Receive, Request, Send, read_body, send_json
+from codexd.web.turn import TurnRunner
+
+_RELAYED_DOWN = ("x-models-etag", "openai-model", "x-reasoning-included")
+_PREFIX_RELAYED_DOWN = "x-codex-"
+"""The turn state, and the rate limits that the Codex CLI shows."""
+
+
+@frozen
+class BrokenAnswer(OpenAIError):
+    """An error after which the stream of an answer ends with ``last_events``."""
+
+    last_events: tuple[Event, ...] = ()
+
+
+@frozen
+class ResponsesApi:
+    """``clock`` gives seconds since the epoch; ``owners`` is shared by the routes."""
+
+    turns: TurnRunner
+    clock: Callable[[], float]
+    owners: ReasoningOwners
+    read: Callable[[bytes, Mapping[str, str], ReasoningOwners], ResponsesRequest] = parse
+    ping: bytes = b": ping\n\n"
+    end: bytes = b""
+
+    def parse(self, data: bytes, headers: Mapping[str, str]) -> ResponsesRequest:
+        return self.read(data, headers, self.owners)
+
+    def answer_alone(self, wanted: ResponsesRequest, request: Request) -> list[Event] | None:  # noqa: ARG002
+        return None
+
+    def encode(self, event: Event) -> bytes:
+        return sse.encode(event)
+
+    def make_collector(self) -> Collector:
+        return ResponseCollector()
+
+    def relay_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        return {
+            name: value
+            for name, value in headers.items()
+            if name in _RELAYED_DOWN or name.startswith(_PREFIX_RELAYED_DOWN)
+        }
+
+    def word(self, error: CodexdError, exchange: Exchange, wanted: ResponsesRequest | None) -> WireError:  # noqa: ARG002
+        from_cli = wanted is not None and wanted.caller is Caller.CODEX_CLI
+        wire = to_codex(error, now=self.clock()) if from_cli else to_openai(error, now=self.clock())
+        if isinstance(error, RequestInvalid) and error.path == "previous_response_id":
+            wire = evolve(wire, code="previous_response_not_found")
+        if wanted is None:
+            return wire
+        answer = wanted.answer or PassthroughStream(model=wanted.model, verbatim=True)
+        # The one code after which the Codex CLI shows the message and does not ask again.
+        final = isinstance(error, RequestCancelled) and wanted.caller is Caller.CODEX_CLI
+        code = "invalid_prompt" if final else wire.code or wire.type
+        events = answer.fail({**wire.more, "code": code, "message": wire.message})
+        return BrokenAnswer(
+            wire.status, wire.type, wire.message, wire.code, wire.param, wire.headers, wire.more, tuple(events)
+        )
+
+    def encode_error(self, wire: WireError, request_id: str) -> bytes:  # noqa: ARG002
+        return b"".join(map(sse.encode, wire.last_events)) if isinstance(wire, BrokenAnswer) else b""
+
+    async def count_tokens(self, request: Request, receive: Receive, send: Send) -> None:
+        """``POST /v1/responses/input_tokens``: works without an account."""
+        try:
+            wanted = parse_count(await read_body(request, receive))
+            count = await trio.to_thread.run_sync(self._count, wanted)
+            await send_json(send, 200, {"object": "response.input_tokens", "input_tokens": count})
+        except ClientLeftError:
+            pass
+        except CodexdError as error:
+            wire = to_openai(error, now=self.clock())
+            await send_json(send, wire.status, wire.to_body(request.id), wire.headers)
+
+    def _count(self, wanted: ResponsesRequest) -> int:
+        return count_body(wanted.to_responses(self.turns.aim(wanted.model, self.turns.store.active)))

@@ -1,0 +1,352 @@
+"""POST /v1/responses against the strict simulated backend, over real sockets."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+import trio
+from harness import post, read_events, start_daemon
+from responses_bodies import CODEX_BODIES, CODEX_HEADERS, CODEX_TURN, FUNCTION, THREAD
+
+from codexd.simulator.options import Options
+from codexd.simulator.records import Outcome
+from codexd.web.exchange import Timing
+
+PATH = "/v1/responses"
+HELLO = {"model": "gpt-5.5", "input": "hi"}
+STREAMED = {**HELLO, "stream": True}
+CODEX_STREAM = {**CODEX_TURN, "input": [item for item in CODEX_TURN["input"] if item["type"] != "reasoning"]}
+CODEX = {name.replace("-", "_"): value for name, value in CODEX_HEADERS.items()}
+
+
+@pytest.fixture
+async def running(nursery, tmp_path):
+    return await start_daemon(nursery, tmp_path, timing=Timing(hold_s=0.2, ping_after_s=0.1))
+
+
+def text_of(response):
+    return [part["text"] for item in response["output"] for part in item.get("content") or ()]
+
+
+async def test_case_182_a_whole_answer_is_one_response_object(running):
+    running.load({"output": [{"text": "Hello there."}]})
+    answer = await post(running, {**HELLO, "model": "opus"}, PATH)
+    response = answer.json()
+    assert (answer.status_code, text_of(response)) == (200, ["Hello there."])
+    assert (response["model"], response["status"], response["store"]) == ("opus", "completed", False)
+    assert running.asked[0].body["model"] == "gpt-5.5"
+    assert running.asked[0].headers["originator"] == "codexd"
+    assert (await running.request_fields())["output_tokens"] == 3
+
+
+async def test_a_stream_is_the_backends_own(running):
+    running.load({"output": [{"reasoning": {"summary": ["**Plan**"]}}, {"text": "Hello there."}]})
+    answer = await post(running, {**STREAMED, "model": "opus"}, PATH)
+    events = read_events(answer.text)
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert events[0]["type"] == "response.created"
+    assert events[-1]["type"] == "response.completed"
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert text_of(events[-1]["response"]) == ["Hello there."]
+    assert {event["response"]["model"] for event in events if "response" in event} == {"opus"}
+    assert "[DONE]" not in answer.text
+
+
+async def test_a_second_turn_gives_the_output_back(running):
+    running.load({"output": [{"reasoning": {}}, {"call": {"name": "exec_command", "call_id": "call_1"}}]})
+    asked = {**HELLO, "tools": [FUNCTION]}
+    response = (await post(running, asked, PATH)).json()
+    result = {"type": "function_call_output", "call_id": "call_1", "output": "a.txt"}
+    items = [{"role": "user", "content": "hi"}, *response["output"], result]
+    assert (await post(running, {**asked, "input": items}, PATH)).status_code == 200
+    kinds = [item["type"] for item in running.asked[1].body["input"]]
+    assert kinds == ["message", "reasoning", "function_call", "function_call_output"]
+
+
+async def test_losses_are_counted_and_strict_refuses_them(nursery, tmp_path):
+    running = await start_daemon(nursery, tmp_path)
+    asked = {**HELLO, "temperature": 0.2, "user": "u"}
+    assert (await post(running, asked, PATH)).headers["codexd-losses"] == "1"
+    await running.call("settings.set", name="translation.strict", value=True)
+    refused = await post(running, asked, PATH)
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "temperature"
+
+
+async def test_case_188_a_previous_response_is_refused_in_openais_words(running):
+    answer = await post(running, {**HELLO, "previous_response_id": "resp_1"}, PATH)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (
+        400,
+        "previous_response_not_found",
+        "previous_response_id",
+    )
+    assert running.asked == []
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b"{}", {"model": "gpt-5.5"}, {**HELLO, "tools": [{"type": "mcp"}]}])
+async def test_bad_input_gets_a_400_in_openais_shape(running, body):
+    answer = await post(running, body, PATH)
+    assert answer.status_code == 400
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    assert running.asked == []
+
+
+async def test_what_the_backend_refuses_is_told_in_its_words(running):
+    answer = await post(running, {**HELLO, "tools": [{"type": "shell"}]}, PATH)
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, "Unsupported tool type: shell")
+
+
+async def test_a_compressed_body_that_python_can_not_read_is_refused_clearly(running):
+    answer = await post(running, b"(\xb5/\xfd", PATH, content_encoding="zstd")
+    assert answer.status_code == 400
+    assert "zstd" in answer.json()["error"]["message"]
+
+
+# -- failures ---------------------------------------------------------------------------------------
+
+OVERFLOW = {"code": "context_length_exceeded", "message": "too long"}
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "code"),
+    [
+        ({"error": {"status": 429, "body": {"error": {"type": "usage_limit_reached", "message": "used", "resets_in_seconds": 60}}}}, 429, "usage_limit_reached"),
+        ({"failed": OVERFLOW}, 400, "context_length_exceeded"),
+        ({"failed": {"code": "server_is_overloaded"}, "as": "both"}, 503, "server_is_overloaded"),
+        ({"failed": {"code": "server_error"}, "as": "flat-error"}, 502, "server_error"),
+        ({"cut": "eof", "after_events": 2}, 502, "stream_disconnected"),
+        ({"error": {"status": 403, "body": "<html>Just a moment</html>"}}, 502, "upstream_blocked"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("body", [HELLO, STREAMED])
+async def test_errors_before_the_answer_are_http_errors(running, reply, status, code, body):
+    running.load(reply)
+    answer = await post(running, body, PATH)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert "<html>" not in answer.text
+
+
+@pytest.mark.parametrize("how", ["failed", "error", "both", "flat-error"])
+async def test_a_failure_in_the_answer_is_the_backends_own_and_ends_in_a_failed_response(running, how):
+    running.load({"output": [{"text": "begun"}], "failed": OVERFLOW, "as": how, "after_items": 1})
+    answer = await post(running, STREAMED, PATH)
+    events = read_events(answer.text)
+    assert answer.status_code == 200
+    assert events[-1]["type"] == "response.failed"
+    assert events[-1]["response"]["error"]["code"] == "context_length_exceeded"
+    assert events[-1]["response"]["id"] == events[0]["response"]["id"]
+    assert [event["type"] for event in events].count("error") == (how != "failed")
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+
+
+@pytest.mark.parametrize("cut", ["eof", "connection"])
+async def test_case_189_a_cut_answer_never_just_ends(running, cut):
+    running.load({"output": [{"text": "begun"}], "cut": cut})
+    events = read_events((await post(running, STREAMED, PATH)).text)
+    assert events[-1]["type"] == "response.failed"
+    assert events[-1]["response"]["error"]["code"] == "stream_disconnected"
+
+
+async def test_a_failure_after_pings_has_the_beginning_that_sdks_wait_for(running):
+    running.load({"hold": "later", "failed": OVERFLOW})
+    async with httpx.AsyncClient(base_url=running.address, trust_env=False, timeout=30) as client:
+        async with client.stream("POST", PATH, json=STREAMED) as response:
+            lines = response.aiter_lines()
+            assert await anext(lines) == ": ping"
+            running.simulator.release("later")
+            names = [line async for line in lines if line.startswith("event:")]
+    assert names == ["event: response.created", "event: response.in_progress", "event: response.failed"]
+
+
+async def test_a_request_that_its_user_ends_is_not_repeated_by_the_codex_cli(running):
+    running.load({"output": [{"text": "begun"}], "hold": "never", "after_items": 1}, then="repeat-last")
+    for headers, code in (({}, "request_cancelled"), (CODEX, "invalid_prompt")):
+        answers = []
+        async with trio.open_nursery() as nursery:
+
+            async def ask(headers=headers, answers=answers):
+                body = {**CODEX_STREAM, "stream": True} if headers else STREAMED
+                answers.append(await post(running, body, PATH, **headers))
+
+            nursery.start_soon(ask)
+            with trio.fail_after(5):
+                while not (
+                    live := [
+                        r
+                        for r in (await running.call("requests.list"))["requests"]
+                        if r["ttft_ms"] and r["state"] == "running"
+                    ]
+                ):
+                    await trio.sleep(0.01)
+            await running.call("requests.cancel", id=live[0]["id"])
+        [last] = [event for event in read_events(answers[0].text) if event["type"] == "response.failed"]
+        assert last["response"]["error"]["code"] == code
+
+
+async def read_until(running, words):
+    """A streamed answer up to ``words``, and then the connection is closed."""
+    host, port = running.address.removeprefix("http://").split(":")
+    connection = await trio.open_tcp_stream(host, int(port))
+    body = json.dumps(STREAMED).encode()
+    head = b"POST /v1/responses HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+    await connection.send_all(head + body)
+    seen = b""
+    with trio.fail_after(5):
+        while words not in seen:
+            seen += await connection.receive_some(65536)
+    await connection.aclose()
+    with trio.fail_after(5):
+        await running.asked[0].ended.wait()
+
+
+async def test_when_the_client_leaves_the_backend_is_let_go(running):
+    running.load({"output": [{"text": "begun"}], "hold": "never", "after_items": 1})
+    await read_until(running, b"output_text.delta")
+    assert running.asked[0].outcome is Outcome.CUT_BY_CLIENT
+    assert (await running.request_fields())["error"] == "the client hung up"
+
+
+async def test_a_client_that_leaves_after_the_last_event_has_not_hung_up(running):
+    """The Codex CLI does; here before the backend has ended its body."""
+    ending = {"type": "response.completed", "response": {"id": "resp_1", "output": [], "usage": {"output_tokens": 7}}}
+    running.load({"events": [ending], "hold": "never", "after_events": 1})
+    await read_until(running, b"response.completed")
+    fields = await running.request_fields()
+    assert "error" not in fields
+    assert fields["output_tokens"] == 7
+
+
+async def test_stale_reasoning_is_left_out_and_sent_again(running):
+    foreign = {"type": "reasoning", "summary": [], "encrypted_content": "gAAAAforeign"}
+    for headers in ({}, CODEX):
+        items = [{"type": "message", "role": "user", "content": "hi"}, foreign]
+        answer = await post(running, {**CODEX_STREAM, "input": items}, PATH, **headers)
+        assert read_events(answer.text)[-1]["type"] == "response.completed"
+    assert [request.status for request in running.asked] == [400, 200, 400, 200]
+    assert [item["type"] for item in running.asked[3].body["input"]] == ["message"]
+
+
+# -- the Codex CLI ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CODEX_BODIES)
+async def test_the_codex_clis_request_goes_on_as_it_is(running, name):
+    body = CODEX_BODIES[name] | {"input": [i for i in CODEX_BODIES[name]["input"] if i["type"] != "reasoning"]}
+    answer = await post(running, body, PATH, **CODEX)
+    assert read_events(answer.text)[-1]["type"] == "response.completed"
+    assert running.asked[0].body == body
+
+
+async def test_the_protocols_headers_go_up_and_come_down_and_ours_stay_ours(running):
+    sent = {**CODEX, "authorization": "Bearer client", "version": "9.9.9", "chatgpt_account_id": "x"}
+    answer = await post(running, CODEX_STREAM, PATH, **sent)
+    up = running.asked[0].headers
+    relayed = {name: up.get(name) for name in CODEX_HEADERS if name not in ("user-agent", "originator")}
+    assert relayed == {name: value for name, value in CODEX_HEADERS.items() if name in relayed}
+    assert (up["originator"], up["user-agent"].split("/")[0]) == ("codexd", "codexd")
+    assert (up["version"], up["authorization"]) != ("9.9.9", "Bearer client")
+    assert up["authorization"] == "simulated@example.com"
+    assert answer.headers["x-codex-primary-window-minutes"] == "300"
+    assert answer.headers["openai-model"] == "gpt-5.5"
+    assert answer.headers["x-models-etag"].startswith("W/")
+
+
+async def test_the_backends_own_frames_are_for_the_codex_cli_alone(running):
+    kinds = {}
+    for caller, headers in (("codex", CODEX), ("sdk", {})):
+        events = read_events((await post(running, CODEX_STREAM, PATH, **headers)).text)
+        kinds[caller] = {event["type"] for event in events}
+    assert kinds["codex"] - kinds["sdk"] == {"codex.rate_limits"}
+
+
+async def test_a_websocket_gets_the_answer_after_which_the_codex_cli_takes_http(running):
+    upgrade = {
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-key": "eA==",
+        "sec-websocket-version": "13",
+    }
+    async with httpx.AsyncClient(base_url=running.address, trust_env=False) as client:
+        answer = await client.get(PATH, headers=upgrade)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (426, "upgrade_refused")
+        assert (await client.get(PATH)).status_code == 405
+
+
+# -- beside it --------------------------------------------------------------------------------------
+
+
+async def test_compact_is_answered_by_the_backends_own_route(running):
+    answer = await post(running, CODEX_STREAM, f"{PATH}/compact", **CODEX)
+    assert (answer.status_code, answer.json()["object"]) == (200, "response.compaction")
+    assert answer.json()["output"][-1]["type"] == "compaction"
+    assert answer.headers["x-codex-plan-type"] == "plus"
+    [asked] = [request for request in running.simulator.requests if request.path.endswith("/compact")]
+    assert asked.headers["accept"] == "application/json"
+    assert asked.headers["session-id"] == THREAD
+    assert (await running.request_fields())["input_tokens"] > 0
+
+
+async def test_compact_of_an_sdk(running):
+    answer = await post(running, {**HELLO, "temperature": 0.1}, f"{PATH}/compact")
+    assert answer.json()["output"][-1]["type"] == "compaction"
+    assert answer.headers["codexd-losses"] == "1"
+
+
+async def test_compact_refreshes_a_token_and_tells_of_limits_like_a_turn(nursery, tmp_path):
+    running = await start_daemon(nursery, tmp_path)
+    running.simulator.oauth.expire_access("simulated@example.com")
+    assert (await post(running, HELLO, f"{PATH}/compact")).status_code == 200
+    assert running.refreshes == 1
+    running.simulator.set_used("simulated@example.com", "primary", 100)
+    refused = await post(running, HELLO, f"{PATH}/compact")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "usage_limit_reached")
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"),
+    [
+        ({"error": {"status": 400, "body": {"detail": "Bad Request"}}}, 400),
+        ({"error": {"status": 200, "body": "no JSON", "headers": {"content-type": "application/json"}}}, 502),
+        ({"error": {"status": 500, "body": {"error": {"code": "server_error", "message": "x"}}}}, 502),
+    ],
+)
+async def test_compact_that_fails(running, reply, status):
+    running.load(reply)
+    assert (await post(running, HELLO, f"{PATH}/compact")).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/resp_1"),
+        ("DELETE", "/resp_1"),
+        ("POST", "/resp_1/cancel"),
+        ("GET", "/resp_1/input_items"),
+    ],
+)
+async def test_no_response_is_kept(running, method, path):
+    async with httpx.AsyncClient(base_url=running.address, trust_env=False) as client:
+        answer = await client.request(method, PATH + path)
+    assert answer.status_code == 404
+    assert "keeps no responses" in answer.json()["error"]["message"]
+
+
+async def test_input_tokens_counts_without_an_account(running):
+    await running.call("accounts.clear")
+    short = await post(running, {"input": "hi"}, f"{PATH}/input_tokens")
+    assert short.json()["object"] == "response.input_tokens"
+    long = await post(running, {**HELLO, "input": "hello world " * 500}, f"{PATH}/input_tokens")
+    assert short.json()["input_tokens"] < 30
+    assert long.json()["input_tokens"] >= 1000
+    odd = json.dumps({**HELLO, "input": [{"type": "future", "x": 1}, {"role": "user", "content": [{"x": 1}, 3]}]})
+    assert (await post(running, odd.encode(), f"{PATH}/input_tokens")).status_code == 200
+    assert (await post(running, b"[]", f"{PATH}/input_tokens")).status_code == 400
+
+
+async def test_an_overflow_is_told_in_openais_words(nursery, tmp_path):
+    running = await start_daemon(nursery, tmp_path, options=Options(context_window_tokens=10))
+    answer = await post(running, {**HELLO, "input": "long " * 50}, PATH)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "context_length_exceeded")
