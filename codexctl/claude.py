@@ -8,13 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codexctl.client import Lost
 from codexctl.invocation import EXIT_REFUSED, Command, Invocation, Show, Stop, argument
-from codexctl.render import claude as render_claude
-from codexctl.terminal import Spinner, has_input_terminal, say
-
-PROOF_S = 90.0
-"""Longer than the daemon waits for the answer to its request."""
+from codexctl.render.clients import CLAUDE_CODE
+from codexctl.set_up import FIRST_REQUEST, set_up
+from codexctl.terminal import has_input_terminal
 
 PROGRAM = "claude"
 
@@ -23,45 +20,30 @@ RUN = ("claude", "run")
 
 
 def _status(invocation: Invocation) -> None:
-    invocation.show(invocation.call("claude.status", _place(invocation)), render_claude.status)
+    invocation.show(invocation.call("claude.status", _place(invocation)), CLAUDE_CODE.status)
 
 
 def _proxy(invocation: Invocation) -> None:
-    result = _set_up(invocation, "claude.proxy", {}, render_claude.proxied, wait="the answer to a first request")
+    result = _set_up(invocation, "claude.proxy", {}, CLAUDE_CODE.proxied, wait=FIRST_REQUEST)
     if result["proof"] and not result["proof"]["ok"]:
         raise Stop(EXIT_REFUSED)
 
 
 def _direct(invocation: Invocation) -> None:
-    _set_up(invocation, "claude.direct", _read_key(invocation), render_claude.set_up)
+    _set_up(invocation, "claude.direct", _read_key(invocation), CLAUDE_CODE.set_up)
 
 
 def _set(invocation: Invocation) -> None:
     params = {"api_url": invocation.arguments.url} | _read_key(invocation)
-    _set_up(invocation, "claude.set", params, render_claude.set_up)
+    _set_up(invocation, "claude.set", params, CLAUDE_CODE.set_up)
 
 
 def _reset(invocation: Invocation) -> None:
-    _set_up(invocation, "claude.reset", {}, render_claude.was_reset)
+    _set_up(invocation, "claude.reset", {}, CLAUDE_CODE.was_reset)
 
 
 def _set_up(invocation: Invocation, method: str, params: dict[str, Any], show: Show, *, wait: str = "") -> Any:
-    """``wait``: what is waited for, where that takes long enough to be said."""
-    dry_run = invocation.arguments.dry_run
-    params = params | _place(invocation) | ({"dry_run": True} if dry_run else {})
-    progress = Spinner(invocation.environ)
-    if wait:
-        progress.turn(f"waiting for {wait}; Ctrl-C gives up")
-    try:
-        result = invocation.call(method, params, reply_timeout_s=PROOF_S)
-    except (Lost, KeyboardInterrupt):
-        progress.clear()
-        if not dry_run:
-            say("the settings of Claude Code may be changed already: `codexctl claude` shows them.")
-        raise
-    progress.clear()
-    invocation.show(result, show)
-    return result
+    return set_up(invocation, method, params | _place(invocation), show, CLAUDE_CODE, wait=wait)
 
 
 def _place(invocation: Invocation) -> dict[str, Any]:

@@ -36,6 +36,7 @@ TABLES = {
     "settings": "codexctl.settings:SETTINGS_COMMANDS",
     "reload": "codexctl.daemon:DAEMON_COMMANDS",
     "claude": "codexctl.claude:CLAUDE_COMMANDS",
+    "codex": "codexctl.codex:CODEX_COMMANDS",
     "stop": "codexctl.daemon:DAEMON_COMMANDS",
     "shell": "codexctl.shell.command:SHELL_COMMANDS",
     "completion": "codexctl.completion.command:COMPLETION_COMMANDS",

@@ -37,6 +37,7 @@ from codexd.upstream.kilo import FreeModels, KiloBackend
 from codexd.web.app import App, create_quart
 from codexd.web.callback import serve_callback
 from codexd.web.chat import ChatApi
+from codexd.web.codex_routes import CodexRoutes
 from codexd.web.exchange import ModelRoute
 from codexd.web.kilo_turn import KiloRunner
 from codexd.web.messages import MessagesApi
@@ -118,6 +119,7 @@ def make_app(
     }
     models = ModelLists(lambda: live.current, store, accounts.catalogues)
     quart = create_quart(simulated=launch.simulated, clock=clock, models=models)
+    CodexRoutes(store, accounts.poller, tracker.limits, clock).add_to(quart)
     return App(lambda: live.current.server, hot, quart, clock)
 
 

@@ -1,4 +1,4 @@
-"""``claude.*``: setting Claude Code up, and back."""
+"""``claude.*`` and ``codex.*``: setting a client up, and back."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _url = Rule(_is_url, "must be an http:// or https:// URL", {"pattern": "^https?:
 
 
 @frozen
-class ClaudePlace:
-    """``config_dir``: the caller's folder of Claude Code's settings; by default that of the daemon's environment."""
+class ClientPlace:
+    """``config_dir``: the caller's folder of the client's settings; by default that of the daemon's environment."""
 
     config_dir: str | None = field(default=None, validator=_absolute)
 
 
 @frozen
-class ClaudeChange:
+class ClientChange:
     """``dry_run``: only say what would change."""
 
     config_dir: str | None = field(default=None, validator=_absolute)
@@ -68,8 +68,8 @@ class ClaudeSet:
 
 
 @frozen
-class ClaudeValue:
-    """A variable in ``env`` of the settings file; a secret is not shown."""
+class ClientValue:
+    """A variable in ``env`` of Claude Code's settings, or a key of the Codex CLI's; a secret is not shown."""
 
     name: str
     value: str
@@ -89,14 +89,35 @@ class ClaudeStatus:
     mode: str | None
     base_url: str | None
     address: str
-    values: tuple[ClaudeValue, ...]
+    values: tuple[ClientValue, ...]
     can_reset: bool
     notes: tuple[str, ...]
     problem: str | None
 
 
 @frozen
-class ClaudeEdit:
+class CodexStatus:
+    """How the Codex CLI is set up.
+
+    ``mode``: ``codexd`` (this daemon), ``openai``, ``other``; None when the file can't be read, and ``problem`` says
+    why. ``address``: where codexd listens. ``values``: of the keys that codexd may write. ``signed_in``: the CLI has a
+    login with ChatGPT of its own. ``can_reset``: codexd has changed the file and remembers what was there.
+    """
+
+    path: str
+    exists: bool
+    mode: str | None
+    base_url: str | None
+    address: str
+    values: tuple[ClientValue, ...]
+    signed_in: bool
+    can_reset: bool
+    notes: tuple[str, ...]
+    problem: str | None
+
+
+@frozen
+class ClientEdit:
     """``before``, ``after``: None where the name is not in the file; a secret is not shown."""
 
     name: str
@@ -105,7 +126,7 @@ class ClaudeEdit:
 
 
 @frozen
-class ClaudeProof:
+class ClientProof:
     """What a small real request gave. ``message``: the result, or why it failed, as a sentence."""
 
     ok: bool
@@ -119,21 +140,21 @@ class ClaudeProof:
 
 
 @frozen
-class ClaudeSetUp:
+class ClientSetUp:
     """What was changed, or with ``dry_run`` would be.
 
     ``left``: names that codexd wrote once and the user has changed since. ``backup``: the path of the copy of the
-    file as it was. ``proof``: of ``claude.proxy`` only, and not with ``dry_run``.
+    file as it was. ``proof``: of ``claude.proxy`` and ``codex.proxy`` only, and not with ``dry_run``.
     """
 
     path: str
     mode: str
     dry_run: bool
-    changes: tuple[ClaudeEdit, ...]
+    changes: tuple[ClientEdit, ...]
     left: tuple[str, ...]
     backup: str | None
     notes: tuple[str, ...]
-    proof: ClaudeProof | None
+    proof: ClientProof | None
 
 
 @frozen

@@ -53,6 +53,7 @@ _EDITED = (SettingInvalid, FileUnreadable, FileUnwritable)
 _NAMED = (AccountNotFound, AccountAmbiguous)
 _CHOSEN = (*_NAMED, NoAccount)
 _CLAUDE = {"config_dir": "/home/me/.claude", "dry_run": True}
+_CODEX = {"config_dir": "/home/me/.codex", "dry_run": True}
 _CLIENT_FILE = (ClientFileRefused, FileUnreadable, FileUnwritable)
 _SIGN_IN = (LoginFailed, LoginFlowNotFound)
 
@@ -284,7 +285,7 @@ _ALL = (
     ),
     Method(
         "claude.status",
-        clients.ClaudePlace,
+        clients.ClientPlace,
         clients.ClaudeStatus,
         "How Claude Code is set up",
         {"config_dir": "/home/me/.claude"},
@@ -292,8 +293,8 @@ _ALL = (
     ),
     Method(
         "claude.proxy",
-        clients.ClaudeChange,
-        clients.ClaudeSetUp,
+        clients.ClientChange,
+        clients.ClientSetUp,
         "Set Claude Code up to work through codexd, and prove it with a request",
         _CLAUDE,
         errors=_CLIENT_FILE,
@@ -301,7 +302,7 @@ _ALL = (
     Method(
         "claude.direct",
         clients.ClaudeDirect,
-        clients.ClaudeSetUp,
+        clients.ClientSetUp,
         "Set Claude Code up to use Anthropic's servers",
         _CLAUDE,
         errors=_CLIENT_FILE,
@@ -309,15 +310,15 @@ _ALL = (
     Method(
         "claude.set",
         clients.ClaudeSet,
-        clients.ClaudeSetUp,
+        clients.ClientSetUp,
         "Set Claude Code up to use another server with Anthropic's API",
         {"api_url": "https://gateway.example.com", **_CLAUDE},
         errors=_CLIENT_FILE,
     ),
     Method(
         "claude.reset",
-        clients.ClaudeChange,
-        clients.ClaudeSetUp,
+        clients.ClientChange,
+        clients.ClientSetUp,
         "Put back what was in Claude Code's settings before codexd",
         _CLAUDE,
         errors=_CLIENT_FILE,
@@ -328,6 +329,30 @@ _ALL = (
         clients.ClaudeEnvironment,
         "What Claude Code needs to work through codexd with no file edited",
         errors=(FileUnwritable,),
+    ),
+    Method(
+        "codex.status",
+        clients.ClientPlace,
+        clients.CodexStatus,
+        "How the Codex CLI is set up",
+        {"config_dir": "/home/me/.codex"},
+        errors=_CLIENT_FILE,
+    ),
+    Method(
+        "codex.proxy",
+        clients.ClientChange,
+        clients.ClientSetUp,
+        "Set the Codex CLI up to work through codexd, and prove it with a request",
+        _CODEX,
+        errors=_CLIENT_FILE,
+    ),
+    Method(
+        "codex.reset",
+        clients.ClientChange,
+        clients.ClientSetUp,
+        "Put back what was in the Codex CLI's settings before codexd",
+        _CODEX,
+        errors=_CLIENT_FILE,
     ),
     Method("kilo.models", NoParams, kilo.KiloModels, "Free models that the third-party name kilo can mean"),
     Method("subscription.cancel", records.Subscription, records.Subscription, "End a follow", {"subscription": 1}),

@@ -8,14 +8,11 @@ Source: real-clients.md 2.1, 2.4 and 2.8 (Claude Code 2.1.330).
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
-from urllib.parse import urlsplit
 
-from attrs import frozen
-
+from codexd.clients.door import NO_KEY, Door, hide_user_info
 from codexd.settings import Settings
 from codexd.translation.models import BUILT_IN, CLAUDE_IDS, Catalogue, find_family
 
@@ -24,8 +21,6 @@ AUTH_TOKEN = "ANTHROPIC_AUTH_TOKEN"  # noqa: S105 - the name of a variable
 API_KEY = "ANTHROPIC_API_KEY"
 COMPACT_WINDOW = "CLAUDE_CODE_AUTO_COMPACT_WINDOW"
 
-NO_KEY = "codexd"
-"""The token where ``server.api_key`` asks for none: without one Claude Code wants a login."""
 
 CHOSEN_MODELS = ("ANTHROPIC_MODEL", "ANTHROPIC_SMALL_FAST_MODEL", "CLAUDE_CODE_SUBAGENT_MODEL")
 SECRETS = (AUTH_TOKEN, API_KEY)
@@ -39,21 +34,12 @@ MAX_DIGITS = 18
 BYPASSES = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
 
 _ALIASES = ("default", "best", "opus", "sonnet", "haiku", "fable", "opusplan")
-_USER_INFO = re.compile(r"(?<=//)[^/@]*@")
 
 
 class Mode(Enum):
     CODEXD = "codexd"
     ANTHROPIC = "anthropic"
     OTHER = "other"
-
-
-@frozen
-class Door:
-    """Where Claude Code reaches codexd, and the token that it shows there."""
-
-    url: str
-    token: str
 
 
 def family_key(family: str, part: str = "") -> str:
@@ -68,14 +54,6 @@ OWN_KEYS = (BASE_URL, AUTH_TOKEN, API_KEY, *CHOSEN_MODELS, *FAMILY_KEYS, COMPACT
 
 Wanted = dict[str, str | None]
 """Name -> value, or None: it has to go."""
-
-
-def find_door(addresses: tuple[str, ...], settings: Settings) -> Door:
-    """An address of all interfaces is reached at this machine's loopback."""
-    parts = urlsplit(addresses[0])
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(parts.hostname or "")
-    url = f"http://{host}:{parts.port}" if host else addresses[0]
-    return Door(url, settings.server.api_key or NO_KEY)
 
 
 def through_codexd(
@@ -150,7 +128,7 @@ def show_value(name: str, value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     if name in SECRETS:
         return text if text == NO_KEY else "(secret)"
-    return _USER_INFO.sub("", text)
+    return hide_user_info(text)
 
 
 def _is_foreign(model: Any, catalogue: Catalogue = BUILT_IN, *, gpt: bool = False) -> bool:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve, frozen
 
-from codexd.clients import json_text, settings_file
+from codexd.clients import settings_file
 from codexd.clients.kept import Kept, KeptFile, Original, digest
 from codexd.clients.settings_file import Content
 from codexd.clients.undo import Entry, Plan, Values, is_same, make_plan, without_us
+from codexd.errors import ClientFileRefused
 
-ENV = "env"
-
-MakeWanted = Callable[[Mapping[str, Any]], Mapping[str, str | None]]
-"""From what the names would hold without codexd to what they shall hold."""
+MakeWanted = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""From what the names would hold without codexd to what they shall hold; None: it has to go."""
 
 
 @frozen
@@ -40,21 +38,25 @@ class SetUp:
 
 
 def read_values(content: Content, names: tuple[str, ...]) -> dict[str, str | None]:
-    """Name -> raw JSON text of its value in ``env``."""
-    text = content.object_text
-    return {name: json_text.read(text, (ENV, name)) for name in names}
+    """Name -> raw text of its value."""
+    text = content.settings_text
+    return {name: content.format.read(text, name) for name in names}
 
 
-def plain_values(values: Values) -> dict[str, Any]:
-    return {name: json.loads(raw) for name, raw in values.items() if raw is not None}
+def plain_values(content: Content, values: Values) -> dict[str, Any]:
+    return {name: content.format.parse(raw) for name, raw in values.items() if raw is not None}
 
 
 def prepare(content: Content, kept: Kept, names: tuple[str, ...], make_wanted: MakeWanted) -> SetUp:
-    """The change that gives ``names`` the values of ``make_wanted``; what codexd wrote beside them is undone."""
-    now, kept = read_values(content, names), kept.of(content.data)
-    before = plain_values(without_us(now, kept.entries))
-    wanted = {name: None if value is None else _raw(value) for name, value in make_wanted(before).items()}
-    plan = make_plan(now, kept.entries, wanted)
+    """The change that gives ``names`` the values of ``make_wanted``; what codexd wrote beside them is undone.
+
+    Raises:
+        ClientFileRefused: the file is written in a way that can't be edited.
+    """
+    now, kept, parse = read_values(content, names), kept.of(content.data), content.format.parse
+    before = plain_values(content, without_us(now, kept.entries, parse))
+    wanted = {name: _raw(content, value) for name, value in make_wanted(before).items()}
+    plan = make_plan(now, kept.entries, wanted, parse)
     kept = _remember(content, now, kept)
     if kept.original is not None and not plan.entries:
         data = None if kept.original.text is None else kept.original.text.encode()
@@ -64,12 +66,15 @@ def prepare(content: Content, kept: Kept, names: tuple[str, ...], make_wanted: M
     return SetUp(content, now, plan, kept, data, None if plan.entries else kept.mode)
 
 
-def adopt(content: Content, kept: Kept, wanted: Mapping[str, str | None]) -> Kept:
+def adopt(content: Content, kept: Kept, wanted: Mapping[str, Any]) -> Kept:
     """Take values that are exactly what codexd would write for codexd's own, where nothing is remembered."""
     if kept.entries:
         return kept
     now = read_values(content, tuple(wanted))
-    ours = {name: raw for name, raw in now.items() if raw is not None and is_same(raw, _raw(wanted[name]))}
+    parse = content.format.parse
+    ours = {
+        name: raw for name, raw in now.items() if raw is not None and is_same(raw, _raw(content, wanted[name]), parse)
+    }
     return evolve(
         kept, entries={name: Entry(None, raw) for name, raw in ours.items()}, mode=content.mode, had_env=False
     )
@@ -86,7 +91,7 @@ def carry_out(change: SetUp, file: KeptFile) -> Path | None:
         FileUnreadable, OSError
     """
     kept, path, backup = change.kept, change.content.path, None
-    if kept.entries and kept.backup is None:
+    if kept.entries and kept.backup is None and kept.had_file and change.is_needed:
         backup = settings_file.back_up(change.content)
         kept = evolve(kept, backup=str(backup) if backup else None)
     try:
@@ -119,7 +124,7 @@ def _clear_away(kept: Kept) -> Kept:
 
 def _remember(content: Content, now: Values, kept: Kept) -> Kept:
     """``kept``, brought up to the file as it is now."""
-    if any(is_same(now.get(name), entry.wrote) for name, entry in kept.entries.items()):
+    if any(is_same(now.get(name), entry.wrote, content.format.parse) for name, entry in kept.entries.items()):
         return kept if digest(content.data) == kept.wrote else evolve(kept, original=None)
     text = None if content.data is None else content.data.decode()
     return Kept(
@@ -127,24 +132,25 @@ def _remember(content: Content, now: Values, kept: Kept) -> Kept:
         original=Original(text),
         mode=content.mode,
         had_file=content.text is not None,
-        had_env=json_text.read(content.object_text, (ENV,)) is not None,
+        had_env=content.format.has_holder(content.settings_text),
     )
 
 
 def _edit(content: Content, plan: Plan, kept: Kept) -> bytes | None:
-    text = content.object_text
+    form, text = content.format, content.settings_text
     if not plan.targets:
         return content.data
-    if json_text.read(text, (ENV,)) is None:
-        text = json_text.put(text, (ENV,), "{}")
-    for name, raw in plan.targets.items():
-        text = json_text.drop(text, (ENV, name)) if raw is None else json_text.put(text, (ENV, name), raw)
-    if not kept.had_env and json_text.is_empty(json_text.read(text, (ENV,)) or "{}"):
-        text = json_text.drop(text, (ENV,))
-    if not kept.had_file and json_text.is_empty(text):
+    try:
+        for name, raw in plan.targets.items():
+            text = form.drop(text, name) if raw is None else form.put(text, name, raw)
+    except ValueError as wrong:
+        raise ClientFileRefused(f"{content.path} can't be edited: {wrong}. Edit it by hand.") from None
+    if not kept.had_env:
+        text = form.without_holder(text)
+    if not kept.had_file and form.is_empty(text):
         return None
     return settings_file.encode(text, has_bom=content.has_bom)
 
 
-def _raw(value: str | None) -> str | None:
-    return None if value is None else json.dumps(value, ensure_ascii=False)
+def _raw(content: Content, value: Any) -> str | None:
+    return None if value is None else content.format.dump(value)

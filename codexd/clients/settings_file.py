@@ -1,4 +1,4 @@
-"""The JSON settings file of another program, read and replaced with care: it is its user's, not ours."""
+"""The settings file of another program, read and replaced with care: it is its user's, not ours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from codexd.clients import json_text
+from codexd.clients.formats import Format
 from codexd.errors import ClientFileRefused
 from codexd.files import sync_folder, unused_name, write_atomic
 
@@ -27,6 +27,7 @@ class Content:
     """
 
     path: Path
+    format: Format
     text: str | None
     has_bom: bool = False
     mode: int | None = None
@@ -38,9 +39,9 @@ class Content:
         return not (self.text or "").strip()
 
     @property
-    def object_text(self) -> str:
-        """A JSON object in any case: no file and an empty one mean no settings."""
-        return "{}\n" if self.text is None or self.is_blank else self.text
+    def settings_text(self) -> str:
+        """Of the format in any case: no file and an empty one mean no settings."""
+        return self.format.blank if self.text is None or self.is_blank else self.text
 
     @property
     def data(self) -> bytes | None:
@@ -51,7 +52,7 @@ def encode(text: str, *, has_bom: bool) -> bytes:
     return (codecs.BOM_UTF8 if has_bom else b"") + text.encode()
 
 
-def read_settings(path: Path) -> Content:
+def read_settings(path: Path, form: Format) -> Content:
     """The file at ``path``.
 
     Raises:
@@ -62,7 +63,7 @@ def read_settings(path: Path) -> Content:
         try:
             status = real.stat()
         except FileNotFoundError:
-            return Content(real, None)
+            return Content(real, form, None)
         if not stat.S_ISREG(status.st_mode):
             raise ClientFileRefused(f"{path} is no file. Move it away, then try again.")
         if status.st_size > MAX_BYTES:
@@ -73,23 +74,17 @@ def read_settings(path: Path) -> Content:
         text = data.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError:
         raise ClientFileRefused(f"{path} is not UTF-8 text. Save it as UTF-8, then try again.") from None
-    content = Content(real, text, has_bom, stat.S_IMODE(status.st_mode), status.st_nlink, status.st_uid)
+    content = Content(real, form, text, has_bom, stat.S_IMODE(status.st_mode), status.st_nlink, status.st_uid)
     _check_text(path, content)
     return content
 
 
 def _check_text(path: Path, content: Content) -> None:
-    text = content.object_text
     try:
-        json_text.check(text)
-        env = json_text.read(text, ("env",))
-        if env is not None and not json_text.is_object(env):
-            raise ValueError('its "env" is no object')
-        json_text.check_names(env or "{}")
+        content.format.check(content.settings_text)
     except ValueError as wrong:
         raise ClientFileRefused(
-            f"{path} can't be edited: {wrong}. Claude Code takes plain JSON only, without comments. "
-            "Mend the file, then try again."
+            f"{path} can't be edited: {wrong}. {content.format.broken_hint} Mend the file, then try again."
         ) from None
 
 
@@ -109,7 +104,7 @@ def check_writable(content: Content) -> None:
     elif content.names > 1:
         problem = f"has {content.names} names (hard links), which an edit would part. Replace them by symbolic links"
     if problem:
-        raise ClientFileRefused(f"{content.path} {problem}, or use `codexctl claude run`, which edits no file.")
+        raise ClientFileRefused(f"{content.path} {problem}{content.format.read_only_hint}.")
 
 
 def replace(content: Content, data: bytes | None, mode: int | None = None) -> None:

@@ -14,7 +14,7 @@ from codexd.api.discover import OpenRpc
 from codexd.api.methods import METHODS
 from codexd.api.openrpc import describe
 from codexd.api.params import NoParams
-from codexd.control import accounts, clients, imports, kilo, logins, models, quota, records, settings, usage
+from codexd.control import accounts, claude, codex_cli, imports, kilo, logins, models, quota, records, settings, usage
 from codexd.control.call import Call
 
 
@@ -95,12 +95,15 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "requests.cancel": records.requests_cancel,
         "requests.explain": records.requests_explain,
         "usage.summary": usage.summarize_usage,
-        "claude.status": clients.claude_status,
-        "claude.proxy": clients.claude_proxy,
-        "claude.direct": clients.claude_direct,
-        "claude.set": clients.claude_set,
-        "claude.reset": clients.claude_reset,
-        "claude.environment": clients.claude_environment,
+        "claude.status": claude.claude_status,
+        "claude.proxy": claude.claude_proxy,
+        "claude.direct": claude.claude_direct,
+        "claude.set": claude.claude_set,
+        "claude.reset": claude.claude_reset,
+        "claude.environment": claude.claude_environment,
+        "codex.status": codex_cli.codex_status,
+        "codex.proxy": codex_cli.codex_proxy,
+        "codex.reset": codex_cli.codex_reset,
         "kilo.models": kilo.read_models,
         "subscription.cancel": records.subscription_cancel,
         "rpc.discover": discover_methods,

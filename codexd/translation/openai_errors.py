@@ -94,6 +94,16 @@ def to_openai(error: CodexdError, *, now: float) -> OpenAIError:
     return wire
 
 
+def to_codex(error: CodexdError, *, now: float) -> OpenAIError:
+    """``error`` for the Codex CLI, whose own login is not meant where codexd has none.
+
+    After a 401 it refreshes that login, asks again, and so on, five times, and then tells of the refresh only. After
+    a 400 with this code it shows the message and stops (0.169.0).
+    """
+    wire = to_openai(error, now=now)
+    return evolve(wire, status=400, code="invalid_prompt") if wire.status == 401 else wire
+
+
 def _usage_limit(wire: OpenAIError, error: UpstreamError, now: float) -> OpenAIError:
     if error.resets_at is None:
         return evolve(wire, message=f"{error}. `codexctl status` shows when it resets.")

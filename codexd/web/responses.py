@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from codexd.errors import CodexdError, RequestCancelled, RequestInvalid
 from codexd.translation import sse
 from codexd.translation.client_api import Collector, Event, WireError
-from codexd.translation.openai_errors import OpenAIError, to_openai
+from codexd.translation.openai_errors import OpenAIError, to_codex, to_openai
 from codexd.translation.passthrough.owners import ReasoningOwners
 from codexd.translation.passthrough.request import Caller, ResponsesRequest, parse, parse_count
 from codexd.translation.passthrough.stream import PassthroughStream, ResponseCollector
@@ -66,7 +66,8 @@ class ResponsesApi:
         }
 
     def word(self, error: CodexdError, exchange: Exchange, wanted: ResponsesRequest | None) -> WireError:  # noqa: ARG002
-        wire = to_openai(error, now=self.clock())
+        from_cli = wanted is not None and wanted.caller is Caller.CODEX_CLI
+        wire = to_codex(error, now=self.clock()) if from_cli else to_openai(error, now=self.clock())
         if isinstance(error, RequestInvalid) and error.path == "previous_response_id":
             wire = evolve(wire, code="previous_response_not_found")
         if wanted is None:

@@ -1,8 +1,8 @@
 import pytest
 
 from codexctl.claude import pass_on
-from codexctl.render import claude as render_claude
 from codexctl.render.base import Style
+from codexctl.render.clients import CLAUDE_CODE
 
 PLAIN = Style(now=0.0)
 NARROW = Style(now=0.0, width=80)
@@ -64,7 +64,7 @@ def test_what_is_claude_codes_is_passed_on(given, read):
 
 
 def test_a_change_is_shown_as_a_diff():
-    text = "\n".join(render_claude.set_up(DONE | {"changes": [EDIT, GONE, MOVED]}, PLAIN))
+    text = "\n".join(CLAUDE_CODE.set_up(DONE | {"changes": [EDIT, GONE, MOVED]}, PLAIN))
     assert "was changed:" in text
     assert "+  ANTHROPIC_BASE_URL  http://127.0.0.1:8081\n" in text
     assert "-  ANTHROPIC_API_KEY   (secret)\n" in text
@@ -77,43 +77,43 @@ def test_a_change_is_shown_as_a_diff():
 
 
 def test_a_dry_run_speaks_of_what_would_be():
-    text = "\n".join(render_claude.set_up(DONE | {"dry_run": True, "backup": None}, PLAIN))
+    text = "\n".join(CLAUDE_CODE.set_up(DONE | {"dry_run": True, "backup": None}, PLAIN))
     assert "would be changed:" in text
     nothing = DONE | {"dry_run": True, "changes": [], "backup": None}
-    assert "nothing would change" in "\n".join(render_claude.set_up(nothing, PLAIN))
+    assert "nothing would change" in "\n".join(CLAUDE_CODE.set_up(nothing, PLAIN))
 
 
 def test_the_proof_is_the_last_line():
-    assert render_claude.proxied(DONE | {"proof": PROOF}, PLAIN)[-1] == (
+    assert CLAUDE_CODE.proxied(DONE | {"proof": PROOF}, PLAIN)[-1] == (
         "It works: gpt-5.5 answered in 1.2 s on work@example.com."
     )
     failed = PROOF | {"ok": False, "message": "No account is signed in."}
-    text = "\n".join(render_claude.proxied(DONE | {"proof": failed}, PLAIN))
+    text = "\n".join(CLAUDE_CODE.proxied(DONE | {"proof": failed}, PLAIN))
     assert "The request failed." in text
     assert "No account is signed in." in text
     assert "codexctl why req_1" in text
 
 
 def test_status_says_how_to_go_on():
-    assert "works through codexd at http://127.0.0.1:8081" in render_claude.status(STATUS, PLAIN)[0]
-    assert "claude reset" in "\n".join(render_claude.status(STATUS, PLAIN))
+    assert "works through codexd at http://127.0.0.1:8081" in CLAUDE_CODE.status(STATUS, PLAIN)[0]
+    assert "claude reset" in "\n".join(CLAUDE_CODE.status(STATUS, PLAIN))
     fresh = STATUS | {"mode": "anthropic", "base_url": None, "can_reset": False, "values": [], "exists": False}
-    text = "\n".join(render_claude.status(fresh, PLAIN))
+    text = "\n".join(CLAUDE_CODE.status(fresh, PLAIN))
     assert "uses Anthropic's servers" in text
     assert "claude proxy" in text
     broken = STATUS | {"mode": None, "problem": "it is broken"}
-    assert render_claude.status(broken, PLAIN) == ["Problem: it is broken"]
+    assert CLAUDE_CODE.status(broken, PLAIN) == ["Problem: it is broken"]
 
 
 def test_a_reset_names_what_the_user_changed():
-    text = "\n".join(render_claude.was_reset(DONE | {"changes": [], "left": ["ANTHROPIC_BASE_URL"]}, PLAIN))
+    text = "\n".join(CLAUDE_CODE.was_reset(DONE | {"changes": [], "left": ["ANTHROPIC_BASE_URL"]}, PLAIN))
     assert "You have changed ANTHROPIC_BASE_URL" in text
 
 
 def test_tables_fit_80_columns():
     long = EDIT | {"name": "ANTHROPIC_DEFAULT_SONNET_MODEL_DESCRIPTION", "before": "x" * 60, "after": "y" * 60}
     listed = STATUS | {"values": [{"name": long["name"], "value": long["after"]}]}
-    for lines in (render_claude.set_up(DONE | {"changes": [long]}, NARROW), render_claude.status(listed, NARROW)):
+    for lines in (CLAUDE_CODE.set_up(DONE | {"changes": [long]}, NARROW), CLAUDE_CODE.status(listed, NARROW)):
         assert any(long["name"] in line for line in lines)
         assert all(len(line) <= 80 or line.startswith("/home") for line in lines)
 

@@ -1,6 +1,7 @@
 import pytest
 
-from codexd.clients.claude_code import Door, Mode, find_door, find_mode, show_value, through_codexd, to_anthropic
+from codexd.clients.claude_code import Mode, find_mode, show_value, through_codexd, to_anthropic
+from codexd.clients.door import Door, find_door
 from codexd.settings import Settings
 from codexd.settings_load import load
 

@@ -8,7 +8,9 @@ import stat
 import pytest
 
 from codexd.clients import claude_code
-from codexd.clients.claude_code import BASE_URL, OWN_KEYS, Door
+from codexd.clients.claude_code import BASE_URL, OWN_KEYS
+from codexd.clients.door import Door
+from codexd.clients.formats import ENV_IN_JSON
 from codexd.clients.kept import Kept, KeptFile
 from codexd.clients.set_up import adopt, carry_out, prepare
 from codexd.clients.settings_file import check_writable, read_settings
@@ -82,7 +84,7 @@ class User:
 
     def change(self, make_wanted):
         """As a daemon does that has just been started: what it knows is in its file."""
-        content, kept = read_settings(self.file), KeptFile(self.state)
+        content, kept = read_settings(self.file, ENV_IN_JSON), KeptFile(self.state)
         change = prepare(content, kept.find(content.path), OWN_KEYS, make_wanted)
         check_writable(content)
         carry_out(change, kept)
@@ -181,7 +183,7 @@ def test_the_file_of_another_user_stays(user):
 
 def test_a_change_by_another_program_at_the_same_moment_is_not_lost(user):
     user.write(b"{}")
-    content, kept = read_settings(user.file), KeptFile(user.state)
+    content, kept = read_settings(user.file, ENV_IN_JSON), KeptFile(user.state)
     change = prepare(content, kept.find(content.path), OWN_KEYS, through_codexd)
     user.write(b'{"theme": "dark"}')
     with pytest.raises(ClientFileRefused, match="just been changed"):
@@ -195,7 +197,7 @@ def test_a_change_by_another_program_at_the_same_moment_is_not_lost(user):
 def test_the_mode_comes_back_where_nothing_was_remembered(user):
     user.write(b"{}")
     user.file.chmod(0o640)
-    content = read_settings(user.file)
+    content = read_settings(user.file, ENV_IN_JSON)
     assert adopt(content, Kept(), {}).mode == 0o640
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from codexd import errors
-from codexd.translation.openai_errors import to_openai
+from codexd.translation.openai_errors import to_codex, to_openai
 
 NOW = 1_795_000_000.0
 
@@ -71,3 +71,16 @@ def test_a_used_up_plan_says_when_it_opens_and_stops_the_clients_tries():
 
 def test_a_short_limit_says_how_long():
     assert to_openai(errors.RateLimited("slow", retry_after_s=1.2), now=NOW).headers == {"retry-after": "2"}
+
+
+@pytest.mark.parametrize(
+    "error", [errors.NoAccount("no account"), errors.KeyRejected("no key"), errors.TokenRejected("old")]
+)
+def test_the_codex_cli_gets_no_401_for_it_would_refresh_its_own_login(error):
+    wire = to_codex(error, now=0.0)
+    assert (wire.status, wire.code, wire.message) == (400, "invalid_prompt", str(error))
+
+
+def test_all_else_is_told_to_the_codex_cli_as_to_other_clients():
+    error = errors.ModelNotFound("no such model")
+    assert to_codex(error, now=0.0) == to_openai(error, now=0.0)

@@ -1,0 +1,120 @@
+"""What the Codex CLI asks ``chatgpt_base_url`` for, answered with what codexd knows.
+
+Its ``/status`` shows the limits of the account that its requests use, which is codexd's active one. Whatever login the
+CLI sends along is not looked at, and goes nowhere. All else below ``/backend-api`` is a 404, which the CLI bears.
+Source: real-clients.md 3.2, codex-backend.md 5.3.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+from attrs import frozen
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from codexd.accounts.limits.usage_poll import UsagePoller
+from codexd.accounts.limits.windows import Limits, Window
+from codexd.accounts.store import AccountStore
+from codexd.errors import AccountError, Forbidden, NoSuchRoute, UpstreamError
+from codexd.settings import is_loopback
+from codexd.translation import jsontext
+
+log = logging.getLogger("codexd.http")
+
+NOWHERE = "https://127.0.0.1"
+"""The CLI wants an https origin here. It uses none with a provider of its own, and nobody listens at this one."""
+
+
+@frozen
+class CodexRoutes:
+    """``clock`` gives seconds since the epoch."""
+
+    store: AccountStore
+    poller: UsagePoller
+    limits: Callable[[str], Limits]
+    clock: Callable[[], float]
+
+    def add_to(self, app: QuartTrio) -> None:
+        app.add_url_rule("/backend-api/wham/usage", view_func=self.usage)
+        app.add_url_rule("/backend-api/wham/accounts/check", view_func=self.check_accounts)
+
+    async def usage(self) -> Response:
+        """The active account's limits."""
+        _check_peer()
+        account = self.store.active
+        if account is None:
+            # After a 401 the CLI would refresh its own login.
+            raise NoSuchRoute("no account is active, so there are no limits; see `codexctl accounts`")
+        if self.limits(account.id).is_stale(self.clock()):
+            try:
+                await self.poller.check(account.id)
+            except (AccountError, UpstreamError) as error:
+                log.info("no fresh limits for the Codex CLI: %s", error, extra={"fields": {"account": account.label}})
+        limits = self.limits(account.id)
+        return _json(to_usage(limits, limits.plan or account.plan, self.clock()))
+
+    async def check_accounts(self) -> Response:
+        """The account that the CLI is signed in to, as one that has no place of its own."""
+        _check_peer()
+        own = {"account_routing_override": "NO_CONSTRAINT", "workspace_backend_origin": NOWHERE}
+        return _json({"accounts": [{"id": request.headers.get("chatgpt-account-id", ""), **own}]})
+
+
+def to_usage(limits: Limits, plan: str | None, now: float) -> dict[str, Any]:
+    """``limits`` as the backend's usage document says them."""
+    metered = dict.fromkeys(window.limit for window in limits.windows if window.limit is not None)
+    main = [window for window in limits.windows if window.limit is None]
+    reached = limits.is_used_up(now)
+    credit = limits.credits
+    return {
+        "plan_type": plan or "unknown",
+        "rate_limit": _to_rate_limit(main, reached=reached, now=now),
+        "additional_rate_limits": [
+            {
+                "limit_name": name,
+                "metered_feature": name,
+                "rate_limit": _to_rate_limit(own, reached=any(_is_full(window, now) for window in own), now=now),
+            }
+            for name in metered
+            if (own := [window for window in limits.windows if window.limit == name])
+        ],
+        "credits": credit
+        and {"has_credits": credit.has_credits, "unlimited": credit.unlimited, "balance": credit.balance},
+    }
+
+
+def _to_rate_limit(windows: Iterable[Window], *, reached: bool, now: float) -> dict[str, Any]:
+    shortest_first = sorted(windows, key=lambda window: window.window_s)
+    first, second, *_ = [*(_to_window(window, now) for window in shortest_first), None, None]
+    return {"allowed": not reached, "limit_reached": reached, "primary_window": first, "secondary_window": second}
+
+
+def _to_window(window: Window, now: float) -> dict[str, int]:
+    return {
+        "used_percent": round(window.used_percent),
+        "limit_window_seconds": round(window.window_s),
+        "reset_after_seconds": max(0, round(window.resets_at - now)),
+        "reset_at": round(window.resets_at),
+    }
+
+
+def _is_full(window: Window, now: float) -> bool:
+    return window.used_percent >= 100 and window.resets_at > now
+
+
+def _check_peer() -> None:
+    """The CLI can't send codexd's key here, so these answers are for programs of this machine.
+
+    Raises:
+        Forbidden
+    """
+    client = cast("dict[str, Any]", request.scope).get("client")
+    if not client or not is_loopback(client[0]):
+        raise Forbidden("the Codex CLI's usage is answered to programs of this machine only")
+
+
+def _json(document: Any) -> Response:
+    return Response(jsontext.dumps(document), content_type="application/json")
