@@ -47,6 +47,22 @@ def parse_event(data: bytes) -> dict[str, Any] | None:
     return event if isinstance(event, dict) and isinstance(event.get("type"), str) else None
 
 
+def read_end(event: Mapping[str, Any], now: float) -> Mapping[str, Any] | None:
+    """The response with which a terminal event ends the answer; None for any other event.
+
+    Raises:
+        UpstreamError: the event reports a failure.
+    """
+    match event["type"]:
+        case "response.completed" | "response.done":
+            return object_of(event.get("response"))
+        case "response.incomplete":
+            return {**object_of(event.get("response")), "status": "incomplete"}
+        case "response.failed" | "error":
+            raise read_failure(event, now)
+    return None
+
+
 def read_usage(usage: Any) -> Usage | None:
     """The ``usage`` of a response object, any part of which may be missing; None when there is none."""
     if not isinstance(usage, dict):

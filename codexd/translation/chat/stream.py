@@ -16,13 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from codexd.translation.chat.answer import Answer
-from codexd.translation.chat.items import CallItem, ReasoningItem, TextItem
+from codexd.translation.chat.items import CallItem, ChatItem, CustomCallItem, ImageItem, ReasoningItem, TextItem
 from codexd.translation.chat.usage import to_usage
 from codexd.translation.client_api import Event, State
-from codexd.translation.output_items import PartKey
+from codexd.translation.output_items import Lane, OutputReader, PartKey
 from codexd.translation.reasoning import Reasoning, seal
-from codexd.translation.responses import Usage, object_of, read_failure, read_usage, text_of
+from codexd.translation.responses import Usage, object_of, read_end, read_usage, text_of
 from codexd.translation.text_cut import CutReason, make_cut
 from codexd.translation.text_size import estimate_tokens
 from codexd.translation.tool_names import ToolNames
@@ -78,7 +77,19 @@ class ChatStream:
         self._include_usage = include_usage
         self._cut = make_cut(stop, max_tokens)
         self._count_input = count_input
-        self._answer = Answer(tool_names)
+        self._spoken: Lane[TextItem | CallItem] = Lane()
+        """Texts and calls share a lane: the SDK takes one for whole when the next begins."""
+        self._reasonings: Lane[ReasoningItem] = Lane()
+        self._images: list[str] = []
+        self._output: OutputReader[ChatItem] = OutputReader(
+            {
+                "message": lambda: self._spoken.add(TextItem()),
+                "reasoning": lambda: self._reasonings.add(ReasoningItem()),
+                "function_call": lambda: self._spoken.add(CallItem(tool_names)),
+                "custom_tool_call": lambda: self._spoken.add(CustomCallItem(tool_names)),
+                "image_generation_call": lambda: ImageItem(self._images.append),
+            }
+        )
         self._chars = 0
         """Of the content so far, told or held back."""
         self._told_chars = 0
@@ -97,20 +108,13 @@ class ChatStream:
         """
         if self.state is State.ENDED:
             return []
-        if self._answer.receive(event):
+        if self._output.receive(event):
             deltas = list(self._drain())
-            if self._cut is not None and self._cut.reason is not None:
+            if self._is_cut:
                 return self._finish(deltas, {}, now)
             return self._to_chunks(deltas, now) if deltas else []
-        kind = event["type"]
-        if kind in ("response.completed", "response.done", "response.incomplete"):
-            status = {"status": "incomplete"} if kind == "response.incomplete" else {}
-            response = {**object_of(event.get("response")), **status}
-            self._answer.end(response)
-            return self._finish(list(self._drain()), response, now)
-        if kind in ("response.failed", "error"):
-            raise read_failure(event, now)
-        return []
+        response = read_end(event, now)
+        return self._end(response, now) if response is not None else []
 
     @property
     def is_empty(self) -> bool:
@@ -120,8 +124,8 @@ class ChatStream:
     @property
     def output_tokens(self) -> int:
         """An estimate of the answer so far."""
-        content = self._answer.count_bytes(TextItem) if self._cut is None else self._cut.utf8_bytes
-        return estimate_tokens(content + self._answer.count_bytes(ReasoningItem, CallItem))
+        content = self._output.count_bytes(TextItem) if self._cut is None else self._cut.utf8_bytes
+        return estimate_tokens(content + self._output.count_bytes(ReasoningItem, CallItem))
 
     @property
     def _is_cut(self) -> bool:
@@ -137,12 +141,11 @@ class ChatStream:
             yield delta
 
     def _drain_spoken(self) -> Iterator[Delta]:
-        spoken = self._answer.spoken
-        while (item := spoken.speaking) is not None:
+        while (item := self._spoken.speaking) is not None:
             yield from self._tell_texts(item) if isinstance(item, TextItem) else self._tell_call(item)
             if self._is_cut or not item.finished:
                 return
-            spoken.next()
+            self._spoken.next()
         yield from self._tell_images()
 
     def _tell_texts(self, item: TextItem) -> Iterator[Delta]:
@@ -168,15 +171,14 @@ class ChatStream:
             yield {"content": text}
 
     def _drain_reasoning(self) -> Iterator[Delta]:
-        reasonings = self._answer.reasonings
-        while (item := reasonings.speaking) is not None:
+        while (item := self._reasonings.speaking) is not None:
             for text in item.take():
                 yield from self._tell_reasoning(item, text)
             if not item.finished:
                 return
             if self._shows_reasoning and item.ciphertext:
                 yield {"reasoning_details": [self._seal(item)]}
-            reasonings.next()
+            self._reasonings.next()
 
     def _tell_reasoning(self, item: ReasoningItem, text: str) -> Iterator[Delta]:
         if self._shows_reasoning:
@@ -200,7 +202,7 @@ class ChatStream:
                 yield {"function_call": entry["function"]}
 
     def _tell_images(self) -> Iterator[Delta]:
-        for url in self._answer.images[self._images_told :]:
+        for url in self._images[self._images_told :]:
             yield {"images": [{"index": self._images_told, "type": "image_url", "image_url": {"url": url}}]}
             self._images_told += 1
 
@@ -216,6 +218,12 @@ class ChatStream:
     def _to_chunk(self, delta: Delta, finish_reason: str | None = None) -> Event:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return {**self._head, "choices": [choice], **self._tail}
+
+    def _end(self, response: Mapping[str, Any], now: float) -> list[Event]:
+        self._output.end(response)
+        for item in self._output.items:
+            item.finished = True
+        return self._finish(list(self._drain()), response, now)
 
     def _finish(self, deltas: list[Delta], response: Mapping[str, Any], now: float) -> list[Event]:
         """The last chunks. ``response`` is empty if the answer is cut before the backend ends it."""
@@ -233,7 +241,7 @@ class ChatStream:
     def _list_annotations(self) -> list[Event]:
         """All of them at once, as the SDK can't add to a list of them; their places are those in the whole content."""
         found = []
-        texts = [item for item in self._answer.spoken.all if isinstance(item, TextItem)]
+        texts = [item for item in self._spoken.all if isinstance(item, TextItem)]
         for item in texts:
             for citation in item.citations:
                 start = item.part_starts.get(citation.index)
@@ -258,5 +266,5 @@ class ChatStream:
         return Usage(
             input_tokens=self._count_input(),
             output_tokens=self.output_tokens,
-            reasoning_tokens=estimate_tokens(self._answer.count_bytes(ReasoningItem)),
+            reasoning_tokens=estimate_tokens(self._output.count_bytes(ReasoningItem)),
         )

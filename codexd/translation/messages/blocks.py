@@ -16,10 +16,9 @@ from typing import Any
 from codexd.translation import jsontext
 from codexd.translation.client_api import Event
 from codexd.translation.messages.citations import Citation, read_citation
-from codexd.translation.output_items import PartKey, SeenParts
+from codexd.translation.output_items import OutputItem, PartKey
 from codexd.translation.reasoning import Reasoning, seal
 from codexd.translation.responses import objects_of, text_of
-from codexd.translation.text_size import count_bytes
 from codexd.translation.tool_names import ToolNames
 
 
@@ -38,13 +37,14 @@ class Thinking(Enum):
         return self in (Thinking.OMITTED, Thinking.SHOWN)
 
 
-class Block(ABC):
+class Block(OutputItem, ABC):
     """One content block, or a pair of them. ``started`` and ``stopped`` are about what was made, not what was sent.
 
     A stopped block makes nothing more, whatever the backend still says about its item.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.started = False
         self.stopped = False
         self._made: list[Event] = []
@@ -54,9 +54,12 @@ class Block(ABC):
         made, self._made = self._made, []
         return made
 
-    @abstractmethod
     def finish(self, item: Mapping[str, Any]) -> None:
-        """The item is done; ``item`` is its last word and may hold what no delta brought."""
+        if not self.stopped:
+            self._complete(item)
+
+    @abstractmethod
+    def _complete(self, item: Mapping[str, Any]) -> None: ...
 
     @abstractmethod
     def cut(self) -> None:
@@ -83,10 +86,11 @@ class TextBlock(Block):
     ``keeps_text`` is for the citations to expect after a search, which quote it.
     """
 
+    type = "message"
+
     def __init__(self, *, keeps_text: bool = False) -> None:
         super().__init__()
         self.refusal = ""
-        self._seen = SeenParts()
         self._keeps_text = keeps_text
         self._texts: dict[PartKey, list[str]] = {}
         self._cited: dict[tuple[int, Citation], None] = {}
@@ -95,10 +99,6 @@ class TextBlock(Block):
     @property
     def citations(self) -> list[Citation]:
         return [citation for _, citation in self._cited]
-
-    @property
-    def utf8_bytes(self) -> int:
-        return self._seen.utf8_bytes
 
     def add_text(self, part: PartKey, text: str) -> None:
         if not text:
@@ -112,24 +112,14 @@ class TextBlock(Block):
             self._start({"type": "text", "text": ""})
         self._delta({"type": "text_delta", "text": text})
 
-    def complete_text(self, part: PartKey, text: str) -> None:
-        self.add_text(part, self._seen.missing(part, text))
-
-    def complete_part(self, index: int, part: Mapping[str, Any]) -> None:
-        kind = "refusal" if part.get("type") == "refusal" else "text"
-        self.complete_text((kind, index), text_of(part.get(kind)))
-        for annotation in objects_of(part.get("annotations")):
-            self.add_annotation(index, annotation)
-
     def add_annotation(self, index: int, annotation: Mapping[str, Any]) -> None:
-        """A citation in content part ``index``; each comes up to four times."""
         citation = read_citation(annotation)
         if citation is not None and (index, citation) not in self._cited:
             self._cited[index, citation] = None
             self._to_cite.append((index, citation))
             self._cite()
 
-    def finish(self, item: Mapping[str, Any]) -> None:
+    def _complete(self, item: Mapping[str, Any]) -> None:
         for index, part in enumerate(objects_of(item.get("content"))):
             self.complete_part(index, part)
         self.cut()
@@ -152,22 +142,19 @@ class TextBlock(Block):
 class ThinkingBlock(Block):
     """A reasoning item: its summary as thinking, its ciphertext as the signature."""
 
+    type = "reasoning"
+
     def __init__(self, thinking: Thinking, seal_with: Callable[[str, str], str]) -> None:
         super().__init__()
         self._thinking = thinking
         self._seal = seal_with
-        self._seen = SeenParts()
         self._early_ciphertext = ""
 
-    @property
-    def utf8_bytes(self) -> int:
-        return self._seen.utf8_bytes
+    def begin(self, item: Mapping[str, Any]) -> None:
+        """Its ciphertext may be partial; it counts only if the whole item brings none."""
+        self._early_ciphertext = text_of(item.get("encrypted_content"))
 
-    def note_ciphertext(self, ciphertext: Any) -> None:
-        """What ``.added`` brought may be partial; it counts only if ``.done`` brings none."""
-        self._early_ciphertext = text_of(ciphertext)
-
-    def add_summary(self, part: PartKey, text: str) -> None:
+    def add_text(self, part: PartKey, text: str) -> None:
         if not text or self._thinking is not Thinking.SHOWN:
             return
         separator = "\n\n" if self._seen.is_new(part) and len(self._seen) else ""
@@ -175,12 +162,9 @@ class ThinkingBlock(Block):
         self._open()
         self._delta({"type": "thinking_delta", "thinking": separator + text})
 
-    def complete_summary(self, part: PartKey, text: str) -> None:
-        self.add_summary(part, self._seen.missing(part, text))
-
-    def finish(self, item: Mapping[str, Any]) -> None:
+    def _complete(self, item: Mapping[str, Any]) -> None:
         for index, part in enumerate(objects_of(item.get("summary"))):
-            self.complete_summary(("summary", index), text_of(part.get("text")))
+            self.complete_text(("summary", index), text_of(part.get("text")))
         ciphertext = text_of(item.get("encrypted_content")) or self._early_ciphertext
         if ciphertext and self._thinking.has_blocks:
             self._open()
@@ -201,36 +185,32 @@ class ThinkingBlock(Block):
 class CallBlock(Block):
     """A function call. It starts once its name is known, which may be as late as ``.done``."""
 
+    type = "function_call"
+
     def __init__(self, names: ToolNames) -> None:
         super().__init__()
         self._names = names
         self._name = ""
         self._arguments: list[str] = []
-        self._sent_chars = 0
-        self.utf8_bytes = 0
 
-    def identify(self, item: Mapping[str, Any]) -> None:
+    def begin(self, item: Mapping[str, Any]) -> None:
         name, call_id = text_of(item.get("name")), text_of(item.get("call_id"))
         if not self.started and name and call_id:
             self._name = self._names.restore(name)
             self._start({"type": "tool_use", "id": call_id, "name": self._name, "input": {}})
             self._flush()
 
-    def add_arguments(self, text: str) -> None:
+    def add_text(self, part: PartKey, text: str) -> None:
         if text:
+            self._seen.add(part, text)
             self._arguments.append(text)
-            self.utf8_bytes += count_bytes(text)
             self._flush()
 
-    def complete_arguments(self, text: str) -> None:
-        seen = self._sent_chars + sum(map(len, self._arguments))
-        self.add_arguments(text[seen:])
-
-    def finish(self, item: Mapping[str, Any]) -> None:
-        self.identify(item)
-        self.complete_arguments(text_of(item.get("arguments")))
+    def _complete(self, item: Mapping[str, Any]) -> None:
+        self.begin(item)
+        self.complete_text(("arguments", 0), text_of(item.get("arguments")))
         self._flush(whole=True)
-        if self.started and not self._sent_chars:
+        if self.started and not len(self._seen):
             self._delta({"type": "input_json_delta", "partial_json": "{}"})
         self._stop()
 
@@ -242,7 +222,6 @@ class CallBlock(Block):
         if self.started and self._arguments and (whole or self._name != _READ):
             text = "".join(self._arguments)
             self._arguments.clear()
-            self._sent_chars += len(text)
             partial = without_blank_pages(text) if self._name == _READ else text
             self._delta({"type": "input_json_delta", "partial_json": partial})
 

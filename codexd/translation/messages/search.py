@@ -30,6 +30,8 @@ class SearchBlock(Block):
             and sometimes there are none.
     """
 
+    type = "web_search_call"
+
     def __init__(self, spare_id: str, blocked_domains: tuple[str, ...], *, waits: bool) -> None:
         super().__init__()
         self._id = spare_id
@@ -37,7 +39,7 @@ class SearchBlock(Block):
         self._waits = waits
         self._pages: list[tuple[str, str]] = []
 
-    def finish(self, item: Mapping[str, Any]) -> None:
+    def _complete(self, item: Mapping[str, Any]) -> None:
         action = object_of(item.get("action"))
         failed = item.get("status") == "failed"
         if action.get("type") != "search" and not (failed and not action):

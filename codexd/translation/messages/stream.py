@@ -13,7 +13,6 @@ Rules (anthropic-translation.md 2.1 and 2.2):
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,16 +28,8 @@ from codexd.translation.messages.blocks import (
 from codexd.translation.messages.cut import make_cut
 from codexd.translation.messages.search import SearchBlock, fill_searches
 from codexd.translation.messages.usage import start_usage, to_usage
-from codexd.translation.output_items import ItemRegister
-from codexd.translation.responses import (
-    Usage,
-    count_of,
-    object_of,
-    objects_of,
-    read_failure,
-    read_usage,
-    text_of,
-)
+from codexd.translation.output_items import Lane, OutputReader
+from codexd.translation.responses import Usage, object_of, read_end, read_usage, text_of
 from codexd.translation.text_size import estimate_tokens
 from codexd.translation.tool_names import ToolNames
 
@@ -97,25 +88,17 @@ class MessagesStream:
         self._blocked_domains = blocked_domains
         self._speed = speed
         self._count_input = count_input
-        self._blocks: ItemRegister[Block] = ItemRegister()
-        self._waiting: deque[Block] = deque()
+        self._blocks: Lane[Block] = Lane()
+        self._output: OutputReader[Block] = OutputReader(
+            {
+                "message": self._make_text,
+                "reasoning": self._make_thinking,
+                "function_call": self._make_call,
+                "web_search_call": self._make_search,
+            }
+        )
         self._index = -1
         self._stop_reason: str | None = None
-        self._handlers: Mapping[str, Callable[[Event], None]] = {
-            "response.output_text.delta": self._text_delta,
-            "response.function_call_arguments.delta": self._arguments_delta,
-            "response.reasoning_summary_text.delta": self._summary_delta,
-            "response.reasoning_text.delta": self._raw_reasoning_delta,
-            "response.refusal.delta": self._refusal_delta,
-            "response.output_text.annotation.added": self._annotation_added,
-            "response.content_part.done": self._part_done,
-            "response.output_item.added": self._item_added,
-            "response.output_item.done": self._item_done,
-            "response.output_text.done": self._text_done,
-            "response.refusal.done": self._refusal_done,
-            "response.reasoning_summary_text.done": self._summary_done,
-            "response.function_call_arguments.done": self._arguments_done,
-        }
 
     def receive_event(self, event: Event, *, now: float) -> list[Event]:
         """The Messages events that one upstream event makes.
@@ -125,22 +108,15 @@ class MessagesStream:
         """
         if self.state is State.ENDED:
             return []
-        kind = event["type"]
-        handler = self._handlers.get(kind)
-        if handler is not None:
-            handler(event)
+        if self._output.receive(event):
             made = self._drain()
             if self._cut is not None:
                 made = self._cut.pass_on(made)
                 if self._cut.reason is not None:
                     return self._finish(made, {})
             return [*self.start(), *made] if made else []
-        if kind in ("response.completed", "response.done", "response.incomplete"):
-            status = {"status": "incomplete"} if kind == "response.incomplete" else {}
-            return self._end({**object_of(event.get("response")), **status})
-        if kind in ("response.failed", "error"):
-            raise read_failure(event, now)
-        return []
+        response = read_end(event, now)
+        return self._end(response) if response is not None else []
 
     def start(self) -> list[Event]:
         """``message_start``, unless it went out before."""
@@ -171,123 +147,31 @@ class MessagesStream:
     @property
     def output_tokens(self) -> int:
         """An estimate of the answer so far."""
-        visible = self._count_bytes(TextBlock) if self._cut is None else self._cut.utf8_bytes
-        return estimate_tokens(visible + self._count_bytes(ThinkingBlock) + self._count_bytes(CallBlock))
+        visible = self._output.count_bytes(TextBlock) if self._cut is None else self._cut.utf8_bytes
+        return estimate_tokens(visible + self._output.count_bytes(ThinkingBlock, CallBlock))
 
     # -- items ------------------------------------------------------------------------------------
 
-    def _find(self, event: Event, item: Mapping[str, Any], make: Callable[[], Block]) -> Block:
-        """The block of the item that ``event`` is about; a new one waits for its turn to speak."""
-        known = len(self._blocks.all)
-        block = self._blocks.find(event, item, make)
-        if len(self._blocks.all) > known:
-            self._waiting.append(block)
-        return block
+    def _make_text(self) -> Block:
+        searched = any(isinstance(block, SearchBlock) for block in self._blocks.all)
+        return self._blocks.add(TextBlock(keeps_text=searched))
 
-    def _text(self, event: Event) -> TextBlock | None:
-        block = self._find(event, {}, self._make_text)
-        return block if isinstance(block, TextBlock) else None
+    def _make_thinking(self) -> Block:
+        return self._blocks.add(ThinkingBlock(self._show, self._seal))
 
-    def _thinking(self, event: Event) -> ThinkingBlock | None:
-        block = self._find(event, {}, self._make_thinking)
-        return block if isinstance(block, ThinkingBlock) else None
+    def _make_call(self) -> Block:
+        return self._blocks.add(CallBlock(self._names))
 
-    def _call(self, event: Event) -> CallBlock | None:
-        block = self._find(event, {}, self._make_call)
-        return block if isinstance(block, CallBlock) else None
-
-    def _make_text(self) -> TextBlock:
-        return TextBlock(keeps_text=any(isinstance(block, SearchBlock) for block in self._blocks.all))
-
-    def _make_thinking(self) -> ThinkingBlock:
-        return ThinkingBlock(self._show, self._seal)
-
-    def _make_call(self) -> CallBlock:
-        return CallBlock(self._names)
-
-    def _make_search(self) -> SearchBlock:
+    def _make_search(self) -> Block:
         spare_id = f"{self._message_id}_{len(self._blocks.all)}"
-        return SearchBlock(spare_id, self._blocked_domains, waits=self._web_search_only)
-
-    def _block_of(self, event: Event, item: Mapping[str, Any]) -> Block | None:
-        """The block of a whole item; None for kinds that have no block."""
-        makers: Mapping[str, Callable[[], Block]] = {
-            "message": self._make_text,
-            "reasoning": self._make_thinking,
-            "function_call": self._make_call,
-            "web_search_call": self._make_search,
-        }
-        make = makers.get(text_of(item.get("type")))
-        return self._find(event, item, make) if make else None
-
-    # -- events -----------------------------------------------------------------------------------
-
-    def _item_added(self, event: Event) -> None:
-        item = object_of(event.get("item"))
-        block = self._block_of(event, item)
-        if isinstance(block, CallBlock):
-            block.identify(item)
-        elif isinstance(block, ThinkingBlock):
-            block.note_ciphertext(item.get("encrypted_content"))
-
-    def _item_done(self, event: Event) -> None:
-        item = object_of(event.get("item"))
-        block = self._block_of(event, item)
-        if block is not None and not block.stopped:
-            block.finish(item)
-
-    def _text_delta(self, event: Event) -> None:
-        if block := self._text(event):
-            block.add_text(("text", count_of(event.get("content_index"))), text_of(event.get("delta")))
-
-    def _text_done(self, event: Event) -> None:
-        if block := self._text(event):
-            block.complete_text(("text", count_of(event.get("content_index"))), text_of(event.get("text")))
-
-    def _refusal_delta(self, event: Event) -> None:
-        if block := self._text(event):
-            block.add_text(("refusal", count_of(event.get("content_index"))), text_of(event.get("delta")))
-
-    def _refusal_done(self, event: Event) -> None:
-        if block := self._text(event):
-            block.complete_text(("refusal", count_of(event.get("content_index"))), text_of(event.get("refusal")))
-
-    def _annotation_added(self, event: Event) -> None:
-        if block := self._text(event):
-            block.add_annotation(count_of(event.get("content_index")), object_of(event.get("annotation")))
-
-    def _part_done(self, event: Event) -> None:
-        part = object_of(event.get("part"))
-        if part.get("type") in ("output_text", "refusal") and (block := self._text(event)):
-            block.complete_part(count_of(event.get("content_index")), part)
-
-    def _summary_delta(self, event: Event) -> None:
-        if block := self._thinking(event):
-            block.add_summary(("summary", count_of(event.get("summary_index"))), text_of(event.get("delta")))
-
-    def _summary_done(self, event: Event) -> None:
-        if block := self._thinking(event):
-            block.complete_summary(("summary", count_of(event.get("summary_index"))), text_of(event.get("text")))
-
-    def _raw_reasoning_delta(self, event: Event) -> None:
-        if block := self._thinking(event):
-            block.add_summary(("text", count_of(event.get("content_index"))), text_of(event.get("delta")))
-
-    def _arguments_delta(self, event: Event) -> None:
-        if block := self._call(event):
-            block.add_arguments(text_of(event.get("delta")))
-
-    def _arguments_done(self, event: Event) -> None:
-        if block := self._call(event):
-            block.complete_arguments(text_of(event.get("arguments")))
+        return self._blocks.add(SearchBlock(spare_id, self._blocked_domains, waits=self._web_search_only))
 
     # -- going out --------------------------------------------------------------------------------
 
     def _drain(self) -> list[Event]:
         """What the first waiting block has to say, and the next ones as far as each is done."""
         events: list[Event] = []
-        while self._waiting:
-            block = self._waiting[0]
+        while (block := self._blocks.speaking) is not None:
             for event in block.take():
                 if event["type"] == "content_block_start":
                     self._index += 1
@@ -295,14 +179,13 @@ class MessagesStream:
                 events.append(event)
             if not block.stopped:
                 break
-            self._waiting.popleft()
+            self._blocks.next()
         return events
 
     def _end(self, response: Mapping[str, Any]) -> list[Event]:
-        for index, item in enumerate(objects_of(response.get("output"))):
-            self._item_done({"output_index": index, "item": item})
+        self._output.end(response)
         fill_searches(block for block in self._blocks.all if isinstance(block, SearchBlock | TextBlock))
-        for block in self._waiting:
+        for block in self._blocks.all:
             if not block.stopped:
                 block.cut()
         made = self._drain()
@@ -339,11 +222,8 @@ class MessagesStream:
         return Usage(
             input_tokens=self._count_input(),
             output_tokens=self.output_tokens,
-            reasoning_tokens=estimate_tokens(self._count_bytes(ThinkingBlock)),
+            reasoning_tokens=estimate_tokens(self._output.count_bytes(ThinkingBlock)),
         )
-
-    def _count_bytes(self, kind: type[TextBlock | ThinkingBlock | CallBlock]) -> int:
-        return sum(block.utf8_bytes for block in self._blocks.all if isinstance(block, kind))
 
     def _refusal(self) -> str:
         return "".join(block.refusal for block in self._blocks.all if isinstance(block, TextBlock))
