@@ -1,4 +1,4 @@
-"""What the requests of one conversation have in common, and the prompt cache key that is made of it.
+"""A conversation: its messages, what its requests have in common, and the prompt cache key that is made of it.
 
 Source: anthropic-translation.md 1.11.
 """
@@ -10,11 +10,29 @@ import re
 import uuid
 from collections.abc import Iterable
 
+from codexd.translation.fields import Fields
+
+MAX_MESSAGES = 100_000
+
 _CACHE_KEYS = uuid.UUID("6f1d9b1e-2f43-5f0e-9b57-0d6a3a6c7c11")
 """Namespace of our keys."""
 
 _REMINDERS = re.compile(r"\A(?:\s*<system-reminder>.*?</system-reminder>)*\s*", re.DOTALL)
 _SYSTEM_CHARS = 2000
+
+
+def read_messages(body: Fields) -> list[Fields]:
+    """The messages of a request, one at least.
+
+    Raises:
+        RequestInvalid
+    """
+    messages = body.objects("messages")
+    if not messages:
+        raise body.wrong("messages", "at least one message is required")
+    if len(messages) > MAX_MESSAGES:
+        raise body.wrong("messages", f"must not be more than {MAX_MESSAGES}")
+    return messages
 
 
 def to_session_key(conversation: str) -> str:

@@ -50,6 +50,12 @@ class Fields:
             raise self.wrong(name, "must be a string")
         return value
 
+    def filled_string(self, name: str) -> str:
+        value = self.string(name)
+        if not value:
+            raise self.wrong(name, "must not be empty")
+        return value
+
     def optional_string(self, name: str) -> str | None:
         return None if self.value.get(name) is None else self.string(name)
 
@@ -67,6 +73,13 @@ class Fields:
             raise self.wrong(name, "required")
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.wrong(name, "must be a whole number")
+        return value
+
+    def optional_count(self, name: str) -> int | None:
+        """A whole number that is not less than one."""
+        value = None if self.value.get(name) is None else self.integer(name)
+        if value is not None and value < 1:
+            raise self.wrong(name, "must be at least 1")
         return value
 
     def optional_object(self, name: str) -> Fields | None:

@@ -14,9 +14,9 @@ from attrs import define, field
 
 from codexd.translation.fields import Fields
 from codexd.translation.losses import LossKind
+from codexd.translation.parts import Part, text_part
 
 Item = dict[str, Any]
-Part = dict[str, Any]
 
 MAX_CALL_ID_CHARS = 64
 ABORTED = "aborted"
@@ -62,6 +62,14 @@ def shorten_call_id(call_id: str) -> str:
     if len(call_id) <= MAX_CALL_ID_CHARS:
         return call_id
     return f"{call_id[:47]}_{hashlib.sha256(call_id.encode('utf-8', 'replace')).hexdigest()[:16]}"
+
+
+def legal_call_id(owner: Fields, name: str, call_id: str) -> str:
+    """``call_id``, which is in the field ``name`` of ``owner``, as the backend takes it."""
+    short = shorten_call_id(call_id)
+    if short != call_id:
+        owner.lose(LossKind.RENAMED, name, f"sent as {short}")
+    return short
 
 
 def pair(turns: list[Turn]) -> list[Item]:
@@ -128,7 +136,7 @@ def _answer(turn: Turn, answers: list[Item]) -> list[Item]:
 
 def _tell_unparsed(raw: str, output: str | list[Part]) -> str | list[Part]:
     note = f"The arguments of this call were not JSON: {raw}"
-    return f"{note}\n{output}" if isinstance(output, str) else [_text_part(note), *output]
+    return f"{note}\n{output}" if isinstance(output, str) else [text_part(note), *output]
 
 
 def _note_orphans(turn: Turn) -> None:
@@ -142,10 +150,6 @@ def _orphan_to_text(item: Item) -> Item:
     if item.get("type") not in _OUTPUTS:
         return item
     output = item["output"]
-    parts = [_text_part(output)] if isinstance(output, str) else output
-    heading = _text_part(f"Result of an earlier tool call ({item['call_id']}):")
+    parts = [text_part(output)] if isinstance(output, str) else output
+    heading = text_part(f"Result of an earlier tool call ({item['call_id']}):")
     return {"type": "message", "role": "user", "content": [heading, *parts]}
-
-
-def _text_part(text: str) -> Part:
-    return {"type": "input_text", "text": text}

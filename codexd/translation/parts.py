@@ -10,6 +10,9 @@ from codexd.translation.fields import Fields
 
 Part = dict[str, Any]
 
+NO_OUTPUT = "(no output)"
+"""An empty result stalls GPT models (anthropic-translation.md 1.5)."""
+
 NOT_AN_IMAGE = "is not a PNG, JPEG, GIF or WebP image"
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -24,6 +27,16 @@ _ALPHABET = (string.ascii_letters + string.digits + "+/").encode()
 
 def text_part(text: str) -> Part:
     return {"type": "input_text", "text": text}
+
+
+def to_output(parts: list[Part]) -> str | list[Part]:
+    """The result of a call: one text as a plain string, so that a text and a list of one are the same bytes."""
+    if not parts:
+        return NO_OUTPUT
+    if len(parts) == 1 and parts[0]["type"] == "input_text":
+        text: str = parts[0]["text"]
+        return text
+    return parts
 
 
 def read_content(owner: Fields, name: str) -> list[Fields]:

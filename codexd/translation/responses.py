@@ -21,6 +21,9 @@ TERMINAL = frozenset({"response.completed", "response.done", "response.incomplet
 """A stream that ends without one of these was cut."""
 
 
+SEALED_REASONING = "reasoning.encrypted_content"
+
+
 @frozen
 class Usage:
     """Tokens of one response. ``input_tokens`` includes the cached ones, ``output_tokens`` the reasoning."""
@@ -30,6 +33,19 @@ class Usage:
     cache_write_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+
+
+def make_body(model: str, instructions: str, items: list[dict[str, Any]], cache_key: str) -> dict[str, Any]:
+    """What every request to the backend has: it stores nothing, always streams, and its reasoning comes sealed."""
+    return {
+        "model": model,
+        "instructions": instructions,
+        "input": items,
+        "store": False,
+        "stream": True,
+        "include": [SEALED_REASONING],
+        "prompt_cache_key": cache_key,
+    }
 
 
 def parse_event(data: bytes) -> dict[str, Any] | None:

@@ -10,6 +10,9 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+from codexd.translation.fields import Fields
+from codexd.translation.losses import LossKind
+
 MAX_NAME_CHARS = 64
 
 _LEGAL = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -26,6 +29,14 @@ def shorten(name: str) -> str:
         stem = "mcp__" + name.rpartition("__")[2]  # the tool says more than the server
     digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:_HASH_CHARS]
     return f"{_ILLEGAL.sub('_', stem)[: MAX_NAME_CHARS - _HASH_CHARS - 1]}_{digest}"
+
+
+def legal_name(tool: Fields, name: str) -> str:
+    """``name``, which is that of ``tool``, as the backend takes it."""
+    short = shorten(name)
+    if short != name:
+        tool.lose(LossKind.RENAMED, "name", f"sent as {short}, and restored in answers")
+    return short
 
 
 class ToolNames:

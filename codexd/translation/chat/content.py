@@ -13,9 +13,6 @@ from codexd.translation.losses import LossKind
 from codexd.translation.messages.content import to_parts as to_anthropic_parts
 from codexd.translation.parts import Part, read_content, text_part, to_base64, to_image_url
 
-NO_OUTPUT = "(no output)"
-"""An empty result stalls GPT models (anthropic-translation.md 1.5)."""
-
 _DETAILS = ("auto", "low", "high", "original")
 _IMAGES = ("image_url", "image")
 _DATA_URL = re.compile(r"data:([^,]*);base64,", re.IGNORECASE)
@@ -33,17 +30,6 @@ def to_parts(parts: list[Fields]) -> list[Part]:
         convert = _CONVERTERS.get(kind)
         made.extend(convert(part) if convert else [text_part(f"[unsupported content part: {kind}]")])
     return made
-
-
-def to_output(message: Fields) -> str | list[Part]:
-    """The result in a tool's message: one text as a plain string, so that both forms of it are the same bytes."""
-    parts = _to_result_parts(_read_result(message))
-    if not parts:
-        return NO_OUTPUT
-    if len(parts) == 1 and parts[0]["type"] == "input_text":
-        text: str = parts[0]["text"]
-        return text
-    return parts
 
 
 def _read_result(message: Fields) -> list[Fields]:
@@ -76,10 +62,13 @@ def _is_part(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("type"), str)
 
 
-def _to_result_parts(parts: list[Fields]) -> list[Part]:
-    """What a tool drew, an SVG for instance, is not its client's mistake: a text says that it is left out."""
+def to_result_parts(message: Fields) -> list[Part]:
+    """The parts of a tool's result, in which an image that can't be sent becomes a text that says so.
+
+    What a tool drew, an SVG for instance, is not its client's mistake, and the session has to go on.
+    """
     made: list[Part] = []
-    for part in parts:
+    for part in _read_result(message):
         try:
             made += to_parts([part])
         except RequestInvalid as refused:

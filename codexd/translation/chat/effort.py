@@ -13,6 +13,9 @@ from codexd.translation.fields import Fields
 from codexd.translation.fitting import effort_of_budget
 from codexd.translation.models import EFFORTS
 
+SHOWN_REASONING = ("reasoning_details", "reasoning_content", "reasoning")
+"""Fields of a message that a client may show its user."""
+
 _SUMMARIES = ("auto", "concise", "detailed")
 
 
@@ -89,4 +92,4 @@ def _is_shown(
 
 
 def _has_reasoning(message: Fields) -> bool:
-    return any(message.get(name) for name in ("reasoning_content", "reasoning", "reasoning_details"))
+    return any(message.get(name) for name in SHOWN_REASONING)

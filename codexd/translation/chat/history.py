@@ -7,58 +7,41 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
-
 from codexd.translation import jsontext, reasoning
-from codexd.translation.chat.content import to_output, to_parts
+from codexd.translation.chat.content import to_parts, to_result_parts
+from codexd.translation.chat.effort import SHOWN_REASONING
+from codexd.translation.client_api import Target
 from codexd.translation.fields import Fields
 from codexd.translation.losses import LossKind
-from codexd.translation.pairing import OUTPUT_OF, Item, Turn, pair, shorten_call_id, turn_of
-from codexd.translation.parts import Part, read_content
+from codexd.translation.pairing import OUTPUT_OF, Item, Turn, legal_call_id, pair, shorten_call_id, turn_of
+from codexd.translation.parts import Part, read_content, to_output
 from codexd.translation.tool_names import shorten
 
 ROLES = "system, developer, user, assistant, tool or function"
 UNKNOWN_CALL = "call_unknown"
 """The id of a result whose call is not to be found: ``pairing`` makes it a text."""
 
-_SHOWN_REASONING = ("reasoning_details", "reasoning_content", "reasoning")
 
-
-@frozen
-class Reader:
-    """Reads assistant messages for one upstream model and one account."""
-
-    model: str
-    account_tag: str
-    keep_reasoning: bool
-
-
-def to_input(messages: list[Fields], *, model: str, account_tag: str, keep_reasoning: bool) -> list[Item]:
-    """The input items of ``messages``.
-
-    Args:
-        messages: in the client's order.
-        model: the upstream model, and ``account_tag`` the account: reasoning of others is left out.
-        keep_reasoning: False leaves out all of it.
+def to_input(messages: list[Fields], target: Target) -> list[Item]:
+    """The input items of ``messages``, with the reasoning that ``target`` can read.
 
     Raises:
         RequestInvalid: names the field.
     """
-    reader = Reader(model, account_tag, keep_reasoning)
     turns: list[Turn] = []
     for index, message in enumerate(messages):
-        _read_message(message, index, turns, reader)
+        _read_message(message, index, turns, target)
     return pair(turns)
 
 
-def _read_message(message: Fields, index: int, turns: list[Turn], reader: Reader) -> None:
+def _read_message(message: Fields, index: int, turns: list[Turn], target: Target) -> None:
     match message.string("role"):
         case "system" | "developer":
             _add_message("developer", message, turns)
         case "user":
             _add_message("user", message, turns)
         case "assistant":
-            turn_of(turns, assistant=True).items.extend(_assistant_items(message, index, reader))
+            turn_of(turns, assistant=True).items.extend(_assistant_items(message, index, target))
         case "tool":
             _add_result(message, _find_call_id(message, turns), turns)
         case "function":
@@ -77,7 +60,7 @@ def _add_message(role: str, message: Fields, turns: list[Turn]) -> None:
 
 
 def _add_result(message: Fields, call_id: str, turns: list[Turn]) -> None:
-    item = {"type": "function_call_output", "call_id": call_id, "output": to_output(message)}
+    item = {"type": "function_call_output", "call_id": call_id, "output": to_output(to_result_parts(message))}
     turn = turn_of(turns, assistant=False)
     turn.items.append(item)
     turn.results.append((item, message))
@@ -87,7 +70,7 @@ def _find_call_id(message: Fields, turns: list[Turn]) -> str:
     """The id that the result names; without one, that of the only call that waits for its result."""
     given = message.optional_string("tool_call_id")
     if given:
-        return _legal_call_id(message, "tool_call_id", given)
+        return legal_call_id(message, "tool_call_id", given)
     waiting = _list_waiting(turns)
     call_id: str = waiting[0]["call_id"] if len(waiting) == 1 else UNKNOWN_CALL
     return call_id
@@ -111,9 +94,9 @@ def _list_waiting(turns: list[Turn]) -> list[Item]:
 # -- the assistant --------------------------------------------------------------------------------
 
 
-def _assistant_items(message: Fields, index: int, reader: Reader) -> list[Item]:
+def _assistant_items(message: Fields, index: int, target: Target) -> list[Item]:
     said = _assistant_parts(message)
-    items = _reasoning_items(message, reader)
+    items = _reasoning_items(message, target)
     if said:
         items.append({"type": "message", "role": "assistant", "content": said})
     for number, call in enumerate(message.objects("tool_calls")):
@@ -143,16 +126,16 @@ def _assistant_parts(message: Fields) -> list[Part]:
     return [part for part in parts if part.get("text") or part.get("refusal")]
 
 
-def _reasoning_items(message: Fields, reader: Reader) -> list[Item]:
+def _reasoning_items(message: Fields, target: Target) -> list[Item]:
     """The reasoning that ``reasoning_details`` hold encrypted. What a client shows of it is never sent as text."""
-    shown = next((name for name in _SHOWN_REASONING if message.get(name)), None)
+    shown = next((name for name in SHOWN_REASONING if message.get(name)), None)
     if shown is None:
         return []
     details = message.get("reasoning_details")
     entries = [entry for entry in details if isinstance(entry, dict)] if isinstance(details, list) else []
     sealed = [entry["data"] for entry in entries if entry.get("data")]
-    found = [reasoning.to_item(data, model=reader.model, account_tag=reader.account_tag) for data in sealed]
-    items = [item for item in found if item and reader.keep_reasoning]
+    found = [reasoning.to_item(data, model=target.model.slug, account_tag=target.account_tag) for data in sealed]
+    items = [item for item in found if item and target.keep_reasoning]
     if not items or len(items) < len(sealed):
         note = "left out: only reasoning_details of this account and model can be read; the words around it stay"
         message.lose(LossKind.APPROXIMATED, shown, note)
@@ -161,7 +144,7 @@ def _reasoning_items(message: Fields, reader: Reader) -> list[Item]:
 
 def _call_item(call: Fields, spare_id: str) -> Item:
     given = call.optional_string("id")
-    call_id = _legal_call_id(call, "id", given) if given else spare_id
+    call_id = legal_call_id(call, "id", given) if given else spare_id
     kind = call.optional_string("type") or ("custom" if call.get("custom") else "function")
     match kind:
         case "function":
@@ -188,14 +171,4 @@ def _arguments(function: Fields) -> str:
 
 
 def _name(call: Fields) -> str:
-    name = call.string("name")
-    if not name:
-        raise call.wrong("name", "must not be empty")
-    return shorten(name)
-
-
-def _legal_call_id(owner: Fields, name: str, given: str) -> str:
-    short = shorten_call_id(given)
-    if short != given:
-        owner.lose(LossKind.RENAMED, name, f"sent as {short}")
-    return short
+    return shorten(call.filled_string("name"))

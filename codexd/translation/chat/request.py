@@ -19,20 +19,18 @@ from codexd.translation.chat.response_format import JSON_LINE, read_format
 from codexd.translation.chat.stream import ChatStream
 from codexd.translation.chat.tools import Tool, read_tools, to_tool_choice
 from codexd.translation.client_api import Body, Target
-from codexd.translation.conversation import fingerprint, to_cache_key, to_session_key
+from codexd.translation.conversation import fingerprint, read_messages, to_cache_key, to_session_key
 from codexd.translation.fates import decide
 from codexd.translation.fields import Fields, read_body
-from codexd.translation.fitting import fit_effort, has_priority
-from codexd.translation.losses import Losses, LossKind
+from codexd.translation.fitting import fit_effort, fit_verbosity, has_priority
+from codexd.translation.losses import Losses
 from codexd.translation.pairing import Item
 from codexd.translation.parts import read_content
+from codexd.translation.responses import make_body
 from codexd.translation.tokens import count_body
 from codexd.translation.tool_names import ToolNames
 
-MAX_MESSAGES = 100_000
 VERBOSITIES = ("low", "medium", "high")
-_MODEL_VERBOSITY = "medium"
-"""What a model without the setting does."""
 
 
 @frozen
@@ -103,11 +101,7 @@ def parse(data: bytes) -> ChatRequest:
 
 
 def _read(body: Fields) -> ChatRequest:
-    messages = body.objects("messages")
-    if not messages:
-        raise body.wrong("messages", "at least one message is required")
-    if len(messages) > MAX_MESSAGES:
-        raise body.wrong("messages", f"must not be more than {MAX_MESSAGES}")
+    messages = read_messages(body)
     _refuse_impossible(body)
     decide(body, TABLES)
     tools = read_tools(body)
@@ -125,7 +119,8 @@ def _read(body: Fields) -> ChatRequest:
         stream=body.boolean("stream"),
         include_usage=options.boolean("include_usage") if options else False,
         session=body.optional_string("prompt_cache_key"),
-        max_tokens=_read_max_tokens(body),
+        # The first is the newer name.
+        max_tokens=body.optional_count("max_completion_tokens") or body.optional_count("max_tokens"),
         stop=_read_stop(body),
         priority=_read_priority(body),
         losses=body.losses,
@@ -147,17 +142,6 @@ def _read_verbosity(body: Fields) -> str | None:
     return verbosity
 
 
-def _read_max_tokens(body: Fields) -> int | None:
-    """``max_completion_tokens`` is the newer name."""
-    for name in ("max_completion_tokens", "max_tokens"):
-        if body.get(name) is not None:
-            limit = body.integer(name)
-            if limit < 1:
-                raise body.wrong(name, "must be at least 1")
-            return limit
-    return None
-
-
 def _read_stop(body: Fields) -> tuple[str, ...]:
     stop = body.get("stop")
     return (stop,) if isinstance(stop, str) else tuple(body.strings("stop"))
@@ -173,19 +157,10 @@ def _read_priority(body: Fields) -> str | None:
 
 
 def _to_responses(request: ChatRequest, target: Target) -> Body:
-    slug = target.model.slug
-    items = to_input(request.messages, model=slug, account_tag=target.account_tag, keep_reasoning=target.keep_reasoning)
+    slug, items = target.model.slug, to_input(request.messages, target)
     if not items:
         raise RequestInvalid("messages", "at least one message with content is required")
-    body: Body = {
-        "model": slug,
-        "instructions": "",
-        "input": _with_json_line(request, items),
-        "store": False,
-        "stream": True,
-        "include": ["reasoning.encrypted_content"],
-        "prompt_cache_key": to_cache_key(slug, _name_conversation(request)),
-    }
+    body = make_body(slug, "", _with_json_line(request, items), to_cache_key(slug, _name_conversation(request)))
     if request.tools:
         body["tools"] = [tool.body for tool in request.tools]
         body.update(request.tool_choice)
@@ -224,10 +199,8 @@ def _to_text(request: ChatRequest, target: Target) -> dict[str, Any]:
     text: dict[str, Any] = {}
     if request.format is not None:
         text["format"] = request.format
-    if request.verbosity and target.model.verbosity:
-        text["verbosity"] = request.verbosity
-    elif request.verbosity and request.verbosity != _MODEL_VERBOSITY:
-        request.losses.add(LossKind.DROPPED, "verbosity", f"{target.model.slug} has no such setting")
+    if verbosity := fit_verbosity(request.verbosity, target.model, "verbosity", request.losses):
+        text["verbosity"] = verbosity
     return text
 
 

@@ -6,9 +6,8 @@ import re
 from typing import Any
 
 from codexd.translation.fields import Fields
-from codexd.translation.losses import LossKind
+from codexd.translation.fitting import fit_answer_schema, fit_strict
 from codexd.translation.pairing import Item
-from codexd.translation.schema import explain_root, is_object, is_strict, to_parameters
 
 JSON_LINE: Item = {
     "type": "message",
@@ -41,29 +40,11 @@ def read_format(body: Fields) -> dict[str, Any] | None:
 
 
 def _read_schema(wanted: Fields) -> dict[str, Any]:
-    name = _ILLEGAL.sub("_", wanted.string("name"))[:_MAX_NAME_CHARS]
-    if not name:
-        raise wanted.wrong("name", "must not be empty")
-    schema = wanted.get("schema")
-    if schema is not None and not is_object(schema):
-        raise wanted.wrong("schema", "must be an object at its root: the backend writes no other JSON")
-    if explain_root(schema):
-        wanted.lose(
-            LossKind.APPROXIMATED, "schema", "alternatives at its root are one object with all their properties"
-        )
-    repaired = to_parameters(schema)
-    made: dict[str, Any] = {"type": "json_schema", "name": name, "schema": repaired}
+    name = _ILLEGAL.sub("_", wanted.filled_string("name"))[:_MAX_NAME_CHARS]
+    schema = fit_answer_schema(wanted)
+    made: dict[str, Any] = {"type": "json_schema", "name": name, "schema": schema}
     if description := wanted.optional_string("description"):
         made["description"] = description
     if wanted.get("strict") is not None:
-        made["strict"] = _read_strict(wanted, repaired)
+        made["strict"] = fit_strict(wanted, schema, asked=wanted.boolean("strict"))
     return made
-
-
-def _read_strict(wanted: Fields, schema: dict[str, Any]) -> bool:
-    strict = wanted.boolean("strict")
-    if strict and not is_strict(schema):
-        note = "false: the schema lacks what the backend's strict mode asks for"
-        wanted.lose(LossKind.APPROXIMATED, "strict", note)
-        return False
-    return strict

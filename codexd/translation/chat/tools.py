@@ -11,9 +11,10 @@ from attrs import frozen
 
 from codexd.errors import RequestInvalid
 from codexd.translation.fields import Fields
-from codexd.translation.function_tools import explain_schema, legal_name
+from codexd.translation.fitting import explain_schema, fit_strict
 from codexd.translation.losses import LossKind
-from codexd.translation.schema import is_strict, to_parameters
+from codexd.translation.schema import to_parameters
+from codexd.translation.tool_names import legal_name
 
 _LOCATION = ("city", "region", "country", "timezone")
 _IMAGE_CHOICES = {"output_format": ("png", "webp", "jpeg"), "background": ("opaque", "auto")}
@@ -70,15 +71,10 @@ def _read_tool(tool: Fields) -> Tool:
 
 def _read_function(tool: Fields, function: Fields) -> Tool:
     """Without ``strict`` it is false: Chat's default, and not that of the Responses API."""
-    name = _read_name(function)
+    name = function.filled_string("name")
     parameters = to_parameters(function.get("parameters"))
     texts = [function.optional_string("description"), explain_schema(function, "parameters")]
-    asked = function.boolean("strict") or tool.boolean("strict")
-    strict = asked and is_strict(parameters)
-    if asked and not strict:
-        function.lose(
-            LossKind.APPROXIMATED, "strict", "false: the schema lacks what the backend's strict mode asks for"
-        )
+    strict = fit_strict(function, parameters, asked=function.boolean("strict") or tool.boolean("strict"))
     body: dict[str, Any] = {"type": "function", "name": legal_name(function, name)}
     if description := "\n\n".join(text for text in texts if text):
         body["description"] = description
@@ -86,7 +82,7 @@ def _read_function(tool: Fields, function: Fields) -> Tool:
 
 
 def _read_custom(custom: Fields) -> Tool:
-    name = _read_name(custom)
+    name = custom.filled_string("name")
     body: dict[str, Any] = {"type": "custom", "name": legal_name(custom, name)}
     if description := custom.optional_string("description"):
         body["description"] = description
@@ -137,13 +133,6 @@ def _read_image_generation(tool: Fields) -> Tool:
         if value:
             body[key] = value
     return Tool(None, body)
-
-
-def _read_name(tool: Fields) -> str:
-    name = tool.string("name")
-    if not name:
-        raise tool.wrong("name", "must not be empty")
-    return name
 
 
 # -- the choice -----------------------------------------------------------------------------------

@@ -6,9 +6,8 @@ Source: anthropic-translation.md 1.3 to 1.5.
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from codexd.translation import jsontext, reasoning
+from codexd.translation.client_api import Target
 from codexd.translation.fields import Fields
 from codexd.translation.losses import LossKind
 from codexd.translation.messages import server_blocks
@@ -18,37 +17,19 @@ from codexd.translation.messages.content import (
     to_result_parts,
     to_words,
 )
-from codexd.translation.pairing import Item, Turn, pair, shorten_call_id, turn_of
-from codexd.translation.parts import Part, read_content, text_part
+from codexd.translation.pairing import Item, Turn, legal_call_id, pair, turn_of
+from codexd.translation.parts import Part, read_content, text_part, to_output
 from codexd.translation.tool_names import shorten
-
-NO_OUTPUT = "(no output)"
-"""An empty result stalls GPT models (anthropic-translation.md 1.5)."""
 
 _REASONING = ("thinking", "redacted_thinking")
 
 
-@frozen
-class Reader:
-    """Reads assistant messages for one upstream model and one account."""
-
-    model: str
-    account_tag: str
-    keep_reasoning: bool
-
-
-def to_input(messages: list[Fields], *, model: str, account_tag: str, keep_reasoning: bool) -> list[Item]:
-    """The input items of ``messages``.
-
-    Args:
-        messages: in the client's order; roles user, assistant, system and developer.
-        model: the upstream model, and ``account_tag`` the account: reasoning of others is left out.
-        keep_reasoning: False leaves out all of it.
+def to_input(messages: list[Fields], target: Target) -> list[Item]:
+    """The input items of ``messages``, with the reasoning that ``target`` can read.
 
     Raises:
         RequestInvalid: names the field.
     """
-    reader = Reader(model, account_tag, keep_reasoning)
     last_user = max((index for index, message in enumerate(messages) if message.get("role") == "user"), default=-1)
     turns: list[Turn] = []
     for index, message in enumerate(messages):
@@ -60,7 +41,7 @@ def to_input(messages: list[Fields], *, model: str, account_tag: str, keep_reaso
             ]
         if index < last_user and message.get("clear_at") == "next_user_message":
             continue  # the client keeps it in its history, and the model is to see it once
-        _read_message(message, blocks[start:], turns, reader)
+        _read_message(message, blocks[start:], turns, target)
     return pair(turns)
 
 
@@ -70,11 +51,11 @@ def _find_compaction(blocks: list[Fields]) -> int:
     return next((index + 1 for index in found if blocks[index].optional_string("content")), 0)
 
 
-def _read_message(message: Fields, blocks: list[Fields], turns: list[Turn], reader: Reader) -> None:
+def _read_message(message: Fields, blocks: list[Fields], turns: list[Turn], target: Target) -> None:
     match message.string("role"):
         case "assistant":
             turn = turn_of(turns, assistant=True)
-            turn.items.extend(_assistant_items(blocks, turn, reader))
+            turn.items.extend(_assistant_items(blocks, turn, target))
             media = to_parts([block for block in blocks if is_medium(block)])
             if media:
                 turn_of(turns, assistant=False).items.extend(_message_item("user", media))
@@ -106,11 +87,11 @@ def _user_items(blocks: list[Fields], turn: Turn) -> list[Item]:
 
 
 def _result_item(block: Fields) -> Item:
-    call_id = _call_id(block, "tool_use_id")
+    call_id = legal_call_id(block, "tool_use_id", block.string("tool_use_id"))
     parts = to_result_parts(read_content(block, "content"))
     if block.boolean("is_error"):
         parts = _mark_error(parts)
-    return {"type": "function_call_output", "call_id": call_id, "output": _to_output(parts)}
+    return {"type": "function_call_output", "call_id": call_id, "output": to_output(parts)}
 
 
 def _mark_error(parts: list[Part]) -> list[Part]:
@@ -121,24 +102,14 @@ def _mark_error(parts: list[Part]) -> list[Part]:
     return [text_part("Error: the tool failed"), *parts]
 
 
-def _to_output(parts: list[Part]) -> str | list[Part]:
-    """One text as a plain string, so that the string form and the block form of a result are the same bytes."""
-    if not parts:
-        return NO_OUTPUT
-    if len(parts) == 1 and parts[0]["type"] == "input_text":
-        text: str = parts[0]["text"]
-        return text
-    return parts
-
-
-def _assistant_items(blocks: list[Fields], turn: Turn, reader: Reader) -> list[Item]:
+def _assistant_items(blocks: list[Fields], turn: Turn, target: Target) -> list[Item]:
     items: list[Item] = []
     for block in blocks:
         match block.string("type"):
             case "text":
                 _add_assistant_text(items, block.string("text"))
             case "thinking" | "redacted_thinking":
-                items.extend(_reasoning_items(block, reader))
+                items.extend(_reasoning_items(block, target))
             case "tool_use":
                 items.append(_call_item(block, turn))
             case "server_tool_use" | "web_search_tool_result":
@@ -155,10 +126,10 @@ def _assistant_items(blocks: list[Fields], turn: Turn, reader: Reader) -> list[I
     return items
 
 
-def _reasoning_items(block: Fields, reader: Reader) -> list[Item]:
+def _reasoning_items(block: Fields, target: Target) -> list[Item]:
     signature = block.get("signature" if block.get("type") == "thinking" else "data")
-    item = reasoning.to_item(signature, model=reader.model, account_tag=reader.account_tag)
-    if item and reader.keep_reasoning:
+    item = reasoning.to_item(signature, model=target.model.slug, account_tag=target.account_tag)
+    if item and target.keep_reasoning:
         return [item]
     block.lose(LossKind.APPROXIMATED, "", "reasoning that this account and model can't read; the words around it stay")
     return []
@@ -187,8 +158,8 @@ def _add_assistant_text(items: list[Item], text: str) -> None:
 def _call_item(block: Fields, turn: Turn) -> Item:
     item = {
         "type": "function_call",
-        "call_id": _call_id(block, "id"),
-        "name": _name(block),
+        "call_id": legal_call_id(block, "id", block.string("id")),
+        "name": shorten(block.filled_string("name")),
         "arguments": "{}",
     }
     value = block.get("input")
@@ -203,21 +174,6 @@ def _call_item(block: Fields, turn: Turn) -> Item:
     elif value:
         item["arguments"] = jsontext.dumps_text(value)
     return item
-
-
-def _name(block: Fields) -> str:
-    name = block.string("name")
-    if not name:
-        raise block.wrong("name", "must not be empty")
-    return shorten(name)
-
-
-def _call_id(block: Fields, name: str) -> str:
-    given = block.string(name)
-    short = shorten_call_id(given)
-    if short != given:
-        block.lose(LossKind.RENAMED, name, f"sent as {short}")
-    return short
 
 
 def _is_json(text: str) -> bool:

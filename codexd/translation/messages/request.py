@@ -15,11 +15,11 @@ from attrs import field, frozen
 from codexd.errors import RequestInvalid
 from codexd.translation import jsontext
 from codexd.translation.client_api import Body, Target
-from codexd.translation.conversation import fingerprint, to_cache_key, to_session_key
+from codexd.translation.conversation import fingerprint, read_messages, to_cache_key, to_session_key
 from codexd.translation.fates import decide
 from codexd.translation.fields import Fields, read_body
-from codexd.translation.fitting import effort_of_budget, fit_effort, has_priority
-from codexd.translation.losses import Losses, LossKind
+from codexd.translation.fitting import effort_of_budget, fit_answer_schema, fit_effort, has_priority
+from codexd.translation.losses import Losses
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.fates import TABLES
 from codexd.translation.messages.history import to_input
@@ -34,11 +34,10 @@ from codexd.translation.messages.tools import (
 )
 from codexd.translation.models import EFFORTS
 from codexd.translation.parts import read_content
-from codexd.translation.schema import explain_root, is_object, is_strict, to_parameters
+from codexd.translation.responses import make_body
+from codexd.translation.schema import is_strict
 from codexd.translation.tokens import count_body
 from codexd.translation.tool_names import ToolNames
-
-MAX_MESSAGES = 100_000
 
 _BILLING_LINE = re.compile(r"^[ \t]*x-anthropic-billing-header:.*\n?", re.IGNORECASE | re.MULTILINE)
 _OLD_SESSION = re.compile(r"_session_([0-9a-fA-F-]{36})$")
@@ -134,11 +133,7 @@ def parse_count(data: bytes) -> MessagesRequest:
 
 
 def _read(body: Fields, headers: Mapping[str, str], *, lenient: bool) -> MessagesRequest:
-    messages = body.objects("messages")
-    if not messages:
-        raise body.wrong("messages", "at least one message is required")
-    if len(messages) > MAX_MESSAGES:
-        raise body.wrong("messages", f"must not be more than {MAX_MESSAGES}")
+    messages = read_messages(body)
     if messages[-1].get("role") == "assistant":
         raise RequestInvalid(
             messages[-1].path,
@@ -208,15 +203,9 @@ def _read_format(body: Fields) -> dict[str, Any] | None:
         return None
     if wanted.string("type") != "json_schema":
         raise wanted.wrong("type", "must be json_schema")
-    schema = wanted.object("schema").value
-    if not is_object(schema):
-        raise wanted.wrong("schema", "must be an object at its root: the backend writes no other JSON")
-    if explain_root(schema):
-        wanted.lose(
-            LossKind.APPROXIMATED, "schema", "alternatives at its root are one object with all their properties"
-        )
-    repaired = to_parameters(schema)
-    return {"type": "json_schema", "name": "response", "schema": repaired, "strict": is_strict(repaired)}
+    wanted.object("schema")
+    schema = fit_answer_schema(wanted)
+    return {"type": "json_schema", "name": "response", "schema": schema, "strict": is_strict(schema)}
 
 
 def _read_stop_sequences(body: Fields) -> tuple[str, ...]:
@@ -260,19 +249,11 @@ def _session_of_user(body: Fields) -> str | None:
 
 
 def _to_responses(request: MessagesRequest, target: Target) -> Body:
-    slug = target.model.slug
-    items = to_input(request.messages, model=slug, account_tag=target.account_tag, keep_reasoning=target.keep_reasoning)
+    slug, items = target.model.slug, to_input(request.messages, target)
     if not items:
         raise RequestInvalid("messages", "at least one message with content is required")
-    body: Body = {
-        "model": slug,
-        "instructions": _to_instructions(request),
-        "input": items,
-        "store": False,
-        "stream": True,
-        "include": ["reasoning.encrypted_content"],
-        "prompt_cache_key": to_cache_key(slug, _name_conversation(request)),
-    }
+    cache_key = to_cache_key(slug, _name_conversation(request))
+    body = make_body(slug, _to_instructions(request), items, cache_key)
     if request.tools:
         body["tools"] = to_tools(request.tools)
         body.update(request.tool_choice)

@@ -9,12 +9,12 @@ from attrs import frozen
 from codexd.errors import RequestInvalid
 from codexd.translation import jsontext
 from codexd.translation.fields import Fields
-from codexd.translation.function_tools import explain_schema, legal_name
+from codexd.translation.fitting import explain_schema
 from codexd.translation.losses import LossKind
 from codexd.translation.messages.client_tools import ClientTool, find_client_tool
 from codexd.translation.parts import read_content
 from codexd.translation.schema import is_strict, to_parameters
-from codexd.translation.tool_names import shorten
+from codexd.translation.tool_names import legal_name, shorten
 
 WEB_SEARCH_PREFIX = "web_search_"
 TOOL_SEARCH_PREFIX = "tool_search_tool_"
@@ -71,11 +71,7 @@ def _change(change: Change, sent: dict[str, Fields], deferred: dict[str, Fields]
 def tool_name(tool: Fields) -> str:
     """The tool's name; a number counts as its digits."""
     name = tool.get("name")
-    if isinstance(name, int | float):
-        return str(name)
-    if not tool.string("name"):
-        raise tool.wrong("name", "must not be empty")
-    return tool.string("name")
+    return str(name) if isinstance(name, int | float) else tool.filled_string("name")
 
 
 def to_tools(tools: list[Fields]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from codexd.translation.client_api import Body, Target
 from codexd.translation.conversation import to_session_key
 from codexd.translation.fates import decide
 from codexd.translation.fields import Fields, read_body
-from codexd.translation.fitting import fit_effort
+from codexd.translation.fitting import fit_effort, fit_verbosity
 from codexd.translation.losses import Losses, LossKind
 from codexd.translation.models import EFFORTS, MAX_OUTPUT_TOKENS
 from codexd.translation.pairing import Item
@@ -30,9 +30,9 @@ from codexd.translation.passthrough.limit import TextLimit
 from codexd.translation.passthrough.owners import ReasoningOwners
 from codexd.translation.passthrough.stream import PassthroughStream
 from codexd.translation.passthrough.tools import to_tool_choice, to_tools
+from codexd.translation.responses import SEALED_REASONING, make_body
 from codexd.translation.tokens import count_body
 
-SEALED_REASONING = "reasoning.encrypted_content"
 MAX_CACHE_KEY_CHARS = 64
 
 _CODEX = re.compile(r"codex[_-]")
@@ -178,21 +178,12 @@ def _read(body: Fields, headers: Mapping[str, str], owners: ReasoningOwners, kin
         caller=caller,
         model=model,
         stream=stream,
-        max_tokens=_read_limit(body) if caller is Caller.SDK else None,
+        max_tokens=body.optional_count("max_output_tokens") if caller is Caller.SDK else None,
         losses=body.losses,
         session_key=session,
         owners=owners,
         headers=_relay(headers, session) if caller is Caller.CODEX_CLI else {"session-id": session},
     )
-
-
-def _read_limit(body: Fields) -> int | None:
-    if body.get("max_output_tokens") is None:
-        return None
-    limit = body.integer("max_output_tokens")
-    if limit < 1:
-        raise body.wrong("max_output_tokens", "must be at least 1")
-    return limit
 
 
 def _relay(headers: Mapping[str, str], session: str) -> dict[str, str]:
@@ -238,16 +229,10 @@ def _of_codex_cli(request: ResponsesRequest, target: Target) -> Body:
 
 def _of_sdk(request: ResponsesRequest, target: Target) -> Body:
     body = request.body
-    sent: Body = {
-        "model": target.model.slug,
-        "instructions": body.optional_string("instructions") or "",
-        "input": repair_history(request.list_items(target)),
-        "store": False,
-        "stream": True,
-        "include": _to_include(body),
-        "prompt_cache_key": _find_cache_key(request),
-    }
+    instructions, items = body.optional_string("instructions") or "", repair_history(request.list_items(target))
+    sent = make_body(target.model.slug, instructions, items, _find_cache_key(request))
     choices = {
+        "include": _to_include(body),
         "tools": to_tools(body),
         "tool_choice": to_tool_choice(body),
         "parallel_tool_calls": _find_parallel(request),
@@ -299,10 +284,8 @@ def _to_text(body: Fields, target: Target) -> dict[str, Any]:
     if older:
         nested = older.optional_object("json_schema")
         text.setdefault("format", {"type": older.get("type"), **nested.value} if nested else older.value)
-    if not target.model.verbosity and text.get("verbosity") not in (None, "medium"):
-        body.lose(LossKind.DROPPED, "text.verbosity", f"{target.model.slug} has no such setting")
-        del text["verbosity"]
-    return text
+    verbosity = fit_verbosity(text.pop("verbosity", None), target.model, "text.verbosity", body.losses)
+    return text if verbosity is None else {**text, "verbosity": verbosity}
 
 
 def _to_tier(body: Fields, target: Target) -> str | None:
