@@ -29,8 +29,9 @@ from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
 from codexd.settings import Settings
+from codexd.translation.messages import request as messages_request
+from codexd.translation.passthrough import request as responses_request
 from codexd.translation.passthrough.owners import ReasoningOwners
-from codexd.translation.passthrough.request import parse_compact
 from codexd.upstream.account import AccountEndpoint
 from codexd.upstream.codex import COMPACT, CodexBackend, make_timeout
 from codexd.upstream.kilo import FreeModels, KiloBackend
@@ -38,6 +39,7 @@ from codexd.web.app import App, create_quart
 from codexd.web.callback import serve_callback
 from codexd.web.chat import ChatApi
 from codexd.web.codex_routes import CodexRoutes
+from codexd.web.count import CountRoute
 from codexd.web.exchange import ModelRoute
 from codexd.web.kilo_turn import KiloRunner
 from codexd.web.messages import MessagesApi
@@ -106,16 +108,18 @@ def make_app(
         clock=clock,
     )
     messages = MessagesApi(turns, clock)
-    responses = ResponsesApi(turns, clock, ReasoningOwners())
-    compact = evolve(responses, read=parse_compact)
+    responses = ResponsesApi(clock, ReasoningOwners())
+    compact = evolve(responses, read=responses_request.parse_compact)
     compacting = evolve(turns, backend=evolve(backend, endpoint=COMPACT))
     hot = {
         "/v1/chat/completions": ModelRoute(ChatApi(clock), turns, ending, launch.timing).answer,
         "/v1/messages": ModelRoute(messages, turns, ending, launch.timing).answer,
-        "/v1/messages/count_tokens": messages.count_tokens,
+        "/v1/messages/count_tokens": CountRoute(turns, messages_request.parse_count).answer,
         "/v1/responses": ModelRoute(responses, turns, ending, launch.timing).answer,
         "/v1/responses/compact": ModelRoute(compact, compacting, ending, launch.timing).answer,
-        "/v1/responses/input_tokens": responses.count_tokens,
+        "/v1/responses/input_tokens": CountRoute(
+            turns, responses_request.parse_count, {"object": "response.input_tokens"}
+        ).answer,
     }
     models = ModelLists(lambda: live.current, store, accounts.catalogues)
     quart = create_quart(simulated=launch.simulated, clock=clock, models=models)

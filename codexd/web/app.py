@@ -25,7 +25,7 @@ from codexd.translation import jsontext
 from codexd.translation.client_api import WireError
 from codexd.translation.passthrough.fates import KEEPS_NOTHING
 from codexd.web.guard import check_key, check_origin
-from codexd.web.http import MAX_BODY_BYTES, Handler, Receive, Request, Scope, Send, send_json
+from codexd.web.http import MAX_BODY_BYTES, ClientLeftError, Handler, Receive, Request, Scope, Send, send_json
 from codexd.web.models import Found, ModelLists
 from codexd.web.shape import find_shape, word_error
 
@@ -150,6 +150,8 @@ class App:
         answer = _Answer(send, incoming.id)
         try:
             await self._dispatch(incoming, receive, answer.send)
+        except ClientLeftError:
+            pass
         except CodexdError as error:
             await self._refuse(answer, incoming, error)
         except Exception:  # the HTTP door

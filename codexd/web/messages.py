@@ -1,10 +1,9 @@
-"""Anthropic Messages: how its requests are read and its answers worded, and ``count_tokens``."""
+"""Anthropic Messages: how its requests are read and its answers worded."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import trio
 from attrs import frozen
 
 from codexd.errors import CodexdError, ContextOverflow, RequestCancelled
@@ -12,19 +11,12 @@ from codexd.record.requests import CANCELLED
 from codexd.translation import sse
 from codexd.translation.client_api import Collector, Event, WireError
 from codexd.translation.messages.collect import MessageCollector
-from codexd.translation.messages.errors import for_claude_code, to_wire
+from codexd.translation.messages.errors import for_claude_code, to_anthropic
 from codexd.translation.messages.prewarm import prewarm
-from codexd.translation.messages.request import (
-    MessagesRequest,
-    is_claude_code,
-    parse,
-    parse_count,
-    to_message_id,
-)
+from codexd.translation.messages.request import MessagesRequest, is_claude_code, parse, to_message_id
 from codexd.translation.messages.stream import PING
-from codexd.translation.tokens import count_body
 from codexd.web.exchange import Exchange
-from codexd.web.http import ClientLeftError, Receive, Request, Send, read_body, send_json
+from codexd.web.http import Request
 from codexd.web.turn import TurnRunner
 
 
@@ -43,7 +35,7 @@ class MessagesApi:
     def answer_alone(self, wanted: MessagesRequest, request: Request) -> list[Event] | None:
         """Claude Code's second try at what its user has cancelled is refused; ``max_tokens: 0`` needs no model."""
         if wanted.max_tokens == 0:
-            return prewarm(to_message_id(request.id), wanted.model, self._count(wanted))
+            return prewarm(to_message_id(request.id), wanted.model, self.turns.count_input(wanted))
         is_second_try = is_claude_code(request.headers) and not wanted.stream
         if is_second_try and self.turns.requests.is_repeated(wanted.session_key):
             raise RequestCancelled(f"{CANCELLED} a moment ago.")
@@ -63,24 +55,9 @@ class MessagesApi:
         if isinstance(error, ContextOverflow) and wanted is not None:
             active = self.turns.store.active
             window_tokens = self.turns.aim(wanted.model, active, exchange.record.model_used).model.context_window
-            prompt_tokens = self._count(wanted)
-        wire = to_wire(error, now=self.clock(), prompt_tokens=prompt_tokens, window_tokens=window_tokens)
+            prompt_tokens = self.turns.count_input(wanted)
+        wire = to_anthropic(error, now=self.clock(), prompt_tokens=prompt_tokens, window_tokens=window_tokens)
         return for_claude_code(wire, error) if is_claude_code(exchange.request.headers) else wire
 
     def encode_error(self, wire: WireError, request_id: str) -> bytes:
         return sse.encode(wire.to_body(request_id))
-
-    async def count_tokens(self, request: Request, receive: Receive, send: Send) -> None:
-        """``POST /v1/messages/count_tokens``: works without an account."""
-        try:
-            wanted = parse_count(await read_body(request, receive))
-            count = await trio.to_thread.run_sync(self._count, wanted)
-            await send_json(send, 200, {"input_tokens": count})
-        except ClientLeftError:
-            pass
-        except CodexdError as error:
-            wire = to_wire(error, now=self.clock())
-            await send_json(send, wire.status, wire.to_body(request.id), wire.headers)
-
-    def _count(self, wanted: MessagesRequest) -> int:
-        return count_body(wanted.to_responses(self.turns.aim(wanted.model, self.turns.store.active)))

@@ -1,4 +1,4 @@
-"""OpenAI Responses: how its requests are read and its answers worded, and ``input_tokens``.
+"""OpenAI Responses: how its requests are read and its answers worded.
 
 The Codex CLI speaks it too, and more: headers of its protocol go to the backend and come back.
 Source: anthropic-translation.md section 7, real-clients.md section 3.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import trio
 from attrs import evolve, frozen
 
 from codexd.errors import CodexdError, RequestCancelled, RequestInvalid
@@ -16,12 +15,10 @@ from codexd.translation import sse
 from codexd.translation.client_api import Collector, Event, WireError
 from codexd.translation.openai_errors import OpenAIError, to_codex, to_openai
 from codexd.translation.passthrough.owners import ReasoningOwners
-from codexd.translation.passthrough.request import Caller, ResponsesRequest, parse, parse_count
+from codexd.translation.passthrough.request import Caller, ResponsesRequest, parse
 from codexd.translation.passthrough.stream import PassthroughStream, ResponseCollector
-from codexd.translation.tokens import count_body
 from codexd.web.exchange import Exchange
-from codexd.web.http import ClientLeftError, Receive, Request, Send, read_body, send_json
-from codexd.web.turn import TurnRunner
+from codexd.web.http import Request
 
 _RELAYED_DOWN = ("x-models-etag", "openai-model", "x-reasoning-included")
 _PREFIX_RELAYED_DOWN = "x-codex-"
@@ -39,7 +36,6 @@ class BrokenAnswer(OpenAIError):
 class ResponsesApi:
     """``clock`` gives seconds since the epoch; ``owners`` is shared by the routes."""
 
-    turns: TurnRunner
     clock: Callable[[], float]
     owners: ReasoningOwners
     read: Callable[[bytes, Mapping[str, str], ReasoningOwners], ResponsesRequest] = parse
@@ -83,18 +79,3 @@ class ResponsesApi:
 
     def encode_error(self, wire: WireError, request_id: str) -> bytes:  # noqa: ARG002
         return b"".join(map(sse.encode, wire.last_events)) if isinstance(wire, BrokenAnswer) else b""
-
-    async def count_tokens(self, request: Request, receive: Receive, send: Send) -> None:
-        """``POST /v1/responses/input_tokens``: works without an account."""
-        try:
-            wanted = parse_count(await read_body(request, receive))
-            count = await trio.to_thread.run_sync(self._count, wanted)
-            await send_json(send, 200, {"object": "response.input_tokens", "input_tokens": count})
-        except ClientLeftError:
-            pass
-        except CodexdError as error:
-            wire = to_openai(error, now=self.clock())
-            await send_json(send, wire.status, wire.to_body(request.id), wire.headers)
-
-    def _count(self, wanted: ResponsesRequest) -> int:
-        return count_body(wanted.to_responses(self.turns.aim(wanted.model, self.turns.store.active)))

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from codexd.errors import CodexdError
 from codexd.translation.client_api import WireError
-from codexd.translation.messages.errors import to_wire
+from codexd.translation.messages.errors import to_anthropic
 from codexd.translation.openai_errors import to_codex, to_openai
 
 
@@ -51,7 +51,7 @@ def word_error(error: CodexdError, shape: Shape, *, now: float) -> WireError:
     """``error`` in the envelope of ``shape``; ``now`` in seconds since the epoch."""
     match shape:
         case Shape.ANTHROPIC:
-            return to_wire(error, now=now)
+            return to_anthropic(error, now=now)
         case Shape.CODEX:
             return to_codex(error, now=now)
         case Shape.OPENAI:

@@ -38,6 +38,7 @@ from codexd.settings import Settings
 from codexd.translation.client_api import AnswerStream, Body, ClientRequest, Event, State, Target
 from codexd.translation.models import Route, route
 from codexd.translation.reasoning import tag_account
+from codexd.translation.tokens import count_body
 from codexd.upstream.codex import CodexBackend, EventSource
 
 log = logging.getLogger("codexd.turn")
@@ -161,6 +162,10 @@ class TurnRunner:
             account_tag=tag_account(account.chatgpt_account_id) if account else "",
             default_effort=getattr(self.settings().reasoning, family or "", None),
         )
+
+    def count_input(self, request: ClientRequest) -> int:
+        """The tokens of ``request`` as the active account's model would get it."""
+        return count_body(request.to_responses(self.aim(request.model, self.store.active)))
 
     async def _attempt(self, turn: Turn, account: Account, model: str) -> None:
         turn.record.note_model_used(model)

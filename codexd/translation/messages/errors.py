@@ -74,7 +74,7 @@ _TABLE: Mapping[type[CodexdError], tuple[int, str, Mapping[str, str]]] = {
 _INTERNAL: tuple[int, str, Mapping[str, str]] = (500, "api_error", {})
 
 
-def to_wire(error: CodexdError, *, now: float, prompt_tokens: int = 0, window_tokens: int = 0) -> AnthropicError:
+def to_anthropic(error: CodexdError, *, now: float, prompt_tokens: int = 0, window_tokens: int = 0) -> AnthropicError:
     """``error`` for a Messages client.
 
     Args:

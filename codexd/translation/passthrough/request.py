@@ -22,11 +22,10 @@ from codexd.translation.fates import decide
 from codexd.translation.fields import Fields, read_body
 from codexd.translation.fitting import fit_effort, fit_verbosity
 from codexd.translation.losses import Losses, LossKind
-from codexd.translation.models import EFFORTS, MAX_OUTPUT_TOKENS
+from codexd.translation.models import EFFORTS
 from codexd.translation.pairing import Item
 from codexd.translation.passthrough.fates import TABLES, keep
 from codexd.translation.passthrough.items import read_input, repair_history, strip_cache_marks, to_items
-from codexd.translation.passthrough.limit import TextLimit
 from codexd.translation.passthrough.owners import ReasoningOwners
 from codexd.translation.passthrough.stream import PassthroughStream
 from codexd.translation.passthrough.tools import to_tool_choice, to_tools
@@ -109,13 +108,11 @@ class ResponsesRequest:
         return _of_sdk(self, target) if self.caller is Caller.SDK else _of_codex_cli(self, target)
 
     def open_stream(self, body: Body, target: Target, request_id: str) -> PassthroughStream:  # noqa: ARG002
-        note = partial(self.owners.note, account_tag=target.account_tag)
-        limit = self.max_tokens
         self.answer = PassthroughStream(
             model=self.model,
             verbatim=self.caller is Caller.CODEX_CLI,
-            note_reasoning=note,
-            limit=TextLimit(limit) if limit is not None and limit < MAX_OUTPUT_TOKENS else None,
+            note_reasoning=partial(self.owners.note, account_tag=target.account_tag),
+            max_tokens=self.max_tokens,
             count_input=partial(count_body, body),
         )
         return self.answer

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from codexd.translation.client_api import Event, State
-from codexd.translation.passthrough.limit import TextLimit
+from codexd.translation.passthrough.cut import make_cut
 from codexd.translation.responses import Usage, object_of, objects_of, read_failure, read_usage, text_of
 from codexd.translation.text_size import count_bytes, estimate_tokens
 
@@ -29,7 +29,7 @@ class PassthroughStream:
         verbatim: every event goes on with the number that it has. Else those that are not of OpenAI's own API are
             left out, and the others counted anew.
         note_reasoning: is given the ciphertext of each reasoning item.
-        limit: where the answer is cut. Then ``state`` is ENDED before the backend's own end.
+        max_tokens: the answer ends after so many tokens of text. Then ``state`` is ENDED before the backend's own end.
         count_input: the tokens of the request, for an answer that is cut.
     """
 
@@ -39,7 +39,7 @@ class PassthroughStream:
         model: str,
         verbatim: bool,
         note_reasoning: Callable[[Any], None] = lambda _: None,
-        limit: TextLimit | None = None,
+        max_tokens: int | None = None,
         count_input: Callable[[], int] = lambda: 0,
     ) -> None:
         self.state = State.WAITING
@@ -48,7 +48,7 @@ class PassthroughStream:
         self._model = model
         self._verbatim = verbatim
         self._note_reasoning = note_reasoning
-        self._limit = limit
+        self._cut = make_cut(max_tokens)
         self._count_input = count_input
         self._held: list[Event] = []
         self._response: Mapping[str, Any] = {}
@@ -85,9 +85,9 @@ class PassthroughStream:
             return []
         if kind in _ENDS:
             return self._end(event, kind)
-        closing = self._limit.receive_event(event) if self._limit else None
+        closing = self._cut.receive_event(event) if self._cut else None
         if closing is not None:
-            return self._cut(closing)
+            return self._end_early(closing)
         self._note(event, kind)
         told = self._tell(event)
         if self.state is State.WAITING and (kind in _PREFACE or kind.startswith("codex.")):
@@ -109,7 +109,7 @@ class PassthroughStream:
         failed: Event = {"type": "response.failed", "sequence_number": self._next_number, "response": response}
         return [*told, self._tell(failed)]
 
-    def _cut(self, closing: list[Event]) -> list[Event]:
+    def _end_early(self, closing: list[Event]) -> list[Event]:
         """The last events of an answer that has become too long."""
         for event in closing:
             self._note(event, event["type"])

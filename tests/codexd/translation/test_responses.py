@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from codexd import errors
 from codexd.errors import StreamBroken, UpstreamError
 from codexd.translation.jsontext import dumps
-from codexd.translation.messages.errors import to_wire
+from codexd.translation.messages.errors import to_anthropic
 from codexd.translation.responses import Usage, parse_event, read_failure, read_http_error, read_usage
 
 few = settings(deadline=None, max_examples=200)
@@ -247,7 +247,7 @@ def check_tellable(error):
     assert str(error)
     for value in (error.retry_after_s, error.resets_at):
         assert value is None or (math.isfinite(value) and value >= 0)
-    wire = to_wire(error, now=NOW)
+    wire = to_anthropic(error, now=NOW)
     assert 400 <= wire.status < 600
     assert wire.message
     assert wire.headers.get("retry-after", "1").isdecimal()

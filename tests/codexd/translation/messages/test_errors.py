@@ -4,7 +4,7 @@ import pytest
 
 from codexd import errors
 from codexd.errors import CodexdError, RequestInvalid, UpstreamError
-from codexd.translation.messages.errors import for_claude_code, to_wire
+from codexd.translation.messages.errors import for_claude_code, to_anthropic
 
 NOW = 1_795_000_000.0
 
@@ -51,7 +51,7 @@ def make(kind):
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_status_and_type(kind, status, wire_type, retries):
-    wire = to_wire(make(kind), now=NOW)
+    wire = to_anthropic(make(kind), now=NOW)
     assert (wire.status, wire.type) == (status, wire_type)
     assert wire.headers.get("x-should-retry") == (None if retries else "false")
 
@@ -62,7 +62,7 @@ KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issu
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_error_has_the_shape_of_the_api(kind):
     """case-150"""
-    wire = to_wire(make(kind), now=NOW)
+    wire = to_anthropic(make(kind), now=NOW)
     body = wire.to_body("req_1")
     assert body == {"type": "error", "error": {"type": wire.type, "message": wire.message}, "request_id": "req_1"}
     assert wire.message
@@ -80,7 +80,7 @@ def test_every_error_has_the_shape_of_the_api(kind):
 )
 def test_an_overflow_says_what_makes_claude_code_compact(prompt, window, message):
     """case-135"""
-    wire = to_wire(errors.ContextOverflow("exceeds"), now=NOW, prompt_tokens=prompt, window_tokens=window)
+    wire = to_anthropic(errors.ContextOverflow("exceeds"), now=NOW, prompt_tokens=prompt, window_tokens=window)
     assert (wire.status, wire.message) == (400, message)
 
 
@@ -95,27 +95,27 @@ def test_an_overflow_says_what_makes_claude_code_compact(prompt, window, message
 )
 def test_a_used_up_plan_says_until_when(left_s, retry_after, words):
     """case-138"""
-    wire = to_wire(errors.UsageLimitReached("The usage limit has been reached", resets_at=NOW + left_s), now=NOW)
+    wire = to_anthropic(errors.UsageLimitReached("The usage limit has been reached", resets_at=NOW + left_s), now=NOW)
     assert wire.headers == {"x-should-retry": "false", "retry-after": retry_after}
     assert wire.message.startswith("The usage limit has been reached.")
     assert words in wire.message
 
 
 def test_a_used_up_plan_without_a_time():
-    wire = to_wire(errors.UsageLimitReached("used up"), now=NOW)
+    wire = to_anthropic(errors.UsageLimitReached("used up"), now=NOW)
     assert wire.headers == {"x-should-retry": "false"}
     assert "codexctl status" in wire.message
 
 
 def test_the_limit_of_all_accounts_is_said_in_its_own_words():
     words = "No account can serve this now: ann@example.com opens in 1 h 0 min (2026-11-18 12:06 UTC)."
-    wire = to_wire(errors.AllAccountsLimited(words, resets_at=NOW + 3600), now=NOW)
+    wire = to_anthropic(errors.AllAccountsLimited(words, resets_at=NOW + 3600), now=NOW)
     assert wire.message == words
     assert wire.headers == {"x-should-retry": "false", "retry-after": "3600"}
 
 
 def test_a_client_may_wait_for_the_short_limit_of_all_accounts():
-    wire = to_wire(errors.AllAccountsLimited("soon", resets_at=NOW + 11), now=NOW)
+    wire = to_anthropic(errors.AllAccountsLimited("soon", resets_at=NOW + 11), now=NOW)
     assert wire.headers == {"retry-after": "11"}
 
 
@@ -125,7 +125,7 @@ def test_a_client_may_wait_for_the_short_limit_of_all_accounts():
 @pytest.mark.parametrize("kind", [errors.RateLimited, errors.Overloaded])
 def test_a_wait_is_whole_seconds(kind, wait_s, retry_after):
     """case-139"""
-    wire = to_wire(kind("x", retry_after_s=wait_s), now=NOW)
+    wire = to_anthropic(kind("x", retry_after_s=wait_s), now=NOW)
     assert wire.headers.get("retry-after") == retry_after
 
 
@@ -139,14 +139,14 @@ def test_a_wait_is_whole_seconds(kind, wait_s, retry_after):
     ],
 )
 def test_messages(error, message):
-    assert to_wire(error, now=NOW).message == message
+    assert to_anthropic(error, now=NOW).message == message
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_claude_code_shows_a_refusal_under_451(kind):
     """case-147"""
     error = make(kind)
-    wire = to_wire(error, now=NOW)
+    wire = to_anthropic(error, now=NOW)
     shown = for_claude_code(wire, error)
     assert shown.status == (451 if kind in (errors.PolicyRefused, errors.RequestCancelled) else wire.status)
     assert (shown.type, shown.message, shown.headers) == (wire.type, wire.message, wire.headers)
@@ -156,5 +156,5 @@ def test_a_class_without_a_row_takes_its_parents():
     class Special(errors.Overloaded):
         pass
 
-    assert to_wire(Special("x"), now=NOW).status == 529
+    assert to_anthropic(Special("x"), now=NOW).status == 529
     assert issubclass(Special, UpstreamError)

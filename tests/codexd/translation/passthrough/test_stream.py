@@ -7,7 +7,6 @@ from upstream_events import added, done
 
 from codexd.errors import ContextOverflow, UpstreamFailed
 from codexd.translation.client_api import State
-from codexd.translation.passthrough.limit import TextLimit
 from codexd.translation.passthrough.stream import PassthroughStream, ResponseCollector
 
 NOW = 1_795_000_000.0
@@ -137,7 +136,7 @@ def limited(max_tokens, words=WORDS):
     part = {"type": "output_text", "text": ""}
     deltas = [{"type": "response.output_text.delta", **PLACE, "delta": word} for word in words]
     events = [CREATED, added(0, **OPEN), {"type": "response.content_part.added", **PLACE, "part": part}, *deltas]
-    stream = PassthroughStream(model="opus", verbatim=False, limit=TextLimit(max_tokens), count_input=lambda: 20)
+    stream = PassthroughStream(model="opus", verbatim=False, max_tokens=max_tokens, count_input=lambda: 20)
     return run(number([*events, done(0, **MESSAGE), COMPLETED]), stream), stream
 
 

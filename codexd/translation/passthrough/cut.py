@@ -1,20 +1,21 @@
-"""The end that ``max_output_tokens`` asks for, on the visible text: the backend takes no limit."""
+"""The client's end of an answer, ``max_output_tokens``, in the events that go out: the backend takes no limit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from codexd.translation import text_cut
 from codexd.translation.client_api import Event
 from codexd.translation.responses import object_of, text_of
-from codexd.translation.token_limit import TokenLimit
+from codexd.translation.text_cut import TextCut
 
 
-class TextLimit:
+class EventCut:
     """Follows the events of an answer, and knows how to close the message in which its text becomes too long."""
 
-    def __init__(self, max_tokens: int) -> None:
-        self._limit = TokenLimit(max_tokens)
+    def __init__(self, text: TextCut) -> None:
+        self._text = text
         self._items: dict[str, Mapping[str, Any]] = {}
         """By their ids, the items that began."""
         self._texts: dict[str, dict[Any, list[str]]] = {}
@@ -27,10 +28,10 @@ class TextLimit:
             self._items[text_of(item.get("id"))] = item
         if event["type"] != "response.output_text.delta":
             return None
-        text, too_long = self._limit.take(text_of(event.get("delta")))
+        text = self._text.take(text_of(event.get("delta")))
         texts = self._texts.setdefault(text_of(event.get("item_id")), {})
         texts.setdefault(event.get("content_index"), []).append(text)
-        return self._close(event, text) if too_long else None
+        return self._close(event, text) if self._text.reason is not None else None
 
     def _close(self, event: Event, text: str) -> list[Event]:
         item_id = text_of(event.get("item_id"))
@@ -54,3 +55,9 @@ def _to_part(text: str) -> dict[str, Any]:
 def _number(event: Event) -> Event:
     """With a number that the stream will set right."""
     return {**event, "sequence_number": 0}
+
+
+def make_cut(max_tokens: int | None) -> EventCut | None:
+    """The cut that a request asks for; None if there can be none."""
+    text = text_cut.make_cut((), max_tokens)
+    return EventCut(text) if text is not None else None
