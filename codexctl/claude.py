@@ -10,7 +10,7 @@ from typing import Any
 
 from codexctl.invocation import EXIT_REFUSED, Command, Invocation, Show, Stop, argument
 from codexctl.render.clients import CLAUDE_CODE
-from codexctl.set_up import FIRST_REQUEST, set_up
+from codexctl.set_up import place, prove, set_up
 from codexctl.terminal import has_input_terminal
 
 PROGRAM = "claude"
@@ -24,9 +24,7 @@ def _status(invocation: Invocation) -> None:
 
 
 def _proxy(invocation: Invocation) -> None:
-    result = _set_up(invocation, "claude.proxy", {}, CLAUDE_CODE.proxied, wait=FIRST_REQUEST)
-    if result["proof"] and not result["proof"]["ok"]:
-        raise Stop(EXIT_REFUSED)
+    prove(invocation, "claude.proxy", _place(invocation), CLAUDE_CODE)
 
 
 def _direct(invocation: Invocation) -> None:
@@ -42,15 +40,12 @@ def _reset(invocation: Invocation) -> None:
     _set_up(invocation, "claude.reset", {}, CLAUDE_CODE.was_reset)
 
 
-def _set_up(invocation: Invocation, method: str, params: dict[str, Any], show: Show, *, wait: str = "") -> Any:
-    return set_up(invocation, method, params | _place(invocation), show, CLAUDE_CODE, wait=wait)
+def _set_up(invocation: Invocation, method: str, params: dict[str, Any], show: Show) -> None:
+    set_up(invocation, method, params | _place(invocation), show, CLAUDE_CODE)
 
 
 def _place(invocation: Invocation) -> dict[str, Any]:
-    """The caller's settings, not those of the daemon's user: ``CLAUDE_CONFIG_DIR`` may differ by shell."""
-    named = invocation.environ.get("CLAUDE_CONFIG_DIR")
-    folder = Path(named) if named else Path(invocation.environ.get("HOME") or Path.home()) / ".claude"
-    return {"config_dir": str(folder.absolute())}
+    return place(invocation, invocation.environ.get("CLAUDE_CONFIG_DIR"), ".claude")
 
 
 def _read_key(invocation: Invocation) -> dict[str, Any]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from codexctl.invocation import EXIT_REFUSED, Command, Invocation, Stop, Values, argument
+from codexctl.invocation import Command, Invocation, Values, argument
 from codexctl.render.clients import CODEX_CLI
-from codexctl.set_up import FIRST_REQUEST, set_up
+from codexctl.set_up import place, prove, set_up
 
 
 def _status(invocation: Invocation) -> None:
@@ -15,10 +14,7 @@ def _status(invocation: Invocation) -> None:
 
 
 def _proxy(invocation: Invocation) -> None:
-    params = _place(invocation)
-    result = set_up(invocation, "codex.proxy", params, CODEX_CLI.proxied, CODEX_CLI, wait=FIRST_REQUEST)
-    if result["proof"] and not result["proof"]["ok"]:
-        raise Stop(EXIT_REFUSED)
+    prove(invocation, "codex.proxy", _place(invocation), CODEX_CLI)
 
 
 def _reset(invocation: Invocation) -> None:
@@ -26,10 +22,8 @@ def _reset(invocation: Invocation) -> None:
 
 
 def _place(invocation: Invocation) -> dict[str, Any]:
-    """The caller's settings, not those of the daemon's user: ``CODEX_HOME`` may differ by shell."""
     named = invocation.arguments.config_dir or invocation.environ.get("CODEX_HOME")
-    folder = Path(named) if named else Path(invocation.environ.get("HOME") or Path.home()) / ".codex"
-    return {"config_dir": str(folder.expanduser().absolute())}
+    return place(invocation, named, ".codex")
 
 
 _DRY_RUN = argument("--dry-run", action="store_true", help="only show what would change")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,12 @@ from codexd.clients.settings_file import Content, read_settings
 from codexd.control.call import Call, Control
 from codexd.control.set_up import (
     change_file,
-    edits_of,
     find_folder,
     find_kept_file,
     find_own_door,
     judge,
     notes_of,
+    tell,
     unwritable,
     values_after,
     wrote,
@@ -37,8 +37,6 @@ from codexd.errors import ClientFileRefused
 from codexd.files import write_atomic
 from codexd.translation import jsontext
 from codexd.translation.models import Catalogue
-
-log = logging.getLogger("codexd.clients")
 
 RUN_SETTINGS = "claude-run.json"
 
@@ -84,9 +82,8 @@ async def claude_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     make_wanted = partial(
         claude_code.through_codexd, door, control.settings, catalogue=_catalogue(control), window=window
     )
-    notes = [RESTART_NOTE, AUTO_MODE_NOTE, *_file_notes(content)]
-    notes += notes_of(control)
-    done = _change(control, content, make_wanted, dry_run=params.dry_run, notes=tuple(notes))
+    notes = (RESTART_NOTE, AUTO_MODE_NOTE, *_file_notes(content), *notes_of(control))
+    done = _change(control, content, make_wanted, dry_run=params.dry_run, notes=notes)
     if params.dry_run:
         return done
     question = as_claude_code(door)
@@ -124,24 +121,13 @@ async def claude_environment(call: Call, _params: NoParams) -> api.ClaudeEnviron
 
 
 def _change(
-    control: Control, content: Content, make_wanted: MakeWanted, *, dry_run: bool, notes: tuple[str, ...]
+    control: Control, content: Content, make_wanted: MakeWanted, *, dry_run: bool, notes: Iterable[str]
 ) -> api.ClientSetUp:
     door = find_own_door(control)
     kept = _recognise(control, content, find_kept_file(control).find(content.path), door)
     change, backup = change_file(control, content, kept, OWN_KEYS, make_wanted, dry_run=dry_run)
     mode = claude_code.find_mode(values_after(change).get(BASE_URL), door)
-    if change.is_needed and not dry_run:
-        log.info("Claude Code set up", extra={"fields": {"file": str(content.path), "mode": mode.value}})
-    return api.ClientSetUp(
-        path=str(content.path),
-        mode=mode.value,
-        dry_run=dry_run,
-        changes=edits_of(change, claude_code.show_value),
-        left=change.plan.left,
-        backup=str(backup) if backup else None,
-        notes=notes,
-        proof=None,
-    )
+    return tell(change, backup, mode, claude_code.show_value, dry_run=dry_run, notes=notes)
 
 
 def _recognise(control: Control, content: Content, kept: Kept, door: Door) -> Kept:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +21,16 @@ from codexd.clients.settings_file import Content, read_settings
 from codexd.control.call import Call, Control
 from codexd.control.set_up import (
     change_file,
-    edits_of,
     find_folder,
     find_kept_file,
     find_own_door,
     judge,
     notes_of,
+    tell,
     values_after,
     wrote,
 )
 from codexd.errors import ClientFileRefused
-
-log = logging.getLogger("codexd.clients")
 
 FILE = "config.toml"
 PROFILES = "*.config.toml"
@@ -125,11 +122,10 @@ async def codex_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     signed_in = place.signed_in
     notes = [RESTART_NOTE, SESSIONS_NOTE, SIGNED_IN_NOTE if signed_in else NO_LOGIN_NOTE]
     notes += [*_file_notes(control, place), *notes_of(control)]
-
     kept = _recognise(place, find_kept_file(control).find(place.content.path))
     provider = codex_cli.choose_provider(tuple(kept.entries), place.tables)
     wanted = codex_cli.through_codexd(door, provider, signed_in=signed_in)
-    done = _change(control, place, kept, lambda _: wanted, dry_run=params.dry_run, notes=tuple(notes))
+    done = _change(control, place, kept, lambda _: wanted, dry_run=params.dry_run, notes=notes)
     if params.dry_run:
         return done
     model = place.config.get("model")
@@ -144,27 +140,15 @@ async def codex_reset(call: Call, params: api.ClientChange) -> api.ClientSetUp:
 
 
 def _change(
-    control: Control, place: Place, kept: Kept, make_wanted: MakeWanted, *, dry_run: bool, notes: tuple[str, ...]
+    control: Control, place: Place, kept: Kept, make_wanted: MakeWanted, *, dry_run: bool, notes: Iterable[str]
 ) -> api.ClientSetUp:
-    content = place.content
-    change, backup = change_file(control, content, kept, place.names(kept), make_wanted, dry_run=dry_run)
+    change, backup = change_file(control, place.content, kept, place.names(kept), make_wanted, dry_run=dry_run)
     after = values_after(change)
     tables = place.tables | {
         name.removeprefix(f"{TABLES}."): value for name, value in after.items() if name.startswith(f"{TABLES}.")
     }
     mode = codex_cli.find_mode(after.get(PROVIDER), tables, find_own_door(control))
-    if change.is_needed and not dry_run:
-        log.info("Codex CLI set up", extra={"fields": {"file": str(content.path), "mode": mode.value}})
-    return api.ClientSetUp(
-        path=str(content.path),
-        mode=mode.value,
-        dry_run=dry_run,
-        changes=edits_of(change, lambda _, value: codex_cli.show_value(value)),
-        left=change.plan.left,
-        backup=str(backup) if backup else None,
-        notes=notes,
-        proof=None,
-    )
+    return tell(change, backup, mode, lambda _, value: codex_cli.show_value(value), dry_run=dry_run, notes=notes)
 
 
 def _recognise(place: Place, kept: Kept) -> Kept:

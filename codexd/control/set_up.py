@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +72,30 @@ def change_file(
         raise unwritable(file.path, error) from None
 
 
+def tell(
+    change: SetUp, backup: Path | None, mode: Enum, show: Show, *, dry_run: bool, notes: Iterable[str]
+) -> api.ClientSetUp:
+    """``change`` as the caller is told of it. ``mode``: where the client is led to after it."""
+    if change.is_needed and not dry_run:
+        log.info("client set up", extra={"fields": {"file": str(change.content.path), "mode": mode.value}})
+    return api.ClientSetUp(
+        path=str(change.content.path),
+        mode=mode.value,
+        dry_run=dry_run,
+        changes=_edits_of(change, show),
+        left=change.plan.left,
+        backup=str(backup) if backup else None,
+        notes=tuple(notes),
+        proof=None,
+    )
+
+
 def values_after(change: SetUp) -> dict[str, Any]:
     """What the names hold once the change is made."""
     return plain_values(change.content, {**change.now, **change.plan.targets})
 
 
-def edits_of(change: SetUp, show: Show) -> tuple[api.ClientEdit, ...]:
+def _edits_of(change: SetUp, show: Show) -> tuple[api.ClientEdit, ...]:
     before, after = plain_values(change.content, change.now), plain_values(change.content, change.plan.targets)
 
     def shown(name: str, values: dict[str, Any]) -> str | None:

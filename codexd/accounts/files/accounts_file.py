@@ -6,10 +6,9 @@ import re
 from typing import Any, Self
 
 import attrs
-import cattrs
 from attrs import frozen
 
-from codexd.accounts.files.strict import make_converter
+from codexd.accounts.files.strict import load_versioned, structure
 from codexd.accounts.login import is_header_text
 from codexd.accounts.model import Account
 from codexd.errors import FileUnreadable
@@ -55,18 +54,10 @@ def parse_book(data: bytes) -> Book:
         FileUnreadable: the reason only (not JSON, another version, a wrong type, a doubtful id); the caller, who
             knows the file, names it.
     """
-    try:
-        raw = jsontext.loads(data)
-    except ValueError as error:
-        raise FileUnreadable(f"it is not JSON ({error})") from None
-    if not isinstance(raw, dict) or not isinstance(raw.get("accounts"), list):
-        raise FileUnreadable('it is not an object with a list "accounts"')
-    if raw.get("version") != VERSION:
-        raise FileUnreadable(f"its version is {raw.get('version')!r}, and this codexd reads version {VERSION}")
-    try:
-        book = _converter.structure(raw, Book)
-    except cattrs.BaseValidationError as error:
-        raise FileUnreadable("; ".join(cattrs.transform_error(error))) from None
+    raw = load_versioned(data, VERSION)
+    if not isinstance(raw.get("accounts"), list):
+        raise FileUnreadable('it has no list "accounts"')
+    book = structure(raw, Book)
     _check_ids(book)
     return book
 
@@ -86,6 +77,3 @@ def _check_ids(book: Book) -> None:
             raise FileUnreadable(f"{account_id!r} is not an account id (12 hexadecimal digits)")
         if ids.count(account_id) > 1:
             raise FileUnreadable(f"account id {account_id} stands in it twice")
-
-
-_converter = make_converter()

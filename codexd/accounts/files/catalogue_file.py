@@ -6,16 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import cattrs
 from attrs import frozen
 
 from codexd.accounts.files.cache_file import CacheFile
-from codexd.accounts.files.strict import make_converter
-from codexd.errors import FileUnreadable
+from codexd.accounts.files.strict import load_versioned, structure
 from codexd.translation import jsontext
 
 VERSION = 1
-_converter = make_converter()
 
 
 @frozen
@@ -48,17 +45,7 @@ def parse_listed(data: bytes) -> Listed:
     Raises:
         FileUnreadable: the reason only.
     """
-    try:
-        raw = jsontext.loads(data)
-    except ValueError as error:
-        raise FileUnreadable(f"it is not JSON ({error})") from None
-    version: Any = raw.get("version") if isinstance(raw, dict) else None
-    if version != VERSION:
-        raise FileUnreadable(f"its version is {version!r}, and this codexd reads version {VERSION}")
-    try:
-        return _converter.structure(raw, _Content).listed
-    except cattrs.BaseValidationError as error:
-        raise FileUnreadable("; ".join(cattrs.transform_error(error))) from None
+    return structure(load_versioned(data, VERSION), _Content).listed
 
 
 def dump_listed(listed: Listed) -> bytes:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
-import cattrs
 from attrs import Factory, frozen
 
 from codexd.accounts.files.cache_file import CacheFile
-from codexd.accounts.files.strict import make_converter
+from codexd.accounts.files.strict import load_versioned, structure
 from codexd.accounts.limits.cooldown import Cooldown
 from codexd.accounts.limits.windows import Limits
-from codexd.errors import FileUnreadable
 from codexd.translation import jsontext
 
 VERSION = 1
-_converter = make_converter()
 
 
 @frozen
@@ -45,17 +41,7 @@ def parse_limits(data: bytes) -> Mapping[str, Kept]:
     Raises:
         FileUnreadable: the reason only.
     """
-    try:
-        raw = jsontext.loads(data)
-    except ValueError as error:
-        raise FileUnreadable(f"it is not JSON ({error})") from None
-    version: Any = raw.get("version") if isinstance(raw, dict) else None
-    if version != VERSION:
-        raise FileUnreadable(f"its version is {version!r}, and this codexd reads version {VERSION}")
-    try:
-        return _converter.structure(raw, _Content).accounts
-    except cattrs.BaseValidationError as error:
-        raise FileUnreadable("; ".join(cattrs.transform_error(error))) from None
+    return structure(load_versioned(data, VERSION), _Content).accounts
 
 
 def dump_limits(accounts: Mapping[str, Kept]) -> bytes:

@@ -32,7 +32,7 @@ UNREADABLE = [
     (b"", "not JSON"),
     (b'{"version":1,', "not JSON"),
     (b"\xff\xfe\x00binary", "not JSON"),
-    (b"[]", "list"),
+    (b"[]", "not a JSON object"),
     (b'{"version":1,"active":null,"accounts":{}}', "list"),
     (b'{"version":2,"active":null,"accounts":[]}', "version is 2"),
     (b'{"active":null,"accounts":[]}', "version is None"),
