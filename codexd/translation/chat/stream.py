@@ -118,12 +118,10 @@ class ChatStream:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the answer came to its end with nothing in it, which is worth another try."""
         return self.state is State.ENDED and not self._told_anything and self.stop_reason == "stop" and not self._is_cut
 
     @property
     def output_tokens(self) -> int:
-        """An estimate of the answer so far."""
         content = self._output.count_bytes(TextItem) if self._cut is None else self._cut.utf8_bytes
         return estimate_tokens(content + self._output.count_bytes(ReasoningItem, CallItem))
 

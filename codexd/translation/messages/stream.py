@@ -137,7 +137,6 @@ class MessagesStream:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the answer came to its end with nothing in it, which is worth another try."""
         return self.state is State.ENDED and self._index < 0 and self._stop_reason == "end_turn"
 
     @property
@@ -146,7 +145,6 @@ class MessagesStream:
 
     @property
     def output_tokens(self) -> int:
-        """An estimate of the answer so far."""
         visible = self._output.count_bytes(TextBlock) if self._cut is None else self._cut.utf8_bytes
         return estimate_tokens(visible + self._output.count_bytes(ThinkingBlock, CallBlock))
 

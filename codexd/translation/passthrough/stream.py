@@ -61,12 +61,10 @@ class PassthroughStream:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the answer came to its end with nothing in it, which is worth another try."""
         return self.state is State.ENDED and self.stop_reason == "completed" and not self._items
 
     @property
     def output_tokens(self) -> int:
-        """An estimate of the answer so far."""
         return estimate_tokens(self._delta_bytes)
 
     def receive_event(self, event: Event, *, now: float) -> list[Event]:
