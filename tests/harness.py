@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import trio
@@ -19,6 +20,7 @@ from codexd.record.logs import LogFilter, LogRing, configure
 from codexd.settings_live import LiveSettings
 from codexd.simulator.app import Simulator
 from codexd.simulator.options import Options
+from codexd.simulator.records import Outcome
 from codexd.web.exchange import Timing
 
 HELLO = {"model": "claude-sonnet-5-5", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}
@@ -144,6 +146,36 @@ async def post(running: Running, body: Any, path: str = "/v1/messages", **header
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     async with httpx.AsyncClient(base_url=running.address, trust_env=False, timeout=30) as client:
         return await client.post(path, content=content, headers=named)
+
+
+async def start_request(
+    running: Running, body: Any, path: str = "/v1/messages", *, receive_buffer: int | None = None
+) -> trio.SocketStream:
+    """A request on a raw connection whose answer is not read yet."""
+    connection = trio.socket.socket()
+    if receive_buffer is not None:
+        connection.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, receive_buffer)
+    address = urlsplit(running.address)
+    await connection.connect((address.hostname, address.port))
+    stream = trio.SocketStream(connection)
+    content = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(content)}\r\n\r\n"
+    await stream.send_all(head.encode() + content)
+    return stream
+
+
+async def hang_up(running: Running, body: Any, path: str = "/v1/messages") -> Outcome | None:
+    """Leave while the answer to ``body`` comes; how the backend saw its request end, within a second."""
+    connection = await start_request(running, body, path)
+    with trio.fail_after(10):
+        if body["stream"]:
+            await connection.receive_some(4096)
+        while not running.asked:
+            await trio.sleep(0.01)
+    await connection.aclose()
+    with trio.fail_after(1):
+        await running.asked[0].ended.wait()
+    return running.asked[0].outcome
 
 
 def read_events(text: str) -> list[dict[str, Any]]:

@@ -19,6 +19,10 @@ def text(delta, index=0):
     }
 
 
+def refusal(delta, index=0):
+    return {**text(delta, index), "type": "response.refusal.delta"}
+
+
 def arguments(delta, index=0):
     return {
         "type": "response.function_call_arguments.delta",
@@ -64,6 +68,25 @@ def call(index, arguments="", name="Bash"):
         "call_id": f"call_{index}",
         "name": name,
         "arguments": arguments,
+    }
+
+
+def custom_call(index, words="", name="patch"):
+    return {
+        "id": f"ctc_{index}",
+        "type": "custom_tool_call",
+        "call_id": f"call_{index}",
+        "name": name,
+        "input": words,
+    }
+
+
+def custom_input(delta, index=0):
+    return {
+        "type": "response.custom_tool_call_input.delta",
+        "item_id": f"ctc_{index}",
+        "output_index": index,
+        "delta": delta,
     }
 
 

@@ -51,22 +51,27 @@ def count_text(text: str) -> int:
 
 
 def count_body(body: Mapping[str, Any]) -> int:
-    """Tokens of a body for the backend, so that what the translation leaves out costs nothing."""
-    total = PER_REQUEST + count_with_margin(body.get("instructions") or "")
+    """Tokens of a body for the backend, so that what the translation leaves out costs nothing.
+
+    What has another form than it should counts as the text of its JSON: clients write such bodies themselves.
+    """
+    total = PER_REQUEST + _count_value(body.get("instructions") or "")
     total += sum(PER_ITEM + _count_item(item) for item in body["input"])
-    return total + sum(PER_TOOL + _count_tool(tool) for tool in body.get("tools") or ())
+    tools = body.get("tools") or []
+    if not isinstance(tools, list):
+        return total + _count_value(tools)
+    return total + sum(PER_TOOL + _count_value(tool) for tool in tools)
 
 
 def count_with_margin(text: str) -> int:
     return math.ceil(count_text(text) * MARGIN)
 
 
-def _count_tool(tool: Mapping[str, Any]) -> int:
-    return count_with_margin(jsontext.dumps_text(tool))
+def _count_value(value: Any) -> int:
+    return count_with_margin(value if isinstance(value, str) else jsontext.dumps_text(value))
 
 
 def _count_item(item: Mapping[str, Any]) -> int:
-    """What has another form than it should counts as the text of its JSON: clients write such items themselves."""
     match item:
         case {"encrypted_content": str(sealed)}:
             # Reasoning, or a compacted history: base64 of it and some 650 bytes around it.
@@ -84,7 +89,7 @@ def _count_item(item: Mapping[str, Any]) -> int:
         case {"type": "message", "content": str() | list() as content}:
             return _count_content(content)
         case _:
-            return count_with_margin(jsontext.dumps_text(item))
+            return _count_value(item)
 
 
 def _count_content(content: str | Iterable[Any]) -> int:
@@ -102,7 +107,7 @@ def _count_part(part: Any) -> int:
         case {"text": str(text)} | {"refusal": str(text)}:
             return count_with_margin(text)
         case _:
-            return count_with_margin(jsontext.dumps_text(part))
+            return _count_value(part)
 
 
 def _count_image(url: str) -> int:

@@ -4,6 +4,7 @@ import stat
 import tomllib
 
 import pytest
+from settings_user import BOM, SettingsUser
 
 from codexd.clients import codex_cli
 from codexd.clients.codex_cli import CHATGPT_URL, PROVIDER, table_of
@@ -15,7 +16,6 @@ from codexd.clients.settings_file import check_writable, read_settings
 from codexd.errors import ClientFileRefused
 
 DOOR = Door("http://127.0.0.1:8081", "codexd")
-BOM = b"\xef\xbb\xbf"
 
 SHAPES = {
     "none at all": None,
@@ -53,20 +53,7 @@ BROKEN = {
 }
 
 
-class User:
-    def __init__(self, folder):
-        self.file = folder / "codex" / "config.toml"
-        self.file.parent.mkdir()
-        self.state = folder / "clients.json"
-
-    def write(self, data):
-        if data is not None:
-            self.file.write_bytes(data)
-
-    @property
-    def data(self):
-        return self.file.read_bytes() if self.file.exists() else None
-
+class User(SettingsUser):
     @property
     def said(self):
         return tomllib.loads(self.data.removeprefix(BOM).decode())
@@ -92,14 +79,10 @@ class User:
     def reset(self):
         return self.change(lambda *_: {})
 
-    @property
-    def files(self):
-        return sorted(path.name for path in self.file.parent.iterdir())
-
 
 @pytest.fixture
 def user(tmp_path):
-    return User(tmp_path)
+    return User(tmp_path, "config.toml")
 
 
 def less_ours(said, provider):

@@ -6,6 +6,7 @@ import os
 import stat
 
 import pytest
+from settings_user import BOM, SettingsUser
 
 from codexd.clients import claude_code
 from codexd.clients.claude_code import BASE_URL, OWN_KEYS
@@ -18,7 +19,6 @@ from codexd.errors import ClientFileRefused, FileUnreadable
 from codexd.settings import Settings
 
 DOOR = Door("http://127.0.0.1:8081", "codexd")
-BOM = b"\xef\xbb\xbf"
 
 SHAPES = {
     "none at all": None,
@@ -64,20 +64,7 @@ def through_codexd(before):
     return claude_code.through_codexd(DOOR, Settings(), before)
 
 
-class User:
-    def __init__(self, folder):
-        self.file = folder / "claude" / "settings.json"
-        self.file.parent.mkdir()
-        self.state = folder / "clients.json"
-
-    def write(self, data):
-        if data is not None:
-            self.file.write_bytes(data)
-
-    @property
-    def data(self):
-        return self.file.read_bytes() if self.file.exists() else None
-
+class User(SettingsUser):
     @property
     def values(self):
         return json.loads(self.data.removeprefix(BOM))
@@ -96,14 +83,10 @@ class User:
     def reset(self):
         return self.change(lambda _: {})
 
-    @property
-    def files(self):
-        return sorted(path.name for path in self.file.parent.iterdir())
-
 
 @pytest.fixture
 def user(tmp_path):
-    return User(tmp_path)
+    return User(tmp_path, "settings.json")
 
 
 @pytest.mark.parametrize("data", SHAPES.values(), ids=SHAPES)

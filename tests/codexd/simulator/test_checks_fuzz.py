@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import copy
-from collections.abc import Iterator
 from typing import Any
 
+from any_json import list_paths, put
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,29 +59,12 @@ BODY: dict[str, Any] = {
 }
 
 
-def list_paths(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    if path:
-        yield path
-    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, child in children:
-        yield from list_paths(child, (*path, key))
-
-
 PATHS = list(list_paths(BODY))
 ODD_VALUES = st.recursive(
     st.sampled_from([None, True, 0, -1, 1.5, "", "x", "function", "object", "array", "user", "ultra", "\ud800"]),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["type", "name", "$ref"]), inner),
     max_leaves=4,
 )
-
-
-def replace(body: Any, path: tuple[Any, ...], value: Any) -> Any:
-    body = copy.deepcopy(body)
-    node = body
-    for key in path[:-1]:
-        node = node[key]
-    node[path[-1]] = value
-    return body
 
 
 def test_the_whole_body_is_accepted() -> None:
@@ -92,7 +74,7 @@ def test_the_whole_body_is_accepted() -> None:
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from(PATHS), ODD_VALUES)
 def test_any_value_anywhere(path: tuple[Any, ...], value: Any) -> None:
-    body = replace(BODY, path, value)
+    body = put(BODY, path, value)
     refusal = check_body(body, account_id=ACCOUNT, options=Options())
     if refusal is not None:
         assert 400 <= refusal.status < 500

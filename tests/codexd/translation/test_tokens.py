@@ -237,6 +237,12 @@ def test_what_is_not_sent_is_not_counted():
     assert count(system=[billing, {"type": "text", "text": "Be kind."}]) == count()
 
 
+@pytest.mark.parametrize("odd", [True, 7, {"a": ["b"]}])
+@pytest.mark.parametrize("name", ["instructions", "tools"])
+def test_what_has_an_odd_form_is_counted_as_json(name, odd):
+    assert count_body({"input": [], name: odd}) > count_body({"input": []})
+
+
 def test_custom_calls_and_refusals_are_counted():
     items = [
         {"type": "custom_tool_call", "call_id": "c", "name": "patch", "input": "word " * 100},

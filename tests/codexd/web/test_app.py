@@ -6,6 +6,10 @@ import httpx
 import pytest
 from harness import start_daemon
 
+from codexd.settings import ServerSettings
+from codexd.web.app import App
+from codexd.web.http import read_body
+
 ANTHROPIC = {"anthropic-version": "2023-06-01"}
 
 
@@ -78,3 +82,25 @@ async def test_refusals_in_openais_shape(running, method, path, status, code):
     error = response.json()["error"]
     assert (error["code"], error["type"]) == (code, "invalid_request_error")
     assert response.headers["x-request-id"] == response.headers["request-id"]
+
+
+async def test_a_client_that_leaves_within_its_request_gets_nothing(caplog):
+    async def hot(request, receive, _send):
+        await read_body(request, receive)
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        raise AssertionError(message)
+
+    app = App(ServerSettings, {"/v1/hot": hot}, quart=None, clock=lambda: 0.0)
+    head = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/hot",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+    }
+    await app(head, receive, send)
+    assert caplog.records == []

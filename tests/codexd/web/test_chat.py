@@ -10,7 +10,7 @@ import pytest
 import trio
 from chat_bodies import ask, assistant, function, tool, user
 from chunks import deltas_of, finish_of
-from harness import post, start_daemon
+from harness import hang_up, post, start_daemon
 
 from codexd.simulator.options import Options
 from codexd.simulator.records import Outcome
@@ -236,20 +236,7 @@ async def test_case_180_silence_is_filled_with_comments(running):
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_client_that_hangs_up_ends_the_upstream_request(running, stream):
     running.load({"output": [{"text": "begun"}], "hold": "for ever", "after_items": 1 if stream else 0})
-    host, port = running.address.removeprefix("http://").split(":")
-    connection = await trio.open_tcp_stream(host, int(port))
-    body = json.dumps(ask(stream=stream)).encode()
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body)
-    await connection.send_all(head + body)
-    with trio.fail_after(10):
-        if stream:
-            await connection.receive_some(4096)
-        while not running.asked:
-            await trio.sleep(0.01)
-    await connection.aclose()
-    with trio.fail_after(1):
-        await running.asked[0].ended.wait()
-    assert running.asked[0].outcome is Outcome.CUT_BY_CLIENT
+    assert await hang_up(running, ask(stream=stream), "/v1/chat/completions") is Outcome.CUT_BY_CLIENT
 
 
 async def test_case_177_a_stop_ends_the_answer_and_the_upstream_request(running):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-import socket
 import zlib
 from pathlib import Path
 
 import httpx
 import pytest
 import trio
-from harness import HELLO, post, read_events, start_daemon, text_of
+from harness import HELLO, hang_up, post, read_events, start_daemon, start_request, text_of
 
 from codexd.simulator.options import Options
 from codexd.simulator.records import Outcome
@@ -339,7 +338,7 @@ async def test_a_backend_that_falls_silent_is_given_up_with_the_setting_named(nu
 async def test_a_client_that_pauses_is_no_silence_of_the_backend(nursery, tmp_path):
     running = await start_daemon(nursery, tmp_path, environ={"CODEXD_UPSTREAM_IDLE_TIMEOUT": "0.2"})
     running.load({"output": [{"big_text": {"bytes": 20_000_000, "chunk_bytes": 65536}}]})
-    connection = await open_stream(running)
+    connection = await start_request(running, STREAMED, receive_buffer=65536)
     await until_upstream_stands_still(running)
     tail = b""
     while not tail.endswith(b"0\r\n\r\n"):
@@ -363,26 +362,12 @@ async def test_an_error_after_the_status_line_went_out_is_an_event(running):
 async def test_case_149_a_client_that_hangs_up_ends_the_upstream_request(running, stream):
     """Seen in the backend; a second is the promise, and the test would hang without it."""
     running.load({"output": [{"text": "x" * 100}], "hold": "for ever", "after_items": 0 if not stream else 1})
-    host, port = running.address.removeprefix("http://").split(":")
-    connection = await trio.open_tcp_stream(host, int(port))
-    body = json.dumps({**HELLO, "stream": stream}).encode()
-    await connection.send_all(
-        b"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    )
-    with trio.fail_after(10):
-        if stream:
-            await connection.receive_some(4096)
-        while not running.asked:
-            await trio.sleep(0.01)
-    await connection.aclose()
-    with trio.fail_after(1):
-        await running.asked[0].ended.wait()
-    assert running.asked[0].outcome is Outcome.CUT_BY_CLIENT
+    assert await hang_up(running, {**HELLO, "stream": stream}) is Outcome.CUT_BY_CLIENT
 
 
 async def test_a_client_that_stopped_reading_and_leaves_ends_the_upstream_request(running):
     running.load({"output": [{"big_text": {"bytes": 50_000_000}}]})
-    connection = await open_stream(running)
+    connection = await start_request(running, STREAMED, receive_buffer=65536)
     await until_upstream_stands_still(running)
     await connection.aclose()
     with trio.fail_after(1):
@@ -393,7 +378,7 @@ async def test_a_client_that_stopped_reading_and_leaves_ends_the_upstream_reques
 async def test_a_slow_reader_holds_upstream_back_and_memory_stays_flat(running):
     size = 200_000_000
     running.load({"output": [{"big_text": {"bytes": size, "chunk_bytes": 65536}}]})
-    connection = await open_stream(running)
+    connection = await start_request(running, STREAMED, receive_buffer=65536)
     before = resident_bytes()
     sent = await until_upstream_stands_still(running)
     assert 0 < sent < 20_000_000
@@ -406,20 +391,6 @@ async def test_a_slow_reader_holds_upstream_back_and_memory_stays_flat(running):
     assert received > size
     assert most - before < 100_000_000
     await connection.aclose()
-
-
-async def open_stream(running):
-    """A streamed request on a raw connection with a small receive buffer, not read yet."""
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-    host, port = running.address.removeprefix("http://").split(":")
-    client.connect((host, int(port)))
-    client.setblocking(False)
-    connection = trio.SocketStream(trio.socket.from_stdlib_socket(client))
-    body = json.dumps(STREAMED).encode()
-    head = b"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body)
-    await connection.send_all(head + body)
-    return connection
 
 
 async def until_upstream_stands_still(running):

@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 import trio
-from harness import post, read_events, start_daemon
+from harness import post, read_events, start_daemon, start_request
 from responses_bodies import CODEX_BODIES, CODEX_HEADERS, CODEX_TURN, FUNCTION, THREAD
 
 from codexd.simulator.options import Options
@@ -188,11 +188,7 @@ async def test_a_request_that_its_user_ends_is_not_repeated_by_the_codex_cli(run
 
 async def read_until(running, words):
     """A streamed answer up to ``words``, and then the connection is closed."""
-    host, port = running.address.removeprefix("http://").split(":")
-    connection = await trio.open_tcp_stream(host, int(port))
-    body = json.dumps(STREAMED).encode()
-    head = b"POST /v1/responses HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body)
-    await connection.send_all(head + body)
+    connection = await start_request(running, STREAMED, "/v1/responses")
     seen = b""
     with trio.fail_after(5):
         while words not in seen:

@@ -1,6 +1,7 @@
 import copy
 
 import pytest
+from any_json import json_values, list_paths, put
 from bodies import CLOSED, LONG_ID, PDF, check_accepted, check_prefix
 from chat_bodies import (
     ask,
@@ -154,27 +155,7 @@ def test_a_growing_history_keeps_its_prefix(exchanges, fields):
         earlier = later
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "x", "user", "text", "\ud800"]),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["type", "text", "name", "content", "role", "function", "messages", "url", "id"]),
-            inner,
-            max_size=3,
-        )
-    ),
-    max_leaves=6,
-)
-
-
-def list_paths(node, path=()):
-    if path:
-        yield path
-    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for name, child in children:
-        yield from list_paths(child, (*path, name))
-
+JSON = json_values("text", "\ud800", names=("role", "function", "messages", "url"))
 
 WHOLE = ask(
     system("You are."),
@@ -237,13 +218,8 @@ def test_the_whole_request_is_accepted_upstream():
 @settings(deadline=None, max_examples=800)
 @given(st.sampled_from(PATHS), JSON)
 def test_any_value_anywhere_is_taken_or_refused(path, value):
-    body = copy.deepcopy(WHOLE)
-    node = body
-    for name in path[:-1]:
-        node = node[name]
-    node[path[-1]] = value
     try:
-        translated = translate(body)
+        translated = translate(put(WHOLE, path, value))
     except RequestInvalid as error:
         assert error.path or "not JSON" in str(error)
     else:

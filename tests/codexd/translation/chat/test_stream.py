@@ -6,10 +6,13 @@ from upstream_events import (
     arguments,
     arguments_done,
     call,
+    custom_call,
+    custom_input,
     done,
     end,
     message,
     reasoning,
+    refusal,
     summary,
     summary_done,
     text,
@@ -17,29 +20,6 @@ from upstream_events import (
 
 from codexd.errors import ContextOverflow
 from codexd.translation.client_api import State
-
-
-def custom(index, words="", name="patch"):
-    return {
-        "id": f"ctc_{index}",
-        "type": "custom_tool_call",
-        "call_id": f"call_{index}",
-        "name": name,
-        "input": words,
-    }
-
-
-def custom_input(delta, index=0):
-    return {
-        "type": "response.custom_tool_call_input.delta",
-        "item_id": f"ctc_{index}",
-        "output_index": index,
-        "delta": delta,
-    }
-
-
-def refusal(delta, index=0):
-    return {**text(delta, index), "type": "response.refusal.delta"}
 
 
 def begin(index, call_id, name="bash"):
@@ -149,23 +129,23 @@ CITED = {
             id="arguments in deltas and in done",
         ),
         pytest.param(
-            [end(output=[message(0, "x"), bash(1, "{}"), custom(2, "y")])],
+            [end(output=[message(0, "x"), bash(1, "{}"), custom_call(2, "y")])],
             [{"content": "x"}, begin(0, "call_1"), go_on(0, "{}"), begin_custom(1, "call_2"), go_on_custom(1, "y")],
             "tool_calls",
             id="all of it in the terminal event only",
         ),
         pytest.param(
-            [done(0, **bash(0)), done(1, **custom(1)), COMPLETED],
+            [done(0, **bash(0)), done(1, **custom_call(1)), COMPLETED],
             [begin(0, "call_0"), go_on(0, "{}"), begin_custom(1, "call_1")],
             "tool_calls",
             id="empty arguments",
         ),
         pytest.param(
             [
-                added(0, **custom(0)),
+                added(0, **custom_call(0)),
                 custom_input("*** Begin\n"),
                 custom_input('"raw"'),
-                done(0, **custom(0, '*** Begin\n"raw"')),
+                done(0, **custom_call(0, '*** Begin\n"raw"')),
                 COMPLETED,
             ],
             [begin_custom(0, "call_0"), go_on_custom(0, "*** Begin\n"), go_on_custom(0, '"raw"')],

@@ -1,6 +1,5 @@
-import copy
-
 import pytest
+from any_json import json_values, list_paths, put
 from bodies import (
     CLOSED,
     HI,
@@ -167,29 +166,7 @@ def test_a_growing_history_keeps_its_prefix(exchanges):
         earlier = later
 
 
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.sampled_from(["", "x", "user", "text", "tool_use", "\ud800"]),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["type", "text", "name", "content", "source", "id", "messages"]), inner, max_size=3
-        )
-    ),
-    max_leaves=6,
-)
-
-
-def list_paths(node, path=()):
-    if path:
-        yield path
-    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for name, child in children:
-        yield from list_paths(child, (*path, name))
-
+JSON = json_values("text", "tool_use", "\ud800", names=("source", "messages"))
 
 WHOLE = {
     **claude_code_body(len(TURNS)),
@@ -202,13 +179,8 @@ PATHS = list(list_paths(WHOLE))
 @settings(deadline=None, max_examples=800)
 @given(st.sampled_from(PATHS), JSON)
 def test_any_value_anywhere_is_taken_or_refused(path, value):
-    body = copy.deepcopy(WHOLE)
-    node = body
-    for name in path[:-1]:
-        node = node[name]
-    node[path[-1]] = value
     try:
-        translated = translate(body)
+        translated = translate(put(WHOLE, path, value))
     except RequestInvalid as error:
         assert error.path or "not JSON" in str(error)
     else:

@@ -15,6 +15,7 @@ from codexd.translation.responses import parse_event
 from codexd.translation.sse import Decoder
 
 few = settings(deadline=None, max_examples=150)
+SDK_EVENT = TypeAdapter(RawMessageStreamEvent)
 COMPLETED = {"type": "response.completed", "response": {"status": "completed", "output": [], "usage": None}}
 
 
@@ -138,7 +139,7 @@ def test_the_sdk_puts_every_stream_together(answer, web_search_only):
     snapshot, buffers = None, {}
     collector = MessageCollector()
     for event in run(answer.events, web_search_only=web_search_only):
-        typed = TypeAdapter(RawMessageStreamEvent).validate_python(event)
+        typed = SDK_EVENT.validate_python(event)
         snapshot = accumulate_event(event=typed, current_snapshot=snapshot, json_bufs=buffers)
         collector.receive_events([event])
     message = collector.document

@@ -2,6 +2,7 @@
 
 import json
 
+from any_json import json_values, list_paths, put
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from responses_bodies import (
@@ -103,32 +104,8 @@ def test_reasoning_left_out_leaves_the_rest(body):
     assert [item for item in kept if item["type"] != "reasoning"] == bare
 
 
-def json_values(*texts):
-    return st.recursive(
-        st.none()
-        | st.booleans()
-        | st.integers()
-        | st.floats(allow_nan=False, allow_infinity=False)
-        | st.sampled_from(["", "x", "user", "message", "function_call", *texts]),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(
-                st.sampled_from(["type", "text", "name", "content", "role", "id", "input"]), inner, max_size=3
-            )
-        ),
-        max_leaves=6,
-    )
-
-
-JSON = json_values("\ud800")
-
-
-def list_paths(node, path=()):
-    if path:
-        yield path
-    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for name, child in children:
-        yield from list_paths(child, (*path, name))
+NAMES = ("role", "input")
+JSON = json_values("message", "function_call", "\ud800", names=NAMES)
 
 
 WHOLE = sdk(
@@ -156,15 +133,6 @@ WHOLE = sdk(
     metadata={"a": "b"},
 )
 PATHS = list(list_paths(WHOLE))
-
-
-def put(body, path, value):
-    changed = json.loads(json.dumps(body))  # a deep copy would share what the tables above share
-    node = changed
-    for name in path[:-1]:
-        node = node[name]
-    node[path[-1]] = value
-    return changed
 
 
 @settings(deadline=None, max_examples=800)
@@ -209,7 +177,7 @@ OURS = {"model": "gpt-5.5", "store": False, "stream": True}
 
 
 @settings(deadline=None, max_examples=400)
-@given(st.sampled_from(CODEX_PATHS), json_values())
+@given(st.sampled_from(CODEX_PATHS), json_values("message", "function_call", names=NAMES))
 def test_whatever_the_codex_cli_sends_goes_on_but_for_what_is_ours(place, value):
     name, path = place
     body = put(CODEX_BODIES[name], path, value)
