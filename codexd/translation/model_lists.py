@@ -13,12 +13,11 @@ from typing import Any
 
 from attrs import frozen
 
+from codexd.translation.kilo.models import KILO
 from codexd.translation.models import CLAUDE_IDS, MAX_OUTPUT_TOKENS, Catalogue, ModelInfo, route, strip_mark
 
 UNKNOWN_DATE = "1970-01-01T00:00:00Z"
 """The backend does not say when a model came out; Anthropic's API has this for it."""
-
-KILO = "kilo"
 
 
 @frozen

@@ -81,15 +81,7 @@ class ChatStream:
         """Texts and calls share a lane: the SDK takes one for whole when the next begins."""
         self._reasonings: Lane[ReasoningItem] = Lane()
         self._images: list[str] = []
-        self._output: OutputReader[ChatItem] = OutputReader(
-            {
-                "message": lambda: self._spoken.add(TextItem()),
-                "reasoning": lambda: self._reasonings.add(ReasoningItem()),
-                "function_call": lambda: self._spoken.add(CallItem(tool_names)),
-                "custom_tool_call": lambda: self._spoken.add(CustomCallItem(tool_names)),
-                "image_generation_call": lambda: ImageItem(self._images.append),
-            }
-        )
+        self._output: OutputReader[ChatItem] = OutputReader(self._list_makers(tool_names))
         self._chars = 0
         """Of the content so far, told or held back."""
         self._told_chars = 0
@@ -128,6 +120,15 @@ class ChatStream:
     @property
     def _is_cut(self) -> bool:
         return self._cut is not None and self._cut.reason is not None
+
+    def _list_makers(self, names: ToolNames) -> Mapping[str, Callable[[], ChatItem]]:
+        return {
+            "message": lambda: self._spoken.add(TextItem()),
+            "reasoning": lambda: self._reasonings.add(ReasoningItem()),
+            "function_call": lambda: self._spoken.add(CallItem(names)),
+            "custom_tool_call": lambda: self._spoken.add(CustomCallItem(names)),
+            "image_generation_call": lambda: ImageItem(self._images.append),
+        }
 
     # -- deltas -----------------------------------------------------------------------------------
 

@@ -35,14 +35,9 @@ def describe(slug: str, context_window: int | None) -> ModelInfo:
     return ModelInfo(
         slug=slug,
         display_name=slug,
-        priority=1000,
-        visibility="hide",
         context_window=context_window or DEFAULT_WINDOW_TOKENS,
         efforts=EFFORTS[: EFFORTS.index(STRONGEST_EFFORT) + 1],
-        default_effort=None,
         verbosity=False,
-        input_modalities=("text", "image"),
-        service_tiers=(),
     )
 
 
