@@ -458,6 +458,7 @@ async def test_case_11_a_compressed_body_is_read(running):
         ("gzip", gzip.compress(b"{}")[:-3], 400, "cut short"),
         ("gzip", gzip.compress(b" " * (MAX_BODY_BYTES + 1)), 413, "maximum size"),
     ],
+    ids=["zstd", "no gzip", "cut short", "too large"],
 )
 async def test_a_body_that_is_compressed_badly_or_too_well_is_refused(running, encoding, body, status, said):
     response = await post(running, body, content_encoding=encoding)
