@@ -33,6 +33,19 @@ def loads(data: bytes | str) -> Any:
         return _loads_with_surrogates(data, refused)
 
 
+def loads_shallow(data: bytes) -> Any:
+    """The same, of a text that somebody else is to be told: one that nests so deeply can't be written again.
+
+    Raises:
+        ValueError: also for more than ``MAX_DEPTH`` levels.
+    """
+    value = loads(data)
+    may_be_deep = data.count(b"{") + data.count(b"[") > MAX_DEPTH
+    if may_be_deep and find_too_deep(value) is not None:
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+    return value
+
+
 def loads_exact(data: bytes) -> Any:
     """The same, with the integers over 64 bits that orjson would read as floats: a tool's arguments stay exact.
 

@@ -104,7 +104,7 @@ class AccountEndpoint:
 
 def _read_object(response: httpx.Response) -> dict[str, Any]:
     try:
-        document = jsontext.loads(response.content)
+        document = jsontext.loads_shallow(response.content)
     except ValueError:
         document = None
     if not isinstance(document, dict):

@@ -103,7 +103,7 @@ class KiloBackend:
         if response.status_code != 200:
             raise UpstreamFailed(f"{host} answered HTTP {response.status_code} to the question for its models")
         try:
-            document = jsontext.loads(response.content)
+            document = jsontext.loads_shallow(response.content)
         except ValueError:
             raise UpstreamFailed(f"{host} sent a list of models that is not JSON", status=200) from None
         return read_free_models(document)
