@@ -101,6 +101,21 @@ def find_too_deep(value: Any) -> str | None:
     return _show_path(level[0][1])
 
 
+def has_more_values(value: Any, most: int) -> bool:
+    """Whether the objects and lists in ``value`` hold more than ``most`` values. Looks no further than that."""
+    count, left = 0, [value] if _is_container(value) else []
+    while left and count <= most:
+        node = left.pop()
+        count += len(node)
+        if count <= most:
+            left += [child for child in (node.values() if isinstance(node, dict) else node) if _is_container(child)]
+    return count > most
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, dict | list)
+
+
 _Step: TypeAlias = tuple[Any, str | int]
 """A key or an index, and the step before it: a path that costs nothing until it is shown."""
 
