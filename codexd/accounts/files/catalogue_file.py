@@ -54,7 +54,7 @@ def parse_listed(data: bytes) -> Listed:
         FileUnreadable: the reason only.
     """
     try:
-        raw = jsontext.loads(data)
+        raw = jsontext.loads_shallow(data)
     except ValueError as error:
         raise FileUnreadable(f"it is not JSON ({error})") from None
     version: Any = raw.get("version") if isinstance(raw, dict) else None
