@@ -101,6 +101,9 @@ class Fields:
 MAX_VALUES = 500_000
 """More than any context window holds, and what takes some seconds to translate."""
 
+MAX_SEPARATORS = 8 * MAX_VALUES
+"""Characters that separate values, those in strings too: with more of them a body is not even parsed."""
+
 MAX_MODEL_CHARS = 1000
 """Of the name of a model, which each event of an answer may repeat."""
 
@@ -111,12 +114,15 @@ def read_body(data: bytes) -> Fields:
     Raises:
         RequestInvalid: not JSON, not an object, nested too deeply, or of too many values.
     """
+    separators = sum(map(data.count, (b",", b"[", b"{")))
+    if separators > MAX_SEPARATORS:
+        raise _too_many_values()
     try:
         value = jsontext.loads_exact(data)
     except ValueError as wrong:
         raise RequestInvalid("", f"the body is not JSON: {wrong}") from None
-    if _may_hold_too_much(data) and jsontext.has_more_values(value, MAX_VALUES):
-        raise RequestInvalid("", f"the body must not hold more than {MAX_VALUES} values")
+    if separators > MAX_VALUES and jsontext.has_more_values(value, MAX_VALUES):
+        raise _too_many_values()
     deep = jsontext.find_too_deep(value)
     if deep is not None:
         raise RequestInvalid(f"{deep[:100]}…", f"nested more than {jsontext.MAX_DEPTH} levels deep")
@@ -125,9 +131,8 @@ def read_body(data: bytes) -> Fields:
     return Fields(value, "")
 
 
-def _may_hold_too_much(data: bytes) -> bool:
-    """By the characters that separate values; strings have them too."""
-    return sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES
+def _too_many_values() -> RequestInvalid:
+    return RequestInvalid("", f"the body must not hold more than {MAX_VALUES} values")
 
 
 def read_model(body: Fields) -> str:

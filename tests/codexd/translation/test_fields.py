@@ -1,7 +1,7 @@
 import pytest
 
 from codexd.errors import MAX_WORDS_CHARS, RequestInvalid
-from codexd.translation.fields import MAX_MODEL_CHARS, MAX_VALUES, Fields, read_body, read_model
+from codexd.translation.fields import MAX_MODEL_CHARS, MAX_SEPARATORS, MAX_VALUES, Fields, read_body, read_model
 
 VALUE = {
     "string": "x",
@@ -95,8 +95,9 @@ def test_paths_grow():
         b'{"a":[%b]}' % b",".join([b"{}"] * MAX_VALUES),
         b'{"a":[%b]}' % b",".join([b'{"b":[1]}'] * (MAX_VALUES // 3 + 1)),
         b"{%b}" % b",".join(b'"%d":1' % number for number in range(MAX_VALUES + 1)),
+        b"[" * (MAX_SEPARATORS + 1),
     ],
-    ids=["one list", "small objects", "one object"],
+    ids=["one list", "small objects", "one object", "not even parsed"],
 )
 def test_a_body_of_too_many_values_is_refused(body):
     with pytest.raises(RequestInvalid, match=f"{MAX_VALUES} values"):
