@@ -68,6 +68,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+MAX_WORDS_CHARS = 1000
+"""Errors are kept for a while, and what they repeat may be megabytes."""
+
+
+def _cut(words: str) -> str:
+    return words if len(words) <= MAX_WORDS_CHARS else f"{words[:MAX_WORDS_CHARS]}…"
+
 
 class CodexdError(Exception):
     """Base of the tree. ``str(error)`` is one sentence for the user, free of secrets."""
@@ -129,11 +136,15 @@ class RequestRefused(CodexdError):
 
 
 class RequestInvalid(RequestRefused):
-    """A field of a client's request, named by its path, such as ``messages[3].content[0].text``."""
+    """A field of a client's request, named by its path, such as ``messages[3].content[0].text``.
+
+    Either may repeat what the client wrote, so both are cut.
+    """
 
     kind = "request_invalid"
 
     def __init__(self, path: str, problem: str) -> None:
+        path, problem = _cut(path), _cut(problem)
         super().__init__(f"{path}: {problem}" if path else problem)
         self.path = path
         self.problem = problem
@@ -241,9 +252,9 @@ class UpstreamError(CodexdError):
         retry_after_s: float | None = None,
         resets_at: float | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(_cut(message))
         self.status = status
-        self.code = code
+        self.code = code and _cut(code)
         self.retry_after_s = retry_after_s
         self.resets_at = resets_at
 

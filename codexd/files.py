@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 import tempfile
 from itertools import count
 from pathlib import Path
@@ -38,16 +40,29 @@ def write_atomic(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+MAX_FILE_BYTES = 64 * 1024 * 1024
+"""No file of ours is nearly so large."""
+
+
 def read_private(path: Path) -> bytes:
     """The file's content. A file of ours that others could read is narrowed to its owner first.
 
     Raises:
-        OSError
+        OSError: also for what is no file, such as a pipe, which would be waited for.
     """
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_mode & 0o077:
+    with open(path, "rb", opener=_open_at_once) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        if status.st_mode & 0o077:
             os.fchmod(file.fileno(), 0o600)
         return file.read()
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def narrow_file(path: Path) -> None:

@@ -35,6 +35,9 @@ MAX_AGE_S = 4 * 3600.0
 CHANGE_PAUSE_S = 60.0
 """Least time between two questions because of an ETag: servers in the middle of a rollout contradict each other."""
 
+MAX_TOLD = 20
+"""Models that the log names when they come or go."""
+
 RETRY_S, MAX_RETRY_S = 15.0, 15 * 60.0
 """After a failure; doubled with each further one."""
 
@@ -252,5 +255,5 @@ def _tell(account: Account, before: frozenset[str] | None, after: frozenset[str]
     if before is None:
         log.info("the backend offers %d models", len(after), extra={"fields": fields})
     elif before != after:
-        fields |= {"new": sorted(after - before), "gone": sorted(before - after)}
+        fields |= {"new": sorted(after - before)[:MAX_TOLD], "gone": sorted(before - after)[:MAX_TOLD]}
         log.info("the backend's list of models has changed", extra={"fields": fields})

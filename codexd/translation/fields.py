@@ -111,19 +111,46 @@ class Fields:
         return value
 
 
+MAX_VALUES = 500_000
+"""More than any context window holds, and what takes some seconds to translate."""
+
+MAX_SEPARATORS = 8 * MAX_VALUES
+"""Characters that separate values, those in strings too: with more of them a body is not even parsed."""
+
+MAX_MODEL_CHARS = 1000
+"""Of the name of a model, which each event of an answer may repeat."""
+
+
 def read_body(data: bytes) -> Fields:
     """The JSON object of an HTTP body.
 
     Raises:
-        RequestInvalid: not JSON, not an object, or nested too deeply.
+        RequestInvalid: not JSON, not an object, nested too deeply, or of too many values.
     """
+    separators = sum(map(data.count, (b",", b"[", b"{")))
+    if separators > MAX_SEPARATORS:
+        raise _too_many_values()
     try:
         value = jsontext.loads_exact(data)
     except ValueError as wrong:
         raise RequestInvalid("", f"the body is not JSON: {wrong}") from None
+    if separators > MAX_VALUES and jsontext.has_more_values(value, MAX_VALUES):
+        raise _too_many_values()
     deep = jsontext.find_too_deep(value)
     if deep is not None:
         raise RequestInvalid(f"{deep[:100]}…", f"nested more than {jsontext.MAX_DEPTH} levels deep")
     if not isinstance(value, dict):
         raise RequestInvalid("", "the body must be a JSON object")
     return Fields(value, "")
+
+
+def _too_many_values() -> RequestInvalid:
+    return RequestInvalid("", f"the body must not hold more than {MAX_VALUES} values")
+
+
+def read_model(body: Fields) -> str:
+    """The name of the model that a client asks for."""
+    model = body.string("model")
+    if len(model) > MAX_MODEL_CHARS:
+        raise body.wrong("model", f"must not be longer than {MAX_MODEL_CHARS} characters")
+    return model

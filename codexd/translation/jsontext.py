@@ -33,6 +33,19 @@ def loads(data: bytes | str) -> Any:
         return _loads_with_surrogates(data, refused)
 
 
+def loads_shallow(data: bytes) -> Any:
+    """The same, of a text that somebody else is to be told: one that nests so deeply can't be written again.
+
+    Raises:
+        ValueError: also for more than ``MAX_DEPTH`` levels.
+    """
+    value = loads(data)
+    may_be_deep = data.count(b"{") + data.count(b"[") > MAX_DEPTH
+    if may_be_deep and find_too_deep(value) is not None:
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+    return value
+
+
 def loads_exact(data: bytes) -> Any:
     """The same, with the integers over 64 bits that orjson would read as floats: a tool's arguments stay exact.
 
@@ -86,6 +99,21 @@ def find_too_deep(value: Any) -> str | None:
         if not level:
             return None
     return _show_path(level[0][1])
+
+
+def has_more_values(value: Any, most: int) -> bool:
+    """Whether the objects and lists in ``value`` hold more than ``most`` values. Looks no further than that."""
+    count, left = 0, [value] if _is_container(value) else []
+    while left and count <= most:
+        node = left.pop()
+        count += len(node)
+        if count <= most:
+            left += [child for child in (node.values() if isinstance(node, dict) else node) if _is_container(child)]
+    return count > most
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, dict | list)
 
 
 _Step: TypeAlias = tuple[Any, str | int]

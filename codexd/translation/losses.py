@@ -23,6 +23,9 @@ class LossKind(Enum):
     """Dropped, and no answer is different for it, such as ``cache_control``."""
 
 
+_TOLD = (LossKind.DROPPED, LossKind.APPROXIMATED)
+
+
 @frozen
 class Loss:
     """One field's fate; ``note`` says in words what was done and why."""
@@ -32,14 +35,33 @@ class Loss:
     note: str
 
 
+MAX_KEPT = 1000
+MAX_CHARS = 300
+"""Of a path or a note. The ledger is kept with its request, and a client may send a million unknown fields."""
+
+
 class Losses:
-    """The ledger of one request. A path is written down once, however often the request is translated."""
+    """The ledger of one request. A path is written down once, however often the request is translated.
+
+    What comes after ``MAX_KEPT`` paths is only counted.
+    """
 
     def __init__(self) -> None:
         self._by_path: dict[str, Loss] = {}
+        self._more_told = 0
+        self._first_dropped: Loss | None = None
 
     def add(self, kind: LossKind, path: str, note: str) -> None:
-        self._by_path.setdefault(path, Loss(kind, path, note))
+        path = path[:MAX_CHARS]
+        if path in self._by_path:
+            return
+        loss = Loss(kind, path, note[:MAX_CHARS])
+        if kind is LossKind.DROPPED and self._first_dropped is None:
+            self._first_dropped = loss
+        if len(self._by_path) < MAX_KEPT:
+            self._by_path[path] = loss
+        elif kind in _TOLD:
+            self._more_told += 1
 
     def __iter__(self) -> Iterator[Loss]:
         return iter(self._by_path.values())
@@ -50,8 +72,8 @@ class Losses:
     @property
     def told(self) -> int:
         """How many a client is told of in ``codexd-losses``: what was dropped or approximated."""
-        return sum(loss.kind in (LossKind.DROPPED, LossKind.APPROXIMATED) for loss in self)
+        return self._more_told + sum(loss.kind in _TOLD for loss in self)
 
     @property
     def first_dropped(self) -> Loss | None:
-        return next((loss for loss in self if loss.kind is LossKind.DROPPED), None)
+        return self._first_dropped

@@ -13,6 +13,7 @@ from codexd.translation.models import CLIENT_ONLY_EFFORT, EFFORTS, Catalogue, Mo
 from codexd.translation.responses import objects_of, text_of
 
 MAX_SLUG_CHARS = 200
+MAX_WORDS_CHARS = 500
 
 
 def read_catalogue(entries: Iterable[Mapping[str, Any]]) -> Catalogue:
@@ -38,11 +39,11 @@ def _read_model(entry: Mapping[str, Any]) -> ModelInfo:
         "default_effort": _read_effort(entry.get("default_reasoning_level")),
         "input_modalities": _read_texts(entry.get("input_modalities")),
         "service_tiers": tuple(text_of(tier.get("id")) for tier in objects_of(entry.get("service_tiers"))),
-        "description": text_of(entry.get("description")),
+        "description": _read_words(entry.get("description")),
     }
     return ModelInfo(
         slug=entry["slug"],
-        display_name=text_of(entry.get("display_name")) or entry["slug"],
+        display_name=_read_words(entry.get("display_name")) or entry["slug"],
         visibility="list" if entry.get("visibility") == "list" else "hide",
         verbosity=entry.get("support_verbosity") is not False,
         **{name: value for name, value in told.items() if value not in (None, "", ())},
@@ -62,6 +63,11 @@ def _read_effort(value: Any) -> str | None:
 
 def _read_texts(value: Any) -> tuple[str, ...]:
     return tuple(filter(None, map(text_of, value))) if isinstance(value, list) else ()
+
+
+def _read_words(value: Any) -> str:
+    """A text that a terminal may show."""
+    return "".join(char if char.isprintable() else " " for char in text_of(value)[:MAX_WORDS_CHARS]).strip()
 
 
 def _read_int(value: Any, *, least: int) -> int | None:

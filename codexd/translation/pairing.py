@@ -6,6 +6,7 @@ Histories that were interrupted, compacted or cut have both. Source: anthropic-t
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Mapping
 from itertools import count
 from typing import Any
@@ -99,11 +100,12 @@ def _calls(turn: Turn) -> list[Item]:
 def _rename_calls(turn: Turn) -> dict[str, list[Item]]:
     """The turn's calls by their ids; a second call of one id gets another, and so does its result."""
     taken = {call["call_id"] for call in _calls(turn)}
+    numbers = defaultdict[str, "count[int]"](lambda: count(2))
     by_id: dict[str, list[Item]] = {}
     for call in _calls(turn):
         calls = by_id.setdefault(call["call_id"], [])
         if calls:
-            fresh = (shorten_call_id(f"{call['call_id']}_{number}") for number in count(len(calls) + 1))
+            fresh = (shorten_call_id(f"{call['call_id']}_{number}") for number in numbers[call["call_id"]])
             call["call_id"] = next(name for name in fresh if name not in taken)
             taken.add(call["call_id"])
         calls.append(call)

@@ -51,16 +51,19 @@ def make_body(model: str, instructions: str, items: list[dict[str, Any]], cache_
 def parse_event(data: bytes) -> dict[str, Any] | None:
     """The event in one frame's data; None for the ``[DONE]`` mark and for JSON that is no event.
 
+    Its type is a word: it may stand in a line of a client's stream, as it is.
+
     Raises:
-        StreamBroken: not JSON.
+        StreamBroken: not JSON, or nested too deeply to go on.
     """
     if data == b"[DONE]":
         return None
     try:
-        event = jsontext.loads(data)
-    except ValueError:
-        raise StreamBroken("the backend sent an event that is not JSON", status=200) from None
-    return event if isinstance(event, dict) and isinstance(event.get("type"), str) else None
+        event = jsontext.loads_shallow(data)
+    except ValueError as wrong:
+        raise StreamBroken(f"the backend sent an event that is not JSON: {wrong}", status=200) from None
+    kind = event.get("type") if isinstance(event, dict) else None
+    return event if isinstance(kind, str) and kind.isprintable() else None
 
 
 def read_end(event: Mapping[str, Any], now: float) -> Mapping[str, Any] | None:

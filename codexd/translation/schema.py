@@ -202,10 +202,12 @@ def _repair_keyword(key: str, value: Any) -> Any:
 
 def _follow(schema: dict[str, Any], root: Mapping[str, Any]) -> dict[str, Any]:
     """``schema`` with the definition in it that its ``$ref`` names: what stands at the root must be plain."""
+    ref = schema.get("$ref")
     for home in ("$defs", "definitions"):
-        definitions = root.get(home)
-        for name, target in definitions.items() if isinstance(definitions, dict) else ():
-            if schema.get("$ref") == f"#/{home}/{name}":
+        definitions, start = root.get(home), f"#/{home}/"
+        if isinstance(ref, str) and ref.startswith(start) and isinstance(definitions, dict):
+            target = definitions.get(ref.removeprefix(start))
+            if isinstance(target, dict):
                 return {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
     return schema
 
@@ -223,18 +225,18 @@ def _merge_combinators(root: dict[str, Any]) -> dict[str, Any]:
 def _merge_branches(merged: dict[str, Any], branches: list[dict[str, Any]], *, every: bool) -> None:
     """Add the properties of ``branches``; those with several schemas take each of them, or ``every`` one."""
     own = _properties_of(merged)
-    found: dict[str, list[Any]] = {}
+    found: dict[str, dict[bytes, Any]] = {}
     for branch in branches:
         for name, child in _properties_of(branch).items():
-            schemas = found.setdefault(name, [])
-            if child not in schemas:
-                schemas.append(child)
+            found.setdefault(name, {}).setdefault(jsontext.dumps(child), child)
     word = "allOf" if every else "anyOf"
-    added = {name: schemas[0] if len(schemas) == 1 else {word: schemas} for name, schemas in found.items()}
+    schemas = {name: list(different.values()) for name, different in found.items()}
+    added = {name: listed[0] if len(listed) == 1 else {word: listed} for name, listed in schemas.items()}
     merged["properties"] = {**own, **added, **own}
     join = set.union if every else set.intersection
     shared = join(*(set(_required_of(branch)) for branch in branches))
     required = _required_of(merged)
-    required += [name for name in merged["properties"] if name in shared and name not in required]
+    known = set(required)
+    required += [name for name in merged["properties"] if name in shared and name not in known]
     if required:
         merged["required"] = required

@@ -13,13 +13,18 @@ import httpx
 import trio
 from attrs import frozen
 
+from codexd.accounts.files.catalogue_file import ETAG
 from codexd.accounts.model import Account
 from codexd.errors import UpstreamFailed, UpstreamTimeout
 from codexd.settings import UpstreamSettings
 from codexd.translation import jsontext
+from codexd.translation.model_entries import is_entry
 from codexd.translation.responses import read_http_error
+from codexd.upstream.codex import Answer, read_whole
 
 TIMEOUT_S = 20.0
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+"""The list of models, prompts included, has not even one megabyte."""
 
 
 @frozen
@@ -57,13 +62,14 @@ class AccountEndpoint:
         """
         query = {"client_version": self.settings().client_version}
         headers = {"if-none-match": etag} if etag else {}
-        response = await self._get("/codex/models", account, token, query, headers)
-        if response.status_code == 304:
+        answer = await self._get("/codex/models", account, token, query, headers)
+        if answer.status == 304:
             return None
-        models = _read_object(response).get("models")
-        if not isinstance(models, list):
+        models = _read_object(answer).get("models")
+        named = [model for model in models if is_entry(model)] if isinstance(models, list) else []
+        if not named:
             raise UpstreamFailed("the backend sent a list of models that can't be read", status=200)
-        return ModelList([model for model in models if isinstance(model, dict)], response.headers.get("etag"))
+        return ModelList(named, _read_etag(answer.headers))
 
     async def _get(
         self,
@@ -72,7 +78,7 @@ class AccountEndpoint:
         token: str,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
+    ) -> Answer:
         request = self.http.build_request(
             "GET",
             f"{self.settings().backend_url.rstrip('/')}{path}",
@@ -85,29 +91,34 @@ class AccountEndpoint:
                 "version": self.settings().client_version,
             },
         )
-        response = await self._send(request)
-        is_known = response.status_code == 304 and "if-none-match" in request.headers
-        if not response.is_success and not is_known:
-            raise read_http_error(response.status_code, response.headers, response.content, self.clock())
-        return response
+        answer = await self._send(request)
+        is_known = answer.status == 304 and "if-none-match" in request.headers
+        if not 200 <= answer.status < 300 and not is_known:
+            raise read_http_error(answer.status, answer.headers, answer.body, self.clock())
+        return answer
 
-    async def _send(self, request: httpx.Request) -> httpx.Response:
+    async def _send(self, request: httpx.Request) -> Answer:
         host = request.url.host
         try:
             with trio.fail_after(TIMEOUT_S):
-                return await self.http.send(request)
+                return await read_whole(self.http, request, MAX_ANSWER_BYTES, name="the backend")
         except (trio.TooSlowError, httpx.TimeoutException):
             raise UpstreamTimeout(f"the backend at {host} did not answer {request.url.path} in time") from None
         except httpx.HTTPError as error:
             raise UpstreamFailed(f"the backend at {host} can't be reached: {type(error).__name__}") from None
 
 
-def _read_object(response: httpx.Response) -> dict[str, Any]:
+def _read_etag(headers: Mapping[str, str]) -> str | None:
+    """One that can be sent back."""
+    etag = headers.get("etag", "")
+    return etag if ETAG.fullmatch(etag) else None
+
+
+def _read_object(answer: Answer) -> dict[str, Any]:
     try:
-        document = jsontext.loads(response.content)
+        document = jsontext.loads_shallow(answer.body)
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        path = response.request.url.path
-        raise UpstreamFailed(f"the backend answered {path} with what is not a JSON object", status=200)
+        raise UpstreamFailed(f"the backend answered {answer.path} with what is not a JSON object", status=200)
     return document

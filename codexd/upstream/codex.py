@@ -292,6 +292,36 @@ async def send(
         raise UpstreamFailed(f"{name} at {host} can't be reached ({_name(error)})") from None
 
 
+@frozen
+class Answer:
+    """A whole one. ``path``: what was asked for."""
+
+    path: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+async def read_whole(http: httpx.AsyncClient, request: httpx.Request, most_bytes: int, *, name: str) -> Answer:
+    """The answer to ``request``.
+
+    Raises:
+        UpstreamFailed: it has more than ``most_bytes``.
+        httpx.HTTPError
+    """
+    response = await http.send(request, stream=True)
+    chunks = response.aiter_bytes()
+    body = bytearray()
+    try:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > most_bytes:
+                raise UpstreamFailed(f"what {name} answered to {request.url.path} is larger than {most_bytes} bytes")
+    finally:
+        await close(response, chunks)
+    return Answer(request.url.path, response.status_code, response.headers, bytes(body))
+
+
 async def read_error_body(chunks: AsyncIterator[bytes]) -> bytes:
     """As much of the body of a refusal as there is and is needed."""
     body = bytearray()

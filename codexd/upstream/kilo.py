@@ -23,12 +23,13 @@ from codexd.translation import jsontext
 from codexd.translation.kilo.errors import read_http_error
 from codexd.translation.kilo.models import FreeModel, read_free_models
 from codexd.translation.kilo.stream import ChatReader
-from codexd.upstream.codex import EventSource, Progress, close, open_client, read_error_body, send
+from codexd.upstream.codex import EventSource, Progress, close, open_client, read_error_body, read_whole, send
 
 FRESH_S = 3600.0
 """How long a list of models counts as new."""
 
 LIST_TIMEOUT_S = 20.0
+MAX_LIST_BYTES = 32 * 1024 * 1024
 
 
 def open_kilo_client(settings: UpstreamSettings, *, trust_env: bool = True, tls: ssl.SSLContext) -> httpx.AsyncClient:
@@ -94,16 +95,16 @@ class KiloBackend:
             UpstreamError: there is no usable answer.
         """
         host = self.host
-        headers = {"accept": "application/json"}
+        request = self.http.build_request("GET", self._url("/models"), headers={"accept": "application/json"})
         try:
             with trio.fail_after(LIST_TIMEOUT_S):
-                response = await self.http.get(self._url("/models"), headers=headers)
+                answer = await read_whole(self.http, request, MAX_LIST_BYTES, name=host)
         except (trio.TooSlowError, httpx.HTTPError) as error:
             raise UpstreamFailed(f"{host} can't be reached: {type(error).__name__}") from None
-        if response.status_code != 200:
-            raise UpstreamFailed(f"{host} answered HTTP {response.status_code} to the question for its models")
+        if answer.status != 200:
+            raise UpstreamFailed(f"{host} answered HTTP {answer.status} to the question for its models")
         try:
-            document = jsontext.loads(response.content)
+            document = jsontext.loads_shallow(answer.body)
         except ValueError:
             raise UpstreamFailed(f"{host} sent a list of models that is not JSON", status=200) from None
         return read_free_models(document)

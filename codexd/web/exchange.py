@@ -9,6 +9,7 @@ be cancelled by the watcher.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 import trio
@@ -161,12 +162,12 @@ class ModelRoute(Generic[R]):
 
     async def _stream(self, exchange: Exchange, wanted: R, receive: Receive) -> None:
         outbox = Outbox()
-        exchange.record.end_early = outbox.end
         turn = Turn(wanted, exchange.request.id, exchange.record, StreamSink(outbox, self.api.encode))
+        exchange.record.end_early = partial(_end_early, turn, outbox)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, exchange, turn, outbox, receive, nursery.cancel_scope)
             nursery.start_soon(self._run, exchange, wanted, turn, outbox)
-            nursery.start_soon(self._end_with_daemon, outbox)
+            nursery.start_soon(self._end_with_daemon, turn, outbox)
             await self._send_stream(exchange, wanted, turn, outbox)
             nursery.cancel_scope.cancel("answered")
         if exchange.client_left:
@@ -198,13 +199,13 @@ class ModelRoute(Generic[R]):
 
     async def _collect(self, exchange: Exchange, wanted: R, receive: Receive) -> None:
         outbox = Outbox()
-        exchange.record.end_early = outbox.end
         collector = self.api.make_collector()
         turn = Turn(wanted, exchange.request.id, exchange.record, WholeSink(collector))
+        exchange.record.end_early = partial(_end_early, turn, outbox)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, exchange, turn, outbox, receive, nursery.cancel_scope)
             nursery.start_soon(self._run, exchange, wanted, turn, outbox)
-            nursery.start_soon(self._end_with_daemon, outbox)
+            nursery.start_soon(self._end_with_daemon, turn, outbox)
             await outbox.wait(float("inf"))
             nursery.cancel_scope.cancel("answered")
         if exchange.client_left:
@@ -238,9 +239,9 @@ class ModelRoute(Generic[R]):
             exchange.record.note_client_left()
         scope.cancel("the client hung up")
 
-    async def _end_with_daemon(self, outbox: Outbox) -> None:
+    async def _end_with_daemon(self, turn: Turn, outbox: Outbox) -> None:
         await self.ending.wait()
-        outbox.end(ShuttingDown("codexd is shutting down; send the request again in a moment"))
+        _end_early(turn, outbox, ShuttingDown("codexd is shutting down; send the request again in a moment"))
 
     def _headers_of(self, wanted: R, turn: Turn) -> dict[str, str]:
         losses = {"codexd-losses": str(wanted.losses.told)} if wanted.losses.told else {}
@@ -256,6 +257,11 @@ class ModelRoute(Generic[R]):
         wire = self.api.word(error, exchange, wanted)
         exchange.record.note_told(200 if exchange.committed else wire.status, wire.type, wire.message)
         return wire
+
+
+def _end_early(turn: Turn, outbox: Outbox, error: CodexdError) -> None:
+    """End the answer with ``error``, unless it is whole and only the backend's connection is not done."""
+    outbox.end(None if turn.answered else error)
 
 
 async def _send_part(exchange: Exchange, data: bytes) -> None:

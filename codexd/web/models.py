@@ -6,6 +6,7 @@ with the list that it has inside, prompts included, while entries made up here w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -95,7 +96,7 @@ def _found(document: Any) -> Found:
 
 
 def _refuse(name: str) -> Found:
-    raise ModelNotFound(f"there is no model {name!r}; GET /v1/models lists those that there are")
+    raise ModelNotFound(f"there is no model {name[:200]!r}; GET /v1/models lists those that there are")
 
 
 def _page(entries: list[dict[str, Any]], query: Mapping[str, str]) -> dict[str, Any]:
@@ -117,6 +118,6 @@ def _page(entries: list[dict[str, Any]], query: Mapping[str, str]) -> dict[str, 
 def _read_limit(text: str | None) -> int:
     if text is None:
         return DEFAULT_LIMIT
-    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= MAX_LIMIT:
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MAX_LIMIT:
         raise RequestInvalid("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
     return int(text)

@@ -20,7 +20,7 @@ import h11
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, RawData
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h11 import H2ProtocolAssumedError, H11Protocol
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
@@ -93,6 +93,7 @@ class Connection(TCPServer):
     """One client connection: HTTP/1.1, writes bounded."""
 
     _write_scope: trio.CancelScope | None = None
+    _is_over = False
 
     async def run(self) -> None:
         try:
@@ -118,7 +119,15 @@ class Connection(TCPServer):
         finally:
             await self._close()
 
+    async def _read_data(self) -> None:
+        """Until the client is gone. It may be before its answer has come to an end, which sets the idle clock again."""
+        await super()._read_data()
+        self._is_over = True
+        await self.idle_task.stop()
+
     async def protocol_send(self, event: Event) -> None:
+        if isinstance(event, Updated) and self._is_over:
+            return
         if not isinstance(event, RawData):
             await super().protocol_send(event)
             return

@@ -6,7 +6,15 @@ import os
 
 import pytest
 
-from codexd.files import delete_leftovers, keep_aside, make_private_folder, narrow_file, read_private, write_atomic
+from codexd.files import (
+    MAX_FILE_BYTES,
+    delete_leftovers,
+    keep_aside,
+    make_private_folder,
+    narrow_file,
+    read_private,
+    write_atomic,
+)
 
 
 def test_a_file_is_private_and_replaced_whole(tmp_path):
@@ -56,6 +64,21 @@ def test_a_file_is_narrowed_when_it_is_read(tmp_path):
     path.chmod(0o644)
     assert read_private(path) == b"content"
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    path = tmp_path / "file"
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="no file"):
+        read_private(path)
+
+
+def test_a_file_that_is_far_too_large_is_not_read(tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    os.truncate(path, MAX_FILE_BYTES + 1)
+    with pytest.raises(OSError, match="too large"):
+        read_private(path)
 
 
 @pytest.mark.parametrize(("before", "after"), [(0o644, 0o600), (0o640, 0o600), (0o400, 0o400), (0o700, 0o700)])

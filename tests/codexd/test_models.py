@@ -92,7 +92,7 @@ async def test_kilo_is_listed_once_it_is_opted_in(running):
     assert await has_kilo()
 
 
-@pytest.mark.parametrize("limit", ["0", "1001", "x", "٣", "1.5", "-1"])
+@pytest.mark.parametrize("limit", ["0", "1001", "x", "٣", "1.5", "-1", "9" * 5000])
 async def test_a_limit_that_is_none(running, limit):
     answer = await get(running, f"/v1/models?limit={limit}", **ANTHROPIC)
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")

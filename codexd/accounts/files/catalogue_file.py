@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
+from attrs.validators import matches_re, optional
 
 from codexd.accounts.files.cache_file import CacheFile
 from codexd.accounts.files.strict import load_versioned, structure
 from codexd.translation import jsontext
 
 VERSION = 1
+ETAG = re.compile(r"[\x20-\x7e]{1,200}")
+"""What can stand in a header."""
 
 
 @frozen
@@ -24,7 +28,7 @@ class Listed:
     """
 
     models: list[dict[str, Any]]
-    etag: str | None
+    etag: str | None = field(validator=optional(matches_re(ETAG)))
     fetched_at: float
     client_version: str
 

@@ -19,7 +19,7 @@ def load_versioned(data: bytes, version: int) -> dict[str, Any]:
         FileUnreadable: the reason only, here and below; the caller, who knows the file, names it.
     """
     try:
-        raw = jsontext.loads(data)
+        raw = jsontext.loads_shallow(data)
     except ValueError as error:
         raise FileUnreadable(f"it is not JSON ({error})") from None
     if not isinstance(raw, dict):

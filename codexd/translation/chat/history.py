@@ -29,23 +29,57 @@ def to_input(messages: list[Fields], target: Target) -> list[Item]:
         RequestInvalid: names the field.
     """
     turns: list[Turn] = []
+    waiting = WaitingCalls()
     for index, message in enumerate(messages):
-        _read_message(message, index, turns, target)
+        _read_message(message, index, turns, waiting, target)
     return pair(turns)
 
 
-def _read_message(message: Fields, index: int, turns: list[Turn], target: Target) -> None:
+class WaitingCalls:
+    """The calls of the last assistant turn that have no result yet."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        """By call id, the function's."""
+        self._ids: dict[str, dict[str, None]] = {}
+        """By function, those of its calls in order."""
+
+    def begin(self, items: list[Item], *, anew: bool) -> None:
+        """Take in the calls among ``items`` of an assistant turn; ``anew`` if it is another one."""
+        if anew:
+            self._names, self._ids = {}, {}
+        for item in items:
+            if item["type"] in OUTPUT_OF:
+                self._names[item["call_id"]] = item["name"]
+                self._ids.setdefault(item["name"], {})[item["call_id"]] = None
+
+    def answer(self, call_id: str) -> None:
+        name = self._names.pop(call_id, None)
+        if name is not None:
+            del self._ids[name][call_id]
+
+    def find_only(self) -> str:
+        return next(iter(self._names)) if len(self._names) == 1 else UNKNOWN_CALL
+
+    def find_last(self, name: str) -> str:
+        return next(reversed(self._ids.get(name, {})), UNKNOWN_CALL)
+
+
+def _read_message(message: Fields, index: int, turns: list[Turn], waiting: WaitingCalls, target: Target) -> None:
     match message.string("role"):
         case "system" | "developer":
             _add_message("developer", message, turns)
         case "user":
             _add_message("user", message, turns)
         case "assistant":
-            turn_of(turns, assistant=True).items.extend(_assistant_items(message, index, target))
+            items = _assistant_items(message, index, target)
+            waiting.begin(items, anew=not turns or not turns[-1].assistant)
+            turn_of(turns, assistant=True).items.extend(items)
         case "tool":
-            _add_result(message, _find_call_id(message, turns), turns)
+            _add_result(message, _find_call_id(message, waiting), turns, waiting)
         case "function":
-            _add_result(message, _find_named_call(message.string("name"), turns), turns)
+            # The old form of results has no ids.
+            _add_result(message, waiting.find_last(shorten(message.string("name"))), turns, waiting)
         case _:
             raise message.wrong("role", f"must be {ROLES}")
 
@@ -59,36 +93,18 @@ def _add_message(role: str, message: Fields, turns: list[Turn]) -> None:
 # -- results --------------------------------------------------------------------------------------
 
 
-def _add_result(message: Fields, call_id: str, turns: list[Turn]) -> None:
+def _add_result(message: Fields, call_id: str, turns: list[Turn], waiting: WaitingCalls) -> None:
+    waiting.answer(call_id)
     item = {"type": "function_call_output", "call_id": call_id, "output": to_output(to_result_parts(message))}
     turn = turn_of(turns, assistant=False)
     turn.items.append(item)
     turn.results.append((item, message))
 
 
-def _find_call_id(message: Fields, turns: list[Turn]) -> str:
+def _find_call_id(message: Fields, waiting: WaitingCalls) -> str:
     """The id that the result names; without one, that of the only call that waits for its result."""
     given = message.optional_string("tool_call_id")
-    if given:
-        return legal_call_id(message, "tool_call_id", given)
-    waiting = _list_waiting(turns)
-    call_id: str = waiting[0]["call_id"] if len(waiting) == 1 else UNKNOWN_CALL
-    return call_id
-
-
-def _find_named_call(name: str, turns: list[Turn]) -> str:
-    """The id of the last call of the function ``name``: the old form of results has no ids."""
-    waiting = (call["call_id"] for call in reversed(_list_waiting(turns)) if call["name"] == shorten(name))
-    return next(waiting, UNKNOWN_CALL)
-
-
-def _list_waiting(turns: list[Turn]) -> list[Item]:
-    """The calls of the last assistant turn that have no result yet."""
-    last = next((index for index in reversed(range(len(turns))) if turns[index].assistant), None)
-    if last is None:
-        return []
-    answered = {item.get("call_id") for turn in turns[last + 1 :] for item in turn.items}
-    return [item for item in turns[last].items if item["type"] in OUTPUT_OF and item["call_id"] not in answered]
+    return legal_call_id(message, "tool_call_id", given) if given else waiting.find_only()
 
 
 # -- the assistant --------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from codexd.translation.chat.tools import Tool, read_tools, to_tool_choice
 from codexd.translation.client_api import Body, Target
 from codexd.translation.conversation import fingerprint, read_messages, to_cache_key, to_session_key
 from codexd.translation.fates import decide
-from codexd.translation.fields import Fields, read_body
+from codexd.translation.fields import Fields, read_body, read_model
 from codexd.translation.fitting import fit_effort, fit_verbosity, has_priority
 from codexd.translation.losses import Losses
 from codexd.translation.pairing import Item
@@ -108,7 +108,7 @@ def _read(body: Fields) -> ChatRequest:
     functions = bool(body.get("functions"))
     options = body.optional_object("stream_options")
     return ChatRequest(
-        model=body.string("model"),
+        model=read_model(body),
         messages=messages,
         tools=tools,
         tool_choice=to_tool_choice(body, tools, one_call=functions),

@@ -5,11 +5,11 @@ Chat nests what the Responses API has flat; some clients send the flat form here
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen
 
-from codexd.errors import RequestInvalid
 from codexd.translation.fields import Fields
 from codexd.translation.fitting import explain_schema, fit_strict
 from codexd.translation.losses import LossKind
@@ -164,30 +164,33 @@ def _to_choice(body: Fields, name: str, tools: list[Tool]) -> str | dict[str, An
     kind = choice.optional_string("type")
     if kind in ("none", "auto", "required"):
         return kind
+    known = {_key_of(tool): tool for tool in tools}
     if kind != "allowed_tools":
-        return _find_chosen(choice, tools).choice
+        return _find_chosen(choice, known).choice
     allowed = choice.optional_object("allowed_tools") or choice
     mode = allowed.string("mode")
     if mode not in ("auto", "required"):
         raise allowed.wrong("mode", "must be auto or required")
-    chosen = [_find_chosen(tool, tools).choice for tool in allowed.objects("tools")]
+    chosen = [_find_chosen(tool, known).choice for tool in allowed.objects("tools")]
     if not chosen:
         raise allowed.wrong("tools", "must name at least one tool")
     return {"type": "allowed_tools", "mode": mode, "tools": chosen}
 
 
-def _find_chosen(choice: Fields, tools: list[Tool]) -> Tool:
+def _key_of(tool: Tool) -> tuple[str, str]:
+    return ("named", tool.name) if tool.name is not None else ("hosted", tool.kind)
+
+
+def _find_chosen(choice: Fields, known: Mapping[tuple[str, str], Tool]) -> Tool:
     """The tool that ``choice`` names, nested as Chat has it, flat, or in the old form ``{"name": ...}``."""
     kind = choice.optional_string("type") or "function"
     if kind in ("function", "custom"):
         named = choice.optional_object(kind) or choice
         name = named.string("name")
-        found = next((tool for tool in tools if tool.name == name), None)
-        problem: RequestInvalid = named.wrong("name", f"{name!r} is not among the tools of this request")
+        key, problem = ("named", name), named.wrong("name", f"{name!r} is not among the tools of this request")
     else:
         hosted = "web_search" if kind.startswith("web_search") else kind
-        found = next((tool for tool in tools if tool.name is None and tool.kind == hosted), None)
-        problem = choice.wrong("type", f"{kind!r} is not among the tools of this request")
-    if found is None:
+        key, problem = ("hosted", hosted), choice.wrong("type", f"{kind!r} is not among the tools of this request")
+    if key not in known:
         raise problem
-    return found
+    return known[key]

@@ -66,9 +66,9 @@ class ChatReader:
         if frame == DONE:
             return list(self._answer.end())
         try:
-            chunk = jsontext.loads(frame)
-        except ValueError:
-            raise StreamBroken(f"{self._host} sent an event that is not JSON", status=200) from None
+            chunk = jsontext.loads_shallow(frame)
+        except ValueError as wrong:
+            raise StreamBroken(f"{self._host} sent an event that is not JSON: {wrong}", status=200) from None
         return list(self._answer.receive_chunk(object_of(chunk)))
 
 

@@ -17,7 +17,7 @@ from codexd.translation import jsontext
 from codexd.translation.client_api import Body, Target
 from codexd.translation.conversation import fingerprint, read_messages, to_cache_key, to_session_key
 from codexd.translation.fates import decide
-from codexd.translation.fields import Fields, read_body
+from codexd.translation.fields import Fields, read_body, read_model
 from codexd.translation.fitting import effort_of_budget, fit_answer_schema, fit_effort, has_priority
 from codexd.translation.losses import Losses
 from codexd.translation.messages.blocks import Thinking
@@ -143,7 +143,7 @@ def _read(body: Fields, headers: Mapping[str, str], *, lenient: bool) -> Message
     tools = read_tools(body)
     thinking = body.optional_object("thinking")
     return MessagesRequest(
-        model=body.string("model"),
+        model=read_model(body),
         messages=messages,
         system=_read_system(body),
         tools=tools,

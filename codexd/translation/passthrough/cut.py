@@ -7,7 +7,7 @@ from typing import Any
 
 from codexd.translation import text_cut
 from codexd.translation.client_api import Event
-from codexd.translation.responses import object_of, text_of
+from codexd.translation.responses import count_of, object_of, text_of
 from codexd.translation.text_cut import TextCut
 
 
@@ -18,7 +18,7 @@ class EventCut:
         self._text = text
         self._items: dict[str, Mapping[str, Any]] = {}
         """By their ids, the items that began."""
-        self._texts: dict[str, dict[Any, list[str]]] = {}
+        self._texts: dict[str, dict[int, list[str]]] = {}
         """By item id and content index, the pieces of each text so far."""
 
     def receive_event(self, event: Event) -> list[Event] | None:
@@ -30,7 +30,7 @@ class EventCut:
             return None
         text = self._text.take(text_of(event.get("delta")))
         texts = self._texts.setdefault(text_of(event.get("item_id")), {})
-        texts.setdefault(event.get("content_index"), []).append(text)
+        texts.setdefault(count_of(event.get("content_index")), []).append(text)
         return self._close(event, text) if self._text.reason is not None else None
 
     def _close(self, event: Event, text: str) -> list[Event]:
@@ -38,7 +38,7 @@ class EventCut:
         pieces = self._texts[item_id]
         parts = [_to_part("".join(part)) for part in pieces.values()]
         place: Event = {name: event[name] for name in ("item_id", "output_index", "content_index") if name in event}
-        part = _to_part("".join(pieces[event.get("content_index")]))
+        part = _to_part("".join(pieces[count_of(event.get("content_index"))]))
         item = {**self._items.get(item_id, {}), "status": "incomplete", "content": parts}
         return [
             *([{**event, "delta": text}] if text else []),

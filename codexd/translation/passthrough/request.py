@@ -19,7 +19,7 @@ from codexd.translation import jsontext
 from codexd.translation.client_api import Body, Target
 from codexd.translation.conversation import to_session_key
 from codexd.translation.fates import decide
-from codexd.translation.fields import Fields, read_body
+from codexd.translation.fields import Fields, read_body, read_model
 from codexd.translation.fitting import fit_effort, fit_verbosity
 from codexd.translation.losses import Losses, LossKind
 from codexd.translation.models import EFFORTS
@@ -161,7 +161,7 @@ R = TypeVar("R", bound=ResponsesRequest)
 
 def _read(body: Fields, headers: Mapping[str, str], owners: ReasoningOwners, kind: type[R]) -> R:
     caller = find_caller(headers)
-    model, stream = body.string("model"), body.boolean("stream")
+    model, stream = read_model(body), body.boolean("stream")
     if caller is Caller.SDK:
         decide(body, TABLES)
     elif body.get("previous_response_id") is not None:
@@ -243,13 +243,13 @@ def _of_sdk(request: ResponsesRequest, target: Target) -> Body:
 
 
 def _to_include(body: Fields) -> list[str]:
-    names = [SEALED_REASONING]
+    names = {SEALED_REASONING: None}
     for index, name in enumerate(body.strings("include")):
         if name.startswith(_UNKNOWN_INCLUDES):
             body.lose(LossKind.DROPPED, f"include[{index}]", f"the backend does not give {name}")
-        elif name not in names:
-            names.append(name)
-    return names
+        else:
+            names[name] = None
+    return list(names)
 
 
 def _find_parallel(request: ResponsesRequest) -> bool | None:

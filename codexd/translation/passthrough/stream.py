@@ -55,6 +55,8 @@ class PassthroughStream:
         self._items: dict[int, Mapping[str, Any]] = {}
         self._places: dict[str, Any] = {}
         """By item id, the ``output_index`` that its first event told."""
+        self._last_place = -1
+        """The highest so far."""
         self._next_number = 0
         self._delta_bytes = 0
         self._failure: Event | None = None
@@ -101,7 +103,7 @@ class PassthroughStream:
         told = self._begin()
         if self._failure is not None and self._failure["type"] == "error":
             told.append(self._tell(self._failure))
-        elif self._failure is not None:
+        elif self._failure is not None and isinstance(self._failure.get("response"), dict):
             return [*told, self._tell(self._failure)]
         response = {**self._response, "status": "failed", "error": dict(error), "output": self._output()}
         failed: Event = {"type": "response.failed", "sequence_number": self._next_number, "response": response}
@@ -130,7 +132,9 @@ class PassthroughStream:
         if isinstance(delta, str):
             self._delta_bytes += count_bytes(delta)
         elif kind == "response.output_item.added":
-            self._places[text_of(object_of(event.get("item")).get("id"))] = event.get("output_index")
+            place = event.get("output_index")
+            self._places[text_of(object_of(event.get("item")).get("id"))] = place
+            self._last_place = max(self._last_place, place if isinstance(place, int) else -1)
         elif kind == "response.output_item.done":
             item = object_of(event.get("item"))
             self._items[self._find_place(event, item)] = item
@@ -142,8 +146,9 @@ class PassthroughStream:
     def _find_place(self, event: Event, item: Mapping[str, Any]) -> int:
         """The item's place in the output, which its last event may not tell."""
         known = (event.get("output_index"), self._places.get(text_of(item.get("id"))))
-        taken = [place for place in (*self._places.values(), *self._items) if isinstance(place, int)]
-        return next((place for place in known if isinstance(place, int)), max(taken, default=-1) + 1)
+        found = next((place for place in known if isinstance(place, int)), self._last_place + 1)
+        self._last_place = max(self._last_place, found)
+        return found
 
     def _tell(self, event: Event) -> Event:
         """``event`` as the client is to see it: the model by its name, and counted."""

@@ -204,8 +204,11 @@ async def test_it_outlives_the_daemon(catalogues, account, make, tmp_path, clock
     assert again.fetched_at(account.id) == clock()
 
 
+BAD_ETAG = b'{"version":1,"listed":{"models":[],"etag":"a\\r\\nx: y","fetched_at":1,"client_version":"1"}}'
+
+
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b"[]", b'{"version": 9}', b'{"version":1,"listed":{"models":[],"etag":5}}', b"\xff"]
+    "data", [b"", b"{", b"[]", b'{"version": 9}', b'{"version":1,"listed":{"models":[],"etag":5}}', BAD_ETAG, b"\xff"]
 )
 async def test_what_can_not_be_read_is_said_and_asked_for_again(account, make, tmp_path, data, caplog):
     file = tmp_path / "models" / f"{account.id}.json"

@@ -1,7 +1,7 @@
 import pytest
 
-from codexd.errors import RequestInvalid
-from codexd.translation.fields import Fields
+from codexd.errors import MAX_WORDS_CHARS, RequestInvalid
+from codexd.translation.fields import MAX_MODEL_CHARS, MAX_SEPARATORS, MAX_VALUES, Fields, read_body, read_model
 
 VALUE = {
     "string": "x",
@@ -87,3 +87,35 @@ def test_paths_grow():
     ]
     with pytest.raises(RequestInvalid, match=r"^mixed\[1\]: must be an object$"):
         ROOT.objects("mixed")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":[%b]}' % b",".join([b"{}"] * MAX_VALUES),
+        b'{"a":[%b]}' % b",".join([b'{"b":[1]}'] * (MAX_VALUES // 3 + 1)),
+        b"{%b}" % b",".join(b'"%d":1' % number for number in range(MAX_VALUES + 1)),
+        b"[" * (MAX_SEPARATORS + 1),
+    ],
+    ids=["one list", "small objects", "one object", "not even parsed"],
+)
+def test_a_body_of_too_many_values_is_refused(body):
+    with pytest.raises(RequestInvalid, match=f"{MAX_VALUES} values"):
+        read_body(body)
+
+
+def test_what_a_string_holds_are_no_values():
+    text = "[,{" * MAX_VALUES
+    assert read_body(b'{"a":"%b"}' % text.encode()).get("a") == text
+
+
+def test_the_name_of_a_model_has_a_limit():
+    assert read_model(Fields({"model": "m" * MAX_MODEL_CHARS}, "")) == "m" * MAX_MODEL_CHARS
+    with pytest.raises(RequestInvalid, match="longer than"):
+        read_model(Fields({"model": "m" * (MAX_MODEL_CHARS + 1)}, ""))
+
+
+def test_an_error_does_not_repeat_all_that_a_client_wrote():
+    error = RequestInvalid("p" * 10_000, "x" * 10_000)
+    assert len(error.path) <= MAX_WORDS_CHARS + 1
+    assert len(str(error)) <= 2 * MAX_WORDS_CHARS + 4

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from codexd.simulator.models_document import make_models_document
 from codexd.simulator.options import Options
 from codexd.translation import jsontext
-from codexd.translation.model_entries import MAX_SLUG_CHARS, is_entry, read_catalogue
+from codexd.translation.model_entries import MAX_SLUG_CHARS, MAX_WORDS_CHARS, is_entry, read_catalogue
 from codexd.translation.models import BUILT_IN, EFFORTS, ModelInfo, clamp_effort
 
 ENTRY = {
@@ -110,3 +110,11 @@ def test_any_list_gives_models_that_can_be_used(entries):
         assert clamp_effort("high", model) in model.efforts
         assert model.context_window > 0
         assert jsontext.dumps(model.slug)
+
+
+def test_words_are_fit_for_a_terminal():
+    entry = {**ENTRY, "display_name": "\x1b[31mGPT\x07-7\n", "description": "\x1b]0;title\x07" + "x" * 9999}
+    model = read_one(entry)
+    assert model.display_name == "[31mGPT -7"
+    assert model.description.isprintable()
+    assert len(model.description) <= MAX_WORDS_CHARS

@@ -287,3 +287,15 @@ def test_events():
         assert parse_event(no_event) is None
     with pytest.raises(StreamBroken):
         parse_event(b"{")
+
+
+DEEP = b"[" * 900 + b"1" + b"]" * 900
+
+
+def test_an_event_that_could_not_be_passed_on_breaks_the_stream():
+    with pytest.raises(StreamBroken, match="200 levels deep"):
+        parse_event(b'{"type": "response.new", "x": ' + DEEP + b"}")
+
+
+def test_an_event_whose_type_would_break_a_line_of_the_stream_is_none():
+    assert parse_event(b'{"type": "a\\n\\ndata: {}"}') is None

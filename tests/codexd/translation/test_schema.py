@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codexd.simulator.checks_tools import find_schema_problem
-from codexd.translation.schema import is_strict, to_parameters
+from codexd.translation.schema import explain_root, is_strict, to_parameters
 
 few = settings(deadline=None, max_examples=200)
 EMPTY = {"type": "object", "properties": {}}
@@ -258,3 +258,10 @@ def test_any_json_gives_an_object_with_properties(junk):
 )
 def test_is_strict(schema, strict):
     assert is_strict(schema) is strict
+
+
+@pytest.mark.parametrize("target", [5, "x", None, True, ["a"]])
+def test_a_definition_that_is_no_schema_is_not_followed(target):
+    schema = {"anyOf": [{"$ref": "#/$defs/a"}, {"type": "object", "properties": {"b": {}}}], "$defs": {"a": target}}
+    explain_root(schema)
+    assert to_parameters(schema)["type"] == "object"

@@ -146,7 +146,10 @@ async def test_a_backend_that_is_not_there(signed_in):
 # -- backends that a simulator is too well-behaved to be ------------------------------------------
 
 
-async def serve_answer(status, body, seen, *, task_status):
+DEEP = b'{"models":[{"slug":"a","x":' + b"[" * 900 + b"]" * 900 + b"}]}"
+
+
+async def serve_answer(status, body, seen, headers, *, task_status):
     """One canned answer for every connection; None as body: none at all."""
 
     async def answer(stream):
@@ -155,8 +158,9 @@ async def serve_answer(status, body, seen, *, task_status):
             if body is None:
                 await trio.sleep_forever()
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
-            head = f"HTTP/1.1 {status} X\r\ncontent-length: {len(content)}\r\nconnection: close\r\n\r\n"
-            await stream.send_all(head.encode() + content)
+            fields = {"content-length": len(content), "connection": "close", **headers}
+            head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+            await stream.send_all(f"HTTP/1.1 {status} X\r\n{head}\r\n".encode() + content)
 
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     task_status.started(listeners[0].socket.getsockname()[1])
@@ -165,9 +169,9 @@ async def serve_answer(status, body, seen, *, task_status):
 
 @pytest.fixture
 def answering(nursery):
-    async def start(status, body):
+    async def start(status, body, **headers):
         seen = []
-        port = await nursery.start(serve_answer, status, body, seen)
+        port = await nursery.start(serve_answer, status, body, seen, headers)
         return f"http://127.0.0.1:{port}", seen
 
     return start
@@ -236,4 +240,27 @@ async def test_silence_ends(signed_in, answering, monkeypatch):
     base, _ = await answering(200, None)
     async with open_endpoint(f"{base}/backend-api") as endpoint:
         with pytest.raises(UpstreamTimeout, match="in time"):
+            await endpoint.fetch_usage(*signed_in)
+
+
+@pytest.mark.parametrize("etag", ["\u00e9", "x" * 300, ""])
+async def test_an_etag_that_could_not_be_sent_back_is_none(signed_in, answering, etag):
+    base, _ = await answering(200, b'{"models":[{"slug":"gpt-5.5"}]}', etag=etag)
+    async with open_endpoint(f"{base}/backend-api") as endpoint:
+        assert await endpoint.fetch_models(*signed_in) == ModelList([{"slug": "gpt-5.5"}], None)
+
+
+@pytest.mark.parametrize("body", [b'{"models":[]}', b'{"models":[{"slug":""},{"slug":5},{"slug":"a\\n"}]}', DEEP])
+async def test_a_list_that_names_no_model_is_an_error(signed_in, answering, body):
+    base, _ = await answering(200, body)
+    async with open_endpoint(f"{base}/backend-api") as endpoint:
+        with pytest.raises(UpstreamFailed):
+            await endpoint.fetch_models(*signed_in)
+
+
+async def test_an_answer_without_end_is_not_read_to_it(signed_in, answering, monkeypatch):
+    monkeypatch.setattr(account_module, "MAX_ANSWER_BYTES", 1000)
+    base, _ = await answering(200, {"plan_type": "x" * 1000})
+    async with open_endpoint(f"{base}/backend-api") as endpoint:
+        with pytest.raises(UpstreamFailed, match="larger than"):
             await endpoint.fetch_usage(*signed_in)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trio
 from harness import HELLO, post, start_daemon
 
 from codexd.errors import Forbidden, KeyRejected
@@ -80,3 +81,23 @@ async def test_model_requests_need_the_key_where_one_is_set(nursery, tmp_path):
     assert (refused.status_code, refused.json()["error"]["type"]) == (401, "authentication_error")
     assert "sesame" not in refused.text
     assert (await post(running, HELLO, x_api_key="sesame")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["//v1/models", "/%2fv1/models", "///v1/models/gpt-5.5", "http://127.0.0.1/v1/models", "v1/models", "/v1//models"],
+)
+async def test_no_other_way_to_write_a_path_goes_past_the_key(nursery, tmp_path, target):
+    running = await start_daemon(nursery, tmp_path, environ={"CODEXD_SERVER_API_KEY": "sesame"})
+    answer = await _get_as_written(running, target)
+    assert answer.startswith(b"HTTP/1.1 404")
+    assert b"unknown_url" in answer
+
+
+async def _get_as_written(running, target):
+    """The answer to a target that HTTP clients would put in order."""
+    host, _, port = running.address.removeprefix("http://").partition(":")
+    async with await trio.open_tcp_stream(host, int(port)) as stream:
+        head = f"GET {target} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
+        await stream.send_all(head.encode())
+        return b"".join([part async for part in stream])

@@ -84,7 +84,7 @@ ODD = {
 
 
 async def app(scope, receive, send):
-    """Answers everything; ``/stream`` without end."""
+    """Answers everything; ``/stream`` without end, ``/parts`` in parts."""
     if scope["type"] != "http":
         return
     while True:
@@ -93,9 +93,13 @@ async def app(scope, receive, send):
             break
     await send(
         {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
-        if scope["path"] != "/stream"
+        if scope["path"] not in ("/stream", "/parts")
         else {"type": "http.response.start", "status": 200, "headers": []}
     )
+    if scope["path"] == "/parts":
+        await send({"type": "http.response.body", "body": b"part", "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        return
     while scope["path"] == "/stream":
         await send({"type": "http.response.body", "body": b"data\n" * 1000, "more_body": True})
         await trio.lowlevel.checkpoint()
@@ -197,6 +201,21 @@ async def test_a_client_that_does_not_read_cannot_hold_up_a_stop():
             await stream.receive_some(1)
             stop.set()
     await stream.aclose()
+
+
+async def test_a_client_that_leaves_with_the_last_byte_leaves_no_connection_behind(nursery):
+    """Where the hang-up was seen before the answer's own end, the connection waited for its next request."""
+    port = await start(nursery, app)
+    for _ in range(30):
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        await stream.send_all(b"GET /parts HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b""
+        with trio.fail_after(5):
+            while not answer.endswith(b"0\r\n\r\n"):
+                answer += await stream.receive_some(1000)
+            await stream.send_eof()
+            assert await stream.receive_some(1) == b""
+        await stream.aclose()
 
 
 async def test_no_new_connections_after_a_stop():

@@ -312,3 +312,11 @@ JSON = st.recursive(
 @given(chunks=st.lists(JSON, max_size=5))
 def test_nothing_that_kilo_may_send_breaks_it(chunks):
     read(*chunks)
+
+
+def test_arguments_nested_too_deeply_break_the_stream():
+    deep = {}
+    for _ in range(300):
+        deep = {"a": deep}
+    with pytest.raises(StreamBroken, match="200 levels deep"):
+        read(call(0, "f", deep, id="c1"))

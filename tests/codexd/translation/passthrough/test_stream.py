@@ -231,6 +231,27 @@ def test_a_stream_that_never_began_fails_with_what_there_is():
     ]
 
 
+@pytest.mark.parametrize("failed", [{}, {"response": None}, {"response": "x"}])
+def test_a_failure_without_a_response_gets_one(failed):
+    stream = make()
+    run([CREATED], stream)
+    with pytest.raises(UpstreamFailed):
+        run([{"type": "response.failed", **failed}], stream)
+    assert stream.fail(OURS)[-1]["response"]["error"] == OURS
+
+
+def test_items_without_places_come_one_after_the_other():
+    items = [{"type": "function_call", "id": f"fc_{number}", "call_id": f"c{number}"} for number in range(3)]
+    told = run([*({"type": "response.output_item.done", "item": item} for item in items), COMPLETED])
+    assert told[-1]["response"]["output"] == items
+
+
+def test_a_limit_bears_places_that_are_none():
+    stream = PassthroughStream(model="m", verbatim=False, cut=make_cut(1))
+    told = run([{**DELTA, "content_index": {"odd": []}, "delta": "one two three"}], stream)
+    assert told[-1]["type"] == "response.incomplete"
+
+
 # -- any answer -------------------------------------------------------------------------------------
 
 
