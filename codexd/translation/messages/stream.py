@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from codexd.translation.client_api import Event, State
 from codexd.translation.messages.blocks import (
@@ -41,6 +41,8 @@ from codexd.translation.responses import (
 )
 from codexd.translation.text_size import estimate_tokens
 from codexd.translation.tool_names import ToolNames
+
+B = TypeVar("B", bound=Block)
 
 PING: Event = {"type": "ping"}
 
@@ -176,38 +178,35 @@ class MessagesStream:
 
     # -- items ------------------------------------------------------------------------------------
 
-    def _find(self, event: Event, item: Mapping[str, Any], make: Callable[[], Block]) -> Block:
-        """The block of the item that ``event`` is about; a new one waits for its turn to speak."""
-        known = len(self._blocks.all)
-        block = self._blocks.find(event, item, make)
-        if len(self._blocks.all) > known:
-            self._waiting.append(block)
-        return block
-
     def _text(self, event: Event) -> TextBlock | None:
-        block = self._find(event, {}, self._make_text)
+        block = self._blocks.find(event, {}, self._make_text)
         return block if isinstance(block, TextBlock) else None
 
     def _thinking(self, event: Event) -> ThinkingBlock | None:
-        block = self._find(event, {}, self._make_thinking)
+        block = self._blocks.find(event, {}, self._make_thinking)
         return block if isinstance(block, ThinkingBlock) else None
 
     def _call(self, event: Event) -> CallBlock | None:
-        block = self._find(event, {}, self._make_call)
+        block = self._blocks.find(event, {}, self._make_call)
         return block if isinstance(block, CallBlock) else None
 
     def _make_text(self) -> TextBlock:
-        return TextBlock(keeps_text=any(isinstance(block, SearchBlock) for block in self._blocks.all))
+        return self._wait(TextBlock(keeps_text=any(isinstance(block, SearchBlock) for block in self._blocks.all)))
 
     def _make_thinking(self) -> ThinkingBlock:
-        return ThinkingBlock(self._show, self._seal)
+        return self._wait(ThinkingBlock(self._show, self._seal))
 
     def _make_call(self) -> CallBlock:
-        return CallBlock(self._names)
+        return self._wait(CallBlock(self._names))
 
     def _make_search(self) -> SearchBlock:
         spare_id = f"{self._message_id}_{len(self._blocks.all)}"
-        return SearchBlock(spare_id, self._blocked_domains, waits=self._web_search_only)
+        return self._wait(SearchBlock(spare_id, self._blocked_domains, waits=self._web_search_only))
+
+    def _wait(self, block: B) -> B:
+        """A new block waits for its turn to speak."""
+        self._waiting.append(block)
+        return block
 
     def _block_of(self, event: Event, item: Mapping[str, Any]) -> Block | None:
         """The block of a whole item; None for kinds that have no block."""
@@ -218,7 +217,7 @@ class MessagesStream:
             "web_search_call": self._make_search,
         }
         make = makers.get(text_of(item.get("type")))
-        return self._find(event, item, make) if make else None
+        return self._blocks.find(event, item, make) if make else None
 
     # -- events -----------------------------------------------------------------------------------
 
