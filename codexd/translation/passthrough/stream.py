@@ -143,9 +143,11 @@ class PassthroughStream:
 
     def _find_place(self, event: Event, item: Mapping[str, Any]) -> int:
         """The item's place in the output, which its last event may not tell."""
-        known = (event.get("output_index"), self._places.get(text_of(item.get("id"))))
-        taken = [place for place in (*self._places.values(), *self._items) if isinstance(place, int)]
-        return next((place for place in known if isinstance(place, int)), max(taken, default=-1) + 1)
+        for place in (event.get("output_index"), self._places.get(text_of(item.get("id")))):
+            if isinstance(place, int):
+                return place
+        taken = (place for place in (*self._places.values(), *self._items) if isinstance(place, int))
+        return max(taken, default=-1) + 1
 
     def _tell(self, event: Event) -> Event:
         """``event`` as the client is to see it: the model by its name, and counted."""
