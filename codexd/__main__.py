@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import shutil
 import sys
@@ -65,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _run(launch: Launch) -> None:
     async with trio.open_nursery() as nursery:
         ready: Ready = await nursery.start(serve, launch)
+        # All that is here now stays: each full collection would walk it again, and no stream moves meanwhile.
+        gc.freeze()
         print(_greet(ready), flush=True)  # noqa: T201 - what to type next is for the person at the terminal
 
 

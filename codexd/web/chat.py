@@ -24,15 +24,13 @@ class ChatApi:
     ping: bytes = b": ping\n\n"
     """A comment: the SDK breaks on a frame without JSON."""
     end: bytes = b"data: [DONE]\n\n"
+    encode: Callable[[Event], bytes] = sse.encode_data
 
     def parse(self, data: bytes, headers: Mapping[str, str]) -> ChatRequest:  # noqa: ARG002 - nothing is read of them
         return parse(data)
 
     def answer_alone(self, wanted: ChatRequest, request: Request) -> list[Event] | None:  # noqa: ARG002 - never
         return None
-
-    def encode(self, event: Event) -> bytes:
-        return sse.encode_data(event)
 
     def make_collector(self) -> Collector:
         return ChatCollector()

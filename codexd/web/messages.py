@@ -28,6 +28,7 @@ class MessagesApi:
     clock: Callable[[], float]
     ping: bytes = sse.encode(PING)
     end: bytes = b""
+    encode: Callable[[Event], bytes] = sse.encode
 
     def parse(self, data: bytes, headers: Mapping[str, str]) -> MessagesRequest:
         return parse(data, headers)
@@ -40,9 +41,6 @@ class MessagesApi:
         if is_second_try and self.turns.requests.is_repeated(wanted.session_key):
             raise RequestCancelled(f"{CANCELLED} a moment ago.")
         return None
-
-    def encode(self, event: Event) -> bytes:
-        return sse.encode(event)
 
     def make_collector(self) -> Collector:
         return MessageCollector()

@@ -41,15 +41,13 @@ class ResponsesApi:
     read: Callable[[bytes, Mapping[str, str], ReasoningOwners], ResponsesRequest] = parse
     ping: bytes = b": ping\n\n"
     end: bytes = b""
+    encode: Callable[[Event], bytes] = sse.encode
 
     def parse(self, data: bytes, headers: Mapping[str, str]) -> ResponsesRequest:
         return self.read(data, headers, self.owners)
 
     def answer_alone(self, wanted: ResponsesRequest, request: Request) -> list[Event] | None:  # noqa: ARG002
         return None
-
-    def encode(self, event: Event) -> bytes:
-        return sse.encode(event)
 
     def make_collector(self) -> Collector:
         return ResponseCollector()

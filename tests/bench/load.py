@@ -13,7 +13,10 @@ import sys
 import time
 from dataclasses import dataclass
 
-FIRST_TOKEN = re.compile(rb"event: ?(?:content_block_delta|response\.output_text\.delta)\r?\n")
+DELTA = re.compile(
+    rb"event: ?(?:content_block_delta|response\.output_text\.delta)\r?\n"
+    rb'|"delta": ?\{"content": ?"[^"]'  # of a Chat completion, whose first chunk has the role alone
+)
 END = b"\r\n0\r\n\r\n"
 
 
@@ -55,7 +58,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         now = time.perf_counter()
         self.parts.append(data)
-        if self.first_at is None and FIRST_TOKEN.search(b"".join(self.parts)):
+        if self.first_at is None and DELTA.search(b"".join(self.parts)):
             self.first_at = now
         self.tail = (self.tail + data[-len(END) :])[-len(END) :]
         refused = self.parts[0][9:12] != b"200"
@@ -74,7 +77,7 @@ async def measure(connection: Connection, request: bytes, deltas: int) -> tuple[
     connection.transport.write(request)
     await connection.done
     answer = b"".join(connection.parts)
-    seen = len(FIRST_TOKEN.findall(answer))
+    seen = len(DELTA.findall(answer))
     if connection.first_at is None or seen != deltas:
         raise LoadError(f"{seen} deltas instead of {deltas}: {answer[:500].decode(errors='replace')}")
     return seen, connection.first_at - sent_at, connection.ended_at - sent_at

@@ -1,4 +1,4 @@
-"""What goes over the wire: a request as Claude Code sends it, the same for the backend, the backend's answer, a login."""
+"""What goes over the wire: a request as Claude Code sends it, the same for OpenAI's APIs, an answer, a login."""
 
 from __future__ import annotations
 
@@ -20,7 +20,22 @@ CLAUDE_CODE_HEADERS = {
     "x-api-key": "local",
     "accept-encoding": "gzip, deflate, br, zstd",
 }
-CODEX_HEADERS = {
+OPENAI_HEADERS = {
+    "accept": "application/json",
+    "content-type": "application/json",
+    "user-agent": "OpenAI/Python 2.8.1",
+    "authorization": "Bearer local",
+    "accept-encoding": "gzip, deflate",
+}
+CODEX_CLI_HEADERS = {
+    "accept": "text/event-stream",
+    "content-type": "application/json",
+    "user-agent": "codex_exec/0.169.0 (Linux; x86_64)",
+    "originator": "codex_exec",
+    "thread-id": "0199e7a4-5f6a-7f0e-9a57-0d6a54b0a001",
+    "session-id": "0199e7a4-5f6a-7f0e-9a57-0d6a54b0a001",
+}
+BACKEND_HEADERS = {
     "accept": "text/event-stream",
     "content-type": "application/json",
     "authorization": "Bearer none",
@@ -64,6 +79,18 @@ def make_messages_request(model: str = "claude-opus-5-5") -> dict[str, Any]:
         "thinking": {"type": "adaptive", "display": "omitted"},
         "output_config": {"effort": "medium"},
         "stream": True,
+    }
+
+
+def make_chat_request(messages_request: dict[str, Any]) -> dict[str, Any]:
+    """The same conversation as a client of Chat Completions sends it."""
+    system = "\n\n".join(block["text"] for block in messages_request["system"])
+    return {
+        "model": "gpt-5.5",
+        "messages": [{"role": "system", "content": system}, *map(_to_chat_message, messages_request["messages"])],
+        "tools": [_to_chat_tool(**tool) for tool in messages_request["tools"]],
+        "stream": True,
+        "stream_options": {"include_usage": True},
     }
 
 
@@ -149,6 +176,26 @@ def _make_history(turns: int) -> Iterator[dict[str, Any]]:
         yield {"role": "assistant", "content": [said, {"type": "tool_use", "id": call, "name": "Read", "input": path}]}
         yield {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call, "content": content}]}
     yield {"role": "user", "content": [{"type": "text", "text": "Now write the fix."}]}
+
+
+def _to_chat_message(message: dict[str, Any]) -> dict[str, Any]:
+    blocks = message["content"]
+    if blocks[0]["type"] == "tool_result":
+        return {"role": "tool", "tool_call_id": blocks[0]["tool_use_id"], "content": blocks[0]["content"]}
+    calls = [
+        {
+            "id": block["id"],
+            "type": "function",
+            "function": {"name": block["name"], "arguments": json.dumps(block["input"])},
+        }
+        for block in blocks
+        if block["type"] == "tool_use"
+    ]
+    return {"role": message["role"], "content": blocks[0]["text"], **({"tool_calls": calls} if calls else {})}
+
+
+def _to_chat_tool(name: str, description: str, input_schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": input_schema}}
 
 
 def _make_tool(name: str) -> dict[str, Any]:

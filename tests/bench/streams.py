@@ -1,7 +1,7 @@
 """What codexd adds to a stream, beside a raw Trio byte forwarder and no proxy at all.
 
     python tests/bench/streams.py
-    python tests/bench/streams.py --rounds 9 --events 800 --json
+    python tests/bench/streams.py --api all --rounds 9 --events 800 --json
     python tests/bench/streams.py --upstream-port 9000 --peer other=http://127.0.0.1:9100@4242
 
 A peer is another proxy with Anthropic's Messages API; start it yourself with the fake backend as its backend
@@ -12,29 +12,22 @@ Everything runs on this machine, each part in a process of its own, pinned where
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
 import os
 import platform
-import re
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
-from urllib.parse import urlsplit
 
 from load import Load
-from payloads import CLAUDE_CODE_HEADERS, CODEX_HEADERS, make_login, make_messages_request, make_responses_request
-from processes import BenchError, choose_cpus, die_with_parent, pin, read_cpu_s, read_rss_mb, running
+from processes import BenchError, die_with_parent, pin, read_cpu_s, read_rss_mb
+from targets import APIS, FLOOR, HERE, Setup, Target
 
-HERE = Path(__file__).parent
-FLOOR = "floor"
 PATIENCE_S = 30.0
 """What a run of the load may take beyond the pace of its streams."""
 
@@ -63,18 +56,6 @@ def make_cases(events: int) -> list[Case]:
         Case("paced 200/s, 1 stream", 1, 5, max(events // 4, 1), 200),
         Case("paced 20/s, 50 streams", 50, 1, max(events // 8, 1), 20),
     ]
-
-
-@dataclass(frozen=True)
-class Target:
-    """What the load is sent to. ``pid`` None: nothing to read CPU and memory from."""
-
-    name: str
-    host: str
-    port: int
-    head: str
-    body: str
-    pid: int | None
 
 
 @dataclass(frozen=True)
@@ -188,7 +169,7 @@ def show_machine() -> str:
 
 
 def show_case(rows: list[Row]) -> str:
-    heading = f"{'target':<12}" + "".join(f"{name:>{width}}" for name, width in COLUMNS)
+    heading = f"{'target':<17}" + "".join(f"{name:>{width}}" for name, width in COLUMNS)
     return "\n".join([f"\n{rows[0].case}", heading, *map(show_row, rows)])
 
 
@@ -197,84 +178,10 @@ def show_row(row: Row) -> str:
         return f"{'-':>{width}}" if value is None else f"{value:>{width},.{digits}f}"
 
     return (
-        f"{row.target:<12}{show(row.events_per_s, 10, 0)}{show(row.x_events_per_s, 9, 2)}"
+        f"{row.target:<17}{show(row.events_per_s, 10, 0)}{show(row.x_events_per_s, 9, 2)}"
         f"{show(row.cpu_ms, 16, 1)}{show(row.x_cpu, 9, 2)}{show(row.ttft_ms, 10, 2)}{show(row.x_ttft, 9, 2)}"
         f"{show(row.rss_mb, 8, 1)}"
     )
-
-
-# -- what is measured -----------------------------------------------------------------------------
-
-
-class Setup:
-    """The fake backend, and the targets in front of it; all of it ends with ``stack``."""
-
-    def __init__(self, stack: ExitStack, upstream_port: int) -> None:
-        self._stack = stack
-        self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="codexd-bench-")))
-        self._server_cpu, upstream_cpu, self.load_cpu = choose_cpus()
-        _, line = self._start("upstream", [str(HERE / "upstream.py"), str(upstream_port)], cpu=upstream_cpu)
-        self._upstream_port = int(line)
-        messages = make_messages_request()
-        self._messages = json.dumps(messages)
-        self._responses = json.dumps(make_responses_request(messages))
-
-    def make_targets(self, peers: list[str]) -> list[Target]:
-        direct = self._make_responses_target("direct", self._upstream_port, None)
-        floor_process, line = self._start(FLOOR, [str(HERE / "floor.py"), str(self._upstream_port)])
-        floor = self._make_responses_target(FLOOR, int(line), floor_process.pid)
-        return [direct, floor, self._start_codexd(), *(self._make_peer(peer) for peer in peers)]
-
-    def set_script(self, case: Case) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._upstream_port, timeout=10)
-        connection.request("POST", "/script", json.dumps({"deltas": case.deltas, "per_s": case.per_s}))
-        connection.getresponse().read()
-        connection.close()
-
-    def _start(
-        self, name: str, arguments: list[str], *, cpu: int | None = None, environ: dict[str, str] | None = None
-    ) -> tuple[subprocess.Popen[str], str]:
-        cpu = self._server_cpu if cpu is None else cpu
-        log = self._folder / f"{name}.log"
-        return self._stack.enter_context(running(arguments, cpu=cpu, log=log, environ=environ))
-
-    def _start_codexd(self) -> Target:
-        upstream = f"http://127.0.0.1:{self._upstream_port}"
-        kept = {name: value for name, value in os.environ.items() if not re.match("(?i)codexd_|.*_proxy$", name)}
-        environ = {
-            **kept,
-            "CODEXD_HOME": str(self._folder / "home"),
-            "CODEXD_BACKEND_URL": f"{upstream}/backend-api",
-            "CODEXD_AUTH_URL": upstream,
-        }
-        process, line = self._start("codexd", ["-m", "codexd", "--host", "127.0.0.1", "--port", "0"], environ=environ)
-        login = self._folder / "auth.json"
-        login.write_text(json.dumps(make_login()))
-        command = [sys.executable, "-m", "codexctl", "--json", "accounts", "import", str(login)]
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
-        if done.returncode:
-            raise BenchError(f"the account could not be imported: {done.stdout}{done.stderr}")
-        return self._make_messages_target("codexd", line.rsplit(" ", 1)[1], process.pid)
-
-    def _make_peer(self, peer: str) -> Target:
-        name, _, rest = peer.partition("=")
-        url, _, pid = rest.partition("@")
-        return self._make_messages_target(name, url, int(pid) if pid else None)
-
-    def _make_messages_target(self, name: str, url: str, pid: int | None) -> Target:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or 80
-        head = make_head(f"{parts.path.rstrip('/')}/v1/messages?beta=true", parts.netloc, CLAUDE_CODE_HEADERS)
-        return Target(name, host, port, head, self._messages, pid)
-
-    def _make_responses_target(self, name: str, port: int, pid: int | None) -> Target:
-        head = make_head("/backend-api/codex/responses", "127.0.0.1", CODEX_HEADERS)
-        return Target(name, "127.0.0.1", port, head, self._responses, pid)
-
-
-def make_head(path: str, host: str, headers: dict[str, str]) -> str:
-    lines = [f"POST {path} HTTP/1.1", f"host: {host}", *(f"{name}: {value}" for name, value in headers.items())]
-    return "".join(f"{line}\r\n" for line in lines)
 
 
 @contextmanager
@@ -303,6 +210,9 @@ def parse_options() -> argparse.Namespace:
         default=400,
         help="deltas of a stream (default 400); a long burst has 25 times as many, paced ones fewer",
     )
+    parser.add_argument(
+        "--api", choices=(*APIS, "all"), default="messages", help="of which client API (default messages)"
+    )
     parser.add_argument("--case", help="only the cases whose name contains this")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=URL[@PID]", help="another proxy")
     parser.add_argument("--upstream-port", type=int, default=0, help="of the fake backend (default: any free one)")
@@ -315,13 +225,13 @@ def main() -> int:
     rows: list[Row] = []
     with stopping_on_sigterm(), ExitStack() as stack:
         setup = Setup(stack, options.upstream_port)
-        targets = setup.make_targets(options.peer)
+        targets = setup.make_targets(APIS if options.api == "all" else [options.api], options.peer)
         if not options.json:
             print(show_machine())
         for case in make_cases(options.events):
             if options.case and options.case not in case.name:
                 continue
-            setup.set_script(case)
+            setup.set_script(case.deltas, case.per_s)
             done = measure_case(case, targets, options.rounds, setup.load_cpu)
             rows += done
             if not options.json:

@@ -14,13 +14,15 @@ STREAMS = Path(__file__).with_name("streams.py")
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_bench_prints_a_row_for_each_case_and_target():
-    command = [sys.executable, STREAMS, "--rounds", "1", "--events", "8", "--json"]
+    command = [sys.executable, STREAMS, "--api", "all", "--rounds", "1", "--events", "8", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
     cases = {row["case"] for row in rows}
     assert {(row["case"], row["target"]) for row in rows} == {
-        (case, target) for case in cases for target in ("direct", "floor", "codexd")
+        (case, target)
+        for case in cases
+        for target in ("direct", "floor", "codexd/messages", "codexd/chat", "codexd/responses")
     }
     assert len(cases) == 5
     measured = [row for row in rows if row["target"] != "direct"]

@@ -247,7 +247,7 @@ def test_items_without_places_come_one_after_the_other():
 
 
 def test_a_limit_bears_places_that_are_none():
-    stream = PassthroughStream(model="m", verbatim=False, cut=make_cut(1))
+    stream = PassthroughStream(model="m", verbatim=False, max_tokens=1)
     told = run([{**DELTA, "content_index": {"odd": []}, "delta": "one two three"}], stream)
     assert told[-1]["type"] == "response.incomplete"
 
