@@ -117,6 +117,12 @@ def context_window(settings: Settings, catalogue: Catalogue = BUILT_IN) -> int:
     return min(catalogue.describe(slug).context_window for slug in used)
 
 
+def shows_key(values: Mapping[str, Any], door: Door) -> bool:
+    """Whether there is the key that ``door`` asks for; without either variable it may come from elsewhere."""
+    shown = [values[name] for name in SECRETS if values.get(name)]
+    return door.key is None or not shown or door.key in shown
+
+
 def find_mode(base_url: Any, door: Door) -> Mode:
     if not base_url:
         return Mode.ANTHROPIC

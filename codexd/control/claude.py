@@ -50,6 +50,11 @@ RESTART_NOTE = "A Claude Code that is running takes this up when it is started a
 BYPASS_NOTE = "{names} in the file leads Claude Code past every base URL. Take it out for codexd to be used."
 STALE_NOTE = "{url} is where codexd listened before; `codexctl claude proxy` sets its address of now, {now}."
 
+KEY_NOTE = (
+    "The file does not have the key of now (setting server.api_key), so codexd refuses what Claude Code asks; "
+    "`codexctl claude proxy` puts it in."
+)
+
 
 async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus:
     control, path = call.control, _settings_path(call.control, params.config_dir)
@@ -64,6 +69,8 @@ async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus
     notes = _file_notes(content)
     if mode is Mode.OTHER and _led_here(content, kept, base_url):
         notes = (*notes, STALE_NOTE.format(url=base_url, now=door.url))
+    if mode is Mode.CODEXD and not claude_code.shows_key(values, door):
+        notes = (*notes, KEY_NOTE)
     return api.ClaudeStatus(
         path=str(path),
         exists=content.text is not None,

@@ -91,6 +91,15 @@ async def test_the_undo_survives_a_restart(tmp_path, place):
     assert (place / "settings.json").read_text() == text
 
 
+async def test_status_says_that_the_key_is_another_by_now(running, place):
+    await running.call("claude.proxy", config_dir=str(place))
+    await running.call("settings.set", name="server.api_key", value="local-secret-1")
+    status = await running.call("claude.status", config_dir=str(place))
+    assert "server.api_key" in status["notes"][0]
+    await running.call("claude.proxy", config_dir=str(place))
+    assert (await running.call("claude.status", config_dir=str(place)))["notes"] == []
+
+
 async def test_another_server_is_not_taken_for_a_former_address(running, place):
     await running.call("claude.proxy", config_dir=str(place))
     await running.call("claude.set", config_dir=str(place), api_url="http://127.0.0.1:4000")
