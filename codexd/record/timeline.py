@@ -66,6 +66,8 @@ class RequestRecord:
     tell: Callable[[RequestRecord], None] = field(repr=False)
     model: str | None = None
     model_used: str | None = None
+    third_party: str | None = None
+    """The host that is asked instead of the backend."""
     session: str | None = None
     account: str | None = None
     account_id: str | None = None
