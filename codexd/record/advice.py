@@ -38,8 +38,8 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
     ),
     errors.RequestRefused: Advice(
         "The same request will be refused again; nothing of it reached the backend.",
-        "The error names what the client would have to send instead. With a client of today that is a fault of "
-        f"codexd: {_REPORT}",
+        "The error names what the client would have to send instead. Unless the README says that codexd can't do it, "
+        f"that is a fault of codexd: {_REPORT}",
     ),
     errors.RequestTooLarge: Advice(
         "The same request will be refused again.", "Make the conversation smaller: `/compact`, or fewer images in it."
@@ -86,7 +86,7 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
         f"Send fewer requests at once. {_SWITCH}.",
     ),
     errors.Overloaded: Advice(
-        _RETRIES, "Try again later, or map the name to another model: `codexctl settings set models.opus MODEL`."
+        _RETRIES, "Try again later, or ask another model: `codexctl models` lists them, and which names lead where."
     ),
     errors.PlanRefused: Advice(
         "Requests to this account will be refused until its plan changes.",
@@ -134,8 +134,9 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
         "upstream.connect_timeout.",
     ),
     errors.StreamBroken: Advice(
-        "Claude Code asks once more for the whole answer in one piece.",
-        "If it happens often, look at the network, VPN or proxy between this machine and the backend.",
+        "Claude Code asks once more for the whole answer in one piece, the Codex CLI up to five times anew.",
+        "With another client ask again. If it happens often, look at the network, VPN or proxy between this machine "
+        "and the backend.",
     ),
 }
 

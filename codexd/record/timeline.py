@@ -136,8 +136,8 @@ class RequestRecord:
         self.steps.append(Step(round((now - self.started) * 1000), name, text))
         self.tell(self)
 
-    def note_model(self, asked: str) -> None:
-        self.model = _show(asked)
+    def note_model(self, asked: str | None) -> None:
+        self.model = None if asked is None else _show(asked)
 
     def note_model_used(self, model: str) -> None:
         self.model_used = _show(model)
