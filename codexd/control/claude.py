@@ -55,6 +55,11 @@ KEY_NOTE = (
     "`codexctl claude proxy` puts it in."
 )
 
+MODEL_NOTE = (
+    "The file says model = {model}, as Claude Code wrote it when you chose that; Anthropic's servers do not know it. "
+    "Choose another with /model in Claude Code."
+)
+
 
 async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus:
     control, path = call.control, _settings_path(call.control, params.config_dir)
@@ -71,6 +76,8 @@ async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus
         notes = (*notes, STALE_NOTE.format(url=base_url, now=door.url))
     if mode is Mode.CODEXD and not claude_code.shows_key(values, door):
         notes = (*notes, KEY_NOTE)
+    if mode is Mode.ANTHROPIC:
+        notes = (*notes, *_model_notes(control, content))
     return api.ClaudeStatus(
         path=str(path),
         exists=content.text is not None,
@@ -137,6 +144,8 @@ def _change(
     kept = _recognise(control, content, find_kept_file(control).find(content.path), door)
     change, backup = change_file(control, content, kept, OWN_KEYS, make_wanted, dry_run=dry_run)
     mode = claude_code.find_mode(values_after(change).get(BASE_URL), door)
+    if mode is Mode.ANTHROPIC:
+        notes = (*notes, *_model_notes(control, content))
     if change.is_needed and not dry_run:
         log.info("Claude Code set up", extra={"fields": {"file": str(content.path), "mode": mode.value}})
     return api.ClientSetUp(
@@ -183,6 +192,11 @@ def _led_here(content: Content, kept: Kept, base_url: Any) -> bool:
 def _file_notes(content: Content) -> tuple[str, ...]:
     past = plain_values(content, read_values(content, BYPASSES))
     return (BYPASS_NOTE.format(names=", ".join(past)),) if past else ()
+
+
+def _model_notes(control: Control, content: Content) -> tuple[str, ...]:
+    model = json.loads(content.settings_text).get("model")
+    return (MODEL_NOTE.format(model=model),) if claude_code.is_codexds(model, _catalogue(control)) else ()
 
 
 def _write_state(path: Path, value: Any) -> None:
