@@ -189,7 +189,7 @@ def _open_doors(launch: Launch) -> Iterator[_Doors]:
 
 
 def _simulate(launch: Launch, simulator: Simulator, store: AccountStore) -> Run:
-    """Point the settings at the simulator, sign an account of its own in; the function that runs it."""
+    """Point the settings at the simulator, sign its accounts in; the function that runs it."""
     listener = web.bind("127.0.0.1", 0)
     base = f"http://127.0.0.1:{listener.getsockname()[1]}"
     urls = {
@@ -199,4 +199,8 @@ def _simulate(launch: Launch, simulator: Simulator, store: AccountStore) -> Run:
     }
     launch.settings.pin(urls, "--simulate")
     store.add(simulator.sign_in(), now=launch.clock(), simulated=True)
+    for account in store.accounts:
+        login = simulator.sign_in_again(account.email, account.plan, account.chatgpt_account_id)
+        if login is not None and account.followed is None:
+            store.add(login, now=launch.clock(), simulated=True)
     return partial(web.serve, simulator, [listener], stop=trio.Event(), drain_s=0.0)

@@ -21,6 +21,7 @@ BODY: dict[str, Any] = {
     "instructions": "",
     "store": False,
     "stream": True,
+    "include": ["reasoning.encrypted_content"],
     "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}],
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from codexctl.render.base import (
@@ -20,7 +21,12 @@ from codexctl.render.base import (
 TOLD_LOSSES = ("dropped", "approximated")
 """Those that the header ``codexd-losses`` counts. Claude Code's requests have several of the other kinds each."""
 
+NAMED_PATHS = 2
+"""Of the fields that were lost alike, but for their indexes."""
+
 STATE_WIDTH = len("running 200")
+
+_INDEX = re.compile(r"\[\d+\]")
 
 
 def requests(result: Json, style: Style) -> list[str]:
@@ -86,9 +92,18 @@ def remarks_on(request: Json) -> Iterator[str]:
     """What went wrong, and what its translation lost of it that may make its answer another."""
     if request["error"]:
         yield plain(request["error"])
+    alike: dict[tuple[str, ...], list[str]] = {}
     for loss in request["losses"]:
         if loss["kind"] in TOLD_LOSSES:
-            yield plain(f"{loss['kind']} {loss['path']}: {loss['note']}")
+            alike.setdefault((loss["kind"], _INDEX.sub("", loss["path"]), loss["note"]), []).append(loss["path"])
+    for (kind, _, note), paths in alike.items():
+        yield plain(f"{kind} {_name_some(paths)}: {note}")
+
+
+def _name_some(paths: list[str]) -> str:
+    """A long history can lose the same field of hundreds of items; ``--json`` has them all."""
+    named, more = paths[:NAMED_PATHS], len(paths) - NAMED_PATHS
+    return f"{', '.join(named)} and {more:,} more" if more > 0 else " and ".join(named)
 
 
 # -- followed -------------------------------------------------------------------------------------

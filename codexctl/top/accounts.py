@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from codexctl.render.base import ADD, STATE_COLOURS, Json, bar, bar_colour, plain, plan_windows, until
 from codexctl.top.model import Model, account_names
-from codexctl.top.text import MARK, WIDE, Column, Fragment, Line, fit, gap_at, heading, row, short
+from codexctl.top.text import MARK, Column, Fragment, Line, fit, gap_at, has_room, heading, row, short
 
 TWO_WINDOWS_FROM = 76
 NARROW_BAR, WIDE_BAR = 5, 20
@@ -40,9 +40,10 @@ def account_lines(model: Model, columns: int, most: int, now: float) -> list[Lin
 
 def table(listed: list[Json], names: Mapping[str, str], columns: int, now: float) -> list[Line]:
     """A heading and a row an account."""
-    gap = gap_at(columns)
+    gap, width = gap_at(columns), columns - MARK
     seen = [_Seen(each, names[each["id"]], now) for each in listed]
-    fitted = fit(_columns(seen, wide=columns >= WIDE), columns - MARK, gap)
+    wide = _columns(seen, wide=True)
+    fitted = fit(wide if has_room(wide, width, gap) else _columns(seen, wide=False), width, gap)
     lines: list[Line] = [[("bold", "  "), *heading(fitted, gap)]]
     for each in seen:
         mark = ("bold", "* ") if each.account["active"] else ("", "  ")

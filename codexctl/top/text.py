@@ -109,7 +109,8 @@ def gap_at(columns: int) -> int:
 class Column(Generic[T]):
     """A column of a table of ``T``: ``width`` cells, up to ``most`` where there is room.
 
-    It is left out of a table narrower than ``from_width``.
+    It is left out of a table narrower than ``from_width``, and of one that has no room for it: the column with the
+    greatest ``from_width`` goes first.
     """
 
     title: str
@@ -123,8 +124,10 @@ class Column(Generic[T]):
 def fit(columns: Iterable[Column[T]], width: int, gap: int) -> list[tuple[Column[T], int]]:
     """The columns that ``width`` has room for, and how wide each becomes."""
     shown = [column for column in columns if column.from_width <= width]
+    while _least_width(shown, gap) > width and any(column.from_width for column in shown):
+        shown.remove(max(shown, key=lambda column: column.from_width))
     widths = [column.width for column in shown]
-    spare = width - sum(widths) - gap * (len(shown) - 1)
+    spare = width - _least_width(shown, gap)
     while spare > 0:
         growing = [number for number, column in enumerate(shown) if widths[number] < column.most]
         if not growing:
@@ -133,6 +136,15 @@ def fit(columns: Iterable[Column[T]], width: int, gap: int) -> list[tuple[Column
             widths[number] += 1
             spare -= 1
     return list(zip(shown, widths, strict=True))
+
+
+def has_room(columns: Iterable[Column[T]], width: int, gap: int) -> bool:
+    """Whether none has to go for want of room, but for those that ``width`` is too narrow for by their own."""
+    return _least_width([column for column in columns if column.from_width <= width], gap) <= width
+
+
+def _least_width(columns: Sequence[Column[T]], gap: int) -> int:
+    return sum(column.width for column in columns) + gap * (len(columns) - 1)
 
 
 def heading(fitted: Sequence[tuple[Column[T], int]], gap: int) -> Line:

@@ -14,6 +14,7 @@ from typing import Any
 
 from codexd.clients.door import NO_KEY, Door, hide_user_info
 from codexd.settings import Settings
+from codexd.translation.kilo.models import KILO
 from codexd.translation.models import BUILT_IN, CLAUDE_IDS, Catalogue, find_family
 
 BASE_URL = "ANTHROPIC_BASE_URL"
@@ -115,6 +116,20 @@ def context_window(settings: Settings, catalogue: Catalogue = BUILT_IN) -> int:
     """Tokens that the smallest of the mapped models takes: a session may move between families."""
     used = (catalogue.choose(getattr(settings.models, family)) for family in CLAUDE_IDS)
     return min(catalogue.describe(slug).context_window for slug in used)
+
+
+def is_codexds(model: Any, catalogue: Catalogue) -> bool:
+    """Whether a model name is one of those that the picker shows through codexd, and Anthropic does not know."""
+    if not isinstance(model, str):
+        return False
+    name = model.removesuffix("[1m]").removeprefix("claude-")
+    return name == KILO or name.startswith("gpt-") or catalogue.find(name) is not None
+
+
+def shows_key(values: Mapping[str, Any], door: Door) -> bool:
+    """Whether there is the key that ``door`` asks for; without either variable it may come from elsewhere."""
+    shown = [values[name] for name in SECRETS if values.get(name)]
+    return door.key is None or not shown or door.key in shown
 
 
 def find_mode(base_url: Any, door: Door) -> Mode:

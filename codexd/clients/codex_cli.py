@@ -71,6 +71,12 @@ def make_table(door: Door, *, signed_in: bool) -> dict[str, Any]:
     return table | ({"http_headers": {"x-api-key": door.key}} if door.key else {})
 
 
+def shows_key(table: Mapping[str, Any], door: Door) -> bool:
+    """Whether a provider has the key that ``door`` asks for; one of the user's own may have it from elsewhere."""
+    asked = make_table(door, signed_in=False).get("http_headers")
+    return asked is None or table.get("http_headers") == asked or not is_ours(table)
+
+
 def through_codexd(door: Door, provider: str, *, signed_in: bool) -> dict[str, Any]:
     """The values that lead to codexd.
 

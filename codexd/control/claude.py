@@ -48,6 +48,16 @@ RESTART_NOTE = "A Claude Code that is running takes this up when it is started a
 BYPASS_NOTE = "{names} in the file leads Claude Code past every base URL. Take it out for codexd to be used."
 STALE_NOTE = "{url} is where codexd listened before; `codexctl claude proxy` sets its address of now, {now}."
 
+KEY_NOTE = (
+    "The file does not have the key of now (setting server.api_key), so codexd refuses what Claude Code asks; "
+    "`codexctl claude proxy` puts it in."
+)
+
+MODEL_NOTE = (
+    "The file says model = {model}, as Claude Code wrote it when you chose that; Anthropic's servers do not know it. "
+    "Choose another with /model in Claude Code."
+)
+
 
 async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus:
     control, path = call.control, _settings_path(call.control, params.config_dir)
@@ -62,6 +72,10 @@ async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus
     notes = _file_notes(content)
     if mode is Mode.OTHER and _led_here(content, kept, base_url):
         notes = (*notes, STALE_NOTE.format(url=base_url, now=door.url))
+    if mode is Mode.CODEXD and not claude_code.shows_key(values, door):
+        notes = (*notes, KEY_NOTE)
+    if mode is Mode.ANTHROPIC:
+        notes = (*notes, *_model_notes(control, content))
     return api.ClaudeStatus(
         path=str(path),
         exists=content.text is not None,
@@ -127,6 +141,8 @@ def _change(
     kept = _recognise(control, content, find_kept_file(control).find(content.path), door)
     change, backup = change_file(control, content, kept, OWN_KEYS, make_wanted, dry_run=dry_run)
     mode = claude_code.find_mode(values_after(change).get(BASE_URL), door)
+    if mode is Mode.ANTHROPIC:
+        notes = (*notes, *_model_notes(control, content))
     return tell(change, backup, mode, claude_code.show_value, dry_run=dry_run, notes=notes)
 
 
@@ -162,6 +178,11 @@ def _led_here(content: Content, kept: Kept, base_url: Any) -> bool:
 def _file_notes(content: Content) -> tuple[str, ...]:
     past = plain_values(content, read_values(content, BYPASSES))
     return (BYPASS_NOTE.format(names=", ".join(past)),) if past else ()
+
+
+def _model_notes(control: Control, content: Content) -> tuple[str, ...]:
+    model = json.loads(content.settings_text).get("model")
+    return (MODEL_NOTE.format(model=model),) if claude_code.is_codexds(model, _catalogue(control)) else ()
 
 
 def _write_state(path: Path, value: Any) -> None:

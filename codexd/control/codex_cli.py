@@ -63,6 +63,10 @@ SIGNED_OUT_SINCE_NOTE = (
     "The Codex CLI is signed out now and asks for a login; `codexctl codex proxy` sets it up without."
 )
 STALE_NOTE = "{url} is where codexd listened before; `codexctl codex proxy` sets its address of now, {now}."
+KEY_NOTE = (
+    "The file does not have the key of now (setting server.api_key), so codexd refuses what the Codex CLI asks; "
+    "`codexctl codex proxy` puts it in."
+)
 MODEL_NOTE = "{name} says model = {model}, which codexd does not know: it takes models.default instead, {used}."
 PROFILE_NOTE = "With the profile in {names} the Codex CLI goes past codexd, for it sets a model_provider of its own."
 
@@ -180,7 +184,10 @@ def _status_notes(control: Control, place: Place, kept: Kept, door: Door, mode: 
     if mode is Mode.OTHER and provider is not None and wrote(place.content, kept, PROVIDER) == provider:
         notes.append(STALE_NOTE.format(url=url, now=door.url))
     if mode is Mode.CODEXD:
-        expects_login = bool(place.tables[str(provider)].get("requires_openai_auth"))
+        table = place.tables[str(provider)]
+        if not codex_cli.shows_key(table, door):
+            notes.append(KEY_NOTE)
+        expects_login = bool(table.get("requires_openai_auth"))
         if place.signed_in and not expects_login:
             notes.append(SIGNED_IN_SINCE_NOTE)
         elif expects_login and not place.signed_in:

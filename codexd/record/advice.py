@@ -13,7 +13,10 @@ from codexd.record.timeline import CLIENT_LEFT_KIND
 
 @frozen
 class Advice:
-    """``next``: what happens by itself; ``do``: what the user can do. ``{id}`` in them is the request's id."""
+    """``next``: what happens by itself; ``do``: what the user can do.
+
+    ``{id}`` in them is the request's id, ``{host}`` the third party that it went to.
+    """
 
     next: str
     do: str
@@ -30,13 +33,13 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
         "codexd takes no requests until it runs again.", "Send the request again once `codexctl status` answers."
     ),
     errors.RequestCancelled: Advice(
-        "The backend was told to stop. The next try that Claude Code makes of it at once is refused too.",
+        "The answer was stopped where it was made. The next try that Claude Code makes of it at once is refused too.",
         "Nothing needs to be done; ask again if you did not mean it.",
     ),
     errors.RequestRefused: Advice(
         "The same request will be refused again; nothing of it reached the backend.",
-        "The error names what the client would have to send instead. With a client of today that is a fault of "
-        f"codexd: {_REPORT}",
+        "The error names what the client would have to send instead. Unless the README says that codexd can't do it, "
+        f"that is a fault of codexd: {_REPORT}",
     ),
     errors.RequestTooLarge: Advice(
         "The same request will be refused again.", "Make the conversation smaller: `/compact`, or fewer images in it."
@@ -83,7 +86,7 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
         f"Send fewer requests at once. {_SWITCH}.",
     ),
     errors.Overloaded: Advice(
-        _RETRIES, "Try again later, or map the name to another model: `codexctl settings set models.opus MODEL`."
+        _RETRIES, "Try again later, or ask another model: `codexctl models` lists them, and which names lead where."
     ),
     errors.PlanRefused: Advice(
         "Requests to this account will be refused until its plan changes.",
@@ -131,13 +134,51 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
         "upstream.connect_timeout.",
     ),
     errors.StreamBroken: Advice(
-        "Claude Code asks once more for the whole answer in one piece.",
-        "If it happens often, look at the network, VPN or proxy between this machine and the backend.",
+        "Claude Code asks once more for the whole answer in one piece, the Codex CLI up to five times anew.",
+        "With another client ask again. If it happens often, look at the network, VPN or proxy between this machine "
+        "and the backend.",
     ),
 }
 
+_OTHER_FREE = (
+    "choose another of the free models (`codexctl settings set kilo.model NAME`), or any other model name, which goes "
+    "to your ChatGPT plan."
+)
+
+_BY_CLASS_OF_THIRD_PARTY: Mapping[type[CodexdError], Advice] = {
+    errors.UpstreamError: Advice("Most clients try again by themselves.", f"If it lasts, {_OTHER_FREE}"),
+    errors.RateLimited: Advice(
+        "{host} limits what each address may ask of the free models; clients try again by themselves.",
+        f"Wait a while, or {_OTHER_FREE}",
+    ),
+    errors.ContextOverflow: Advice(
+        "Claude Code compacts the conversation by itself and goes on.",
+        f"`/compact` or `/clear` make it smaller. For a larger context window, {_OTHER_FREE}",
+    ),
+    errors.KiloRefused: _BY_CLASS[errors.KiloRefused],
+    errors.PolicyRefused: _BY_CLASS[errors.PolicyRefused],
+    errors.UpstreamTooLarge: _BY_CLASS[errors.UpstreamTooLarge],
+    errors.UpstreamRejected: Advice(
+        "The same request will be refused again.",
+        f"The model may not take what the client sent: {_OTHER_FREE} {_REPORT}",
+    ),
+    errors.UpstreamFailed: Advice(
+        _RETRIES,
+        "If it lasts, look whether this machine reaches {host} (setting kilo.url), and " + _OTHER_FREE,
+    ),
+    errors.EmptyAnswer: Advice("Nothing more happens to it.", f"Ask in other words, or {_OTHER_FREE}"),
+    errors.UpstreamTimeout: Advice(
+        _RETRIES, f"If answers need longer than that, raise the setting upstream.idle_timeout, or {_OTHER_FREE}"
+    ),
+    errors.StreamBroken: Advice(
+        _BY_CLASS[errors.StreamBroken].next,
+        "If it happens often, look at the network, VPN or proxy between this machine and {host}.",
+    ),
+}
+"""Of requests that went to it; what is not here has nothing to do with who answers."""
+
 _CLIENT_LEFT = Advice(
-    "The backend was told to stop; nobody waits for the answer.",
+    "The answer was stopped where it was made; nobody waits for it.",
     "If you did not stop it yourself, the client gave up: look at its own time limit.",
 )
 
@@ -148,14 +189,25 @@ def _list_classes(root: type[CodexdError]) -> Iterator[type[CodexdError]]:
         yield from _list_classes(below)
 
 
-_BY_KIND: Mapping[str, Advice] = {
-    **{
-        found.kind: next(_BY_CLASS[base] for base in found.__mro__ if base in _BY_CLASS)
-        for found in _list_classes(CodexdError)
-    },
-    CLIENT_LEFT_KIND: _CLIENT_LEFT,
-}
+def _by_kind(by_class: Mapping[type[CodexdError], Advice]) -> Mapping[str, Advice]:
+    return {
+        **{
+            found.kind: next(by_class[base] for base in found.__mro__ if base in by_class)
+            for found in _list_classes(CodexdError)
+        },
+        CLIENT_LEFT_KIND: _CLIENT_LEFT,
+    }
 
 
-def find_advice(kind: str) -> Advice:
-    return _BY_KIND.get(kind, _BY_CLASS[CodexdError])
+_BY_KIND = _by_kind(_BY_CLASS)
+_BY_KIND_OF_THIRD_PARTY = _by_kind(
+    {
+        **{found: advice for found, advice in _BY_CLASS.items() if not issubclass(found, errors.UpstreamError)},
+        **_BY_CLASS_OF_THIRD_PARTY,
+    }
+)
+
+
+def find_advice(kind: str, *, third_party: bool = False) -> Advice:
+    """For the kind of an error; ``third_party``: of a request that went to one."""
+    return (_BY_KIND_OF_THIRD_PARTY if third_party else _BY_KIND).get(kind, _BY_CLASS[CodexdError])

@@ -10,6 +10,8 @@ from codexd.record.info import to_info
 from codexd.record.timeline import RequestRecord, Step, StepName
 from codexd.translation.moments import say_until
 
+BACKEND = "the backend"
+
 LONG_SILENCE_S = 5.0
 """A pause of the backend that is worth a sentence."""
 
@@ -18,10 +20,10 @@ _SENTENCES: Mapping[StepName, str] = {
     StepName.CHOSEN: "Chose the account {note}.",
     StepName.WAITED: "Had waited {note}, whose limit was about to end.",
     StepName.TOKEN: "Had waited {note} for a fresh access token.",
-    StepName.ASKED: "Asked the backend for {note}.",
-    StepName.CONNECTED: "Connected to the backend, which took {took}.",
+    StepName.ASKED: "Asked {server} for {note}.",
+    StepName.CONNECTED: "Connected to {host}, which took {took}.",
     StepName.SENT: "Sent the request, which took {took}.",
-    StepName.HEADERS: "The backend answered HTTP {note} after {took}.",
+    StepName.HEADERS: "{Host} answered HTTP {note} after {took}.",
     StepName.FIRST_EVENT: "Its first event came after {took} more.",
     StepName.FIRST_TOKEN: "The first piece of the answer went to the client.",
     StepName.RETRY: "Tried again {note}.",
@@ -55,6 +57,9 @@ def _tell_step(record: RequestRecord, step: Step, took_ms: int) -> str:
         path=f"{record.method} {record.path}" + (f" for the model {record.model}" if record.model else ""),
         note=step.note.removesuffix("."),
         took=_say_s(took_ms / 1000),
+        server=f"the third party {record.third_party}" if record.third_party else BACKEND,
+        host=_name_host(record),
+        Host=_begin(_name_host(record)),
     )
 
 
@@ -67,7 +72,7 @@ def _tell_end(record: RequestRecord) -> str:
 
 def _tell_state(record: RequestRecord, now: float) -> str:
     tokens = f"; about {record.output_tokens} tokens so far" if record.output_tokens else ""
-    silence = f"; the backend has been silent for {_say_s(now - record.heard_at)}" if record.heard_at else ""
+    silence = f"; {_name_host(record)} has been silent for {_say_s(now - record.heard_at)}" if record.heard_at else ""
     return f"It is still running{tokens}{silence}."
 
 
@@ -76,7 +81,8 @@ def _tell_state(record: RequestRecord, now: float) -> str:
 
 def _summarize(record: RequestRecord, now: float) -> Iterator[str]:
     asked = f"{record.client} asked for {record.model or 'no model that could be read'}"
-    used = f", which went to {record.model_used}" if record.model_used else ""
+    place = f" at the third party {record.third_party}" if record.third_party else ""
+    used = f", which went to {record.model_used}{place}" if record.model_used else ""
     account = f", on the account {record.account}: {record.account_reason}" if record.account else ""
     yield f"{asked}{used}{account}."
     yield _summarize_outcome(record, now)
@@ -86,9 +92,9 @@ def _summarize(record: RequestRecord, now: float) -> Iterator[str]:
         yield f"The client was told {how} ({record.told.type}){words}"
     if record.error and record.upstream_status:
         id_ = f", under its id {record.upstream_request_id}" if record.upstream_request_id else ""
-        yield f"The backend had answered HTTP {record.upstream_status}{id_}."
+        yield f"{_begin(_name_host(record))} had answered HTTP {record.upstream_status}{id_}."
     if record.longest_silence_s >= LONG_SILENCE_S:
-        yield f"The backend was silent for up to {_say_s(record.longest_silence_s)}."
+        yield f"{_begin(_name_host(record))} was silent for up to {_say_s(record.longest_silence_s)}."
 
 
 def _summarize_outcome(record: RequestRecord, now: float) -> str:
@@ -101,11 +107,12 @@ def _summarize_outcome(record: RequestRecord, now: float) -> str:
 
 def _advise(record: RequestRecord, wall_now: float) -> Iterator[str]:
     if record.error_kind is not None:
-        advice = find_advice(record.error_kind)
-        yield advice.next.format(id=record.id)
+        advice = find_advice(record.error_kind, third_party=record.third_party is not None)
+        words = {"id": record.id, "host": record.third_party}
+        yield advice.next.format(**words)
         if record.resets_at is not None and record.resets_at > wall_now:
             yield f"That will be {say_until(record.resets_at, wall_now)}."
-        yield advice.do.format(id=record.id)
+        yield advice.do.format(**words)
     elif record.ended is None:
         yield "`codexctl top` shows how it goes on, and can end it."
     if told := record.losses.told:
@@ -116,6 +123,15 @@ def _advise(record: RequestRecord, wall_now: float) -> Iterator[str]:
 
 
 # -- words ----------------------------------------------------------------------------------------
+
+
+def _name_host(record: RequestRecord) -> str:
+    return record.third_party or BACKEND
+
+
+def _begin(text: str) -> str:
+    """``text`` as a sentence begins; the name of a host stays as it is."""
+    return "The backend" if text == BACKEND else text
 
 
 def _say_s(seconds: float) -> str:

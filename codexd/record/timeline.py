@@ -66,6 +66,8 @@ class RequestRecord:
     tell: Callable[[RequestRecord], None] = field(repr=False)
     model: str | None = None
     model_used: str | None = None
+    third_party: str | None = None
+    """The host that is asked instead of the backend."""
     session: str | None = None
     account: str | None = None
     account_id: str | None = None
@@ -134,8 +136,8 @@ class RequestRecord:
         self.steps.append(Step(round((now - self.started) * 1000), name, text))
         self.tell(self)
 
-    def note_model(self, asked: str) -> None:
-        self.model = _show(asked)
+    def note_model(self, asked: str | None) -> None:
+        self.model = None if asked is None else _show(asked)
 
     def note_model_used(self, model: str) -> None:
         self.model_used = _show(model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from codexd.simulator.examples import make_example
@@ -19,7 +19,11 @@ SUMMARY = (
 )
 SHELL_TOOLS = ("Bash", "bash", "shell", "exec_command", "shell_command")
 COMMAND = "ls"
-QUOTED_LINES = 5
+CODE_TOOL = "exec"
+CODE = f'text((await tools.exec_command({{cmd: "{COMMAND}"}})).output)'
+"""The command as the Codex CLI wants it of most models: as JavaScript, for a custom tool."""
+
+QUOTED_LINES = 10
 
 _WANTS_COMMAND = re.compile(r"\b(list|ls|run|files?|read|execute|folder|directory)\b", re.IGNORECASE)
 _WANTS_TITLE = re.compile(r"\btitle\b", re.IGNORECASE)
@@ -46,10 +50,8 @@ def _act(body: Mapping[str, Any]) -> dict[str, Any]:
         return {"text": SUMMARY}
     if _WANTS_TITLE.search(asked):
         return {"text": "Simulated session"}
-    tool = _find_shell_tool(body)
-    if tool is not None and _WANTS_COMMAND.search(asked):
-        return {"call": {"name": tool["name"], "arguments": _fill_arguments(tool.get("parameters") or {})}}
-    return {"text": GREETING}
+    call = _make_call(body) if _WANTS_COMMAND.search(asked) else None
+    return call or {"text": GREETING}
 
 
 def _think(body: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -84,11 +86,26 @@ def _quote(output: str) -> str:
     return f"The tool answered:\n\n```\n{quoted}\n```{more}\n\n(Simulated backend: no model has read it.)"
 
 
-def _find_shell_tool(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _make_call(body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A call of a tool that runs commands; None where the request offers no such tool."""
     if body.get("tool_choice") == "none":
         return None
-    offered = {tool.get("name"): tool for tool in body.get("tools") or () if tool.get("type") == "function"}
-    return next((offered[name] for name in SHELL_TOOLS if name in offered), None)
+    offered = list(_list_tools(body))
+    functions = {tool.get("name"): tool for tool in offered if tool.get("type") == "function"}
+    for name in SHELL_TOOLS:
+        if name in functions:
+            return {"call": {"name": name, "arguments": _fill_arguments(functions[name].get("parameters") or {})}}
+    if any(tool.get("type") == "custom" and tool.get("name") == CODE_TOOL for tool in offered):
+        return {"custom_call": {"name": CODE_TOOL, "input": CODE}}
+    return None
+
+
+def _list_tools(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The tools of the body, and those in the namespaces of an ``additional_tools`` item."""
+    yield from body.get("tools") or ()
+    for item in body.get("input") or ():
+        for tool in item.get("tools") or () if item.get("type") == "additional_tools" else ():
+            yield from tool.get("tools") or (tool,)
 
 
 def _fill_arguments(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -107,6 +107,14 @@ class Simulator:
         """
         return self.oauth.sign_in(email, plan, access_expires_in_s, workspace)
 
+    def sign_in_again(self, email: str, plan: str, account_id: str) -> dict[str, Any] | None:
+        """The same for an account of an earlier run, whose tokens nobody knows any more.
+
+        None for one that is known, and for one in a workspace, whose name its id does not tell.
+        """
+        is_personal = SimulatedAccount(email, plan).account_id == account_id
+        return self.sign_in(email, plan) if is_personal and not self.oauth.knows(email) else None
+
     def load(self, script: Mapping[str, Any] | str | bytes) -> None:
         """Replace the script. Raises ValueError for a key that no form has."""
         self._book = ScriptBook(parse_script(script))

@@ -181,6 +181,7 @@ def _make_maker(reply: Reply, setting: Setting, *, last: bool) -> Maker:
         response_key=setting.response_id.removeprefix("resp_"),
         delta_chars=setting.delta_chars,
         reply=reply,
+        seals_reasoning="reasoning.encrypted_content" in (setting.request.get("include") or ()),
         completed="incomplete" if last and reply.incomplete else "completed",
     )
 

@@ -29,6 +29,8 @@ class Maker:
     """The part of the response's id that is its own; item ids are made from it."""
     delta_chars: int
     reply: Reply
+    seals_reasoning: bool
+    """Whether the request asks for reasoning that it can give back."""
     completed: str = "completed"
     """The status that an item ends with."""
 
@@ -141,7 +143,7 @@ def _make_reasoning(item: Reasoning, index: int, maker: Maker) -> Lane:
     ended = {**started, "summary": [{"type": "summary_text", "text": text} for text in item.summary]}
     if item.text:
         ended["content"] = [{"type": "reasoning_text", "text": item.text}]
-    if item.encrypted:
+    if item.encrypted and maker.seals_reasoning:
         started["encrypted_content"] = seal_reasoning(maker.account_id, f"{item_id} begun")
         ended["encrypted_content"] = (
             item.encrypted if isinstance(item.encrypted, str) else seal_reasoning(maker.account_id, item_id)

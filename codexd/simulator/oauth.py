@@ -92,6 +92,9 @@ class SignIn:
             "last_refresh": datetime.fromtimestamp(self._clock(), UTC).isoformat().replace("+00:00", "Z"),
         }
 
+    def knows(self, email: str, workspace: str = PERSONAL) -> bool:
+        return (email, workspace) in self._accounts
+
     def find(self, email: str, workspace: str = PERSONAL) -> SimulatedAccount:
         """An account that has signed in before. Raises KeyError for any other."""
         return self._accounts[email, workspace]

@@ -121,6 +121,16 @@ MAX_MODEL_CHARS = 1000
 """Of the name of a model, which each event of an answer may repeat."""
 
 
+def peek_model(data: bytes) -> str | None:
+    """The model that an HTTP body names, if it does; nothing else of it need be in order."""
+    try:
+        value = jsontext.loads(data)
+    except ValueError:
+        return None
+    model = value.get("model") if isinstance(value, dict) else None
+    return model if isinstance(model, str) else None
+
+
 def read_body(data: bytes) -> Fields:
     """The JSON object of an HTTP body.
 

@@ -191,12 +191,13 @@ def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str],
     code = next((found[key] for key in ("code", "type") if isinstance(found.get(key), str)), None)
     message = found.get("message") if isinstance(found.get("message"), str) else None
     kind = _classify(status, found, message or "")
+    windows = headers if kind is errors.UsageLimitReached else {}  # every answer has them
     return kind(
         message or code or f"the backend answered {status} without words",
         status=status,
         code=code,
         retry_after_s=read_retry_after(message or "", headers, now),
-        resets_at=_read_reset(found, headers, now),
+        resets_at=_read_reset(found, windows, now),
     )
 
 

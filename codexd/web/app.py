@@ -188,6 +188,7 @@ class App:
         if answer.started:
             raise ConnectionAbortedError("the answer was under way")  # the server closes without an end mark
         wire = _word(error, incoming, self.clock)
+        log.info("%s %s refused: %s", incoming.method, incoming.path, error, extra={"request": incoming.id})
         await send_json(answer.send, wire.status, wire.to_body(incoming.id), wire.headers)
 
 

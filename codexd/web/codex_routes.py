@@ -1,8 +1,9 @@
 """What the Codex CLI asks ``chatgpt_base_url`` for, answered with what codexd knows.
 
 Its ``/status`` shows the limits of the account that its requests use, which is codexd's active one. Whatever login the
-CLI sends along is not looked at, and goes nowhere. All else below ``/backend-api`` is a 404, which the CLI bears.
-Source: real-clients.md 3.2, codex-backend.md 5.3.
+CLI sends along is not looked at, and goes nowhere. All else below ``/backend-api`` is a 404, which the CLI bears, but
+for ChatGPT's apps: of a 404 there it warns at each start. Source: real-clients.md 3.2, codex-backend.md 5.3, and the
+lifecycle of MCP (https://modelcontextprotocol.io/specification).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from attrs import frozen
 from quart import Response, request
 from quart_trio import QuartTrio
 
+from codexd import __version__, rpc
 from codexd.accounts.limits.usage_poll import UsagePoller
 from codexd.accounts.limits.windows import Limits, Window
 from codexd.accounts.store import AccountStore
@@ -40,6 +42,7 @@ class CodexRoutes:
     def add_to(self, app: QuartTrio) -> None:
         app.add_url_rule("/backend-api/wham/usage", view_func=self.usage)
         app.add_url_rule("/backend-api/wham/accounts/check", view_func=self.check_accounts)
+        app.add_url_rule("/backend-api/ps/mcp", view_func=self.apps, methods=["POST"])
 
     async def usage(self) -> Response:
         """The active account's limits."""
@@ -61,6 +64,24 @@ class CodexRoutes:
         _check_peer()
         own = {"account_routing_override": "NO_CONSTRAINT", "workspace_backend_origin": NOWHERE}
         return _json({"accounts": [{"id": request.headers.get("chatgpt-account-id", ""), **own}]})
+
+    async def apps(self) -> Response:
+        """ChatGPT's apps, which are out of reach: an MCP server that has nothing to offer."""
+        _check_peer()
+        data = await request.data
+        match rpc.Connection().receive_data(data.replace(b"\n", b" ") + b"\n"):
+            case [rpc.Request(asked, "initialize", {"protocolVersion": str(version)})]:
+                server = {"name": "codexd", "version": __version__}
+                result = {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": server}
+                return _rpc(rpc.Result(asked, result))
+            case [rpc.Request(asked, "tools/list")]:
+                return _rpc(rpc.Result(asked, {"tools": []}))
+            case [rpc.Request(asked, method)]:
+                return _rpc(rpc.Failure(asked, rpc.ErrorCode.METHOD_NOT_FOUND, f"codexd has no apps, so no {method}"))
+            case [rpc.Malformed() as malformed]:
+                return _rpc(malformed.failure)
+            case _:
+                return Response(b"", status=202)
 
 
 def to_usage(limits: Limits, plan: str | None, now: float) -> dict[str, Any]:
@@ -114,6 +135,10 @@ def _check_peer() -> None:
     client = cast("dict[str, Any]", request.scope).get("client")
     if not client or not is_loopback(client[0]):
         raise Forbidden("the Codex CLI's usage is answered to programs of this machine only")
+
+
+def _rpc(answer: rpc.Result | rpc.Failure) -> Response:
+    return Response(rpc.encode(answer), content_type="application/json")
 
 
 def _json(document: Any) -> Response:

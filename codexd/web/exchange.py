@@ -15,9 +15,10 @@ from typing import Generic, Protocol, TypeVar
 import trio
 from attrs import define, field, frozen
 
-from codexd.errors import CodexdError, ShuttingDown
+from codexd.errors import CodexdError, RequestInvalid, ShuttingDown
 from codexd.record.timeline import RequestRecord
 from codexd.translation.client_api import ClientRequest, Collector, Event, WireError
+from codexd.translation.fields import peek_model
 from codexd.web.http import (
     ClientLeftError,
     Receive,
@@ -148,8 +149,7 @@ class ModelRoute(Generic[R]):
             exchange = Exchange(request, record, send)
             wanted: R | None = None
             try:
-                wanted = self.api.parse(await read_body(request, receive), request.headers)
-                record.note_model(wanted.model)
+                wanted = self._read(await read_body(request, receive), exchange)
                 record.losses = wanted.losses
                 answer = self._stream if wanted.stream else self._collect
                 await answer(exchange, wanted, receive)
@@ -157,6 +157,15 @@ class ModelRoute(Generic[R]):
                 record.note_client_left()
             except CodexdError as error:
                 await self._send_error(exchange, wanted, error)
+
+    def _read(self, data: bytes, exchange: Exchange) -> R:
+        try:
+            wanted = self.api.parse(data, exchange.request.headers)
+        except RequestInvalid:
+            exchange.record.note_model(peek_model(data))
+            raise
+        exchange.record.note_model(wanted.model)
+        return wanted
 
     # -- streamed ---------------------------------------------------------------------------------
 

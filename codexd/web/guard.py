@@ -46,7 +46,10 @@ def check_key(headers: Mapping[str, str], server: ServerSettings) -> None:
     wanted = server.api_key.encode()
     offered = (headers.get("x-api-key", ""), bearer)
     if not any(hmac.compare_digest(key.encode("utf-8", "replace"), wanted) for key in offered):
-        raise KeyRejected("invalid x-api-key: it is not the one in the setting server.api_key")
+        raise KeyRejected(
+            "invalid x-api-key: it is not the one in the setting server.api_key; `codexctl claude proxy` and "
+            "`codexctl codex proxy` write that into their clients' settings"
+        )
 
 
 def _host_name(host: str) -> str:

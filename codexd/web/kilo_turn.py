@@ -63,9 +63,8 @@ class KiloRunner:
         if self.settings().translation.strict:
             refuse_drops(turn.request)
         stream = turn.stream = turn.request.open_stream(body, target, turn.request_id)
-        turn.record.note_asked(
-            f"{model}, at the third party {self.backend.host}", partial(getattr, stream, "output_tokens")
-        )
+        turn.record.third_party = self.backend.host
+        turn.record.note_asked(model, partial(getattr, stream, "output_tokens"))
         async with self.backend.respond(chat, body, turn.record) as source:
             await pump(
                 turn,

@@ -104,10 +104,13 @@ async def test_it_takes_http_at_once(running, make_codex, more):
     assert len(running.asked) == 1
 
 
-async def test_responses_lite(running, make_codex):
-    await make_codex(model="gpt-6.1-sol").run("hi")
-    assert running.asked[0].headers["x-openai-internal-codex-responses-lite"] == "true"
-    assert running.asked[0].body["input"][0]["type"] == "additional_tools"
+async def test_a_tool_turn_in_responses_lite(running, make_codex):
+    """The form of most models, the Codex CLI's default among them: tools in the input, and shell calls as code."""
+    answer, _ = await make_codex(model="gpt-6.1-sol").run("list the files")
+    assert "here.txt" in answer
+    assert [request.headers["x-openai-internal-codex-responses-lite"] for request in running.asked] == ["true"] * 2
+    assert kinds(running.asked[0])[0] == "additional_tools"
+    assert kinds(running.asked[1])[-3:] == ["reasoning", "custom_tool_call", "custom_tool_call_output"]
 
 
 async def test_after_a_switch_of_accounts_the_session_goes_on(running, make_codex):

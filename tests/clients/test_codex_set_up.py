@@ -210,7 +210,8 @@ async def test_its_own_login_is_neither_used_nor_refreshed(running, codex):
     sign_in(running, codex)
     login = (codex.home / "auth.json").read_bytes()
     await codex.codexctl("codex", "proxy")
-    await codex.exec("hi")
+    _, told = await codex.exec("hi")
+    assert "ERROR" not in told
     await codex.read_limits()
     assert OWN not in str([dict(request.headers) for request in running.simulator.requests])
     token = json.loads(login)["tokens"]["access_token"]

@@ -104,18 +104,16 @@ async def test_a_turn_with_tools_goes_on(running, sdk):
     running.load(TWO_CALLS, {"output": [{"text": "Rain."}]})
     asked = {"model": "gpt-5.5", "tools": [WEATHER], "reasoning_effort": "low"}
     message = (await in_thread(sdk.chat.completions.create, **asked, messages=QUESTION["messages"])).choices[0].message
-    results = [{"role": "tool", "tool_call_id": call.id, "content": "rain"} for call in message.tool_calls]
+    words = {"call_1": "rain", "call_2": "sun"}
+    results = [{"role": "tool", "tool_call_id": id_, "content": word} for id_, word in words.items()]
     history = [*QUESTION["messages"], message, *results]
-    assert (await in_thread(sdk.chat.completions.create, **asked, messages=history)).choices[
-        0
-    ].message.content == "Rain."
-    assert [item["type"] for item in running.asked[1].body["input"]] == [
-        "message",
-        "reasoning",
-        "message",
-        *["function_call"] * 2,
-        *["function_call_output"] * 2,
-    ]
+    second = await in_thread(sdk.chat.completions.create, **asked, messages=history)
+    assert second.choices[0].message.content == "Rain."
+    items = running.asked[1].body["input"]
+    kinds = ["message", "reasoning", "message", *["function_call"] * 2, *["function_call_output"] * 2]
+    assert [item["type"] for item in items] == kinds
+    assert {item["call_id"]: item["output"] for item in items[-2:]} == words
+    assert [json.loads(item["arguments"])["city"] for item in items[3:5]] == ["Bonn", "Köln"]
 
 
 async def test_parse_gives_an_object_of_the_schema(running, sdk):
@@ -124,6 +122,18 @@ async def test_parse_gives_an_object_of_the_schema(running, sdk):
     assert completion.choices[0].message.parsed == Place(city="Bonn", people=331_000)
     form = running.asked[0].body["text"]["format"]
     assert (form["type"], form["name"], form["strict"]) == ("json_schema", "Place", True)
+    assert form["schema"]["required"] == ["city", "people"]
+    assert form["schema"]["properties"]["people"]["anyOf"] == [{"type": "integer"}, {"type": "null"}]
+
+
+async def test_a_stream_is_parsed_into_an_object_of_the_schema(running, sdk):
+    running.load({"when": {"output_format": "json_schema"}, "output": [{"text": '{"city": "Bonn", "people": null}'}]})
+
+    def stream_all():
+        with sdk.chat.completions.stream(**QUESTION, response_format=Place) as stream:
+            return stream.get_final_completion()
+
+    assert (await in_thread(stream_all)).choices[0].message.parsed == Place(city="Bonn", people=None)
 
 
 async def test_a_refusal(running, sdk):

@@ -64,12 +64,10 @@ async def test_a_tool_is_called_and_its_result_given_back(running, sdk):
     items = [{"role": "user", "content": "hi"}, *first.output, result]
     second = await in_thread(sdk.responses.create, **{**asked, "input": items})
     assert second.output_text == "Sunny."
-    assert [item["type"] for item in running.asked[1].body["input"]] == [
-        "message",
-        "reasoning",
-        "function_call",
-        "function_call_output",
-    ]
+    sent = running.asked[1].body["input"]
+    assert [item["type"] for item in sent] == ["message", "reasoning", "function_call", "function_call_output"]
+    assert sent[1]["encrypted_content"] == first.output[0].encrypted_content
+    assert (sent[3]["call_id"], sent[3]["output"]) == (call.call_id, "sunny")
 
 
 def stream_all(sdk, **kwargs):
@@ -102,6 +100,8 @@ async def test_parse_with_a_schema(running, sdk):
     running.load({"when": {"output_format": "json_schema"}, "output": [{"text": '{"name": "Ada", "age": 36}'}]})
     response = await in_thread(sdk.responses.parse, **QUESTION, text_format=Person)
     assert response.output_parsed == Person(name="Ada", age=36)
+    form = running.asked[0].body["text"]["format"]
+    assert (form["name"], form["strict"], form["schema"]["required"]) == ("Person", True, ["name", "age"])
 
 
 async def test_an_incomplete_answer_says_why(running, sdk):

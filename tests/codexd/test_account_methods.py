@@ -236,3 +236,21 @@ async def test_clear_revokes_what_it_removed(running):
     token = refresh_token_in(login_of(running, account["id"]))
     await running.call("accounts.clear")
     assert not running.simulator.oauth.is_live(token)
+
+
+async def test_a_simulated_account_works_after_a_restart_too(tmp_path):
+    async with trio.open_nursery() as first:
+        running = await start_daemon(first, tmp_path)
+        await running.sign_in("spare@example.com", plan="pro")
+        await running.call("accounts.switch", account="spare@example.com")
+        await running.call("accounts.disable", account="simulated@example.com")
+        first.cancel_scope.cancel()
+    async with trio.open_nursery() as second:
+        running = await start_daemon(second, tmp_path)
+        assert (await post(running, HELLO)).status_code == 200
+        accounts = (await running.call("accounts.list"))["accounts"]
+        assert [(each["email"], each["plan"], each["state"]) for each in accounts] == [
+            ("simulated@example.com", "plus", "disabled"),
+            ("spare@example.com", "pro", "ok"),
+        ]
+        second.cancel_scope.cancel()

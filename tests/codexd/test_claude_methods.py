@@ -91,6 +91,37 @@ async def test_the_undo_survives_a_restart(tmp_path, place):
     assert (place / "settings.json").read_text() == text
 
 
+async def test_status_says_that_the_key_is_another_by_now(running, place):
+    await running.call("claude.proxy", config_dir=str(place))
+    await running.call("settings.set", name="server.api_key", value="local-secret-1")
+    status = await running.call("claude.status", config_dir=str(place))
+    assert "server.api_key" in status["notes"][0]
+    await running.call("claude.proxy", config_dir=str(place))
+    assert (await running.call("claude.status", config_dir=str(place)))["notes"] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "is_told"),
+    [
+        ("kilo", True),
+        ("claude-gpt-5.5", True),
+        ("gpt-9[1m]", True),
+        ("claude-opus-5-5", False),
+        ("opus", False),
+        (1, False),
+    ],
+)
+async def test_a_model_that_only_codexd_knows_is_told_when_nothing_leads_to_it_any_more(running, place, model, is_told):
+    """Claude Code's own picker writes it there, so it is not codexd's to take out."""
+    (place / "settings.json").write_text(json.dumps({"model": model}))
+    done = await running.call("claude.proxy", config_dir=str(place))
+    assert not any("/model" in note for note in done["notes"])
+    done = await running.call("claude.reset", config_dir=str(place))
+    status = await running.call("claude.status", config_dir=str(place))
+    for notes in (done["notes"], status["notes"]):
+        assert any(f"model = {model}, " in note and "/model" in note for note in notes) is is_told
+
+
 async def test_another_server_is_not_taken_for_a_former_address(running, place):
     await running.call("claude.proxy", config_dir=str(place))
     await running.call("claude.set", config_dir=str(place), api_url="http://127.0.0.1:4000")

@@ -63,6 +63,15 @@ async def test_the_proof_carries_the_key_that_the_door_asks_for(nursery, tmp_pat
     assert "local-secret-1" not in json.dumps([done, status]) + running.log_text()
 
 
+async def test_status_says_that_the_key_is_another_by_now(running, place):
+    await running.call("codex.proxy", config_dir=str(place))
+    await running.call("settings.set", name="server.api_key", value="local-secret-1")
+    status = await running.call("codex.status", config_dir=str(place))
+    assert "server.api_key" in status["notes"][0]
+    await running.call("codex.proxy", config_dir=str(place))
+    assert (await running.call("codex.status", config_dir=str(place)))["notes"] == []
+
+
 async def test_without_an_account_it_says_so_and_stays_set_up(running, place):
     await running.call("accounts.clear")
     proof = (await running.call("codex.proxy", config_dir=str(place)))["proof"]
@@ -232,6 +241,24 @@ async def test_without_an_account_there_are_no_limits_and_no_401(running):
     await running.call("accounts.clear")
     reply = await get(running, "/backend-api/wham/usage")
     assert (reply.status_code, reply.json()["error"]["code"]) == (404, "unknown_url")
+
+
+async def test_chatgpts_apps_are_a_server_that_has_none(running):
+    async def ask(**message):
+        async with httpx.AsyncClient(base_url=running.address, trust_env=False) as client:
+            return await client.post("/backend-api/ps/mcp", json={"jsonrpc": "2.0", **message}, headers=OWN_TOKEN)
+
+    begun = (await ask(id=0, method="initialize", params={"protocolVersion": "2025-06-18", "capabilities": {}})).json()
+    assert (begun["id"], begun["result"]["protocolVersion"], begun["result"]["serverInfo"]["name"]) == (
+        0,
+        "2025-06-18",
+        "codexd",
+    )
+    assert (await ask(method="notifications/initialized")).status_code == 202
+    assert (await ask(id=1, method="tools/list")).json()["result"] == {"tools": []}
+    assert (await ask(id=2, method="tools/call", params={"name": "x"})).json()["error"]["code"] == -32601
+    assert (await ask(id=3)).json()["error"]["code"] == -32600
+    assert (await get(running, "/backend-api/ps/mcp")).status_code == 405
 
 
 @pytest.mark.parametrize(

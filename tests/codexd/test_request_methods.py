@@ -124,6 +124,13 @@ async def test_a_request_that_never_got_to_a_model_is_explained(running):
     assert explanation["request"]["told"]["status"] == 400
 
 
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions", "/v1/responses"])
+async def test_a_request_that_is_refused_still_says_for_which_model_it_was(running, path):
+    await post(running, {"model": "opus", "messages": 1, "input": 1}, path)
+    request = await last_of(running, "failed")
+    assert (request["status"], request["model"]) == (400, "opus")
+
+
 @pytest.mark.parametrize("method", ["requests.cancel", "requests.explain"])
 async def test_an_unknown_request_is_said_to_be_none(running, method):
     with pytest.raises(RefusedError, match="codexctl requests") as caught:

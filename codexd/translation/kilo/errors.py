@@ -51,6 +51,12 @@ class Failure:
     words: str
     kind: type[UpstreamError]
 
+    @property
+    def told(self) -> str:
+        """With its status."""
+        status = f"HTTP {self.status}"
+        return status if self.words == status else f"{status}: {self.words}"
+
     def to_event_error(self, host: str) -> dict[str, str]:
         """The ``error`` of a ``response.failed`` event."""
         return {"code": _CODES.get(self.kind, "server_error"), "message": f"{host} failed: {self.words}"}
@@ -89,8 +95,8 @@ def read_http_error(
     message = f"{host} refused: {failure.words}"
     if failure.kind is errors.KiloRefused:
         message = (
-            f"{host} does not serve the model {model} to codexd, which has no account there (HTTP {failure.status}: "
-            f"{failure.words}). Choose one of its free models: `codexctl settings set kilo.model NAME`"
+            f"{host} does not serve the model {model} to codexd, which has no account there ({failure.told}). Choose "
+            "one of its free models: `codexctl settings set kilo.model NAME`"
         )
     code = object_of(document.get("error")).get("code")
     return failure.kind(

@@ -19,6 +19,8 @@ class EventCut:
         self._text = text
         self._start: Event | None = None
         """Of a text block of which nothing went out: it may turn out to have no text before the cut."""
+        self._after_text: list[Event] = []
+        """Citations of that block, which stand after the text that they are of."""
         self._in_text = False
 
     @property
@@ -48,8 +50,7 @@ class EventCut:
                 case "content_block_stop":
                     self._close(event, passed)
                 case _:
-                    self._release_start(passed)
-                    passed.append(event)
+                    (passed if self._start is None else self._after_text).append(event)
         return passed
 
     def _open(self, event: Event, passed: list[Event]) -> None:
@@ -67,16 +68,14 @@ class EventCut:
 
     def _pass_text(self, text: str, index: int, passed: list[Event]) -> None:
         if text:
-            self._release_start(passed)
+            if self._start is not None:
+                passed.append(self._start)
             delta = {"type": "text_delta", "text": text}
             passed.append({"type": "content_block_delta", "index": index, "delta": delta})
+            passed += self._after_text
+            self._start, self._after_text = None, []
         if self.reason is not None and self._start is None:
             passed.append({"type": "content_block_stop", "index": index})
-
-    def _release_start(self, passed: list[Event]) -> None:
-        if self._start is not None:
-            passed.append(self._start)
-            self._start = None
 
 
 def make_cut(stop_sequences: Iterable[str], max_tokens: int | None) -> EventCut | None:

@@ -11,25 +11,38 @@ from collections import OrderedDict
 from typing import Any
 
 MAX_REMEMBERED = 20_000
-"""Some two megabytes; a long session has a few hundred."""
+"""Of either kind, some two megabytes; a long session has a few hundred."""
 
 
 class ReasoningOwners:
-    """By ciphertext, the tag of the account that made it. What is forgotten is taken for anybody's."""
+    """Which ciphertexts an account can't read. What is forgotten is taken for anybody's."""
 
     def __init__(self, maximum: int = MAX_REMEMBERED) -> None:
         self._maximum = maximum
-        self._tags: OrderedDict[bytes, str] = OrderedDict()
+        self._makers: OrderedDict[bytes, str] = OrderedDict()
+        """By ciphertext, the tag of the account that made it."""
+        self._refused: OrderedDict[tuple[bytes, str], None] = OrderedDict()
 
     def note(self, sealed: Any, account_tag: str) -> None:
+        """The account made it."""
         if isinstance(sealed, str) and sealed:
-            self._tags[_digest(sealed)] = account_tag
-            if len(self._tags) > self._maximum:
-                self._tags.popitem(last=False)
+            self._makers[_digest(sealed)] = account_tag
+            self._bound(self._makers)
+
+    def note_refused(self, sealed: str, account_tag: str) -> None:
+        """It is among those that the backend refused of the account, one of which at least it could not read."""
+        if self._makers.get(_digest(sealed)) != account_tag:
+            self._refused[_digest(sealed), account_tag] = None
+            self._bound(self._refused)
 
     def is_foreign(self, sealed: str, account_tag: str) -> bool:
-        """Whether it is known to be of another account."""
-        return self._tags.get(_digest(sealed), account_tag) != account_tag
+        """Whether it is known that the account can't read it."""
+        digest = _digest(sealed)
+        return self._makers.get(digest, account_tag) != account_tag or (digest, account_tag) in self._refused
+
+    def _bound(self, memory: OrderedDict[Any, Any]) -> None:
+        if len(memory) > self._maximum:
+            memory.popitem(last=False)
 
 
 def _digest(sealed: str) -> bytes:

@@ -121,7 +121,10 @@ class ResponsesRequest:
         """The items that ``target`` can take back, and where each came from."""
 
         def may_read(sealed: str) -> bool:
-            return target.keep_reasoning and not self.owners.is_foreign(sealed, target.account_tag)
+            if not target.keep_reasoning:
+                self.owners.note_refused(sealed, target.account_tag)
+                return False
+            return not self.owners.is_foreign(sealed, target.account_tag)
 
         return to_items(self.items, may_read=may_read)
 

@@ -90,6 +90,21 @@ def test_followed_requests_are_lines():
     assert loss == "    dropped top_k: the backend samples as it likes"
 
 
+def test_what_was_lost_alike_of_many_items_is_one_remark():
+    def lose(path, note="left out"):
+        return {"kind": "approximated", "path": path, "note": note}
+
+    losses = [lose("input[7]"), lose("input[8].id"), lose("input[12]"), lose("input[13]", "other"), lose("input[1300]")]
+    remarks = list(render_requests.remarks_on(REQUEST | {"losses": losses}))
+    assert remarks == [
+        "approximated input[7], input[12] and 1 more: left out",
+        "approximated input[8].id: left out",
+        "approximated input[13]: other",
+    ]
+    remarks = list(render_requests.remarks_on(REQUEST | {"losses": [lose("tools[0]"), lose("tools[1]")]}))
+    assert remarks == ["approximated tools[0] and tools[1]: left out"]
+
+
 def test_a_failure_says_why_and_how_often_it_was_tried():
     line, why = render_requests.ended(FAILED, PIPE)
     assert "failed 429   req_ab12cd34ef56ab78  claude-opus-5-5  2.3 s, retried 2 times" in line

@@ -72,6 +72,16 @@ def test_a_wide_screen_says_more():
     assert lines[3].endswith("5h ███████░░░░░░░░░░░░░  34% in 2 h 10 min   weekly █████████████████░░░  85% in 2 d 7 h")
 
 
+@pytest.mark.parametrize("columns", range(80, 221))
+def test_no_column_of_a_table_is_cut_by_the_edge(columns):
+    lines = text_of(busy(), columns, 50)
+    tables = [line for line in lines if line.startswith(("  ACCOUNT", "* work@", "  REQUEST", "> 4f1c"))]
+    assert len(tables) == 4
+    assert not any("…" in line for line in tables)
+    assert all("weekly" in line for line in tables if line.startswith("* "))
+    assert all("TOK/S" in line for line in tables if line.startswith("  REQUEST"))
+
+
 @pytest.mark.parametrize(
     "size", [(80, 24), (200, 50), (40, 10), (53, 11), (100, 30), (130, 24), (39, 10), (80, 9), (5, 2)]
 )

@@ -129,12 +129,34 @@ def test_braces_in_what_others_say_stay_as_they_are(log, clock):
     assert "no {key}" in told.timeline[1].what
 
 
-@pytest.mark.parametrize("kind", [*(error.kind for error in _TABLE), "client_left", "internal", "unheard_of"])
-def test_every_error_that_a_client_may_get_has_advice(kind):
-    advice = find_advice(kind)
+KINDS = [*(error.kind for error in _TABLE), "client_left", "internal", "unheard_of"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("third_party", [False, True])
+def test_every_error_that_a_client_may_get_has_advice(kind, third_party):
+    advice = find_advice(kind, third_party=third_party)
     for text in (advice.next, advice.do):
-        assert text.format(id="req_1").endswith(".")
+        assert text.format(id="req_1", host="kilo.ai").endswith(".")
         assert ".." not in text
+
+
+@pytest.mark.parametrize("error", [each for each in _TABLE if issubclass(each, errors.UpstreamError)])
+def test_a_failure_of_the_third_party_is_told_as_its_own(log, clock, error):
+    with log.record("req_1", "POST", "/v1/messages", "some/1.0") as record:
+        record.third_party, record.model_used = "kilo.ai", "some/model"
+        record.note(StepName.ASKED, "some/model")
+        record.note_connected()
+        record.note_headers(429, {})
+        clock.now += 30
+        record.note_chunk(clock.now)
+        record.fail(error("no"))
+    told = explain(record, now=clock.now, wall_now=NOW)
+    text = " ".join([told.summary, *(step.what for step in told.timeline), *told.advice])
+    for not_its_own in ("the backend", "The backend", "accounts", "openai.com", "upstream.backend_url", "models.opus"):
+        assert not_its_own not in text
+    assert "kilo.ai answered HTTP 429" in text
+    assert "which went to some/model at the third party kilo.ai" in text
 
 
 def test_an_error_without_advice_has_that_of_its_parent():

@@ -48,6 +48,24 @@ def test_it_calls_the_shell(text: str) -> None:
     assert item == {"call": {"name": "Bash", "arguments": {"command": "ls"}}}
 
 
+def test_it_calls_the_shell_of_a_client_in_code_mode() -> None:
+    """As the Codex CLI offers it for most models: a custom tool that takes JavaScript, in an item of the input."""
+    body = ask("list the files")
+    code = {"type": "custom", "name": "exec", "description": "Run JavaScript: await tools.exec_command({cmd})"}
+    tools = [{"type": "namespace", "name": "functions", "tools": [code]}]
+    body["input"].insert(0, {"type": "additional_tools", "role": "developer", "tools": tools})
+    [item] = answer(body)["output"]
+    assert item == {"custom_call": {"name": "exec", "input": 'text((await tools.exec_command({cmd: "ls"})).output)'}}
+
+    result = {
+        "type": "custom_tool_call_output",
+        "call_id": "call_1",
+        "output": [{"type": "input_text", "text": "a.txt"}],
+    }
+    body["input"] += [{"type": "custom_tool_call", "name": "exec", "input": "", "call_id": "call_1"}, result]
+    assert "a.txt" in read_only_text(body)
+
+
 def test_it_fills_what_the_schema_requires() -> None:
     parameters = {
         "type": "object",
@@ -76,11 +94,11 @@ def test_it_quotes_the_output() -> None:
     body = ask("ls", tools=[BASH])
     body["input"] += [
         {"type": "function_call", "name": "Bash", "arguments": "{}", "call_id": "call_1"},
-        {"type": "function_call_output", "call_id": "call_1", "output": "\n".join("abcdefg")},
+        {"type": "function_call_output", "call_id": "call_1", "output": "\n".join("abcdefghijklm")},
     ]
     text = read_only_text(body)
-    assert "```\na\nb\nc\nd\ne\n```" in text
-    assert "2 more lines" in text
+    assert "```\na\nb\nc\nd\ne\nf\ng\nh\ni\nj\n```" in text
+    assert "3 more lines" in text
     body["input"].append({"type": "message", "role": "user", "content": "thanks"})
     assert read_only_text(body) == GREETING
 

@@ -22,6 +22,7 @@ def make_setting(**changes: Any) -> Setting:
         "input_tokens": 120,
         "cached_tokens": 64 * 2,
         "delta_chars": 3,
+        "request": {"include": ["reasoning.encrypted_content"]},
     }
     return Setting(**{**given, **changes})
 
@@ -121,6 +122,11 @@ def test_reasoning_without_a_summary_still_carries_its_seal() -> None:
     steps = run({"output": [{"reasoning": {}}]})
     assert shorten(steps)[2:4] == ["output_item.added 0", "output_item.done 0"]
     assert steps[3]["item"]["encrypted_content"].startswith("gAAAA")
+
+
+def test_reasoning_is_sealed_only_for_who_asks_for_it() -> None:
+    (done,) = [step for step in run({"output": [{"reasoning": {}}]}, request={}) if "output_item.done" in step["type"]]
+    assert "encrypted_content" not in done["item"]
 
 
 def test_a_summary_in_done_events_only() -> None:

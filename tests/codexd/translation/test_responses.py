@@ -200,6 +200,12 @@ def test_when_a_limit_resets(fields, headers, resets_at):
     assert read_http_error(429, headers, dumps(body), NOW).resets_at == resets_at
 
 
+@pytest.mark.parametrize("code", ["context_length_exceeded", "rate_limit_exceeded", "server_is_overloaded", "else"])
+def test_the_windows_in_the_headers_of_another_failure_are_not_when_it_ends(code):
+    headers = {"x-codex-primary-used-percent": "12", "x-codex-primary-reset-at": "1795020000"}
+    assert read_http_error(400, headers, dumps({"error": {"code": code}}), NOW).resets_at is None
+
+
 SCALARS = (
     st.none()
     | st.booleans()

@@ -7,6 +7,7 @@ import trio
 from harness import HELLO, post, start_daemon
 
 from codexd.errors import Forbidden, KeyRejected
+from codexd.record.logs import LogFilter
 from codexd.settings import ServerSettings
 from codexd.web.guard import check_key, check_origin
 
@@ -80,6 +81,8 @@ async def test_model_requests_need_the_key_where_one_is_set(nursery, tmp_path):
     refused = await post(running, HELLO)
     assert (refused.status_code, refused.json()["error"]["type"]) == (401, "authentication_error")
     assert "sesame" not in refused.text
+    (entry,) = running.logs.history(LogFilter(request=refused.headers["request-id"]))
+    assert entry.message.startswith("POST /v1/messages refused: invalid x-api-key")
     assert (await post(running, HELLO, x_api_key="sesame")).status_code == 200
 
 

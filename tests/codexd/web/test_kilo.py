@@ -216,6 +216,7 @@ def error(status, body, **headers):
     [
         (error(401, {"error": {"message": "Sign in", "code": "X"}}), 403, "permission_error", "HTTP 401: Sign in"),
         (error(402, {"error": {"message": "No credits", "code": 402}}), 403, "permission_error", "kilo.model NAME"),
+        (error(403, "<html>no</html>"), 403, "permission_error", "(HTTP 403)"),
         (error(404, {"error": {"message": "No endpoints"}}), 403, "permission_error", FREE_MODEL),
         (error(403, {"error": {"message": "x", "metadata": {"reasons": ["y"]}}}), 400, "invalid_request_error", "x"),
         (error(400, {"error": {"message": "bad field", "code": 400}}), 400, "invalid_request_error", "bad field"),
@@ -340,7 +341,7 @@ async def test_it_is_recorded_as_every_request_and_has_no_account(running):
     assert (request["account"], request["model_used"], request["status"]) == (None, FREE_MODEL, 200)
     assert request["tokens"]["input"] == 21
     told = await running.call("requests.explain", id=request["id"])
-    assert any(f"{FREE_MODEL}, at the third party 127.0.0.1" in step["what"] for step in told["timeline"])
+    assert any(f"the third party 127.0.0.1 for {FREE_MODEL}" in step["what"] for step in told["timeline"])
     report = await running.call("usage.summary", by="account")
     assert [(row["name"], row["input_tokens"]) for row in report["rows"]] == [("none", 21)]
 

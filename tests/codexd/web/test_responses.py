@@ -216,13 +216,25 @@ async def test_a_client_that_leaves_after_the_last_event_has_not_hung_up(running
 
 
 async def test_stale_reasoning_is_left_out_and_sent_again(running):
-    foreign = {"type": "reasoning", "summary": [], "encrypted_content": "gAAAAforeign"}
-    for headers in ({}, CODEX):
+    for sealed, headers in (("gAAAAforeign", {}), ("gAAAAanother", CODEX)):
+        foreign = {"type": "reasoning", "summary": [], "encrypted_content": sealed}
         items = [{"type": "message", "role": "user", "content": "hi"}, foreign]
         answer = await post(running, {**CODEX_STREAM, "input": items}, PATH, **headers)
         assert read_events(answer.text)[-1]["type"] == "response.completed"
     assert [request.status for request in running.asked] == [400, 200, 400, 200]
     assert [item["type"] for item in running.asked[3].body["input"]] == ["message"]
+
+
+async def test_what_was_refused_once_costs_the_session_no_second_refusal(running):
+    """As after a switch of accounts and a restart of codexd, which then no longer knows whose the older ones are."""
+    foreign = {"type": "reasoning", "summary": [], "encrypted_content": "gAAAAforeign"}
+    items = [{"type": "message", "role": "user", "content": "hi"}, foreign]
+    running.load({"output": [{"reasoning": {}}, {"text": "One."}]})
+    first = read_events((await post(running, {**CODEX_STREAM, "input": items}, PATH, **CODEX)).text)
+    items += [event["item"] for event in first if event["type"] == "response.output_item.done"]
+    await post(running, {**CODEX_STREAM, "input": items}, PATH, **CODEX)
+    assert [request.status for request in running.asked] == [400, 200, 200]
+    assert [item["type"] for item in running.asked[2].body["input"]] == ["message", "reasoning", "message"]
 
 
 # -- the Codex CLI ----------------------------------------------------------------------------------

@@ -138,3 +138,14 @@ def test_usage_that_the_backend_does_not_tell_is_estimated(events, options, outp
 def test_tier_and_speed_are_told_at_the_start(speed, told):
     usage = run([text("a")], speed=speed)[0]["message"]["usage"]
     assert (usage["service_tier"], usage.get("speed"), usage["output_tokens"]) == ("standard", told, 0)
+
+
+@pytest.mark.parametrize(("rest", "passed"), [("ND", []), ("LS", ["text", "text_delta", "citations_delta", "stop"])])
+def test_a_citation_of_text_that_is_held_back_waits_for_it(rest, passed):
+    citation = {"type": "citations_delta", "citation": {}}
+    start = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+    deltas = [{"type": "text_delta", "text": "E"}, citation, {"type": "text_delta", "text": rest}]
+    events = [start, *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas)]
+    made = make_cut(["END"], None).pass_on([*events, {"type": "content_block_stop", "index": 0}])
+    kinds = [(event.get("content_block") or event.get("delta") or {"type": "stop"})["type"] for event in made]
+    assert kinds == passed

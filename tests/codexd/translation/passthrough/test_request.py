@@ -268,11 +268,22 @@ def test_reasoning_that_is_known_to_be_of_another_account_is_left_out_alone():
         assert [item.get("id") for item in sent] == [None, "rs_1", "rs_3", None]
 
 
+def test_what_an_account_could_not_read_is_left_to_the_others():
+    owners = ReasoningOwners()
+    owners.note("own", "mine")
+    for sealed in ("own", "unknown"):
+        owners.note_refused(sealed, "mine")
+    assert [owners.is_foreign(sealed, "mine") for sealed in ("own", "unknown")] == [False, True]
+    assert not owners.is_foreign("unknown", "other")
+
+
 def test_the_memory_of_owners_is_bounded():
-    owners = ReasoningOwners(maximum=2)
+    owners, refused = ReasoningOwners(maximum=2), ReasoningOwners(maximum=2)
     for sealed in "abc":
         owners.note(sealed, "other")
-    assert [owners.is_foreign(sealed, "mine") for sealed in "abc"] == [False, True, True]
+        refused.note_refused(sealed, "mine")
+    for memory in (owners, refused):
+        assert [memory.is_foreign(sealed, "mine") for sealed in "abc"] == [False, True, True]
 
 
 @pytest.mark.parametrize(
