@@ -21,8 +21,11 @@ def make_private_folder(folder: Path) -> None:
         folder.chmod(0o700)
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Replace the file at ``path`` by ``data``, mode 0600: after a crash it is the old file or the new one, whole.
+PRIVATE = 0o600
+
+
+def write_atomic(path: Path, data: bytes, mode: int = PRIVATE) -> None:
+    """Replace the file at ``path`` by ``data``, of ``mode``: after a crash it is the old file or the new one, whole.
 
     Raises:
         OSError: the disk is full or the folder can't be written; the old file is untouched.
@@ -32,6 +35,8 @@ def write_atomic(path: Path, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
+            if mode != PRIVATE:
+                os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         Path(name).replace(path)
     except BaseException:

@@ -46,6 +46,10 @@ class Kept:
     backup: str | None = None
     previous: Kept | None = None
 
+    def is_original(self, data: bytes | None) -> bool:
+        """Whether ``data`` is the file as codexd found it."""
+        return self.original is not None and self.original.text == (None if data is None else data.decode())
+
     def of(self, data: bytes | None) -> Kept:
         """What is kept of a file that holds ``data``."""
         if self.previous is not None and digest(data) == self.previous.wrote:

@@ -84,19 +84,22 @@ def carry_out(change: SetUp, file: KeptFile) -> Path | None:
     """Make the change; gives the path of the backup if there is one.
 
     What undoes it is on disk before the settings file changes: should that fail, no value is codexd's, and the next
-    change starts afresh.
+    change starts afresh. So it is with the name of the backup, which goes before the memory of it.
 
     Raises:
         ClientFileRefused: the settings file can't be written; it is as before.
         FileUnreadable, OSError
     """
-    kept, path, backup = change.kept, change.content.path, None
-    if kept.entries and kept.backup is None and kept.had_file and change.is_needed:
-        backup = settings_file.back_up(change.content)
-        kept = evolve(kept, backup=str(backup) if backup else None)
+    kept, path = change.kept, change.content.path
+    settings_file.tidy(change.content)
+    backup = _name_backup(change)
+    if backup is not None:
+        kept = evolve(kept, backup=str(backup))
+    if kept.entries:
+        file.save(path, evolve(kept, previous=_previous(path, file)))
     try:
-        if kept.entries:
-            file.save(path, evolve(kept, previous=_previous(path, file)))
+        if backup is not None:
+            settings_file.back_up(change.content, backup)
         if change.is_needed:
             settings_file.replace(change.content, change.data, change.mode)
     except BaseException:
@@ -104,9 +107,20 @@ def carry_out(change: SetUp, file: KeptFile) -> Path | None:
             backup.unlink(missing_ok=True)
         raise
     if not kept.entries:
-        file.save(path, kept)
         kept = _clear_away(kept)
+        file.save(path, kept)
     return Path(kept.backup) if kept.backup else None
+
+
+def _name_backup(change: SetUp) -> Path | None:
+    """Where a copy of the file is to be made; None if there is one already, or nothing to copy."""
+    kept, content = change.kept, change.content
+    if not (kept.entries and kept.had_file and change.is_needed):
+        return None
+    if kept.backup is None:
+        return settings_file.name_backup(content)
+    was_never_made = not Path(kept.backup).exists() and kept.is_original(content.data)
+    return Path(kept.backup) if was_never_made else None
 
 
 def _previous(path: Path, file: KeptFile) -> Kept | None:
@@ -127,12 +141,15 @@ def _remember(content: Content, now: Values, kept: Kept) -> Kept:
     if any(is_same(now.get(name), entry.wrote, content.format.parse) for name, entry in kept.entries.items()):
         return kept if digest(content.data) == kept.wrote else evolve(kept, original=None)
     text = None if content.data is None else content.data.decode()
+    # The very file is back, or was never changed: a daemon was killed in the middle.
+    backup = kept.backup if kept.is_original(content.data) else None
     return Kept(
         entries=kept.entries,
         original=Original(text),
         mode=content.mode,
         had_file=content.text is not None,
         had_env=content.format.has_holder(content.settings_text),
+        backup=backup,
     )
 
 

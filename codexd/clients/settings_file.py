@@ -6,14 +6,14 @@ import codecs
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from attrs import frozen
 
 from codexd.clients.formats import Format
 from codexd.errors import ClientFileRefused
-from codexd.files import sync_folder, unused_name, write_atomic
+from codexd.files import PRIVATE, delete_leftovers, sync_folder, unused_name, write_atomic
 
 MAX_BYTES = 4 * 1024 * 1024
 BACKUP_ENDING = ".before-codexd"
@@ -122,23 +122,29 @@ def replace(content: Content, data: bytes | None, mode: int | None = None) -> No
             return
         if not content.path.parent.is_dir():
             content.path.parent.mkdir(mode=0o700, parents=True)
-        write_atomic(content.path, data)
-        if mode is not None:
-            content.path.chmod(mode)
+        write_atomic(content.path, data, PRIVATE if mode is None else mode)
 
 
-def back_up(content: Content) -> Path | None:
-    """Keep a copy next to the file, mode 0600; gives its path, None where there is no file.
+def name_backup(content: Content) -> Path:
+    """Where a copy of the file is to stand."""
+    return unused_name(content.path.with_name(content.path.name + BACKUP_ENDING))
+
+
+def back_up(content: Content, backup: Path) -> None:
+    """Keep a copy of the file, which there must be, at ``backup``, mode 0600.
 
     Raises:
         ClientFileRefused
     """
-    if content.data is None:
-        return None
-    backup = unused_name(content.path.with_name(content.path.name + BACKUP_ENDING))
     with _explained(backup, "written"):
-        write_atomic(backup, content.data)
-    return backup
+        write_atomic(backup, content.data or b"")
+
+
+def tidy(content: Content) -> None:
+    """Delete what a killed daemon left half written next to the file: it may hold codexd's key."""
+    with suppress(OSError):
+        for name in (content.path.name, content.path.name + BACKUP_ENDING):
+            delete_leftovers(content.path.parent, name)
 
 
 def _read(path: Path) -> bytes | None:

@@ -1,5 +1,6 @@
 """The Codex CLI's ``config.toml`` as users have it: set up and undone byte for byte, or refused with a reason."""
 
+import os
 import stat
 import tomllib
 
@@ -247,3 +248,70 @@ def test_no_secret_is_shown():
     assert codex_cli.show_value(table) == "http://127.0.0.1:1/v1, with a key, asks for limits"
     assert codex_cli.show_value("azure") == "azure"
     assert "local-secret" not in repr(Door("http://127.0.0.1:1", "local-secret"))
+
+
+# -- killed in the middle -----------------------------------------------------------------------------
+
+
+class KilledError(BaseException):
+    """Nothing that the process does after it has an effect."""
+
+
+class Kill:
+    """kill -9 before call number ``at`` of those that change something on the disk."""
+
+    CHANGES = ("open", "replace", "rename", "unlink", "mkdir", "chmod", "fchmod", "fsync")
+
+    def __init__(self, at, monkeypatch):
+        self.left = at
+        for name in self.CHANGES:
+            monkeypatch.setattr(os, name, self.counted(getattr(os, name)))
+
+    def counted(self, real):
+        def call(*args, **kwargs):
+            self.left -= 1
+            if self.left < 0:
+                raise KilledError
+            return real(*args, **kwargs)
+
+        return call
+
+
+def is_killed(at, act, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill = Kill(at, patch)
+        try:
+            act()
+        except KilledError:
+            return True
+    assert kill.left >= 0
+    return False
+
+
+ENDS = {"reset": [User.reset], "again": [User.set_up, User.reset], "twice": [User.reset, User.reset]}
+
+
+@pytest.mark.parametrize("ends", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("data", [None, b"", b'model = "x"\n[a]\nb = 1\n', b'model_provider = "mine" # mine\r\n'])
+@pytest.mark.parametrize("act", ["set up", "reset", "other values"])
+def test_a_daemon_that_is_killed_in_the_middle_leaves_what_can_be_undone(user, data, act, ends, monkeypatch):
+    steps = {
+        "set up": (lambda _: None, lambda user: user.set_up()),
+        "reset": (lambda user: user.set_up(), lambda user: user.reset()),
+        "other values": (lambda user: user.set_up(), lambda user: user.set_up(signed_in=False)),
+    }
+    before, cut = steps[act]
+    for at in range(100):
+        user.write(data)
+        if data is not None:
+            user.file.chmod(0o644)
+        before(user)
+        killed = is_killed(at, lambda: cut(user), monkeypatch)
+        for end in ends:
+            end(user)
+        assert user.data == data
+        assert user.files == ([] if data is None else ["config.toml"])
+        assert data is None or user.file.stat().st_mode & 0o777 == 0o644
+        if not killed:
+            return
+    raise AssertionError("it does not come to an end")

@@ -308,7 +308,7 @@ def test_a_second_change_that_failed_leaves_the_first_to_undo(user, monkeypatch)
     assert user.data == b'{"env": {"ANTHROPIC_BASE_URL": "https://mine"}}'
 
 
-def full_disk(path, data):
+def full_disk(*_):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
