@@ -103,7 +103,7 @@ def test_what_is_added_looks_like_its_neighbours(text, result):
     [
         ("", "Expecting value"),
         ("[]", "it holds no object"),
-        ('{"a": 1,}', "property name"),
+        ('{"a": 1,}', "property name|trailing comma"),
         ('{"a": 1 // one\n}', "delimiter"),
         ('{"a": NaN}', "NaN is no JSON value"),
         ('{"a": 1} x', "Extra data"),
