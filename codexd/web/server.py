@@ -6,6 +6,8 @@ Why not ``hypercorn.trio.serve`` (measured on 0.18, see the test of odd requests
 2. it accepts cleartext HTTP/2, whose odd requests are most of those exceptions; here HTTP/1.1 only;
 3. it shields each write without a bound, so a client that stops reading can hang the shutdown
    for ever; here a write is bounded, and the end of the drain cuts it short.
+4. a client that leaves with the last byte of an answer leaves a connection that waits for its next
+   request; here it ends with the client.
 """
 
 from __future__ import annotations
