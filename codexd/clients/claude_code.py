@@ -21,7 +21,8 @@ BASE_URL = "ANTHROPIC_BASE_URL"
 AUTH_TOKEN = "ANTHROPIC_AUTH_TOKEN"  # noqa: S105 - the name of a variable
 API_KEY = "ANTHROPIC_API_KEY"
 COMPACT_WINDOW = "CLAUDE_CODE_AUTO_COMPACT_WINDOW"
-
+DISCOVERY = "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY"
+"""With it the model picker lists what ``GET /v1/models`` offers (real-clients.md 2.2)."""
 
 CHOSEN_MODELS = ("ANTHROPIC_MODEL", "ANTHROPIC_SMALL_FAST_MODEL", "CLAUDE_CODE_SUBAGENT_MODEL")
 SECRETS = (AUTH_TOKEN, API_KEY)
@@ -50,7 +51,7 @@ def family_key(family: str, part: str = "") -> str:
 
 FAMILY_KEYS = tuple(family_key(family, part) for family in CLAUDE_IDS for part in ("", "_NAME", "_DESCRIPTION"))
 NAME_KEYS = tuple(family_key(family, "_NAME") for family in CLAUDE_IDS)
-OWN_KEYS = (BASE_URL, AUTH_TOKEN, API_KEY, *CHOSEN_MODELS, *FAMILY_KEYS, COMPACT_WINDOW)
+OWN_KEYS = (BASE_URL, AUTH_TOKEN, API_KEY, *CHOSEN_MODELS, *FAMILY_KEYS, COMPACT_WINDOW, DISCOVERY)
 """Every name that codexd writes or removes."""
 
 Wanted = dict[str, str | None]
@@ -85,6 +86,8 @@ def through_codexd(
     chosen = _number(before.get(COMPACT_WINDOW)) or window
     if chosen is None or not LEAST_WINDOW_TOKENS <= chosen <= limit:
         wanted[COMPACT_WINDOW] = str(limit)
+    if before.get(DISCOVERY) is None:
+        wanted[DISCOVERY] = "1"
     return wanted
 
 

@@ -72,8 +72,9 @@ async def test_the_picker_shows_the_accounts_models_and_what_they_run_on(nursery
     trusted = {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}
     state = {"hasCompletedOnboarding": True, "theme": "dark", "projects": {str(claude.folder): trusted}}
     (claude.home / ".claude.json").write_text(json.dumps(state))
+    await running.call("claude.proxy", config_dir=str(claude.home / ".claude"))
     place = claude._place
-    place["env"] |= {"CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY": "1", "TERM": "xterm-256color"}
+    place["env"] |= {"TERM": "xterm-256color"}
 
     screen = Screen([claude.program, "--permission-mode", "default"], **place)
     try:

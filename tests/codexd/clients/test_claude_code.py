@@ -1,6 +1,6 @@
 import pytest
 
-from codexd.clients.claude_code import Mode, find_mode, show_value, through_codexd, to_anthropic
+from codexd.clients.claude_code import DISCOVERY, Mode, find_mode, show_value, through_codexd, to_anthropic
 from codexd.clients.door import Door, find_door
 from codexd.settings import Settings
 from codexd.settings_load import load
@@ -46,6 +46,11 @@ def test_the_key_of_the_settings_is_the_token():
 def test_the_window_is_never_wider_than_the_models_and_never_widens_the_users(value, own, wanted):
     before = {} if value is None else {WINDOW: value}
     assert through_codexd(DOOR, Settings(), before, window=own).get(WINDOW) == wanted
+
+
+@pytest.mark.parametrize(("before", "wanted"), [({}, "1"), ({"X": "0"}, "1"), ({DISCOVERY: "0"}, None)])
+def test_the_picker_lists_the_accounts_models_unless_its_user_says_no(before, wanted):
+    assert through_codexd(DOOR, Settings(), before).get(DISCOVERY) == wanted
 
 
 def test_the_window_is_that_of_the_smallest_mapped_model():
