@@ -55,7 +55,8 @@ class KiloRunner:
         if not self.settings().kilo.enabled:
             raise KiloDisabled(_DISABLED.format(host=self.backend.host))
         target = self.aim()
-        model = turn.record.model_used = target.model.slug
+        model = target.model.slug
+        turn.record.note_model_used(model)
         body = turn.request.to_responses(target)
         if not body.get("stream"):  # of another endpoint of the backend, such as compaction
             raise RequestInvalid("model", f"{KILO} answers conversations only; the backend's models can do this")

@@ -10,6 +10,7 @@ import trio
 from harness import HELLO, WallClock, post, read_events, start_daemon, text_of
 
 from codexd import __version__
+from codexd.record.timeline import MAX_MODEL_CHARS
 from codexd.simulator.kilo import FREE_MODEL, PAID_MODEL
 from codexd.simulator.records import Outcome
 from codexd.web.exchange import Timing
@@ -344,6 +345,49 @@ async def test_it_is_recorded_as_every_request_and_has_no_account(running):
     assert any(f"the third party 127.0.0.1 for {FREE_MODEL}" in step["what"] for step in told["timeline"])
     report = await running.call("usage.summary", by="account")
     assert [(row["name"], row["input_tokens"]) for row in report["rows"]] == [("none", 21)]
+
+
+async def test_the_record_of_a_model_with_a_name_without_end_is_cut(running):
+    await running.call("settings.set", name="kilo.model", value="m" * 5000)
+    await post(running, KILO)
+    (request,) = (await running.call("requests.list"))["requests"]
+    assert request["model_used"] == "m" * MAX_MODEL_CHARS
+
+
+CHAT = {"model": "kilo", "messages": HELLO["messages"]}
+RESPONSES = {"model": "kilo", "input": "hi"}
+
+
+async def test_chat_completions_too(running):
+    document = (await post(running, CHAT, "/v1/chat/completions")).json()
+    assert (document["model"], document["choices"][0]["finish_reason"]) == ("kilo", "stop")
+    assert document["choices"][0]["message"]["content"]
+    streamed = (await post(running, {**CHAT, "stream": True}, "/v1/chat/completions")).text
+    assert streamed.endswith("data: [DONE]\n\n")
+    chunks = [
+        json.loads(frame.removeprefix("data: ")) for frame in streamed.split("\n\n") if frame.startswith("data: {")
+    ]
+    words = "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks if chunk["choices"])
+    assert words == document["choices"][0]["message"]["content"]
+    assert (len(chats(running)), running.asked) == (2, [])
+
+
+async def test_responses_too(running):
+    document = (await post(running, RESPONSES, "/v1/responses")).json()
+    assert (document["model"], document["status"]) == ("kilo", "completed")
+    assert document["output"][-1]["content"][0]["text"]
+    events = read_events((await post(running, {**RESPONSES, "stream": True}, "/v1/responses")).text)
+    assert (events[0]["type"], events[-1]["type"]) == ("response.created", "response.completed")
+    assert (len(chats(running)), running.asked) == (2, [])
+
+
+@pytest.mark.parametrize(("path", "body"), [("/v1/chat/completions", CHAT), ("/v1/responses", RESPONSES)])
+async def test_off_is_told_in_openais_shape(running, path, body):
+    await running.call("settings.set", name="kilo.enabled", value=False)
+    response = await post(running, body, path)
+    assert (response.status_code, response.json()["error"]["code"]) == (403, "kilo_disabled")
+    assert "codexctl settings set kilo.enabled true" in response.json()["error"]["message"]
+    assert at_kilo(running) == []
 
 
 async def test_it_needs_no_account(running):
