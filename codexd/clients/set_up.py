@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -97,15 +98,13 @@ def carry_out(change: SetUp, file: KeptFile) -> Path | None:
         kept = evolve(kept, backup=str(backup))
     if kept.entries:
         file.save(path, evolve(kept, previous=_previous(path, file)))
-    try:
+    with ExitStack() as undo:
         if backup is not None:
+            undo.callback(backup.unlink, missing_ok=True)
             settings_file.back_up(change.content, backup)
         if change.is_needed:
             settings_file.replace(change.content, change.data, change.mode)
-    except BaseException:
-        if backup is not None:
-            backup.unlink(missing_ok=True)
-        raise
+        undo.pop_all()
     if not kept.entries:
         kept = _clear_away(kept)
         file.save(path, kept)

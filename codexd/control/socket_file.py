@@ -10,7 +10,7 @@ import stat
 import struct
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import trio
@@ -45,12 +45,11 @@ def bind_socket(path: Path) -> socket.socket:
     with _locked(path.parent):
         _remove_stale(path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
+        with ExitStack() as undo:
+            undo.callback(listener.close)
             _bind_private(listener, path)
             listener.listen(BACKLOG)
-        except BaseException:
-            listener.close()
-            raise
+            undo.pop_all()
     return listener
 
 

@@ -9,6 +9,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
 
@@ -144,11 +145,10 @@ def _open(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     path.chmod(0o600)
     database = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False)
-    try:
+    with ExitStack() as undo:
+        undo.callback(database.close)
         _prepare(database)
-    except BaseException:
-        database.close()
-        raise
+        undo.pop_all()
     return database
 
 
