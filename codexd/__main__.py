@@ -20,8 +20,8 @@ from codexd.errors import CodexdError, FileUnreadable, SettingInvalid
 from codexd.launch import Launch, Ready
 from codexd.paths import Places, find_places, find_socket
 from codexd.record.logs import LogRing, configure
-from codexd.settings import SCHEMA
-from codexd.settings_live import LiveSettings
+from codexd.settings.live import LiveSettings
+from codexd.settings.schema import SCHEMA
 from codexd.simulator.app import Simulator
 from codexd.simulator.options import Options
 

@@ -22,16 +22,18 @@ from codexd.accounts.refresh import Refresher
 from codexd.accounts.sign_in.device import DeviceEndpoint
 from codexd.accounts.sign_in.flows import LoginFlows
 from codexd.accounts.sign_in.oauth import TokenEndpoint
-from codexd.accounts.store import AccountStore, Added
-from codexd.control.call import Accounts
+from codexd.accounts.store.store import AccountStore, Added
+from codexd.control.method import Accounts
 from codexd.launch import Launch
 from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
-from codexd.settings import Settings
+from codexd.settings.schema import Settings
 from codexd.translation.messages import request as messages_request
-from codexd.translation.passthrough import request as responses_request
-from codexd.translation.passthrough.owners import ReasoningOwners
+from codexd.translation.responses import request as responses_request
+from codexd.translation.responses.owners import ReasoningOwners
+from codexd.turns.kilo import KiloRunner
+from codexd.turns.turn import TurnRunner
 from codexd.upstream.account import AccountEndpoint
 from codexd.upstream.codex import COMPACT, CodexBackend, make_timeout
 from codexd.upstream.kilo import FreeModels, KiloBackend
@@ -41,11 +43,9 @@ from codexd.web.chat import ChatApi
 from codexd.web.codex_routes import CodexRoutes
 from codexd.web.count import CountRoute
 from codexd.web.exchange import ModelRoute
-from codexd.web.kilo_turn import KiloRunner
 from codexd.web.messages import MessagesApi
 from codexd.web.models import ModelLists
 from codexd.web.responses import ResponsesApi
-from codexd.web.turn import TurnRunner
 
 
 def make_accounts(

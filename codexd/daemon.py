@@ -19,16 +19,16 @@ from typing import TypeAlias
 import trio
 from attrs import frozen
 
-from codexd.accounts.store import AccountStore
+from codexd.accounts.store.store import AccountStore
 from codexd.assembly import Kilo, apply_settings, keep_usage, make_accounts, make_app, make_kilo
-from codexd.control.call import Accounts, Control
-from codexd.control.door import serve_control
+from codexd.control.method import Accounts, Control
+from codexd.control.socket import serve_control
 from codexd.control.socket_file import bind_socket
 from codexd.errors import AddressUnavailable, HomeMismatch
 from codexd.launch import Launch, Ready
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
-from codexd.signals import StopAfter, reload_on_signal, stop_on_signal
+from codexd.service import StopAfter, reload_on_signal, stop_on_signal
 from codexd.simulator.app import Simulator
 from codexd.supervisor import OnFailure, Supervisor
 from codexd.upstream.codex import open_client

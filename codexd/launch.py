@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from codexd.paths import Places
 from codexd.record.logs import LogRing
-from codexd.settings_live import LiveSettings
+from codexd.settings.live import LiveSettings
 from codexd.simulator.app import Simulator
 from codexd.web.exchange import Timing
 

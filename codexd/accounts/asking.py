@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from codexd.accounts.model import Account
 from codexd.accounts.refresh import Refresher
-from codexd.accounts.store import AccountStore
+from codexd.accounts.store.store import AccountStore
 from codexd.errors import TokenRejected
 
 Answer = TypeVar("Answer")

@@ -13,18 +13,18 @@ from typing import Protocol
 import trio
 from attrs import define, evolve
 
+from codexd import jsontext
 from codexd.accounts.asking import ask_backend
-from codexd.accounts.files.cache_file import CacheFile
-from codexd.accounts.files.catalogue_file import Listed, dump_listed, open_catalogue
 from codexd.accounts.model import Account
 from codexd.accounts.refresh import Refresher
-from codexd.accounts.store import AccountStore
+from codexd.accounts.store.cache_file import CacheFile
+from codexd.accounts.store.catalogue_file import Listed, dump_listed, open_catalogue
+from codexd.accounts.store.store import AccountStore
 from codexd.errors import AccountError, UpstreamError
 from codexd.files import make_private_folder
-from codexd.settings import Settings
-from codexd.translation import jsontext
-from codexd.translation.model_entries import is_entry, read_catalogue
-from codexd.translation.models import BUILT_IN, Catalogue
+from codexd.settings.schema import Settings
+from codexd.translation.models.entries import is_entry, read_catalogue
+from codexd.translation.models.routes import BUILT_IN, Catalogue
 
 log = logging.getLogger("codexd.models")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import trio
 
 from codexd.accounts.model import Account, Tokens
-from codexd.accounts.store import AccountStore
+from codexd.accounts.store.store import AccountStore
 from codexd.errors import AccountNeedsLogin, FollowedLoginStale
 from codexd.translation.moments import say_duration
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from codexd.accounts.files.foreign import read_foreign
+from codexd import jsontext
 from codexd.accounts.login import (
     ASSUMED_LIFETIME_S,
     LATEST_TIME_S,
@@ -22,8 +22,8 @@ from codexd.accounts.login import (
     read_time,
     read_tokens,
 )
+from codexd.accounts.store.foreign import read_foreign
 from codexd.errors import LoginFileInvalid
-from codexd.translation import jsontext
 
 KEYRING = (
     "If `codex login status` says that you are signed in, Codex keeps the login in the keyring: set "

@@ -15,9 +15,9 @@ from typing import Any
 
 from attrs import frozen
 
+from codexd import jsontext
 from codexd.accounts.model import RefreshReply, Tokens
 from codexd.errors import LoginFileInvalid
-from codexd.translation import jsontext
 
 AUTH_CLAIM = "https://api.openai.com/auth"
 PROFILE_CLAIM = "https://api.openai.com/profile"

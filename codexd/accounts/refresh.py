@@ -16,11 +16,11 @@ import trio
 from attrs import Factory, define, frozen
 
 from codexd.accounts.choosing.choose import needs_login
-from codexd.accounts.files.entries import find_stranger
 from codexd.accounts.followed import read_followed_token
 from codexd.accounts.login import SIGN_IN
 from codexd.accounts.model import Account, RefreshReply, Tokens
-from codexd.accounts.store import AccountStore
+from codexd.accounts.store.entries import find_stranger
+from codexd.accounts.store.store import AccountStore
 from codexd.errors import AccountError, AccountNeedsLogin, AccountNotFound, RefreshUnavailable
 
 log = logging.getLogger("codexd.refresh")

@@ -14,8 +14,8 @@ from enum import Enum
 from typing import Any
 
 from codexd.clients.door import Door, hide_user_info
-from codexd.settings import Settings
-from codexd.translation.models import route
+from codexd.settings.schema import Settings
+from codexd.translation.models.routes import route
 
 PROVIDER, CHATGPT_URL = "model_provider", "chatgpt_base_url"
 TABLES = "model_providers"

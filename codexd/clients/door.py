@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from codexd.settings import Settings
+from codexd.settings.schema import Settings
 
 _USER_INFO = re.compile(r"(?<=//)[^/@]*@")
 

@@ -10,10 +10,10 @@ import cattrs
 from attrs import field, frozen
 from attrs.validators import in_
 
+from codexd import jsontext
 from codexd.clients.undo import Entry
 from codexd.errors import FileUnreadable
 from codexd.files import delete_leftovers, read_private, write_atomic
-from codexd.translation import jsontext
 
 FILE_NAME = "clients.json"
 VERSION = 1

@@ -10,10 +10,9 @@ import httpx
 import trio
 from attrs import field, frozen
 
-from codexd import __version__
+from codexd import __version__, jsontext
 from codexd.clients.door import Door
-from codexd.translation import jsontext
-from codexd.translation.models import CLAUDE_IDS
+from codexd.translation.models.routes import CLAUDE_IDS
 
 PROMPT = "Answer with the word OK and nothing else."
 ANSWER_TOKENS = 64

@@ -15,7 +15,7 @@ from codexd.accounts.login import read_tokens
 from codexd.accounts.model import Account, AccountState, Tokens
 from codexd.api import accounts as api
 from codexd.api.params import NoParams
-from codexd.control.call import Call, Control
+from codexd.control.method import Call, Control
 from codexd.control.quota import to_quota_window
 from codexd.errors import AccountNeedsLogin, LoginFileInvalid
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codexd.accounts.model import Account
-from codexd.control.call import Control
+from codexd.control.method import Control
 from codexd.errors import NoAccount
 
 

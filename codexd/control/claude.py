@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import evolve
 
+from codexd import jsontext
 from codexd.api import clients as api
 from codexd.api.params import NoParams
 from codexd.clients import claude_code
@@ -20,7 +21,7 @@ from codexd.clients.kept import Kept
 from codexd.clients.proof import as_claude_code, ask
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
 from codexd.clients.settings_file import Content, read_settings
-from codexd.control.call import Call, Control
+from codexd.control.method import Call, Control
 from codexd.control.set_up import (
     change_file,
     find_folder,
@@ -35,8 +36,7 @@ from codexd.control.set_up import (
 )
 from codexd.errors import ClientFileRefused
 from codexd.files import write_atomic
-from codexd.translation import jsontext
-from codexd.translation.models import Catalogue
+from codexd.translation.models.routes import Catalogue
 
 RUN_SETTINGS = "claude-run.json"
 

@@ -18,7 +18,7 @@ from codexd.clients.kept import Kept
 from codexd.clients.proof import as_codex_cli, ask
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
 from codexd.clients.settings_file import Content, read_settings
-from codexd.control.call import Call, Control
+from codexd.control.method import Call, Control
 from codexd.control.set_up import (
     change_file,
     find_folder,

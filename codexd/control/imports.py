@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from codexd.accounts.imports import Logins, codex_auth_path, predecessor_path, read_logins
-from codexd.accounts.store import Added
+from codexd.accounts.store.store import Added
 from codexd.api import accounts as api
-from codexd.control.call import Call
+from codexd.control.method import Call
 from codexd.control.quota import to_ref
 from codexd.errors import RequestInvalid
 

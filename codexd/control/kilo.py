@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from codexd.api import kilo as api
 from codexd.api.params import NoParams
-from codexd.control.call import Call
+from codexd.control.method import Call
 from codexd.upstream.kilo import ModelList
 
 _OFF = "Kilo is a third party and is not asked before you opt in: `codexctl settings set kilo.enabled true`"

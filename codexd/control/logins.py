@@ -11,8 +11,8 @@ import trio
 from codexd.accounts.model import Account
 from codexd.accounts.sign_in.flows import LoginMethod
 from codexd.api import accounts as api
-from codexd.control.call import Call, Control
 from codexd.control.chosen import choose_accounts, choose_one
+from codexd.control.method import Call, Control
 from codexd.control.quota import to_ref
 from codexd.errors import AccountError, UpstreamError
 from codexd.translation.moments import say_duration

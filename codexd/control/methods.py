@@ -15,7 +15,7 @@ from codexd.api.methods import METHODS
 from codexd.api.openrpc import describe
 from codexd.api.params import NoParams
 from codexd.control import accounts, claude, codex_cli, imports, kilo, logins, models, quota, records, settings, usage
-from codexd.control.call import Call
+from codexd.control.method import Call
 
 
 async def daemon_status(call: Call, _params: NoParams) -> api.DaemonStatus:

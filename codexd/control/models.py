@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from codexd.api import accounts as api
-from codexd.control.call import Call, Control
 from codexd.control.chosen import choose_one
+from codexd.control.method import Call, Control
 from codexd.control.quota import to_ref
 from codexd.errors import AccountError, UpstreamError
-from codexd.translation.models import Catalogue
+from codexd.translation.models.routes import Catalogue
 
 
 async def read_models(call: Call, params: api.ModelsOf) -> api.AccountModels:

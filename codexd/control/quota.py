@@ -9,8 +9,8 @@ import trio
 from codexd.accounts.limits.windows import Window
 from codexd.accounts.model import Account
 from codexd.api import accounts as api
-from codexd.control.call import Call, Control
 from codexd.control.chosen import choose_accounts, choose_one
+from codexd.control.method import Call, Control
 from codexd.errors import AccountError, UpstreamError
 
 

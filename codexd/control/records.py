@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codexd.api import records as api
-from codexd.control.call import Call
+from codexd.control.method import Call
 from codexd.errors import RequestInvalid
 from codexd.record.explain import explain
 from codexd.record.info import to_info

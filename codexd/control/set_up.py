@@ -14,7 +14,7 @@ from codexd.clients.kept import FILE_NAME, Kept, KeptFile
 from codexd.clients.proof import Answer, Question
 from codexd.clients.set_up import MakeWanted, SetUp, carry_out, plain_values, prepare
 from codexd.clients.settings_file import Content, check_writable
-from codexd.control.call import Control
+from codexd.control.method import Control
 from codexd.errors import FileUnwritable, RequestInvalid, RequestNotFound
 
 log = logging.getLogger("codexd.clients")

@@ -8,12 +8,12 @@ from typing import Any
 
 from codexd.api import settings as api
 from codexd.api.params import NoParams
-from codexd.control.call import Call
+from codexd.control.method import Call
 from codexd.errors import SettingInvalid
-from codexd.settings import SCHEMA, Setting
-from codexd.settings_edit import make_template
-from codexd.settings_live import Change, LiveSettings
-from codexd.settings_load import find_setting
+from codexd.settings.edit import make_template
+from codexd.settings.live import Change, LiveSettings
+from codexd.settings.load import find_setting
+from codexd.settings.schema import SCHEMA, Setting
 
 SECRET_SHOWN = "set"  # noqa: S105 - what stands in the place of one
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codexd.api import usage as api
-from codexd.control.call import Call
+from codexd.control.method import Call
 
 
 async def summarize_usage(call: Call, params: api.UsageOf) -> api.UsageReport:

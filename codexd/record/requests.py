@@ -18,7 +18,7 @@ from codexd.errors import RequestCancelled, RequestNotFound, ShuttingDown
 from codexd.record.follow import Follower
 from codexd.record.info import to_info
 from codexd.record.timeline import SESSION_CHARS, RequestRecord, StepName
-from codexd.translation.losses import LossKind
+from codexd.translation.reading.losses import LossKind
 
 log = logging.getLogger("codexd.request")
 loss_log = logging.getLogger("codexd.losses")

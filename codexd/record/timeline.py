@@ -10,8 +10,8 @@ from attrs import define, field, frozen
 from codexd.api.records import Told
 from codexd.errors import CodexdError, RequestCancelled, UpstreamError
 from codexd.record.redaction import redact
-from codexd.translation.losses import Losses
-from codexd.translation.responses import Usage
+from codexd.translation.backend import Usage
+from codexd.translation.reading.losses import Losses
 
 CLIENT_LEFT = 499
 """The status of a request whose client hung up first (nginx's number for it)."""

@@ -20,7 +20,7 @@ from attrs import evolve
 from codexd.api.usage import UsageReport, UsageRow
 from codexd.record.timeline import RequestRecord
 from codexd.record.usage_file import UsageEntry, UsageFile, is_damage
-from codexd.translation.responses import Usage
+from codexd.translation.backend import Usage
 
 log = logging.getLogger("codexd.usage")
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from codexd.jsontext import dumps_text
 from codexd.simulator.examples import make_example
 from codexd.simulator.scripts import find_last_user_text, read_text
-from codexd.translation.jsontext import dumps_text
 
 GREETING = (
     "Hello! This is codexd's simulated backend: no model is behind it and nothing leaves this machine. "

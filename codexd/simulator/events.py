@@ -11,10 +11,10 @@ from typing import Any
 
 from attrs import field, frozen
 
+from codexd.jsontext import dumps
 from codexd.simulator.items import Event, Lane, Maker, make_lane
 from codexd.simulator.options import TerminalOutput
 from codexd.simulator.scripts import CutBy, FailedAs, Reply
-from codexd.translation.jsontext import dumps
 
 
 @frozen

@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl
 
 from attrs import frozen
 
+from codexd.jsontext import loads
 from codexd.simulator.records import Outcome, Request, redact_form
 from codexd.simulator.refusals import Refusal
 from codexd.simulator.wire import Receive, Send, send_json, send_refusal, send_whole
-from codexd.translation.jsontext import loads
 
 
 @frozen

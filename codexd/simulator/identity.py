@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import frozen
 
-from codexd.translation.jsontext import dumps
+from codexd.jsontext import dumps
 
 CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
 ISSUER = "https://auth.openai.com"

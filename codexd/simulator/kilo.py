@@ -14,13 +14,13 @@ from typing import Any
 import cattrs
 from attrs import field, frozen
 
+from codexd.jsontext import dumps
 from codexd.simulator.agent import GREETING
 from codexd.simulator.exchange import Exchange
 from codexd.simulator.kilo_checks import check_chat, make_error
 from codexd.simulator.refusals import Refusal, html
 from codexd.simulator.scripts import CutBy, HttpError
 from codexd.simulator.wire import Ending, EventStream, Holds, finish_stream, run_while_connected
-from codexd.translation.jsontext import dumps
 
 PATH = "/api/openrouter"
 FREE_MODEL = "minimax/minimax-m2.5:free"

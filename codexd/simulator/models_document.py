@@ -9,10 +9,10 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+from codexd.jsontext import dumps
 from codexd.simulator.checks import read_version
 from codexd.simulator.options import Options
-from codexd.translation.jsontext import dumps
-from codexd.translation.models import ModelInfo
+from codexd.translation.models.routes import ModelInfo
 
 
 def make_models_document(models: Sequence[ModelInfo], options: Options, client_version: str) -> dict[str, Any]:

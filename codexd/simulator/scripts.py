@@ -15,7 +15,7 @@ import cattrs
 from attrs import field, frozen
 from cattrs.gen import make_dict_structure_fn, override
 
-from codexd.translation.jsontext import dumps, loads
+from codexd.jsontext import dumps, loads
 
 
 @frozen

@@ -17,7 +17,7 @@ from typing import Any
 
 import imagesize
 
-from codexd.translation.jsontext import dumps
+from codexd.jsontext import dumps
 
 BYTES_PER_TOKEN = 4
 TOKENS_PER_PATCH = 1.2

@@ -9,11 +9,11 @@ import trio
 from attrs import frozen
 
 from codexd.errors import CodexdError
+from codexd.jsontext import dumps
 from codexd.simulator.events import Cut, Pause, Step, encode
 from codexd.simulator.records import Outcome, Request
 from codexd.simulator.refusals import Refusal
 from codexd.simulator.scripts import CutBy
-from codexd.translation.jsontext import dumps
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]

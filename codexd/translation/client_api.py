@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
-from codexd.translation.losses import Losses
-from codexd.translation.models import ModelInfo
-from codexd.translation.responses import Usage
+from codexd.translation.backend import Usage
+from codexd.translation.models.routes import ModelInfo
+from codexd.translation.reading.losses import Losses
 
 Body = dict[str, Any]
 """A request for the backend."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from codexd import jsontext
 from codexd.errors import StreamBroken
-from codexd.translation import jsontext
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
 """Generated images arrive as one line of tens of megabytes; more than this is not an event."""

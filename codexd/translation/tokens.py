@@ -19,8 +19,8 @@ from typing import Any
 import imagesize
 from rs_bpe import openai
 
-from codexd.translation import jsontext
-from codexd.translation.responses import text_of
+from codexd import jsontext
+from codexd.translation.backend import text_of
 
 MARGIN = 1.05
 """On text: too low a count makes a client compact too late. Images and files were measured as they are."""

@@ -13,13 +13,13 @@ import httpx
 import trio
 from attrs import frozen
 
-from codexd.accounts.files.catalogue_file import ETAG
+from codexd import jsontext
 from codexd.accounts.model import Account
+from codexd.accounts.store.catalogue_file import ETAG
 from codexd.errors import UpstreamFailed, UpstreamTimeout
-from codexd.settings import UpstreamSettings
-from codexd.translation import jsontext
-from codexd.translation.model_entries import is_entry
-from codexd.translation.responses import read_http_error
+from codexd.settings.schema import UpstreamSettings
+from codexd.translation.backend import read_http_error
+from codexd.translation.models.entries import is_entry
 from codexd.upstream.codex import Answer, read_whole
 
 TIMEOUT_S = 20.0

@@ -17,12 +17,11 @@ import httpx
 import trio
 from attrs import frozen
 
-from codexd import __version__
-from codexd.accounts.store import Account
+from codexd import __version__, jsontext
+from codexd.accounts.store.store import Account
 from codexd.errors import StreamBroken, UpstreamFailed, UpstreamTimeout
-from codexd.settings import UpstreamSettings
-from codexd.translation import jsontext
-from codexd.translation.responses import TERMINAL, parse_event, read_http_error
+from codexd.settings.schema import UpstreamSettings
+from codexd.translation.backend import TERMINAL, parse_event, read_http_error
 from codexd.translation.sse import Decoder
 
 USER_AGENT = f"codexd/{__version__} ({platform.system()}; {platform.machine()})"

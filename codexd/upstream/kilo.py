@@ -17,9 +17,9 @@ import httpx
 import trio
 from attrs import frozen
 
+from codexd import jsontext
 from codexd.errors import UpstreamError, UpstreamFailed
-from codexd.settings import Settings, UpstreamSettings
-from codexd.translation import jsontext
+from codexd.settings.schema import Settings, UpstreamSettings
 from codexd.translation.kilo.errors import read_http_error
 from codexd.translation.kilo.models import FreeModel, read_free_models
 from codexd.translation.kilo.stream import ChatReader

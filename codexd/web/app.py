@@ -18,16 +18,15 @@ from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException
 
-from codexd import __version__
+from codexd import __version__, jsontext
 from codexd.errors import CodexdError, InternalError, MethodNotAllowed, NoSuchRoute, UpgradeRefused
-from codexd.settings import ServerSettings
-from codexd.translation import jsontext
+from codexd.settings.schema import ServerSettings
 from codexd.translation.client_api import WireError
-from codexd.translation.passthrough.fates import KEEPS_NOTHING
+from codexd.translation.responses.fates import KEEPS_NOTHING
+from codexd.web.caller import find_shape, word_error
 from codexd.web.guard import check_key, check_origin
 from codexd.web.http import MAX_BODY_BYTES, ClientLeftError, Handler, Receive, Request, Scope, Send, send_json
 from codexd.web.models import Found, ModelLists
-from codexd.web.shape import find_shape, word_error
 
 log = logging.getLogger("codexd.http")
 

@@ -11,7 +11,7 @@ from codexd.translation import sse
 from codexd.translation.chat.collect import ChatCollector
 from codexd.translation.chat.request import ChatRequest, parse
 from codexd.translation.client_api import Collector, Event, WireError
-from codexd.translation.openai_errors import to_openai
+from codexd.translation.wire_errors import to_openai
 from codexd.web.exchange import Exchange
 from codexd.web.http import Request
 

@@ -16,13 +16,12 @@ from attrs import frozen
 from quart import Response, request
 from quart_trio import QuartTrio
 
-from codexd import __version__, rpc
+from codexd import __version__, jsontext, rpc
 from codexd.accounts.limits.usage_poll import UsagePoller
 from codexd.accounts.limits.windows import Limits, Window
-from codexd.accounts.store import AccountStore
+from codexd.accounts.store.store import AccountStore
 from codexd.errors import AccountError, Forbidden, NoSuchRoute, UpstreamError
-from codexd.settings import is_loopback
-from codexd.translation import jsontext
+from codexd.settings.schema import is_loopback
 
 log = logging.getLogger("codexd.http")
 

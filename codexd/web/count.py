@@ -9,8 +9,8 @@ import trio
 from attrs import field, frozen
 
 from codexd.translation.client_api import ClientRequest
+from codexd.turns.turn import TurnRunner
 from codexd.web.http import Receive, Request, Send, read_body, send_json
-from codexd.web.turn import TurnRunner
 
 
 @frozen

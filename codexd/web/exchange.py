@@ -18,7 +18,8 @@ from attrs import define, field, frozen
 from codexd.errors import CodexdError, RequestInvalid, ShuttingDown
 from codexd.record.timeline import RequestRecord
 from codexd.translation.client_api import ClientRequest, Collector, Event, WireError
-from codexd.translation.fields import peek_model
+from codexd.translation.reading.fields import peek_model
+from codexd.turns.turn import Turn, TurnRunner
 from codexd.web.http import (
     ClientLeftError,
     Receive,
@@ -30,7 +31,6 @@ from codexd.web.http import (
     wait_for_disconnect,
 )
 from codexd.web.outbox import Outbox, Sign
-from codexd.web.turn import Turn, TurnRunner
 
 _STREAM_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from codexd.errors import Forbidden, KeyRejected
-from codexd.settings import ServerSettings, is_loopback
+from codexd.settings.schema import ServerSettings, is_loopback
 
 _FETCHED_BY_US = ("same-origin", "none")
 """``none``: the user typed the address."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from attrs import frozen
 
+from codexd import jsontext
 from codexd.errors import RequestInvalid, RequestTooLarge
-from codexd.translation import jsontext
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]

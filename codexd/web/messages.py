@@ -15,9 +15,9 @@ from codexd.translation.messages.errors import for_claude_code, to_anthropic
 from codexd.translation.messages.prewarm import prewarm
 from codexd.translation.messages.request import MessagesRequest, is_claude_code, parse, to_message_id
 from codexd.translation.messages.stream import PING
+from codexd.turns.turn import TurnRunner
 from codexd.web.exchange import Exchange
 from codexd.web.http import Request
-from codexd.web.turn import TurnRunner
 
 
 @frozen

@@ -13,15 +13,15 @@ from urllib.parse import parse_qsl, unquote
 
 from attrs import field, frozen
 
+from codexd import jsontext
 from codexd.accounts.catalogues import Catalogues
-from codexd.accounts.store import AccountStore
+from codexd.accounts.store.store import AccountStore
 from codexd.errors import ModelNotFound, RequestInvalid
-from codexd.settings import Settings
-from codexd.translation import jsontext
-from codexd.translation.model_lists import Offers, to_anthropic, to_openai
-from codexd.translation.models import strip_mark
+from codexd.settings.schema import Settings
+from codexd.translation.models.lists import Offers, to_anthropic, to_openai
+from codexd.translation.models.routes import strip_mark
+from codexd.web.caller import Shape, find_shape
 from codexd.web.http import Request
-from codexd.web.shape import Shape, find_shape
 
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 20

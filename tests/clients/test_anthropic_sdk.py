@@ -7,7 +7,7 @@ from functools import partial
 import anthropic
 import pytest
 import trio
-from harness import start_daemon
+from support.harness import start_daemon
 
 QUESTION = {"model": "claude-sonnet-5-5", "max_tokens": 1000, "messages": [{"role": "user", "content": "hi"}]}
 WEATHER = {

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 import trio
-from harness import start_daemon
+from support.harness import start_daemon
 
 from codexd.web.server import bind
 

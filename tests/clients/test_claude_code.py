@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 from clients.claude_code import make_claude
-from harness import start_daemon
+from support.harness import start_daemon
 
 pytestmark = pytest.mark.client
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from clients.claude_code import make_claude
-from harness import start_daemon
+from support.harness import start_daemon
 
 MARK = "kilo-was-here"
 

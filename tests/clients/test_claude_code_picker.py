@@ -16,7 +16,7 @@ import time
 import pytest
 import trio
 from clients.claude_code import make_claude
-from harness import start_daemon
+from support.harness import start_daemon
 
 pytestmark = pytest.mark.client
 

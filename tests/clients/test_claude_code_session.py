@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 from clients.claude_code import make_claude
-from harness import start_daemon
+from support.harness import start_daemon
 
+from codexd.jsontext import dumps
 from codexd.record.logs import LogFilter
 from codexd.simulator.tokens import count_tokens, flatten_prompt
-from codexd.translation.jsontext import dumps
 from codexd.translation.tokens import count_body
 
 pytestmark = pytest.mark.client

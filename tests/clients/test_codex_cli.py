@@ -4,7 +4,7 @@ import json
 
 import pytest
 from clients.codex_cli import CodexCli, find_codex
-from harness import HELLO, post, start_daemon
+from support.harness import HELLO, post, start_daemon
 
 pytestmark = pytest.mark.client
 

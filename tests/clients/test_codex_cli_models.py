@@ -9,10 +9,10 @@ import subprocess
 import pytest
 import trio
 from clients.codex_cli import find_codex
-from harness import start_daemon
+from support.harness import start_daemon
 
 from codexd.simulator.options import Options
-from codexd.translation.models import BUILT_IN
+from codexd.translation.models.routes import BUILT_IN
 
 pytestmark = pytest.mark.client
 

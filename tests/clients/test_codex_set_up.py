@@ -13,7 +13,7 @@ import pytest
 import trio
 from attrs import frozen
 from clients.codex_cli import TIMEOUT_S, find_codex
-from harness import start_daemon
+from support.harness import start_daemon
 
 pytestmark = pytest.mark.client
 

@@ -8,8 +8,8 @@ from functools import partial
 import openai
 import pytest
 import trio
-from harness import start_daemon
 from pydantic import BaseModel
+from support.harness import start_daemon
 
 from codexd.web.exchange import Timing
 

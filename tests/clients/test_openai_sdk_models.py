@@ -7,7 +7,7 @@ from functools import partial
 import openai
 import pytest
 import trio
-from harness import start_daemon
+from support.harness import start_daemon
 
 
 @pytest.fixture

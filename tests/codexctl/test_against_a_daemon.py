@@ -10,7 +10,7 @@ from functools import partial
 import httpx
 import pytest
 import trio
-from harness import start_daemon
+from support.harness import start_daemon
 
 from codexd.accounts.sign_in import device
 from codexd.simulator.options import Options

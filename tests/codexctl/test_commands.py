@@ -9,12 +9,12 @@ from functools import partial
 
 import pytest
 import trio
-from control_server import NOW, auth_json, make_control, serving
+from support.control_server import NOW, auth_json, make_control, serving
 
 from codexctl.claude import pass_on
 from codexctl.commands import COMMANDS, TABLES, build_parser, load_commands
 from codexd.accounts.limits.windows import Observation, Window
-from codexd.accounts.store import AccountStore
+from codexd.accounts.store.store import AccountStore
 from codexd.api.records import LogEntry
 
 FORBIDDEN = {"trio", "attr", "attrs", "cattrs", "httpx", "quart", "prompt_toolkit", "orjson", "platformdirs", "asyncio"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from harness import HELLO, post, start_daemon
+from support.harness import HELLO, post, start_daemon
 
 from codexctl.commands import run
 from codexctl.render import settings as render_settings

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 import httpx
 import pytest
 import trio
-from control_server import NOW, auth_json
-from harness import HELLO, read_events, start_daemon, text_of
+from support.control_server import NOW, auth_json
+from support.harness import HELLO, read_events, start_daemon, text_of
 
-from codexd.accounts.store import AccountStore
+from codexd.accounts.store.store import AccountStore
 from codexd.web.exchange import Timing
 
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(("CODEXD_", "PORT", "HOST"))}

@@ -4,7 +4,7 @@ import json
 
 import httpx
 import pytest
-from harness import HELLO, RefusedError, post, start_daemon
+from support.harness import HELLO, RefusedError, post, start_daemon
 
 from codexd.accounts.sign_in import device
 from codexd.simulator.options import Options

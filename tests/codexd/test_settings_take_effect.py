@@ -14,12 +14,12 @@ import httpx
 import pytest
 import trio
 import trio.testing
-from harness import HELLO, RefusedError, post, start_daemon
+from support.harness import HELLO, RefusedError, post, start_daemon
 
 from codexd.assembly import apply_settings
 from codexd.record.logs import LogFilter, LogRing
-from codexd.settings import Settings, replace_values
-from codexd.signals import StopAfter
+from codexd.service import StopAfter
+from codexd.settings.schema import Settings, replace_values
 from codexd.upstream.codex import make_timeout
 
 

@@ -19,7 +19,7 @@ from codexd.daemon import serve
 from codexd.launch import Launch
 from codexd.paths import find_places
 from codexd.record.logs import LogRing, configure
-from codexd.settings_live import LiveSettings
+from codexd.settings.live import LiveSettings
 
 STDIN = 0
 

@@ -27,9 +27,9 @@ from codexd.accounts.choosing.rotation import (
 from codexd.accounts.choosing.sessions import Sessions
 from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.model import Account
-from codexd.accounts.store import AccountStore
+from codexd.accounts.store.store import AccountStore
 from codexd.errors import AllAccountsLimited, CodexdError
-from codexd.settings import RotationSettings
+from codexd.settings.schema import RotationSettings
 
 log = logging.getLogger("codexd.rotation")
 

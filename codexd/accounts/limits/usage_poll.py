@@ -15,7 +15,7 @@ from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.limits.windows import Limits, parse_usage
 from codexd.accounts.model import Account
 from codexd.accounts.refresh import Refresher
-from codexd.accounts.store import AccountStore
+from codexd.accounts.store.store import AccountStore
 from codexd.errors import AccountError, UpstreamError, UpstreamFailed
 
 log = logging.getLogger("codexd.limits")

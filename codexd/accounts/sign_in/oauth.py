@@ -18,11 +18,10 @@ import httpx
 import trio
 from attrs import frozen
 
-from codexd import __version__
+from codexd import __version__, jsontext
 from codexd.accounts.login import SIGN_IN, apply_reply, is_header_text, read_identity, read_seconds
 from codexd.accounts.model import RefreshReply
 from codexd.errors import AccountError, AccountNeedsLogin, LoginFailed, LoginFileInvalid, RefreshUnavailable
-from codexd.translation import jsontext
 
 __all__ = ["CLIENT_ID", "RefreshReply", "SignInServer", "TokenEndpoint", "authorize_url"]
 

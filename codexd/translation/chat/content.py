@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from codexd import jsontext
 from codexd.errors import RequestInvalid
-from codexd.translation import jsontext
-from codexd.translation.fields import Fields
-from codexd.translation.losses import LossKind
 from codexd.translation.messages.content import to_parts as to_anthropic_parts
-from codexd.translation.parts import Part, read_content, text_part, to_base64, to_image_url
+from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.losses import LossKind
+from codexd.translation.reading.parts import Part, read_content, text_part, to_base64, to_image_url
 
 _DETAILS = ("auto", "low", "high", "original")
 _IMAGES = ("image_url", "image")

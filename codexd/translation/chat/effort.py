@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from codexd.translation.fields import Fields
-from codexd.translation.fitting import effort_of_budget
-from codexd.translation.models import EFFORTS
+from codexd.translation.models.routes import EFFORTS
+from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.fitting import effort_of_budget
 
 SHOWN_REASONING = ("reasoning_details", "reasoning_content", "reasoning")
 """Fields of a message that a client may show its user."""

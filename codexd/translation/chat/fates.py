@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from codexd.translation.fates import (
+from codexd.translation.messages import fates as anthropic
+from codexd.translation.reading.fates import (
     CARRIED,
     NO_SAMPLING,
     Shape,
@@ -19,7 +20,6 @@ from codexd.translation.fates import (
     plain,
     refused,
 )
-from codexd.translation.messages import fates as anthropic
 
 NO_AUDIO = "no Codex model hears or speaks"
 NO_STORE = "codexd keeps no answers"

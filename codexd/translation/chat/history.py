@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from codexd.translation import jsontext, reasoning
+from codexd import jsontext
 from codexd.translation.chat.content import to_parts, to_result_parts
 from codexd.translation.chat.effort import SHOWN_REASONING
 from codexd.translation.client_api import Target
-from codexd.translation.fields import Fields
-from codexd.translation.losses import LossKind
-from codexd.translation.pairing import OUTPUT_OF, Item, Turn, legal_call_id, pair, shorten_call_id, turn_of
-from codexd.translation.parts import Part, read_content, to_output
-from codexd.translation.tool_names import shorten
+from codexd.translation.reading import reasoning
+from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.losses import LossKind
+from codexd.translation.reading.pairing import OUTPUT_OF, Item, Turn, legal_call_id, pair, shorten_call_id, turn_of
+from codexd.translation.reading.parts import Part, read_content, to_output
+from codexd.translation.reading.tool_names import shorten
 
 ROLES = "system, developer, user, assistant, tool or function"
 UNKNOWN_CALL = "call_unknown"

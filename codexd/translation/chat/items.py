@@ -8,10 +8,10 @@ from typing import Any
 
 from attrs import frozen
 
+from codexd.translation.answering.output_items import OutputItem, PartKey
+from codexd.translation.backend import count_of, objects_of, text_of
 from codexd.translation.client_api import Event
-from codexd.translation.output_items import OutputItem, PartKey
-from codexd.translation.responses import count_of, objects_of, text_of
-from codexd.translation.tool_names import ToolNames
+from codexd.translation.reading.tool_names import ToolNames
 
 
 class ChatItem(OutputItem, ABC):

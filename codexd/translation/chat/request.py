@@ -12,6 +12,7 @@ from typing import Any
 from attrs import field, frozen
 
 from codexd.errors import RequestInvalid
+from codexd.translation.backend import make_body
 from codexd.translation.chat.effort import Effort, read_effort
 from codexd.translation.chat.fates import TABLES
 from codexd.translation.chat.history import to_input
@@ -19,16 +20,15 @@ from codexd.translation.chat.response_format import JSON_LINE, read_format
 from codexd.translation.chat.stream import ChatStream
 from codexd.translation.chat.tools import Tool, read_tools, to_tool_choice
 from codexd.translation.client_api import Body, Target
-from codexd.translation.conversation import fingerprint, read_messages, to_cache_key, to_session_key
-from codexd.translation.fates import decide
-from codexd.translation.fields import Fields, read_body, read_model
-from codexd.translation.fitting import fit_effort, fit_verbosity, has_priority
-from codexd.translation.losses import Losses
-from codexd.translation.pairing import Item
-from codexd.translation.parts import read_content
-from codexd.translation.responses import make_body
+from codexd.translation.reading.conversation import fingerprint, read_messages, to_cache_key, to_session_key
+from codexd.translation.reading.fates import decide
+from codexd.translation.reading.fields import Fields, read_body, read_model
+from codexd.translation.reading.fitting import fit_effort, fit_verbosity, has_priority
+from codexd.translation.reading.losses import Losses
+from codexd.translation.reading.pairing import Item
+from codexd.translation.reading.parts import read_content
+from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.tokens import count_body
-from codexd.translation.tool_names import ToolNames
 
 VERBOSITIES = ("low", "medium", "high")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from codexd.translation.fields import Fields
-from codexd.translation.fitting import fit_answer_schema, fit_strict
-from codexd.translation.pairing import Item
+from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.fitting import fit_answer_schema, fit_strict
+from codexd.translation.reading.pairing import Item
 
 JSON_LINE: Item = {
     "type": "message",

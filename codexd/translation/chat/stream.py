@@ -16,15 +16,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from codexd.translation.answering.output_items import Lane, OutputReader, PartKey
+from codexd.translation.answering.text_cut import CutReason, make_cut
+from codexd.translation.answering.text_size import estimate_tokens
+from codexd.translation.backend import Usage, object_of, read_end, read_usage, text_of
 from codexd.translation.chat.items import CallItem, ChatItem, CustomCallItem, ImageItem, ReasoningItem, TextItem
 from codexd.translation.chat.usage import to_usage
 from codexd.translation.client_api import Event, State
-from codexd.translation.output_items import Lane, OutputReader, PartKey
-from codexd.translation.reasoning import Reasoning, seal
-from codexd.translation.responses import Usage, object_of, read_end, read_usage, text_of
-from codexd.translation.text_cut import CutReason, make_cut
-from codexd.translation.text_size import estimate_tokens
-from codexd.translation.tool_names import ToolNames
+from codexd.translation.reading.reasoning import Reasoning, seal
+from codexd.translation.reading.tool_names import ToolNames
 
 Delta = Event
 """The ``delta`` of a chunk."""

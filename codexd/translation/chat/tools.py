@@ -10,11 +10,11 @@ from typing import Any
 
 from attrs import frozen
 
-from codexd.translation.fields import Fields
-from codexd.translation.fitting import explain_schema, fit_strict
-from codexd.translation.losses import LossKind
-from codexd.translation.schema import to_parameters
-from codexd.translation.tool_names import legal_name
+from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.fitting import explain_schema, fit_strict
+from codexd.translation.reading.losses import LossKind
+from codexd.translation.reading.schema import to_parameters
+from codexd.translation.reading.tool_names import legal_name
 
 _LOCATION = ("city", "region", "country", "timezone")
 _IMAGE_CHOICES = {"output_format": ("png", "webp", "jpeg"), "background": ("opaque", "auto")}

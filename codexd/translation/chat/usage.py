@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from codexd.translation.responses import Usage, object_of
+from codexd.translation.backend import Usage, object_of
 
 
 def to_usage(usage: Usage, reported: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,10 +12,9 @@ from typing import Any
 
 from attrs import frozen
 
-from codexd import errors
+from codexd import errors, jsontext
 from codexd.errors import UpstreamError
-from codexd.translation import jsontext
-from codexd.translation.responses import object_of, read_retry_after, text_of
+from codexd.translation.backend import object_of, read_retry_after, text_of
 
 MAX_WORDS_CHARS = 300
 

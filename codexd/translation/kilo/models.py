@@ -10,8 +10,8 @@ from typing import Any
 
 from attrs import frozen
 
-from codexd.translation.models import EFFORTS, ModelInfo, find_alias, strip_mark
-from codexd.translation.responses import count_of, object_of, objects_of, text_of
+from codexd.translation.backend import count_of, object_of, objects_of, text_of
+from codexd.translation.models.routes import EFFORTS, ModelInfo, find_alias, strip_mark
 
 KILO = "kilo"
 """The one model name that leads there. As the account tag of a ``Target`` it is no account's: those are hexadecimal."""

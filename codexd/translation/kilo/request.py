@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from codexd.translation import jsontext
+from codexd import jsontext
+from codexd.translation.backend import object_of, objects_of, text_of
 from codexd.translation.client_api import Body
 from codexd.translation.kilo.models import STRONGEST_EFFORT
-from codexd.translation.losses import Losses, LossKind
-from codexd.translation.models import EFFORTS
-from codexd.translation.responses import object_of, objects_of, text_of
+from codexd.translation.models.routes import EFFORTS
+from codexd.translation.reading.losses import Losses, LossKind
 
 Message = dict[str, Any]
 Part = dict[str, Any]

@@ -18,11 +18,11 @@ from typing import Any
 
 from attrs import define, field
 
+from codexd import jsontext
 from codexd.errors import StreamBroken
-from codexd.translation import jsontext
+from codexd.translation.backend import count_of, object_of, objects_of, text_of
 from codexd.translation.client_api import Event
 from codexd.translation.kilo.errors import read_failure
-from codexd.translation.responses import count_of, object_of, objects_of, text_of
 from codexd.translation.sse import Decoder
 
 DONE = b"[DONE]"

@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
-from codexd.translation import jsontext
+from codexd import jsontext
+from codexd.translation.answering.output_items import OutputItem, PartKey
+from codexd.translation.backend import objects_of, text_of
 from codexd.translation.client_api import Event
 from codexd.translation.messages.citations import Citation, read_citation
-from codexd.translation.output_items import OutputItem, PartKey
-from codexd.translation.reasoning import Reasoning, seal
-from codexd.translation.responses import objects_of, text_of
-from codexd.translation.tool_names import ToolNames
+from codexd.translation.reading.reasoning import Reasoning, seal
+from codexd.translation.reading.tool_names import ToolNames
 
 
 class Thinking(Enum):

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from codexd.translation.responses import count_of, text_of
+from codexd.translation.backend import count_of, text_of
 
 _MAX_CITED_CHARS = 150
 

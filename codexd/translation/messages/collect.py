@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from codexd.translation import jsontext
+from codexd import jsontext
 
 
 class MessageCollector:

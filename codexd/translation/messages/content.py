@@ -7,10 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from codexd.translation.fields import Fields
-from codexd.translation.losses import LossKind
 from codexd.translation.messages import server_blocks
-from codexd.translation.parts import NOT_AN_IMAGE, Part, read_content, sniff_image, text_part, to_base64, to_image_url
+from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.losses import LossKind
+from codexd.translation.reading.parts import (
+    NOT_AN_IMAGE,
+    Part,
+    read_content,
+    sniff_image,
+    text_part,
+    to_base64,
+    to_image_url,
+)
 
 
 def to_parts(blocks: list[Fields]) -> list[Part]:

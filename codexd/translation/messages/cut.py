@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from codexd.translation import text_cut
+from codexd.translation.answering import text_cut
+from codexd.translation.answering.text_cut import CutReason, TextCut
 from codexd.translation.client_api import Event
-from codexd.translation.text_cut import CutReason, TextCut
 
 
 class EventCut:

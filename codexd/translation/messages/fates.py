@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from codexd.translation.fates import (
+from codexd.translation.reading.fates import (
     CARRIED,
     NO_SAMPLING,
     UNKNOWN,

@@ -6,10 +6,8 @@ Source: anthropic-translation.md 1.3 to 1.5.
 
 from __future__ import annotations
 
-from codexd.translation import jsontext, reasoning
+from codexd import jsontext
 from codexd.translation.client_api import Target
-from codexd.translation.fields import Fields
-from codexd.translation.losses import LossKind
 from codexd.translation.messages import server_blocks
 from codexd.translation.messages.content import (
     is_medium,
@@ -17,9 +15,12 @@ from codexd.translation.messages.content import (
     to_result_parts,
     to_words,
 )
-from codexd.translation.pairing import Item, Turn, legal_call_id, pair, turn_of
-from codexd.translation.parts import Part, read_content, text_part, to_output
-from codexd.translation.tool_names import shorten
+from codexd.translation.reading import reasoning
+from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.losses import LossKind
+from codexd.translation.reading.pairing import Item, Turn, legal_call_id, pair, turn_of
+from codexd.translation.reading.parts import Part, read_content, text_part, to_output
+from codexd.translation.reading.tool_names import shorten
 
 _REASONING = ("thinking", "redacted_thinking")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from codexd.translation.backend import Usage
 from codexd.translation.client_api import Event
 from codexd.translation.messages.usage import to_usage
-from codexd.translation.responses import Usage
 
 
 def prewarm(message_id: str, model: str, input_tokens: int) -> list[Event]:

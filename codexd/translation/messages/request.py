@@ -12,14 +12,10 @@ from typing import Any
 
 from attrs import field, frozen
 
+from codexd import jsontext
 from codexd.errors import RequestInvalid
-from codexd.translation import jsontext
+from codexd.translation.backend import make_body
 from codexd.translation.client_api import Body, Target
-from codexd.translation.conversation import fingerprint, read_messages, to_cache_key, to_session_key
-from codexd.translation.fates import decide
-from codexd.translation.fields import Fields, read_body, read_model
-from codexd.translation.fitting import effort_of_budget, fit_answer_schema, fit_effort, has_priority
-from codexd.translation.losses import Losses
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.fates import TABLES
 from codexd.translation.messages.history import to_input
@@ -32,12 +28,16 @@ from codexd.translation.messages.tools import (
     to_tools,
     tool_name,
 )
-from codexd.translation.models import EFFORTS
-from codexd.translation.parts import read_content
-from codexd.translation.responses import make_body
-from codexd.translation.schema import is_strict
+from codexd.translation.models.routes import EFFORTS
+from codexd.translation.reading.conversation import fingerprint, read_messages, to_cache_key, to_session_key
+from codexd.translation.reading.fates import decide
+from codexd.translation.reading.fields import Fields, read_body, read_model
+from codexd.translation.reading.fitting import effort_of_budget, fit_answer_schema, fit_effort, has_priority
+from codexd.translation.reading.losses import Losses
+from codexd.translation.reading.parts import read_content
+from codexd.translation.reading.schema import is_strict
+from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.tokens import count_body
-from codexd.translation.tool_names import ToolNames
 
 _BILLING_LINE = re.compile(r"^[ \t]*x-anthropic-billing-header:.*\n?", re.IGNORECASE | re.MULTILINE)
 _OLD_SESSION = re.compile(r"_session_([0-9a-fA-F-]{36})$")

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from codexd.translation import jsontext
+from codexd import jsontext
+from codexd.translation.backend import object_of, objects_of, text_of
 from codexd.translation.messages.blocks import Block, TextBlock
 from codexd.translation.messages.citations import Citation, to_results
-from codexd.translation.responses import object_of, objects_of, text_of
 
 _FAILED = {"type": "web_search_tool_result_error", "error_code": "unavailable"}
 _ILLEGAL_IN_ID = re.compile(r"[^A-Za-z0-9_]")

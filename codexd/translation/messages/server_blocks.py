@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from codexd.translation import jsontext
-from codexd.translation.fields import Fields
+from codexd import jsontext
+from codexd.translation.reading.fields import Fields
 
 OUR_SEARCH = "srvtoolu_ws_"
 """How the ids of our own web searches begin: the mark of a server tool before the backend's item id."""

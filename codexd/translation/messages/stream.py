@@ -16,6 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from codexd.translation.answering.output_items import Lane, OutputReader
+from codexd.translation.answering.text_size import estimate_tokens
+from codexd.translation.backend import Usage, object_of, read_end, read_usage, text_of
 from codexd.translation.client_api import Event, State
 from codexd.translation.messages.blocks import (
     Block,
@@ -28,10 +31,7 @@ from codexd.translation.messages.blocks import (
 from codexd.translation.messages.cut import make_cut
 from codexd.translation.messages.search import SearchBlock, fill_searches
 from codexd.translation.messages.usage import start_usage, to_usage
-from codexd.translation.output_items import Lane, OutputReader
-from codexd.translation.responses import Usage, object_of, read_end, read_usage, text_of
-from codexd.translation.text_size import estimate_tokens
-from codexd.translation.tool_names import ToolNames
+from codexd.translation.reading.tool_names import ToolNames
 
 PING: Event = {"type": "ping"}
 

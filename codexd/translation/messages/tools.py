@@ -6,15 +6,15 @@ from typing import Any
 
 from attrs import frozen
 
+from codexd import jsontext
 from codexd.errors import RequestInvalid
-from codexd.translation import jsontext
-from codexd.translation.fields import Fields
-from codexd.translation.fitting import explain_schema
-from codexd.translation.losses import LossKind
 from codexd.translation.messages.client_tools import ClientTool, find_client_tool
-from codexd.translation.parts import read_content
-from codexd.translation.schema import is_strict, to_parameters
-from codexd.translation.tool_names import legal_name, shorten
+from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.fitting import explain_schema
+from codexd.translation.reading.losses import LossKind
+from codexd.translation.reading.parts import read_content
+from codexd.translation.reading.schema import is_strict, to_parameters
+from codexd.translation.reading.tool_names import legal_name, shorten
 
 WEB_SEARCH_PREFIX = "web_search_"
 TOOL_SEARCH_PREFIX = "tool_search_tool_"

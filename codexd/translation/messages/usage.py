@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from codexd.translation.responses import Usage
+from codexd.translation.backend import Usage
 
 
 def to_usage(usage: Usage, *, web_searches: int = 0) -> dict[str, Any]:

@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from control_server import NOW, auth_json, make_control, serving
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output.vt100 import Vt100_Output
+from support.control_server import NOW, auth_json, make_control, serving
 
 from codexctl.invocation import Command, Invocation
 from codexctl.shell import session as shell_session
 from codexctl.shell import watch as shell_watch
-from codexd.accounts.store import AccountStore
+from codexd.accounts.store.store import AccountStore
 from codexd.api.records import LogEntry
 
 F1 = "\x1bOP"

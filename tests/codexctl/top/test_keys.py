@@ -1,4 +1,4 @@
-from top_world import NOW, account, done, failed, model, request, tell
+from support.top_world import NOW, account, done, failed, model, request, tell
 
 from codexctl.top.keys import Ask, Quit, press
 from codexctl.top.model import Cancelling, Filtering, Help, Shown, Switching, Table, Why

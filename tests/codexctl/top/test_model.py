@@ -1,5 +1,5 @@
 import pytest
-from top_world import NOW, account, done, failed, model, request, tell, tokens
+from support.top_world import NOW, account, done, failed, model, request, tell, tokens
 
 from codexctl.top.model import KEPT_REQUESTS, Request, Shown, Switching, Why, account_names
 

@@ -13,18 +13,18 @@ from functools import partial
 
 import pytest
 import trio
-from control_server import NOW, auth_json, make_control, serving
 from prompt_toolkit.data_structures import Size as TerminalSize
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
-from top_world import status, text_of
+from support.control_server import NOW, auth_json, make_control, serving
+from support.top_world import status, text_of
 
 from codexctl.invocation import Invocation
 from codexctl.top.feed import Feed
 from codexctl.top.model import Model
 from codexctl.top.screen import Top
-from codexd.accounts.store import AccountStore
+from codexd.accounts.store.store import AccountStore
 from codexd.api.records import LogEntry
 from codexd.errors import RequestCancelled
 

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from top_world import (
+from support.top_world import (
     NOW,
     account,
     done,

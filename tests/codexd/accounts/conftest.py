@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from codexd.accounts.model import RefreshReply
-from codexd.accounts.store import AccountStore
+from codexd.accounts.store.store import AccountStore
 
 NOW = 1_795_000_000.0
 WORKSPACE = "11111111-2222-3333-4444-555555555555"

@@ -3,7 +3,7 @@
 import pytest
 
 from codexd.accounts.model import RefreshReply
-from codexd.accounts.store import AccountStore, Added
+from codexd.accounts.store.store import AccountStore, Added
 
 OLDER, SAME, NEWER = "2026-11-17T10:00:00Z", "2026-11-18T10:00:00Z", "2026-11-19T10:00:00Z"
 

@@ -10,7 +10,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from codexd.accounts.refresh import Refresher
-from codexd.accounts.store import AccountStore
+from codexd.accounts.store.store import AccountStore
 from codexd.errors import AccountNeedsLogin, FollowedLoginStale
 
 

@@ -5,9 +5,9 @@ import stat
 
 import pytest
 
-from codexd.accounts.files import list_file
 from codexd.accounts.model import RefreshReply
-from codexd.accounts.store import AccountStore, Added
+from codexd.accounts.store import list_file
+from codexd.accounts.store.store import AccountStore, Added
 from codexd.errors import AccountNeedsLogin, LoginFileInvalid
 
 

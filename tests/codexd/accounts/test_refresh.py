@@ -4,12 +4,12 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
-from refresh_world import DOWN, REUSED, World
+from support.refresh_world import DOWN, REUSED, World
 from trio.testing import wait_all_tasks_blocked
 
-from codexd.accounts.files import login_file
 from codexd.accounts.model import RefreshReply
 from codexd.accounts.refresh import Refresher, back_off_s, seconds_until_refresh
+from codexd.accounts.store import login_file
 from codexd.errors import AccountNeedsLogin, AccountNotFound, RefreshUnavailable
 
 

@@ -1,6 +1,6 @@
 import pytest
 import trio
-from refresh_world import DOWN, REUSED, World
+from support.refresh_world import DOWN, REUSED, World
 
 
 @pytest.fixture

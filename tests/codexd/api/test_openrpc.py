@@ -4,8 +4,8 @@ import copy
 
 import pytest
 import trio
-from harness import HELLO, RefusedError, post, start_daemon
-from openrpc_schemas import Checker, meta_validator
+from support.harness import HELLO, RefusedError, post, start_daemon
+from support.openrpc_schemas import Checker, meta_validator
 
 from codexd import rpc
 from codexd.api.convert import to_json

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 from attrs import field, frozen
-from openrpc_schemas import Checker
+from support.openrpc_schemas import Checker
 
 from codexd.api.convert import read_params, to_json
 from codexd.api.methods import METHODS

@@ -2,8 +2,8 @@ import pytest
 
 from codexd.clients.claude_code import DISCOVERY, Mode, find_mode, show_value, through_codexd, to_anthropic
 from codexd.clients.door import Door, find_door
-from codexd.settings import Settings
-from codexd.settings_load import load
+from codexd.settings.load import load
+from codexd.settings.schema import Settings
 
 DOOR = Door("http://127.0.0.1:8081", "codexd")
 WINDOW = "CLAUDE_CODE_AUTO_COMPACT_WINDOW"

@@ -5,7 +5,7 @@ import stat
 import tomllib
 
 import pytest
-from settings_user import BOM, SettingsUser
+from support.settings_user import BOM, SettingsUser
 
 from codexd.clients import codex_cli
 from codexd.clients.codex_cli import CHATGPT_URL, PROVIDER, table_of

@@ -6,7 +6,7 @@ import os
 import stat
 
 import pytest
-from settings_user import BOM, SettingsUser
+from support.settings_user import BOM, SettingsUser
 
 from codexd.clients import claude_code
 from codexd.clients.claude_code import BASE_URL, OWN_KEYS
@@ -16,7 +16,7 @@ from codexd.clients.kept import Kept, KeptFile
 from codexd.clients.set_up import adopt, carry_out, prepare
 from codexd.clients.settings_file import check_writable, read_settings
 from codexd.errors import ClientFileRefused, FileUnreadable
-from codexd.settings import Settings
+from codexd.settings.schema import Settings
 
 DOOR = Door("http://127.0.0.1:8081", "codexd")
 

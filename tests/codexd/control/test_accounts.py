@@ -1,9 +1,9 @@
 import pytest
-from control_peer import connect, serving
-from control_server import NOW, auth_json, make_control, write_auth
+from support.control_peer import connect, serving
+from support.control_server import NOW, auth_json, make_control, write_auth
 
 from codexd.accounts.limits.windows import Observation, Window
-from codexd.accounts.store import AccountStore
+from codexd.accounts.store.store import AccountStore
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ import json
 
 import pytest
 import trio
-from control_peer import connect, serving
-from control_server import make_control
+from support.control_peer import connect, serving
+from support.control_server import make_control
 
 from codexd import rpc
-from codexd.accounts.store import AccountStore
+from codexd.accounts.store.store import AccountStore
 from codexd.control import methods
-from codexd.control.door import MAX_BATCH
+from codexd.control.socket import MAX_BATCH
 
 STATUS = "accounts.status"
 CALL = {"jsonrpc": "2.0", "method": STATUS}
@@ -165,7 +165,7 @@ async def test_a_batch_of_methods_that_never_wait_holds_up_nobody(control, monke
             await trio.lowlevel.checkpoint()
             steps += 1
 
-    monkeypatch.setattr("codexd.control.door.HANDLERS", dict(methods.HANDLERS) | {STATUS: answer})
+    monkeypatch.setattr("codexd.control.socket.HANDLERS", dict(methods.HANDLERS) | {STATUS: answer})
     async with serving(control), trio.open_nursery() as nursery:
         nursery.start_soon(work)
         wire = Wire((await connect(control)).stream)
@@ -195,7 +195,7 @@ async def test_a_result_that_json_cannot_say_is_that_calls_error(control, monkey
     async def answer(_call, _params):
         return unspeakable
 
-    monkeypatch.setattr("codexd.control.door.HANDLERS", dict(methods.HANDLERS) | {"accounts.list": answer})
+    monkeypatch.setattr("codexd.control.socket.HANDLERS", dict(methods.HANDLERS) | {"accounts.list": answer})
     async with serving(control):
         wire = Wire((await connect(control)).stream)
         await wire.send([CALL | {"id": 1, "method": "accounts.list"}, CALL | {"id": 2}])

@@ -1,10 +1,10 @@
 import pytest
-from control_peer import connect, serving
-from control_server import make_control
+from support.control_peer import connect, serving
+from support.control_server import make_control
 
 from codexd import rpc
-from codexd.accounts.store import AccountStore
-from codexd.settings import SCHEMA
+from codexd.accounts.store.store import AccountStore
+from codexd.settings.schema import SCHEMA
 
 KEY = "a-long-s3cret"
 

@@ -10,8 +10,8 @@ from codexd.record.advice import find_advice
 from codexd.record.explain import explain
 from codexd.record.requests import RequestLog
 from codexd.record.timeline import StepName
-from codexd.translation.losses import LossKind
 from codexd.translation.messages.errors import _TABLE
+from codexd.translation.reading.losses import LossKind
 
 NOW = 1_800_000_000.0
 

@@ -7,8 +7,8 @@ import pytest
 from codexd.errors import Overloaded, RequestCancelled, RequestNotFound, UpstreamFailed, UsageLimitReached
 from codexd.record.requests import KEPT_REQUESTS, REPEATED_S, RequestLog
 from codexd.record.timeline import CLIENT_LEFT, MAX_MODEL_CHARS, StepName
-from codexd.translation.losses import LossKind
-from codexd.translation.responses import Usage
+from codexd.translation.backend import Usage
+from codexd.translation.reading.losses import LossKind
 
 
 class Clock:

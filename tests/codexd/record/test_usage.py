@@ -17,8 +17,8 @@ from codexd.errors import UpstreamFailed
 from codexd.record.requests import RequestLog
 from codexd.record.usage import MAX_COUNT, MAX_WAITING, UsageHistory
 from codexd.record.usage_file import UsageEntry, UsageFile
-from codexd.translation.losses import LossKind
-from codexd.translation.responses import Usage
+from codexd.translation.backend import Usage
+from codexd.translation.reading.losses import LossKind
 
 NOW = 1_800_000_000.0
 DAY_S = 86_400

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from codexd.jsontext import loads
 from codexd.simulator.agent import GREETING, SUMMARY, answer
 from codexd.simulator.examples import make_example
 from codexd.simulator.scripts import parse_reply
-from codexd.translation.jsontext import loads
 
 BASH = {
     "type": "function",

@@ -6,12 +6,12 @@ import httpx
 import pytest
 import trio
 import trio.testing
-from simulator_bench import BODY, open_bench, read_events
+from support.simulator_bench import BODY, open_bench, read_events
 
+from codexd.jsontext import dumps
 from codexd.simulator.app import Simulator
 from codexd.simulator.oauth import CLIENT_ID
 from codexd.simulator.records import Outcome
-from codexd.translation.jsontext import dumps
 
 
 async def test_a_scripted_answer_and_its_record() -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from any_json import list_paths, put
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.any_json import list_paths, put
 
+from codexd.jsontext import dumps
 from codexd.simulator.agent import answer
 from codexd.simulator.checks import check_body
 from codexd.simulator.options import Options
 from codexd.simulator.reasoning import seal_reasoning
 from codexd.simulator.scripts import ScriptBook, parse_reply, parse_script
 from codexd.simulator.tokens import flatten_prompt
-from codexd.translation.jsontext import dumps
 
 ACCOUNT = "account-own"
 PNG = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from simulator_bench import BODY, open_bench
+from support.simulator_bench import BODY, open_bench
 
 PATH = "/backend-api/codex/responses/compact"
 COMPACT = {name: value for name, value in BODY.items() if name not in ("store", "stream", "include")} | {

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from codexd.jsontext import loads
 from codexd.simulator.events import Cut, Pause, Setting, encode, play
 from codexd.simulator.options import TerminalOutput
 from codexd.simulator.reasoning import Seal, read_seal
 from codexd.simulator.scripts import CutBy, parse_reply
-from codexd.translation.jsontext import loads
 
 
 def make_setting(**changes: Any) -> Setting:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator_bench import open_bench, read_events
+from support.simulator_bench import open_bench, read_events
 
 from codexd.simulator.options import Credits, MeteredLimit
 

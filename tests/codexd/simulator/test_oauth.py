@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from codexd.jsontext import loads
 from codexd.simulator.oauth import CLIENT_ID, SignIn
 from codexd.simulator.options import Options
 from codexd.simulator.refusals import Refusal
-from codexd.translation.jsontext import loads
 
 EMAIL = "ann@example.com"
 

@@ -11,7 +11,7 @@ from codexd import __version__
 from codexd.accounts.limits.windows import parse_event, parse_headers, parse_usage
 from codexd.accounts.model import Account
 from codexd.errors import TokenRejected, UpstreamError, UpstreamFailed, UpstreamTimeout
-from codexd.settings import UpstreamSettings
+from codexd.settings.schema import UpstreamSettings
 from codexd.simulator.app import Simulator
 from codexd.simulator.options import Credits, MeteredLimit, Options
 from codexd.simulator.run import serve_simulator

@@ -8,7 +8,7 @@ import pytest
 
 from codexd.errors import UpstreamFailed
 from codexd.record.requests import RequestLog
-from codexd.settings import KiloSettings, Settings, UpstreamSettings
+from codexd.settings.schema import KiloSettings, Settings, UpstreamSettings
 from codexd.upstream.kilo import FreeModels, KiloBackend, open_kilo_client
 
 

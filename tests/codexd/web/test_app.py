@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from harness import start_daemon
+from support.harness import start_daemon
 
-from codexd.settings import ServerSettings
+from codexd.settings.schema import ServerSettings
 from codexd.web.app import App
 from codexd.web.http import read_body
 

@@ -8,9 +8,9 @@ from functools import partial
 import httpx
 import pytest
 import trio
-from chat_bodies import ask, assistant, function, tool, user
-from chunks import deltas_of, finish_of
-from harness import hang_up, post, start_daemon
+from support.chat_bodies import ask, assistant, function, tool, user
+from support.chunks import deltas_of, finish_of
+from support.harness import hang_up, post, start_daemon
 
 from codexd.simulator.options import Options
 from codexd.simulator.records import Outcome

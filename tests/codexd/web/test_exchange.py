@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from chat_bodies import ask
-from harness import HELLO, start_daemon
-from responses_bodies import sdk
+from support.chat_bodies import ask
+from support.harness import HELLO, start_daemon
+from support.responses_bodies import sdk
 
 ENDING = {"type": "response.completed", "response": {"id": "resp_1", "output": [], "usage": {"output_tokens": 7}}}
 DELTA = {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "delta": "all of it"}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import trio
-from harness import HELLO, post, start_daemon
+from support.harness import HELLO, post, start_daemon
 
 from codexd.errors import Forbidden, KeyRejected
 from codexd.record.logs import LogFilter
-from codexd.settings import ServerSettings
+from codexd.settings.schema import ServerSettings
 from codexd.web.guard import check_key, check_origin
 
 LOCAL = ServerSettings()

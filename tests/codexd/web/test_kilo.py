@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 import trio
-from harness import HELLO, WallClock, post, read_events, start_daemon, text_of
+from support.harness import HELLO, WallClock, post, read_events, start_daemon, text_of
 
 from codexd import __version__
 from codexd.record.timeline import MAX_MODEL_CHARS

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 import trio
-from harness import HELLO, hang_up, post, read_events, start_daemon, start_request, text_of
+from support.harness import HELLO, hang_up, post, read_events, start_daemon, start_request, text_of
 
 from codexd.simulator.options import Options
 from codexd.simulator.records import Outcome

@@ -7,8 +7,8 @@ import json
 import httpx
 import pytest
 import trio
-from harness import post, read_events, start_daemon, start_request
-from responses_bodies import CODEX_BODIES, CODEX_HEADERS, CODEX_TURN, FUNCTION, THREAD
+from support.harness import post, read_events, start_daemon, start_request
+from support.responses_bodies import CODEX_BODIES, CODEX_HEADERS, CODEX_TURN, FUNCTION, THREAD
 
 from codexd.simulator.options import Options
 from codexd.simulator.records import Outcome

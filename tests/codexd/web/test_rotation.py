@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from harness import HELLO, Running, post, read_events, start_daemon, text_of
+from support.harness import HELLO, Running, post, read_events, start_daemon, text_of
 
 from codexd.record.logs import LogFilter
 

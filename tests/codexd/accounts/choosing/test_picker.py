@@ -19,7 +19,7 @@ from codexd.errors import (
     UpstreamTimeout,
     UsageLimitReached,
 )
-from codexd.settings import RotationSettings
+from codexd.settings.schema import RotationSettings
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 

@@ -1,7 +1,7 @@
 import pytest
-from chunks import HEAD, collect, run
 from openai.types.chat import ChatCompletion
-from upstream_events import COMPLETED, call, done, end, message, reasoning, text
+from support.chunks import HEAD, collect, run
+from support.upstream_events import COMPLETED, call, done, end, message, reasoning, text
 
 
 def answer_of(*events, **options):

@@ -3,20 +3,20 @@
 import json
 
 import pytest
-from bodies import CLOSED, PDF, TAG, check_accepted
-from chat_bodies import PNG_URL, ask, assistant, image, losses_of, read, tool, tool_call, user
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from openai.types.chat import completion_create_params
-from sdk_types import WORDS, Requests, Walk
+from support.bodies import CLOSED, PDF, TAG, check_accepted
+from support.chat_bodies import PNG_URL, ask, assistant, image, losses_of, read, tool, tool_call, user
+from support.sdk_types import WORDS, Requests, Walk
 
 from codexd.errors import RequestInvalid
+from codexd.jsontext import dumps
 from codexd.translation.chat.fates import TABLES
 from codexd.translation.client_api import Target
-from codexd.translation.fates import Fate
-from codexd.translation.jsontext import dumps
-from codexd.translation.losses import LossKind
-from codexd.translation.models import BUILT_IN
+from codexd.translation.models.routes import BUILT_IN
+from codexd.translation.reading.fates import Fate
+from codexd.translation.reading.losses import LossKind
 from codexd.translation.tokens import count_body
 
 REQUESTS = [

@@ -1,8 +1,8 @@
 import json
 
 import pytest
-from bodies import PDF, PNG, call, item, output, reasoning
-from chat_bodies import (
+from support.bodies import PDF, PNG, call, item, output, reasoning
+from support.chat_bodies import (
     PNG_URL,
     ask,
     assistant,
@@ -20,7 +20,7 @@ from chat_bodies import (
 )
 
 from codexd.errors import RequestInvalid
-from codexd.translation.losses import LossKind
+from codexd.translation.reading.losses import LossKind
 
 IMAGE = {"type": "input_image", "image_url": PNG_URL}
 FILE = {"type": "input_file", "filename": "a.pdf", "file_data": f"data:application/pdf;base64,{PDF}"}

@@ -1,12 +1,24 @@
 import pytest
 from attrs import evolve
-from bodies import CLOSED, check_accepted, item
-from chat_bodies import ask, assistant, function, losses_of, read, sealed, system, text, tool_call, translate, user
+from support.bodies import CLOSED, check_accepted, item
+from support.chat_bodies import (
+    ask,
+    assistant,
+    function,
+    losses_of,
+    read,
+    sealed,
+    system,
+    text,
+    tool_call,
+    translate,
+    user,
+)
 
 from codexd.errors import RequestInvalid
 from codexd.translation.client_api import Target
-from codexd.translation.losses import LossKind
-from codexd.translation.models import BUILT_IN, MAX_OUTPUT_TOKENS
+from codexd.translation.models.routes import BUILT_IN, MAX_OUTPUT_TOKENS
+from codexd.translation.reading.losses import LossKind
 
 OPEN = {"type": "object", "properties": {"a": {"type": "string"}}}
 EMPTY = {"type": "object", "properties": {}}

@@ -1,9 +1,11 @@
 import copy
 
 import pytest
-from any_json import json_values, list_paths, put
-from bodies import CLOSED, LONG_ID, PDF, check_accepted, check_prefix
-from chat_bodies import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.any_json import json_values, list_paths, put
+from support.bodies import CLOSED, LONG_ID, PDF, check_accepted, check_prefix
+from support.chat_bodies import (
     ask,
     assistant,
     custom_call,
@@ -17,11 +19,9 @@ from chat_bodies import (
     translate,
     user,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from codexd.errors import RequestInvalid
-from codexd.translation.jsontext import dumps
+from codexd.jsontext import dumps
 from codexd.translation.tokens import count_body
 
 few = settings(deadline=None, max_examples=150)

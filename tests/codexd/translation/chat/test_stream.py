@@ -1,6 +1,6 @@
 import pytest
-from chunks import FIRST, HEAD, NOW, check_chunks, collect, deltas_of, finish_of, make_stream, open_seals, run
-from upstream_events import (
+from support.chunks import FIRST, HEAD, NOW, check_chunks, collect, deltas_of, finish_of, make_stream, open_seals, run
+from support.upstream_events import (
     COMPLETED,
     added,
     arguments,

@@ -1,16 +1,16 @@
 import json
 
 import pytest
-from answers import answers, custom_calls, images
-from chunks import NOW, check_chunks, collect, finish_of, make_stream, open_seals, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.lib.streaming._deltas import accumulate_delta
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from support.answers import answers, custom_calls, images
+from support.chunks import NOW, check_chunks, collect, finish_of, make_stream, open_seals, run
 
 from codexd.errors import CodexdError, UpstreamError
-from codexd.translation.responses import parse_event
+from codexd.translation.backend import parse_event
 from codexd.translation.sse import Decoder
 
 few = settings(deadline=None, max_examples=150)

@@ -1,7 +1,7 @@
 import pytest
 
 from codexd.translation.kilo.models import FreeModel, describe, is_kilo, read_free_models
-from codexd.translation.models import clamp_effort
+from codexd.translation.models.routes import clamp_effort
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from codexd.simulator.kilo_checks import check_chat
 from codexd.translation.kilo.request import to_chat
-from codexd.translation.losses import Losses
+from codexd.translation.reading.losses import Losses
 
 MODEL = "minimax/minimax-m2.5:free"
 USER = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codexd.errors import RateLimited, StreamBroken, UpstreamFailed
+from codexd.translation.backend import TERMINAL, read_failure
 from codexd.translation.kilo.stream import ChatReader
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.stream import MessagesStream
-from codexd.translation.responses import TERMINAL, read_failure
-from codexd.translation.tool_names import ToolNames
+from codexd.translation.reading.tool_names import ToolNames
 
 DONE = b"data: [DONE]\n\n"
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}}

@@ -1,9 +1,9 @@
 import itertools
 import json
 
-from bodies import HI, SESSION, TURNS, check_accepted, check_prefix, claude_code_body, make, text, translate
+from support.bodies import HI, SESSION, TURNS, check_accepted, check_prefix, claude_code_body, make, text, translate
 
-from codexd.translation.tool_names import shorten
+from codexd.translation.reading.tool_names import shorten
 
 # -- cache ------------------------------------------------------------------------------------------
 

@@ -1,14 +1,14 @@
 import json
 
 import pytest
-from answers import answers
 from hypothesis import given, settings
+from support.answers import answers
 
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.collect import MessageCollector, read_arguments
 from codexd.translation.messages.stream import MessagesStream
-from codexd.translation.reasoning import unseal
-from codexd.translation.tool_names import ToolNames
+from codexd.translation.reading.reasoning import unseal
+from codexd.translation.reading.tool_names import ToolNames
 
 few = settings(deadline=None, max_examples=150)
 

@@ -3,9 +3,9 @@ import base64
 import pytest
 
 from codexd.errors import RequestInvalid
-from codexd.translation.fields import Fields
 from codexd.translation.messages.content import to_parts
-from codexd.translation.parts import read_content
+from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.parts import read_content
 
 MAGIC = {
     "image/png": b"\x89PNG\r\n\x1a\n",

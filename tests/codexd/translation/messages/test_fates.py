@@ -6,19 +6,19 @@ import pytest
 from anthropic.types import message_count_tokens_params, message_create_params
 from anthropic.types.beta import message_count_tokens_params as beta_count_params
 from anthropic.types.beta import message_create_params as beta_create_params
-from bodies import CLOSED, HI, PDF, PNG, TAG, TURNS, check_accepted, claude_code_body, make
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from sdk_types import WORDS, Requests, Walk
+from support.bodies import CLOSED, HI, PDF, PNG, TAG, TURNS, check_accepted, claude_code_body, make
+from support.sdk_types import WORDS, Requests, Walk
 
 from codexd.errors import RequestInvalid
+from codexd.jsontext import dumps
 from codexd.translation.client_api import Target
-from codexd.translation.fates import Fate
-from codexd.translation.jsontext import dumps
-from codexd.translation.losses import LossKind
 from codexd.translation.messages.fates import TABLES
 from codexd.translation.messages.request import parse, parse_count
-from codexd.translation.models import BUILT_IN
+from codexd.translation.models.routes import BUILT_IN
+from codexd.translation.reading.fates import Fate
+from codexd.translation.reading.losses import LossKind
 from codexd.translation.tokens import count_body
 
 REQUESTS = [

@@ -1,5 +1,5 @@
 import pytest
-from bodies import (
+from support.bodies import (
     BLOCK,
     HI,
     LONG_ID,
@@ -19,7 +19,7 @@ from bodies import (
     use,
 )
 
-from codexd.translation.jsontext import dumps
+from codexd.jsontext import dumps
 
 COMPACTION = {"type": "compaction", "content": "Summary.", "signature": "s"}
 FAILED_SEARCH = {"type": "web_search_tool_result_error", "error_code": "max_uses_exceeded"}

@@ -1,12 +1,12 @@
 import pytest
-from bodies import BLOCK, CLOSED, HI, HI_ITEM, make, result, text, translate
+from support.bodies import BLOCK, CLOSED, HI, HI_ITEM, make, result, text, translate
 
 from codexd.errors import RequestInvalid
+from codexd.jsontext import dumps
 from codexd.translation.client_api import Target
-from codexd.translation.jsontext import dumps
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.request import parse, parse_count
-from codexd.translation.models import BUILT_IN
+from codexd.translation.models.routes import BUILT_IN
 
 # -- fields -----------------------------------------------------------------------------------------
 

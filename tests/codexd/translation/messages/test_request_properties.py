@@ -1,6 +1,8 @@
 import pytest
-from any_json import json_values, list_paths, put
-from bodies import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.any_json import json_values, list_paths, put
+from support.bodies import (
     CLOSED,
     HI,
     LONG_ID,
@@ -18,11 +20,9 @@ from bodies import (
     translate,
     use,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from codexd.errors import RequestInvalid
-from codexd.translation.jsontext import dumps
+from codexd.jsontext import dumps
 from codexd.translation.tokens import count_body
 
 few = settings(deadline=None, max_examples=150)

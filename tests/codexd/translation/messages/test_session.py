@@ -7,9 +7,9 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from bodies import check_accepted, check_prefix, thinking, translate
+from support.bodies import check_accepted, check_prefix, thinking, translate
 
-from codexd.translation.jsontext import dumps
+from codexd.jsontext import dumps
 
 TRACE = Path(__file__).parents[3] / "traces" / "session" / "claude_code.json"
 SEALED = re.compile(r"@SEALED:(\w+)@")

@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-from answers import NOW, blocks_of, check_grammar, make_stream, run
-from upstream_events import (
+from support.answers import NOW, blocks_of, check_grammar, make_stream, run
+from support.upstream_events import (
     COMPLETED,
     added,
     arguments,

@@ -1,12 +1,12 @@
 """The end that the client set: stop sequences and ``max_tokens``, and what usage says then."""
 
 import pytest
-from answers import NOW, blocks_of, check_grammar, make_stream, run
-from upstream_events import COMPLETED, added, arguments, call, done, end, message, reasoning, summary, text
+from support.answers import NOW, blocks_of, check_grammar, make_stream, run
+from support.upstream_events import COMPLETED, added, arguments, call, done, end, message, reasoning, summary, text
 
 from codexd.translation.messages.cut import make_cut
 from codexd.translation.messages.stream import State
-from codexd.translation.models import MAX_OUTPUT_TOKENS
+from codexd.translation.models.routes import MAX_OUTPUT_TOKENS
 
 
 @pytest.mark.parametrize(

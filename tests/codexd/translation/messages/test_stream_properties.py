@@ -1,17 +1,17 @@
 import json
 
 import pytest
-from answers import NOW, answers, blocks_of, check_grammar, make_stream, run
 from anthropic.lib.streaming._messages import accumulate_event
 from anthropic.types import Message, RawMessageStreamEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
+from support.answers import NOW, answers, blocks_of, check_grammar, make_stream, run
 
 from codexd.errors import CodexdError, UpstreamError
+from codexd.translation.backend import parse_event
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.collect import MessageCollector
-from codexd.translation.responses import parse_event
 from codexd.translation.sse import Decoder
 
 few = settings(deadline=None, max_examples=150)

@@ -1,8 +1,8 @@
 """What a stream says beside its blocks: refusals, usage, thinking as it was asked for, names, failures."""
 
 import pytest
-from answers import NOW, blocks_of, check_grammar, make_stream, run
-from upstream_events import (
+from support.answers import NOW, blocks_of, check_grammar, make_stream, run
+from support.upstream_events import (
     COMPLETED,
     added,
     arguments,
@@ -19,8 +19,8 @@ from upstream_events import (
 from codexd.errors import ContextOverflow, Overloaded
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.stream import State
-from codexd.translation.reasoning import unseal
-from codexd.translation.tool_names import shorten
+from codexd.translation.reading.reasoning import unseal
+from codexd.translation.reading.tool_names import shorten
 
 REFUSAL = [
     {"type": "response.refusal.delta", "item_id": "msg_0", "output_index": 0, "content_index": 0, "delta": delta}

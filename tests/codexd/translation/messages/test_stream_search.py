@@ -1,8 +1,8 @@
 """Web searches that the backend made, and citations on the text (2.7 of the reference)."""
 
 import pytest
-from answers import NOW, blocks_of, check_grammar, make_stream, run
-from upstream_events import COMPLETED, added, done, end, message, text
+from support.answers import NOW, blocks_of, check_grammar, make_stream, run
+from support.upstream_events import COMPLETED, added, done, end, message, text
 
 from codexd.translation.messages.citations import to_results
 from codexd.translation.messages.collect import MessageCollector

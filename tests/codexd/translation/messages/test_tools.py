@@ -1,9 +1,9 @@
 import pytest
 
 from codexd.errors import RequestInvalid
-from codexd.translation.fields import Fields
 from codexd.translation.messages.tools import read_tools, to_tool_choice, to_tools
-from codexd.translation.tool_names import shorten
+from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.tool_names import shorten
 
 EMPTY = {"type": "object", "properties": {}}
 STRICT = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}

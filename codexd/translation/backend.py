@@ -1,0 +1,273 @@
+"""The Responses API as the Codex backend speaks it: events, usage, and what its errors mean.
+
+Source: codex-backend.md sections 3 and 4.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from attrs import frozen
+
+from codexd import errors, jsontext
+from codexd.errors import StreamBroken, UpstreamError
+
+TERMINAL = frozenset({"response.completed", "response.done", "response.incomplete", "response.failed", "error"})
+"""A stream that ends without one of these was cut."""
+
+
+SEALED_REASONING = "reasoning.encrypted_content"
+
+
+@frozen
+class Usage:
+    """Tokens of one response. ``input_tokens`` includes the cached ones, ``output_tokens`` the reasoning."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+def make_body(model: str, instructions: str, items: list[dict[str, Any]], cache_key: str) -> dict[str, Any]:
+    """What every request to the backend has: it stores nothing, always streams, and its reasoning comes sealed."""
+    return {
+        "model": model,
+        "instructions": instructions,
+        "input": items,
+        "store": False,
+        "stream": True,
+        "include": [SEALED_REASONING],
+        "prompt_cache_key": cache_key,
+    }
+
+
+def parse_event(data: bytes) -> dict[str, Any] | None:
+    """The event in one frame's data; None for the ``[DONE]`` mark and for JSON that is no event.
+
+    Its type is a word: it may stand in a line of a client's stream, as it is.
+
+    Raises:
+        StreamBroken: not JSON, or nested too deeply to go on.
+    """
+    if data == b"[DONE]":
+        return None
+    try:
+        event = jsontext.loads_shallow(data)
+    except ValueError as wrong:
+        raise StreamBroken(f"the backend sent an event that is not JSON: {wrong}", status=200) from None
+    kind = event.get("type") if isinstance(event, dict) else None
+    return event if isinstance(kind, str) and kind.isprintable() else None
+
+
+def read_end(event: Mapping[str, Any], now: float) -> Mapping[str, Any] | None:
+    """The response with which a terminal event ends the answer; None for any other event.
+
+    Raises:
+        UpstreamError: the event reports a failure.
+    """
+    match event["type"]:
+        case "response.completed" | "response.done":
+            return object_of(event.get("response"))
+        case "response.incomplete":
+            return {**object_of(event.get("response")), "status": "incomplete"}
+        case "response.failed" | "error":
+            raise read_failure(event, now)
+    return None
+
+
+def read_usage(usage: Any) -> Usage | None:
+    """The ``usage`` of a response object, any part of which may be missing; None when there is none."""
+    if not isinstance(usage, dict):
+        return None
+    inputs = object_of(usage.get("input_tokens_details"))
+    outputs = object_of(usage.get("output_tokens_details"))
+    return Usage(
+        input_tokens=count_of(usage.get("input_tokens")),
+        cached_tokens=count_of(inputs.get("cached_tokens")),
+        cache_write_tokens=count_of(inputs.get("cache_write_tokens")),
+        output_tokens=count_of(usage.get("output_tokens")),
+        reasoning_tokens=count_of(outputs.get("reasoning_tokens")),
+    )
+
+
+# -- fields of an event: the backend is not trusted either, so what has the wrong type counts as absent ---
+
+
+def text_of(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def count_of(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def object_of(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def objects_of(value: Any) -> list[Mapping[str, Any]]:
+    """The objects of a list, each at its place: what is none there becomes an empty one."""
+    return [object_of(item) for item in value] if isinstance(value, list) else []
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+_BY_CODE: Mapping[str, type[UpstreamError]] = {
+    "context_length_exceeded": errors.ContextOverflow,
+    "usage_limit_reached": errors.UsageLimitReached,
+    "rate_limit_exceeded": errors.RateLimited,
+    "insufficient_quota": errors.PlanRefused,
+    "usage_not_included": errors.PlanRefused,
+    "deactivated_workspace": errors.PlanRefused,
+    "invalid_workspace_selected": errors.WorkspaceRefused,
+    "server_is_overloaded": errors.Overloaded,
+    "slow_down": errors.Overloaded,
+    "flex_unavailable": errors.Overloaded,
+    "token_expired": errors.TokenRejected,
+    "token_invalidated": errors.TokenRejected,
+    "token_revoked": errors.TokenRejected,
+    "model_not_found": errors.ModelRefused,
+    "invalid_prompt": errors.PolicyRefused,
+    "cyber_policy": errors.PolicyRefused,
+    "bio_policy": errors.PolicyRefused,
+    "misalignment_policy_violation": errors.PolicyRefused,
+    "invalid_encrypted_content": errors.StaleReasoning,
+    "server_error": errors.UpstreamFailed,
+}
+
+_BY_WORDS: tuple[tuple[str, type[UpstreamError]], ...] = (
+    ("exceeds the context window", errors.ContextOverflow),
+    ("is not supported when using codex", errors.ModelRefused),
+    ("requires a newer version of codex", errors.ModelRefused),
+    ("model not found", errors.ModelRefused),
+    ("selected model is at capacity", errors.Overloaded),
+)
+
+_BY_STATUS: Mapping[int, type[UpstreamError]] = {
+    401: errors.TokenRejected,
+    402: errors.PlanRefused,
+    403: errors.WorkspaceRefused,
+    413: errors.UpstreamTooLarge,
+    429: errors.RateLimited,
+    503: errors.Overloaded,
+    504: errors.UpstreamTimeout,
+    529: errors.Overloaded,
+}
+
+_TRY_AGAIN = re.compile(r"try again in ([\d.]+)\s*(ms|s|m)", re.IGNORECASE)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_LATEST = 253_402_300_799.0
+"""The last second of the year 9999: no moment after it can be written, and no wait is longer."""
+
+
+def read_failure(event: Mapping[str, Any], now: float) -> UpstreamError:
+    """The error that a ``response.failed`` or ``error`` event reports; ``now`` in seconds since the epoch."""
+    response = event.get("response")
+    found = response.get("error") if isinstance(response, dict) else event.get("error")
+    return _to_error(200, found if isinstance(found, dict) else event, {}, now)
+
+
+def read_http_error(status: int, headers: Mapping[str, str], body: bytes, now: float) -> UpstreamError:
+    """The error that an HTTP answer reports. HTML never reaches the message."""
+    try:
+        document = jsontext.loads(body)
+    except ValueError:
+        return _to_unreadable(status, headers, body, now)
+    document = document if isinstance(document, dict) else {}
+    found = document.get("error") or document.get("detail") or document
+    if isinstance(found, str):
+        found = {"message": found}
+    return _to_error(status, found if isinstance(found, dict) else {}, headers, now)
+
+
+def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str], now: float) -> UpstreamError:
+    code = next((found[key] for key in ("code", "type") if isinstance(found.get(key), str)), None)
+    message = found.get("message") if isinstance(found.get("message"), str) else None
+    kind = _classify(status, found, message or "")
+    windows = headers if kind is errors.UsageLimitReached else {}  # every answer has them
+    return kind(
+        message or code or f"the backend answered {status} without words",
+        status=status,
+        code=code,
+        retry_after_s=read_retry_after(message or "", headers, now),
+        resets_at=_read_reset(found, windows, now),
+    )
+
+
+def _classify(status: int, found: Mapping[str, Any], message: str) -> type[UpstreamError]:
+    for key in ("code", "type"):
+        name = found.get(key)
+        if isinstance(name, str) and name in _BY_CODE:
+            return _BY_CODE[name]
+    lowered = message.lower()
+    by_words = next((kind for words, kind in _BY_WORDS if words in lowered), None)
+    if by_words:
+        return by_words
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    bad_request = 400 <= status < 500 or found.get("type") == "invalid_request_error"
+    return errors.UpstreamRejected if bad_request else errors.UpstreamFailed
+
+
+def _to_unreadable(status: int, headers: Mapping[str, str], body: bytes, now: float) -> UpstreamError:
+    blocked = status == 403 or headers.get("cf-mitigated") or (status == 404 and not body)
+    if blocked:
+        return errors.UpstreamBlocked(
+            f"Cloudflare blocked the request before it reached the backend (HTTP {status}); try again in a while",
+            status=status,
+        )
+    kind = _BY_STATUS.get(status, errors.UpstreamFailed)
+    return kind(
+        f"the backend answered HTTP {status} without a readable error",
+        status=status,
+        retry_after_s=read_retry_after("", headers, now),
+    )
+
+
+def read_retry_after(message: str, headers: Mapping[str, str], now: float) -> float | None:
+    """The seconds to wait that an answer's headers ask for, or its words."""
+    header = headers.get("retry-after")
+    if header:
+        seconds = _to_number(header)
+        if seconds is not None:
+            return seconds
+        try:
+            return max(parsedate_to_datetime(header).timestamp() - now, 0.0)
+        except ValueError:
+            pass
+    found = _TRY_AGAIN.search(message)
+    seconds = _to_number(found[1]) if found else None
+    return seconds * _SECONDS[found[2].lower()] if found and seconds is not None else None
+
+
+def _read_reset(found: Mapping[str, Any], headers: Mapping[str, str], now: float) -> float | None:
+    """``resets_at`` before ``resets_in_seconds``, which drifts (codex-backend.md 7.4)."""
+    at, within = _to_number(found.get("resets_at")), _to_number(found.get("resets_in_seconds"))
+    if at is not None:
+        return at
+    if within is not None:
+        return min(now + within, _LATEST)
+    return _read_reset_of_windows(headers)
+
+
+def _read_reset_of_windows(headers: Mapping[str, str]) -> float | None:
+    """When the last of the used-up windows resets; without one, the primary window."""
+    slots = [f"x-codex-{slot}" for slot in ("primary", "secondary")]
+    full = [slot for slot in slots if (_to_number(headers.get(f"{slot}-used-percent")) or 0.0) >= 100]
+    resets = [at for slot in full or slots[:1] if (at := _to_number(headers.get(f"{slot}-reset-at"))) is not None]
+    return max(resets, default=None)
+
+
+def _to_number(value: Any) -> float | None:
+    """A number, or the text of one, as seconds from 0 to ``_LATEST``; None for what is none."""
+    try:
+        seconds = float(value) if isinstance(value, int | float | str) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), _LATEST)

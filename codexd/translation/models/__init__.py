@@ -1,0 +1,1 @@
+"""Model names, what they lead to, and the lists that clients are shown."""

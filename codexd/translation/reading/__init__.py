@@ -1,0 +1,1 @@
+"""What the APIs share in reading a request."""

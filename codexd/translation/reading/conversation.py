@@ -1,0 +1,57 @@
+"""A conversation: its messages, what its requests have in common, and the prompt cache key that is made of it.
+
+Source: anthropic-translation.md 1.11.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from collections.abc import Iterable
+
+from codexd.translation.reading.fields import Fields
+
+MAX_MESSAGES = 100_000
+
+_CACHE_KEYS = uuid.UUID("6f1d9b1e-2f43-5f0e-9b57-0d6a3a6c7c11")
+"""Namespace of our keys."""
+
+_REMINDERS = re.compile(r"\A(?:\s*<system-reminder>.*?</system-reminder>)*\s*", re.DOTALL)
+_SYSTEM_CHARS = 2000
+
+
+def read_messages(body: Fields) -> list[Fields]:
+    """The messages of a request, one at least.
+
+    Raises:
+        RequestInvalid
+    """
+    messages = body.objects("messages")
+    if not messages:
+        raise body.wrong("messages", "at least one message is required")
+    if len(messages) > MAX_MESSAGES:
+        raise body.wrong("messages", f"must not be more than {MAX_MESSAGES}")
+    return messages
+
+
+def to_session_key(conversation: str) -> str:
+    """The key of a conversation, whichever model its requests go to."""
+    return str(uuid.uuid5(_CACHE_KEYS, conversation))
+
+
+def to_cache_key(model: str, conversation: str) -> str:
+    """The prompt cache key: one per model and conversation."""
+    return to_session_key(f"{model}\n{conversation}")
+
+
+def fingerprint(system: str, opening: Iterable[str]) -> str:
+    """A name for a conversation whose client gives none: by its beginning, which stays when it grows.
+
+    Args:
+        system: the system prompt.
+        opening: the texts of the first user message; the reminders that clients put before it change.
+    """
+    words = (_REMINDERS.sub("", text) for text in opening)
+    first = next((text for text in words if text), "")
+    return hashlib.sha256(f"{system[:_SYSTEM_CHARS]}\n{first}".encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,159 @@
+"""What becomes of each field of a request: the machinery of the tables, one of which each client API has.
+
+A table has a row for every field that a client can send; ``decide`` walks a request by it and writes every
+loss into the ledger. A field without a row is unknown to us, and is dropped and written down as such: clients
+are newer than we are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from fnmatch import fnmatchcase
+from typing import Any
+
+from attrs import field, frozen
+
+from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.losses import LossKind
+
+
+class Fate(Enum):
+    CARRIED = "carried"
+    APPROXIMATED = "approximated"
+    DROPPED = "dropped"
+    COSMETIC = "cosmetic"
+    REFUSED = "refused"
+
+
+@frozen
+class Rule:
+    """A fate and its reason in words.
+
+    ``unless`` lists the values that ask for nothing but what happens anyway; ``inside`` names the table of what
+    the field holds.
+    """
+
+    fate: Fate
+    reason: str = ""
+    unless: tuple[Any, ...] = ()
+    inside: str = ""
+
+
+@frozen
+class Shape:
+    """An object of one ``type``: its own fate, that of each field, and that of a field without a row."""
+
+    rule: Rule
+    fields: Mapping[str, Rule] = field(factory=dict)
+    other: Rule = Rule(Fate.DROPPED, "unknown to codexd")
+
+
+@frozen
+class Table:
+    """The shapes by ``type``, which may be a glob; objects without a type have the shape ``""``."""
+
+    shapes: Mapping[str, Shape]
+    unknown: Rule | None = None
+    """The fate of an object of another type; without one its reader has the say."""
+    by: str = "type"
+    """The field that tells the shape."""
+
+    def find(self, kind: Any) -> Shape | None:
+        if "" in self.shapes and (kind is None or len(self.shapes) == 1):
+            return self.shapes[""]
+        if kind in self.shapes if isinstance(kind, str) else False:
+            return self.shapes[kind]
+        return next((shape for glob, shape in self.shapes.items() if glob and fnmatchcase(str(kind), glob)), None)
+
+
+def carried(note: str = "", *, inside: str = "") -> Rule:
+    return Rule(Fate.CARRIED, note, inside=inside)
+
+
+def approximated(reason: str, *unless: Any, inside: str = "") -> Rule:
+    return Rule(Fate.APPROXIMATED, reason, unless, inside)
+
+
+def dropped(reason: str, *unless: Any) -> Rule:
+    return Rule(Fate.DROPPED, reason, unless)
+
+
+def cosmetic(reason: str) -> Rule:
+    return Rule(Fate.COSMETIC, reason)
+
+
+def refused(reason: str, *unless: Any) -> Rule:
+    return Rule(Fate.REFUSED, reason, unless)
+
+
+CARRIED = carried()
+UNKNOWN = dropped("unknown to codexd")
+NO_SAMPLING = "the backend takes no sampling settings"
+
+
+def plain(*names: str, **fields: Rule) -> Shape:
+    """A shape that is carried, with the fields ``names``."""
+    return Shape(CARRIED, {**dict.fromkeys(names, CARRIED), **fields})
+
+
+_LOSSES: Mapping[Fate, LossKind] = {
+    Fate.APPROXIMATED: LossKind.APPROXIMATED,
+    Fate.DROPPED: LossKind.DROPPED,
+    Fate.COSMETIC: LossKind.COSMETIC,
+    Fate.REFUSED: LossKind.DROPPED,  # what is not refused to a lenient client is dropped
+}
+
+
+def decide(body: Fields, tables: Mapping[str, Table], *, lenient: bool = False) -> None:
+    """Write down what becomes of each field of the request ``body``.
+
+    Args:
+        body: its structure is not checked here: what has another form than expected is left to its reader.
+        tables: by name; ``request`` is that of the whole body.
+        lenient: drop what else is refused. Claude Code gives up features for the whole session after a 400.
+
+    Raises:
+        RequestInvalid: names the first field that is refused.
+    """
+    _Walk(tables, lenient).through(body, "request")
+
+
+@frozen
+class _Walk:
+    tables: Mapping[str, Table]
+    lenient: bool
+
+    def through(self, fields: Fields, name: str) -> None:
+        """The object ``fields``, by the table ``name``."""
+        table = self.tables[name]
+        kind = fields.get(table.by)
+        shape = table.find(kind)
+        rule = shape.rule if shape else table.unknown
+        if rule is not None and rule.fate is Fate.REFUSED and not self.lenient:
+            raise fields.wrong(table.by, f"{kind!r} {rule.reason}")
+        if rule is not None and rule.fate is not Fate.CARRIED:
+            fields.lose(_LOSSES[rule.fate], "", f"{kind}: {rule.reason}")
+        if shape is None or rule is None or rule.fate in (Fate.DROPPED, Fate.REFUSED):
+            return
+        for key, value in fields.value.items():
+            if value is None or key == table.by:
+                continue
+            field_rule = shape.fields.get(key, shape.other)
+            if field_rule.inside:
+                self._into(fields, key, field_rule.inside)
+            elif field_rule.fate is not Fate.CARRIED and value not in field_rule.unless:
+                self._lose(fields, key, field_rule)
+
+    def _lose(self, fields: Fields, key: str, rule: Rule) -> None:
+        if rule.fate is Fate.REFUSED and not self.lenient:
+            raise fields.wrong(key, rule.reason)
+        fields.lose(_LOSSES[rule.fate], key, rule.reason)
+
+    def _into(self, fields: Fields, key: str, table: str) -> None:
+        value = fields.get(key)
+        if isinstance(value, dict):
+            self.through(Fields(value, fields.at(key), fields.losses), table)
+        for index, child in enumerate(value if isinstance(value, list) else ()):
+            if isinstance(child, dict):
+                self.through(Fields(child, f"{fields.at(key)}[{index}]", fields.losses), table)

@@ -1,0 +1,80 @@
+"""Parts of a message or of a tool's result as the backend takes them, and what the client APIs' own forms share."""
+
+from __future__ import annotations
+
+import base64
+import string
+from typing import Any
+
+from codexd.translation.reading.fields import Fields
+
+Part = dict[str, Any]
+
+NO_OUTPUT = "(no output)"
+"""An empty result stalls GPT models (anthropic-translation.md 1.5)."""
+
+NOT_AN_IMAGE = "is not a PNG, JPEG, GIF or WebP image"
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+)
+
+_ALPHABET = (string.ascii_letters + string.digits + "+/").encode()
+
+
+def text_part(text: str) -> Part:
+    return {"type": "input_text", "text": text}
+
+
+def to_output(parts: list[Part]) -> str | list[Part]:
+    """The result of a call: one text as a plain string, so that a text and a list of one are the same bytes."""
+    if not parts:
+        return NO_OUTPUT
+    if len(parts) == 1 and parts[0]["type"] == "input_text":
+        text: str = parts[0]["text"]
+        return text
+    return parts
+
+
+def read_content(owner: Fields, name: str) -> list[Fields]:
+    """A ``content`` field, string or list, as blocks: both forms of one text must translate to the same bytes."""
+    value = owner.get(name)
+    if isinstance(value, str):
+        return [Fields({"type": "text", "text": value}, owner.at(name), owner.losses)] if value else []
+    return owner.objects(name)
+
+
+def to_image_url(source: Fields, name: str, data: str) -> str:
+    """A data URL of the base64 ``data`` in the field ``name`` of ``source``, with the type that it really has."""
+    clean = to_base64(source, name, data)
+    media_type = sniff_image(clean)
+    if media_type is None:
+        raise source.wrong(name, NOT_AN_IMAGE)
+    return f"data:{media_type};base64,{clean}"
+
+
+def to_base64(source: Fields, name: str, data: str) -> str:
+    """The data without the line breaks that some clients put in; the backend takes none."""
+    clean = "".join(data.split())
+    if not clean:
+        raise source.wrong(name, "must not be empty")
+    if not _is_base64(clean.encode("utf-8", "replace")):
+        raise source.wrong(name, "is not base64")
+    return clean
+
+
+def _is_base64(data: bytes) -> bool:
+    """By its alphabet and its length: decoding all images of a history would take four times as long."""
+    digits = data.rstrip(b"=")
+    return len(data) % 4 == 0 and len(data) - len(digits) <= 2 and not digits.translate(None, _ALPHABET)
+
+
+def sniff_image(data: str) -> str | None:
+    """The real image type: the backend refuses a data URL whose type is not that of its bytes."""
+    head = base64.b64decode(data[:24])
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "image/webp"
+    return next((media_type for magic, media_type in _MAGIC if head.startswith(magic)), None)

@@ -1,0 +1,50 @@
+"""Tool names that the backend takes: ``[A-Za-z0-9_-]``, at most 64 characters.
+
+Anthropic's API takes longer ones, and MCP servers have them. A short name depends on the full name
+alone, so it stays the same however the list of tools changes (the prompt cache needs that).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.losses import LossKind
+
+MAX_NAME_CHARS = 64
+
+_LEGAL = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
+_HASH_CHARS = 8
+
+
+def shorten(name: str) -> str:
+    """``name`` if it is legal; else a legal one made from it, ending in a hash of the whole."""
+    if _LEGAL.fullmatch(name):
+        return name
+    stem = name
+    if name.startswith("mcp__") and len(name) > MAX_NAME_CHARS:
+        stem = "mcp__" + name.rpartition("__")[2]  # the tool says more than the server
+    digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:_HASH_CHARS]
+    return f"{_ILLEGAL.sub('_', stem)[: MAX_NAME_CHARS - _HASH_CHARS - 1]}_{digest}"
+
+
+def legal_name(tool: Fields, name: str) -> str:
+    """``name``, which is that of ``tool``, as the backend takes it."""
+    short = shorten(name)
+    if short != name:
+        tool.lose(LossKind.RENAMED, "name", f"sent as {short}, and restored in answers")
+    return short
+
+
+class ToolNames:
+    """The way back from short names, rebuilt from each request's own tools."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._full = {shorten(name): name for name in names}
+
+    def restore(self, name: str) -> str:
+        """The client's name for ``name``; one that the model made up stays as it is."""
+        return self._full.get(name, name)

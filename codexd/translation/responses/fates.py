@@ -1,0 +1,154 @@
+"""What becomes of every field of a Responses request from an SDK; what the Codex CLI sends is not judged here.
+
+Source: anthropic-translation.md section 7, codex-backend.md 2.5, and the SDK's types, which a test holds against
+the table. Items and tools of a kind without a row go to the backend as they are, which has the last word on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from codexd.translation.reading.fates import (
+    CARRIED,
+    NO_SAMPLING,
+    Fate,
+    Rule,
+    Shape,
+    Table,
+    approximated,
+    carried,
+    cosmetic,
+    dropped,
+    plain,
+    refused,
+)
+from codexd.translation.reading.fields import Fields
+
+KEEPS_NOTHING = "codexd keeps no responses and the backend none for a ChatGPT plan; send the whole input each time"
+HOSTED = "runs on OpenAI's API platform and is not available on a ChatGPT plan"
+FILES = refused("files live on OpenAI's API platform; send the data itself")
+OWN_CACHE = "the backend caches by itself"
+_CACHE_MARK = {"prompt_cache_breakpoint": cosmetic(OWN_CACHE)}
+_NO_PROGRAMS = {
+    "allowed_callers": dropped("the backend has no programs that call tools", ["direct"], []),
+    "defer_loading": approximated("the tool is loaded at once", False),
+}
+
+REQUEST = plain(
+    "model",
+    "stream",
+    "instructions",
+    "tool_choice",
+    "parallel_tool_calls",
+    "prompt_cache_key",
+    "client_metadata",
+    input=carried(inside="item"),
+    tools=carried(inside="tool"),
+    reasoning=carried(inside="reasoning"),
+    text=carried(inside="text"),
+    stream_options=carried(inside="stream_options"),
+    include=carried("the names that the backend knows"),
+    response_format=carried("as text.format, whose older name it is"),
+    service_tier=carried("priority and fast, where the model offers it"),
+    store=dropped(KEEPS_NOTHING, False),
+    max_output_tokens=carried("by codexd itself, on the visible text"),
+    max_completion_tokens=dropped("the backend takes no limit"),
+    max_tokens=dropped("the backend takes no limit"),
+    max_tool_calls=dropped("the backend takes no limit"),
+    temperature=dropped(NO_SAMPLING, 1),
+    top_p=dropped(NO_SAMPLING, 1),
+    top_logprobs=dropped("the backend gives no probabilities", 0),
+    truncation=dropped("the backend leaves nothing out by itself", "disabled"),
+    context_management=dropped("the backend does not compact by itself; POST /v1/responses/compact does", []),
+    metadata=dropped("the backend keeps no responses to find by it", {}),
+    moderation=dropped("the backend moderates as it likes"),
+    access_programs=dropped("belongs to OpenAI's API platform"),
+    image=dropped("the backend has no such choice"),
+    background_options=dropped("the backend runs nothing in the background"),
+    user=cosmetic("belongs to OpenAI's API platform"),
+    safety_identifier=cosmetic("belongs to OpenAI's API platform"),
+    prompt_cache_retention=cosmetic(OWN_CACHE),
+    prompt_cache_options=cosmetic(OWN_CACHE),
+    background=refused("the backend runs nothing in the background; use stream", False),
+    conversation=refused(KEEPS_NOTHING),
+    previous_response_id=refused(KEEPS_NOTHING),
+    prompt=refused("prompt templates live on OpenAI's API platform; send their text"),
+)
+
+_MESSAGE = Shape(CARRIED, {"content": carried(inside="part")}, other=CARRIED)
+_ITEM_OUTPUT = Shape(CARRIED, {"output": carried(inside="part")}, other=CARRIED)
+
+ITEMS: Mapping[str, Shape] = {
+    "": _MESSAGE,
+    "message": _MESSAGE,
+    "function_call_output": _ITEM_OUTPUT,
+    "custom_tool_call_output": _ITEM_OUTPUT,
+    "item_reference": Shape(refused(KEEPS_NOTHING)),
+}
+
+_TOOL = plain("name", "description", **_NO_PROGRAMS, **{"async": dropped("the backend has no such calls", False)})
+_SEARCH = plain(
+    "search_context_size",
+    "user_location",
+    "filters",
+    "external_web_access",
+    "indexed_web_access",
+    "search_content_types",
+)
+TOOLS: Mapping[str, Shape] = {
+    "function": Shape(
+        CARRIED,
+        {
+            **_TOOL.fields,
+            "parameters": CARRIED,
+            "strict": CARRIED,
+            "function": carried(inside="function"),
+            "output_schema": dropped("the backend takes no schema of results"),
+        },
+    ),
+    "custom": Shape(CARRIED, {**_TOOL.fields, "format": CARRIED}),
+    "web_search*": _SEARCH,
+    "file_search": Shape(refused(HOSTED)),
+    "code_interpreter": Shape(refused(HOSTED)),
+    "computer*": Shape(refused(HOSTED)),
+    "mcp": Shape(refused("needs an MCP client on OpenAI's servers; let your client call your MCP servers")),
+}
+
+TABLES: Mapping[str, Table] = {
+    "request": Table({"": REQUEST}),
+    "item": Table(ITEMS, unknown=CARRIED),
+    "part": Table({"input_*": Shape(CARRIED, {**_CACHE_MARK, "file_id": FILES}, other=CARRIED)}, unknown=CARRIED),
+    "tool": Table(TOOLS, unknown=CARRIED),
+    "function": Table({"": plain("name", "description", "parameters", "strict")}),
+    "reasoning": Table(
+        {
+            "": plain(
+                "summary",
+                "context",
+                "mode",
+                effort=carried("the nearest lower level that the model offers"),
+                generate_summary=carried("as summary, whose older name it is"),
+            )
+        }
+    ),
+    "text": Table({"": plain("format", "verbosity")}),
+    "stream_options": Table(
+        {"": plain("reasoning_summary_delivery", include_obfuscation=cosmetic("the backend has no such choice"))}
+    ),
+}
+
+
+def keep(fields: Fields, shape: Shape) -> dict[str, Any]:
+    """What of an object goes to the backend by ``shape``; null counts as absent."""
+    kept = {name: value for name, value in fields.value.items() if value is not None}
+    return {name: value for name, value in kept.items() if _goes_on(shape.fields.get(name, shape.other))}
+
+
+def _goes_on(rule: Rule) -> bool:
+    return rule.fate is Fate.CARRIED
+
+
+def find_tool_shape(kind: str) -> Shape | None:
+    """The row of a kind of tool; None for one that goes to the backend as it is."""
+    return TABLES["tool"].find(kind)

@@ -1,0 +1,138 @@
+"""The input of a Responses request as the backend takes it: ids, roles, and reasoning that it can read.
+
+Source: codex-backend.md 2.7.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.losses import LossKind
+from codexd.translation.reading.pairing import OUTPUT_OF, Item, Turn, pair, shorten_call_id, turn_of
+
+ID_PREFIXES: Mapping[str, str] = {
+    "message": "msg",
+    "reasoning": "rs",
+    "function_call": "fc",
+    "function_call_output": "fco",
+    "custom_tool_call": "ctc",
+    "custom_tool_call_output": "ctco",
+    "web_search_call": "ws",
+    "image_generation_call": "ig",
+    "local_shell_call": "lsh",
+    "tool_search_call": "tsc",
+    "tool_search_output": "tso",
+    "additional_tools": "at",
+    "agent_message": "amsg",
+    "compaction": "cmp",
+    "compaction_summary": "cmp",
+    "context_compaction": "cmp",
+}
+"""With what the id of each kind of item must begin."""
+
+CACHE_MARK = "prompt_cache_breakpoint"
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_OUTPUTS = frozenset(OUTPUT_OF.values())
+
+
+def read_input(body: Fields) -> list[Fields]:
+    """The items of ``input``; a string is a user's message.
+
+    Raises:
+        RequestInvalid: it is missing, or neither a string nor a list of objects.
+    """
+    value = body.get("input")
+    if value is None:
+        raise body.wrong("input", "required")
+    if isinstance(value, str):
+        content = [{"type": "input_text", "text": value}]
+        return [Fields({"type": "message", "role": "user", "content": content}, "input", body.losses)]
+    if not isinstance(value, list):
+        raise body.wrong("input", "must be a string or a list of items")
+    return body.objects("input")
+
+
+def strip_cache_marks(value: Any) -> Any:
+    """``value`` without the marks of explicit caching, which the backend refuses wherever they stand."""
+    if isinstance(value, list):
+        return [strip_cache_marks(child) for child in value]
+    if isinstance(value, dict):
+        return {name: strip_cache_marks(child) for name, child in value.items() if name != CACHE_MARK}
+    return value
+
+
+def to_items(items: Iterable[Fields], *, may_read: Callable[[str], bool]) -> list[tuple[Item, Fields]]:
+    """The items that the backend can take back, each with where it came from: with valid ids, reasoning sealed.
+
+    ``may_read`` tells whether the account can read a ciphertext.
+    """
+    kept: list[tuple[Item, Fields]] = []
+    seen: set[str] = set()
+    for fields in items:
+        if fields.get("type") == "reasoning" and not _is_readable(fields, may_read):
+            continue
+        item = dict(fields.value)
+        if "id" in item and not _is_valid_id(item, seen):
+            del item["id"]
+            fields.lose(LossKind.COSMETIC, "id", "the backend takes no such id, and nothing refers to it")
+        seen.add(item.get("id", ""))
+        kept.append((item, fields))
+    return kept
+
+
+def _is_readable(item: Fields, may_read: Callable[[str], bool]) -> bool:
+    sealed = item.get("encrypted_content")
+    if not isinstance(sealed, str) or not sealed:
+        item.lose(LossKind.DROPPED, "", "reasoning without its encrypted_content can't be given back to the backend")
+        return False
+    if may_read(sealed):
+        return True
+    item.lose(LossKind.APPROXIMATED, "", "left out: it belongs to another account or model")
+    return False
+
+
+def _is_valid_id(item: Item, seen: set[str]) -> bool:
+    item_id = item["id"]
+    prefix = ID_PREFIXES.get(_kind_of(item), "")
+    is_valid = isinstance(item_id, str) and bool(_ID.fullmatch(item_id)) and item_id.startswith(prefix)
+    return is_valid and item_id not in seen
+
+
+def _kind_of(item: Item) -> str:
+    kind = item.get("type")
+    return kind if isinstance(kind, str) else "message" if "role" in item else ""
+
+
+def repair_history(items: Iterable[tuple[Item, Fields]]) -> list[Item]:
+    """The items of an SDK: no role that the backend refuses, and each call answered.
+
+    Raises:
+        RequestInvalid: a call can't be told from its answer.
+    """
+    turns: list[Turn] = []
+    for item, fields in items:
+        kind = fields.optional_string("type") or _kind_of(item)
+        if kind == "message":
+            item["type"] = kind
+            if item.get("role") == "system":
+                item["role"] = "developer"
+        elif kind in OUTPUT_OF or kind in _OUTPUTS:
+            item["call_id"] = shorten_call_id(fields.string("call_id"))
+        _join(turns, item, fields)
+    return pair(turns)
+
+
+def _join(turns: list[Turn], item: Item, fields: Fields) -> None:
+    kind = item.get("type")
+    is_output = kind in _OUTPUTS
+    is_clients = is_output or (kind == "message" and item.get("role") != "assistant")
+    turn = turn_of(turns, assistant=not is_clients)
+    turn.items.append(item)
+    if is_output:
+        if not isinstance(item.get("output"), str | list):
+            raise fields.wrong("output", "must be a string or a list of parts")
+        turn.results.append((item, fields))

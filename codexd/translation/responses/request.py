@@ -1,0 +1,303 @@
+"""A Responses request: of an SDK, which knows OpenAI's API platform, or of the Codex CLI, which knows the backend.
+
+The body of an SDK is built from an allow-list, the table of fates; that of the Codex CLI stays as it is but for what
+must not be left to it. Source: anthropic-translation.md section 7.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from enum import Enum
+from functools import partial
+from typing import Any, TypeVar
+
+from attrs import define, evolve, field
+
+from codexd import jsontext
+from codexd.translation.backend import SEALED_REASONING, make_body
+from codexd.translation.client_api import Body, Target
+from codexd.translation.models.routes import EFFORTS
+from codexd.translation.reading.conversation import to_session_key
+from codexd.translation.reading.fates import decide
+from codexd.translation.reading.fields import Fields, read_body, read_model
+from codexd.translation.reading.fitting import fit_effort, fit_verbosity
+from codexd.translation.reading.losses import Losses, LossKind
+from codexd.translation.reading.pairing import Item
+from codexd.translation.responses.fates import TABLES, keep
+from codexd.translation.responses.items import read_input, repair_history, strip_cache_marks, to_items
+from codexd.translation.responses.owners import ReasoningOwners
+from codexd.translation.responses.stream import PassthroughStream
+from codexd.translation.responses.tools import to_tool_choice, to_tools
+from codexd.translation.tokens import count_body
+
+MAX_CACHE_KEY_CHARS = 64
+
+_CODEX = re.compile(r"codex[_-]")
+"""How the user agent and the originator of OpenAI's own clients begin; ours is ``codexd``."""
+
+_RELAYED_UP = (
+    "session-id",
+    "thread-id",
+    "x-client-request-id",
+    "x-codex-turn-state",
+    "x-codex-window-id",
+    "x-codex-turn-metadata",
+    "x-codex-beta-features",
+    "x-codex-parent-thread-id",
+    "x-openai-subagent",
+    "x-openai-internal-codex-responses-lite",
+)
+"""What the Codex CLI tells the backend beside the body. Who it is and for whom it asks are ours to say."""
+
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]+")
+_LITE = "x-openai-internal-codex-responses-lite"
+_UNKNOWN_INCLUDES = ("message.", "file_search_call.", "computer_call", "code_interpreter_call.")
+"""How the names begin that the backend does not take in ``include``."""
+
+_COMPACT_FIELDS = (
+    "model",
+    "input",
+    "instructions",
+    "tools",
+    "parallel_tool_calls",
+    "reasoning",
+    "service_tier",
+    "prompt_cache_key",
+    "text",
+)
+
+
+class Caller(Enum):
+    SDK = "sdk"
+    CODEX_CLI = "codex_cli"
+
+
+def find_caller(headers: Mapping[str, str]) -> Caller:
+    """Who asks, by the lower-case ``headers``."""
+    names = (headers.get("originator", ""), headers.get("user-agent", ""))
+    return Caller.CODEX_CLI if any(_CODEX.match(name) for name in names) else Caller.SDK
+
+
+@define
+class ResponsesRequest:
+    """What a client asked for.
+
+    ``owners`` remembers the reasoning of all answers; ``answer`` is the last one that was opened.
+    """
+
+    body: Fields
+    items: list[Fields]
+    caller: Caller
+    model: str
+    stream: bool
+    max_tokens: int | None
+    losses: Losses
+    session_key: str
+    headers: Mapping[str, str]
+    owners: ReasoningOwners
+    answer: PassthroughStream | None = field(default=None, init=False)
+
+    def to_responses(self, target: Target) -> Body:
+        """The body for the backend.
+
+        Raises:
+            RequestInvalid: names the field.
+        """
+        return _of_sdk(self, target) if self.caller is Caller.SDK else _of_codex_cli(self, target)
+
+    def open_stream(self, body: Body, target: Target, request_id: str) -> PassthroughStream:  # noqa: ARG002
+        self.answer = PassthroughStream(
+            model=self.model,
+            verbatim=self.caller is Caller.CODEX_CLI,
+            note_reasoning=partial(self.owners.note, account_tag=target.account_tag),
+            max_tokens=self.max_tokens,
+            count_input=partial(count_body, body),
+        )
+        return self.answer
+
+    def list_items(self, target: Target) -> list[tuple[Item, Fields]]:
+        """The items that ``target`` can take back, and where each came from."""
+
+        def may_read(sealed: str) -> bool:
+            if not target.keep_reasoning:
+                self.owners.note_refused(sealed, target.account_tag)
+                return False
+            return not self.owners.is_foreign(sealed, target.account_tag)
+
+        return to_items(self.items, may_read=may_read)
+
+
+@define
+class CompactRequest(ResponsesRequest):
+    """One for ``/v1/responses/compact``, which is answered whole."""
+
+    def to_responses(self, target: Target) -> Body:
+        body = super().to_responses(target)
+        compact = {name: body[name] for name in _COMPACT_FIELDS if name in body}
+        return {"instructions": "", **compact}
+
+
+def parse(data: bytes, headers: Mapping[str, str], owners: ReasoningOwners) -> ResponsesRequest:
+    """The request in the HTTP body ``data``; ``headers`` has lower-case names.
+
+    Raises:
+        RequestInvalid: names the field.
+    """
+    return _read(read_body(data), headers, owners, ResponsesRequest)
+
+
+def parse_compact(data: bytes, headers: Mapping[str, str], owners: ReasoningOwners) -> CompactRequest:
+    """The same for ``compact``."""
+    return evolve(_read(read_body(data), headers, owners, CompactRequest), stream=False)
+
+
+def parse_count(data: bytes) -> ResponsesRequest:
+    """The same for ``input_tokens``, which needs no model."""
+    body = read_body(data)
+    return _read(evolve(body, value={"model": "", **body.value}), {}, ReasoningOwners(), ResponsesRequest)
+
+
+R = TypeVar("R", bound=ResponsesRequest)
+
+
+def _read(body: Fields, headers: Mapping[str, str], owners: ReasoningOwners, kind: type[R]) -> R:
+    caller = find_caller(headers)
+    model, stream = read_model(body), body.boolean("stream")
+    if caller is Caller.SDK:
+        decide(body, TABLES)
+    elif body.get("previous_response_id") is not None:
+        raise body.wrong("previous_response_id", TABLES["request"].shapes[""].fields["previous_response_id"].reason)
+    body = evolve(body, value=strip_cache_marks(body.value))
+    items = read_input(body)
+    session = _name_conversation(body, items, headers)
+    return kind(
+        body=body,
+        items=items,
+        caller=caller,
+        model=model,
+        stream=stream,
+        max_tokens=body.optional_count("max_output_tokens") if caller is Caller.SDK else None,
+        losses=body.losses,
+        session_key=session,
+        owners=owners,
+        headers=_relay(headers, session) if caller is Caller.CODEX_CLI else {"session-id": session},
+    )
+
+
+def _relay(headers: Mapping[str, str], session: str) -> dict[str, str]:
+    sent = {name: headers[name] for name in _RELAYED_UP if _HEADER_VALUE.fullmatch(headers.get(name, ""))}
+    return {"session-id": session, **sent}
+
+
+def _name_conversation(body: Fields, items: list[Fields], headers: Mapping[str, str]) -> str:
+    """The Codex CLI's thread, else a name made of the client's cache key, else one of how the conversation begins."""
+    thread = headers.get("thread-id", "")
+    if thread and _HEADER_VALUE.fullmatch(thread):
+        return thread
+    key = body.get("prompt_cache_key")
+    if not isinstance(key, str) or not key:
+        opening = next((item.get("content") for item in items if item.get("role") == "user"), None)
+        key = hashlib.sha256(jsontext.dumps([body.get("instructions"), opening])).hexdigest()
+    return to_session_key(f"responses/{key}")
+
+
+def _find_cache_key(request: ResponsesRequest) -> str:
+    """The client's own key; without one that can be sent, the conversation's name."""
+    key = request.body.get("prompt_cache_key")
+    if isinstance(key, str) and 0 < len(key) <= MAX_CACHE_KEY_CHARS:
+        return key
+    return request.session_key[:MAX_CACHE_KEY_CHARS]
+
+
+# -- the Codex CLI ----------------------------------------------------------------------------------
+
+
+def _of_codex_cli(request: ResponsesRequest, target: Target) -> Body:
+    """What it sent, and over it what is codexd's to say."""
+    items = [item for item, _ in request.list_items(target)]
+    body: Body = {**request.body.value, "model": target.model.slug, "input": items, "store": False, "stream": True}
+    body["prompt_cache_key"] = _find_cache_key(request)
+    if body.get("service_tier") == "fast":
+        body["service_tier"] = "priority"
+    return body
+
+
+# -- SDKs -------------------------------------------------------------------------------------------
+
+
+def _of_sdk(request: ResponsesRequest, target: Target) -> Body:
+    body = request.body
+    instructions, items = body.optional_string("instructions") or "", repair_history(request.list_items(target))
+    sent = make_body(target.model.slug, instructions, items, _find_cache_key(request))
+    choices = {
+        "include": _to_include(body),
+        "tools": to_tools(body),
+        "tool_choice": to_tool_choice(body),
+        "parallel_tool_calls": _find_parallel(request),
+        "reasoning": _to_reasoning(body, target),
+        "text": _to_text(body, target),
+        "service_tier": _to_tier(body, target),
+        "stream_options": _to_stream_options(body),
+        "client_metadata": body.get("client_metadata"),
+    }
+    return {**sent, **{name: value for name, value in choices.items() if value not in (None, {}, [])}}
+
+
+def _to_include(body: Fields) -> list[str]:
+    names = {SEALED_REASONING: None}
+    for index, name in enumerate(body.strings("include")):
+        if name.startswith(_UNKNOWN_INCLUDES):
+            body.lose(LossKind.DROPPED, f"include[{index}]", f"the backend does not give {name}")
+        else:
+            names[name] = None
+    return list(names)
+
+
+def _find_parallel(request: ResponsesRequest) -> bool | None:
+    """Only beside tools; and without choice under Responses Lite, which allows no parallel calls."""
+    body = request.body
+    if _LITE in request.headers or any(item.get("type") == "additional_tools" for item in request.items):
+        return False
+    parallel = body.boolean("parallel_tool_calls", default=True)
+    return parallel if body.get("tools") and body.get("parallel_tool_calls") is not None else None
+
+
+def _to_reasoning(body: Fields, target: Target) -> dict[str, Any]:
+    asked = body.optional_object("reasoning")
+    reasoning = keep(asked, TABLES["reasoning"].shapes[""]) if asked else {}
+    summary = reasoning.pop("generate_summary", None)
+    if summary is not None:
+        reasoning.setdefault("summary", summary)
+    effort = reasoning.get("effort") or target.default_effort
+    if effort in EFFORTS:
+        named = "reasoning.effort" if asked and asked.get("effort") else None
+        reasoning["effort"] = fit_effort(effort, target.model, named, body.losses)
+    return reasoning
+
+
+def _to_text(body: Fields, target: Target) -> dict[str, Any]:
+    asked = body.optional_object("text")
+    text = keep(asked, TABLES["text"].shapes[""]) if asked else {}
+    older = body.optional_object("response_format")
+    if older:
+        nested = older.optional_object("json_schema")
+        text.setdefault("format", {"type": older.get("type"), **nested.value} if nested else older.value)
+    verbosity = fit_verbosity(text.pop("verbosity", None), target.model, "text.verbosity", body.losses)
+    return text if verbosity is None else {**text, "verbosity": verbosity}
+
+
+def _to_tier(body: Fields, target: Target) -> str | None:
+    asked = body.get("service_tier")
+    if asked in (None, "auto", "default"):
+        return None
+    if asked in ("priority", "fast") and "priority" in target.model.service_tiers:
+        return "priority"
+    body.lose(LossKind.DROPPED, "service_tier", f"{target.model.slug} has no such tier on a ChatGPT plan")
+    return None
+
+
+def _to_stream_options(body: Fields) -> dict[str, Any]:
+    asked = body.optional_object("stream_options")
+    return keep(asked, TABLES["stream_options"].shapes[""]) if asked else {}

@@ -1,0 +1,201 @@
+"""The backend's events, on their way to a client that speaks the same API.
+
+Source: codex-backend.md section 3, anthropic-translation.md section 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from codexd.translation.answering.text_size import count_bytes, estimate_tokens
+from codexd.translation.backend import Usage, object_of, objects_of, read_failure, read_usage, text_of
+from codexd.translation.client_api import Event, State
+from codexd.translation.responses.cut import make_cut
+
+_PREFACE = frozenset({"response.created", "response.in_progress", "response.queued", "response.metadata", "keepalive"})
+"""Events that are no part of the answer: failures come right after them, which may still become an HTTP status."""
+
+_ENDS = {"response.completed": "completed", "response.done": "completed", "response.incomplete": "incomplete"}
+_DETAILS = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
+"""What strict clients miss in ``usage``."""
+
+
+class PassthroughStream:
+    """One answer. The same events in always give the same events out.
+
+    Args:
+        model: the name that the client asked for, which the response carries.
+        verbatim: every event goes on with the number that it has. Else those that are not of OpenAI's own API are
+            left out, and the others counted anew.
+        note_reasoning: is given the ciphertext of each reasoning item.
+        max_tokens: the answer ends after so many tokens of text. Then ``state`` is ENDED before the backend's own end.
+        count_input: the tokens of the request, for an answer that is cut.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        verbatim: bool,
+        note_reasoning: Callable[[Any], None] = lambda _: None,
+        max_tokens: int | None = None,
+        count_input: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.state = State.WAITING
+        self.usage: Usage | None = None
+        self.stop_reason: str | None = None
+        self._model = model
+        self._verbatim = verbatim
+        self._note_reasoning = note_reasoning
+        self._cut = make_cut(max_tokens)
+        self._count_input = count_input
+        self._held: list[Event] = []
+        self._response: Mapping[str, Any] = {}
+        self._items: dict[int, Mapping[str, Any]] = {}
+        self._places: dict[str, Any] = {}
+        """By item id, the ``output_index`` that its first event told."""
+        self._last_place = -1
+        """The highest so far."""
+        self._next_number = 0
+        self._delta_bytes = 0
+        self._failure: Event | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self.state is State.ENDED and self.stop_reason == "completed" and not self._items
+
+    @property
+    def output_tokens(self) -> int:
+        return estimate_tokens(self._delta_bytes)
+
+    def receive_event(self, event: Event, *, now: float) -> list[Event]:
+        """The client's events that one of the backend's makes.
+
+        Raises:
+            UpstreamError: the event reports a failure; ``fail`` then has it as the client's.
+        """
+        kind = event["type"]
+        if self.state is State.ENDED:
+            return []
+        if kind in ("response.failed", "error"):
+            self._failure = event
+            raise read_failure(event, now)
+        if not self._verbatim and (kind.startswith("codex.") or kind in ("keepalive", "response.metadata")):
+            return []
+        if kind in _ENDS:
+            return self._end(event, kind)
+        closing = self._cut.receive_event(event) if self._cut else None
+        if closing is not None:
+            return self._end_early(closing)
+        self._note(event, kind)
+        told = self._tell(event)
+        if self.state is State.WAITING and (kind in _PREFACE or kind.startswith("codex.")):
+            self._held.append(told)
+            return []
+        return [*self._begin(), told]
+
+    def fail(self, error: Mapping[str, Any]) -> list[Event]:
+        """The last events of an answer that broke; ``error`` has code and message, where the backend gave none.
+
+        A client that finds no ``response.failed`` can't tell a broken answer from a broken connection.
+        """
+        told = self._begin()
+        if self._failure is not None and self._failure["type"] == "error":
+            told.append(self._tell(self._failure))
+        elif self._failure is not None and isinstance(self._failure.get("response"), dict):
+            return [*told, self._tell(self._failure)]
+        response = {**self._response, "status": "failed", "error": dict(error), "output": self._output()}
+        failed: Event = {"type": "response.failed", "sequence_number": self._next_number, "response": response}
+        return [*told, self._tell(failed)]
+
+    def _end_early(self, closing: list[Event]) -> list[Event]:
+        """The last events of an answer that has become too long."""
+        for event in closing:
+            self._note(event, event["type"])
+        told = [*self._begin(), *map(self._tell, closing)]
+        inputs, outputs = self._count_input(), self.output_tokens
+        usage = {"input_tokens": inputs, "output_tokens": outputs, "total_tokens": inputs + outputs}
+        details = {"reason": "max_output_tokens"}
+        response = {**self._response, "status": "incomplete", "incomplete_details": details, "usage": usage}
+        kind = "response.incomplete"
+        return [*told, *self._end({"type": kind, "sequence_number": 0, "response": response}, kind)]
+
+    def _begin(self) -> list[Event]:
+        """The events that waited for the first of the answer."""
+        held, self._held = self._held, []
+        self.state = State.STARTED
+        return held
+
+    def _note(self, event: Event, kind: str) -> None:
+        delta = event.get("delta")
+        if isinstance(delta, str):
+            self._delta_bytes += count_bytes(delta)
+        elif kind == "response.output_item.added":
+            place = event.get("output_index")
+            self._places[text_of(object_of(event.get("item")).get("id"))] = place
+            self._last_place = max(self._last_place, place if isinstance(place, int) else -1)
+        elif kind == "response.output_item.done":
+            item = object_of(event.get("item"))
+            self._items[self._find_place(event, item)] = item
+            if item.get("type") == "reasoning":
+                self._note_reasoning(item.get("encrypted_content"))
+        elif kind in _PREFACE and "response" in event:
+            self._response = object_of(event["response"])
+
+    def _find_place(self, event: Event, item: Mapping[str, Any]) -> int:
+        """The item's place in the output, which its last event may not tell."""
+        known = (event.get("output_index"), self._places.get(text_of(item.get("id"))))
+        found = next((place for place in known if isinstance(place, int)), self._last_place + 1)
+        self._last_place = max(self._last_place, found)
+        return found
+
+    def _tell(self, event: Event) -> Event:
+        """``event`` as the client is to see it: the model by its name, and counted."""
+        response = event.get("response")
+        if isinstance(response, dict) and "model" in response:
+            event = {**event, "response": {**response, "model": self._model}}
+        number = event.get("sequence_number")
+        if not isinstance(number, int):
+            return event
+        if not self._verbatim:
+            event = {**event, "sequence_number": self._next_number}
+            number = self._next_number
+        self._next_number = number + 1
+        return event
+
+    def _end(self, event: Event, kind: str) -> list[Event]:
+        response = dict(object_of(event.get("response")))
+        self.usage = read_usage(response.get("usage"))
+        details = object_of(response.get("incomplete_details"))
+        self.stop_reason = text_of(details.get("reason")) or _ENDS[kind]
+        output = objects_of(response.get("output"))
+        if output:
+            self._items = dict(enumerate(output))
+        else:
+            response["output"] = self._output()
+        if isinstance(response.get("usage"), dict):
+            response["usage"] = _fill_usage(response["usage"])
+        ending = {**event, "type": f"response.{_ENDS[kind]}", "response": response}
+        told = [*self._begin(), self._tell(ending)]
+        self.state = State.ENDED
+        return told
+
+    def _output(self) -> list[Mapping[str, Any]]:
+        return [self._items[index] for index in sorted(self._items)]
+
+
+def _fill_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
+    return {**usage, **{name: {**zeros, **object_of(usage.get(name))} for name, zeros in _DETAILS.items()}}
+
+
+class ResponseCollector:
+    """Puts the events of one answer together: the response is in the last of them."""
+
+    def __init__(self) -> None:
+        self.document: dict[str, Any] = {}
+
+    def receive_events(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if event["type"] in ("response.completed", "response.incomplete"):
+                self.document = event["response"]

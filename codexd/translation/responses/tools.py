@@ -1,0 +1,64 @@
+"""The tools of an SDK's Responses request, as the backend names them.
+
+Source: codex-backend.md 2.8. What is no repair of form stays as the client wrote it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.losses import LossKind
+from codexd.translation.reading.schema import explain_root, has_tuple, to_parameters
+from codexd.translation.responses.fates import TABLES, TOOLS, find_tool_shape, keep
+
+WEB_SEARCH = "web_search"
+"""Also the beginning of its dated and older names."""
+
+
+def to_tools(body: Fields) -> list[dict[str, Any]]:
+    return [_to_tool(tool) for tool in body.objects("tools")]
+
+
+def _to_tool(tool: Fields) -> dict[str, Any]:
+    kind = tool.string("type")
+    shape = find_tool_shape(kind)
+    if shape is None:
+        return tool.value
+    if kind == "function":
+        return _to_function(tool)
+    return {"type": WEB_SEARCH if kind.startswith(WEB_SEARCH) else kind, **keep(tool, shape)}
+
+
+def _to_function(tool: Fields) -> dict[str, Any]:
+    """Flat, as Responses has it; Chat Completions nests it."""
+    nested = tool.optional_object("function")
+    flat = {**keep(tool, TOOLS["function"]), **(keep(nested, TABLES["function"].shapes[""]) if nested else {})}
+    flat.pop("function", None)
+    schema = (nested or tool).get("parameters")
+    if explain_root(schema) or has_tuple(schema):
+        note = "alternatives at its root are one object, the places of a list have one schema"
+        (nested or tool).lose(LossKind.APPROXIMATED, "parameters", note)
+    return {"type": "function", **flat, "parameters": to_parameters(schema)}
+
+
+def to_tool_choice(body: Fields) -> Any:
+    """The backend's ``tool_choice``; None if the client leaves it open.
+
+    Raises:
+        RequestInvalid: it names a tool that only OpenAI's API platform has.
+    """
+    choice = body.get("tool_choice")
+    return _to_choice(Fields(choice, "tool_choice", body.losses)) if isinstance(choice, dict) else choice
+
+
+def _to_choice(choice: Fields) -> dict[str, Any]:
+    kind = choice.get("type")
+    if not isinstance(kind, str):
+        return choice.value
+    if kind.startswith(WEB_SEARCH):
+        return {"type": WEB_SEARCH}
+    if kind == "allowed_tools":
+        return {**choice.value, "tools": [_to_choice(tool) for tool in choice.objects("tools")]}
+    nested = choice.get(kind)
+    return {"type": kind, **nested} if isinstance(nested, dict) else choice.value

@@ -1,0 +1,120 @@
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codexd import jsontext
+from codexd.simulator.models_document import make_models_document
+from codexd.simulator.options import Options
+from codexd.translation.models.entries import MAX_SLUG_CHARS, MAX_WORDS_CHARS, is_entry, read_catalogue
+from codexd.translation.models.routes import BUILT_IN, EFFORTS, ModelInfo, clamp_effort
+
+ENTRY = {
+    "slug": "gpt-7",
+    "display_name": "GPT-7",
+    "description": "Thinks.",
+    "supported_reasoning_levels": [{"effort": "low", "description": "L"}, {"effort": "max", "description": "M"}],
+    "default_reasoning_level": "low",
+    "visibility": "list",
+    "priority": 3,
+    "service_tiers": [{"id": "priority", "name": "Fast", "description": "2x"}],
+    "support_verbosity": True,
+    "context_window": 400_000,
+    "input_modalities": ["text"],
+}
+READ = ModelInfo("gpt-7", "GPT-7", 3, "list", 400_000, ("low", "max"), "low", True, ("text",), ("priority",), "Thinks.")
+
+
+def read_one(entry):
+    (model,) = read_catalogue([entry]).models
+    return model
+
+
+def test_an_entry():
+    assert read_one(ENTRY) == READ
+
+
+def test_an_entry_of_a_slug_alone_is_what_most_models_are():
+    assert read_one({"slug": "gpt-7"}) == ModelInfo("gpt-7", "gpt-7")
+
+
+LEVELS = "supported_reasoning_levels"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "value"),
+    [
+        ({"display_name": ""}, "display_name", "gpt-7"),
+        ({"display_name": None}, "display_name", "gpt-7"),
+        ({"priority": 0}, "priority", 0),
+        ({"priority": "1"}, "priority", 1000),
+        ({"priority": -1}, "priority", 1000),
+        ({"visibility": "none"}, "visibility", "hide"),
+        ({"visibility": None}, "visibility", "hide"),
+        ({"context_window": None}, "context_window", 272_000),
+        ({"context_window": 0}, "context_window", 272_000),
+        ({"context_window": True}, "context_window", 272_000),
+        ({"context_window": 1e6}, "context_window", 272_000),
+        ({LEVELS: None}, "efforts", ("low", "medium", "high", "xhigh")),
+        ({LEVELS: []}, "efforts", ("low", "medium", "high", "xhigh")),
+        ({LEVELS: [{"effort": "ultra"}]}, "efforts", ("low", "medium", "high", "xhigh")),
+        ({LEVELS: [{"effort": "deepest"}, "x", {"effort": ["low"]}, {"effort": "high"}]}, "efforts", ("high",)),
+        ({LEVELS: [{"effort": "low"}, {"effort": "low"}]}, "efforts", ("low",)),
+        ({"default_reasoning_level": "deepest"}, "default_effort", None),
+        ({"support_verbosity": None}, "verbosity", True),
+        ({"support_verbosity": False}, "verbosity", False),
+        ({"input_modalities": None}, "input_modalities", ("text", "image")),
+        ({"input_modalities": ["text", 1, "audio"]}, "input_modalities", ("text", "audio")),
+        ({"service_tiers": None}, "service_tiers", ()),
+        ({"service_tiers": []}, "service_tiers", ()),
+        ({"description": 5}, "description", ""),
+    ],
+)
+def test_what_is_odd_becomes_what_holds_of_most(changes, field, value):
+    assert read_one(ENTRY | changes) == evolve(READ, **{field: value})
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [None, "gpt-7", [], {}, {"slug": None}, {"slug": ""}, {"slug": "a\nb"}, {"slug": "x" * (MAX_SLUG_CHARS + 1)}],
+)
+def test_what_names_no_model_is_left_out(entry):
+    assert not is_entry(entry)
+    assert read_catalogue([entry, ENTRY]).models == (READ,)
+
+
+def test_of_two_with_the_same_slug_the_first():
+    assert read_catalogue([ENTRY, ENTRY | {"priority": 9}]).models == (READ,)
+
+
+def test_it_is_no_guess():
+    assert not read_catalogue([]).is_built_in
+    assert BUILT_IN.is_built_in
+
+
+def test_the_simulators_list_reads_as_what_it_was_made_of():
+    document = make_models_document(BUILT_IN.models, Options(), "0.169.0")
+    read = read_catalogue(document["models"]).models
+    assert tuple(evolve(model, description="") for model in read) == BUILT_IN.models
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(EFFORTS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["effort", "id", "x"]), inner),
+)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(sorted(ENTRY)), ANYTHING) | ANYTHING, max_size=4))
+def test_any_list_gives_models_that_can_be_used(entries):
+    for model in read_catalogue(entries).models:
+        assert clamp_effort("high", model) in model.efforts
+        assert model.context_window > 0
+        assert jsontext.dumps(model.slug)
+
+
+def test_words_are_fit_for_a_terminal():
+    entry = {**ENTRY, "display_name": "\x1b[31mGPT\x07-7\n", "description": "\x1b]0;title\x07" + "x" * 9999}
+    model = read_one(entry)
+    assert model.display_name == "[31mGPT -7"
+    assert model.description.isprintable()
+    assert len(model.description) <= MAX_WORDS_CHARS

@@ -1,0 +1,87 @@
+"""The walk by a table of fates; the tables themselves are tested with their APIs."""
+
+import pytest
+
+from codexd.errors import RequestInvalid
+from codexd.translation.reading.fates import (
+    Shape,
+    Table,
+    approximated,
+    carried,
+    cosmetic,
+    decide,
+    dropped,
+    plain,
+    refused,
+)
+from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.losses import LossKind
+
+TABLES = {
+    "request": Table(
+        {
+            "": plain(
+                "model",
+                items=carried(inside="item"),
+                seed=dropped("no seeds", 0),
+                user=cosmetic("no users"),
+                budget=approximated("as a level"),
+                audio=refused("is not supported", {}),
+            )
+        }
+    ),
+    "item": Table(
+        {
+            "text": plain("text"),
+            "search_*": plain("query"),
+            "old": Shape(dropped("gone")),
+            "foreign": Shape(refused("is not ours")),
+        },
+        unknown=dropped("unknown"),
+        by="role",
+    ),
+}
+
+
+def losses_of(body, **options):
+    fields = Fields(body, "")
+    decide(fields, TABLES, **options)
+    return {loss.path: loss.kind for loss in fields.losses}
+
+
+@pytest.mark.parametrize(
+    ("body", "losses"),
+    [
+        ({"model": "x", "seed": 0, "user": None, "audio": {}}, {}),
+        (
+            {"seed": 1, "user": "x", "budget": 3, "new": 1},
+            {
+                "seed": LossKind.DROPPED,
+                "user": LossKind.COSMETIC,
+                "budget": LossKind.APPROXIMATED,
+                "new": LossKind.DROPPED,
+            },
+        ),
+        ({"items": [{"role": "text", "text": "x", "new": 1}]}, {"items[0].new": LossKind.DROPPED}),
+        ({"items": {"role": "text", "new": 1}}, {"items.new": LossKind.DROPPED}),
+        ({"items": [{"role": "search_2030", "query": "x"}, "text", 3]}, {}),
+        ({"items": [{"role": "old", "new": 1}]}, {"items[0]": LossKind.DROPPED}),
+        ({"items": [{"role": "else", "new": 1}]}, {"items[0]": LossKind.DROPPED}),
+    ],
+)
+def test_losses_by_path(body, losses):
+    assert losses_of(body) == losses
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "losses"),
+    [
+        ({"audio": 1}, "audio: is not supported", {"audio": LossKind.DROPPED}),
+        ({"items": [{"role": "foreign"}]}, "items[0].role: 'foreign' is not ours", {"items[0]": LossKind.DROPPED}),
+    ],
+)
+def test_what_is_refused_is_dropped_for_a_lenient_client(body, said, losses):
+    with pytest.raises(RequestInvalid) as error:
+        losses_of(body)
+    assert str(error.value) == said
+    assert losses_of(body, lenient=True) == losses

@@ -1,0 +1,307 @@
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codexd import errors
+from codexd.errors import StreamBroken, UpstreamError
+from codexd.jsontext import dumps
+from codexd.translation.backend import Usage, parse_event, read_failure, read_http_error, read_usage
+from codexd.translation.messages.errors import to_anthropic
+
+few = settings(deadline=None, max_examples=200)
+NOW = 1_795_000_000.0
+OVERFLOW = "Your input exceeds the context window of this model. Please adjust your input and try again."
+RATE_LIMIT = "Rate limit reached for gpt-5.5 on tokens per min (TPM): Limit 30000, Used 22999. Please try again in 11.054s. Visit the docs."
+CAPACITY = "Selected model is at capacity. Please try a different model."
+GONE = "The 'gpt-5' model is not supported when using Codex with a ChatGPT account."
+OLD = "The 'gpt-6-sol' model requires a newer version of Codex. Please upgrade to the latest app or CLI and try again."
+IMAGE = "The image data you provided does not represent a valid image."
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"code": "context_length_exceeded", "message": OVERFLOW}, errors.ContextOverflow),
+        ({"code": None, "message": OVERFLOW}, errors.ContextOverflow),
+        ({"code": "insufficient_quota"}, errors.PlanRefused),
+        ({"code": "usage_not_included"}, errors.PlanRefused),
+        ({"type": "usage_not_included"}, errors.PlanRefused),
+        ({"type": "usage_limit_reached"}, errors.UsageLimitReached),
+        ({"code": "rate_limit_exceeded", "message": RATE_LIMIT}, errors.RateLimited),
+        ({"type": "service_unavailable_error", "code": "server_is_overloaded"}, errors.Overloaded),
+        ({"code": "slow_down"}, errors.Overloaded),
+        ({"code": "flex_unavailable"}, errors.Overloaded),
+        ({"message": CAPACITY}, errors.Overloaded),
+        ({"code": "invalid_prompt"}, errors.PolicyRefused),
+        ({"code": "cyber_policy"}, errors.PolicyRefused),
+        ({"code": "bio_policy"}, errors.PolicyRefused),
+        ({"code": "misalignment_policy_violation"}, errors.PolicyRefused),
+        ({"code": "invalid_encrypted_content", "message": "could not be verified"}, errors.StaleReasoning),
+        ({"type": "invalid_request_error", "code": "invalid_value", "message": IMAGE}, errors.UpstreamRejected),
+        ({"type": "invalid_request_error", "message": GONE}, errors.ModelRefused),
+        ({"code": "server_error"}, errors.UpstreamFailed),
+        ({"code": "websocket_connection_limit_reached"}, errors.UpstreamFailed),
+        ({}, errors.UpstreamFailed),
+    ],
+)
+def test_failures_in_the_stream(error, kind):
+    for event in (
+        {"type": "response.failed", "response": {"id": "resp_1", "status": "failed", "error": error}},
+        {"type": "error", "error": error},
+        {"sequence_number": 2, **error, "type": error.get("type", "error")},
+    ):
+        failure = read_failure(event, NOW)
+        assert type(failure) is kind
+        assert failure.status == 200
+        assert str(failure)
+
+
+def test_a_failure_keeps_code_and_words():
+    failure = read_failure({"type": "error", "code": "rate_limit_exceeded", "message": RATE_LIMIT, "param": None}, NOW)
+    assert (failure.code, str(failure), failure.retry_after_s) == ("rate_limit_exceeded", RATE_LIMIT, 11.054)
+
+
+def wrap(message, code=None, kind="invalid_request_error"):
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, {"detail": "Unsupported parameter: metadata"}, errors.UpstreamRejected),
+        (400, {"detail": GONE}, errors.ModelRefused),
+        (400, {"detail": OLD}, errors.ModelRefused),
+        (400, {"detail": CAPACITY}, errors.Overloaded),
+        (400, wrap(OVERFLOW, "context_length_exceeded"), errors.ContextOverflow),
+        (400, wrap(OVERFLOW), errors.ContextOverflow),
+        (400, wrap(IMAGE, "invalid_value"), errors.UpstreamRejected),
+        (400, wrap("could not be verified", "invalid_encrypted_content"), errors.StaleReasoning),
+        (400, {"detail": "Bad Request"}, errors.UpstreamRejected),
+        (400, {"detail": [{"loc": ["body"], "msg": "field required"}]}, errors.UpstreamRejected),
+        (400, [], errors.UpstreamRejected),
+        (401, wrap("Your authentication token has been invalidated.", "token_invalidated"), errors.TokenRejected),
+        (401, wrap("Provided authentication token is expired.", "token_expired"), errors.TokenRejected),
+        (401, wrap("x", "token_revoked"), errors.TokenRejected),
+        (401, {"detail": "Unauthorized"}, errors.TokenRejected),
+        (401, wrap("Missing scopes: api.responses.write"), errors.TokenRejected),
+        (402, {"detail": {"code": "deactivated_workspace"}}, errors.PlanRefused),
+        (403, {"detail": {"code": "invalid_workspace_selected"}}, errors.WorkspaceRefused),
+        (404, wrap("Model not found gpt-5.6-luna"), errors.ModelRefused),
+        (404, wrap("Item not found"), errors.UpstreamRejected),
+        (413, wrap("too large"), errors.UpstreamTooLarge),
+        (
+            429,
+            {"error": {"type": "usage_limit_reached", "message": "The usage limit has been reached"}},
+            errors.UsageLimitReached,
+        ),
+        (429, {"error": {"type": "usage_not_included"}}, errors.PlanRefused),
+        (429, {"error": {"code": "rate_limit_exceeded", "message": "Please try again in 2s."}}, errors.RateLimited),
+        (429, {"detail": "Too Many Requests"}, errors.RateLimited),
+        (500, wrap("The server had an error", "server_error", "server_error"), errors.UpstreamFailed),
+        (502, {}, errors.UpstreamFailed),
+        (503, wrap("overloaded", "server_is_overloaded", "service_unavailable_error"), errors.Overloaded),
+        (503, wrap("slow", "slow_down"), errors.Overloaded),
+        (503, {}, errors.Overloaded),
+        (504, {}, errors.UpstreamTimeout),
+        (529, {}, errors.Overloaded),
+        (200, wrap("The server had an error", "server_error"), errors.UpstreamFailed),
+        (200, wrap(OVERFLOW, "context_length_exceeded"), errors.ContextOverflow),
+    ],
+)
+def test_http_errors(status, body, kind):
+    error = read_http_error(status, {}, dumps(body), NOW)
+    assert type(error) is kind
+    assert error.status == status
+    assert str(error)
+
+
+HTML = b"<html><title>Just a moment...</title>secret page</html>"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "kind"),
+    [
+        (403, {"cf-mitigated": "challenge"}, HTML, errors.UpstreamBlocked),
+        (403, {}, HTML, errors.UpstreamBlocked),
+        (403, {}, b"", errors.UpstreamBlocked),
+        (503, {"cf-mitigated": "challenge"}, HTML, errors.UpstreamBlocked),
+        (404, {}, b"", errors.UpstreamBlocked),
+        (413, {}, HTML, errors.UpstreamTooLarge),
+        (401, {}, b"", errors.TokenRejected),
+        (429, {}, HTML, errors.RateLimited),
+        (500, {}, HTML, errors.UpstreamFailed),
+        (502, {}, HTML, errors.UpstreamFailed),
+        (503, {}, HTML, errors.Overloaded),
+        (504, {}, HTML, errors.UpstreamTimeout),
+        (200, {}, b"", errors.UpstreamFailed),
+    ],
+)
+def test_http_errors_without_json_show_no_html(status, headers, body, kind):
+    error = read_http_error(status, headers, body, NOW)
+    assert type(error) is kind
+    assert error.status == status
+    assert "<" not in str(error)
+    assert str(status) in str(error)
+
+
+@pytest.mark.parametrize(
+    ("headers", "message", "wait_s"),
+    [
+        ({}, "Please try again in 11.054s.", 11.054),
+        ({}, "Please try again in 250ms.", 0.25),
+        ({}, "try again in 3 seconds", 3.0),
+        ({}, "Try Again In 2 minutes", 120.0),
+        ({}, "try again in a while", None),
+        ({}, "try again in ..s", None),
+        ({}, "no words", None),
+        ({"retry-after": "7"}, "try again in 1s", 7.0),
+        ({"retry-after": "1.5"}, "", 1.5),
+        ({"retry-after": "-3"}, "", 0.0),
+        ({"retry-after": "Wed, 18 Nov 2026 11:13:50 GMT"}, "", 430.0),
+        ({"retry-after": "Wed, 18 Nov 2020 09:47:10 GMT"}, "", 0.0),
+        ({"retry-after": "soon"}, "try again in 4s", 4.0),
+        ({"retry-after": "nan"}, "", None),
+    ],
+)
+def test_how_long_to_wait(headers, message, wait_s):
+    error = read_http_error(429, headers, dumps(wrap(message)), NOW)
+    assert error.retry_after_s == wait_s
+
+
+def test_a_wait_is_read_from_an_answer_without_json():
+    assert read_http_error(503, {"retry-after": "9"}, HTML, NOW).retry_after_s == 9.0
+
+
+@pytest.mark.parametrize(
+    ("fields", "headers", "resets_at"),
+    [
+        ({"resets_at": 1_795_010_000, "resets_in_seconds": 5}, {}, 1_795_010_000.0),
+        ({"resets_in_seconds": 3600}, {}, NOW + 3600),
+        ({}, {"x-codex-primary-reset-at": "1795020000"}, 1_795_020_000.0),
+        ({"resets_at": None}, {"x-codex-primary-reset-at": "x"}, None),
+        (
+            {},
+            {
+                "x-codex-primary-used-percent": "12",
+                "x-codex-primary-reset-at": "1795020000",
+                "x-codex-secondary-used-percent": "100",
+                "x-codex-secondary-reset-at": "1795500000",
+            },
+            1_795_500_000.0,
+        ),
+        ({"resets_at": {}}, {}, None),
+        ({}, {}, None),
+    ],
+)
+def test_when_a_limit_resets(fields, headers, resets_at):
+    body = {"error": {"type": "usage_limit_reached", "message": "used up", **fields}}
+    assert read_http_error(429, headers, dumps(body), NOW).resets_at == resets_at
+
+
+@pytest.mark.parametrize("code", ["context_length_exceeded", "rate_limit_exceeded", "server_is_overloaded", "else"])
+def test_the_windows_in_the_headers_of_another_failure_are_not_when_it_ends(code):
+    headers = {"x-codex-primary-used-percent": "12", "x-codex-primary-reset-at": "1795020000"}
+    assert read_http_error(400, headers, dumps({"error": {"code": code}}), NOW).resets_at is None
+
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from([10**400, "try again in 1.2.3s", f"try again in {'9' * 400}s", "usage_limit_reached"])
+)
+JUNK = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(
+                ["error", "detail", "response", "code", "type", "message", "resets_at", "resets_in_seconds"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=10,
+)
+HEADERS = st.dictionaries(
+    st.sampled_from(["retry-after", "x-codex-primary-reset-at"]),
+    st.text(max_size=8)
+    | st.sampled_from(["9" * 400, "inf", "1e400", "Mon, 01 Jan 0001 00:00:00 -0000", "Fri, 31 Dec 9999 23:59:59 GMT"]),
+)
+
+
+@few
+@given(st.sampled_from([200, 400, 403, 404, 429, 500, 599]), HEADERS, JUNK | st.binary(max_size=20))
+def test_any_error_body_is_read_and_can_be_told(status, headers, body):
+    data = body if isinstance(body, bytes) else dumps(body)
+    check_tellable(read_http_error(status, headers, data, NOW))
+
+
+@few
+@given(st.dictionaries(st.sampled_from(["response", "error", "code", "message", "resets_at"]), JUNK))
+def test_any_failure_event_is_read_and_can_be_told(fields):
+    check_tellable(read_failure({"type": "response.failed", **fields}, NOW))
+
+
+def check_tellable(error):
+    assert isinstance(error, UpstreamError)
+    assert str(error)
+    for value in (error.retry_after_s, error.resets_at):
+        assert value is None or (math.isfinite(value) and value >= 0)
+    wire = to_anthropic(error, now=NOW)
+    assert 400 <= wire.status < 600
+    assert wire.message
+    assert wire.headers.get("retry-after", "1").isdecimal()
+
+
+@pytest.mark.parametrize(
+    ("usage", "read"),
+    [
+        (None, None),
+        ("x", None),
+        ({}, Usage()),
+        (
+            {
+                "input_tokens": 120,
+                "input_tokens_details": {"cached_tokens": 64, "cache_write_tokens": 8},
+                "output_tokens": 9,
+                "output_tokens_details": {"reasoning_tokens": 5},
+            },
+            Usage(120, 64, 8, 9, 5),
+        ),
+        (
+            {"input_tokens": 120, "input_tokens_details": None, "output_tokens": 9},
+            Usage(input_tokens=120, output_tokens=9),
+        ),
+        ({"input_tokens": None, "input_tokens_details": {"cached_tokens": None}, "output_tokens": "9"}, Usage()),
+        ({"input_tokens": -5, "input_tokens_details": [], "output_tokens_details": 5}, Usage()),
+    ],
+)
+def test_usage(usage, read):
+    assert read_usage(usage) == read
+
+
+def test_events():
+    assert parse_event(b'{"type":"ping","x":1}') == {"type": "ping", "x": 1}
+    assert parse_event(b"[DONE]") is None
+    for no_event in (b"{}", b"[]", b"5", b'{"type":5}', b"null"):
+        assert parse_event(no_event) is None
+    with pytest.raises(StreamBroken):
+        parse_event(b"{")
+
+
+DEEP = b"[" * 900 + b"1" + b"]" * 900
+
+
+def test_an_event_that_could_not_be_passed_on_breaks_the_stream():
+    with pytest.raises(StreamBroken, match="200 levels deep"):
+        parse_event(b'{"type": "response.new", "x": ' + DEEP + b"}")
+
+
+def test_an_event_whose_type_would_break_a_line_of_the_stream_is_none():
+    assert parse_event(b'{"type": "a\\n\\ndata: {}"}') is None
