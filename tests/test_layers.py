@@ -54,6 +54,7 @@ LAW: list[tuple[str, set[str], set[str]]] = [
     ("codexd/clients/proof.py", PURE | {"trio", "httpx"}, {"random", "socket"}),
     ("codexd/clients/", PURE, {"time", "random", "socket"}),
     ("codexd/control/", PURE | {"trio"}, {"random"}),
+    ("codexd/turns/retry.py", {"attrs"}, STDLIB_IO),
     ("codexd/turns/", PURE | {"trio"}, {"random", "socket"}),
     ("codexd/web/", PURE | {"trio", "httpx"} | WEB, set()),
     ("codexd/simulator/", PURE | {"trio", "httpx", "imagesize"} | WEB, set()),

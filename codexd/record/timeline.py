@@ -142,6 +142,33 @@ class RequestRecord:
     def note_model_used(self, model: str) -> None:
         self.model_used = _show(model)
 
+    def note_losses(self, losses: Losses) -> None:
+        self.losses = losses
+
+    def note_session(self, key: str) -> None:
+        self.session = key[:SESSION_CHARS]
+
+    def note_waited(self, seconds: float, label: str) -> None:
+        self.note(StepName.WAITED, f"{seconds:.1f} s for {label}")
+
+    def note_token_wait(self, seconds: float) -> None:
+        self.note(StepName.TOKEN, f"{seconds:.1f} s")
+
+    def note_third_party(self, host: str) -> None:
+        self.third_party = host
+
+    def note_client_waited(self, now: float) -> None:
+        self.heard_at = now
+
+    def note_answer(self, usage: Usage | None, stop_reason: str | None) -> None:
+        self.usage, self.stop_reason = usage, stop_reason
+
+    def note_status(self, status: int) -> None:
+        self.status = status
+
+    def note_running(self, end_early: Callable[[CodexdError], None]) -> None:
+        self.end_early = end_early
+
     def note_account(self, account_id: str, label: str, reason: str) -> None:
         if (account_id, reason) != (self.account_id, self.account_reason):
             self.account_id, self.account, self.account_reason = account_id, label, reason
@@ -186,6 +213,12 @@ class RequestRecord:
             self.note_at(now, StepName.FIRST_TOKEN)
 
     # -- the end ----------------------------------------------------------------------------------
+
+    def note_failure(self, error: CodexdError) -> None:
+        self.fail(error)
+
+    def note_reported(self, status: int, type_: str, message: str) -> None:
+        self.note_told(status, type_, message)
 
     def fail(self, error: CodexdError) -> None:
         self.error, self.error_kind = redact(str(error)), error.kind

@@ -42,6 +42,8 @@ WHY: Mapping[type[CodexdError], str] = {
 }
 """The errors that are one account's own, so that another may do better, and how to name them in short."""
 
+OWN_ERRORS = tuple(WHY)
+
 
 class Strategy(Enum):
     """The setting ``rotation.strategy``: which account a new session is put on."""
@@ -73,7 +75,7 @@ class Candidate:
 
 
 @define
-class Attempts:
+class History:
     """What one request has been through. By account id: each is tried once, and waited for once."""
 
     failed: dict[str, CodexdError] = field(factory=dict)
@@ -104,7 +106,7 @@ class Rotation:
     last: str | None = None
     active: str | None = None
 
-    def choose(self, candidates: Sequence[Candidate], attempts: Attempts, now: float) -> Choice:
+    def choose(self, candidates: Sequence[Candidate], history: History, now: float) -> Choice:
         """The account that serves the request.
 
         Raises:
@@ -114,8 +116,8 @@ class Rotation:
         options = [
             (wait_s, other.account)
             for other in candidates
-            if other.is_usable and other.account.id not in attempts.failed
-            if (wait_s := other.wait_s(now)) <= (0.0 if other.account.id in attempts.waited else SHORT_LIMIT_S)
+            if other.is_usable and other.account.id not in history.failed
+            if (wait_s := other.wait_s(now)) <= (0.0 if other.account.id in history.waited else SHORT_LIMIT_S)
         ]
         for wait_s, account in options:
             if account.id == self.kept:
@@ -126,7 +128,7 @@ class Rotation:
         if options:
             wait_s, account = min(options, key=lambda option: option[0])
             return Choice(account, "opens first", wait_s)
-        raise _refuse(candidates, attempts, now)
+        raise _refuse(candidates, history, now)
 
     def _in_turn(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The candidates from the one that the turn is at."""
@@ -153,23 +155,23 @@ def say_why(error: CodexdError) -> str:
     return next((WHY[kind] for kind in type(error).__mro__ if kind in WHY), error.kind.replace("_", " "))
 
 
-def explain(choice: Choice, candidates: Sequence[Candidate], attempts: Attempts) -> Choice:
+def explain(choice: Choice, candidates: Sequence[Candidate], history: History) -> Choice:
     """The choice with the account that failed before it as the reason, if one did."""
-    if not attempts.failed:
+    if not history.failed:
         return choice
-    account_id, error = list(attempts.failed.items())[-1]
+    account_id, error = list(history.failed.items())[-1]
     label = next((other.account.label for other in candidates if other.account.id == account_id), account_id)
     return attrs.evolve(choice, reason=f"tried after {label}: {say_why(error)}")
 
 
-def _refuse(candidates: Sequence[Candidate], attempts: Attempts, now: float) -> CodexdError:
+def _refuse(candidates: Sequence[Candidate], history: History, now: float) -> CodexdError:
     """Why no account can serve the request, from what becomes better by itself to what the user has to mend."""
-    states = "; ".join(f"{other.account.label} {_say_state(other, attempts, now)}" for other in candidates)
-    limited = [opens_at for other in candidates if (opens_at := _find_opening(other, attempts)) is not None]
+    states = "; ".join(f"{other.account.label} {_say_state(other, history, now)}" for other in candidates)
+    limited = [opens_at for other in candidates if (opens_at := _find_opening(other, history)) is not None]
     if limited:
         return AllAccountsLimited(f"No account can serve this now: {states}.", resets_at=min(limited))
-    if attempts.failed:
-        return list(attempts.failed.values())[-1]
+    if history.failed:
+        return list(history.failed.values())[-1]
     if any(not other.account.disabled for other in candidates):
         return AccountNeedsLogin(f"No account can be used: {states}. {SIGN_IN}")
     if candidates:
@@ -177,20 +179,20 @@ def _refuse(candidates: Sequence[Candidate], attempts: Attempts, now: float) -> 
     return NoAccount(NO_ACCOUNT)
 
 
-def _find_opening(candidate: Candidate, attempts: Attempts) -> float | None:
+def _find_opening(candidate: Candidate, history: History) -> float | None:
     """When the account opens by itself, if its limit is all that stands in the way."""
-    failure = attempts.failed.get(candidate.account.id)
+    failure = history.failed.get(candidate.account.id)
     by_limit = candidate.is_usable and (failure is None or isinstance(failure, LIMIT_ERRORS))
     return candidate.opens_at if by_limit else None
 
 
-def _say_state(candidate: Candidate, attempts: Attempts, now: float) -> str:
+def _say_state(candidate: Candidate, history: History, now: float) -> str:
     if candidate.account.disabled:
         return "is disabled"
     if candidate.account.needs_login is not None:
         return WHY[AccountNeedsLogin]
-    opens_at = _find_opening(candidate, attempts)
+    opens_at = _find_opening(candidate, history)
     if opens_at is None:
-        return f"was tried ({say_why(attempts.failed[candidate.account.id])})"
+        return f"was tried ({say_why(history.failed[candidate.account.id])})"
     model = f" for {candidate.limited_model}" if candidate.limited_model else ""
     return f"opens{model} {say_until(opens_at, now)}"

@@ -45,9 +45,13 @@ class Window:
     resets_at: float
     limit: str | None = None
 
+    def is_full(self, now: float) -> bool:
+        """Whether it lets nothing through until it is reset."""
+        return self.used_percent >= 100 and self.resets_at > now
+
     def is_used_up(self, now: float) -> bool:
         """Whether the whole plan waits for this window; a metered limit stops only what it meters."""
-        return self.limit is None and self.used_percent >= 100 and self.resets_at > now
+        return self.limit is None and self.is_full(now)
 
 
 @frozen
@@ -84,6 +88,23 @@ class Observation:
         """The windows of one limit; None is the main one."""
         return tuple(window for window in self.windows if window.limit == limit)
 
+    def find_metered_limit(self, now: float) -> str | None:
+        """Of a refusal: the metered limit that refused, or None when the main one did or is used up as well."""
+        if self.active_limit in (None, MAIN_LIMIT) or any(window.is_used_up(now) for window in self.windows):
+            return None
+        return self.active_limit
+
+    def find_reset(self, now: float) -> float | None:
+        """Of a refusal: when all the used-up windows of the limit that refused will have been reset."""
+        windows = self.of_limit(self.find_metered_limit(now))
+        return max((window.resets_at for window in windows if window.is_full(now)), default=None)
+
+    def find_opening(self, now: float) -> float | None:
+        """Of a used-up plan: as ``find_reset``; when no window looks full, the reset of the first main one."""
+        if any(window.is_full(now) for window in self.windows):
+            return self.find_reset(now)
+        return next((window.resets_at for window in self.of_limit(None)), None)
+
 
 @frozen
 class Limits:
@@ -117,7 +138,7 @@ def parse_headers(headers: Mapping[str, str], now: float) -> Observation | None:
     """What the headers of a reply say of the limits, or None when they say nothing."""
     fields = {name.lower(): value for name, value in headers.items()}
     windows = []
-    for name, used in fields.items():
+    for name, used in sorted(fields.items()):
         if match := _USED_HEADER.fullmatch(name):
             prefix = name.removesuffix("used-percent")
             limit = match["limit"]

@@ -74,20 +74,18 @@ _TABLE: Mapping[type[CodexdError], tuple[int, str, Mapping[str, str]]] = {
 _INTERNAL: tuple[int, str, Mapping[str, str]] = (500, "api_error", {})
 
 
-def to_anthropic(error: CodexdError, *, now: float, prompt_tokens: int = 0, window_tokens: int = 0) -> AnthropicError:
+def to_anthropic(error: CodexdError, *, now: float) -> AnthropicError:
     """``error`` for a Messages client.
 
     Args:
         error: any of our tree.
         now: seconds since the epoch.
-        prompt_tokens: our count of the request, for a context overflow.
-        window_tokens: the model's context window, likewise.
     """
     row = next((_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE), _INTERNAL)
     wire = AnthropicError(row[0], row[1], str(error), dict(row[2]))
     match error:
         case errors.ContextOverflow():
-            return evolve(wire, message=_overflow(prompt_tokens, window_tokens))
+            return evolve(wire, message=_overflow(error.prompt_tokens, error.window_tokens))
         case errors.UsageLimitReached():
             return _usage_limit(wire, error, now)
         case errors.ModelRefused():

@@ -15,7 +15,7 @@ from attrs import field, frozen
 from codexd import jsontext
 from codexd.errors import RequestInvalid
 from codexd.translation.backend import make_body
-from codexd.translation.client_api import Body, Target
+from codexd.translation.client_api import Body, Client, Target
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.fates import TABLES
 from codexd.translation.messages.history import to_input
@@ -48,7 +48,8 @@ class MessagesRequest:
     """What a client asked for.
 
     ``session`` is the client's own session and agent, where it says so; ``blocked_domains`` are those of its web
-    search; ``priority`` names the field that asks for the faster service tier; ``tells_refusals`` is of the answer.
+    search; ``priority`` names the field that asks for the faster service tier. Claude Code hides the text of a message
+    that ends with a refusal, so to it the answer ``tells_refusals`` in no such message.
     """
 
     model: str
@@ -104,16 +105,13 @@ def to_message_id(request_id: str) -> str:
     return f"msg_{request_id.removeprefix('req_')}"
 
 
-def is_claude_code(headers: Mapping[str, str]) -> bool:
-    return headers.get("user-agent", "").startswith("claude-cli/")
-
-
-def parse(data: bytes, headers: Mapping[str, str]) -> MessagesRequest:
+def parse(data: bytes, headers: Mapping[str, str], client: Client = Client.OTHER) -> MessagesRequest:
     """The request in ``data``; unknown fields are left alone, as clients are newer than we are.
 
     Args:
         data: the HTTP body.
         headers: lower-case names; ``x-claude-code-session-id`` and ``-agent-id`` are read.
+        client: Claude Code can't leave out what it sends, so that what would be refused is dropped.
 
     Raises:
         RequestInvalid: names the field.
@@ -121,18 +119,19 @@ def parse(data: bytes, headers: Mapping[str, str]) -> MessagesRequest:
     body = read_body(data)
     if body.integer("max_tokens") < 0:
         raise body.wrong("max_tokens", "must not be negative")
-    return _read(body, headers, lenient=is_claude_code(headers))
+    from_claude_code = client is Client.CLAUDE_CODE
+    return _read(body, headers, lenient=from_claude_code, tells_refusals=not from_claude_code)
 
 
 def parse_count(data: bytes) -> MessagesRequest:
     """The same for ``count_tokens``, whose body has no ``max_tokens``; what can't be sent counts nothing."""
-    return _read(read_body(data), {}, lenient=True)
+    return _read(read_body(data), {}, lenient=True, tells_refusals=True)
 
 
 # -- reading --------------------------------------------------------------------------------------
 
 
-def _read(body: Fields, headers: Mapping[str, str], *, lenient: bool) -> MessagesRequest:
+def _read(body: Fields, headers: Mapping[str, str], *, lenient: bool, tells_refusals: bool) -> MessagesRequest:
     messages = read_messages(body)
     if messages[-1].get("role") == "assistant":
         raise RequestInvalid(
@@ -158,7 +157,7 @@ def _read(body: Fields, headers: Mapping[str, str], *, lenient: bool) -> Message
         blocked_domains=read_blocked_domains(tools),
         priority=_read_priority(body),
         web_search_only=bool(tools) and all(is_web_search(tool) for tool in tools),
-        tells_refusals=not is_claude_code(headers),  # it hides the text of such a message
+        tells_refusals=tells_refusals,
         losses=body.losses,
     )
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codexd.accounts.choosing.rotation import SHORT_LIMIT_S, Attempts, Candidate, Rotation, Strategy, explain, say_why
+from codexd.accounts.choosing.rotation import SHORT_LIMIT_S, Candidate, History, Rotation, Strategy, explain, say_why
 from codexd.accounts.model import Account
 from codexd.errors import (
     AccountDisabled,
@@ -43,7 +43,7 @@ def disabled(candidate):
 
 
 def choose(candidates, *, strategy=Strategy.STICKY, failed=None, waited=(), **state):
-    choice = Rotation(strategy, **state).choose(candidates, Attempts(failed or {}, set(waited)), NOW)
+    choice = Rotation(strategy, **state).choose(candidates, History(failed or {}, set(waited)), NOW)
     return choice.account.id, choice.reason, choice.wait_s
 
 
@@ -161,10 +161,10 @@ def test_accounts_that_none_can_use_say_what_to_do():
 
 
 def test_the_reason_names_the_account_that_was_tried_before():
-    attempts = Attempts({"ann": PlanRefused("x"), "bob": RateLimited("y")})
-    choice = Rotation(Strategy.STICKY).choose(ALL, attempts, NOW)
-    assert explain(choice, ALL, attempts).reason == "tried after bob@example.com: too many requests"
-    assert explain(choice, ALL, Attempts()) == choice
+    history = History({"ann": PlanRefused("x"), "bob": RateLimited("y")})
+    choice = Rotation(Strategy.STICKY).choose(ALL, history, NOW)
+    assert explain(choice, ALL, history).reason == "tried after bob@example.com: too many requests"
+    assert explain(choice, ALL, History()) == choice
 
 
 @pytest.mark.parametrize(
@@ -212,9 +212,9 @@ def test_whatever_the_state_an_account_that_can_serve_is_chosen(
         if candidate.is_usable and candidate.account.id not in failed
         if candidate.wait_s(NOW) <= (0 if candidate.account.id in waited else SHORT_LIMIT_S)
     }
-    attempts = Attempts(failed, waited)
+    history = History(failed, waited)
     try:
-        choice = Rotation(strategy, kept, last, active).choose(candidates, attempts, NOW)
+        choice = Rotation(strategy, kept, last, active).choose(candidates, history, NOW)
     except CodexdError as error:
         assert not fit
         assert str(error)

@@ -380,3 +380,26 @@ def test_stale(limits, is_stale):
 def test_an_account_is_used_up_unless_something_else_keeps_it_open(said, is_used_up):
     assert Limits((main_window(3.0), main_window(100.0, name="weekly")), **said).is_used_up(NOW) is is_used_up
     assert not Limits((main_window(100.0, NOW), METERED), **said).is_used_up(NOW)
+
+
+@pytest.mark.parametrize(
+    ("used", "active", "opening"),
+    [
+        ({"primary": "12", "secondary": "100"}, None, NOW + 9000),
+        ({"primary": "100", "secondary": "12"}, "codex", NOW + 300),
+        ({"primary": "100", "secondary": "100"}, None, NOW + 9000),
+        ({"primary": "99", "secondary": "98"}, None, NOW + 300),
+        ({"secondary": "98"}, None, NOW + 9000),
+        ({"primary": "40", "spark-primary": "100"}, "codex_spark", NOW + 60),
+        ({"primary": "100", "spark-primary": "100"}, "codex_spark", NOW + 300),
+    ],
+)
+def test_when_a_used_up_plan_opens_again(used, active, opening):
+    lengths = {"primary": ("300", 300), "secondary": ("10080", 9000), "spark-primary": ("300", 60)}
+    fields = {} if active is None else {"x-codex-active-limit": active}
+    for slot, percent in reversed(used.items()):
+        minutes, resets_in = lengths[slot]
+        fields[f"x-codex-{slot}-used-percent"] = percent
+        fields[f"x-codex-{slot}-window-minutes"] = minutes
+        fields[f"x-codex-{slot}-reset-at"] = str(int(NOW + resets_in))
+    assert parse_headers(fields, NOW).find_opening(NOW) == opening

@@ -80,7 +80,9 @@ def test_every_error_has_the_shape_of_the_api(kind):
 )
 def test_an_overflow_says_what_makes_claude_code_compact(prompt, window, message):
     """case-135"""
-    wire = to_anthropic(errors.ContextOverflow("exceeds"), now=NOW, prompt_tokens=prompt, window_tokens=window)
+    error = errors.ContextOverflow("exceeds")
+    error.prompt_tokens, error.window_tokens = prompt, window
+    wire = to_anthropic(error, now=NOW)
     assert (wire.status, wire.message) == (400, message)
 
 
