@@ -1,6 +1,6 @@
-"""How long an account is better left alone after the backend refused it for its limits. Pure.
+"""How long to leave an account alone after the backend refused it because of its limits. Pure.
 
-A cooldown is a hint: it ends when quota is seen again, and nothing but a new refusal prolongs it.
+A cooldown is a hint: it ends when quota is seen again, and only a new refusal extends it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from codexd.accounts.limits.windows import Credits, Observation
 from codexd.errors import RateLimited, UpstreamError
 
 DEFAULT_S = 60.0
-"""The length where the backend tells none."""
+"""The length when the backend gives none."""
 
 SETTLE_S = 30.0
-"""So long after a short limit was hit, quota left in the windows says nothing about it."""
+"""For this long after a short limit was hit, quota left in the windows says nothing about it."""
 
 
 class Reason(StrEnum):

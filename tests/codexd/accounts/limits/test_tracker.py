@@ -45,11 +45,15 @@ async def test_a_window_ends_with_its_reset(tracker, clock):
     assert tracker.windows("a") == ()
 
 
-async def test_a_full_queue_drops_and_counts(clock):
+async def test_a_full_queue_drops_what_comes_and_holds_nobody_up(clock):
     tracker = LimitTracker(clock)
-    for _ in range(QUEUE_LENGTH + 3):
-        tracker.observe("a", seen(clock, 1.0))
-    assert tracker.dropped == 3
+    for number in range(QUEUE_LENGTH + 3):
+        tracker.observe("a", seen(clock, float(number % 50)))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tracker.run)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert tracker.windows("a")[0].used_percent == (QUEUE_LENGTH - 1) % 50
 
 
 async def test_run_may_be_started_again(clock):
