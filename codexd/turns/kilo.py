@@ -12,7 +12,6 @@ from attrs import frozen
 
 from codexd.errors import EmptyAnswer, KiloDisabled, RequestInvalid
 from codexd.record.requests import RequestLog
-from codexd.record.timeline import SESSION_CHARS
 from codexd.settings.schema import Settings
 from codexd.translation.client_api import Target
 from codexd.translation.kilo.models import KILO, describe, is_kilo
@@ -51,7 +50,7 @@ class KiloRunner:
             KiloDisabled: the user has not opted in; nothing was sent.
             CodexdError
         """
-        turn.record.session = turn.session[:SESSION_CHARS]
+        turn.record.note_session(turn.session)
         if not self.settings().kilo.enabled:
             raise KiloDisabled(_DISABLED.format(host=self.backend.host))
         target = self.aim()
@@ -64,7 +63,7 @@ class KiloRunner:
         if self.settings().translation.strict:
             refuse_drops(turn.request)
         stream = turn.stream = turn.request.open_stream(body, target, turn.request_id)
-        turn.record.third_party = self.backend.host
+        turn.record.note_third_party(self.backend.host)
         turn.record.note_asked(model, partial(getattr, stream, "output_tokens"))
         async with self.backend.respond(chat, body, turn.record) as source:
             await pump(
@@ -73,7 +72,7 @@ class KiloRunner:
                 lambda events: relay(turn, stream, events, now=self.clock(), at=self.requests.now()),
                 self.requests.now,
             )
-            turn.record.usage, turn.record.stop_reason = stream.usage, stream.stop_reason
+            turn.record.note_answer(stream.usage, stream.stop_reason)
             if source.terminated:
                 await source.read_tail()
         if stream.is_empty and not turn.request.stream:

@@ -33,7 +33,7 @@ from codexd.errors import (
     UpstreamError,
 )
 from codexd.record.requests import RequestLog
-from codexd.record.timeline import SESSION_CHARS, RequestRecord, StepName
+from codexd.record.timeline import RequestRecord
 from codexd.settings.schema import Settings
 from codexd.translation.client_api import AnswerStream, Body, ClientRequest, Event, State, Target
 from codexd.translation.models.routes import Route, route
@@ -130,12 +130,12 @@ class TurnRunner:
         if self.third_party.serves(turn.request.model):
             await self.third_party.run(turn)
             return
-        turn.record.session = turn.session[:SESSION_CHARS]
+        turn.record.note_session(turn.session)
         while True:
             choice = await self.picker.pick(turn.session, partial(self.choose_model, turn.request.model), turn.attempts)
             account, model = choice.account, self.choose_model(turn.request.model, choice.account)
             if choice.wait_s:
-                turn.record.note(StepName.WAITED, f"{choice.wait_s:.1f} s for {account.label}")
+                turn.record.note_waited(choice.wait_s, account.label)
             turn.record.note_account(account.id, account.label, choice.reason)
             try:
                 await self._attempt(turn, account, model)
@@ -198,7 +198,7 @@ class TurnRunner:
         token = await self.refresher.fresh_token(account.id, rejected=turn.rejected.get(account.id))
         waited_s = self.requests.now() - asked_at
         if waited_s > AT_ONCE_S:
-            turn.record.note(StepName.TOKEN, f"{waited_s:.1f} s")
+            turn.record.note_token_wait(waited_s)
         return token
 
     def _relay(self, turn: Turn, stream: AnswerStream, account: Account, events: list[Event]) -> None:
@@ -218,7 +218,7 @@ class TurnRunner:
         turn.observation = parse_headers(headers, self.clock())
 
     def _note_usage(self, turn: Turn, stream: AnswerStream, body: Body) -> None:
-        turn.record.usage, turn.record.stop_reason = stream.usage, stream.stop_reason
+        turn.record.note_answer(stream.usage, stream.stop_reason)
         if stream.usage is not None:
             reasoning_items = sum(item.get("type") == "reasoning" for item in body["input"])
             self.picker.sessions.note_size(
@@ -255,7 +255,7 @@ class TurnRunner:
         failed_at, waits = self.requests.now(), len(turn.attempts.waited)
         await self.picker.recover(account, model, error, turn.attempts)
         if len(turn.attempts.waited) > waits:
-            turn.record.note(StepName.WAITED, f"{self.requests.now() - failed_at:.1f} s for {account.label}")
+            turn.record.note_waited(self.requests.now() - failed_at, account.label)
 
     def _may_repeat(self, turn: Turn, account: Account, error: AccountError | UpstreamError) -> bool:
         """Whether the same account may be asked again, and if so how differently: once for each cause."""
@@ -287,7 +287,7 @@ async def pump(
             if turn.sink.is_full and not turn.answered:
                 with source.paused():
                     await turn.sink.wait_for_room()
-                turn.record.heard_at = now()  # it was the client that was silent
+                turn.record.note_client_waited(now())
 
 
 def relay(turn: Turn, stream: AnswerStream, events: list[Event], *, now: float, at: float) -> None:
@@ -298,14 +298,14 @@ def relay(turn: Turn, stream: AnswerStream, events: list[Event], *, now: float, 
     made: list[Event] = []
     record = turn.record
     record.note_chunk(at)
-    if record.first_event is None and events:
+    if events and not record.has_first_event:
         record.note_first_event(at)
     try:
         for event in events:
             made += stream.receive_event(event, now=now)
     finally:  # what came before a failure in the same chunk goes out before it
         if made:
-            if record.first_token is None:
+            if not record.has_first_token:
                 record.note_first_token(at)
             turn.sink.emit(made)
 

@@ -150,7 +150,7 @@ class ModelRoute(Generic[R]):
             wanted: R | None = None
             try:
                 wanted = self._read(await read_body(request, receive), exchange)
-                record.losses = wanted.losses
+                record.note_losses(wanted.losses)
                 answer = self._stream if wanted.stream else self._collect
                 await answer(exchange, wanted, receive)
             except ClientLeftError:
@@ -172,7 +172,7 @@ class ModelRoute(Generic[R]):
     async def _stream(self, exchange: Exchange, wanted: R, receive: Receive) -> None:
         outbox = Outbox()
         turn = Turn(wanted, exchange.request.id, exchange.record, StreamSink(outbox, self.api.encode))
-        exchange.record.end_early = partial(_end_early, turn, outbox)
+        exchange.record.note_running(partial(_end_early, turn, outbox))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, exchange, turn, outbox, receive, nursery.cancel_scope)
             nursery.start_soon(self._run, exchange, wanted, turn, outbox)
@@ -191,7 +191,7 @@ class ModelRoute(Generic[R]):
         if outbox.failure is not None and not outbox.has_data:
             return
         exchange.committed = True
-        exchange.record.status = 200
+        exchange.record.note_status(200)
         await send_start(exchange.send, 200, (_STREAM_HEADERS | self._headers_of(wanted, turn)).items())
         silence_s = self.timing.ping_after_s
         data: bytes | Sign = await outbox.take(silence_s) if in_time else Sign.SILENCE
@@ -210,7 +210,7 @@ class ModelRoute(Generic[R]):
         outbox = Outbox()
         collector = self.api.make_collector()
         turn = Turn(wanted, exchange.request.id, exchange.record, WholeSink(collector))
-        exchange.record.end_early = partial(_end_early, turn, outbox)
+        exchange.record.note_running(partial(_end_early, turn, outbox))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, exchange, turn, outbox, receive, nursery.cancel_scope)
             nursery.start_soon(self._run, exchange, wanted, turn, outbox)
@@ -221,7 +221,7 @@ class ModelRoute(Generic[R]):
             return
         if outbox.failure is not None:
             raise outbox.failure
-        exchange.record.status = 200
+        exchange.record.note_status(200)
         await send_json(exchange.send, 200, collector.document, self._headers_of(wanted, turn))
 
     # -- both -------------------------------------------------------------------------------------
@@ -258,13 +258,13 @@ class ModelRoute(Generic[R]):
 
     async def _send_error(self, exchange: Exchange, wanted: R | None, error: CodexdError) -> None:
         wire = self._to_wire(exchange, wanted, error)
-        exchange.record.status = wire.status
+        exchange.record.note_status(wire.status)
         await send_json(exchange.send, wire.status, wire.to_body(exchange.request.id), wire.headers)
 
     def _to_wire(self, exchange: Exchange, wanted: R | None, error: CodexdError) -> WireError:
-        exchange.record.fail(error)
+        exchange.record.note_failure(error)
         wire = self.api.word(error, exchange, wanted)
-        exchange.record.note_told(200 if exchange.committed else wire.status, wire.type, wire.message)
+        exchange.record.note_reported(200 if exchange.committed else wire.status, wire.type, wire.message)
         return wire
 
 

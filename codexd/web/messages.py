@@ -52,7 +52,7 @@ class MessagesApi:
         prompt_tokens = window_tokens = 0
         if isinstance(error, ContextOverflow) and wanted is not None:
             active = self.turns.store.active
-            window_tokens = self.turns.aim(wanted.model, active, exchange.record.model_used).model.context_window
+            window_tokens = self.turns.aim(wanted.model, active, exchange.record.info.model_used).model.context_window
             prompt_tokens = self.turns.count_input(wanted)
         wire = to_anthropic(error, now=self.clock(), prompt_tokens=prompt_tokens, window_tokens=window_tokens)
         return for_claude_code(wire, error) if is_claude_code(exchange.request.headers) else wire
