@@ -83,7 +83,7 @@ class Snapshot:
 @frozen
 class _Account:
     id: str
-    label: str
+    label: str = field(eq=False)
     reason: str
     """Why this account, in a few words."""
 
@@ -112,33 +112,33 @@ class RequestRecord:
     clock: Callable[[], float] = field(repr=False)
     on_step: Callable[[RequestRecord], None] = field(repr=False)
 
-    has_first_event: bool = field(default=False, init=False)
-    """Whether the current attempt has had an event. The stream asks for each chunk, so this is a plain attribute."""
-    has_first_token: bool = field(default=False, init=False)
-    """Whether a piece of the answer has gone to the client. A plain attribute for the same reason."""
+    has_first_event: bool = False
+    """Whether the current attempt has had an event. Plain attributes, because the stream reads both for each chunk."""
+    has_first_token: bool = False
+    """Whether a piece of the answer has gone to the client."""
 
-    _steps: list[Step] = field(factory=list, init=False)
-    _losses: Losses = field(factory=Losses, init=False)
-    _model: str | None = field(default=None, init=False)
-    _model_used: str | None = field(default=None, init=False)
-    _third_party: str | None = field(default=None, init=False)
-    _session: str | None = field(default=None, init=False)
-    _account: _Account | None = field(default=None, init=False)
-    _retries: int = field(default=0, init=False)
-    _upstream_status: int | None = field(default=None, init=False)
-    _upstream_request_id: str | None = field(default=None, init=False)
-    _heard_at: float = field(default=0.0, init=False)
-    """When the backend last sent something; only set once it has answered."""
-    _longest_silence_s: float = field(default=0.0, init=False)
-    _first_token_at: float | None = field(default=None, init=False)
-    _usage: Usage | None = field(default=None, init=False)
-    _stop_reason: str | None = field(default=None, init=False)
-    _status: int | None = field(default=None, init=False)
-    _failure: _Failure | None = field(default=None, init=False)
-    _reported: Told | None = field(default=None, init=False)
-    _count_output: Callable[[], int] | None = field(default=None, init=False, repr=False)
-    _end_early: Callable[[CodexdError], None] | None = field(default=None, init=False, repr=False)
-    _final: Snapshot | None = field(default=None, init=False)
+    _steps: list[Step] = field(factory=list)
+    _losses: Losses = field(factory=Losses)
+    _model: str | None = None
+    _model_used: str | None = None
+    _third_party: str | None = None
+    _session: str | None = None
+    _account: _Account | None = None
+    _retries: int = 0
+    _upstream_status: int | None = None
+    _upstream_request_id: str | None = None
+    _heard_at: float = 0.0
+    """When the backend last sent something. It has a meaning only once there is an ``_upstream_status``."""
+    _longest_silence_s: float = 0.0
+    _first_token_at: float | None = None
+    _usage: Usage | None = None
+    _stop_reason: str | None = None
+    _status: int | None = None
+    _failure: _Failure | None = None
+    _reported: Told | None = None
+    _count_output: Callable[[], int] | None = field(default=None, repr=False)
+    _end_early: Callable[[CodexdError], None] | None = field(default=None, repr=False)
+    _final: Snapshot | None = None
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -252,6 +252,10 @@ class RequestRecord:
         self._retries += 1
         self._add_step(self.clock(), StepName.RETRY, f"{how} after this error: {redact(str(error))}")
 
+    def _add_step(self, now: float, name: StepName, note: str = "") -> None:
+        self._steps.append(Step(self._ms_until(now), name, note))
+        self.on_step(self)
+
     # -- the end ----------------------------------------------------------------------------------
 
     def note_status(self, status: int) -> None:
@@ -285,7 +289,7 @@ class RequestRecord:
         return self._final
 
     def _note_outcome(self, failure: BaseException | None) -> None:
-        """What a request ended with that nothing was noted of."""
+        """The outcome of a request that ended without a note of one."""
         if isinstance(failure, Exception):  # the web server answers for it
             self.note_status(500)
             self.note_failure(InternalError(f"a bug in codexd: {type(failure).__name__}"))
@@ -294,11 +298,7 @@ class RequestRecord:
         elif self._status is None and self._failure is None:
             self.note_client_left()
 
-    # -- how it is done ---------------------------------------------------------------------------
-
-    def _add_step(self, now: float, name: StepName, note: str = "") -> None:
-        self._steps.append(Step(round((now - self.started) * 1000), name, note))
-        self.on_step(self)
+    # -- taking a snapshot ------------------------------------------------------------------------
 
     def _ms_until(self, moment: float) -> int:
         return round((moment - self.started) * 1000)

@@ -6,7 +6,8 @@ import pytest
 
 from codexd import errors
 from codexd.record.requests import RequestLog
-from codexd.record.why import explain, find_advice
+from codexd.record.timeline import StepName
+from codexd.record.why import _SENTENCES, explain, find_advice
 from codexd.translation.messages.errors import _TABLE
 from codexd.translation.reading.losses import Losses, LossKind
 
@@ -115,6 +116,19 @@ def test_retries_and_waits_are_steps(log, clock):
     ]
     assert "It failed after 0 ms and 2 attempts: codexd is shutting down." in explained.summary
     assert "The client got an error inside the answer (overloaded_error), in the same words." in explained.summary
+
+
+def test_every_step_has_a_sentence():
+    assert set(_SENTENCES) == set(StepName) - {StepName.END}
+
+
+def test_a_second_attempt_that_runs(log, clock):
+    with log.record("req_1", "POST", "/v1/messages", "some/1.0") as record:
+        ask(record, clock)
+        record.note_retry(errors.RateLimited("Slow down."), "at once")
+        explained = explain(record.snapshot(), wall_now=NOW)
+    assert "It has been running for 1.7 s, now in attempt 2." in explained.summary
+    assert explained.advice == ("`codexctl top` shows its progress and can cancel it.",)
 
 
 def test_braces_in_the_words_of_others_stay_as_they_are(log, clock):
