@@ -5,8 +5,7 @@ from __future__ import annotations
 from codexd.api import records as api
 from codexd.control.method import Call
 from codexd.errors import RequestInvalid
-from codexd.record.explain import explain
-from codexd.record.info import to_info
+from codexd.record.why import explain
 
 
 async def logs_history(call: Call, params: api.LogsHistory) -> api.LogEntries:
@@ -19,8 +18,9 @@ async def logs_follow(call: Call, params: api.LogsFollow) -> api.Subscription:
 
 
 async def requests_list(call: Call, params: api.RequestsList) -> api.RequestList:
-    found = [record for record in call.control.requests.records if params.state in (None, record.state)]
-    return api.RequestList(tuple(to_info(record) for record in found[-params.limit :] if params.limit))
+    requests = [request.info for request in call.control.requests.snapshots]
+    found = [request for request in requests if params.state in (None, request.state)]
+    return api.RequestList(tuple(found[-params.limit :] if params.limit else ()))
 
 
 async def requests_follow(call: Call, params: api.RequestsFollow) -> api.Subscription:
@@ -29,13 +29,13 @@ async def requests_follow(call: Call, params: api.RequestsFollow) -> api.Subscri
 
 
 async def requests_cancel(call: Call, params: api.RequestChoice) -> api.RequestInfo:
-    return to_info(call.control.requests.cancel(params.id))
+    return call.control.requests.cancel(params.id).info
 
 
 async def requests_explain(call: Call, params: api.RequestMaybe) -> api.Explanation:
     requests = call.control.requests
-    record = requests.find_last_failed() if params.id is None else requests.find(params.id)
-    return explain(record, now=requests.now(), wall_now=call.control.clock())
+    found = requests.find_last_failed() if params.id is None else requests.find(params.id)
+    return explain(found, wall_now=call.control.clock())
 
 
 async def subscription_cancel(call: Call, params: api.Subscription) -> api.Subscription:

@@ -114,11 +114,11 @@ def judge(control: Control, question: Question, answer: Answer) -> api.ClientPro
     model_used = account = None
     if answer.request_id is not None:
         try:
-            record = control.requests.find(answer.request_id)
+            request = control.requests.find(answer.request_id).info
         except RequestNotFound:
             pass
         else:
-            model_used, account = record.model_used, record.account
+            model_used, account = request.model_used, request.account
     took = f"{answer.duration_ms / 1000:.1f} s"
     told = answer.problem or f"{model_used or question.model} answered in {took}."
     return api.ClientProof(

@@ -136,13 +136,13 @@ def relay(turn: Turn, stream: AnswerStream, events: list[Event], *, now: float, 
     made: list[Event] = []
     record = turn.record
     record.note_chunk(at)
-    if record.first_event is None and events:
+    if not record.has_first_event and events:
         record.note_first_event(at)
     try:
         for event in events:
             made += stream.receive_event(event, now=now)
     finally:  # what came before a failure in the same chunk goes out before it
         if made:
-            if record.first_token is None:
+            if not record.has_first_token:
                 record.note_first_token(at)
             turn.sink.emit(made)

@@ -16,8 +16,9 @@ import trio
 import trio.testing
 from support.harness import HELLO, RefusedError, post, start_daemon
 
+from codexd.api.records import LogFilter
 from codexd.assembly import apply_settings
-from codexd.record.logs import LogFilter, LogRing
+from codexd.record.logs import LogRing
 from codexd.service import StopAfter
 from codexd.settings.schema import Settings, replace_values
 from codexd.upstream.http import make_timeout

@@ -116,6 +116,10 @@ class Ran:
     record: object
 
     @property
+    def steps(self):
+        return self.record.snapshot().steps
+
+    @property
     def text(self):
         return "".join(event.get("delta", {}).get("text", "") for event in self.turn.sink.events)
 
@@ -144,8 +148,9 @@ async def test_one_attempt_is_enough():
         "response.completed",
         "answer",
     ]
-    assert (ran.record.usage.output_tokens, ran.record.stop_reason, ran.record.retries) == (2, "end_turn", 0)
-    assert ran.record.session == ran.turn.session[:8]
+    info = ran.record.info
+    assert (info.tokens.output, info.stop_reason, info.retries) == (2, "end_turn", 0)
+    assert info.session == ran.turn.session[:8]
 
 
 async def test_the_first_provider_that_serves_the_name_gets_the_request():
@@ -160,7 +165,7 @@ async def test_a_rejected_token_is_remembered_as_the_one_that_was_sent():
     ran = await run(provider)
     assert ran.turn.rejected == {"ann": "token 0"}
     assert [attempt.token for attempt in provider.attempts] == ["token 0", "token 1"]
-    assert [step.note for step in ran.record.steps if step.name is StepName.RETRY] == ["at once, after this: expired"]
+    assert [step.note for step in ran.steps if step.name is StepName.RETRY] == ["at once after this error: expired"]
 
 
 async def test_refused_reasoning_is_left_out():
@@ -172,7 +177,7 @@ async def test_refused_reasoning_is_left_out():
 async def test_a_short_limit_is_waited_for(autojump_clock):
     provider = ScriptedProvider([errors.RateLimited("slow down"), [*HELLO, END]], opens_in_s=3.0)
     ran = await run(provider)
-    names = [step.name for step in ran.record.steps]
+    names = [step.name for step in ran.steps]
     assert names.index(StepName.WAITED) < names.index(StepName.RETRY)
     assert ran.turn.history.waited == {"ann"}
 
@@ -202,7 +207,7 @@ async def test_an_empty_answer_is_asked_for_once_more():
     assert (await run(provider)).text == "Hello"
     provider = ScriptedProvider([EMPTY, EMPTY])
     ran = await run(provider, raises=errors.EmptyAnswer)
-    assert ran.record.error == "the provider completed an empty answer"
+    assert ran.record.info.error == "the provider completed an empty answer"
 
 
 async def test_an_empty_stream_has_gone_out_and_stays():

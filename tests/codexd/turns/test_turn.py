@@ -112,7 +112,9 @@ async def test_a_short_limit_is_waited_for(record, autojump_clock):
     await wait_for_limit(turn, ANN, 4.0)
     assert trio.current_time() - began == pytest.approx(4.0 + LATE_S)
     assert turn.history.waited == {ANN.id}
-    assert [step.note for step in record.steps if step.name is StepName.WAITED] == ["4.0 s for ann@example.com"]
+    assert [step.note for step in record.snapshot().steps if step.name is StepName.WAITED] == [
+        "4.0 s for ann@example.com"
+    ]
 
 
 async def test_a_chunk_goes_out_in_one_piece(record):
