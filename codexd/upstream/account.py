@@ -14,8 +14,8 @@ import trio
 from attrs import frozen
 
 from codexd import jsontext
+from codexd.accounts.catalogues import ETAG
 from codexd.accounts.model import Account
-from codexd.accounts.store.catalogue_file import ETAG
 from codexd.errors import UpstreamFailed, UpstreamTimeout
 from codexd.settings.schema import UpstreamSettings
 from codexd.translation.backend import read_http_error

@@ -18,7 +18,7 @@ import trio
 from attrs import frozen
 
 from codexd import __version__, jsontext
-from codexd.accounts.store.store import Account
+from codexd.accounts.model import Account
 from codexd.errors import StreamBroken, UpstreamFailed, UpstreamTimeout
 from codexd.settings.schema import UpstreamSettings
 from codexd.translation.backend import TERMINAL, parse_event, read_http_error

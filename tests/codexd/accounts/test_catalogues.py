@@ -226,7 +226,7 @@ async def test_a_folder_that_can_not_be_made_is_no_trouble(catalogues, account, 
     (tmp_path / "models").write_text("in the way")
     await catalogues.fetch(account.id)
     assert slugs(catalogues, account) == ["gpt-5.5"]
-    assert "can't be made" in caplog.text
+    assert "can't be created" in caplog.text
 
 
 # -- when it is asked for -------------------------------------------------------------------------

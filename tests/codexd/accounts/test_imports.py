@@ -186,7 +186,7 @@ def test_a_path_is_known_by_its_content_and_a_folder_by_its_file(tmp_path, login
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
 def test_what_is_no_regular_file_is_not_waited_for(tmp_path, make):
     make(tmp_path / "auth.json")
-    with pytest.raises(LoginFileInvalid, match="no regular file"):
+    with pytest.raises(LoginFileInvalid, match="not a regular file"):
         read_logins(tmp_path / "auth.json")
 
 

@@ -7,7 +7,7 @@ import stat
 import attrs
 import pytest
 
-from codexd.accounts.store import list_file
+from codexd.accounts.store import accounts_file
 from codexd.accounts.store.store import AccountStore, Added
 from codexd.errors import AccountNeedsLogin, AlreadyRunning, FileUnreadable
 
@@ -165,7 +165,7 @@ def test_a_login_that_a_crash_kept_from_the_list_is_taken_in(state_dir, login, n
         raise Killed
 
     with AccountStore.open(state_dir) as store, monkeypatch.context() as patch:
-        patch.setattr(list_file, "write_atomic", kill)
+        patch.setattr(accounts_file, "write_atomic", kill)
         with pytest.raises(Killed):
             store.add(login(), now=now)
     with AccountStore.open(state_dir) as store:
@@ -280,7 +280,7 @@ def test_a_full_disk_does_not_keep_the_store_from_opening(state_dir, two, monkey
         raise OSError(28, "No space left on device")
 
     (state_dir / "accounts.json").unlink()
-    monkeypatch.setattr(list_file, "write_atomic", refuse)
+    monkeypatch.setattr(accounts_file, "write_atomic", refuse)
     with AccountStore.open(state_dir) as store:
         assert len(store.accounts) == 2
 

@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from codexd.accounts.model import RefreshReply
-from codexd.accounts.store import list_file, login_file
+from codexd.accounts.store import accounts_file, login_file
 from codexd.accounts.store.store import AccountStore, Added
 from codexd.errors import AccountNeedsLogin, AccountNotFound, AlreadyRunning, LoginFileInvalid
 
@@ -168,8 +168,8 @@ class DiskFull:
     def __init__(self, monkeypatch, refused):
         self.written = []
         self.refused = refused
-        self.write = list_file.write_atomic
-        monkeypatch.setattr(list_file, "write_atomic", self)
+        self.write = accounts_file.write_atomic
+        monkeypatch.setattr(accounts_file, "write_atomic", self)
         monkeypatch.setattr(login_file, "write_atomic", self)
 
     def __call__(self, path, data):

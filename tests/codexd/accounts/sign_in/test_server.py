@@ -10,10 +10,10 @@ import trio
 
 from codexd import __version__
 from codexd.accounts.login import SIGN_IN, read_identity, read_tokens
-from codexd.accounts.sign_in.oauth import (
+from codexd.accounts.model import RefreshReply
+from codexd.accounts.sign_in.server import (
     REVOKE_TIMEOUT_S,
     TIMEOUT_S,
-    RefreshReply,
     TokenEndpoint,
     authorize_url,
     challenge_of,

@@ -69,7 +69,13 @@ async def test_a_stale_one_is_told_and_mends_itself(world):
     for ask in (world.refresher.fresh_token, world.refresher.refresh_now):
         with pytest.raises(FollowedLoginStale) as info:
             await ask(account_id)
-        for words in ("ann@example.com", str(world.path), "ended 3 h 0 min ago", "any `codex` command", "accounts add"):
+        for words in (
+            "ann@example.com",
+            str(world.path),
+            "expired 3 h 0 min ago",
+            "any `codex` command",
+            "accounts add",
+        ):
             assert words in str(info.value)
     assert world.store.get(account_id).needs_login is None
     rotated = world.rotate(3600)

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from codexd.accounts.store import list_file, removal
+from codexd.accounts.store import accounts_file, recovery
 from codexd.accounts.store import store as store_module
 from codexd.accounts.store.store import AccountStore, Added
 from codexd.errors import AccountNotFound
@@ -91,7 +91,7 @@ def test_a_kill_at_any_step_is_finished_at_the_next_start(state_dir, login, bob_
         next(folder.iterdir()).unlink()
         raise Killed
 
-    write = list_file.write_atomic
+    write = accounts_file.write_atomic
 
     def kill_second_write(path, data):
         if path.name == "accounts.json":
@@ -105,9 +105,9 @@ def test_a_kill_at_any_step_is_finished_at_the_next_start(state_dir, login, bob_
     store._lock = lock
     match step:
         case "before the list":
-            monkeypatch.setattr(store_module, "set_aside", lambda folder: (removal.set_aside(folder), kill())[0])
+            monkeypatch.setattr(store_module, "set_aside", lambda folder: (recovery.set_aside(folder), kill())[0])
         case "within the list":
-            monkeypatch.setattr(list_file, "write_atomic", kill_second_write)
+            monkeypatch.setattr(accounts_file, "write_atomic", kill_second_write)
         case "before the deletion":
             monkeypatch.setattr(store_module, "delete_folders", kill)
         case "within the deletion":
@@ -131,7 +131,7 @@ def test_a_removed_folder_stays_until_the_list_is_written(state_dir, login, bob_
         ann, _ = store.add(login(), now=now)
         bob, _ = store.add(bob_login, now=now)
         with monkeypatch.context() as patch:
-            patch.setattr(list_file, "write_atomic", refuse)
+            patch.setattr(accounts_file, "write_atomic", refuse)
             assert store.remove(ann.id).refresh_token == "rt_1"
         assert store.accounts == (bob,)
         assert (state_dir / "accounts" / f".removed-{ann.id}" / "auth.json").exists()
@@ -145,7 +145,7 @@ def test_an_unreadable_list_waits_for_its_first_write_with_a_removal_half_done(s
         bob, _ = store.add(bob_login, now=now)
         store.switch(ann.id)
         store.switch(bob.id)
-    removed = removal.set_aside(state_dir / "accounts" / ann.id)
+    removed = recovery.set_aside(state_dir / "accounts" / ann.id)
     (state_dir / "accounts.json").write_bytes(b"torn")
     with AccountStore.open(state_dir) as store:
         assert [account.id for account in store.accounts] == [bob.id]

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from codexd.accounts.model import RefreshReply
-from codexd.accounts.store import list_file
+from codexd.accounts.store import accounts_file
 from codexd.accounts.store.store import AccountStore, Added
 from codexd.errors import AccountNeedsLogin, LoginFileInvalid
 
@@ -116,7 +116,7 @@ def test_following_deletes_the_copy_once_the_list_says_so(state_dir, foreign, fo
     with AccountStore.open(state_dir) as store:
         account, _ = store.add(login(refresh_token="rt_own"), now=now)
         with monkeypatch.context() as patch:
-            patch.setattr(list_file, "write_atomic", refuse)
+            patch.setattr(accounts_file, "write_atomic", refuse)
             with pytest.raises(OSError, match="No space"):
                 follow(store)
         assert store.tokens(account.id).refresh_token == "rt_own"
@@ -156,7 +156,7 @@ def test_a_sign_in_that_is_not_listed_leaves_the_account_following(state_dir, fo
     with AccountStore.open(state_dir) as store:
         account, _ = follow(store)
         with monkeypatch.context() as patch:
-            patch.setattr(list_file, "write_atomic", refuse)
+            patch.setattr(accounts_file, "write_atomic", refuse)
             with pytest.raises(OSError, match="No space"):
                 store.add(login(refresh_token="rt_own"), now=now)
         assert store.tokens(account.id).refresh_token == "rt_1"
