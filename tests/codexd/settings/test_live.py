@@ -8,6 +8,7 @@ import pytest
 
 from codexd.errors import FileUnreadable, FileUnwritable, SettingInvalid
 from codexd.settings.live import LiveSettings
+from codexd.settings.load import Document
 
 FILE = "# mine\n[server]\nport = 1 # where\n\n[log]\nlevel = 'debug'\n"
 
@@ -157,6 +158,19 @@ def test_what_was_changed_by_hand_takes_effect_with_a_set(live, file):
     file.write_text(FILE.replace("debug", "warning"))
     assert names(live.set("models.haiku", "h")) == ["models.haiku", "log.level"]
     assert live.current.log.level == "warning"
+
+
+def test_a_file_is_parsed_once_for_each_of_its_contents(live, file):
+    live.set("log.level", "error")
+    written = live.loaded.document
+    assert written.text == file.read_text()
+    live.set("log.level", "error")
+    live.unset("models.haiku")
+    live.reload()
+    assert live.loaded.document is written
+    file.write_text(FILE)
+    live.reload()
+    assert live.loaded.document == Document.parse(FILE)
 
 
 def test_a_text_replaces_the_one_that_was_edited_and_no_other(live, file):
