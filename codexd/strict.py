@@ -16,7 +16,7 @@ T = TypeVar("T")
 def make_converter() -> cattrs.Converter:
     """A converter that refuses what cattrs alone would guess: None as "None", "false" as True, keys without a field.
 
-    Its structure hooks may be replaced one by one; for lists and tuples it gives lists.
+    Callers may replace its structure hooks. Tuples are unstructured as lists.
     """
     converter = cattrs.Converter(forbid_extra_keys=True, unstruct_collection_overrides={tuple: list})
     for kind, read in ((str, read_string), (int, read_integer), (float, read_number), (bool, read_boolean)):
@@ -25,7 +25,11 @@ def make_converter() -> cattrs.Converter:
 
 
 def read_string(value: object, _kind: object = str) -> str:
-    """``value``, or TypeError with words for the user, here and below."""
+    """Return ``value``.
+
+    Raises:
+        TypeError: says what the value must be; so do the functions below.
+    """
     if not isinstance(value, str):
         raise TypeError("must be a string")
     return value

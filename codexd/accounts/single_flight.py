@@ -1,4 +1,4 @@
-"""One call at a time for each account: whoever asks for the same meanwhile waits, and shares what comes of it."""
+"""One call at a time for each key: later callers wait for the call under way and share its outcome."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ class LiveSettings:
         if running.server.api_key is None and not is_loopback(running.server.host):
             raise SettingInvalid(
                 f"server.api_key: codexd still listens on {running.server.host}, where other machines could use your "
-                "account; restart it on 127.0.0.1 before the key goes"
+                "account; restart it on 127.0.0.1 before you remove the key"
             )
         return loaded
 

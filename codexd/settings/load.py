@@ -58,7 +58,7 @@ NO_FILE = Document()
 class Loaded:
     """The settings, and where they come from.
 
-    ``sources``: for each name that is not at its default, words for where its value comes from. ``in_file``: the names
+    ``sources``: for each name that is not at its default, where its value comes from, in words. ``in_file``: the names
     that the file sets.
     """
 
@@ -123,7 +123,7 @@ def convert(item: Setting, raw: Any) -> Any:
 # -- layers ---------------------------------------------------------------------------------------
 
 Layer = dict[str, tuple[Any, str]]
-"""Dotted name -> raw value, and words for where it was found."""
+"""Dotted name -> raw value, and where it was found, in words."""
 
 
 def _read_file(document: Document, file: str, problems: list[str]) -> Layer:
@@ -234,7 +234,7 @@ def _make_converter() -> Converter:
 _CONVERTER = _make_converter()
 
 
-# -- words ----------------------------------------------------------------------------------------
+# -- error texts ----------------------------------------------------------------------------------
 
 
 def show(name: str, raw: Any) -> str:
@@ -243,7 +243,7 @@ def show(name: str, raw: Any) -> str:
         return "(not shown)"
     try:
         return repr(raw)
-    except (ValueError, RecursionError):  # Python writes no number of more than 4300 digits
+    except (ValueError, RecursionError):  # Python refuses to format an integer of over 4300 digits
         return "(too large to show)"
 
 

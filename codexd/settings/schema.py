@@ -174,9 +174,9 @@ class RotationSettings:
 @frozen
 class KiloSettings:
     enabled: bool = setting(
-        False, "Allow the third-party route of the model name kilo", environ=("CODEX_CLAUDE_PROXY_ENABLE_KILO",)
+        False, "Allow the third-party route behind the model name kilo", environ=("CODEX_CLAUDE_PROXY_ENABLE_KILO",)
     )
-    model: str = setting("minimax/minimax-m2.5:free", "Model that the name kilo means", check=_filled)
+    model: str = setting("minimax/minimax-m2.5:free", "Model behind the name kilo", check=_filled)
     url: str = setting("https://api.kilo.ai/api/openrouter", "Base URL of the Kilo route", check=_url)
 
 

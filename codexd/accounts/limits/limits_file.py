@@ -1,4 +1,4 @@
-"""``limits.json``: what is known of each account's limits, kept over restarts. By account id; no e-mail, no token."""
+"""``limits.json``: each account's limits as last reported, over a restart. It holds no e-mail address and no token."""
 
 from __future__ import annotations
 

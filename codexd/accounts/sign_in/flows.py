@@ -170,7 +170,7 @@ class LoginFlows:
                 return self._begin_device(await self._devices.request_code())
 
     async def complete(self, flow_id: str, text: str) -> SignedIn:
-        """Complete a browser or manual sign-in with what the user pasted. If that is no use, the flow stays open.
+        """Complete a browser or manual sign-in with what the user pasted. If that does not work, the flow stays open.
 
         Raises:
             LoginFlowNotFound
@@ -181,12 +181,14 @@ class LoginFlows:
         if flow.outcome is not None:
             return flow.result()
         if flow.state is None:
-            raise RequestInvalid("flow", "a device sign-in takes no code here; type it on the page that it names")
+            raise RequestInvalid(
+                "flow", "a device sign-in takes no pasted code; type its own code on the page that it names"
+            )
         callback = parse_pasted(text)
         if callback.state is not None and callback.state != flow.state:
             raise LoginFailed(
-                "What was pasted belongs to another sign-in (its state differs). Paste the address at which the "
-                "browser ended after opening the page of this one."
+                "What was pasted belongs to another sign-in (its state differs). Open the page of this sign-in, and "
+                "paste the address at which the browser ends."
             )
         if callback.code is None:
             self._end(flow, refusal_of(callback))

@@ -255,8 +255,8 @@ def _read_token(value: object) -> str | None:
 DEFAULT_INTERVAL_S, MIN_INTERVAL_S, MAX_INTERVAL_S = 5.0, 1.0, 60.0
 
 NO_DEVICE_CODES = (
-    "The sign-in server gives out no device codes (404). Enable device code login in the security settings of ChatGPT "
-    "(for a workspace, its administrator does), or sign in with a browser: `codexctl accounts add`."
+    "The sign-in server does not offer device codes (404). Enable device code login in the security settings of "
+    "ChatGPT (for a workspace, its administrator does), or sign in with a browser: `codexctl accounts add`."
 )
 OTHER_WAY = "Start the sign-in again, or sign in with a browser: `codexctl accounts add`."
 

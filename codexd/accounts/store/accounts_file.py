@@ -132,11 +132,11 @@ def read_profile(account: Account, identity: Identity | None) -> dict[str, str]:
 
 @frozen
 class _Copy:
-    """One file as found: a good one has a book and its bytes, a bad one the reason, a missing one nothing."""
+    """One file as found: a good one has a book and its bytes, a bad one a problem, a missing one nothing."""
 
     book: Book | None = None
     data: bytes | None = None
-    flaw: str | None = None
+    problem: str | None = None
 
 
 class AccountsFile:
@@ -158,19 +158,19 @@ class AccountsFile:
     @property
     def is_unreadable(self) -> bool:
         """Whether the file can't be used. It is then left alone until there is something to write."""
-        return self._current.flaw is not None
+        return self._current.problem is not None
 
     @property
     def problem(self) -> str | None:
         """What was wrong with the file when it was opened, as sentences; they hold until the next start."""
         if self.is_current:
             return None
-        if self._opened_with.flaw is None:
+        if self._opened_with.problem is None:
             found = f"{self.path} is missing."
         elif self._kept is None:
-            found = f"{self._opened_with.flaw} It is left in place until a change moves it aside."
+            found = f"{self._opened_with.problem} It is left in place until a change moves it aside."
         else:
-            found = f"{self._opened_with.flaw} It is kept as {self._kept.name}."
+            found = f"{self._opened_with.problem} It is kept as {self._kept.name}."
         return f"{found} The accounts come from {self._source}; look them over with `codexctl accounts`."
 
     def write(self, book: Book) -> None:
@@ -202,7 +202,7 @@ class AccountsFile:
             log.warning("%s was changed by another program while codexd ran; that is kept as %s", self.path, kept.name)
 
     def _write_previous(self, copy: _Copy) -> None:
-        if self._previous.flaw is not None:
+        if self._previous.problem is not None:
             keep_aside(self._previous_path)
         write_atomic(self._previous_path, copy.data or b"")
         self._previous = copy
@@ -215,9 +215,9 @@ def _read(path: Path) -> _Copy:
     except FileNotFoundError:
         return _Copy()
     except OSError as error:
-        return _Copy(flaw=f"{path} can't be read: {error.strerror}. Check who owns it.")
+        return _Copy(problem=f"{path} can't be read: {error.strerror}. Check who owns it.")
     except FileUnreadable as error:
-        return _Copy(flaw=f"{path} can't be used: {error}.")
+        return _Copy(problem=f"{path} can't be used: {error}.")
 
 
 def take_lock(state_dir: Path) -> int:

@@ -149,7 +149,7 @@ class HeldLogins:
     def __init__(self, accounts_dir: Path) -> None:
         self._accounts_dir = accounts_dir
         self._logins: dict[str, Login] = {}
-        self._flaws: dict[str, str] = {}
+        self._problems: dict[str, str] = {}
 
     def folder(self, account_id: str) -> Path:
         return self._accounts_dir / account_id
@@ -158,9 +158,9 @@ class HeldLogins:
         """The login as last read."""
         return self._logins.get(account_id)
 
-    def find_flaw(self, account_id: str) -> str | None:
+    def find_problem(self, account_id: str) -> str | None:
         """Why the account's file could not be read last time."""
-        return self._flaws.get(account_id)
+        return self._problems.get(account_id)
 
     def unusable_reason(self, account: Account) -> str | None:
         """Why there are no tokens to work with, if there are none.
@@ -170,7 +170,7 @@ class HeldLogins:
         """
         if account.followed is not None and account.id in self._logins:
             return None
-        return self.find_flaw(account.id)
+        return self.find_problem(account.id)
 
     def load(self, account: Account) -> None:
         """Read the account's file. If it can't be read, remember why, and keep the login as last read."""
@@ -180,7 +180,7 @@ class HeldLogins:
             else:
                 login = read_followed(Path(account.followed), account.id)
         except FileUnreadable as error:
-            self._flaws[account.id] = str(error)
+            self._problems[account.id] = str(error)
             return
         known = self.find(account.id)
         if known and known.tokens.access_token == login.tokens.access_token:
@@ -190,11 +190,11 @@ class HeldLogins:
 
     def hold(self, account_id: str, login: Login) -> None:
         self._logins[account_id] = login
-        self._flaws.pop(account_id, None)
+        self._problems.pop(account_id, None)
 
     def forget(self, account_id: str) -> None:
         self._logins.pop(account_id, None)
-        self._flaws.pop(account_id, None)
+        self._problems.pop(account_id, None)
 
     def write(self, account_id: str, login: Login) -> None:
         """Write the login into the account's folder.

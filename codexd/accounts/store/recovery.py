@@ -87,7 +87,7 @@ def _tidy(folder: Path, names: tuple[str, ...]) -> None:
 
 
 def _is_gone(account: Account, folders: Mapping[str, Path], removed: Mapping[Path, str], list_is_current: bool) -> bool:
-    """Whether the account's removal had begun, or was in an ``accounts.json`` that is lost: its folder tells."""
+    """Whether the account was being removed, or was removed in an ``accounts.json`` that is lost: it has no folder."""
     if account.followed is not None or account.id in folders:
         return False
     return account.id in removed.values() or not list_is_current

@@ -122,8 +122,8 @@ class AccountStore:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the files, each problem as sentences for the user."""
-        flaws = ((account.label, self._logins.find_flaw(account.id)) for account in self._book.accounts)
-        unreadable = (f"{label}: {flaw}" for label, flaw in flaws if flaw)
+        found = ((account.label, self._logins.find_problem(account.id)) for account in self._book.accounts)
+        unreadable = (f"{label}: {problem}" for label, problem in found if problem)
         active_problem = None if self._book.active else self._active_problem
         return tuple(filter(None, (self._file.problem, active_problem, *self._strays.values(), *unreadable)))
 
@@ -169,9 +169,9 @@ class AccountStore:
         """
         account = self._listed(account_id)
         self._logins.load(account)
-        flaw, login = self._logins.find_flaw(account_id), self._logins.find(account_id)
-        if login is None or flaw:
-            raise needs_login(account, flaw or "")
+        problem, login = self._logins.find_problem(account_id), self._logins.find(account_id)
+        if login is None or problem:
+            raise needs_login(account, problem or "")
         book = self._as_read(account)
         if book != self._book:
             self._commit_if_possible(book)
@@ -271,7 +271,7 @@ class AccountStore:
         self._logins.load(account)
         login = self._logins.find(account_id)
         if login is None:
-            raise needs_login(account, self._logins.find_flaw(account_id) or "")
+            raise needs_login(account, self._logins.find_problem(account_id) or "")
         came_too_late = account.followed is not None if retired is None else login.tokens.refresh_token != retired
         if came_too_late:
             log.info("a refresh came too late for its login", extra={"fields": {"account": account.label}})
@@ -339,10 +339,10 @@ class AccountStore:
             self.reload(known.id)
         except AccountNeedsLogin:
             return False
-        ours = self._logins.find(known.id)
-        if ours is None or self.get(known.id).needs_login is not None:
+        own = self._logins.find(known.id)
+        if own is None or self.get(known.id).needs_login is not None:
             return False
-        return read_last_refresh(login.auth_json) < read_last_refresh(ours.auth_json)
+        return read_last_refresh(login.auth_json) < read_last_refresh(own.auth_json)
 
     def _check_foreign(self, path: Path) -> None:
         if path.resolve().is_relative_to(self._accounts_dir.resolve()):

@@ -81,7 +81,7 @@ def test_a_held_login_serves_on_only_for_a_followed_file(tmp_path, own, is_follo
     Path(path).write_bytes(b"{half")
     held.load(account)
     assert held.find(account_id) == own
-    assert "can't be used" in held.find_flaw(account_id)
+    assert "can't be used" in held.find_problem(account_id)
     assert (held.unusable_reason(account) is None) == is_followed
     held.forget(account_id)
     assert (held.find(account_id), held.unusable_reason(account)) == (None, None)
