@@ -141,7 +141,7 @@ def test_a_bad_edit_is_refused(name, value):
         set_in_text(FILE, name, value)
 
 
-def test_no_value_is_no_way_to_unset():
+def test_null_does_not_unset_a_setting():
     with pytest.raises(SettingInvalid, match="unset"):
         set_in_text(FILE, "server.api_key", None)
 

@@ -121,7 +121,7 @@ def test_a_broken_file_stays_as_it_is_and_so_do_the_settings(live, file, heard, 
     assert live.problem is None
 
 
-def test_all_problems_of_a_file_are_told(live, file):
+def test_all_problems_of_a_file_are_reported(live, file):
     file.write_bytes(BROKEN[1][0])
     assert len(refused(live.reload).splitlines()) == 2
 
@@ -144,7 +144,7 @@ def test_an_unreadable_file_is_never_overwritten(live, file, make):
     assert not file.is_file() or file.read_bytes() == b"\xff\xfe"
 
 
-def test_a_reload_tells_what_changed(live, file, heard):
+def test_a_reload_returns_what_changed(live, file, heard):
     assert live.reload() == ()
     file.write_text(FILE.replace("debug", "warning") + "[models]\nhaiku = 'h'\n")
     assert names(live.reload()) == ["models.haiku", "log.level"]

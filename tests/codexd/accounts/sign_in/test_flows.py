@@ -151,7 +151,7 @@ async def test_a_second_sign_in_renews_the_account(world):
         assert (account, added) == (world.store.accounts[0], expected)
 
 
-async def test_a_waiter_is_told(world, nursery, autojump_clock):
+async def test_a_waiter_gets_the_outcome(world, nursery, autojump_clock):
     flow = await world.logins.start(LoginMethod.BROWSER)
     seen = []
 

@@ -258,7 +258,7 @@ async def test_a_revoked_login():
     }
 
 
-async def test_a_login_that_could_not_be_revoked_is_no_error(autojump_clock, caplog):
+async def test_a_login_that_could_not_be_revoked_is_not_an_error(autojump_clock, caplog):
     async def stay_silent(_):
         await trio.sleep(REVOKE_TIMEOUT_S + 1)
         return httpx.Response(200)

@@ -60,7 +60,7 @@ def test_a_file_that_was_wider_is_narrowed(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_no_file_is_no_trouble(tmp_path, caplog):
+def test_a_missing_file_is_not_a_problem(tmp_path, caplog):
     assert open_cache(tmp_path / "cache.json").load() is None
     assert open_cache(tmp_path / "no-folder" / "cache.json").load() is None
     assert not caplog.records

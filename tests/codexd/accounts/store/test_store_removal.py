@@ -29,7 +29,7 @@ def all_files(state_dir):
     return {path.relative_to(state_dir).as_posix() for path in state_dir.rglob("*") if path.is_file()}
 
 
-def test_the_account_and_its_files_are_gone_and_its_tokens_are_told(state_dir, login, bob_login, now):
+def test_the_account_and_its_files_are_gone_and_its_tokens_are_returned(state_dir, login, bob_login, now):
     with AccountStore.open(state_dir) as store:
         ann, _ = store.add(login(), now=now)
         bob, _ = store.add(bob_login, now=now)
@@ -53,7 +53,7 @@ def test_removing_another_leaves_the_active_one(store, login, bob_login, now, ca
     assert caplog.text == ""
 
 
-def test_the_tokens_told_are_those_that_another_program_rotated_in(state_dir, store, login, now):
+def test_the_tokens_returned_are_those_that_another_program_rotated_in(state_dir, store, login, now):
     account, _ = store.add(login(), now=now)
     path = state_dir / "accounts" / account.id / "auth.json"
     path.write_text(json.dumps(login(refresh_token="rt_2")))
