@@ -19,9 +19,8 @@ from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.limits.usage_poll import UsagePoller
 from codexd.accounts.model import Account
 from codexd.accounts.refresh import Refresher
-from codexd.accounts.sign_in.device import DeviceEndpoint
 from codexd.accounts.sign_in.flows import LoginFlows
-from codexd.accounts.sign_in.oauth import TokenEndpoint
+from codexd.accounts.sign_in.server import DeviceEndpoint, TokenEndpoint
 from codexd.accounts.store.store import AccountStore, Added
 from codexd.control.method import Accounts
 from codexd.launch import Launch

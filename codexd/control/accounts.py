@@ -9,10 +9,9 @@ from pathlib import Path
 import attrs
 import trio
 
-from codexd.accounts.describe import account_state
 from codexd.accounts.imports import read_logins
 from codexd.accounts.login import read_tokens
-from codexd.accounts.model import Account, AccountState, Tokens
+from codexd.accounts.model import Account, AccountState, Tokens, account_state
 from codexd.api import accounts as api
 from codexd.api.params import NoParams
 from codexd.control.method import Call, Control

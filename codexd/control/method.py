@@ -14,7 +14,7 @@ from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.limits.usage_poll import UsagePoller
 from codexd.accounts.refresh import Refresher
 from codexd.accounts.sign_in.flows import LoginFlows
-from codexd.accounts.sign_in.oauth import TokenEndpoint
+from codexd.accounts.sign_in.server import TokenEndpoint
 from codexd.accounts.store.store import AccountStore
 from codexd.paths import Places
 from codexd.record.logs import LogRing

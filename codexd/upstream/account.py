@@ -13,8 +13,8 @@ import httpx
 from attrs import frozen
 
 from codexd import jsontext
+from codexd.accounts.catalogues import ETAG
 from codexd.accounts.model import Account
-from codexd.accounts.store.catalogue_file import ETAG
 from codexd.errors import UpstreamFailed
 from codexd.settings.schema import UpstreamSettings
 from codexd.translation.backend import read_http_error

@@ -15,9 +15,8 @@ from codexd.accounts.choosing.sessions import Sessions
 from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.limits.usage_poll import UsagePoller
 from codexd.accounts.refresh import Refresher
-from codexd.accounts.sign_in.device import DeviceEndpoint
 from codexd.accounts.sign_in.flows import LoginFlows
-from codexd.accounts.sign_in.oauth import TokenEndpoint
+from codexd.accounts.sign_in.server import DeviceEndpoint, TokenEndpoint
 from codexd.accounts.store.store import AccountStore
 from codexd.control.method import Accounts, Control
 from codexd.control.socket import serve_control

@@ -12,8 +12,8 @@ import trio
 from attrs import Factory, define, frozen
 
 from codexd.accounts.limits.cooldown import Cooldown, cooldown_of, is_quota_back
+from codexd.accounts.limits.limits_file import Kept, dump_limits, open_limits
 from codexd.accounts.limits.windows import Credits, Limits, Observation, Window
-from codexd.accounts.store.limits_file import Kept, dump_limits, open_limits
 from codexd.errors import RateLimited, UpstreamError
 
 log = logging.getLogger("codexd.limits")

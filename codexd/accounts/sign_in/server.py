@@ -1,6 +1,7 @@
-"""The sign-in server: where a browser is sent, and the token endpoint.
+"""The sign-in server: the page where a browser signs in, the token endpoint, and device codes.
 
-Source: sections 1.2 to 1.4 and 1.6 of the backend's contract as public clients use it.
+The device codes are not those of RFC 8628: the server makes the PKCE pair itself, and answers 403 or 404 until the
+user has typed the code.
 """
 
 from __future__ import annotations
@@ -11,19 +12,18 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 import trio
-from attrs import frozen
+from attrs import field, frozen
 
 from codexd import __version__, jsontext
 from codexd.accounts.login import SIGN_IN, apply_reply, is_header_text, read_identity, read_seconds
 from codexd.accounts.model import RefreshReply
 from codexd.errors import AccountError, AccountNeedsLogin, LoginFailed, LoginFileInvalid, RefreshUnavailable
-
-__all__ = ["CLIENT_ID", "RefreshReply", "SignInServer", "TokenEndpoint", "authorize_url"]
 
 log = logging.getLogger("codexd.sign_in")
 
@@ -58,7 +58,7 @@ _CODE = re.compile(r"[a-z][a-z_-]{0,63}")
 
 
 def authorize_url(auth_url: str, *, redirect_uri: str, state: str, challenge: str) -> str:
-    """The page where a browser signs in. Spaces are ``%20``: the server is known to fail on ``+``."""
+    """The URL of the page where a browser signs in. Spaces are ``%20``: the server is known to fail on ``+``."""
     query = {
         "response_type": "code",
         "client_id": CLIENT_ID,
@@ -80,20 +80,20 @@ def make_verifier() -> str:
 
 
 def challenge_of(verifier: str) -> str:
-    """What the authorize request shows of a PKCE verifier: its S256 challenge."""
+    """The S256 challenge of a PKCE verifier, for the authorize request."""
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
 @frozen
 class SignInServer:
-    """``auth_url`` is the issuer, such as ``https://auth.openai.com``. ``http`` stays the caller's to close."""
+    """``auth_url`` is the issuer, such as ``https://auth.openai.com``. The caller closes ``http``."""
 
     http: httpx.AsyncClient
     auth_url: str
 
     @property
     def name(self) -> str:
-        """What it is called in errors; never with a password out of the URL."""
+        """What errors call it; a password in the URL is left out."""
         return f"The sign-in server {urlsplit(self.auth_url).netloc.rpartition('@')[2]}"
 
     def url(self, path: str) -> str:
@@ -108,7 +108,7 @@ class SignInServer:
         form: Mapping[str, str] | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> httpx.Response:
-        """The answer, whatever its status; without one, an error that ``failure`` makes of what happened."""
+        """The answer, whatever its status. If there is none, ``failure`` makes an error of what happened."""
         try:
             with trio.fail_after(timeout_s):
                 return await self.http.post(self.url(path), json=json, data=form, headers=HEADERS, timeout=None)
@@ -121,7 +121,7 @@ class SignInServer:
 
 
 class TokenEndpoint:
-    """``auth_url`` is the issuer, such as ``https://auth.openai.com``. ``http`` stays the caller's to close."""
+    """Tokens: refreshing, exchanging a code for them, revoking. For the arguments see ``SignInServer``."""
 
     def __init__(self, http: httpx.AsyncClient, auth_url: str) -> None:
         self._server = SignInServer(http, auth_url)
@@ -131,7 +131,7 @@ class TokenEndpoint:
 
         Raises:
             AccountNeedsLogin: the login is dead; asking again changes nothing.
-            RefreshUnavailable: no usable answer now. The server may have used up the token all the same.
+            RefreshUnavailable: no usable answer now. The server may have retired the token all the same.
         """
         body = {"client_id": CLIENT_ID, "grant_type": "refresh_token", "refresh_token": refresh_token}
         response = await self._server.post("/oauth/token", RefreshUnavailable, json=body)
@@ -143,7 +143,7 @@ class TokenEndpoint:
         return reply
 
     async def exchange(self, code: str, *, redirect_uri: str, verifier: str, now: float) -> dict[str, Any]:
-        """The login that an authorization ``code`` stands for, as the content of an ``auth.json``; a code works once.
+        """Exchange an authorization ``code``, which works once, for a login: the content of an ``auth.json``.
 
         Raises:
             LoginFailed: says what happened and what to do.
@@ -165,7 +165,7 @@ class TokenEndpoint:
         return _make_auth_json(reply, now)
 
     async def revoke(self, refresh_token: str) -> bool:
-        """Log out: whether the server ended the login. Best effort, within 10 seconds."""
+        """Try to log out, for at most 10 seconds; return whether the server ended the login."""
         body = {"token": refresh_token, "token_type_hint": "refresh_token", "client_id": CLIENT_ID}
         try:
             response = await self._server.post("/oauth/revoke", LoginFailed, json=body, timeout_s=REVOKE_TIMEOUT_S)
@@ -198,12 +198,12 @@ def _no_login(what: str) -> LoginFailed:
 
 
 def _make_auth_json(reply: RefreshReply, now: float) -> dict[str, Any]:
-    """As the Codex CLI writes it (section 1.8)."""
+    """The content of an ``auth.json``, as the Codex CLI writes it."""
     auth_json = apply_reply({"auth_mode": "chatgpt", "OPENAI_API_KEY": None}, reply, now)
     try:
         account_id = read_identity(auth_json).chatgpt_account_id
     except LoginFileInvalid as error:
-        raise LoginFailed(f"The sign-in server gave tokens that can't be used: {error}") from None
+        raise LoginFailed(f"The sign-in server returned tokens that can't be used: {error}") from None
     return {**auth_json, "tokens": {**auth_json["tokens"], "account_id": account_id}}
 
 
@@ -218,7 +218,7 @@ def _read_reply(response: httpx.Response) -> RefreshReply:
 
 
 def _read_error(response: httpx.Response) -> tuple[int, str | None, str]:
-    """Status and error code, and the code as an error shows it: only when it looks like one."""
+    """Status, error code, and the code in the form that errors show, which is empty unless it looks like a code."""
     code = find_error_code(response)
     return response.status_code, code, f" ({code})" if code and _CODE.fullmatch(code) else ""
 
@@ -226,7 +226,7 @@ def _read_error(response: httpx.Response) -> tuple[int, str | None, str]:
 def find_error_code(response: httpx.Response) -> str | None:
     """The error code in lower case: ``error.code``, ``error`` itself, or a top-level ``code``.
 
-    A deactivated account has no code of its own, only words.
+    A deactivated account has no code, only a text.
     """
     if DEACTIVATED.encode() in response.content.lower():
         return DEACTIVATED
@@ -238,7 +238,7 @@ def find_error_code(response: httpx.Response) -> str | None:
 
 
 def read_object(response: httpx.Response) -> dict[str, Any]:
-    """The body, when it is a JSON object, else ``{}``."""
+    """The body if it is a JSON object, else ``{}``."""
     try:
         body = jsontext.loads(response.content)
     except ValueError:
@@ -248,3 +248,106 @@ def read_object(response: httpx.Response) -> dict[str, Any]:
 
 def _read_token(value: object) -> str | None:
     return value if isinstance(value, str) and is_header_text(value) else None
+
+
+# -- device codes ---------------------------------------------------------------------------------
+
+DEFAULT_INTERVAL_S, MIN_INTERVAL_S, MAX_INTERVAL_S = 5.0, 1.0, 60.0
+
+NO_DEVICE_CODES = (
+    "The sign-in server does not offer device codes (404). Enable device code login in the security settings of "
+    "ChatGPT (for a workspace, its administrator does), or sign in with a browser: `codexctl accounts add`."
+)
+OTHER_WAY = "Start the sign-in again, or sign in with a browser: `codexctl accounts add`."
+
+
+@frozen
+class DeviceCode:
+    """A code for one device. ``expires_at``: seconds since the epoch, if the server says so."""
+
+    device_auth_id: str = field(repr=False)
+    user_code: str = field(repr=False)
+    interval_s: float
+    expires_at: float | None
+    url: str
+
+
+@frozen
+class Grant:
+    """A device was approved: the code to exchange, and the PKCE verifier that the server made for it."""
+
+    authorization_code: str = field(repr=False)
+    verifier: str = field(repr=False)
+
+
+class DeviceEndpoint:
+    """Sign-ins on machines without a browser. For the arguments see ``SignInServer``."""
+
+    def __init__(self, http: httpx.AsyncClient, auth_url: str) -> None:
+        self._server = SignInServer(http, auth_url)
+
+    async def request_code(self) -> DeviceCode:
+        """Request a new code for the user to type.
+
+        Raises:
+            LoginFailed: says what happened and what to do.
+        """
+        path, body = "/api/accounts/deviceauth/usercode", {"client_id": CLIENT_ID}
+        response = await self._server.post(path, LoginFailed, json=body)
+        if response.status_code == 404:
+            raise LoginFailed(NO_DEVICE_CODES)
+        reply = read_object(response) if response.is_success else {}
+        device_auth_id, user_code = reply.get("device_auth_id"), reply.get("user_code") or reply.get("usercode")
+        if not (isinstance(device_auth_id, str) and isinstance(user_code, str)):
+            raise LoginFailed(
+                f"{self._server.name} gave no device code (it answered {response.status_code}). {OTHER_WAY}"
+            )
+        return DeviceCode(
+            device_auth_id,
+            user_code,
+            _read_interval(reply.get("interval")),
+            _read_time(reply.get("expires_at")),
+            self._server.url("/codex/device"),
+        )
+
+    async def poll(self, code: DeviceCode) -> Grant | None:
+        """The grant, once the user has approved; None if not yet, or if there was no answer: ask again later.
+
+        Raises:
+            LoginFailed: the code can't be approved any more.
+        """
+        body = {"device_auth_id": code.device_auth_id, "user_code": code.user_code}
+        try:
+            response = await self._server.post("/api/accounts/deviceauth/token", LoginFailed, json=body)
+        except LoginFailed as error:
+            log.debug("%s", error)
+            return None
+        status = response.status_code
+        if status in (403, 404, 429) or status >= 500:
+            return None
+        reply = read_object(response) if response.is_success else {}
+        authorization_code, verifier = reply.get("authorization_code"), reply.get("code_verifier")
+        if not (isinstance(authorization_code, str) and isinstance(verifier, str)):
+            raise LoginFailed(f"{self._server.name} ended the sign-in (it answered {status}). {OTHER_WAY}")
+        return Grant(authorization_code, verifier)
+
+
+def _read_interval(value: object) -> float:
+    """Seconds; the server sends them as a string."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return DEFAULT_INTERVAL_S
+    seconds = read_seconds(value)
+    return DEFAULT_INTERVAL_S if seconds is None else min(MAX_INTERVAL_S, max(MIN_INTERVAL_S, seconds))
+
+
+def _read_time(value: object) -> float | None:
+    """A number or an RFC 3339 time, in seconds since the epoch."""
+    if not isinstance(value, str):
+        return read_seconds(value)
+    try:
+        return datetime.fromisoformat(value).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codexd.accounts.limits.cooldown import Cooldown
+from codexd.accounts.limits.limits_file import Kept, dump_limits, open_limits, parse_limits
 from codexd.accounts.limits.windows import Credits, Limits, Window
-from codexd.accounts.store.limits_file import Kept, dump_limits, open_limits, parse_limits
 from codexd.errors import FileUnreadable
 
 numbers = st.floats(0, 1e12)
@@ -76,39 +76,3 @@ def test_an_unreadable_file_is_kept_aside_with_one_warning(tmp_path, data, caplo
     assert file.write(dump_limits({}))
     assert open_limits(path).load() == {}
     assert len(caplog.records) == 1
-
-
-def test_a_second_unreadable_file_does_not_push_out_the_first(tmp_path):
-    for number in (1, 2):
-        (tmp_path / "limits.json").write_bytes(b"%d" % number)
-        open_limits(tmp_path / "limits.json").load()
-    kept = [path.read_bytes() for path in sorted(tmp_path.iterdir())]
-    assert kept == [b"1", b"2"]
-
-
-def test_what_can_not_be_moved_away_is_not_overwritten(tmp_path, monkeypatch, caplog):
-    def refuse(path):
-        raise PermissionError
-
-    monkeypatch.setattr("codexd.accounts.store.cache_file.keep_aside", refuse)
-    path = tmp_path / "limits.json"
-    path.write_bytes(b"broken")
-    file = open_limits(path)
-    assert file.load() is None
-    assert file.write(b"{}")
-    assert path.read_bytes() == b"broken"
-    assert len(caplog.records) == 1
-
-
-def test_a_file_that_was_wider_is_narrowed(tmp_path):
-    path = tmp_path / "limits.json"
-    path.write_bytes(dump_limits({}))
-    path.chmod(0o644)
-    open_limits(path).load()
-    assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_no_file_is_no_trouble(tmp_path, caplog):
-    assert open_limits(tmp_path / "limits.json").load() is None
-    assert open_limits(tmp_path / "no-folder" / "limits.json").load() is None
-    assert not caplog.records

@@ -3,8 +3,7 @@ import json
 import httpx
 import pytest
 
-from codexd.accounts.sign_in.device import DeviceEndpoint
-from codexd.accounts.sign_in.values import DeviceCode, Grant
+from codexd.accounts.sign_in.server import DeviceCode, DeviceEndpoint, Grant
 from codexd.errors import LoginFailed
 
 CODE = DeviceCode("da_secret", "ABCD-12345", 5.0, None, "https://auth.example.com/codex/device")

@@ -1,4 +1,4 @@
-"""``limits.json``: what is known of each account's limits, over a restart. By account id; no e-mail, no token."""
+"""``limits.json``: each account's limits as last reported, over a restart. It holds no e-mail address and no token."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from codexd import jsontext
 from codexd.accounts.limits.cooldown import Cooldown
 from codexd.accounts.limits.windows import Limits
 from codexd.accounts.store.cache_file import CacheFile
-from codexd.accounts.store.strict import load_versioned, structure
+from codexd.strict import load_versioned, structure
 
 VERSION = 1
 
@@ -36,7 +36,7 @@ def open_limits(path: Path) -> CacheFile[Mapping[str, Kept]]:
 
 
 def parse_limits(data: bytes) -> Mapping[str, Kept]:
-    """What is kept, by account id.
+    """The file's content, by account id.
 
     Raises:
         FileUnreadable: the reason only.
@@ -45,6 +45,5 @@ def parse_limits(data: bytes) -> Mapping[str, Kept]:
 
 
 def dump_limits(accounts: Mapping[str, Kept]) -> bytes:
-    """The file's content."""
     content = {"version": VERSION, "accounts": {key: attrs.asdict(kept) for key, kept in accounts.items()}}
     return jsontext.dumps(content) + b"\n"

@@ -42,7 +42,7 @@ def test_the_newer_login_wins_over_a_copy(tmp_path, store, login, copy, now, las
         assert again.imported_from == str(tmp_path / "auth.json")
 
 
-def test_a_copy_mends_a_dead_login_however_old_it_is(store, login, copy, now):
+def test_a_copy_revives_a_dead_login_however_old_it_is(store, login, copy, now):
     account, _ = store.add(login(), now=now)
     store.mark_needs_login(account.id, "revoked.")
     again, added = copy(store, now, last_refresh=OLDER)
@@ -50,7 +50,7 @@ def test_a_copy_mends_a_dead_login_however_old_it_is(store, login, copy, now):
     assert (again.needs_login, again.dead_login) == (None, None)
 
 
-def test_a_copy_mends_a_login_that_cannot_be_read(tmp_path, login, copy, now):
+def test_a_copy_replaces_a_login_that_cannot_be_read(tmp_path, login, copy, now):
     state_dir = tmp_path / "state"
     with AccountStore.open(state_dir) as store:
         account, _ = store.add(login(), now=now)

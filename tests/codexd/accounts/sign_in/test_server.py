@@ -10,10 +10,10 @@ import trio
 
 from codexd import __version__
 from codexd.accounts.login import SIGN_IN, read_identity, read_tokens
-from codexd.accounts.sign_in.oauth import (
+from codexd.accounts.model import RefreshReply
+from codexd.accounts.sign_in.server import (
     REVOKE_TIMEOUT_S,
     TIMEOUT_S,
-    RefreshReply,
     TokenEndpoint,
     authorize_url,
     challenge_of,
@@ -258,7 +258,7 @@ async def test_a_revoked_login():
     }
 
 
-async def test_a_login_that_could_not_be_revoked_is_no_error(autojump_clock, caplog):
+async def test_a_login_that_could_not_be_revoked_is_not_an_error(autojump_clock, caplog):
     async def stay_silent(_):
         await trio.sleep(REVOKE_TIMEOUT_S + 1)
         return httpx.Response(200)

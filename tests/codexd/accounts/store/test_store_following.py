@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from codexd.accounts.model import RefreshReply
-from codexd.accounts.store import list_file
+from codexd.accounts.store import accounts_file
 from codexd.accounts.store.store import AccountStore, Added
 from codexd.errors import AccountNeedsLogin, LoginFileInvalid
 
@@ -116,7 +116,7 @@ def test_following_deletes_the_copy_once_the_list_says_so(state_dir, foreign, fo
     with AccountStore.open(state_dir) as store:
         account, _ = store.add(login(refresh_token="rt_own"), now=now)
         with monkeypatch.context() as patch:
-            patch.setattr(list_file, "write_atomic", refuse)
+            patch.setattr(accounts_file, "write_atomic", refuse)
             with pytest.raises(OSError, match="No space"):
                 follow(store)
         assert store.tokens(account.id).refresh_token == "rt_own"
@@ -137,7 +137,7 @@ def test_following_keeps_a_copy_that_cannot_be_read(state_dir, store, follow, lo
     assert store.problems == ()
 
 
-def test_a_sign_in_makes_the_account_our_own(state_dir, foreign, follow, login, now):
+def test_a_sign_in_makes_the_account_codexds_own(state_dir, foreign, follow, login, now):
     before = foreign.read_bytes()
     with AccountStore.open(state_dir) as store:
         follow(store)
@@ -156,7 +156,7 @@ def test_a_sign_in_that_is_not_listed_leaves_the_account_following(state_dir, fo
     with AccountStore.open(state_dir) as store:
         account, _ = follow(store)
         with monkeypatch.context() as patch:
-            patch.setattr(list_file, "write_atomic", refuse)
+            patch.setattr(accounts_file, "write_atomic", refuse)
             with pytest.raises(OSError, match="No space"):
                 store.add(login(refresh_token="rt_own"), now=now)
         assert store.tokens(account.id).refresh_token == "rt_1"
@@ -186,7 +186,7 @@ def test_removing_leaves_the_other_programs_login_alone(state_dir, foreign, foll
     assert foreign.exists()
 
 
-def test_a_file_of_our_own_cannot_be_followed(state_dir, store, login, now):
+def test_a_file_of_codexds_own_cannot_be_followed(state_dir, store, login, now):
     account, _ = store.add(login(), now=now)
     path = state_dir / "accounts" / account.id / "auth.json"
     with pytest.raises(LoginFileInvalid, match="codexd's own"):
@@ -204,7 +204,7 @@ def test_a_refresh_that_ends_after_the_account_began_to_follow_is_not_written(st
     assert own_files(state_dir) == []
 
 
-def test_a_refresh_that_retired_the_followed_token_makes_the_login_our_own(state_dir, follow, login, now):
+def test_a_refresh_that_retired_the_followed_token_makes_the_login_codexds_own(state_dir, follow, login, now):
     with AccountStore.open(state_dir) as store:
         store.add(login(), now=now)
         account, _ = follow(store)  # the very login that a refresh of ours is just trading in

@@ -64,12 +64,18 @@ async def test_what_is_left_of_its_token_is_used(world):
     assert await world.refresher.fresh_token(account_id) == world.store.tokens(account_id).access_token
 
 
-async def test_a_stale_one_is_told_and_mends_itself(world):
+async def test_a_stale_login_is_reported_and_recovers(world):
     account_id = world.follow(-3 * 3600)
     for ask in (world.refresher.fresh_token, world.refresher.refresh_now):
         with pytest.raises(FollowedLoginStale) as info:
             await ask(account_id)
-        for words in ("ann@example.com", str(world.path), "ended 3 h 0 min ago", "any `codex` command", "accounts add"):
+        for words in (
+            "ann@example.com",
+            str(world.path),
+            "expired 3 h 0 min ago",
+            "any `codex` command",
+            "accounts add",
+        ):
             assert words in str(info.value)
     assert world.store.get(account_id).needs_login is None
     rotated = world.rotate(3600)
@@ -122,7 +128,7 @@ async def test_a_start_while_the_file_is_half_written(world, nursery, autojump_c
         assert got == [rotated]
 
 
-async def test_a_file_that_stays_half_written_is_told(world, autojump_clock):
+async def test_a_file_that_stays_half_written_is_reported(world, autojump_clock):
     account_id = world.follow(0)
     world.truncate()
     for _ in range(2):
@@ -154,7 +160,7 @@ async def test_another_account_in_the_file_is_never_served(world, autojump_clock
     assert [account.email for account in world.store.accounts] == ["ann@example.com"]
 
 
-async def test_a_sign_in_of_our_own_ends_the_following(world, server):
+async def test_a_sign_in_to_codexd_ends_the_following(world, server):
     account_id = world.follow(0)
     world.store.add(world.login(exp=world.clock(), refresh_token="rt_1"), now=world.clock())
     await world.refresher.fresh_token(account_id)
@@ -200,7 +206,7 @@ async def test_the_scheduler_only_reads(world, nursery, autojump_clock):
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
-async def test_what_is_no_file_any_more_is_told_and_never_waited_for(world, make, autojump_clock):
+async def test_what_is_not_a_file_any_more_is_reported_and_never_waited_for(world, make, autojump_clock):
     account_id = world.follow(3600)
     held = world.store.tokens(account_id).access_token
     world.path.unlink()

@@ -1,10 +1,9 @@
 import attrs
 import pytest
 
-from codexd.accounts.describe import account_state
 from codexd.accounts.limits.cooldown import Cooldown
 from codexd.accounts.limits.windows import Credits, Limits, Window
-from codexd.accounts.model import Account, AccountState, Tokens
+from codexd.accounts.model import Account, AccountState, Tokens, account_state
 
 NOW = 1000.0
 ACCOUNT = Account("aa0000000001", "w", "u", "ann@example.com", "plus", 0.0)

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from codexd.accounts.store import list_file, removal
+from codexd.accounts.store import accounts_file, recovery
 from codexd.accounts.store import store as store_module
 from codexd.accounts.store.store import AccountStore, Added
 from codexd.errors import AccountNotFound
@@ -29,7 +29,7 @@ def all_files(state_dir):
     return {path.relative_to(state_dir).as_posix() for path in state_dir.rglob("*") if path.is_file()}
 
 
-def test_the_account_and_its_files_are_gone_and_its_tokens_are_told(state_dir, login, bob_login, now):
+def test_the_account_and_its_files_are_gone_and_its_tokens_are_returned(state_dir, login, bob_login, now):
     with AccountStore.open(state_dir) as store:
         ann, _ = store.add(login(), now=now)
         bob, _ = store.add(bob_login, now=now)
@@ -53,7 +53,7 @@ def test_removing_another_leaves_the_active_one(store, login, bob_login, now, ca
     assert caplog.text == ""
 
 
-def test_the_tokens_told_are_those_that_another_program_rotated_in(state_dir, store, login, now):
+def test_the_tokens_returned_are_those_that_another_program_rotated_in(state_dir, store, login, now):
     account, _ = store.add(login(), now=now)
     path = state_dir / "accounts" / account.id / "auth.json"
     path.write_text(json.dumps(login(refresh_token="rt_2")))
@@ -91,7 +91,7 @@ def test_a_kill_at_any_step_is_finished_at_the_next_start(state_dir, login, bob_
         next(folder.iterdir()).unlink()
         raise Killed
 
-    write = list_file.write_atomic
+    write = accounts_file.write_atomic
 
     def kill_second_write(path, data):
         if path.name == "accounts.json":
@@ -105,9 +105,9 @@ def test_a_kill_at_any_step_is_finished_at_the_next_start(state_dir, login, bob_
     store._lock = lock
     match step:
         case "before the list":
-            monkeypatch.setattr(store_module, "set_aside", lambda folder: (removal.set_aside(folder), kill())[0])
+            monkeypatch.setattr(store_module, "set_aside", lambda folder: (recovery.set_aside(folder), kill())[0])
         case "within the list":
-            monkeypatch.setattr(list_file, "write_atomic", kill_second_write)
+            monkeypatch.setattr(accounts_file, "write_atomic", kill_second_write)
         case "before the deletion":
             monkeypatch.setattr(store_module, "delete_folders", kill)
         case "within the deletion":
@@ -131,7 +131,7 @@ def test_a_removed_folder_stays_until_the_list_is_written(state_dir, login, bob_
         ann, _ = store.add(login(), now=now)
         bob, _ = store.add(bob_login, now=now)
         with monkeypatch.context() as patch:
-            patch.setattr(list_file, "write_atomic", refuse)
+            patch.setattr(accounts_file, "write_atomic", refuse)
             assert store.remove(ann.id).refresh_token == "rt_1"
         assert store.accounts == (bob,)
         assert (state_dir / "accounts" / f".removed-{ann.id}" / "auth.json").exists()
@@ -145,7 +145,7 @@ def test_an_unreadable_list_waits_for_its_first_write_with_a_removal_half_done(s
         bob, _ = store.add(bob_login, now=now)
         store.switch(ann.id)
         store.switch(bob.id)
-    removed = removal.set_aside(state_dir / "accounts" / ann.id)
+    removed = recovery.set_aside(state_dir / "accounts" / ann.id)
     (state_dir / "accounts.json").write_bytes(b"torn")
     with AccountStore.open(state_dir) as store:
         assert [account.id for account in store.accounts] == [bob.id]

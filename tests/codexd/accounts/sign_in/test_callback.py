@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codexd.accounts.sign_in.values import Callback, parse_pasted, parse_query, refusal_of
+from codexd.accounts.sign_in.callback import Callback, parse_pasted, parse_query, refusal_of
 from codexd.errors import RequestInvalid
 
 URL = "http://localhost:1455/auth/callback"
