@@ -16,7 +16,7 @@ from attrs import frozen
 
 from codexd import jsontext
 from codexd.accounts.model import Account, RefreshReply, Tokens
-from codexd.errors import LoginFileInvalid
+from codexd.errors import AccountNeedsLogin, LoginFileInvalid
 
 AUTH_CLAIM = "https://api.openai.com/auth"
 PROFILE_CLAIM = "https://api.openai.com/profile"
@@ -191,3 +191,8 @@ def read_time(text: object) -> float:
         return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else 0.0
     except (ValueError, OverflowError):
         return 0.0
+
+
+def needs_login(account: Account, reason: str) -> AccountNeedsLogin:
+    """``reason`` is whole sentences that end with what to do."""
+    return AccountNeedsLogin(f"The account {account.label} needs a new login. {reason}")

@@ -18,8 +18,7 @@ from typing import Protocol, TypeVar
 import trio
 from attrs import frozen
 
-from codexd.accounts.choosing.choose import needs_login
-from codexd.accounts.login import SIGN_IN, find_stranger
+from codexd.accounts.login import SIGN_IN, find_stranger, needs_login
 from codexd.accounts.model import Account, RefreshReply, Tokens
 from codexd.accounts.single_flight import SingleFlight
 from codexd.accounts.store.store import AccountStore

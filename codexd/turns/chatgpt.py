@@ -9,12 +9,11 @@ from functools import partial
 from attrs import evolve, frozen
 
 from codexd.accounts.catalogues import Catalogues
-from codexd.accounts.choosing.choose import needs_login
+from codexd.accounts.choosing.choose import LIMIT_ERRORS
 from codexd.accounts.choosing.picker import AccountPicker
-from codexd.accounts.choosing.rotation import LIMIT_ERRORS
 from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.limits.windows import Observation, parse_event, parse_headers
-from codexd.accounts.login import SIGN_IN
+from codexd.accounts.login import SIGN_IN, needs_login
 from codexd.accounts.model import Account
 from codexd.accounts.refresh import Refresher
 from codexd.accounts.store.store import AccountStore

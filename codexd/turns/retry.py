@@ -6,7 +6,7 @@ from enum import Enum
 
 from attrs import frozen
 
-from codexd.accounts.choosing.rotation import LIMIT_ERRORS, OWN_ERRORS, SHORT_LIMIT_S
+from codexd.accounts.choosing.choose import LIMIT_ERRORS, OWN_ERRORS, SHORT_LIMIT_S
 from codexd.errors import AccountNotFound, CodexdError, EmptyAnswer, ModelRefused, StaleReasoning, TokenRejected
 
 

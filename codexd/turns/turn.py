@@ -9,7 +9,7 @@ from typing import Protocol
 import trio
 from attrs import define, field, frozen
 
-from codexd.accounts.choosing.rotation import History
+from codexd.accounts.choosing.choose import History
 from codexd.accounts.limits.windows import Observation
 from codexd.accounts.model import Account
 from codexd.record.timeline import RequestRecord

@@ -1,7 +1,7 @@
-"""Picks the account of each request: the active one, or under rotation the one that ``rotation`` chooses.
+"""Picks the account of each request, as ``choose`` decides.
 
-A cooldown is a hint. In personal mode it keeps no request from the backend, whose own refusal is passed on; under
-rotation the usage endpoint is asked again before a request is refused for the cooldowns of all.
+A cooldown is a hint. In personal mode every request goes to the backend all the same, and its own refusal is passed on.
+Under rotation the usage endpoint is asked again before a request is refused because all accounts are in cooldown.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Protocol
 
 import trio
 
-from codexd.accounts.choosing.choose import choose_account
-from codexd.accounts.choosing.rotation import (
+from codexd.accounts.choosing.choose import (
     SHORT_LIMIT_S,
     Candidate,
     Choice,
     History,
     Rotation,
     Strategy,
+    choose_account,
     explain,
 )
 from codexd.accounts.choosing.sessions import Sessions
@@ -36,7 +36,7 @@ ModelOf = Callable[[Account], str]
 
 
 class Poller(Protocol):
-    """What asks the usage endpoint: ``usage_poll.UsagePoller``."""
+    """Asks the usage endpoint: ``usage_poll.UsagePoller``."""
 
     def note_wanted(self, account_id: str) -> None: ...
 
@@ -62,7 +62,7 @@ class AccountPicker:
         self._poller = poller
         self._clock = clock
         self._active: str | None = None
-        """The active account as last seen: when its user chooses another, the sessions go there."""
+        """The active account as last seen: when the user chooses another, the sessions move there."""
         self._last: str | None = None
         """The account that a session was last put on."""
 
@@ -149,7 +149,7 @@ class AccountPicker:
         )
 
     async def _recheck(self, model_of: ModelOf) -> None:
-        """Ask the usage endpoint about every account in cooldown: its quota may be back before it was said to be."""
+        """Ask the usage endpoint about every account in cooldown: its quota may be back early."""
         candidates = [self._look_at(account, model_of(account)) for account in self._store.accounts]
         with trio.move_on_after(RECHECK_S):
             async with trio.open_nursery() as nursery:

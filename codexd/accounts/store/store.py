@@ -19,13 +19,13 @@ from typing import Any, Self
 
 import attrs
 
-from codexd.accounts.choosing.choose import needs_login
 from codexd.accounts.choosing.names import find_account
 from codexd.accounts.login import (
     apply_reply,
     expiry_of_reply,
     fingerprint,
     identity_of_reply,
+    needs_login,
     read_last_refresh,
     read_tokens,
 )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codexd import errors
-from codexd.accounts.choosing.rotation import SHORT_LIMIT_S
+from codexd.accounts.choosing.choose import SHORT_LIMIT_S
 from codexd.turns.retry import ONCE_A_REQUEST, GiveUp, How, Retry, Standing, decide
 
 EMPTY = errors.EmptyAnswer("empty", status=200)

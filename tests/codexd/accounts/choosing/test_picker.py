@@ -4,8 +4,8 @@ import attrs
 import pytest
 import trio
 
+from codexd.accounts.choosing.choose import History
 from codexd.accounts.choosing.picker import AccountPicker
-from codexd.accounts.choosing.rotation import History
 from codexd.accounts.choosing.sessions import Sessions
 from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.limits.usage_poll import UsagePoller

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codexd.accounts.choosing.rotation import SHORT_LIMIT_S, Candidate, History, Rotation, Strategy, explain, say_why
+from codexd.accounts.choosing.choose import SHORT_LIMIT_S, Candidate, History, Rotation, Strategy, explain, say_why
 from codexd.accounts.model import Account
 from codexd.errors import (
     AccountDisabled,
