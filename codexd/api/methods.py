@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from codexd.api import accounts, clients, daemon, discover, kilo, records, settings, usage
+from codexd.api import accounts, clients, daemon, discover, records, settings
 from codexd.api.params import NoParams
 from codexd.errors import (
     AccountAmbiguous,
@@ -281,7 +281,11 @@ _ALL = (
         errors=(RequestNotFound,),
     ),
     Method(
-        "usage.summary", usage.UsageOf, usage.UsageReport, "Tokens and requests of the past, summed up", {"by": "day"}
+        "usage.summary",
+        records.UsageOf,
+        records.UsageReport,
+        "Tokens and requests of the past, summed up",
+        {"by": "day"},
     ),
     Method(
         "claude.status",
@@ -354,7 +358,7 @@ _ALL = (
         _CODEX,
         errors=_CLIENT_FILE,
     ),
-    Method("kilo.models", NoParams, kilo.KiloModels, "Free models that the third-party name kilo can mean"),
+    Method("kilo.models", NoParams, daemon.KiloModels, "Free models that the third-party name kilo can mean"),
     Method("subscription.cancel", records.Subscription, records.Subscription, "End a follow", {"subscription": 1}),
     Method("rpc.discover", NoParams, discover.OpenRpc, "Every method with its params, its result and its errors"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codexd.api import kilo as api
+from codexd.api import daemon as api
 from codexd.api.params import NoParams
 from codexd.control.method import Call
 from codexd.upstream.kilo import ModelList

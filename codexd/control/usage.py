@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codexd.api import usage as api
+from codexd.api import records as api
 from codexd.control.method import Call
 
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 import trio
 from attrs import evolve
 
-from codexd.api.usage import UsageReport, UsageRow
+from codexd.api.records import UsageReport, UsageRow
 from codexd.record.timeline import RequestRecord
 from codexd.record.usage_file import UsageEntry, UsageFile, is_damage
 from codexd.translation.backend import Usage
