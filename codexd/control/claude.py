@@ -21,8 +21,8 @@ from codexd.clients.kept import Kept
 from codexd.clients.proof import as_claude_code, ask
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
 from codexd.clients.settings_file import Content, read_settings
-from codexd.control.method import Call, Control
-from codexd.control.set_up import (
+from codexd.control.clients import (
+    CLIENT_FILE,
     change_file,
     find_folder,
     find_kept_file,
@@ -34,11 +34,13 @@ from codexd.control.set_up import (
     values_after,
     wrote,
 )
-from codexd.errors import ClientFileRefused
+from codexd.control.method import Call, Control, method
+from codexd.errors import ClientFileRefused, FileUnwritable
 from codexd.files import write_atomic
 from codexd.translation.models.routes import Catalogue
 
 RUN_SETTINGS = "claude-run.json"
+EXAMPLE = {"config_dir": "/home/me/.claude", "dry_run": True}
 
 AUTO_MODE_NOTE = (
     "Claude Code's auto mode asks Anthropic's servers whether a tool call is safe. Through codexd there is no such "
@@ -59,7 +61,9 @@ MODEL_NOTE = (
 )
 
 
+@method("claude.status", example={"config_dir": "/home/me/.claude"}, errors=CLIENT_FILE)
 async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus:
+    """How Claude Code is set up."""
     control, path = call.control, _settings_path(call.control, params.config_dir)
     door = find_own_door(control)
     try:
@@ -89,7 +93,9 @@ async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus
     )
 
 
+@method("claude.proxy", example=EXAMPLE, errors=CLIENT_FILE)
 async def claude_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
+    """Set Claude Code up to work through codexd, and prove it with a request."""
     control = call.control
     content = read_settings(_settings_path(control, params.config_dir), ENV_IN_JSON)
     door, window = find_own_door(control), _own_window(content)
@@ -104,25 +110,33 @@ async def claude_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     return evolve(done, proof=judge(control, question, await ask(door, question)))
 
 
+@method("claude.direct", example=EXAMPLE, errors=CLIENT_FILE)
 async def claude_direct(call: Call, params: api.ClaudeDirect) -> api.ClientSetUp:
+    """Set Claude Code up to use Anthropic's servers."""
     content = read_settings(_settings_path(call.control, params.config_dir), ENV_IN_JSON)
     make_wanted = partial(claude_code.to_anthropic, params.api_key)
     return _change(call.control, content, make_wanted, dry_run=params.dry_run, notes=(RESTART_NOTE,))
 
 
+@method("claude.set", example={"api_url": "https://gateway.example.com", **EXAMPLE}, errors=CLIENT_FILE)
 async def claude_set(call: Call, params: api.ClaudeSet) -> api.ClientSetUp:
+    """Set Claude Code up to use another server with Anthropic's API."""
     content = read_settings(_settings_path(call.control, params.config_dir), ENV_IN_JSON)
     wanted = claude_code.to_other(params.api_url, params.api_key)
     notes = (RESTART_NOTE, *_file_notes(content))
     return _change(call.control, content, lambda _: wanted, dry_run=params.dry_run, notes=notes)
 
 
+@method("claude.reset", example=EXAMPLE, errors=CLIENT_FILE)
 async def claude_reset(call: Call, params: api.ClientChange) -> api.ClientSetUp:
+    """Put back what was in Claude Code's settings before codexd."""
     content = read_settings(_settings_path(call.control, params.config_dir), ENV_IN_JSON)
     return _change(call.control, content, lambda _: {}, dry_run=params.dry_run, notes=(RESTART_NOTE,))
 
 
+@method("claude.environment", errors=(FileUnwritable,))
 async def claude_environment(call: Call, _params: NoParams) -> api.ClaudeEnvironment:
+    """What Claude Code needs to work through codexd with no file edited."""
     control = call.control
     wanted = claude_code.through_codexd(find_own_door(control), control.settings, {}, _catalogue(control))
     variables = {name: value for name, value in wanted.items() if value is not None}
@@ -190,3 +204,6 @@ def _write_state(path: Path, value: Any) -> None:
         write_atomic(path, jsontext.dumps(value))
     except OSError as error:
         raise unwritable(path, error) from None
+
+
+METHODS = (claude_status, claude_proxy, claude_direct, claude_set, claude_reset, claude_environment)

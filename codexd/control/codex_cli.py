@@ -18,8 +18,8 @@ from codexd.clients.kept import Kept
 from codexd.clients.proof import as_codex_cli, ask
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
 from codexd.clients.settings_file import Content, read_settings
-from codexd.control.method import Call, Control
-from codexd.control.set_up import (
+from codexd.control.clients import (
+    CLIENT_FILE,
     change_file,
     find_folder,
     find_kept_file,
@@ -30,7 +30,10 @@ from codexd.control.set_up import (
     values_after,
     wrote,
 )
+from codexd.control.method import Call, Control, method
 from codexd.errors import ClientFileRefused
+
+EXAMPLE = {"config_dir": "/home/me/.codex", "dry_run": True}
 
 FILE = "config.toml"
 PROFILES = "*.config.toml"
@@ -94,7 +97,9 @@ class Place:
         return CHATGPT_URL, PROVIDER, table_of(codex_cli.choose_provider(tuple(kept.entries), self.tables))
 
 
+@method("codex.status", example={"config_dir": "/home/me/.codex"}, errors=CLIENT_FILE)
 async def codex_status(call: Call, params: api.ClientPlace) -> api.CodexStatus:
+    """How the Codex CLI is set up."""
     control, folder = call.control, _find_folder(call.control, params.config_dir)
     door = find_own_door(control)
     try:
@@ -120,7 +125,9 @@ async def codex_status(call: Call, params: api.ClientPlace) -> api.CodexStatus:
     )
 
 
+@method("codex.proxy", example=EXAMPLE, errors=CLIENT_FILE)
 async def codex_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
+    """Set the Codex CLI up to work through codexd, and prove it with a request."""
     control = call.control
     place, door = _read_place(_find_folder(control, params.config_dir)), find_own_door(control)
     signed_in = place.signed_in
@@ -137,7 +144,9 @@ async def codex_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     return evolve(done, proof=judge(control, question, await ask(door, question)))
 
 
+@method("codex.reset", example=EXAMPLE, errors=CLIENT_FILE)
 async def codex_reset(call: Call, params: api.ClientChange) -> api.ClientSetUp:
+    """Put back what was in the Codex CLI's settings before codexd."""
     control, place = call.control, _read_place(_find_folder(call.control, params.config_dir))
     kept = _recognise(place, find_kept_file(control).find(place.content.path))
     return _change(control, place, kept, lambda _: {}, dry_run=params.dry_run, notes=(RESET_NOTE,))
@@ -228,3 +237,6 @@ def _read_text(path: Path) -> str:
         return path.read_text()
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+METHODS = (codex_status, codex_proxy, codex_reset)

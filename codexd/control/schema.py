@@ -88,7 +88,7 @@ class Schemas:
             self.components[name] = {
                 "title": name,
                 "type": "object",
-                **({"description": words} if (words := words_of(class_)) else {}),
+                **({"description": description} if (description := describe_class(class_)) else {}),
                 "properties": {field.name: self.of_type(field.type) for field in fields},
                 **({"required": required} if required else {}),
             }
@@ -104,7 +104,7 @@ def is_optional(field: attrs.Attribute[Any]) -> bool:
     return field.default is not attrs.NOTHING
 
 
-def words_of(class_: type) -> str:
+def describe_class(class_: type) -> str:
     """The docstrings of a class and its bases as Markdown, a paragraph a line."""
     texts = [inspect.cleandoc(one.__doc__) for one in reversed(class_.__mro__[:-1]) if one.__doc__]
     return re.sub(r"(?<!\n)\n(?!\n)", " ", "\n\n".join(texts)).replace("``", "`")

@@ -1,4 +1,4 @@
-"""What the methods that set a client up have in common."""
+"""What ``claude.*`` and ``codex.*`` share."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from codexd.clients.proof import Answer, Question
 from codexd.clients.set_up import MakeWanted, SetUp, carry_out, plain_values, prepare
 from codexd.clients.settings_file import Content, check_writable
 from codexd.control.method import Control
-from codexd.errors import FileUnwritable, RequestInvalid, RequestNotFound
+from codexd.errors import ClientFileRefused, FileUnreadable, FileUnwritable, RequestInvalid, RequestNotFound
 
 log = logging.getLogger("codexd.clients")
+
+CLIENT_FILE = (ClientFileRefused, FileUnreadable, FileUnwritable)
 
 SIMULATED_NOTE = "This codexd is simulated: its answers are made up."
 ANY_PORT_NOTE = "server.port is 0, so codexd will listen elsewhere after its next start. Set it to a fixed port."
