@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import attrs
 import trio
 
 from codexd.accounts.describe import account_state
@@ -68,7 +67,7 @@ async def switch_account(call: Call, params: api.AccountSwitch) -> api.SwitchedA
         account=to_ref(account),
         previous=to_ref(previous) if previous else None,
         switched=not params.dry_run,
-        cost=api.SwitchCost(**attrs.asdict(cost)),
+        cost=cost,
     )
 
 

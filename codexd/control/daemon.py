@@ -27,10 +27,7 @@ async def read_status(call: Call, _params: NoParams) -> api.DaemonStatus:
         started_at=control.started_at,
         addresses=control.addresses,
         simulated=control.simulated,
-        tasks=tuple(
-            api.TaskInfo(task.name, task.state.value, task.restarts, task.last_error)
-            for task in control.supervisor.tasks
-        ),
+        tasks=control.supervisor.tasks,
         active_account=active.name if active else None,
         streams_in_flight=control.requests.in_flight,
         settings_path=str(control.places.settings),

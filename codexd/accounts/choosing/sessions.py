@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from attrs import define, frozen
+from attrs import define
+
+from codexd.api.accounts import SwitchCost
 
 MOST_SESSIONS = 10_000
 """The session that was used the longest ago makes room for a new one."""
 
 LIVELY_S = 3600.0
 """A session that was silent for so long has nothing cached any more, so a switch costs it nothing."""
-
-
-@frozen
-class SwitchCost:
-    """``reasoning_items`` are left out from then on, ``tokens`` are read again at the full price."""
-
-    sessions: int
-    reasoning_items: int
-    tokens: int
 
 
 @define
