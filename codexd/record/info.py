@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codexd.api.records import LossInfo, RequestInfo, TokenCounts
+from codexd.api.records import RequestInfo, TokenCounts
 from codexd.record.timeline import RequestRecord
 
 
@@ -20,7 +20,7 @@ def to_info(record: RequestRecord) -> RequestInfo:
         tokens=_count_tokens(record),
         status=record.status,
         error=record.error,
-        losses=tuple(LossInfo(loss.kind.value, loss.path, loss.note) for loss in record.losses),
+        losses=tuple(record.losses),
         path=record.path,
         session=record.session,
         account_reason=record.account_reason,

@@ -183,7 +183,7 @@ class RequestLog:
                 if len(self._told) > KEPT_KINDS:
                     del self._told[next(iter(self._told))]
                 extra = {"request": record.id, "fields": {"client": record.client}}
-                loss_log.info("%s %s: %s", loss.kind.value, loss.path, loss.note, extra=extra)
+                loss_log.info("%s %s: %s", loss.kind, loss.path, loss.note, extra=extra)
 
 
 class RequestFollower(Follower[RequestRecord, RequestEvent]):
