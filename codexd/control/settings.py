@@ -117,7 +117,7 @@ def _show(item: Setting, value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it."""
+    """``value`` in the form that JSON has for it."""
     if isinstance(value, tuple):
         return list(value)
     return dict(value) if isinstance(value, Mapping) else value
