@@ -22,8 +22,7 @@ from attrs import frozen
 from codexd.accounts.store.store import AccountStore
 from codexd.assembly import ThirdParty, apply_settings, keep_usage, make_accounts, make_app, make_kilo
 from codexd.control.method import Accounts, Control
-from codexd.control.socket import serve_control
-from codexd.control.socket_file import bind_socket
+from codexd.control.socket import bind_socket, serve_control
 from codexd.errors import AddressUnavailable, HomeMismatch
 from codexd.launch import Launch, Ready
 from codexd.record.requests import RequestLog

@@ -72,7 +72,7 @@ OWN: list[tuple[str, set[str]]] = [
     ("codexd/errors.py", set()),
     ("codexd/paths.py", set()),
     ("codexd/settings/schema.py", {"codexd.errors"}),
-    ("codexd/translation/", {"codexd.errors", "codexd.jsontext", "codexd.translation"}),
+    ("codexd/translation/", {"codexd.api", "codexd.errors", "codexd.jsontext", "codexd.translation"}),
     ("codexctl/", {"codexctl", "codexd.rpc", "codexd.paths", "codexd.__version__"}),
 ]
 

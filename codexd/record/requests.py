@@ -26,7 +26,7 @@ KEPT_REQUESTS = 1000
 KEPT_LOSSES = 1000
 """How many losses are remembered as already logged."""
 
-LOGGED_LOSSES = (LossKind.DROPPED.value, LossKind.APPROXIMATED.value)
+LOGGED_LOSSES = (LossKind.DROPPED, LossKind.APPROXIMATED)
 
 FOLLOWER_REQUESTS = 2000
 """A follower may have news of this many requests unread before it misses the oldest: twice what is kept."""

@@ -7,7 +7,7 @@ from enum import Enum
 
 from attrs import define, field, frozen
 
-from codexd.api.records import LossInfo, RequestInfo, TokenCounts, Told
+from codexd.api.records import RequestInfo, TokenCounts, Told
 from codexd.errors import CodexdError, InternalError, RequestCancelled, ShuttingDown, UpstreamError
 from codexd.record.redaction import redact
 from codexd.translation.backend import Usage
@@ -320,7 +320,7 @@ class RequestRecord:
             tokens=self._count_tokens(),
             status=self._status,
             error=failure.message if failure else None,
-            losses=tuple(LossInfo(loss.kind.value, loss.path, loss.note) for loss in self._losses),
+            losses=tuple(self._losses),
             path=self.path,
             session=self._session,
             account_reason=account.reason if account else None,

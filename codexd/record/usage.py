@@ -17,8 +17,7 @@ from typing import TypeVar
 import trio
 from attrs import evolve
 
-from codexd.api.records import TokenCounts
-from codexd.api.usage import UsageReport, UsageRow
+from codexd.api.records import TokenCounts, UsageReport, UsageRow
 from codexd.record.timeline import Snapshot
 from codexd.record.usage_file import UsageEntry, UsageFile, is_damage
 

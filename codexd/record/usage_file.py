@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from attrs import astuple, fields, frozen
 
-from codexd.api.usage import UsageRow
+from codexd.api.records import UsageRow
 from codexd.files import keep_aside
 
 log = logging.getLogger("codexd.usage")

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from attrs import define, frozen
+from attrs import define
+
+from codexd.api.accounts import SwitchCost
 
 MAX_SESSIONS = 10_000
 """Beyond this, the session that was used least recently makes room."""
 
 ACTIVE_S = 3600.0
 """A session that was silent for this long has nothing cached any more, so a switch costs it nothing."""
-
-
-@frozen
-class SwitchCost:
-    """``reasoning_items`` are left out from then on, ``tokens`` are read again at the full price."""
-
-    sessions: int
-    reasoning_items: int
-    tokens: int
 
 
 @define

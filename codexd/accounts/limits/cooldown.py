@@ -9,7 +9,8 @@ from enum import StrEnum
 
 from attrs import frozen
 
-from codexd.accounts.limits.windows import Credits, Observation
+from codexd.accounts.limits.windows import Observation
+from codexd.api.accounts import CreditsInfo
 from codexd.errors import RateLimited, UpstreamError
 
 DEFAULT_S = 60.0
@@ -73,7 +74,7 @@ def cooldown_of(error: UpstreamError, *, model: str, observation: Observation | 
     )
 
 
-def is_quota_back(cooldown: Cooldown, seen: Observation, known_credits: Credits | None) -> bool:
+def is_quota_back(cooldown: Cooldown, seen: Observation, known_credits: CreditsInfo | None) -> bool:
     """Whether ``seen`` ends the cooldown: quota in every window of its limit, the backend's word, or new credits.
 
     ``known_credits`` are those known before: what could not pay at the refusal does not pay now.

@@ -13,7 +13,8 @@ from attrs import Factory, define, frozen
 
 from codexd.accounts.limits.cooldown import Cooldown, cooldown_of, is_quota_back
 from codexd.accounts.limits.limits_file import Kept, dump_limits, open_limits
-from codexd.accounts.limits.windows import Credits, Limits, Observation, Window
+from codexd.accounts.limits.windows import Limits, Observation, Window
+from codexd.api.accounts import CreditsInfo
 from codexd.errors import RateLimited, UpstreamError
 
 log = logging.getLogger("codexd.limits")
@@ -38,7 +39,7 @@ class _Known:
 
     windows: dict[str, _Tracked] = Factory(dict)
     plan: str | None = None
-    credits: Credits | None = None
+    credits: CreditsInfo | None = None
     allowed: bool | None = None
     fetched_at: float | None = None
     cooldowns: dict[str | None, Cooldown] = Factory(dict)

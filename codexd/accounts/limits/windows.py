@@ -13,6 +13,8 @@ from typing import Any
 
 from attrs import frozen
 
+from codexd.api.accounts import CreditsInfo
+
 SLOTS = ("primary", "secondary")
 MAIN_LIMIT = "codex"
 """What the backend calls the plan's own limit."""
@@ -55,19 +57,6 @@ class Window:
 
 
 @frozen
-class Credits:
-    """What the account may spend beyond its windows. ``balance`` is the backend's own text."""
-
-    has_credits: bool
-    unlimited: bool
-    balance: str | None
-
-    @property
-    def can_pay(self) -> bool:
-        return self.has_credits or self.unlimited
-
-
-@frozen
 class Observation:
     """What one reply said, at ``at`` seconds since the epoch.
 
@@ -79,7 +68,7 @@ class Observation:
     windows: tuple[Window, ...]
     plan: str | None
     at: float
-    credits: Credits | None = None
+    credits: CreditsInfo | None = None
     allowed: bool | None = None
     active_limit: str | None = None
     complete: bool = False
@@ -112,7 +101,7 @@ class Limits:
 
     windows: tuple[Window, ...] = ()
     plan: str | None = None
-    credits: Credits | None = None
+    credits: CreditsInfo | None = None
     allowed: bool | None = None
     fetched_at: float | None = None
 
@@ -258,13 +247,13 @@ def _short_id(limit: str | None) -> str | None:
     return limit and limit.lower().replace("_", "-").removeprefix(f"{MAIN_LIMIT}-")
 
 
-def _read_credits(fields: object) -> Credits | None:
+def _read_credits(fields: object) -> CreditsInfo | None:
     if not isinstance(fields, dict):
         return None
     has_credits, unlimited = _boolean(fields.get("has_credits")), _boolean(fields.get("unlimited"))
     if has_credits is None and unlimited is None:
         return None
-    return Credits(bool(has_credits), bool(unlimited), _text(fields.get("balance")))
+    return CreditsInfo(bool(has_credits), bool(unlimited), _text(fields.get("balance")))
 
 
 def _read_allowed(block: object) -> bool | None:

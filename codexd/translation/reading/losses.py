@@ -7,12 +7,12 @@ logged, and with the setting ``translation.strict`` a dropped field is refused.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import Enum
+from enum import StrEnum
 
-from attrs import frozen
+from codexd.api.records import LossInfo
 
 
-class LossKind(Enum):
+class LossKind(StrEnum):
     RENAMED = "renamed"
     """The same under another name, restored on the way back."""
     APPROXIMATED = "approximated"
@@ -24,15 +24,6 @@ class LossKind(Enum):
 
 
 _TOLD = (LossKind.DROPPED, LossKind.APPROXIMATED)
-
-
-@frozen
-class Loss:
-    """One field's fate; ``note`` says in words what was done and why."""
-
-    kind: LossKind
-    path: str
-    note: str
 
 
 MAX_KEPT = 1000
@@ -47,15 +38,15 @@ class Losses:
     """
 
     def __init__(self) -> None:
-        self._by_path: dict[str, Loss] = {}
+        self._by_path: dict[str, LossInfo] = {}
         self._more_told = 0
-        self._first_dropped: Loss | None = None
+        self._first_dropped: LossInfo | None = None
 
     def add(self, kind: LossKind, path: str, note: str) -> None:
         path = path[:MAX_CHARS]
         if path in self._by_path:
             return
-        loss = Loss(kind, path, note[:MAX_CHARS])
+        loss = LossInfo(kind, path, note[:MAX_CHARS])
         if kind is LossKind.DROPPED and self._first_dropped is None:
             self._first_dropped = loss
         if len(self._by_path) < MAX_KEPT:
@@ -63,7 +54,7 @@ class Losses:
         elif kind in _TOLD:
             self._more_told += 1
 
-    def __iter__(self) -> Iterator[Loss]:
+    def __iter__(self) -> Iterator[LossInfo]:
         return iter(self._by_path.values())
 
     def __len__(self) -> int:
@@ -75,5 +66,5 @@ class Losses:
         return self._more_told + sum(loss.kind in _TOLD for loss in self)
 
     @property
-    def first_dropped(self) -> Loss | None:
+    def first_dropped(self) -> LossInfo | None:
         return self._first_dropped

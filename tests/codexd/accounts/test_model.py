@@ -2,8 +2,9 @@ import attrs
 import pytest
 
 from codexd.accounts.limits.cooldown import Cooldown
-from codexd.accounts.limits.windows import Credits, Limits, Window
+from codexd.accounts.limits.windows import Limits, Window
 from codexd.accounts.model import Account, AccountState, Tokens, account_state
+from codexd.api.accounts import CreditsInfo
 
 NOW = 1000.0
 ACCOUNT = Account("aa0000000001", "w", "u", "ann@example.com", "plus", 0.0)
@@ -26,7 +27,7 @@ def tokens(left_s):
         (ACCOUNT, 0, Limits(), None, AccountState.EXPIRED),
         (ACCOUNT, 9999, Limits((FULL,)), None, AccountState.LIMITED),
         (ACCOUNT, 0, Limits((FULL,)), None, AccountState.LIMITED),
-        (ACCOUNT, 9999, Limits((FULL,), credits=Credits(True, False, "5")), None, AccountState.OK),
+        (ACCOUNT, 9999, Limits((FULL,), credits=CreditsInfo(True, False, "5")), None, AccountState.OK),
         (ACCOUNT, 9999, Limits((attrs.evolve(FULL, resets_at=NOW),)), None, AccountState.OK),
         (ACCOUNT, 9999, Limits((attrs.evolve(FULL, limit="code-review"),)), None, AccountState.OK),
         (ACCOUNT, 9999, Limits(), COOLDOWN, AccountState.LIMITED),

@@ -1,4 +1,5 @@
-from codexd.accounts.choosing.sessions import ACTIVE_S, MAX_SESSIONS, Sessions, SwitchCost
+from codexd.accounts.choosing.sessions import ACTIVE_S, MAX_SESSIONS, Sessions
+from codexd.api.accounts import SwitchCost
 
 NOW = 1_795_000_000.0
 

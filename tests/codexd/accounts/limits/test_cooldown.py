@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codexd.accounts.limits.cooldown import DEFAULT_S, SETTLE_S, Cooldown, Reason, cooldown_of, is_quota_back
-from codexd.accounts.limits.windows import MAIN_LIMIT, Credits, Observation, Window
+from codexd.accounts.limits.windows import MAIN_LIMIT, Observation, Window
+from codexd.api.accounts import CreditsInfo
 from codexd.errors import RateLimited, UsageLimitReached
 
 NOW = 1_795_000_000.0
@@ -96,7 +97,7 @@ def test_a_metered_limit_waits_for_its_own_window():
     assert begin(usage_limit(), seen) == Cooldown(NOW + 1800, Reason.MODEL_LIMIT, MODEL, NOW, NOW, "spark")
 
 
-PAYING, POOR = Credits(True, False, "9"), Credits(False, False, "0")
+PAYING, POOR = CreditsInfo(True, False, "9"), CreditsInfo(False, False, "0")
 
 
 @pytest.mark.parametrize(

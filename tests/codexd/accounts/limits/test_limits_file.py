@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from codexd.accounts.limits.cooldown import Cooldown
 from codexd.accounts.limits.limits_file import Kept, dump_limits, open_limits, parse_limits
-from codexd.accounts.limits.windows import Credits, Limits, Window
+from codexd.accounts.limits.windows import Limits, Window
+from codexd.api.accounts import CreditsInfo
 from codexd.errors import FileUnreadable
 
 numbers = st.floats(0, 1e12)
@@ -17,7 +18,7 @@ kept_values = st.builds(
         Limits,
         st.lists(st.builds(Window, texts, numbers, numbers, numbers, st.none() | texts), max_size=3).map(tuple),
         st.none() | texts,
-        st.none() | st.builds(Credits, st.booleans(), st.booleans(), st.none() | texts),
+        st.none() | st.builds(CreditsInfo, st.booleans(), st.booleans(), st.none() | texts),
         st.none() | st.booleans(),
         st.none() | numbers,
     ),

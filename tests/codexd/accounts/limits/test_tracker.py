@@ -7,7 +7,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from codexd.accounts.limits.cooldown import Reason
 from codexd.accounts.limits.tracker import QUEUE_LENGTH, SAVE_INTERVAL_S, LimitTracker
-from codexd.accounts.limits.windows import Credits, Limits, Observation, Window
+from codexd.accounts.limits.windows import Limits, Observation, Window
+from codexd.api.accounts import CreditsInfo
 from codexd.errors import RateLimited, UsageLimitReached
 
 DAY = 86400.0
@@ -96,7 +97,7 @@ def said(clock, *windows, **more):
 
 
 def test_what_a_reply_does_not_say_stays_known(clock):
-    tracker, credits_ = LimitTracker(clock), Credits(True, False, "5")
+    tracker, credits_ = LimitTracker(clock), CreditsInfo(True, False, "5")
     tracker.fold("a", said(clock, window(clock, 5.0), plan="pro", credits=credits_, allowed=True))
     tracker.fold("a", said(clock, window(clock, 3.0, "spark 5h", limit="spark")))
     limits = tracker.limits("a")
@@ -219,7 +220,9 @@ def test_when_quota_was_asked_for_is_noted(clock):
 
 def fill(tracker, clock):
     spark = window(clock, 100.0, "spark 5h", limit="spark")
-    tracker.fold("a", said(clock, window(clock, 85.0), plan="plus", credits=Credits(True, False, None), allowed=True))
+    tracker.fold(
+        "a", said(clock, window(clock, 85.0), plan="plus", credits=CreditsInfo(True, False, None), allowed=True)
+    )
     refuse(tracker, clock, model="spark", observation=said(clock, spark, active_limit="spark"))
     refuse(tracker, clock)
     tracker.fold("b", said(clock, plan="free"))

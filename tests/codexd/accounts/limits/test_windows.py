@@ -4,7 +4,6 @@ from hypothesis import strategies as st
 
 from codexd.accounts.limits.windows import (
     STALE_S,
-    Credits,
     Limits,
     Observation,
     Window,
@@ -12,6 +11,7 @@ from codexd.accounts.limits.windows import (
     parse_headers,
     parse_usage,
 )
+from codexd.api.accounts import CreditsInfo
 
 NOW = 1000.0
 EVENT = {
@@ -110,7 +110,7 @@ def test_the_plan_alone_is_something():
 
 
 def test_the_event_says_the_same_as_the_headers():
-    assert parse_event(EVENT, NOW) == Observation(BOTH, "plus", NOW, Credits(False, False, None), allowed=True)
+    assert parse_event(EVENT, NOW) == Observation(BOTH, "plus", NOW, CreditsInfo(False, False, None), allowed=True)
 
 
 def test_an_event_of_a_metered_limit():
@@ -146,10 +146,10 @@ def test_the_active_limit_has_the_name_of_its_windows(active, name):
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"has-credits": "True", "unlimited": "False", "balance": "12.5"}, Credits(True, False, "12.5")),
-        ({"has-credits": "1", "unlimited": "true", "balance": " "}, Credits(True, True, None)),
-        ({"has-credits": "False", "unlimited": "0"}, Credits(False, False, None)),
-        ({"unlimited": "maybe", "has-credits": "false"}, Credits(False, False, None)),
+        ({"has-credits": "True", "unlimited": "False", "balance": "12.5"}, CreditsInfo(True, False, "12.5")),
+        ({"has-credits": "1", "unlimited": "true", "balance": " "}, CreditsInfo(True, True, None)),
+        ({"has-credits": "False", "unlimited": "0"}, CreditsInfo(False, False, None)),
+        ({"unlimited": "maybe", "has-credits": "false"}, CreditsInfo(False, False, None)),
         ({"has-credits": "", "balance": "5"}, None),
         ({}, None),
     ],
@@ -265,7 +265,7 @@ def test_the_usage_document():
         ),
         "plus",
         NOW,
-        Credits(False, False, "0"),
+        CreditsInfo(False, False, "0"),
         allowed=True,
         complete=True,
     )
@@ -372,9 +372,9 @@ def test_stale(limits, is_stale):
         ({}, True),
         ({"allowed": False}, True),
         ({"allowed": True}, False),
-        ({"credits": Credits(False, False, "0")}, True),
-        ({"credits": Credits(True, False, "5")}, False),
-        ({"credits": Credits(False, True, None)}, False),
+        ({"credits": CreditsInfo(False, False, "0")}, True),
+        ({"credits": CreditsInfo(True, False, "5")}, False),
+        ({"credits": CreditsInfo(False, True, None)}, False),
     ],
 )
 def test_an_account_is_used_up_unless_something_else_keeps_it_open(said, is_used_up):

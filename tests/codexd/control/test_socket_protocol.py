@@ -2,6 +2,7 @@
 
 import json
 
+import attrs
 import pytest
 import trio
 from support.control_peer import connect, serving
@@ -9,7 +10,7 @@ from support.control_server import make_control
 
 from codexd import rpc
 from codexd.accounts.store.store import AccountStore
-from codexd.control import methods
+from codexd.control import dispatch
 from codexd.control.socket import MAX_BATCH
 
 STATUS = "accounts.status"
@@ -54,6 +55,12 @@ async def wire(control):
     async with serving(control):
         peer = await connect(control)
         yield Wire(peer.stream)
+
+
+def answered_by(monkeypatch, name, answer):
+    """Let ``answer`` be the function of a method."""
+    method = attrs.evolve(dispatch.METHODS[name], answer=answer)
+    monkeypatch.setattr(dispatch, "METHODS", dict(dispatch.METHODS) | {name: method})
 
 
 def shape(reply):
@@ -165,7 +172,7 @@ async def test_a_batch_of_methods_that_never_wait_holds_up_nobody(control, monke
             await trio.lowlevel.checkpoint()
             steps += 1
 
-    monkeypatch.setattr("codexd.control.socket.HANDLERS", dict(methods.HANDLERS) | {STATUS: answer})
+    answered_by(monkeypatch, STATUS, answer)
     async with serving(control), trio.open_nursery() as nursery:
         nursery.start_soon(work)
         wire = Wire((await connect(control)).stream)
@@ -195,7 +202,7 @@ async def test_a_result_that_json_cannot_say_is_that_calls_error(control, monkey
     async def answer(_call, _params):
         return unspeakable
 
-    monkeypatch.setattr("codexd.control.socket.HANDLERS", dict(methods.HANDLERS) | {"accounts.list": answer})
+    answered_by(monkeypatch, "accounts.list", answer)
     async with serving(control):
         wire = Wire((await connect(control)).stream)
         await wire.send([CALL | {"id": 1, "method": "accounts.list"}, CALL | {"id": 2}])

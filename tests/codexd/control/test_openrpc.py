@@ -8,9 +8,8 @@ from support.harness import HELLO, RefusedError, post, start_daemon
 from support.openrpc_schemas import Checker, meta_validator
 
 from codexd import rpc
-from codexd.api.convert import to_json
-from codexd.api.methods import METHODS
-from codexd.api.openrpc import describe, kinds_of
+from codexd.control.dispatch import METHODS, to_json
+from codexd.control.openrpc import describe, kinds_of
 from codexd.errors import AccountNeedsLogin, CodexdError
 
 ANYWHERE = {"request_invalid", "shutting_down"}
@@ -107,7 +106,7 @@ async def test_every_example_is_answered_as_documented(nursery, safe_home, metho
     try:
         result = await running.call(method.name, **method.example)
     except RefusedError as error:
-        assert error.kind in checker.kinds(method.name) | ANYWHERE, f"declare {error.kind} in METHODS: {error}"
+        assert error.kind in checker.kinds(method.name) | ANYWHERE, f"declare {error.kind} at the method: {error}"
     else:
         checker.check_result(method.name, result)
 

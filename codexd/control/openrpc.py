@@ -1,19 +1,18 @@
-"""The OpenRPC document of the control socket, from the table of its methods.
+"""The OpenRPC document of the control contract, from the declarations of its methods.
 
 Source: https://spec.open-rpc.org, version 1.3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import Attribute
+from attrs import Attribute, frozen
 
 from codexd import __version__, rpc
-from codexd.api.discover import OpenRpc
-from codexd.api.methods import Method
-from codexd.api.schema import Schemas, fields_of, is_optional, words_of
+from codexd.control.method import Method
+from codexd.control.schema import Schemas, describe_class, fields_of, is_optional
 from codexd.errors import CodexdError
 
 VERSION = "1.3.2"
@@ -23,11 +22,25 @@ _ABOUT = (
 )
 
 
+@frozen
+class OpenRpc:
+    """An OpenRPC document (https://spec.open-rpc.org).
+
+    Beyond it, the `x-event` of a method that begins a follow has the name and the params of its notifications.
+    Errors with the code -32000 carry one of the listed kinds in `data.kind`.
+    """
+
+    openrpc: str
+    info: Mapping[str, Any]
+    methods: tuple[Mapping[str, Any], ...]
+    components: Mapping[str, Any]
+
+
 def describe(methods: Iterable[Method]) -> OpenRpc:
     """The document.
 
     Raises:
-        TypeError: a class of the table has a field that JSON can't say.
+        TypeError: a class of the contract has a field that JSON has no form for.
     """
     schemas = Schemas()
     described = tuple(_describe_method(method, schemas) for method in methods)
@@ -40,13 +53,13 @@ def _describe_method(method: Method, schemas: Schemas) -> dict[str, Any]:
         "name": method.name,
         "summary": method.summary,
         "paramStructure": "by-name",
-        # The specification: an optional param does not stand before a required one.
+        # The specification puts required params first.
         "params": [_describe_param(field, schemas) for field in sorted(fields_of(method.params), key=is_optional)],
         "result": {"name": method.result.__name__, "schema": schemas.refer(method.result)},
         "examples": [_describe_example(method)],
     }
-    if words := words_of(method.params):
-        described["description"] = words
+    if description := describe_class(method.params):
+        described["description"] = description
     if method.errors:
         described["errors"] = [_describe_errors(method)]
     if method.event is not None:
@@ -60,13 +73,13 @@ def _describe_param(field: Attribute[Any], schemas: Schemas) -> dict[str, Any]:
 
 
 def _describe_errors(method: Method) -> dict[str, Any]:
-    """One object: the specification wants each code once, and ours is one with many kinds."""
+    """One error object: the specification allows each code once, and all our kinds share one code."""
     kinds = sorted({kind for error in method.errors for kind in kinds_of(error)})
     return {"code": int(rpc.ErrorCode.REFUSED), "message": "Refused", "data": {"kind": kinds}}
 
 
 def kinds_of(error: type[CodexdError]) -> set[str]:
-    """The words of an error and of every error below it."""
+    """The kind of an error and of every error below it."""
     return {error.kind}.union(*(kinds_of(one) for one in error.__subclasses__()))
 
 

@@ -1,6 +1,6 @@
-"""JSON Schema (draft 7) of the contract's classes, from their fields' types and validators.
+"""JSON Schema (draft 7) of the contract's classes, from the types and validators of their fields.
 
-OpenRPC takes this dialect; it has the same words in OpenAPI 3.1.
+OpenRPC uses this draft; the keywords mean the same in OpenAPI 3.1.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _OBJECTS = (dict, Mapping)
 
 
 class Schemas:
-    """Schemas of types. Each class that one refers to is described once, in ``components`` under its name."""
+    """Schemas of types. Each class they refer to is described once, under its name in ``components``."""
 
     def __init__(self, folder: str = "#/components/schemas/") -> None:
         self.components: dict[str, Schema] = {}
@@ -43,7 +43,7 @@ class Schemas:
         """The schema of an annotation.
 
         Raises:
-            TypeError: JSON has no such thing, or two classes have one name.
+            TypeError: JSON has no form for the type, or two classes have the same name.
         """
         origin, arguments = get_origin(type_), get_args(type_)
         if type_ is Any:
@@ -62,10 +62,10 @@ class Schemas:
             return {"enum": [member.value for member in type_]}
         if isinstance(type_, type) and attrs.has(type_):
             return self.refer(type_)
-        raise TypeError(f"there is no JSON Schema of {type_}")
+        raise TypeError(f"JSON Schema has no form for {type_}")
 
     def of_param(self, field: attrs.Attribute[Any]) -> Schema:
-        """The schema of a field whose value a caller gives: with its rule and its default."""
+        """The schema of a param: with its rule and its default."""
         schema = self.of_type(field.type)
         if isinstance(field.validator, Rule):
             schema = _with_keywords(schema, field.validator.keywords)
@@ -74,21 +74,21 @@ class Schemas:
         return schema
 
     def refer(self, class_: type, *, sparse: bool = False) -> Schema:
-        """A reference to the schema of what the daemon sends as ``class_``.
+        """A reference to the schema of ``class_`` as the daemon sends it.
 
-        All of its fields are there; of a ``sparse`` one those may be missing that have a default.
+        All fields are sent; in a ``sparse`` class those that have a default may be missing.
         """
         name = class_.__name__
         if self._classes.setdefault(name, class_) is not class_:
             raise TypeError(f"{class_.__module__} and {self._classes[name].__module__} both have a {name}")
         if name not in self.components:
-            self.components[name] = {}  # taken before its fields are read: one of them may refer back
+            self.components[name] = {}  # reserved before the fields are read: one of them may refer back
             fields = fields_of(class_)
             required = [field.name for field in fields if not (sparse and is_optional(field))]
             self.components[name] = {
                 "title": name,
                 "type": "object",
-                **({"description": words} if (words := words_of(class_)) else {}),
+                **({"description": description} if (description := describe_class(class_)) else {}),
                 "properties": {field.name: self.of_type(field.type) for field in fields},
                 **({"required": required} if required else {}),
             }
@@ -96,7 +96,7 @@ class Schemas:
 
 
 def fields_of(class_: type) -> tuple[attrs.Attribute[Any], ...]:
-    """The fields, their types no longer text."""
+    """The fields of a class, with their types resolved."""
     return tuple(attrs.fields(attrs.resolve_types(class_)))
 
 
@@ -104,14 +104,14 @@ def is_optional(field: attrs.Attribute[Any]) -> bool:
     return field.default is not attrs.NOTHING
 
 
-def words_of(class_: type) -> str:
-    """The docstrings of a class and its bases as Markdown, a paragraph a line."""
+def describe_class(class_: type) -> str:
+    """The docstrings of a class and its bases as Markdown, one line a paragraph."""
     texts = [inspect.cleandoc(one.__doc__) for one in reversed(class_.__mro__[:-1]) if one.__doc__]
     return re.sub(r"(?<!\n)\n(?!\n)", " ", "\n\n".join(texts)).replace("``", "`")
 
 
 def _with_keywords(schema: Schema, keywords: Mapping[str, Any]) -> Schema:
-    """What a rule says holds for every form of a value but null."""
+    """A rule applies to every form of the value except null."""
     if "anyOf" in schema:
         return {"anyOf": [_with_keywords(form, keywords) for form in schema["anyOf"]]}
     return schema if schema.get("type") == "null" else {**schema, **keywords}

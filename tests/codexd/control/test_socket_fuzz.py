@@ -12,8 +12,8 @@ import trio
 from attrs import frozen
 
 from codexd import rpc
-from codexd.api.methods import METHODS
-from codexd.api.schema import fields_of
+from codexd.control.dispatch import METHODS
+from codexd.control.schema import fields_of
 
 ROUND = 60
 """Connections of one round. Together they send more than MAX_GROWTH_KIB in four rounds, of which there are five more."""

@@ -1,4 +1,4 @@
-"""What the methods that set a client up have in common."""
+"""What ``claude.*`` and ``codex.*`` share."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ from codexd.clients.proof import Answer, Question
 from codexd.clients.set_up import MakeWanted, SetUp, carry_out, plain_values, prepare
 from codexd.clients.settings_file import Content, check_writable
 from codexd.control.method import Control
-from codexd.errors import FileUnwritable, RequestInvalid, RequestNotFound
+from codexd.errors import ClientFileRefused, FileUnreadable, FileUnwritable, RequestInvalid, RequestNotFound
 
 log = logging.getLogger("codexd.clients")
 
-SIMULATED_NOTE = "This codexd is simulated: its answers are made up."
-ANY_PORT_NOTE = "server.port is 0, so codexd will listen elsewhere after its next start. Set it to a fixed port."
+CLIENT_FILE = (ClientFileRefused, FileUnreadable, FileUnwritable)
+
+SIMULATED_NOTE = "This codexd is simulated; its answers are made up."
+ANY_PORT_NOTE = "server.port is 0, so codexd will listen on another port after a restart. Set it to a fixed port."
 
 Show = Callable[[str, Any], str]
-"""A value for the user's eyes."""
+"""Gives the value of a name as users may see it, secrets hidden."""
 
 
 def find_folder(control: Control, config_dir: str | None, variable: str, below_home: str) -> Path:
-    """A client's folder: the caller's, else what ``variable`` of the daemon's environment says, else below the home."""
+    """The caller's folder, or the one in ``variable`` of the daemon's environment, or ``below_home``."""
     environ = control.environ
     if config_dir is not None:
         return Path(config_dir)
     if environ.get(variable):
         return Path(environ[variable]).expanduser().absolute()
     if not environ.get("HOME"):
-        raise RequestInvalid("config_dir", "is required: the daemon's environment names no home")
+        raise RequestInvalid("config_dir", "is required: HOME is not set in the daemon's environment")
     return Path(environ["HOME"]) / below_home
 
 
@@ -46,8 +48,8 @@ def find_own_door(control: Control) -> Door:
     return find_door(control.addresses, control.settings)
 
 
-def notes_of(control: Control) -> list[str]:
-    """What is to be known of a codexd that a client is led to."""
+def find_notes(control: Control) -> list[str]:
+    """What the user should know about a codexd that a client is pointed at."""
     notes = [SIMULATED_NOTE] if control.simulated else []
     return notes + ([ANY_PORT_NOTE] if control.settings.server.port == 0 else [])
 
@@ -55,7 +57,7 @@ def notes_of(control: Control) -> list[str]:
 def change_file(
     control: Control, content: Content, kept: Kept, names: tuple[str, ...], make_wanted: MakeWanted, *, dry_run: bool
 ) -> tuple[SetUp, Path | None]:
-    """The change, made unless ``dry_run``, and the path of the backup.
+    """The change, carried out unless ``dry_run``, and the path of the backup.
 
     Raises:
         ClientFileRefused, FileUnreadable, FileUnwritable
@@ -72,10 +74,10 @@ def change_file(
         raise unwritable(file.path, error) from None
 
 
-def tell(
+def to_set_up(
     change: SetUp, backup: Path | None, mode: Enum, show: Show, *, dry_run: bool, notes: Iterable[str]
 ) -> api.ClientSetUp:
-    """``change`` as the caller is told of it. ``mode``: where the client is led to after it."""
+    """``change`` for the reply. ``mode``: where it points the client."""
     if change.is_needed and not dry_run:
         log.info("client set up", extra={"fields": {"file": str(change.content.path), "mode": mode.value}})
     return api.ClientSetUp(
@@ -91,7 +93,7 @@ def tell(
 
 
 def values_after(change: SetUp) -> dict[str, Any]:
-    """What the names hold once the change is made."""
+    """The value of each name once the change is made."""
     return plain_values(change.content, {**change.now, **change.plan.targets})
 
 
@@ -104,13 +106,13 @@ def _edits_of(change: SetUp, show: Show) -> tuple[api.ClientEdit, ...]:
     return tuple(api.ClientEdit(name, shown(name, before), shown(name, after)) for name in change.plan.targets)
 
 
-def wrote(content: Content, kept: Kept, name: str) -> Any:
-    """The value that codexd wrote for ``name``."""
+def last_written(content: Content, kept: Kept, name: str) -> Any:
+    """The value that codexd wrote for ``name``, or None."""
     entry = kept.entries.get(name)
     return None if entry is None or entry.wrote is None else content.format.parse(entry.wrote)
 
 
-def judge(control: Control, question: Question, answer: Answer) -> api.ClientProof:
+def to_proof(control: Control, question: Question, answer: Answer) -> api.ClientProof:
     model_used = account = None
     if answer.request_id is not None:
         try:
@@ -120,10 +122,10 @@ def judge(control: Control, question: Question, answer: Answer) -> api.ClientPro
         else:
             model_used, account = request.model_used, request.account
     took = f"{answer.duration_ms / 1000:.1f} s"
-    told = answer.problem or f"{model_used or question.model} answered in {took}."
+    message = answer.problem or f"{model_used or question.model} answered in {took}."
     return api.ClientProof(
         ok=answer.problem is None,
-        message=told,
+        message=message,
         model=question.model,
         model_used=model_used,
         account=account,

@@ -8,11 +8,10 @@ import pytest
 from attrs import field, frozen
 from support.openrpc_schemas import Checker
 
-from codexd.api.convert import read_params, to_json
-from codexd.api.methods import METHODS
-from codexd.api.openrpc import describe
 from codexd.api.params import Rule, between, filled, one_of
-from codexd.api.schema import Schemas, fields_of, words_of
+from codexd.control.dispatch import METHODS, read_params, to_json
+from codexd.control.openrpc import describe
+from codexd.control.schema import Schemas, describe_class, fields_of
 from codexd.errors import RequestInvalid
 
 
@@ -126,8 +125,8 @@ def test_rules_and_defaults_of_params():
 
 
 def test_words_come_from_the_bases_too():
-    assert words_of(Oak) == "A tree of `Leaf`.\n\nIt may hold others.\n\nThe oldest."
-    assert words_of(Leaf) == ""
+    assert describe_class(Oak) == "A tree of `Leaf`.\n\nIt may hold others.\n\nThe oldest."
+    assert describe_class(Leaf) == ""
 
 
 VALUES = [None, True, False, 0, 1, -1, 10**7, 1.5, -0.5, "", "x", "work@example.com", [], ["x"], [1], {}, {"a": 1}]
@@ -156,7 +155,7 @@ def test_the_daemon_takes_what_the_document_allows_and_nothing_else(checker, nam
     rules = {field.name: field.validator for field in fields_of(METHODS[name].params)}
     for params in candidates(checker, METHODS[name]):
         try:
-            read_params(METHODS[name], params)
+            read_params(METHODS[name].params, params)
         except RequestInvalid as error:
             # What a validator that is no Rule looks for, no schema says.
             said = isinstance(rules.get(error.path), Rule | None)
