@@ -13,12 +13,14 @@ from codexd.errors import FileUnreadable
 T = TypeVar("T")
 
 
-def make_converter() -> cattrs.Converter:
+def make_converter(**options: Any) -> cattrs.Converter:
     """A converter that refuses what cattrs alone would guess: None as "None", "false" as True, keys without a field.
 
-    Callers may replace its structure hooks. Tuples are unstructured as lists.
+    Tuples are unstructured as lists. ``options`` are those of ``cattrs.Converter``, and callers may replace the
+    structure hooks.
     """
-    converter = cattrs.Converter(forbid_extra_keys=True, unstruct_collection_overrides={tuple: list})
+    defaults: dict[str, Any] = {"forbid_extra_keys": True, "unstruct_collection_overrides": {tuple: list}}
+    converter = cattrs.Converter(**defaults | options)
     for kind, read in ((str, read_string), (int, read_integer), (float, read_number), (bool, read_boolean)):
         converter.register_structure_hook(kind, read)
     return converter

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from functools import cache
@@ -24,6 +23,7 @@ from codexd.control.method import Call, Method, method
 from codexd.control.openrpc import OpenRpc, describe
 from codexd.errors import CodexdError, RequestInvalid
 from codexd.rpc import ErrorCode
+from codexd.strict import make_converter, read_string
 
 log = logging.getLogger("codexd.control")
 
@@ -140,19 +140,14 @@ def _first_problem(error: ClassValidationError) -> RequestInvalid:
 
 
 def _make_converter() -> cattrs.Converter:
-    """Strict both ways.
-
-    By itself cattrs reads the number 1 as the text "1", drops unknown keys, and passes on what JSON has no form for.
-    """
-    converter = cattrs.Converter(
-        forbid_extra_keys=True,
+    """Strict both ways: nothing is passed on that JSON has no form for."""
+    converter = make_converter(
         unstruct_collection_overrides={tuple: list, AbstractSet: list},
         unstructure_fallback_factory=lambda _type: _check_plain,
     )
     converter.register_unstructure_hook(float, _check_plain)  # cattrs has hooks of its own for these two
     converter.register_unstructure_hook(bytes, _check_plain)
-    for type_, read in ((str, _text), (int, _integer), (float, _number), (bool, _boolean)):
-        converter.register_structure_hook(type_, read)
+    converter.register_structure_hook(str, _read_text)
     return converter
 
 
@@ -162,32 +157,13 @@ def _check_plain(value: Any) -> Any:
     raise TypeError(f"JSON has no form for this value of type {type(value).__name__}")
 
 
-def _text(value: Any, _type: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("must be a string")
+def _read_text(value: Any, _type: Any) -> str:
+    text = read_string(value)
     try:
-        value.encode(errors="surrogateescape")  # Python's form of a path that is not UTF-8
+        text.encode(errors="surrogateescape")  # Python's form of a path that is not UTF-8
     except UnicodeEncodeError:
         raise ValueError("contains half of a surrogate pair, which is not a character") from None
-    return value
-
-
-def _integer(value: Any, _type: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError("must be an integer")
-    return value
-
-
-def _number(value: Any, _type: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= sys.float_info.max:
-        raise TypeError("must be a number")
-    return float(value)
-
-
-def _boolean(value: Any, _type: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError("must be true or false")
-    return value
+    return text
 
 
 _converter = _make_converter()
