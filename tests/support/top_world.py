@@ -1,7 +1,7 @@
 """What a daemon tells ``codexctl top``."""
 
+from codexctl.top.layout import Size
 from codexctl.top.model import Model
-from codexctl.top.text import Size
 from codexctl.top.view import screen
 
 NOW = 1_800_000_000.0
