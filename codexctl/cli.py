@@ -1,4 +1,4 @@
-"""The command line: it is parsed, and the command that is meant is run."""
+"""Parses the command line and runs the command."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def run_command(command: Command, invocation: Invocation) -> int:
 
 
 def _choose_parser(arguments: Sequence[str]) -> tuple[argparse.ArgumentParser, list[str]]:
-    """A parser of the one command that is named, and the arguments left for it; otherwise a parser of several."""
+    """A parser for the command that ``arguments`` name, and its arguments; if they name none, a parser for several."""
     places = _find_words(arguments)
     words = tuple(arguments[place] for place in places)
     commands = load_commands(words[0] if words else None)

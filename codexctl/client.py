@@ -1,6 +1,6 @@
 """A connection to the control socket of a running codexd: blocking, standard library only.
 
-``async_client.py`` has the same for asyncio; what both need stands here.
+``async_client.py`` has the same for asyncio. What the two share is in this module.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Messages:
 
 
 def is_reply(message: rpc.Message, call_id: int) -> TypeGuard[rpc.Result | rpc.Failure]:
-    """Whether ``message`` ends the call. An error without an id is one about the call as a whole."""
+    """Whether ``message`` is the reply to the call. An error without an id means that the call could not be read."""
     match message:
         case rpc.Result(id_):
             return id_ == call_id

@@ -1,6 +1,6 @@
 """The commands of codexctl. To add one, write a :class:`codexctl.command.Command` and name its module in ``MODULES``.
 
-Each module has a tuple ``COMMANDS`` with all that their parser, help and completion need.
+The tuple ``COMMANDS`` of a module holds all that the parser, the help and the completion need.
 """
 
 from __future__ import annotations

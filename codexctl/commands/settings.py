@@ -87,7 +87,7 @@ COMMANDS = (
     ),
     Command(
         ("settings", "unset"),
-        "Remove a setting from the settings file, back to its default",
+        "Remove a setting from the settings file, so that its default applies",
         "codexctl settings unset models.opus",
         _unset_setting,
         (_SETTING,),

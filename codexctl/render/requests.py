@@ -26,7 +26,7 @@ def requests(result: Json, style: Style) -> list[str]:
     """``requests.list``: one row per request, and below the table what went wrong and what translation lost."""
     listed = result["requests"]
     if not listed:
-        return style.prose("No such request since the daemon started.")
+        return style.prose("No requests to show since codexd started.")
     several = len({request["account"] for request in listed} - {None}) > 1
     headings = ("TIME", "REQUEST", "STATE", "MODEL", "TOOK", "TOKENS")
     lines = table(headings, (_request_row(each, style.now, with_account=several) for each in listed), style)

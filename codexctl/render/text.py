@@ -10,7 +10,7 @@ PROSE_WIDTH = 80
 MIN_PROSE_WIDTH = 20
 
 Fragment: TypeAlias = tuple[str, str]
-"""A style, in the words of whoever draws it, and a text in that style."""
+"""The name of a style, which its painter knows, and a text in that style."""
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
 
@@ -74,7 +74,7 @@ def cell_width(text: str) -> int:
 
 
 def _count_cells(character: str) -> int:
-    """As wcwidth counts, which is no part of the standard library."""
+    """Counts like the package wcwidth, which is not in the standard library."""
     import unicodedata  # noqa: PLC0415 - text that needs it is rare
 
     if "\u1160" <= character <= "\u11ff" or "\ud7b0" <= character <= "\ud7ff" or character in "\u3164\uffa0":

@@ -40,9 +40,9 @@ STYLE = PromptStyle.from_dict(
 )
 
 KEYS = (
-    "Tab completes, Right accepts the suggestion, Up, Down and Ctrl-R search the history. Ctrl-C discards the line or "
-    "interrupts the running command, Ctrl-D leaves the shell, Ctrl-Z suspends it. F1 shows help for the command you "
-    "are typing."
+    "Tab completes, Right accepts the suggestion, Up and Down recall earlier lines, Ctrl-R searches them. Ctrl-C "
+    "discards the line or interrupts the running command, Ctrl-D leaves the shell, Ctrl-Z suspends it. F1 shows help "
+    "for the command you are typing."
 )
 UNLISTED = (("shell",), ("quit",))
 

@@ -70,7 +70,7 @@ class Shell:
         self._tail: LogTail | None = None
 
     def run(self) -> None:
-        """At a terminal."""
+        """Run the session at a terminal."""
         self._follow_logs(DEFAULT_LEVEL)
         self._greet()
         session = self._make_session()
@@ -231,7 +231,7 @@ def _run_safely(command: Command, invocation: Invocation) -> int:
         return run_command(command, invocation)
     except (Leave, KeyboardInterrupt):
         raise
-    except Exception:  # noqa: BLE001 - the door of the session: a bug in one command must not end it
+    except Exception:  # noqa: BLE001 - a bug in one command must not end the session
         traceback.print_exc()
         say("this is a bug in codexctl. The shell goes on.")
         return EXIT_REFUSED

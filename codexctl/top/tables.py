@@ -153,7 +153,7 @@ def request_lines(model: Model, size: Size, now: float) -> list[Line]:
     if filtered := _describe_filter(model, len(listed)):
         head.insert(0, [("bold yellow", filtered)])
     if chosen is None:
-        none = "No request matches." if model.requests else "No requests since the daemon started."
+        none = "No request matches." if model.requests else "No requests since codexd started."
         return fill_rows([*head, [("dim", f"  {none}")]], size.rows)
     details = _details(chosen, size.columns, now) if size.rows >= MIN_ROWS_WITH_DETAILS else []
     room = max(1, size.rows - len(head) - len(details))

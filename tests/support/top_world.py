@@ -97,6 +97,23 @@ def model(*requests, accounts=(), **changes):
     return made
 
 
+def busy():
+    """A request that runs, one that failed and one that is done, and two accounts."""
+    made = model(
+        request("req_4f1c2a9900aa", tokens=tokens(370)),
+        failed("req_bbbbbbbb1111"),
+        done("req_cccccccc2222", started_at=NOW - 90, model_used="gpt-5.4-mini"),
+        accounts=[
+            account(active=True),
+            account("home@example.com", state="limited", limited_until=NOW + 7800, quota=[]),
+        ],
+    )
+    made.take_log_event(
+        {"entry": entry("POST /v1/messages", request="req_bbbbbbbb1111", fields={"error": "overloaded"})}
+    )
+    return made
+
+
 def tell(to, *requests, now=NOW):
     for each in requests:
         to.take_request_event({"request": each}, now)

@@ -19,7 +19,7 @@ ACCOUNT = {
     "active": True,
     "simulated": False,
 }
-PATIENCE_S = 30
+TIMEOUT_S = 30
 
 
 def setting(name, **changes):
@@ -51,7 +51,7 @@ def answering(daemon):
 def complete(piped):
     def ask(*words, **changes):
         process = piped("__complete", "--", *words, **changes)
-        out, err = process.communicate(timeout=PATIENCE_S)
+        out, err = process.communicate(timeout=TIMEOUT_S)
         assert (process.returncode, err) == (0, "")
         return out.splitlines()
 
@@ -118,7 +118,7 @@ class Shell:
         os.write(self._ours, text.encode())
 
     def wait_for(self, is_there):
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + TIMEOUT_S
         while not is_there():
             assert time.monotonic() < deadline, f"shown: {self.shown!r}"
             if select.select([self._ours], [], [], 0.1)[0]:

@@ -52,8 +52,8 @@ def model(**changes):
 
 
 def models(*listed, **changes):
-    told = {"account": REF, "models": list(listed), "source": "backend", "fetched_at": NOW - 200, "error": None}
-    return told | changes
+    result = {"account": REF, "models": list(listed), "source": "backend", "fetched_at": NOW - 200, "error": None}
+    return result | changes
 
 
 def test_quota_in_a_pipe():

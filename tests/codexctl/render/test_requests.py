@@ -76,7 +76,7 @@ def test_accounts_are_told_apart_only_where_there_are_several():
 
 
 def test_no_requests_yet():
-    assert render_requests.requests(listed(), PIPE) == ["No such request since the daemon started."]
+    assert render_requests.requests(listed(), PIPE) == ["No requests to show since codexd started."]
 
 
 def test_followed_requests_are_lines():
@@ -196,13 +196,13 @@ def test_no_control_sequence_reaches_the_terminal():
     nasty = {"client": NASTY, "model": NASTY, "model_used": NASTY * 2, "account": NASTY, "error": NASTY}
     losses = [{"kind": "dropped", "path": NASTY, "note": NASTY}]
     request = REQUEST | nasty | {"losses": losses}
-    told = {"request": request, "timeline": [{"at_ms": 1, "what": NASTY}], "summary": NASTY, "advice": [NASTY]}
+    result = {"request": request, "timeline": [{"at_ms": 1, "what": NASTY}], "summary": NASTY, "advice": [NASTY]}
     lines = [
         *render_requests.requests(listed(request, FAILED), PIPE),
         *render_requests.started(request, PIPE),
         *render_requests.ended(request, PIPE),
         render_requests.running([request], NOW),
-        *render_requests.explanation(told, PIPE),
+        *render_requests.explanation(result, PIPE),
         *render_requests.usage(report(rows=[row(NASTY)], problem=NASTY), PIPE),
     ]
     assert not any(mark in line for line in lines for mark in "\x1b\n\x9b\x07")

@@ -2,9 +2,8 @@ import pytest
 from support.top_world import (
     NOW,
     account,
+    busy,
     done,
-    entry,
-    failed,
     model,
     request,
     styles_of,
@@ -13,27 +12,8 @@ from support.top_world import (
     window,
 )
 
-from codexctl.render.format import clock_time
 from codexctl.top.keys import press
 from codexctl.top.model import Shown
-
-CLOCK = clock_time(NOW, NOW)
-
-
-def busy():
-    made = model(
-        request("req_4f1c2a9900aa", tokens=tokens(370)),
-        failed("req_bbbbbbbb1111"),
-        done("req_cccccccc2222", started_at=NOW - 90, model_used="gpt-5.4-mini"),
-        accounts=[
-            account(active=True),
-            account("home@example.com", state="limited", limited_until=NOW + 7800, quota=[]),
-        ],
-    )
-    made.take_log_event(
-        {"entry": entry("POST /v1/messages", request="req_bbbbbbbb1111", fields={"error": "overloaded"})}
-    )
-    return made
 
 
 def test_a_wide_screen_says_more():

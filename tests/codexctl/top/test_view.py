@@ -2,6 +2,7 @@ import pytest
 from support.top_world import (
     NOW,
     account,
+    busy,
     done,
     entry,
     failed,
@@ -11,7 +12,6 @@ from support.top_world import (
     styles_of,
     task,
     text_of,
-    tokens,
 )
 
 from codexctl.render.format import clock_time
@@ -22,22 +22,6 @@ from codexctl.top.model import Help, Model, Switching, Why
 from codexctl.top.view import screen, settle
 
 CLOCK = clock_time(NOW, NOW)
-
-
-def busy():
-    made = model(
-        request("req_4f1c2a9900aa", tokens=tokens(370)),
-        failed("req_bbbbbbbb1111"),
-        done("req_cccccccc2222", started_at=NOW - 90, model_used="gpt-5.4-mini"),
-        accounts=[
-            account(active=True),
-            account("home@example.com", state="limited", limited_until=NOW + 7800, quota=[]),
-        ],
-    )
-    made.take_log_event(
-        {"entry": entry("POST /v1/messages", request="req_bbbbbbbb1111", fields={"error": "overloaded"})}
-    )
-    return made
 
 
 def test_at_80_columns():
@@ -118,7 +102,7 @@ def test_an_error_names_the_account_by_its_email():
 def test_nothing_yet():
     lines = text_of(model())
     assert "ACCOUNTS  No account is signed in. Sign in with: codexctl accounts add" in lines
-    assert "  No requests since the daemon started." in lines
+    assert "  No requests since codexd started." in lines
     assert "LAST ERRORS  none" in lines
     assert text_of(Model())[0] == "codexd"
 
