@@ -70,7 +70,7 @@ class AsyncControlClient:
                     yield event
 
     async def _next_message(self) -> rpc.Message:
-        while not self._messages:
+        while not self._messages.received:
             try:
                 data = await self._reader.read(READ_BYTES)
             except OSError as error:
@@ -78,4 +78,4 @@ class AsyncControlClient:
             if not data:
                 raise connection_lost(self._path)
             self._messages.receive(data)
-        return self._messages.take()
+        return self._messages.received.popleft()

@@ -119,11 +119,7 @@ def build_parser(commands: Iterable[Command]) -> argparse.ArgumentParser:
         above = command.words[:-1]
         if above not in groups:
             groups[above] = parsers[above].add_subparsers(title="commands", metavar="COMMAND")
-        parsers[command.words] = groups[above].add_parser(
-            command.words[-1],
-            help=command.summary,
-            **_describe(command),
-        )
+        parsers[command.words] = groups[above].add_parser(command.words[-1], help=command.summary, **_describe(command))
         _add_command(parsers[command.words], command)
     return parser
 

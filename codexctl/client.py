@@ -43,11 +43,11 @@ class Refused(Exception):
 
 
 class Messages:
-    """The messages of one connection: calls are encoded, received bytes become messages. Does no I/O itself."""
+    """The messages of one connection: calls are encoded, bytes become ``received`` messages. Does no I/O itself."""
 
     def __init__(self) -> None:
         self._reader = rpc.Connection(MAX_REPLY_BYTES)
-        self._received: deque[rpc.Message] = deque()
+        self.received: deque[rpc.Message] = deque()
         self.last_id = 0
 
     def encode_call(self, method: str, params: dict[str, Any] | None) -> bytes:
@@ -56,19 +56,7 @@ class Messages:
         return rpc.encode(rpc.Request(self.last_id, method, params))
 
     def receive(self, data: bytes) -> None:
-        self._received += self._reader.receive_data(data)
-
-    def __bool__(self) -> bool:
-        """Whether messages are there to be taken."""
-        return bool(self._received)
-
-    def take(self) -> rpc.Message:
-        """The next message.
-
-        Raises:
-            IndexError: there is none.
-        """
-        return self._received.popleft()
+        self.received += self._reader.receive_data(data)
 
 
 def is_reply(message: rpc.Message, call_id: int) -> TypeGuard[rpc.Result | rpc.Failure]:
@@ -141,10 +129,9 @@ class ControlClient:
     def read_replies(self) -> list[rpc.Result | rpc.Failure]:
         """The replies that have come; blocks unless ``fileno`` is readable."""
         self._read()
-        messages = []
-        while self._messages:
-            messages.append(self._messages.take())
-        return [message for message in messages if isinstance(message, rpc.Result | rpc.Failure)]
+        replies = [each for each in self._messages.received if isinstance(each, rpc.Result | rpc.Failure)]
+        self._messages.received.clear()
+        return replies
 
     def follow(
         self, method: str, params: dict[str, Any] | None = None, *, tick_s: float | None = None
@@ -162,7 +149,7 @@ class ControlClient:
     def _events(self, name: str, subscription: int, tick_s: float | None) -> Iterator[dict[str, Any] | None]:
         self._socket.settimeout(None)
         while True:
-            if tick_s is not None and not self._messages and not select.select([self], (), (), tick_s)[0]:
+            if tick_s is not None and not self._messages.received and not select.select([self], (), (), tick_s)[0]:
                 yield None
                 continue
             match self._next_message():
@@ -171,9 +158,9 @@ class ControlClient:
                         yield params
 
     def _next_message(self) -> rpc.Message:
-        while not self._messages:
+        while not self._messages.received:
             self._read()
-        return self._messages.take()
+        return self._messages.received.popleft()
 
     def _read(self) -> None:
         try:

@@ -65,13 +65,9 @@ class Invocation(NamedTuple):
     ) -> Iterator[Event | None]:
         """The events of ``method``, without end: when the daemon goes away, its return is awaited.
 
-        Args:
-            method: a follow method.
-            params: of the first call.
-            resume: gives the params for a daemon that came back, from the last params and the last event, so that
-                nothing is shown twice or left out.
-            tick_s: if given, None is yielded each time that nothing has come for so long.
-            on_lost: called when the daemon goes away.
+        ``resume`` makes the params for a daemon that came back from the last params and the last event, so that
+        nothing is shown twice or left out. ``on_lost`` is called when the daemon goes away. With ``tick_s``, None is
+        yielded each time that nothing has come for so long.
 
         Raises:
             NoDaemon: there was none to begin with.
@@ -138,13 +134,7 @@ class Values(Enum):
 
 
 class Argument(NamedTuple):
-    """An argument of a command, as ``argparse`` takes it.
-
-    Attributes:
-        names: one without dashes, or the names of an option.
-        options: keyword arguments of ``add_argument``.
-        values: what it stands for, unless ``choices`` says it.
-    """
+    """An argument of a command, as ``argparse`` takes it; ``values`` is what it stands for, unless it has choices."""
 
     names: Sequence[str]
     options: Mapping[str, Any]
@@ -152,16 +142,9 @@ class Argument(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A command of codexctl.
+    """A command of codexctl. A command may be the first word of others: ``accounts`` and ``accounts list``.
 
-    Attributes:
-        words: what is typed. A command may be the first word of others: ``accounts`` and ``accounts list``.
-        summary: one line of the command list.
-        example: a command line that is valid.
-        run: does it.
-        arguments: all of them may be given.
-        alternatives: at most one of them may be given.
-        details: follow the summary in the help of the command.
+    ``words`` are typed. At most one of the ``alternatives`` may be given. ``details`` follow the summary in the help.
     """
 
     words: tuple[str, ...]

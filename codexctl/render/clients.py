@@ -15,12 +15,8 @@ INDENT = "  "
 class Client(NamedTuple):
     """The words for one client.
 
-    Attributes:
-        name: at the beginning of a sentence.
-        command: the command of codexctl that sets it up.
-        modes: what each mode means.
-        hint: how to make it use codexd.
-        column: what its settings are called.
+    ``command`` is the command of codexctl that sets it up, ``hint`` says how to make it use codexd, and ``column`` is
+    what its settings are called.
     """
 
     name: str

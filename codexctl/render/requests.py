@@ -231,12 +231,9 @@ def printable(text: str) -> str:
 
 
 def answered(request: Json | None, took_ms: float, style: Style) -> list[str]:
-    """Who answered and what it took.
+    """Who answered and what it took; ``request`` is None if the daemon no longer has a record of it.
 
-    Args:
-        request: the daemon's record of the request; None if it no longer has one.
-        took_ms: as measured here, because the record of an answer that was only just read may not have an end yet.
-        style: how to write.
+    ``took_ms`` is measured here: the record of an answer that was only just read may not have an end yet.
     """
     if request is None:
         return ["", *style.prose("The request was answered, but the daemon no longer has a record of it.")]

@@ -27,13 +27,7 @@ _VISIBLE_FORMATS = "\xad\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u
 
 
 class Style(NamedTuple):
-    """How to write.
-
-    Attributes:
-        now: seconds since the epoch.
-        width: columns of the terminal. None in a pipe, where nothing is cut.
-        colour: whether colours are wanted.
-    """
+    """How to write. ``now`` is in seconds since the epoch; ``width`` is None in a pipe, where nothing is cut."""
 
     now: float
     width: int | None = None
@@ -112,14 +106,10 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
 
 
 def wrap(text: str, width: int, indent: str, hanging: str, *, break_words: bool = True) -> list[str]:
-    """``text`` on lines of at most ``width`` cells, broken between words.
+    """``text`` on lines of at most ``width`` cells, but at least ``MIN_PROSE_WIDTH``, broken between words.
 
-    Args:
-        text: what to wrap; spaces inside a line stay as they are.
-        width: at least ``MIN_PROSE_WIDTH`` is used.
-        indent: what the first line begins with.
-        hanging: what each other line begins with.
-        break_words: whether a word longer than a line is broken, or sticks out.
+    The first line begins with ``indent``, each other line with ``hanging``. A word longer than a line is broken, or
+    else sticks out. Spaces inside a line stay as they are.
     """
     width = max(width, MIN_PROSE_WIDTH, cell_width(hanging) + 2)
     longest_word = width - cell_width(hanging)

@@ -51,10 +51,7 @@ class Facts:
 class Watch:
     """Keeps ``facts`` up to date while the prompt is shown; not while a command runs, whose output would be mixed up.
 
-    Args:
-        socket: of the daemon.
-        say: prints a sentence to the user.
-        changed: called when ``facts`` are new.
+    ``say`` prints a sentence to the user; ``changed`` is called when ``facts`` are new.
     """
 
     def __init__(self, socket: Path, say: Callable[[str], None], changed: Callable[[], None]) -> None:

@@ -52,18 +52,10 @@ def gap_at(columns: int) -> int:
 
 @dataclass(frozen=True)
 class Column(Generic[T]):
-    """A column of a table with a ``T`` per row.
+    """A column of a table with a ``T`` per row: ``width`` cells, up to ``max_width`` if there is room.
 
     It is left out of a table narrower than ``from_width``, and of one that has no room for it; the column with the
     greatest ``from_width`` goes first.
-
-    Attributes:
-        title: the heading.
-        width: cells it takes at least.
-        cell: what it shows of a row.
-        max_width: cells it takes if there is room; 0 if it does not grow.
-        right: whether it is aligned to the right.
-        from_width: of the table.
     """
 
     title: str

@@ -76,9 +76,7 @@ Pane: TypeAlias = Table | Filtering | Cancelling | Switching | Why | Help
 class Request:
     """A request as the daemon last reported it. Times are seconds since the epoch.
 
-    Attributes:
-        info: from ``requests.follow``.
-        samples: at which time its answer had how many tokens; the last sample is the last growth.
+    ``samples`` say at which time its answer had how many tokens; the last one is the last growth.
     """
 
     info: Json
@@ -146,12 +144,7 @@ class Request:
 
 @dataclass
 class Model:
-    """All of the screen's state.
-
-    Attributes:
-        gone: why there is no daemon, since ``gone_at``; empty if there is one.
-        notice: one line for the user.
-    """
+    """The state of the screen. ``gone`` says why there is no daemon, since ``gone_at``."""
 
     status: Json | None = None
     accounts: list[Json] = field(default_factory=list)

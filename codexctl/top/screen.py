@@ -53,11 +53,7 @@ COLOURS = {"red": "ansired", "green": "ansigreen", "yellow": "ansiyellow"}
 
 
 def show_top(invocation: Invocation) -> None:
-    """Show the screen until the user leaves it.
-
-    Raises:
-        KeyboardInterrupt: for Ctrl-C.
-    """
+    """Show the screen until the user leaves it. Ctrl-C raises KeyboardInterrupt."""
     asyncio.run(_show(Top(invocation)))
 
 

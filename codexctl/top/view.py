@@ -111,12 +111,7 @@ def _addresses(status: Json) -> str:
 def _footer(model: Model) -> Line:
     match model.pane:
         case Filtering():
-            return [
-                ("bold", "Filter: "),
-                ("", model.filter),
-                ("reverse", " "),
-                ("dim", "  enter applies, esc cancels"),
-            ]
+            return [("bold", "Filter: "), ("", model.filter), ("reverse", " "), ("dim", "  enter applies, esc cancels")]
         case Cancelling(request):
             return [("bold yellow", f"Cancel {request}?"), ("bold", "  y cancels it, any other key goes back")]
         case Why():
