@@ -1,4 +1,7 @@
-"""A connection to the control socket of a running codexd: blocking, standard library only."""
+"""A connection to the control socket of a running codexd: blocking, standard library only.
+
+``async_client.py`` has the same for asyncio. What the two share is in this module.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,28 @@ import os
 import select
 import socket
 import struct
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 from codexd import rpc
 
 CONNECT_TIMEOUT_S = 5.0
 REPLY_TIMEOUT_S = 60.0
+READ_BYTES = 65536
 
 MAX_REPLY_BYTES = 256 * 1024 * 1024
-"""A log history of many entries is one line."""
+"""A long log history comes as one line."""
 
 
 class NoDaemon(Exception):
     """No codexd to talk to at the socket; the text says why and what to do."""
 
 
-class Lost(NoDaemon):
-    """It went away in the middle of a call, which may have been carried out."""
+class ConnectionLost(NoDaemon):
+    """The daemon went away during a call, which may have been carried out."""
 
 
 class Refused(Exception):
@@ -37,19 +42,55 @@ class Refused(Exception):
         self.kind = failure.data.get("kind") if isinstance(failure.data, dict) else None
 
 
+class Messages:
+    """The messages of one connection: calls are encoded, bytes become ``received`` messages. Does no I/O itself."""
+
+    def __init__(self) -> None:
+        self._reader = rpc.Connection(MAX_REPLY_BYTES)
+        self.received: deque[rpc.Message] = deque()
+        self.last_id = 0
+
+    def encode_call(self, method: str, params: dict[str, Any] | None) -> bytes:
+        """The bytes of a call; its id is ``last_id`` then."""
+        self.last_id += 1
+        return rpc.encode(rpc.Request(self.last_id, method, params))
+
+    def receive(self, data: bytes) -> None:
+        self.received += self._reader.receive_data(data)
+
+
+def is_reply(message: rpc.Message, call_id: int) -> TypeGuard[rpc.Result | rpc.Failure]:
+    """Whether ``message`` is the reply to the call. An error without an id means that the call could not be read."""
+    match message:
+        case rpc.Result(id_):
+            return id_ == call_id
+        case rpc.Failure(id_):
+            return id_ in (call_id, None)
+    return False
+
+
+def result_of(reply: rpc.Result | rpc.Failure) -> Any:
+    """The result in ``reply``.
+
+    Raises:
+        Refused: the reply is an error.
+    """
+    if isinstance(reply, rpc.Failure):
+        raise Refused(reply)
+    return reply.result
+
+
 class ControlClient:
     """One connection; use it in ``with``.
 
     Raises:
-        NoDaemon: nobody answers at ``path``, or somebody who is not the user's own daemon.
+        NoDaemon: nobody answers at ``path``, or whoever does is not the user's own daemon.
     """
 
     def __init__(self, path: Path, *, reply_timeout_s: float = REPLY_TIMEOUT_S) -> None:
         self._path = path
         self._reply_timeout_s = reply_timeout_s
-        self._connection = rpc.Connection(MAX_REPLY_BYTES)
-        self._received: list[rpc.Message] = []
-        self._last_id = 0
+        self._messages = Messages()
         self._socket = connect(path)
 
     def __enter__(self) -> Self:
@@ -58,10 +99,10 @@ class ControlClient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-
-    def close(self) -> None:
         self._socket.close()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
 
     def call(self, method: str, params: dict[str, Any] | None = None) -> Any:
         """The result of ``method``.
@@ -72,37 +113,35 @@ class ControlClient:
         """
         call_id = self.begin(method, params)
         while True:
-            match self._receive():
-                case rpc.Result(id_, result) if id_ == call_id:
-                    return result
-                case rpc.Failure(id_) as failure if id_ in (call_id, None):
-                    raise Refused(failure)
+            message = self._next_message()
+            if is_reply(message, call_id):
+                return result_of(message)
 
     def begin(self, method: str, params: dict[str, Any] | None = None) -> int:
-        """Send a call; the id that its reply will have. For who waits for several things: see ``read_replies``."""
-        self._last_id += 1
+        """Send a call and return the id of its reply, which :meth:`read_replies` will give."""
         self._socket.settimeout(self._reply_timeout_s)
-        self._send(rpc.Request(self._last_id, method, params))
-        return self._last_id
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
+        try:
+            self._socket.sendall(self._messages.encode_call(method, params))
+        except OSError as error:
+            raise connection_lost(self._path, error) from None
+        return self._messages.last_id
 
     def read_replies(self) -> list[rpc.Result | rpc.Failure]:
         """The replies that have come; blocks unless ``fileno`` is readable."""
         self._read()
-        messages, self._received = self._received, []
-        return [message for message in messages if isinstance(message, rpc.Result | rpc.Failure)]
+        replies = [each for each in self._messages.received if isinstance(each, rpc.Result | rpc.Failure)]
+        self._messages.received.clear()
+        return replies
 
     def follow(
         self, method: str, params: dict[str, Any] | None = None, *, tick_s: float | None = None
     ) -> Iterator[dict[str, Any] | None]:
-        """Call a follow method, then give the params of each of its events until the caller stops.
+        """Call a follow method, then yield the params of each of its events until the caller stops.
 
-        With ``tick_s`` also None each time that nothing has come for so long.
+        With ``tick_s``, None is yielded each time that nothing has come for so long.
 
         Raises:
-            Refused, NoDaemon: as ``call``.
+            Refused, NoDaemon: as :meth:`call`.
         """
         subscription = self.call(method, params)["subscription"]
         return self._events(f"{method}.event", subscription, tick_s)
@@ -110,44 +149,46 @@ class ControlClient:
     def _events(self, name: str, subscription: int, tick_s: float | None) -> Iterator[dict[str, Any] | None]:
         self._socket.settimeout(None)
         while True:
-            if tick_s is not None and not self._received and not select.select([self], (), (), tick_s)[0]:
+            if tick_s is not None and not self._messages.received and not select.select([self], (), (), tick_s)[0]:
                 yield None
                 continue
-            match self._receive():
+            match self._next_message():
                 case rpc.Notification(method, dict(params)) if method == name:
                     if params.get("subscription") == subscription:
                         yield params
 
-    def _send(self, message: rpc.Message) -> None:
-        try:
-            self._socket.sendall(rpc.encode(message))
-        except OSError as error:
-            raise self._lost(error) from None
-
-    def _receive(self) -> rpc.Message:
-        while not self._received:
+    def _next_message(self) -> rpc.Message:
+        while not self._messages.received:
             self._read()
-        return self._received.pop(0)
+        return self._messages.received.popleft()
 
     def _read(self) -> None:
         try:
-            data = self._socket.recv(65536)
+            data = self._socket.recv(READ_BYTES)
         except TimeoutError:
-            raise NoDaemon(
-                f"codexd at {self._path} has not answered for {self._reply_timeout_s:.0f} s. Its log may say why."
-            ) from None
+            raise no_answer(self._path, self._reply_timeout_s) from None
         except OSError as error:
-            raise self._lost(error) from None
+            raise connection_lost(self._path, error) from None
         if not data:
-            raise self._lost(None)
-        self._received += self._connection.receive_data(data)
+            raise connection_lost(self._path)
+        self._messages.receive(data)
 
-    def _lost(self, error: OSError | None) -> Lost:
-        why = f" ({error.strerror})" if error else ""
-        return Lost(f"codexd at {self._path} closed the connection{why}. If it has ended, start it with: codexd")
+
+def connection_lost(path: Path, error: OSError | None = None) -> ConnectionLost:
+    why = f" ({error.strerror})" if error else ""
+    return ConnectionLost(f"codexd at {path} closed the connection{why}. If it has stopped, start it with: codexd")
+
+
+def no_answer(path: Path, timeout_s: float) -> NoDaemon:
+    return NoDaemon(f"codexd at {path} did not answer within {timeout_s:.0f} s. Its log may say why.")
 
 
 def connect(path: Path) -> socket.socket:
+    """A socket that is connected to the user's own daemon.
+
+    Raises:
+        NoDaemon: nobody answers at ``path``, or whoever does is not the user's own daemon.
+    """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(CONNECT_TIMEOUT_S)
@@ -158,26 +199,26 @@ def connect(path: Path) -> socket.socket:
         raise
     except OSError as error:
         connection.close()
-        raise NoDaemon(_why_not(error, path)) from None
+        raise NoDaemon(_explain(error, path)) from None
     return connection
 
 
-def _why_not(error: OSError, path: Path) -> str:
+def _explain(error: OSError, path: Path) -> str:
     start = "Start it with: codexd  (or: codexd --simulate)"
     match error:
         case FileNotFoundError():
             return f"codexd is not running at {path}. {start}"
         case ConnectionRefusedError():
-            return f"codexd is not running at {path}: the socket is a leftover of one that ended. {start}"
+            return f"codexd is not running at {path}; the socket was left behind by one that ended. {start}"
         case PermissionError():
             return f"{path} belongs to another user. Use the socket of your own codexd (--socket PATH). {start}"
         case TimeoutError() | BlockingIOError():
-            return f"codexd at {path} does not accept connections; it may be stopped or overloaded."
-    return f"codexd can't be reached at {path}: {error.strerror or error}. {start}"
+            return f"codexd at {path} does not accept connections. It may be stopped or overloaded."
+    return f"Can't connect to codexd at {path}: {error.strerror or error}. {start}"
 
 
 def _check_peer(connection: socket.socket, path: Path) -> None:
-    """Who bound the socket gets to see what is sent: it must be this user, or root."""
+    """Whoever bound the socket reads what is sent, so it must be this user or root."""
     if not hasattr(socket, "SO_PEERCRED"):
         return
     credentials = struct.Struct("iII")  # struct ucred: pid, uid, gid

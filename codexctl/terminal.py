@@ -1,4 +1,4 @@
-"""The user's terminal: questions, lines as they are typed, and a line that tells of a wait."""
+"""The user's terminal: messages, questions, lines as they are typed, and a progress line."""
 
 from __future__ import annotations
 
@@ -10,55 +10,52 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Self
 
-from codexctl.render.base import PROSE_WIDTH, plain
+from codexctl.render.text import PROSE_WIDTH, cut, plain, wrap
 
 _FRAMES = "|/-\\"
 _ERASE_LINE = "\r\x1b[K"
 
 
 def say(text: str) -> None:
-    """Tell the user something that is not the output: on stderr. It may quote what a server said."""
+    """Print a message to the user on stderr, apart from the output. It may quote a server."""
     prompt("".join(f"{_fill(plain(line))}\n" for line in f"codexctl: {text}".splitlines()))
 
 
 def _fill(line: str) -> str:
-    """``line``, between its words where the terminal is narrower."""
-    if not sys.stderr.isatty():
-        return line
-    import textwrap  # noqa: PLC0415 - what says nothing starts faster
-
-    return textwrap.fill(line, max(_columns(), 20), break_on_hyphens=False, break_long_words=False)
+    """``line``, broken between words if stderr is a terminal."""
+    return "\n".join(wrap(line, _columns(), "", "", break_words=False)) if sys.stderr.isatty() else line
 
 
 def _columns() -> int:
-    """Of the terminal that standard error is."""
+    """Of the terminal on stderr."""
     return os.get_terminal_size(sys.stderr.fileno()).columns or PROSE_WIDTH
 
 
 def has_input_terminal() -> bool:
-    """Whether somebody can be asked."""
+    """Whether there is somebody to ask."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
 def prompt(text: str) -> None:
-    """On stderr, for the output may go to a file."""
+    """Write ``text`` on stderr, because the output may go to a file."""
     sys.stderr.write(text)
     sys.stderr.flush()
 
 
 def confirm(question: str) -> bool:
+    """Whether the user answers ``question`` with yes."""
     prompt(f"{_fill(f'{question} [y/N]')} ")
     answer = ""
     try:
         answer = sys.stdin.readline()
     finally:
         if not answer.endswith("\n"):
-            prompt("\n")  # Ctrl-D and Ctrl-C leave the cursor behind the question
+            prompt("\n")  # Ctrl-D and Ctrl-C leave the cursor on the line of the question
     return answer.strip().lower() in ("y", "yes")
 
 
 class LineInput:
-    """Lines of standard input as they come, for a program that waits for other things too."""
+    """Lines of standard input as they come, for a command that waits for other things too."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -66,7 +63,7 @@ class LineInput:
 
     @classmethod
     def open(cls) -> Self | None:
-        """None where nothing can be read: it is closed, or a terminal that another job has."""
+        """None if nothing can be read: standard input is closed, or a terminal that another job is using."""
         if sys.stdin is None or sys.stdin.closed or not _is_in_foreground(sys.stdin.fileno()):
             return None
         return cls(sys.stdin.fileno())
@@ -87,18 +84,18 @@ class LineInput:
 
 
 def _is_in_foreground(descriptor: int) -> bool:
-    """A background job that reads its terminal, or changes its modes, is stopped by the system."""
+    """The system stops a background job that reads its terminal or changes the terminal's modes."""
     if not os.isatty(descriptor):
         return True
     try:
         return os.tcgetpgrp(descriptor) == os.getpgrp()
-    except OSError:  # not the terminal that controls this process
+    except OSError:  # not the controlling terminal of this process
         return True
 
 
 @contextmanager
-def unseen_input(source: LineInput | None) -> Iterator[None]:
-    """What is typed is not echoed. At the end what nobody read is dropped: a shell would run it."""
+def hidden_input(source: LineInput | None) -> Iterator[None]:
+    """Do not echo what is typed. What is left unread at the end is dropped, or the user's shell would run it."""
     if source is None or not os.isatty(source.fileno()):
         yield
         return
@@ -113,7 +110,7 @@ def unseen_input(source: LineInput | None) -> Iterator[None]:
 
 
 class Spinner:
-    """A line on standard error that tells of a wait; nothing where that is no terminal."""
+    """A progress line on stderr. Does nothing if stderr is not a terminal."""
 
     TURN_S = 0.2
 
@@ -123,8 +120,8 @@ class Spinner:
 
     def turn(self, text: str) -> None:
         if self._shown:
-            # At the width of the terminal a line would wrap, and stay when the next one is drawn.
-            prompt(_ERASE_LINE + f"{next(self._frames)} {text}"[: _columns() - 1])
+            # A line as wide as the terminal would wrap, and its first part would stay when the next one is drawn.
+            prompt(_ERASE_LINE + cut(f"{next(self._frames)} {text}", _columns() - 1))
 
     def clear(self) -> None:
         if self._shown:

@@ -62,7 +62,7 @@ LAW: list[tuple[str, set[str], set[str]]] = [
     ("codexd/__main__.py", {"trio"}, set()),
     ("codexd/__init__.py", set(), STDLIB_IO),
     ("codexctl/top/screen.py", {"prompt_toolkit"}, set()),
-    ("codexctl/shell/command.py", set(), set()),
+    ("codexctl/shell/__init__.py", set(), set()),
     ("codexctl/shell/", {"prompt_toolkit"}, set()),
     ("codexctl/", set(), set()),
 ]

@@ -4,53 +4,53 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
 
-from codexctl.render.base import (
+from codexctl.render.format import (
     ADD,
     STATE_COLOURS,
-    Cell,
     Json,
-    Style,
     ago,
     bar,
     counted,
     duration,
     name_of,
-    plain,
     plan_windows,
-    table,
+    state_words,
     until,
 )
+from codexctl.render.table import Cell, table
+from codexctl.render.text import Style, cell_width, pad, plain
 
 SWITCH = "codexctl accounts switch"
-SHORTEST_ID = 8
+MIN_ID_CHARS = 8
 
 
-def nobody(style: Style) -> list[str]:
+def no_accounts(style: Style) -> list[str]:
     return [
-        *style.prose("No account is signed in. To sign in to ChatGPT, or to take over the login of the Codex CLI:"),
+        *style.prose("No account is signed in. Sign in to ChatGPT, or import the login of the Codex CLI:"),
         f"  {ADD}",
         "  codexctl accounts import",
     ]
 
 
 def accounts(result: Json, style: Style) -> list[str]:
-    """``accounts.list``: a row an account, the active one marked, and below it what is to be known of any."""
+    """``accounts.list``: one row per account, the active one marked, and notes below."""
     listed = result["accounts"]
     if not listed:
-        return nobody(style)
-    workspaces = _tell_apart(listed)
+        return no_accounts(style)
+    workspaces = _distinguish_workspaces(listed)
     headings = ("", "ACCOUNT", "STATE", "QUOTA", "RESETS")
     lines = table(headings, (_account_row(each, workspaces, style.now) for each in listed), style, cut_first=1)
     for each in listed:
         lines += _account_notes(each, workspaces, style)
     if result["active"] is None:
-        lines += ["", *style.prose(f"None is active. To choose one: {SWITCH} NAME")]
+        lines += ["", *style.prose(f"No account is active. Choose one with: {SWITCH} NAME")]
     return lines
 
 
-def _tell_apart(listed: Iterable[Json]) -> dict[str, str]:
-    """By account id, a short workspace id for each of those that share an e-mail."""
+def _distinguish_workspaces(listed: Iterable[Json]) -> dict[str, str]:
+    """By account id, a short workspace id for each account that shares its e-mail with another."""
     sharing = defaultdict(list)
     for each in listed:
         sharing[each["email"]].append(each)
@@ -64,8 +64,8 @@ def _tell_apart(listed: Iterable[Json]) -> dict[str, str]:
 
 def _distinct_length(names: Sequence[str]) -> int:
     longest = max(len(name) for name in names)
-    lengths = (length for length in range(SHORTEST_ID, longest) if len({name[:length] for name in names}) == len(names))
-    return next(lengths, longest)
+    lengths = range(MIN_ID_CHARS, longest)
+    return next((length for length in lengths if len({name[:length] for name in names}) == len(names)), longest)
 
 
 def _account_row(account: Json, workspaces: Mapping[str, str], now: float) -> list[Cell]:
@@ -73,7 +73,7 @@ def _account_row(account: Json, workspaces: Mapping[str, str], now: float) -> li
     name = [plain(account["email"] or account["id"]), f"  {plain(account['plan'])}, {used}"]
     if account["id"] in workspaces:
         name.append(f"  workspace {workspaces[account['id']]}")
-    state = [account["state"].replace("_", " ")]
+    state = [state_words(account["state"])]
     if account["limited_until"] and account["limited_until"] > now:
         state.append(f"for {duration(account['limited_until'] - now)}")
     if account["simulated"]:
@@ -90,8 +90,9 @@ def _quota_cells(account: Json, now: float) -> list[Cell]:
     windows = plan_windows(account)
     if not windows:
         return [Cell(["not known yet"], "dim"), Cell([""])]
-    width = max(len(window["name"]) for window in windows)
-    bars = [f"{plain(window['name']):{width}} {bar(window['used_percent'])}" for window in windows]
+    names = [plain(window["name"]) for window in windows]
+    width = max(map(cell_width, names))
+    bars = [f"{pad(name, width)} {bar(window['used_percent'])}" for name, window in zip(names, windows, strict=True)]
     resets = [until(window["resets_at"], now) if window["resets_at"] else "" for window in windows]
     if account["quota_stale"]:
         return [Cell([*bars, "stale"], "dim"), Cell(resets, "dim")]
@@ -105,30 +106,30 @@ def _account_notes(account: Json, workspaces: Mapping[str, str], style: Style) -
     notes = [f"{name}: {account['reason']}"] if account["reason"] else []
     if account["followed"]:
         notes.append(f"{name} follows {account['followed']}")
-    return [line for note in notes for line in ("", *style.prose(note))]
+    return style.paragraphs(notes)
 
 
 def signed_in(result: Json, listed: Json, style: Style) -> list[str]:
-    """The end of a sign-in; ``listed`` is what ``accounts.list`` says after it."""
+    """The end of a sign-in; ``listed`` is the result of ``accounts.list`` after it."""
     account = result["account"]
-    words = "Signed in" if result["added"] else "Signed in again"
-    lines = [f"{words}: {style.paint(name_of(account), 'bold')}, plan {plain(account['plan'])}."]
+    done = "Signed in" if result["added"] else "Signed in again"
+    lines = [f"{done}: {style.paint(name_of(account), 'bold')}, plan {plain(account['plan'])}."]
     infos = {info["id"]: info for info in listed["accounts"]}
     if infos.get(account["id"], {}).get("state") == "disabled":
-        lines += ["It is disabled. To use it:", f"  codexctl accounts enable {account['id']}"]
+        lines += ["This account is disabled. Enable it with:", f"  codexctl accounts enable {account['id']}"]
     if listed["active"] == account["id"]:
         return [*lines, "It is the active account."]
     active = infos.get(listed["active"])
     stays = f"{name_of(active)} stays the active account." if active else "No account is active."
     return [
         *lines,
-        *style.prose(f"{stays} To use the new login:"),
+        *style.prose(f"{stays} Switch to the new one with:"),
         f"  {SWITCH} {_argument_for(account, infos.values())}",
     ]
 
 
 def _argument_for(account: Json, listed: Iterable[Json]) -> str:
-    """What to type for ``account``: its e-mail, unless another one has the same."""
+    """What to type for ``account``: its e-mail, unless another account has the same one."""
     same = [info for info in listed if info["email"] == account["email"]]
     return plain(account["email"] if account["email"] and len(same) <= 1 else account["id"])
 
@@ -137,76 +138,157 @@ def imported(result: Json, style: Style) -> list[str]:
     """``accounts.import``."""
     lines = [f"Added {name_of(account)}." for account in result["added"]]
     lines += [f"Updated {name_of(account)}." for account in result["updated"]]
-    lines += [f"Kept {name_of(account)} as it was." for account in result["kept"]]
+    lines += [f"Kept {name_of(account)} unchanged." for account in result["kept"]]
     for problem in result["problems"]:
         lines += style.prose(f"Problem: {problem}")
-    lines = lines or ["Nothing was found to import."]
-    return lines + (["", *style.prose(result["note"])] if result["note"] else [])
+    lines = lines or ["Nothing to import was found."]
+    return lines + style.paragraphs([result["note"]])
 
 
 def switched(result: Json, style: Style) -> list[str]:
     """``accounts.switch``, done or as a dry run."""
     account, previous = result["account"], result["previous"]
     if previous is not None and previous["id"] == account["id"]:
-        return [f"{name_of(account)} is the active account already."]
+        return [f"{name_of(account)} is already the active account."]
     if result["switched"]:
-        before = f", in place of {name_of(previous)}" if previous else ""
+        before = f", instead of {name_of(previous)}" if previous else ""
         lines = style.prose(f"{name_of(account)} is now the active account{before}.")
         return lines + (_cost_lines(result["cost"]) if result["cost"]["sessions"] else [])
-    stays = f"{name_of(previous)} stays" if previous else "none is"
+    stays = f"{name_of(previous)} stays the active account" if previous else "no account is active"
     return [
-        *style.prose(f"A switch to {name_of(account)} means:"),
+        *style.prose(f"Switching to {name_of(account)} would mean:"),
         *_cost_lines(result["cost"]),
-        *style.prose(f"Nothing was switched: {stays} the active account."),
+        *style.prose(f"This was a dry run: {stays}."),
     ]
 
 
 def _cost_lines(cost: Json) -> list[str]:
     if not cost["sessions"]:
-        return ["  nothing: no session of the last hour is on another account"]
+        return ["  nothing: no session of the last hour uses another account"]
     pieces = counted(cost["reasoning_items"], "piece")
     return [
-        f"  sessions touched   {cost['sessions']:,}, of the last hour",
+        f"  sessions moved     {cost['sessions']:,}, from the last hour",
         f"  reasoning dropped  {pieces}"
-        + (", which only the former account can read" if cost["reasoning_items"] else ""),
-        f"  to be read again   {counted(cost['tokens'], 'token')}, without the prompt cache",
+        + (", which only the other account can read" if cost["reasoning_items"] else ""),
+        f"  input to reread    {counted(cost['tokens'], 'token')}, without the prompt cache",
     ]
 
 
 def removed(result: Json, style: Style) -> list[str]:
     """``accounts.remove``."""
-    ended = " Its login was ended at the sign-in server." if result["revoked"] else ""
-    lines = style.prose(f"Removed {name_of(result['account'])}.{ended}")
+    revoked = " Its login was revoked at the sign-in server." if result["revoked"] else ""
+    lines = style.prose(f"Removed {name_of(result['account'])}.{revoked}")
     return lines + (style.prose(result["note"]) if result["note"] else [])
 
 
 def cleared(result: Json, _style: Style) -> list[str]:
     """``accounts.clear``."""
-    return [f"Removed {counted(result['removed'], 'account')}." if result["removed"] else "There was none to remove."]
+    removed_ = counted(result["removed"], "account")
+    return [f"Removed {removed_}." if result["removed"] else "There is no account to remove."]
 
 
 def changed(result: Json, style: Style) -> list[str]:
     """``accounts.enable`` and ``.disable``."""
     account = result["account"]
-    name, active = name_of(account), " It is the active account:" if account["active"] else ""
+    name = name_of(account)
     if account["state"] == "disabled":
-        refused = f"{active} requests are refused until you switch to another." if active else ""
-        return style.prose(f"{name} is out of use, until `codexctl accounts enable`.{refused}")
-    lines = style.prose(f"{name} is in use.")
+        text = f"{name} is disabled. `codexctl accounts enable` enables it again."
+        if account["active"]:
+            text += " It is the active account: requests are refused until you switch to another."
+        return style.prose(text)
+    lines = style.prose(f"{name} is enabled.")
     return lines + (style.prose(account["reason"]) if account["reason"] else [])
 
 
 def checked(result: Json, style: Style) -> list[str]:
     """``accounts.refresh`` and ``.verify``."""
     if not result["results"]:
-        return nobody(style)
+        return no_accounts(style)
     lines = []
     for each in result["results"]:
-        word, colour = ("ok    ", "green") if each["ok"] else ("failed", "red")
-        lines += [f"{style.paint(word, colour)}  {name_of(each['account'])}", *style.prose(each["message"], " " * 8)]
+        outcome, colour = ("ok    ", "green") if each["ok"] else ("failed", "red")
+        lines += [f"{style.paint(outcome, colour)}  {name_of(each['account'])}", *style.prose(each["message"], " " * 8)]
     return lines
 
 
 def access_token(result: Json, _style: Style) -> list[str]:
-    """``accounts.token``: nothing else, for it is read by scripts."""
+    """``accounts.token``: the token alone, for scripts."""
     return [plain(result["access_token"])]
+
+
+class Browser(Enum):
+    """Who opens the browser that the user signs in with."""
+
+    CODEXCTL = "codexctl"
+    USER = "user"
+    NOBODY_HERE = "nobody here"
+    """The user would not see a browser that this machine opened."""
+
+
+def instructions(flow: Json, style: Style, *, browser: Browser, can_paste: bool) -> list[str]:
+    """``accounts.login.start``. The address is alone on its line, so that it can be copied."""
+    match flow["method"]:
+        case "device":
+            return _device(flow, style)
+        case "manual":
+            return _manual(flow, style)
+    return _browser(flow, style, browser, can_paste=can_paste)
+
+
+def _browser(flow: Json, style: Style, browser: Browser, *, can_paste: bool) -> list[str]:
+    where = "Open this address in a browser on this machine, and sign in there:"
+    if browser is Browser.CODEXCTL:
+        where = "Sign in with the browser that opens now. If none opens, open this address on this machine:"
+    lines = [*style.prose(where), "", plain(flow["url"]), ""]
+    if can_paste:
+        lines += style.prose(
+            "A browser on another machine can't return to codexd. If you use one, paste the address that it ends at "
+            "here, and press Enter. The pasted text is not shown."
+        )
+        lines.append("")
+    if browser is Browser.NOBODY_HERE:
+        lines += style.prose("No browser can be opened from here. Entering a code on another device may be easier:")
+        lines += [f"  {ADD} --device", ""]
+    return lines
+
+
+def _manual(flow: Json, style: Style) -> list[str]:
+    return [
+        *style.prose("Open this address in any browser, and sign in there:"),
+        "",
+        plain(flow["url"]),
+        "",
+        *style.prose(
+            "The browser ends at an address that begins with http://localhost. The page may show an error; only its "
+            f"address matters. Paste it here within {_time_left(flow, style.now)}."
+        ),
+    ]
+
+
+def _device(flow: Json, style: Style) -> list[str]:
+    code = plain(flow["user_code"] or "")
+    shown = f"Code: {code}"
+    lines = [f"  {shown}"]
+    if style.width is not None:
+        edge = "─" * (len(code) + 6)
+        lines = [f"  ┌{edge}┐", f"  │   {style.paint(code, 'bold')}   │", f"  └{edge}┘"]
+    return [
+        *style.prose(
+            f"Open this address on any device, and enter the code there within {_time_left(flow, style.now)}:"
+        ),
+        "",
+        plain(flow["url"]),
+        "",
+        *lines,
+        "",
+    ]
+
+
+def _time_left(flow: Json, now: float) -> str:
+    return duration(round((flow["expires_at"] - now) / 60) * 60)
+
+
+def waiting(flow: Json, left_s: float) -> str:
+    """The progress line of a sign-in."""
+    what = "the code" if flow["method"] == "device" else "the browser"
+    return f"waiting for {what}: {duration(left_s)} left, Ctrl-C cancels"

@@ -1,26 +1,28 @@
-"""What the commands print that set a client up and back: ``claude`` and ``codex``. Pure."""
+"""What ``codexctl claude`` and ``codexctl codex`` print. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from codexctl.render.base import Cell, Json, Style, plain, table
+from codexctl.render.format import Json
+from codexctl.render.table import Cell, table
+from codexctl.render.text import Style, plain
 
 INDENT = "  "
 
 
 class Client(NamedTuple):
-    """How a client is spoken of.
+    """The words for one client.
 
-    ``command``: of codexctl. ``modes``: what each mode means. ``unset``: what its user may do to use codexd.
-    ``column``: what its settings are called.
+    ``command`` is the command of codexctl that sets it up, ``hint`` says how to make it use codexd, and ``column`` is
+    what its settings are called.
     """
 
     name: str
     command: str
     modes: Mapping[str, str]
-    unset: str
+    hint: str
     column: str
 
     def status(self, result: Json, style: Style) -> list[str]:
@@ -35,46 +37,49 @@ class Client(NamedTuple):
         if result["values"]:
             rows = [[Cell([plain(each["name"])]), Cell([plain(each["value"])])] for each in result["values"]]
             lines += ["", *table((self.column, "VALUE"), rows, style, cut_first=1)]
-        return lines + _notes([*result["notes"], self._next_step(result)], style)
+        return lines + style.paragraphs([*result["notes"], self._next_step(result)])
 
     def _next_step(self, result: Json) -> str:
         if result["can_reset"]:
             return f"`codexctl {self.command} reset` puts back what was there before."
-        return self.unset if result["mode"] != "codexd" else ""
+        return self.hint if result["mode"] != "codexd" else ""
 
     def proxied(self, result: Json, style: Style) -> list[str]:
-        """``.proxy``: the change, and what the request gave."""
-        proof = result["proof"]
-        if proof is None:
-            return self.set_up(result, style)
+        """``.proxy``: the change, and the result of the request that proves it."""
+        lines = self.set_up(result, style)
+        return [*lines, "", *self._proof(result["proof"], style)] if result["proof"] else lines
+
+    def _proof(self, proof: Json, style: Style) -> list[str]:
         if proof["ok"]:
             account = f" on {plain(proof['account'])}" if proof["account"] else ""
-            told = [style.paint("It works", "green") + f": {plain(proof['message'])[:-1]}{account}."]
-        else:
-            told = [style.paint("The request failed.", "red"), *style.prose(proof["message"])]
-            if proof["request"]:
-                told += style.prose(f"More: codexctl why {proof['request']}")
-            again = f"{self.name} stays set up. Once that is mended, run `codexctl {self.command} proxy` again."
-            told += style.prose(again[0].upper() + again[1:])
-        return [*self.set_up(result, style), "", *told]
+            return [style.paint("It works", "green") + f": {plain(proof['message'])[:-1]}{account}."]
+        lines = [style.paint("The request failed.", "red"), *style.prose(proof["message"])]
+        if proof["request"]:
+            lines += style.prose(f"To see what happened: codexctl why {proof['request']}")
+        again = f"Fix the problem, then run `codexctl {self.command} proxy` again."
+        return lines + style.prose(f"{self.name} stays set up. {again}")
 
     def set_up(self, result: Json, style: Style) -> list[str]:
-        """``.proxy``, ``.direct`` and ``.set``: each setting with its value."""
+        """``.proxy``, ``.direct`` and ``.set``: each setting that changes."""
         path = plain(result["path"])
         if not result["changes"]:
-            lines = [f"{path} says that already; nothing {'would change' if result['dry_run'] else 'was changed'}."]
+            lines = [
+                f"{path} has these settings already; nothing {'would change' if result['dry_run'] else 'changed'}."
+            ]
         else:
-            lines = [f"{path} {'would be changed' if result['dry_run'] else 'was changed'}:"]
-            lines += self._edits(result, style)
+            lines = [
+                f"{path} {'would be changed' if result['dry_run'] else 'was changed'}:",
+                *self._edits(result, style),
+            ]
         if result["backup"]:
-            lines += [f"{INDENT}a copy of the file as it was:", f"{INDENT * 2}{plain(result['backup'])}"]
-        return lines + _notes([*_left(result), *([] if result["dry_run"] else result["notes"])], style)
+            lines += [f"{INDENT}backup of the file before the change:", f"{INDENT * 2}{plain(result['backup'])}"]
+        return lines + style.paragraphs([*_kept(result), *([] if result["dry_run"] else result["notes"])])
 
     def was_reset(self, result: Json, style: Style) -> list[str]:
         """``.reset``."""
         if not result["changes"]:
-            lines = ["Nothing of codexd is in " + plain(result["path"]) + "."]
-            return lines + _notes(_left(result), style)
+            lines = [f"{plain(result['path'])} holds no changes of codexd."]
+            return lines + style.paragraphs(_kept(result))
         return self.set_up(result, style)
 
     def _edits(self, result: Json, style: Style) -> list[str]:
@@ -91,7 +96,7 @@ CLAUDE_CODE = Client(
         "anthropic": "uses Anthropic's servers",
         "other": "uses another server",
     },
-    unset="`codexctl claude proxy` sets it up; `codexctl claude run` starts it with no file edited.",
+    hint="`codexctl claude proxy` sets it up; `codexctl claude run` starts it without editing a file.",
     column="VARIABLE",
 )
 CODEX_CLI = Client(
@@ -102,13 +107,13 @@ CODEX_CLI = Client(
         "openai": "uses OpenAI's servers",
         "other": "uses another server",
     },
-    unset="`codexctl codex proxy` sets it up.",
+    hint="`codexctl codex proxy` sets it up.",
     column="SETTING",
 )
 
 
 def _edit_row(edit: Json) -> list[Cell]:
-    """As a diff has it: + is new, - is gone, ~ has another value."""
+    """Like a diff: + is added, - is removed, ~ gets another value."""
     match edit["before"], edit["after"]:
         case None, after:
             sign, colour, values = "+", "green", [plain(after)]
@@ -119,11 +124,7 @@ def _edit_row(edit: Json) -> list[Cell]:
     return [Cell([sign], colour), Cell([plain(edit["name"])]), Cell(values, colour)]
 
 
-def _left(result: Json) -> list[str]:
+def _kept(result: Json) -> list[str]:
     if not result["left"]:
         return []
-    return [f"You have changed {', '.join(result['left'])} since codexd wrote it; that stays as you made it."]
-
-
-def _notes(notes: list[str], style: Style) -> list[str]:
-    return [line for note in notes if note for line in ("", *style.prose(note))]
+    return [f"You have changed {', '.join(result['left'])} since codexd wrote the file; your changes stay."]

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from codexctl.render.accounts import nobody
-from codexctl.render.base import (
-    GAP,
-    Cell,
-    Json,
-    Style,
-    ago,
-    bar,
-    bar_colour,
-    clock_time,
-    duration,
-    name_of,
-    plain,
-    table,
-    until,
-)
+from codexctl.render.accounts import no_accounts
+from codexctl.render.format import Json, ago, bar, bar_colour, clock_time, duration, name_of, until
+from codexctl.render.table import GAP, Cell, table
+from codexctl.render.text import Style, cell_width, plain
 
-BAR_CELLS = 20
+WIDE_BAR_CELLS = 20
 INDENT = "  "
 SETTINGS_CELLS = 18
-EFFORTS_CELLS = 20
-"""What a row has left of 80 columns, at least."""
+MIN_EFFORTS_CELLS = 20
+"""What a row of usual length leaves of 80 columns."""
 
 
 def quotas(result: Json, style: Style) -> list[str]:
-    """``accounts.quota``: a block an account."""
+    """``accounts.quota``: one block per account."""
     if not result["accounts"]:
-        return nobody(style)
+        return no_accounts(style)
     blocks = [_quota(quota, style) for quota in result["accounts"]]
     return blocks[0] + [line for block in blocks[1:] for line in ("", *block)]
 
@@ -42,7 +30,7 @@ def _quota(quota: Json, style: Style) -> list[str]:
         inner = style.narrower(len(INDENT))
         lines += [INDENT + line for line in table(("WINDOW", "USED", "RESETS", ""), rows, inner)]
     lines += [f"{INDENT}{name:8}  {text}" for name, text in _facts(quota, style.now) if text]
-    return lines + (style.prose(f"Not asked now: {quota['error']}", INDENT) if quota["error"] else [])
+    return lines + (style.prose(f"Not refreshed: {quota['error']}", INDENT) if quota["error"] else [])
 
 
 def _window_row(window: Json, quota: Json, now: float) -> list[Cell]:
@@ -51,7 +39,7 @@ def _window_row(window: Json, quota: Json, now: float) -> list[Cell]:
     dim = "dim" if quota["stale"] else None
     return [
         Cell([plain(window["name"])], dim),
-        Cell([bar(used, BAR_CELLS)], dim or bar_colour(used)),
+        Cell([bar(used, WIDE_BAR_CELLS)], dim or bar_colour(used)),
         Cell([until(window["resets_at"], now) if window["resets_at"] else ""], dim),
         Cell(["tightest" if is_tightest else ""], "bold"),
     ]
@@ -60,9 +48,9 @@ def _window_row(window: Json, quota: Json, now: float) -> list[Cell]:
 def _facts(quota: Json, now: float) -> list[tuple[str, str]]:
     limited, fetched_at = quota["cooldown_until"], quota["fetched_at"]
     if fetched_at is None:
-        figures = "none yet; `codexctl quota --refresh` asks for them"
+        figures = "none yet; `codexctl quota --refresh` fetches them"
     else:
-        stale = ", stale; `codexctl quota --refresh` asks for new ones" if quota["stale"] else ""
+        stale = ", stale; `codexctl quota --refresh` fetches new ones" if quota["stale"] else ""
         figures = f"from {ago(fetched_at, now)}{stale}" if now - fetched_at >= 1 else f"from just now{stale}"
     is_limited = limited is not None and limited > now
     return [
@@ -87,33 +75,33 @@ def models(result: Json, style: Style) -> list[str]:
     title = f"{style.paint(name_of(result['account']), 'bold')}, plan {plain(result['account']['plan'])}"
     lines = [title, *_source(result, style)]
     if not result["models"]:
-        return [*lines, "The backend offers it no model."]
+        return [*lines, "The backend offers this account no models."]
     headings = ("MODEL", f"{'WINDOW':>9}", "EFFORTS", "SETTINGS")
-    longest = max(len(plain(model["id"])) for model in result["models"])
-    rooms = _share(longest, style.width)
+    longest = max(cell_width(plain(model["id"])) for model in result["models"])
+    rooms = _share_room(longest, style.width)
     lines += table(headings, (_model_row(model, *rooms) for model in result["models"]), style)
     if any(model["default_effort"] for model in result["models"]):
-        lines.append(style.paint("* the effort where a request does not say", "dim"))
+        lines.append(style.paint("* the effort of requests that do not set one", "dim"))
     return lines
 
 
 def _source(result: Json, style: Style) -> list[str]:
-    """Where the list comes from, and why from there."""
+    """Where the list comes from, and why."""
     if result["source"] == "built-in":
-        lines = style.prose("The backend's list is not known: this is the built-in one.")
+        lines = style.prose("The backend's list is not known yet; this is the built-in one.")
     elif style.now - result["fetched_at"] >= 1:
-        lines = style.prose(f"As the backend told {ago(result['fetched_at'], style.now)}.")
+        lines = style.prose(f"Fetched from the backend {ago(result['fetched_at'], style.now)}.")
     else:
-        lines = ["As the backend tells now."]
-    return lines + (style.prose(f"Not asked now: {result['error']}") if result["error"] else [])
+        lines = ["Fetched from the backend just now."]
+    return lines + (style.prose(f"Not refreshed: {result['error']}") if result["error"] else [])
 
 
-def _share(longest: int, width: int | None) -> tuple[int, int]:
-    """How wide efforts and settings may be so that a row fits; in a pipe a model is one line."""
+def _share_room(longest: int, width: int | None) -> tuple[int, int]:
+    """How many cells efforts and settings get so that a row fits; in a pipe each model is one line."""
     if width is None:
         return 1000, 1000
     room = width - longest - len("272,000  ") - 3 * len(GAP) - SETTINGS_CELLS
-    return max(room, EFFORTS_CELLS), SETTINGS_CELLS
+    return max(room, MIN_EFFORTS_CELLS), SETTINGS_CELLS
 
 
 def _model_row(model: Json, efforts_cells: int, settings_cells: int) -> list[Cell]:
@@ -123,21 +111,21 @@ def _model_row(model: Json, efforts_cells: int, settings_cells: int) -> list[Cel
     return [
         Cell([plain(model["id"])], dim),
         Cell([window], dim),
-        Cell(_fill(efforts, efforts_cells), dim),
-        Cell(_fill(_find_marks(model), settings_cells), dim),
+        Cell(_break_into_lines(efforts, efforts_cells), dim),
+        Cell(_break_into_lines(_marks(model), settings_cells), dim),
     ]
 
 
-def _find_marks(model: Json) -> list[str]:
-    uses = [plain(use.removeprefix("models.").removeprefix("aliases ")) for use in model["used_by"]]
+def _marks(model: Json) -> list[str]:
+    names = [plain(use.removeprefix("models.").removeprefix("aliases ")) for use in model["used_by"]]
     if not model["offered"]:
-        return [*uses, "(not offered)"]
+        return [*names, "(not offered)"]
     marks = {"(refused)": model["refused"], "(hidden)": not model["listed"]}
-    return uses + [mark for mark, holds in marks.items() if holds]
+    return names + [mark for mark, holds in marks.items() if holds]
 
 
-def _fill(words: list[str], width: int) -> list[str]:
-    """``words`` on lines of about ``width``."""
+def _break_into_lines(words: list[str], width: int) -> list[str]:
+    """``words`` on lines of about ``width`` cells."""
     lines = [""]
     for word in words:
         if lines[-1] and len(lines[-1]) + 1 + len(word) > width:

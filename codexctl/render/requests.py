@@ -1,39 +1,32 @@
-"""What ``codexctl requests`` and ``codexctl why`` print: results of the control socket in, lines of text out. Pure."""
+"""What ``codexctl requests``, ``why``, ``usage`` and ``test`` print: results in, lines of text out. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from codexctl.render.base import (
-    STATE_COLOURS,
-    Cell,
-    Json,
-    Style,
-    clock_time,
-    duration,
-    milliseconds,
-    plain,
-    table,
-    wrap,
-)
+from codexctl.render.format import STATE_COLOURS, Json, clock_time, duration, milliseconds
+from codexctl.render.table import Cell, table
+from codexctl.render.text import Style, cell_width, pad, plain
 
-TOLD_LOSSES = ("dropped", "approximated")
-"""Those that the header ``codexd-losses`` counts. Claude Code's requests have several of the other kinds each."""
+REPORTED_LOSSES = ("dropped", "approximated")
+"""The kinds that the header ``codexd-losses`` counts. Each request of Claude Code has several of the other kinds."""
 
 NAMED_PATHS = 2
-"""Of the fields that were lost alike, but for their indexes."""
+"""How many fields are named of those that were lost in the same way and differ in their indexes only."""
 
 STATE_WIDTH = len("running 200")
 
 _INDEX = re.compile(r"\[\d+\]")
+_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_MILLION = 1_000_000
 
 
 def requests(result: Json, style: Style) -> list[str]:
-    """``requests.list``: a row a request; below it what went wrong and what its translation lost."""
+    """``requests.list``: one row per request, and below the table what went wrong and what translation lost."""
     listed = result["requests"]
     if not listed:
-        return style.prose("No such request has been made since the daemon started.")
+        return style.prose("No requests to show since codexd started.")
     several = len({request["account"] for request in listed} - {None}) > 1
     headings = ("TIME", "REQUEST", "STATE", "MODEL", "TOOK", "TOKENS")
     lines = table(headings, (_request_row(each, style.now, with_account=several) for each in listed), style)
@@ -67,7 +60,7 @@ def _state(request: Json) -> str:
 
 
 def took_ms(request: Json, now: float) -> float:
-    """How long it took, or has been running."""
+    """How long the request took, or has been running."""
     taken: float | None = request["duration_ms"]
     return max(0.0, now - request["started_at"]) * 1000 if taken is None else taken
 
@@ -89,33 +82,33 @@ def _tokens(request: Json) -> Iterator[str]:
 
 
 def remarks_on(request: Json) -> Iterator[str]:
-    """What went wrong, and what its translation lost of it that may make its answer another."""
+    """What went wrong, and what translation lost that may change the answer."""
     if request["error"]:
         yield plain(request["error"])
     alike: dict[tuple[str, ...], list[str]] = {}
     for loss in request["losses"]:
-        if loss["kind"] in TOLD_LOSSES:
+        if loss["kind"] in REPORTED_LOSSES:
             alike.setdefault((loss["kind"], _INDEX.sub("", loss["path"]), loss["note"]), []).append(loss["path"])
     for (kind, _, note), paths in alike.items():
         yield plain(f"{kind} {_name_some(paths)}: {note}")
 
 
 def _name_some(paths: list[str]) -> str:
-    """A long history can lose the same field of hundreds of items; ``--json`` has them all."""
+    """A long conversation can lose the same field of hundreds of items; ``--json`` lists them all."""
     named, more = paths[:NAMED_PATHS], len(paths) - NAMED_PATHS
     return f"{', '.join(named)} and {more:,} more" if more > 0 else " and ".join(named)
 
 
-# -- followed -------------------------------------------------------------------------------------
+# -- requests -f
 
 
 def started(request: Json, style: Style) -> list[str]:
-    """A request that has begun to run."""
+    """A followed request that has started."""
     return _line(request, request["started_at"], "started", "dim", [_client(request)], style)
 
 
 def ended(request: Json, style: Style) -> list[str]:
-    """A request that has ended; below it what went wrong and what its translation lost."""
+    """A followed request that has ended; below it what went wrong and what translation lost."""
     colour = STATE_COLOURS.get(request["state"], "red")
     at = request["started_at"] + took_ms(request, style.now) / 1000
     tokens = request["tokens"]
@@ -134,7 +127,7 @@ def ended(request: Json, style: Style) -> list[str]:
 def _line(request: Json, at: float, state: str, colour: str | None, words: list[str], style: Style) -> list[str]:
     when, state = clock_time(at, style.now), f"{state:{STATE_WIDTH}}"
     head = f"{when}  {state}  "
-    first, *others = wrap(f"{head}{request['id']}  {_route(request)}  {', '.join(words)}", style)
+    first, *others = style.wrap_line(f"{head}{request['id']}  {_route(request)}  {', '.join(words)}")
     return [f"{style.paint(when, 'dim')}  {style.paint(state, colour)}  {first[len(head) :]}", *others]
 
 
@@ -148,7 +141,7 @@ def _route(request: Json) -> str:
 
 
 def running(requests: list[Json], now: float) -> str:
-    """Those that run, in short: it stands below the others for as long as they do."""
+    """The running requests in one line, shown below the others while there are any."""
     oldest = requests[0]
     words = [_route(oldest), duration(took_ms(oldest, now) / 1000)]
     if oldest["tokens"]:
@@ -157,7 +150,7 @@ def running(requests: list[Json], now: float) -> str:
     return f"running: {', '.join(words)}{more}"
 
 
-# -- explained ------------------------------------------------------------------------------------
+# -- why
 
 
 def explanation(result: Json, style: Style) -> list[str]:
@@ -172,14 +165,86 @@ def explanation(result: Json, style: Style) -> list[str]:
     for at, step in zip(times, steps, strict=True):
         lines += _hanging(f"{at:>{width}}", step["what"], style)
     if result["advice"]:
-        lines += ["", style.paint("What now", "bold")]
+        lines += ["", style.paint("What to do", "bold")]
     for text in result["advice"]:
         lines += _hanging("-", text, style)
     return lines
 
 
 def _hanging(head: str, text: str, style: Style) -> list[str]:
-    """``text`` in a column of its own, right of ``head``."""
+    """``text`` in a column to the right of ``head``."""
     indent = " " * (len(head) + 4)
     first, *others = style.prose(text, indent) or [indent]
     return [f"  {style.paint(head, 'dim')}  {first[len(indent) :]}", *others]
+
+
+# -- usage
+
+
+def usage(result: Json, style: Style) -> list[str]:
+    """``usage.summary``: one row per model, account or day, and their total."""
+    problem = style.prose(f"Problem: {result['problem']}") if result["problem"] else []
+    if not result["rows"]:
+        return [*style.prose("No requests in that time."), *problem]
+    headings = (result["by"].upper(), "REQUESTS", "FAILED", "INPUT", "CACHED", "OUTPUT", "LOSSES", "TTFT")
+    grid = [headings, *map(_figures, [*result["rows"], result["total"]])]
+    names, *columns = zip(*grid, strict=True)
+    aligned = list(zip(names, *map(_align_right, columns), strict=True))
+    rows = [[Cell([text]) for text in texts] for texts in aligned[1:-1]]
+    total = [Cell([text], "bold") for text in aligned[-1]]
+    lines = table(aligned[0], [*rows, total], style, cut_first=0)
+    if result["since"] is not None:
+        lines.append(style.paint(f"since {clock_time(result['since'], style.now)}", "dim"))
+    return [*lines, *problem]
+
+
+def _figures(row: Json) -> tuple[str, ...]:
+    sent = row["input_tokens"]
+    return (
+        plain(row["name"]),
+        f"{row['requests']:,}",
+        f"{row['failed']:,}",
+        _token_count(sent),
+        f"{row['cached_tokens'] / sent:.0%}" if sent else "",
+        _token_count(row["output_tokens"]),
+        f"{row['losses']:,}",
+        "" if row["ttft_ms"] is None else milliseconds(row["ttft_ms"]),
+    )
+
+
+def _token_count(count: int) -> str:
+    """Exact below a million."""
+    return f"{count:,}" if count < _MILLION else f"{count / _MILLION:,.2f} M"
+
+
+def _align_right(column: Sequence[str]) -> list[str]:
+    width = max(map(cell_width, column))
+    return [pad(text, width, right=True) for text in column]
+
+
+# -- test
+
+
+def printable(text: str) -> str:
+    """``text`` without terminal control sequences, but with its lines and tabs: a model may write anything."""
+    return _UNSAFE.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def answered(request: Json | None, took_ms: float, style: Style) -> list[str]:
+    """Who answered and what it took; ``request`` is None if the daemon no longer has a record of it.
+
+    ``took_ms`` is measured here: the record of an answer that was only just read may not have an end yet.
+    """
+    if request is None:
+        return ["", *style.prose("The request was answered, but the daemon no longer has a record of it.")]
+    account = f" on {plain(request['account'])}" if request["account"] else ""
+    used = request["model_used"] or "another program"
+    facts = [f"{plain(used)}{account} answered {plain(request['model'] or '')}"]
+    if request["ttft_ms"] is not None:
+        facts.append(f"first token after {milliseconds(request['ttft_ms'])}")
+    facts.append(f"done after {milliseconds(took_ms)}")
+    if (tokens := request["tokens"]) is not None:
+        cached = f" ({tokens['cached']:,} cached)" if tokens["cached"] else ""
+        facts.append(f"{tokens['input']:,} tokens in{cached}, {tokens['output']:,} out")
+    lines = [style.paint(line, "dim") for line in style.prose("; ".join(facts) + ".")]
+    return ["", *lines, *(line for text in remarks_on(request) for line in style.prose(text))]

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from codexctl.render.base import Cell, Json, Style, plain, table
+from codexctl.render.format import Json
+from codexctl.render.table import Cell, table
+from codexctl.render.text import Style, plain
 
-PENDING = "takes effect when codexd is started again"
+PENDING = "takes effect when codexd restarts"
 
 
 def value_text(value: Any) -> str:
@@ -34,7 +36,7 @@ def settings(result: Json, style: Style) -> list[str]:
         lines.append(style.paint(f"* {PENDING}", "yellow"))
     lines += ["", f"File: {plain(result['file'])}"]
     if result["problem"]:
-        lines += style.prose("Problem: it can't be used as it is, so what was read before still holds:")
+        lines += style.prose("Problem: the file is not valid, so the settings that were read before it still apply:")
         lines += [line for text in result["problem"].splitlines() for line in style.prose(text, "  ")]
     return lines
 
@@ -57,7 +59,7 @@ def _source(item: Json) -> str:
 
 
 def setting(result: Json, style: Style) -> list[str]:
-    """``settings.get``: the value alone where a script reads it, and all about it on a terminal."""
+    """``settings.get``: in a pipe the value alone, on a terminal all there is to know."""
     value = value_text(result["value"])
     if style.width is None:
         return [value]
@@ -78,32 +80,32 @@ def setting(result: Json, style: Style) -> list[str]:
 def was_set(result: Json, style: Style) -> list[str]:
     """``settings.set``."""
     what = "set" if result["secret"] else value_text(result["value"])
-    return _told(result, what, style)
+    return _report(result, what, style)
 
 
 def was_unset(result: Json, style: Style) -> list[str]:
     """``settings.unset``."""
     default = value_text(result["default"])
     what = f"at its default, {default}" if default else "not set"
-    return _told(result, what, style)
+    return _report(result, what, style)
 
 
-def _told(result: Json, what: str, style: Style) -> list[str]:
+def _report(result: Json, what: str, style: Style) -> list[str]:
     name = result["name"]
     if result["restart_pending"]:
-        return style.prose(f"{name} is {what} in the settings file, which {PENDING}.")
+        return style.prose(f"{name} is {what} in the settings file. The change {PENDING}.")
     return style.prose(f"{name} is now {what}.")
 
 
 def changed(result: Json, style: Style) -> list[str]:
     """``daemon.reload`` and ``settings.write``."""
     if not result["changed"]:
-        return style.prose("No setting has changed.")
+        return style.prose("No setting changed.")
     lines = []
     for change in result["changed"]:
         before, after = (value_text(change[key]) or "(not set)" for key in ("before", "after"))
         if before == after:  # a secret
-            after = "another"
+            after = "another value"
         lines.append(f"{style.paint(change['name'], 'bold')}: {before} -> {after}")
         if change["restart_needed"]:
             lines.append(style.paint(f"  {PENDING}", "yellow"))
@@ -112,4 +114,4 @@ def changed(result: Json, style: Style) -> list[str]:
 
 def problems(texts: Iterable[str], style: Style) -> list[str]:
     """``settings.check``."""
-    return ["This can't be the settings file:", *(line for text in texts for line in style.prose(text, "  "))]
+    return ["This is not a valid settings file:", *(line for text in texts for line in style.prose(text, "  "))]

@@ -1,1 +1,24 @@
-"""``codexctl shell``: a prompt with completion, a toolbar, and the log above it."""
+"""``codexctl shell``: a prompt with completion, a toolbar, and the log above it. This imports nothing of them."""
+
+from __future__ import annotations
+
+from codexctl.command import Command, Invocation
+
+
+def _shell(invocation: Invocation) -> None:
+    from codexctl.shell.session import run_shell  # noqa: PLC0415 - prompt_toolkit takes 200 ms
+
+    run_shell(invocation)
+
+
+COMMANDS = (
+    Command(
+        ("shell",),
+        "Work with codexd at an interactive prompt",
+        "codexctl shell",
+        _shell,
+        details="The same as `codexctl` alone. The prompt completes commands, keeps a history, and shows the state "
+        "of the active account and new log entries. Without a terminal, it runs the commands on its standard input, "
+        "one per line.",
+    ),
+)

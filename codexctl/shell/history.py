@@ -1,4 +1,4 @@
-"""The lines that were typed, kept in a file for the next session, without the secrets among them."""
+"""The history of typed lines, kept in a file for the next session. Lines with secrets are left out."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ KEPT_LINES = 1000
 _SECRET = re.compile(
     r"""(?x)
       (?<![A-Za-z0-9_-]) (?: eyJ[\w-]{8,} | rt[_.][\w.-]{8,} | sk-[\w-]{8,} )  # a JWT, a refresh token, an API key
-    | (?i: [?&](?:code|state)= | \bbearer\s )                                  # where a sign-in ended, a header
-    | (?i: (?:api[_-]?key|token|secret|password) [\w-]* (?: \s*=\s* | \s+ ) [^\s-] )  # a name of one, and a value
+    | (?i: [?&](?:code|state)= | \bbearer\s )                                  # where a sign-in ends, a header
+    | (?i: (?:api[_-]?key|token|secret|password) [\w-]* (?: \s*=\s* | \s+ ) [^\s-] )  # its name, and a value
     """
 )
 _NAMES_AN_ACCOUNT = re.compile(r"\s*(?:codexctl\s+)?accounts\s+token\b")
 
 
 def may_keep(line: str) -> bool:
-    """Whether ``line`` may be written down. As in other shells, one that begins with a space may not."""
+    """Whether ``line`` may be written to the file. As in other shells, a line that begins with a space may not."""
     if not line.strip() or line[0].isspace():
         return False
     return bool(_NAMES_AN_ACCOUNT.match(line)) or not _SECRET.search(line)
 
 
 class PrivateHistory(History):
-    """A line each in a file that only its user can read. A file that can't be read or written is done without."""
+    """A history in a file that only its user can read. If the file can't be read or written, there is no history."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The interactive shell: a prompt of prompt_toolkit, and every command run in this process."""
+"""The interactive shell: a prompt of prompt_toolkit. Commands run in this process."""
 
 from __future__ import annotations
 
@@ -20,37 +20,36 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.shortcuts import CompleteStyle
 
-from codexctl.claude import RUN
+from codexctl.cli import build_parser, run_command
 from codexctl.client import NoDaemon, Refused
-from codexctl.commands import build_parser, load_commands, run_command
-from codexctl.invocation import EXIT_REFUSED, EXIT_USAGE, Command, Invocation, Stop, argument
-from codexctl.logs import LEVELS
-from codexctl.render import logs as render_logs
-from codexctl.render.base import Json
-from codexctl.shell import help as shell_help
-from codexctl.shell.complete import ShellCompleter
-from codexctl.shell.facts import toolbar
+from codexctl.command import EXIT_REFUSED, EXIT_USAGE, Command, Invocation, Stop, argument
+from codexctl.commands import load_commands
+from codexctl.commands.clients import RUN
+from codexctl.commands.daemon import LEVELS
+from codexctl.render import daemon as render_daemon
+from codexctl.render.format import Json
+from codexctl.shell.completer import ShellCompleter
 from codexctl.shell.history import PrivateHistory
-from codexctl.shell.look import STYLE, make_key_bindings
+from codexctl.shell.prompt import STYLE, greeting, hint, make_key_bindings, overview, toolbar
 from codexctl.shell.watch import LogTail, Watch
 from codexctl.terminal import say
 from codexd.paths import find_places
 
 PROMPT = "codexctl> "
 HISTORY_FILE = "shell-history"
-FIRST_LEVEL = "warning"
-INTERRUPTED = 130
+DEFAULT_LEVEL = "warning"
+EXIT_INTERRUPTED = 130
 
 
 class Leave(Exception):
-    """The user has had enough."""
+    """The user leaves the shell."""
 
 
 def run_shell(invocation: Invocation) -> None:
-    """Read commands until the end of the input.
+    """Run commands until the end of the input.
 
     Raises:
-        Stop: without a terminal, with the status of the last command.
+        Stop: without a terminal, with the exit status of the last command unless that is 0.
     """
     shell = Shell(invocation)
     if sys.stdin.isatty() and sys.stdout.isatty():
@@ -60,7 +59,7 @@ def run_shell(invocation: Invocation) -> None:
 
 
 class Shell:
-    """One session. ``commands``: those of codexctl, and those that only a session has."""
+    """One session. ``commands`` are those of codexctl and those of the shell itself."""
 
     def __init__(self, invocation: Invocation) -> None:
         self._invocation = invocation
@@ -71,8 +70,8 @@ class Shell:
         self._tail: LogTail | None = None
 
     def run(self) -> None:
-        """At a terminal."""
-        self._follow_logs(FIRST_LEVEL)
+        """Run the session at a terminal."""
+        self._follow_logs(DEFAULT_LEVEL)
         self._greet()
         session = self._make_session()
         try:
@@ -82,22 +81,22 @@ class Shell:
             return
 
     def run_lines(self, lines: Iterable[str]) -> int:
-        """The status of the last one."""
+        """Run each of ``lines``, and return the exit status of the last."""
         status = 0
         for line in lines:
             status = self.run_line(line)
         return status
 
     def run_line(self, line: str) -> int:
-        """Run one command; whatever becomes of it, the session goes on.
+        """Run one command and return its exit status. The session goes on even if it fails.
 
         Raises:
-            Leave
+            Leave: the command was to leave the shell.
         """
         try:
             words = shlex.split(line)
         except ValueError as error:
-            say(f"the line can't be read: {error}. Text with quotes or spaces goes between quotes.")
+            say(f"can't read the line: {error}. Put text with spaces or quotes between quotes.")
             return EXIT_USAGE
         words = words[1:] if words[:1] == ["codexctl"] else words
         if not words:
@@ -106,12 +105,13 @@ class Shell:
             return self._run_words(words)
         except KeyboardInterrupt:
             sys.stdout.write("\n")
-            return INTERRUPTED
+            return EXIT_INTERRUPTED
 
     def _run_words(self, words: list[str]) -> int:
         if not words[0].startswith("-") and words[0] not in self._first_words:
             similar = difflib.get_close_matches(words[0], self._first_words, n=1)
-            say(f"there is no command {words[0]!r}. " + (f"Is it {similar[0]}?" if similar else "`help` lists them."))
+            advice = f"Did you mean {similar[0]}?" if similar else "`help` lists the commands."
+            say(f'"{words[0]}" is not a command. {advice}')
             return EXIT_USAGE
         if tuple(words[: len(RUN)]) == RUN:
             return self._run_apart(words)
@@ -121,13 +121,13 @@ class Shell:
             return int(end.code or 0)
         command: Command | None = getattr(parsed, "command", None)
         if command is None or command.words == ("shell",):
-            say("this is the shell already. `help` lists its commands.")
+            say("you are in the shell already. `help` lists its commands.")
             return EXIT_USAGE
         socket = getattr(parsed, "socket", None) or self._invocation.socket
         return _run_safely(command, Invocation(socket.absolute(), parsed, self._invocation.environ))
 
     def _run_apart(self, words: list[str]) -> int:
-        """A command that becomes another program must not take the shell with it. Its Ctrl-C is its own."""
+        """Run a command that becomes another program in a process of its own, which gets each Ctrl-C."""
         environ = {**self._invocation.environ, "CODEXD_SOCKET": str(self._invocation.socket)}
         before = signal.signal(signal.SIGINT, lambda *_: None)
         try:
@@ -135,7 +135,7 @@ class Shell:
         finally:
             signal.signal(signal.SIGINT, before)
 
-    # The prompt
+    # -- the prompt
 
     def _make_session(self) -> PromptSession[str]:
         history = find_places(self._invocation.environ).state_dir / HISTORY_FILE
@@ -152,11 +152,11 @@ class Shell:
         )
 
     async def _read(self, session: PromptSession[str]) -> str | None:
-        """What was typed; None at Ctrl-D. Log lines and news of the daemon appear above the prompt meanwhile."""
+        """What was typed; None for Ctrl-D. Meanwhile, log entries and news of the daemon appear above the prompt."""
         with patch_stdout(raw=True):
-            async with asyncio.TaskGroup() as behind:
-                tasks = [behind.create_task(self._watch.keep_facts())]
-                tasks += [behind.create_task(self._tail.run())] if self._tail else []
+            async with asyncio.TaskGroup() as background:
+                tasks = [background.create_task(self._watch.keep_facts())]
+                tasks += [background.create_task(self._tail.run())] if self._tail else []
                 try:
                     return await session.prompt_async()
                 except KeyboardInterrupt:
@@ -173,22 +173,24 @@ class Shell:
 
     def _greet(self) -> None:
         style = self._invocation.style()
-        with suppress(NoDaemon, Refused):  # the watch will tell
-            self._invocation.write(shell_help.welcome(self._invocation.call("daemon.status"), style))
-        self._invocation.write(shell_help.hint(style, self._tail.level if self._tail else None))
+        with suppress(NoDaemon, Refused):  # Watch will report it
+            self._invocation.write(greeting(self._invocation.call("daemon.status"), style))
+        self._invocation.write(hint(style, self._tail.level if self._tail else None))
 
     def _show_entry(self, entry: Json) -> None:
-        self._invocation.write(render_logs.log_entry(entry, self._invocation.style()))
+        self._invocation.write(render_daemon.log_entry(entry, self._invocation.style()))
 
-    # Its own commands
+    # -- the commands of the shell itself
 
     def _own_commands(self) -> tuple[Command, ...]:
-        words = argument("words", nargs="*", metavar="COMMAND", help="the command to be explained")
-        level = argument("log_level", nargs="?", choices=LEVELS, default="info", help="the least level (default info)")
-        leave = "Leave the shell; codexd goes on"
+        words = argument("words", nargs="*", metavar="COMMAND", help="the command to explain")
+        level = argument(
+            "log_level", nargs="?", choices=LEVELS, default="info", help="lowest level to show (default info)"
+        )
+        leave = "Leave the shell; codexd keeps running"
         return (
-            Command(("logs", "on"), "Show log lines above the prompt", "logs on debug", self._logs_on, (level,)),
-            Command(("logs", "off"), "Show no log lines above the prompt", "logs off", self._logs_off),
+            Command(("logs", "on"), "Show log entries above the prompt", "logs on debug", self._logs_on, (level,)),
+            Command(("logs", "off"), "Stop showing log entries", "logs off", self._logs_off),
             Command(("help",), "Show the commands and keys", "help accounts switch", self._help, (words,)),
             Command(("exit",), leave, "exit", _leave),
             Command(("quit",), leave, "quit", _leave),
@@ -207,12 +209,12 @@ class Shell:
         self.help(invocation.arguments.words)
 
     def help(self, words: list[str]) -> None:
-        """Of the command that ``words`` begin with, or of them all."""
+        """Show help for the command that ``words`` begin with, or for all commands."""
         known = {command.words for command in self.commands}
         while words and tuple(words) not in known:
             words = words[:-1]
         if not words:
-            self._invocation.write(shell_help.overview(self.commands, self._invocation.style()))
+            self._invocation.write(overview(self.commands, self._invocation.style()))
             return
         try:
             self._parser.parse_args([*words, "--help"])
@@ -229,7 +231,7 @@ def _run_safely(command: Command, invocation: Invocation) -> int:
         return run_command(command, invocation)
     except (Leave, KeyboardInterrupt):
         raise
-    except Exception:  # noqa: BLE001 - the door of the session: a bug in one command must not end it
+    except Exception:  # noqa: BLE001 - a bug in one command must not end the session
         traceback.print_exc()
-        say("that is a bug in codexctl. The shell goes on.")
+        say("this is a bug in codexctl. The shell goes on.")
         return EXIT_REFUSED

@@ -1,4 +1,4 @@
-"""What keeps the model of ``codexctl top`` up to date: follows and polls, across restarts of the daemon."""
+"""Keeps the model of ``codexctl top`` up to date by following and polling, across restarts of the daemon."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from codexctl.async_client import AsyncControlClient
 from codexctl.client import NoDaemon, Refused
-from codexctl.link import Link
 from codexctl.top.keys import Ask
 from codexctl.top.model import KEPT_ENTRIES, KEPT_REQUESTS, Model
 
@@ -18,7 +18,7 @@ RETRY_S = 0.5
 
 
 class Feed:
-    """``changed`` is called when there is something new to draw."""
+    """Updates ``model``, and calls ``changed`` when there is something new to draw."""
 
     def __init__(self, socket: Path, model: Model, changed: Callable[[], None]) -> None:
         self._socket = socket
@@ -27,14 +27,14 @@ class Feed:
         self._closed = False
 
     def close(self) -> None:
-        """End :meth:`run`, whose task is to be cancelled then.
+        """Make :meth:`run` return once its task is cancelled.
 
-        A cancellation alone may get lost: asyncio's groups forget it when they fail at the same moment.
+        A cancellation alone can get lost: a task group of asyncio forgets it when it fails at the same moment.
         """
         self._closed = True
 
     async def run(self) -> None:
-        """Until :meth:`close`: a daemon that goes away is waited for."""
+        """Run until :meth:`close`. When the daemon goes away, wait for it."""
         while not self._closed:
             try:
                 await self._watch()
@@ -44,40 +44,40 @@ class Feed:
             await asyncio.sleep(RETRY_S)
 
     async def _watch(self) -> None:
-        with closing(await Link.open(self._socket)) as link:
-            self._model.status = await link.call("daemon.status")
+        with closing(await AsyncControlClient.open(self._socket)) as client:
+            self._model.status = await client.call("daemon.status")
             self._model.begin()
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._poll(link))
+                tasks.create_task(self._poll(client))
                 tasks.create_task(self._follow_requests())
                 tasks.create_task(self._follow_errors())
 
-    async def _poll(self, link: Link) -> None:
+    async def _poll(self, client: AsyncControlClient) -> None:
         while True:
-            self._model.status = await link.call("daemon.status")
-            self._model.accounts = (await link.call("accounts.list"))["accounts"]
+            self._model.status = await client.call("daemon.status")
+            self._model.accounts = (await client.call("accounts.list"))["accounts"]
             if request := self._model.unfinished_why:
                 await self.ask(Ask("requests.explain", {"id": request}))
             self._changed()
             await asyncio.sleep(POLL_S)
 
     async def _follow_requests(self) -> None:
-        with closing(await Link.open(self._socket)) as link:
-            async for event in link.follow("requests.follow", {"limit": KEPT_REQUESTS}):
+        with closing(await AsyncControlClient.open(self._socket)) as client:
+            async for event in client.follow("requests.follow", {"limit": KEPT_REQUESTS}):
                 self._model.take_request_event(event, time.time())
                 self._changed()
 
     async def _follow_errors(self) -> None:
-        with closing(await Link.open(self._socket)) as link:
-            async for event in link.follow("logs.follow", {"level": "warning", "limit": KEPT_ENTRIES}):
+        with closing(await AsyncControlClient.open(self._socket)) as client:
+            async for event in client.follow("logs.follow", {"level": "warning", "limit": KEPT_ENTRIES}):
                 self._model.take_log_event(event)
                 self._changed()
 
     async def ask(self, ask: Ask) -> None:
-        """Do what the user wants, and tell the model what came of it."""
+        """Make the call and tell the model what came of it."""
         try:
-            with closing(await Link.open(self._socket)) as link:
-                self._model.take_reply(ask.method, ask.params, await link.call(ask.method, ask.params))
+            with closing(await AsyncControlClient.open(self._socket)) as client:
+                self._model.take_reply(ask.method, ask.params, await client.call(ask.method, ask.params))
         except (NoDaemon, Refused) as error:
             self._model.take_refusal(ask.method, ask.params, str(error))
         self._changed()

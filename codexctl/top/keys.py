@@ -1,11 +1,11 @@
-"""What the keys of ``codexctl top`` do: a key in, the model changed, and perhaps something to be done. Pure."""
+"""What the keys of ``codexctl top`` do: a key in, the model changed, and maybe an effect to carry out. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from codexctl.render.base import ADD
+from codexctl.render.format import ADD
 from codexctl.top.model import Cancelling, Filtering, Help, Model, Shown, Switching, Table, Why
 
 PAGE = 10
@@ -13,7 +13,7 @@ PAGE = 10
 
 @dataclass(frozen=True)
 class Ask:
-    """Call the daemon, and give the model what comes of it."""
+    """Call the daemon and give the result to the model."""
 
     method: str
     params: dict[str, Any]
@@ -30,19 +30,19 @@ STEPS = {"up": -1, "k": -1, "down": 1, "j": 1, "pageup": -PAGE, "pagedown": PAGE
 ENDS = {"home": 0, "g": 0, "end": -1, "G": -1}
 
 KEYS = (
-    ("up down  k j", "go to another request; page up, page down, home, end too"),
-    ("enter  w", "why: what happened to the request, and what to do about it"),
+    ("up down  k j", "choose a request; also page up, page down, home, end"),
+    ("enter  w", "why: what happened to the request and what to do about it"),
     ("c", "cancel the request"),
     ("s", "switch to another account"),
-    ("/", "filter by words of id, client, model, account, state, error"),
-    ("f", "all requests, those that run, those that failed"),
-    ("esc", "back; at the list: no filter"),
+    ("/", "filter by words in id, client, model, account, state or error"),
+    ("f", "show all requests, running ones or failed ones"),
+    ("esc", "go back; in the list, clear the filter"),
     ("q", "quit"),
 )
 
 
 def press(model: Model, key: str) -> Effect:
-    """``key`` is a character, or the name of a key as prompt_toolkit has it."""
+    """Press ``key``: a character, or the name of a key such as ``pageup``."""
     match model.pane:
         case Table():
             model.notice = ""
@@ -53,7 +53,7 @@ def press(model: Model, key: str) -> Effect:
             model.pane = Table()
             if key in ("y", "Y"):
                 return Ask("requests.cancel", {"id": request})
-            model.notice = "Nothing was cancelled."
+            model.notice = "The request was not cancelled."
         case Switching() as menu:
             return _in_menu(model, key, menu)
         case Why() as why:
@@ -117,12 +117,12 @@ def _ask_to_cancel(model: Model) -> None:
         model.selected = chosen.id
         model.pane = Cancelling(chosen.id)
     else:
-        model.notice = f"{chosen.id} has ended already."
+        model.notice = f"{chosen.id} has already ended."
 
 
 def _open_menu(model: Model) -> Effect:
     if not model.accounts:
-        model.notice = f"No account is signed in. To sign in: {ADD}"
+        model.notice = f"No account is signed in. Sign in with: {ADD}"
         return None
     active = next((each for each in model.accounts if each["active"]), model.accounts[0])
     return _point_at(model, active["id"])

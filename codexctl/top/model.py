@@ -1,4 +1,4 @@
-"""What ``codexctl top`` knows: what the daemon has said, and what its user looks at. Pure."""
+"""What ``codexctl top`` knows: what the daemon has reported, and what the user is looking at. Pure."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeAlias
 
-from codexctl.render.base import Json
+from codexctl.render.format import Json
 
 KEPT_REQUESTS = 500
 KEPT_ENTRIES = 100
-RATE_S = 5.0
-"""Tokens a second are those of so long."""
+RATE_WINDOW_S = 5.0
+"""Tokens per second are averaged over this time."""
 
 SILENT_S = 5.0
-"""A running answer that has not grown for so long is called silent."""
+"""A running answer that has had no new text for this long is called silent."""
 
 
 class Shown(Enum):
@@ -29,12 +29,12 @@ class Shown(Enum):
 
 @dataclass(frozen=True)
 class Table:
-    """The requests, which is where everything else comes back to."""
+    """The list of requests. Every other pane goes back to it."""
 
 
 @dataclass(frozen=True)
 class Filtering:
-    """A text is typed for which to filter; ``before`` is what there was."""
+    """The user is typing a filter; ``before`` is the filter until then."""
 
     before: str
 
@@ -48,7 +48,7 @@ class Cancelling:
 
 @dataclass(frozen=True)
 class Switching:
-    """The menu of accounts. ``cost`` is what a switch to ``account`` means, once it is known."""
+    """The menu of accounts. ``cost`` is that of a switch to ``account``, once it is known."""
 
     account: str
     cost: Json | None = None
@@ -56,7 +56,7 @@ class Switching:
 
 @dataclass(frozen=True)
 class Why:
-    """What happened to a request, once it is known, from line ``top`` on. ``problem``: why it can't be told."""
+    """What happened to a request, from line ``top`` on; ``problem`` says why it can't be explained."""
 
     request: str
     explanation: Json | None = None
@@ -74,9 +74,9 @@ Pane: TypeAlias = Table | Filtering | Cancelling | Switching | Why | Help
 
 @dataclass
 class Request:
-    """A request as the daemon last told of it. Times are seconds since the epoch.
+    """A request as the daemon last reported it. Times are seconds since the epoch.
 
-    ``samples``: when its answer had how many tokens; the last one is when it last grew.
+    ``samples`` say at which time its answer had how many tokens; the last one is the last growth.
     """
 
     info: Json
@@ -103,10 +103,10 @@ class Request:
         self.info = info
         output = self.output_tokens or 0
         if self.samples and output < self.samples[-1][1]:
-            self.samples.clear()  # a retry begins anew
+            self.samples.clear()  # a retry starts from zero
         if not self.samples or output > self.samples[-1][1]:
             self.samples.append((now, output))
-        while len(self.samples) > 2 and self.samples[1][0] < now - RATE_S:
+        while len(self.samples) > 2 and self.samples[1][0] < now - RATE_WINDOW_S:
             self.samples.popleft()
 
     def elapsed_s(self, now: float) -> float:
@@ -115,13 +115,13 @@ class Request:
         return max(0.0, now - float(self.info["started_at"]))
 
     def silent_s(self, now: float) -> float:
-        """How long the answer of a running request, once begun, has not grown."""
+        """How long an answer that has begun has had no new text."""
         if self.info["ttft_ms"] is None or not self.samples:
             return 0.0
         return max(0.0, now - self.samples[-1][0])
 
     def tokens_per_s(self, now: float) -> float | None:
-        """Of late while it runs, at its end of the whole; None where nothing came."""
+        """While it runs, the current rate; after its end, the average. None if there was no output."""
         output = self.output_tokens
         if not output:
             return None
@@ -130,7 +130,7 @@ class Request:
         if self.silent_s(now) >= SILENT_S:
             return 0.0
         (since, before), (until, after) = self.samples[0], self.samples[-1]
-        if since == until:  # only seen once: all of it since the first token
+        if since == until:  # seen only once: count from the first token
             first_token_ms = self.info["ttft_ms"] or 0
             since, before = min(self.info["started_at"] + first_token_ms / 1000, until - 1.0), 0
         return (after - before) / (until - since)
@@ -144,7 +144,7 @@ class Request:
 
 @dataclass
 class Model:
-    """``gone`` says why there is no daemon, since ``gone_at``. ``notice`` is what the user is told in one line."""
+    """The state of the screen. ``gone`` says why there is no daemon, since ``gone_at``."""
 
     status: Json | None = None
     accounts: list[Json] = field(default_factory=list)
@@ -159,10 +159,10 @@ class Model:
     shown: Shown = Shown.ALL
     notice: str = ""
 
-    # -- what the daemon says ---------------------------------------------------------------------
+    # -- what the daemon reports
 
     def begin(self) -> None:
-        """A connection is there. What a former one told is of a daemon that may have ended."""
+        """A new connection: what an earlier one reported may be of another daemon."""
         if self.gone:
             self.notice = "codexd is back."
         self.gone = ""
@@ -194,7 +194,7 @@ class Model:
             self.entries.append(event["entry"])
 
     def take_reply(self, method: str, params: Json, result: Any) -> None:
-        """What came of something that the user did."""
+        """The result of a call that the user asked for."""
         match method, self.pane:
             case "requests.explain", Why(request, _, _, top) if request == params["id"]:
                 self.pane = Why(request, result, "", top)
@@ -203,7 +203,7 @@ class Model:
             case "accounts.switch", _ if not params.get("dry_run"):
                 self.notice = f"{result['account']['email'] or result['account']['id']} is now the active account."
             case "requests.cancel", _:
-                self.notice = f"{params['id']} is cancelled."
+                self.notice = f"{params['id']} was cancelled."
 
     def take_refusal(self, method: str, params: Json, why: str) -> None:
         match method, self.pane:
@@ -212,10 +212,10 @@ class Model:
             case _:
                 self.notice = why
 
-    # -- what is looked at ------------------------------------------------------------------------
+    # -- what the user is looking at
 
     def listed(self) -> list[Request]:
-        """The requests that are shown: those that run first, and the newest of each first."""
+        """The requests that are shown: running ones first, and of each kind the newest first."""
         chosen = [each for each in self.requests.values() if self._is_shown(each)]
         return sorted(chosen, key=lambda each: (each.is_running, each.info["started_at"]), reverse=True)
 
@@ -228,13 +228,13 @@ class Model:
         return request.matches(self.filter)
 
     def chosen(self) -> Request | None:
-        """The request that the keys mean: the first, until the user has gone to another."""
+        """The request that keys act on: the first one until the user chooses another."""
         listed = self.listed()
         return next((each for each in listed if each.id == self.selected), listed[0] if listed else None)
 
     @property
     def unfinished_why(self) -> str | None:
-        """The request that is explained while it runs, so that there will be more to say."""
+        """The id of the request that is being explained if it still runs, so that its explanation will grow."""
         match self.pane:
             case Why(request, explanation) if explanation and explanation["request"]["state"] == "running":
                 return request
@@ -249,7 +249,7 @@ class Model:
 
 
 def account_names(accounts: Iterable[Json]) -> dict[str, str]:
-    """By id, what to call each: its e-mail, and a piece of its workspace where several share that."""
+    """By id, the name of each account: its e-mail, with a piece of the workspace id if several share the e-mail."""
     listed = list(accounts)
     emails = [each["email"] for each in listed]
     names = {}

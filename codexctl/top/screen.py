@@ -16,21 +16,21 @@ from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout import FormattedTextControl, Layout, Window
 from prompt_toolkit.output import ColorDepth, Output
 
-from codexctl.invocation import Invocation
+from codexctl.command import Invocation
 from codexctl.top.feed import Feed
 from codexctl.top.keys import Quit, press
+from codexctl.top.layout import Size
 from codexctl.top.model import Model
-from codexctl.top.text import Size
 from codexctl.top.view import screen, settle
 
 REDRAW_S = 0.5
-"""Times and rates go on although nothing has come."""
+"""Times and rates change even if nothing has come."""
 
-LEAST_REDRAW_S = 0.1
+MIN_REDRAW_S = 0.1
 """However fast news comes."""
 
 ESCAPE_S = 0.05
-"""How long the escape key may be the beginning of another key."""
+"""How long to wait for what turns an escape character into another key."""
 
 NAMED_KEYS = {
     Keys.Up: "up",
@@ -49,21 +49,21 @@ NAMED_KEYS = {
 }
 
 COLOURS = {"red": "ansired", "green": "ansigreen", "yellow": "ansiyellow"}
-"""Of the terminal's own sixteen, which its owner can read on its background."""
+"""From the terminal's own sixteen colours, which are readable on its background."""
 
 
 def show_top(invocation: Invocation) -> None:
-    """Show the screen until the user leaves it. Raises KeyboardInterrupt for Ctrl-C."""
+    """Show the screen until the user leaves it. Ctrl-C raises KeyboardInterrupt."""
     asyncio.run(_show(Top(invocation)))
 
 
 async def _show(top: Top) -> None:
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, top.leave)  # so that the terminal is as it was
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, top.leave)  # so that the terminal is restored
     await top.run()
 
 
 class Top:
-    """``source`` and ``output``: those of the process, unless a test has its own."""
+    """The screen. ``source`` and ``output`` are those of the process by default."""
 
     def __init__(self, invocation: Invocation, source: Input | None = None, output: Output | None = None) -> None:
         self.model = Model()
@@ -74,7 +74,7 @@ class Top:
             full_screen=True,
             color_depth=ColorDepth.DEPTH_1_BIT if invocation.environ.get("NO_COLOR") else ColorDepth.DEPTH_4_BIT,
             refresh_interval=REDRAW_S,
-            min_redraw_interval=LEAST_REDRAW_S,
+            min_redraw_interval=MIN_REDRAW_S,
             input=source,
             output=output,
         )

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from codexctl.render.base import STATE_COLOURS, Json, clock_time, duration, plain
-from codexctl.render.logs import LEVEL_COLOURS
-from codexctl.top import panes as top_panes
-from codexctl.top.accounts import account_lines
+from codexctl.render.daemon import LEVEL_COLOURS
+from codexctl.render.format import STATE_COLOURS, Json, clock_time, counted, duration, short_duration
+from codexctl.render.requests import explanation
+from codexctl.render.text import PROSE_WIDTH, Style, plain, wrap
+from codexctl.top.keys import KEYS
+from codexctl.top.layout import Line, Size, fill_line, fill_rows, spread
 from codexctl.top.model import Cancelling, Filtering, Help, Model, Switching, Why, account_names
-from codexctl.top.requests import request_lines, short_id
-from codexctl.top.text import Line, Size, cut_line, fixed, short, spread
+from codexctl.top.tables import account_lines, account_table, request_lines, short_id
 
-LEAST_COLUMNS, LEAST_ROWS = 40, 10
+MIN_COLUMNS, MIN_ROWS = 40, 10
 TALL_ROWS = 30
-"""From here on there is room for empty lines."""
+"""With so many rows there is room for empty lines."""
 
 LIST_KEYS = (
     ("enter", "why"),
@@ -27,45 +28,55 @@ LIST_KEYS = (
     ("q", "quit"),
 )
 
+ABOUT = (
+    (
+        "Running requests come first, then ended ones, the newest on top. While a request runs, OUT and TOK/S are "
+        "estimated from its text, the rate over the last 5 seconds. After it has ended they are the backend's figures "
+        "for the whole request. SILENT says how long an answer has had no new text."
+    ),
+    "Quota bars show how much is used, followed by the time of the reset. * marks the active account.",
+    "For a pipe, use codexctl requests -f, codexctl status and codexctl quota.",
+)
+
 
 def screen(model: Model, size: Size, now: float) -> list[Line]:
     """The whole screen: ``size.rows`` lines, each of ``size.columns`` cells."""
-    if size.columns < LEAST_COLUMNS or size.rows < LEAST_ROWS:
-        lines: list[Line] = [[("bold", f"Make it {LEAST_COLUMNS}x{LEAST_ROWS} at least.")]]
+    if size.columns < MIN_COLUMNS or size.rows < MIN_ROWS:
+        lines: list[Line] = [[("bold", f"The terminal must have at least {MIN_COLUMNS}x{MIN_ROWS}.")]]
     else:
         head, foot = _header(model, size.columns, now), _footer(model)
-        body = _body_of_past if model.gone else _body
-        lines = [*fixed([head, *body(model, Size(size.columns, size.rows - 2), now)], size.rows - 1), foot]
-    return [cut_line(line, size.columns) for line in fixed(lines, size.rows)]
+        body = _stale_body if model.gone else _body
+        lines = [*fill_rows([head, *body(model, Size(size.columns, size.rows - 2), now)], size.rows - 1), foot]
+    return [fill_line(line, size.columns) for line in fill_rows(lines, size.rows)]
 
 
 def settle(model: Model, size: Size, now: float) -> None:
-    """Let a text that is scrolled end at its last line, so that the way back begins there."""
+    """Keep a scrolled text from going beyond its end, so that scrolling back has an effect at once."""
     if isinstance(model.pane, Why):
-        lines = len(top_panes.why_lines(model.pane, size.columns, now))
+        lines = len(_why_lines(model.pane, size.columns, now))
         model.pane = replace(model.pane, top=min(model.pane.top, max(0, lines - (size.rows - 2))))
 
 
 def _body(model: Model, size: Size, now: float) -> list[Line]:
     match model.pane:
         case Help():
-            return top_panes.help_lines(size.columns)
+            return _help_lines(size.columns)
         case Why() as why:
-            return top_panes.scrolled(top_panes.why_lines(why, size.columns, now), why.top, size.rows)
+            return _scrolled(_why_lines(why, size.columns, now), why.top, size.rows)
         case Switching() as menu:
-            return top_panes.menu_lines(model, menu, size.columns, now)
+            return _menu_lines(model, menu, size.columns, now)
     return _overview(model, size, now)
 
 
-def _body_of_past(model: Model, size: Size, _now: float) -> list[Line]:
-    """Why there is nothing new, and what there was when the daemon went away."""
-    why = top_panes.prose(model.gone, size.columns)
+def _stale_body(model: Model, size: Size, _now: float) -> list[Line]:
+    """Why there is nothing new, and what was shown when the daemon went away."""
+    why = _prose(model.gone, size.columns)
     body = _body(model, Size(size.columns, size.rows - len(why)), model.gone_at)
     return [*why, *([("dim", text) for _, text in line] for line in body)]
 
 
 def _overview(model: Model, size: Size, now: float) -> list[Line]:
-    """The requests get what accounts, tasks and errors leave, of which each has a quarter at most."""
+    """Accounts, tasks and errors get a quarter of the rows each at most; the requests get the rest."""
     share = max(1, (size.rows - 4) // 4)
     space: list[Line] = [[]] if size.rows >= TALL_ROWS else []
     above = [*space, *account_lines(model, size.columns, share + 1, now), *space]
@@ -74,7 +85,7 @@ def _overview(model: Model, size: Size, now: float) -> list[Line]:
     return [*above, *requests, *below]
 
 
-# -- the first line and the last -------------------------------------------------------------------
+# -- the first line and the last
 
 
 def _header(model: Model, columns: int, now: float) -> Line:
@@ -86,7 +97,7 @@ def _header(model: Model, columns: int, now: float) -> Line:
     simulated: Line = [("yellow", "  SIMULATED")] if status["simulated"] else []
     left: Line = [("bold", f"codexd {plain(status['version'])}"), *simulated]
     left.append(("", f"  {_addresses(status)}"))
-    left.append(("", f"  up {short(now - status['started_at'])}"))
+    left.append(("", f"  up {short_duration(now - status['started_at'])}"))
     running = model.running
     rate = sum(each.tokens_per_s(now) or 0 for each in running)
     right: Line = [("bold", f"{len(running)} running"), ("", f"  {rate:,.0f} tok/s")]
@@ -94,34 +105,34 @@ def _header(model: Model, columns: int, now: float) -> Line:
 
 
 def _addresses(status: Json) -> str:
-    return plain(", ".join(each.removeprefix("http://") for each in status["addresses"]) or "listens on nothing")
+    return plain(", ".join(each.removeprefix("http://") for each in status["addresses"]) or "not listening")
 
 
 def _footer(model: Model) -> Line:
     match model.pane:
         case Filtering():
-            return [("bold", "Filter: "), ("", model.filter), ("reverse", " "), ("dim", "  enter keeps, esc undoes")]
+            return [("bold", "Filter: "), ("", model.filter), ("reverse", " "), ("dim", "  enter applies, esc cancels")]
         case Cancelling(request):
-            return [("bold yellow", f"Cancel {request}?"), ("bold", "  y does, any other key does not")]
+            return [("bold yellow", f"Cancel {request}?"), ("bold", "  y cancels it, any other key goes back")]
         case Why():
             return _hints(("up down", "scroll"), ("esc", "back"))
         case Switching():
             return _hints(("up down", "choose"), ("enter", "switch"), ("esc", "back"))
         case Help():
-            return _hints(("any key", "goes back"))
+            return _hints(("any key", "back"))
         case _:
             return [("bold", plain(model.notice))] if model.notice else _hints(*LIST_KEYS)
 
 
 def _hints(*keys: tuple[str, str]) -> Line:
-    return [each for key, does in keys for each in (("bold", key), ("dim", f" {does}  "))]
+    return [each for key, effect in keys for each in (("bold", key), ("dim", f" {effect}  "))]
 
 
-# -- tasks and errors ---------------------------------------------------------------------------------
+# -- tasks and errors
 
 
-def _task_lines(model: Model, most: int) -> list[Line]:
-    """The names of the tasks that run well, and below them a line for each that does not."""
+def _task_lines(model: Model, max_lines: int) -> list[Line]:
+    """The names of the tasks that run well, and a line for each that was restarted or does not run."""
     tasks = model.status["tasks"] if model.status else []
     if not tasks:
         return []
@@ -131,9 +142,9 @@ def _task_lines(model: Model, most: int) -> list[Line]:
     lines: list[Line] = [[("bold", "TASKS  "), ("green", f"{well} running"), ("dim", f"  {names}")]]
     restarted.sort(key=lambda task: (task["state"] == "running", -task["restarts"]))
     lines += map(_task_line, restarted)
-    if len(lines) > most + 1:
-        more = len(lines) - most
-        lines = [*lines[:most], [("dim", f"  and {more} more: codexctl status")]]
+    if len(lines) > max_lines + 1:
+        more = len(lines) - max_lines
+        lines = [*lines[:max_lines], [("dim", f"  and {more} more; see codexctl status")]]
     return lines
 
 
@@ -146,18 +157,18 @@ def _task_line(task: Json) -> Line:
     ]
 
 
-def _error_lines(model: Model, most: int, now: float) -> list[Line]:
+def _error_lines(model: Model, max_lines: int, now: float) -> list[Line]:
     """The last warnings and errors, the newest at the bottom."""
     lines: list[Line] = [
         [("yellow", f"  Problem: {plain(text)}")] for text in (model.status["problems"] if model.status else ())
     ]
     names = account_names(model.accounts)
-    lines += [_error_line(entry, names, now) for entry in list(model.entries)[-most:]]
-    return [[("bold", "LAST ERRORS")], *lines[-most:]] if lines else [[("bold", "LAST ERRORS"), ("dim", "  none")]]
+    lines += [_error_line(entry, names, now) for entry in list(model.entries)[-max_lines:]]
+    return [[("bold", "LAST ERRORS")], *lines[-max_lines:]] if lines else [[("bold", "LAST ERRORS"), ("dim", "  none")]]
 
 
 def _error_line(entry: Json, names: Mapping[str, str], now: float) -> Line:
-    """What went wrong stands first: the line may be cut."""
+    """What went wrong comes first: the line may be cut."""
     fields = entry["fields"]
     text = fields.get("error") or entry["message"]
     account = names.get(fields.get("account", ""), fields.get("account"))
@@ -168,3 +179,74 @@ def _error_line(entry: Json, names: Mapping[str, str], now: float) -> Line:
         (LEVEL_COLOURS.get(entry["level"], ""), f"{request}{plain(str(text))}"),
         ("dim", plain(f"  ({', '.join(more)})") if more else ""),
     ]
+
+
+# -- help, the menu of accounts, why
+
+
+def _help_lines(columns: int) -> list[Line]:
+    lines: list[Line] = [[("bold", "Keys")]]
+    lines += [[("bold", f"  {keys:15}"), ("", words)] for keys, words in KEYS]
+    for text in ABOUT:
+        lines += [[("", "")], *_prose(text, columns)]
+    return lines
+
+
+def _menu_lines(model: Model, menu: Switching, columns: int, now: float) -> list[Line]:
+    """The accounts with the one to switch to marked, and what the switch costs."""
+    names = account_names(model.accounts)
+    head, *rows = account_table(model.accounts, names, columns, now)
+    lines: list[Line] = [[("bold", "Switch to which account?")], [("", "")], head]
+    for account, line in zip(model.accounts, rows, strict=True):
+        is_chosen = account["id"] == menu.account
+        whole = fill_line(line, columns)
+        lines.append([("reverse", text) for _, text in whole] if is_chosen else whole)
+    chosen = model.account(menu.account)
+    if chosen is not None:
+        lines.append([("", "")])
+        for text in (_describe_cost(chosen, menu), chosen["reason"] or ""):
+            lines += _prose(text, columns) if text else []
+    return lines
+
+
+def _describe_cost(account: Json, menu: Switching) -> str:
+    name = account["email"] or account["id"]
+    if account["active"]:
+        return f"{name} is the active account."
+    if menu.cost is None:
+        return ""
+    cost = menu.cost
+    if not cost["sessions"]:
+        return f"Switching to {name} costs nothing: no session of the last hour uses another account."
+    dropped = (
+        f", and {counted(cost['reasoning_items'], 'piece')} of reasoning dropped" if cost["reasoning_items"] else ""
+    )
+    return (
+        f"Switching to {name} moves {counted(cost['sessions'], 'session')} of the last hour: "
+        f"{counted(cost['tokens'], 'token')} are read again without the prompt cache{dropped}. Running requests "
+        "finish on the account they started on."
+    )
+
+
+def _why_lines(why: Why, columns: int, now: float) -> list[Line]:
+    """``requests.explain``, as ``codexctl why`` shows it."""
+    lines: list[Line] = [[("bold", f"Why: {why.request}")], [("", "")]]
+    if why.problem:
+        return [*lines, *_prose(why.problem, columns, "yellow")]
+    if why.explanation is None:
+        return [*lines, [("dim", "  Asking codexd ...")]]
+    title, *rest = explanation(why.explanation, Style(now, columns))
+    return [[("bold", title)], *([("", line)] for line in rest)]
+
+
+def _scrolled(lines: list[Line], top: int, rows: int) -> list[Line]:
+    """``rows`` of ``lines`` from ``top`` on, or the last ones; the last line says if there are more below."""
+    first = min(top, max(0, len(lines) - rows))
+    shown = lines[first : first + rows]
+    if first + rows < len(lines):
+        shown[-1] = [("dim", f"  {len(lines) - first - rows + 1} more lines below")]
+    return shown
+
+
+def _prose(text: str, columns: int, style: str = "") -> list[Line]:
+    return [[(style, line)] for line in wrap(plain(text), min(columns, PROSE_WIDTH), "  ", "  ")]

@@ -16,7 +16,7 @@ import pytest
 
 from codexd import rpc
 
-PATIENCE_S = 20
+TIMEOUT_S = 20
 LATER = object()
 """An answer that the test gives by ``ScriptedDaemon.reply``."""
 
@@ -50,17 +50,17 @@ class ScriptedDaemon:
     def next_call(self, method):
         """The params of the next call of ``method``; those of other methods before it are passed over."""
         while True:
-            name, params = self._arrived.get(timeout=PATIENCE_S)
+            name, params = self._arrived.get(timeout=TIMEOUT_S)
             if name == method:
                 return params
 
     def reply(self, method, answer):
         """Answer the call of ``method`` that was held."""
-        connection, id_ = self._held[method].get(timeout=PATIENCE_S)
+        connection, id_ = self._held[method].get(timeout=TIMEOUT_S)
         self._send(connection, _message(id_, answer))
 
     def hang_up(self, method):
-        connection, _ = self._held[method].get(timeout=PATIENCE_S)
+        connection, _ = self._held[method].get(timeout=TIMEOUT_S)
         connection.shutdown(socket.SHUT_RDWR)
 
     def _accept(self):
@@ -111,7 +111,7 @@ class Terminal:
         os.write(self._ours, text.encode())
 
     def wait_for(self, text):
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + TIMEOUT_S
         while text not in self.shown:
             assert time.monotonic() < deadline, f"{text!r} was not shown, but {self.shown!r}"
             self._read(0.2)

@@ -50,12 +50,12 @@ def test_no_socket(path):
 def test_a_leftover_socket(path):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
-    with pytest.raises(NoDaemon, match="leftover of one that ended"):
+    with pytest.raises(NoDaemon, match="left behind by one that ended"):
         ControlClient(path)
 
 
 def test_a_path_that_is_too_long(tmp_path):
-    with pytest.raises(NoDaemon, match="can't be reached"):
+    with pytest.raises(NoDaemon, match="Can't connect"):
         ControlClient(tmp_path / ("x" * 200))
 
 
@@ -92,7 +92,7 @@ def test_a_daemon_that_goes_away_in_the_middle(answer, path):
 
 def test_a_daemon_that_never_answers(answer, path):
     answer(lambda _request: b"")
-    with ControlClient(path, reply_timeout_s=0.01) as client, pytest.raises(NoDaemon, match="has not answered"):
+    with ControlClient(path, reply_timeout_s=0.01) as client, pytest.raises(NoDaemon, match="did not answer"):
         client.call("m")
 
 

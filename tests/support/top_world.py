@@ -1,7 +1,7 @@
 """What a daemon tells ``codexctl top``."""
 
+from codexctl.top.layout import Size
 from codexctl.top.model import Model
-from codexctl.top.text import Size
 from codexctl.top.view import screen
 
 NOW = 1_800_000_000.0
@@ -94,6 +94,23 @@ def entry(message, **changes):
 def model(*requests, accounts=(), **changes):
     made = Model(status=status(**changes), accounts=list(accounts))
     tell(made, *requests)
+    return made
+
+
+def busy():
+    """A request that runs, one that failed and one that is done, and two accounts."""
+    made = model(
+        request("req_4f1c2a9900aa", tokens=tokens(370)),
+        failed("req_bbbbbbbb1111"),
+        done("req_cccccccc2222", started_at=NOW - 90, model_used="gpt-5.4-mini"),
+        accounts=[
+            account(active=True),
+            account("home@example.com", state="limited", limited_until=NOW + 7800, quota=[]),
+        ],
+    )
+    made.take_log_event(
+        {"entry": entry("POST /v1/messages", request="req_bbbbbbbb1111", fields={"error": "overloaded"})}
+    )
     return made
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from codexctl.render import accounts as render
-from codexctl.render.base import Style
+from codexctl.render.text import Style
 
 NOW = 1_800_000_000.0
 PIPE = Style(now=NOW)
@@ -58,7 +58,7 @@ def test_accounts_in_a_pipe():
 
 def test_without_an_active_account_it_says_how_to_choose_one():
     lines = render.accounts(listed(account(active=False)) | {"active": None}, PIPE)
-    assert lines[-1] == "None is active. To choose one: codexctl accounts switch NAME"
+    assert lines[-1] == "No account is active. Choose one with: codexctl accounts switch NAME"
 
 
 def test_stale_figures_are_dim_and_named():
@@ -177,7 +177,7 @@ def test_signing_in_as_another_gives_the_command_that_switches():
     result = {"account": OTHER, "added": False}
     assert render.signed_in(result, listed(account(), account(**OTHER)), PIPE) == [
         "Signed in again: home@example.com (simulated), plan pro.",
-        "work@example.com stays the active account. To use the new login:",
+        "work@example.com stays the active account. Switch to the new one with:",
         "  codexctl accounts switch home@example.com",
     ]
     nobody_active = {"accounts": [account(**OTHER, active=False)], "active": None}
@@ -195,25 +195,25 @@ def test_import():
     assert render.imported(result, PIPE) == [
         "Added home@example.com (simulated).",
         "Updated work@example.com.",
-        "Kept work@example.com as it was.",
+        "Kept work@example.com unchanged.",
         "Problem: One is broken.",
         "",
         "Read this.",
     ]
     nothing = {"added": [], "updated": [], "kept": [], "problems": [], "note": None}
-    assert render.imported(nothing, PIPE) == ["Nothing was found to import."]
+    assert render.imported(nothing, PIPE) == ["Nothing to import was found."]
 
 
 def test_a_switch_and_what_it_costs():
     result = {"account": REF, "previous": OTHER, "switched": True, "cost": FREE}
     assert " ".join(render.switched(result, PIPE)) == (
-        "work@example.com is now the active account, in place of home@example.com (simulated)."
+        "work@example.com is now the active account, instead of home@example.com (simulated)."
     )
     cost = {"sessions": 2, "reasoning_items": 14, "tokens": 183400}
     assert render.switched(result | {"cost": cost}, PIPE)[-3:] == [
-        "  sessions touched   2, of the last hour",
-        "  reasoning dropped  14 pieces, which only the former account can read",
-        "  to be read again   183,400 tokens, without the prompt cache",
+        "  sessions moved     2, from the last hour",
+        "  reasoning dropped  14 pieces, which only the other account can read",
+        "  input to reread    183,400 tokens, without the prompt cache",
     ]
     first = result | {"previous": None}
     assert render.switched(first, PIPE) == ["work@example.com is now the active account."]
@@ -222,43 +222,43 @@ def test_a_switch_and_what_it_costs():
 def test_a_dry_run_says_that_it_was_one():
     result = {"account": REF, "previous": OTHER, "switched": False, "cost": FREE}
     assert render.switched(result, PIPE) == [
-        "A switch to work@example.com means:",
-        "  nothing: no session of the last hour is on another account",
-        "Nothing was switched: home@example.com (simulated) stays the active account.",
+        "Switching to work@example.com would mean:",
+        "  nothing: no session of the last hour uses another account",
+        "This was a dry run: home@example.com (simulated) stays the active account.",
     ]
     one = {"sessions": 1, "reasoning_items": 0, "tokens": 1}
     lines = render.switched(result | {"cost": one, "previous": None}, PIPE)
-    assert lines[2:4] == ["  reasoning dropped  0 pieces", "  to be read again   1 token, without the prompt cache"]
-    assert lines[-1] == "Nothing was switched: none is the active account."
+    assert lines[2:4] == ["  reasoning dropped  0 pieces", "  input to reread    1 token, without the prompt cache"]
+    assert lines[-1] == "This was a dry run: no account is active."
 
 
 def test_a_switch_to_where_one_is():
     result = {"account": REF, "previous": REF, "switched": True, "cost": FREE}
-    assert render.switched(result, PIPE) == ["work@example.com is the active account already."]
+    assert render.switched(result, PIPE) == ["work@example.com is already the active account."]
 
 
 def test_removing():
     gone = render.removed({"account": REF, "revoked": True, "note": None}, PIPE)
-    assert gone == ["Removed work@example.com. Its login was ended at the sign-in server."]
+    assert gone == ["Removed work@example.com. Its login was revoked at the sign-in server."]
     assert render.removed({"account": REF, "revoked": False, "note": "Why not."}, PIPE) == [
         "Removed work@example.com.",
         "Why not.",
     ]
     assert render.cleared({"removed": 1}, PIPE) == ["Removed 1 account."]
     assert render.cleared({"removed": 2}, PIPE) == ["Removed 2 accounts."]
-    assert render.cleared({"removed": 0}, PIPE) == ["There was none to remove."]
+    assert render.cleared({"removed": 0}, PIPE) == ["There is no account to remove."]
 
 
 def test_enabling_and_disabling():
     off = account(state="disabled", active=False)
     assert render.changed({"account": off}, PIPE) == [
-        "work@example.com is out of use, until `codexctl accounts enable`."
+        "work@example.com is disabled. `codexctl accounts enable` enables it again."
     ]
     active_off = " ".join(render.changed({"account": off | {"active": True}}, PIPE))
     assert active_off.endswith("It is the active account: requests are refused until you switch to another.")
-    assert render.changed({"account": account()}, PIPE) == ["work@example.com is in use."]
+    assert render.changed({"account": account()}, PIPE) == ["work@example.com is enabled."]
     broken = account(state="needs_login", reason="Its login has ended.")
-    assert render.changed({"account": broken}, PIPE) == ["work@example.com is in use.", "Its login has ended."]
+    assert render.changed({"account": broken}, PIPE) == ["work@example.com is enabled.", "Its login has ended."]
 
 
 def test_checks_are_one_of_two_words_each():

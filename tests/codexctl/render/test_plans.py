@@ -1,7 +1,7 @@
 import pytest
 
 from codexctl.render import plans as render
-from codexctl.render.base import Style
+from codexctl.render.text import Style
 
 NOW = 1_800_000_000.0
 PIPE = Style(now=NOW)
@@ -52,8 +52,8 @@ def model(**changes):
 
 
 def models(*listed, **changes):
-    told = {"account": REF, "models": list(listed), "source": "backend", "fetched_at": NOW - 200, "error": None}
-    return told | changes
+    result = {"account": REF, "models": list(listed), "source": "backend", "fetched_at": NOW - 200, "error": None}
+    return result | changes
 
 
 def test_quota_in_a_pipe():
@@ -77,8 +77,8 @@ def test_stale_limited_and_refused():
     lines = render.quotas({"accounts": [quota(**changes)]}, PIPE)
     assert lines[5].startswith("  limited   for 6 d, until 2027-01-")
     assert lines[6:] == [
-        "  figures   from 3 min ago, stale; `codexctl quota --refresh` asks for new ones",
-        "  Not asked now: The backend is away.",
+        "  figures   from 3 min ago, stale; `codexctl quota --refresh` fetches new ones",
+        "  Not refreshed: The backend is away.",
     ]
     over = render.quotas({"accounts": [quota(cooldown_until=NOW - 1)]}, PIPE)
     assert not any("limited" in line for line in over)
@@ -102,7 +102,7 @@ def test_no_figures_yet():
     nothing = quota(windows=[], tightest=None, fetched_at=None, stale=True)
     assert render.quotas({"accounts": [nothing]}, PIPE) == [
         "work@example.com, plan plus",
-        "  figures   none yet; `codexctl quota --refresh` asks for them",
+        "  figures   none yet; `codexctl quota --refresh` fetches them",
     ]
 
 
@@ -133,24 +133,24 @@ def test_models():
     missing = model(id="gpt-mini", listed=False, offered=False, used_by=["models.haiku"], default_effort=None)
     assert render.models(models(model(), refused, hidden, missing), PIPE) == [
         "work@example.com, plan plus",
-        "As the backend told 3 min ago.",
+        "Fetched from the backend 3 min ago.",
         "MODEL          WINDOW  EFFORTS           SETTINGS",
         "gpt-5.5       272,000  low medium* high",
         "gpt-6         272,000  low medium* high  opus mine (refused)",
         "codex-auto                               (hidden)",
         "gpt-mini      272,000  low medium high   haiku (not offered)",
-        "* the effort where a request does not say",
+        "* the effort of requests that do not set one",
     ]
 
 
 def test_models_of_the_built_in_list():
     lines = render.models(models(model(), source="built-in", fetched_at=None, error="It is offline."), PIPE)
-    assert lines[1].startswith("The backend's list is not known: this is the built-in one.")
-    assert lines[2] == "Not asked now: It is offline."
+    assert lines[1].startswith("The backend's list is not known yet; this is the built-in one.")
+    assert lines[2] == "Not refreshed: It is offline."
 
 
 def test_models_asked_for_now():
-    assert render.models(models(model(), fetched_at=NOW), PIPE)[1] == "As the backend tells now."
+    assert render.models(models(model(), fetched_at=NOW), PIPE)[1] == "Fetched from the backend just now."
 
 
 @pytest.mark.parametrize("name", ["gpt-5.5", "gpt-6.1-terra", "gpt-daybreak-blue-latest"])
@@ -164,7 +164,7 @@ def test_models_fit_80_columns_with_nothing_cut(name):
 
 def test_no_models():
     lines = render.models(models(), PIPE)
-    assert lines[-1] == "The backend offers it no model."
+    assert lines[-1] == "The backend offers this account no models."
 
 
 def test_no_control_sequence_reaches_the_terminal():

@@ -1,8 +1,7 @@
 import pytest
 
 from codexctl.render import requests as render_requests
-from codexctl.render import usage as render_usage
-from codexctl.render.base import Style
+from codexctl.render.text import Style
 
 NOW = 1_800_000_000.0
 PIPE = Style(NOW)
@@ -77,7 +76,7 @@ def test_accounts_are_told_apart_only_where_there_are_several():
 
 
 def test_no_requests_yet():
-    assert render_requests.requests(listed(), PIPE) == ["No such request has been made since the daemon started."]
+    assert render_requests.requests(listed(), PIPE) == ["No requests to show since codexd started."]
 
 
 def test_followed_requests_are_lines():
@@ -139,7 +138,7 @@ def test_an_explanation_reads_from_the_top():
     assert "   +41 ms  The backend answered HTTP 429 after 39 ms. The backend answered HTTP" in lines
     assert "           429 after 39 ms. The backend answered HTTP 429 after 39 ms." in lines
     assert "  +62.3 s  The request failed." in lines
-    assert "What now" in lines
+    assert "What to do" in lines
     assert next(line for line in lines if "Another" in line).startswith("  -  Another account")
     assert max(map(len, lines)) <= 80
 
@@ -165,7 +164,7 @@ def report(**changes):
 
 
 def test_usage_is_a_table_whose_figures_stand_to_the_right():
-    lines = render_usage.usage(report(), NARROW)
+    lines = render_requests.usage(report(), NARROW)
     assert lines[0] == "MODEL         REQUESTS  FAILED       INPUT  CACHED  OUTPUT  LOSSES   TTFT"
     assert lines[1] == "gpt-5.5             12       1     200,000     75%   3,456       2  1.8 s"
     assert lines[2] == "gpt-5.4-mini        12       1           0           3,456       2"
@@ -174,8 +173,8 @@ def test_usage_is_a_table_whose_figures_stand_to_the_right():
 
 
 def test_usage_of_nothing_and_of_figures_that_may_be_incomplete():
-    assert render_usage.usage(report(rows=[]), PIPE) == ["No request was made in that time."]
-    assert render_usage.usage(report(problem="the disk is full"), PIPE)[-1] == "Problem: the disk is full"
+    assert render_requests.usage(report(rows=[]), PIPE) == ["No requests in that time."]
+    assert render_requests.usage(report(problem="the disk is full"), PIPE)[-1] == "Problem: the disk is full"
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
@@ -190,21 +189,21 @@ def test_what_fits_a_terminal_is_not_wrapped(width):
     ]
     assert max(map(len, lines)) <= width
     wide = report(rows=[row("a" * 90)])
-    assert max(map(len, render_usage.usage(wide, Style(NOW, max(width, 80))))) <= max(width, 80)
+    assert max(map(len, render_requests.usage(wide, Style(NOW, max(width, 80))))) <= max(width, 80)
 
 
 def test_no_control_sequence_reaches_the_terminal():
     nasty = {"client": NASTY, "model": NASTY, "model_used": NASTY * 2, "account": NASTY, "error": NASTY}
     losses = [{"kind": "dropped", "path": NASTY, "note": NASTY}]
     request = REQUEST | nasty | {"losses": losses}
-    told = {"request": request, "timeline": [{"at_ms": 1, "what": NASTY}], "summary": NASTY, "advice": [NASTY]}
+    result = {"request": request, "timeline": [{"at_ms": 1, "what": NASTY}], "summary": NASTY, "advice": [NASTY]}
     lines = [
         *render_requests.requests(listed(request, FAILED), PIPE),
         *render_requests.started(request, PIPE),
         *render_requests.ended(request, PIPE),
         render_requests.running([request], NOW),
-        *render_requests.explanation(told, PIPE),
-        *render_usage.usage(report(rows=[row(NASTY)], problem=NASTY), PIPE),
+        *render_requests.explanation(result, PIPE),
+        *render_requests.usage(report(rows=[row(NASTY)], problem=NASTY), PIPE),
     ]
     assert not any(mark in line for line in lines for mark in "\x1b\n\x9b\x07")
 
@@ -216,7 +215,7 @@ def test_colour_changes_nothing_but_colour():
         (render_requests.requests, listed(REQUEST, FAILED)),
         (render_requests.ended, FAILED),
         (render_requests.explanation, EXPLAINED),
-        (render_usage.usage, report()),
+        (render_requests.usage, report()),
     ):
         coloured = show(result, COLOUR)
         assert "\x1b[" in "".join(coloured)

@@ -13,7 +13,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output.vt100 import Vt100_Output
 from support.control_server import NOW, auth_json, make_control, serving
 
-from codexctl.invocation import Command, Invocation
+from codexctl.command import Command, Invocation
 from codexctl.shell import session as shell_session
 from codexctl.shell import watch as shell_watch
 from codexd.accounts.store.store import AccountStore
@@ -101,7 +101,7 @@ async def test_a_switch_a_setting_and_a_followed_log(control, store, capsys):
     async with serving(control), shell(control, capsys) as typist:
         await typist.wait_for("work@example.com")  # the toolbar
         typist.type("accounts switch home\r")
-        await typist.wait_for("home@example.com is now the active account, in place of work@example.com.")
+        await typist.wait_for("home@example.com is now the active account, instead of work@example.com.")
         assert store.active.email == "home@example.com"
         typist.type("settings set reasoning.opus low\r")
         await typist.wait_for("reasoning.opus is now low.")
@@ -163,18 +163,18 @@ async def test_failures_do_not_end_the_shell(control, capsys, monkeypatch):
         typist.type("accounts switch nobody\r")
         await typist.wait_for("There is no account 'nobody'")
         typist.type("acounts\r")
-        await typist.wait_for("there is no command 'acounts'. Is it accounts?")
+        await typist.wait_for('"acounts" is not a command. Did you mean accounts?')
         typist.type("logs --level loud\r")
         await typist.wait_for("invalid choice: 'loud'")
         typist.type("test 'half\r")
-        await typist.wait_for("the line can't be read")
+        await typist.wait_for("can't read the line")
         typist.type("broken\r")
-        await typist.wait_for("that is a bug in codexctl")
+        await typist.wait_for("this is a bug in codexctl")
         typist.type("interrupted\r")
         typist.type("shell\r")
-        await typist.wait_for("this is the shell already")
+        await typist.wait_for("you are in the shell already")
         typist.type("--json\r")
-        await typist.wait_for("this is the shell already", times=2)
+        await typist.wait_for("you are in the shell already", times=2)
         typist.type("codexctl status\r")
         await typist.wait_for("is running")
 
@@ -196,13 +196,13 @@ async def test_a_daemon_that_goes_and_comes_back(control, capsys, monkeypatch):
 async def test_help_by_key_and_by_command(control, capsys):
     async with serving(control), shell(control, capsys) as typist:
         typist.type("?")
-        await typist.wait_for("Tab completes, Right takes over")
+        await typist.wait_for("Tab completes, Right accepts")
         typist.type("accounts switch wo" + F1)
         await typist.wait_for("usage: codexctl accounts switch")
         typist.type(CTRL_C + "help logs on\r")
         await typist.wait_for("usage: codexctl logs on")
         typist.type("help\r")
-        await typist.wait_for("Tab completes, Right takes over", times=2)
+        await typist.wait_for("Tab completes, Right accepts", times=2)
 
 
 async def test_the_history_is_kept_without_secrets(control, capsys, tmp_path):
@@ -267,7 +267,7 @@ def test_without_a_terminal_it_runs_the_lines_of_its_input(daemon, piped):
     process = piped("shell", "--json")
     out, err = process.communicate("status\nacounts\n")
     assert out.startswith("{")
-    assert "there is no command 'acounts'" in err
+    assert '"acounts" is not a command' in err
     assert process.returncode == 2
 
 

@@ -46,13 +46,13 @@ def test_cancelling_is_asked_first():
     assert press(made, "y") == Ask("requests.cancel", {"id": "req_a"})
     press(made, "c")
     assert press(made, "enter") is None
-    assert (made.pane, made.notice) == (Table(), "Nothing was cancelled.")
+    assert (made.pane, made.notice) == (Table(), "The request was not cancelled.")
 
 
 def test_what_has_ended_is_not_cancelled():
     made = model(done("req_a"))
     assert press(made, "c") is None
-    assert (made.pane, made.notice) == (Table(), "req_a has ended already.")
+    assert (made.pane, made.notice) == (Table(), "req_a has already ended.")
     press(made, "down")
     assert made.notice == ""
 

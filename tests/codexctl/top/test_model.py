@@ -99,8 +99,8 @@ def test_a_reply_is_for_the_pane_that_asked():
     made.pane = Switching("one")
     made.take_reply("accounts.switch", {"account": "two", "dry_run": True}, {"cost": {"sessions": 1}})
     assert made.pane.cost is None
-    made.take_refusal("requests.cancel", {"id": "req_a"}, "The request req_a has ended already.")
-    assert made.notice == "The request req_a has ended already."
+    made.take_refusal("requests.cancel", {"id": "req_a"}, "The request req_a has already ended.")
+    assert made.notice == "The request req_a has already ended."
 
 
 def test_accounts_of_one_email_are_told_apart():

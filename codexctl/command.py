@@ -1,0 +1,184 @@
+"""What a command is, what it is given when it runs, and the arguments that several commands take."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+from codexctl.client import REPLY_TIMEOUT_S, ControlClient, NoDaemon
+from codexctl.render.text import PROSE_WIDTH, Style
+from codexctl.terminal import say
+
+EXIT_REFUSED = 1
+EXIT_USAGE = 2
+EXIT_NO_DAEMON = 3
+
+RECONNECT_S = 0.5
+
+Render: TypeAlias = Callable[[Any, Style], list[str]]
+"""Turns the result of a call into lines of text."""
+
+Params: TypeAlias = dict[str, Any]
+Event: TypeAlias = dict[str, Any]
+
+
+class Stop(Exception):
+    """Ends the command with an exit status; the text, if any, is for the user."""
+
+    def __init__(self, status: int, text: str = "") -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Invocation(NamedTuple):
+    """A command that is being run."""
+
+    socket: Path
+    arguments: argparse.Namespace
+    environ: Mapping[str, str]
+
+    def call(self, method: str, params: Params | None = None, *, reply_timeout_s: float = REPLY_TIMEOUT_S) -> Any:
+        """The result of ``method``.
+
+        Raises:
+            NoDaemon, Refused: see :meth:`ControlClient.call`.
+        """
+        with ControlClient(self.socket, reply_timeout_s=reply_timeout_s) as client:
+            return client.call(method, params)
+
+    def follow(
+        self,
+        method: str,
+        params: Params,
+        resume: Callable[[Params, Event], Params],
+        *,
+        tick_s: float | None = None,
+        on_lost: Callable[[], None] = lambda: None,
+    ) -> Iterator[Event | None]:
+        """The events of ``method``, without end: when the daemon goes away, its return is awaited.
+
+        ``resume`` makes the params for a daemon that came back from the last params and the last event, so that
+        nothing is shown twice or left out. ``on_lost`` is called when the daemon goes away. With ``tick_s``, None is
+        yielded each time that nothing has come for so long.
+
+        Raises:
+            NoDaemon: there was none to begin with.
+            Refused: the daemon does not take ``params``.
+        """
+        client = ControlClient(self.socket)
+        while True:
+            try:
+                with client:
+                    for event in client.follow(method, params, tick_s=tick_s):
+                        yield event
+                        params = params if event is None else resume(params, event)
+            except NoDaemon as gone:
+                on_lost()
+                say(f"{gone}\nWaiting for it to come back.")
+            client = _reconnect(self.socket)
+            say("codexd is back.")
+
+    def show(self, result: Any, render: Render) -> None:
+        """Print ``result``: as one JSON document, or as ``render`` puts it."""
+        if self.as_json:
+            self.write([json.dumps(result, indent=2)])
+        else:
+            self.write(render(result, self.style()))
+
+    def write(self, lines: Iterable[str]) -> None:
+        """Print ``lines`` and flush, so that each line of a follow reaches a pipe when it comes."""
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()
+
+    @property
+    def as_json(self) -> bool:
+        return bool(getattr(self.arguments, "json", False))
+
+    def style(self) -> Style:
+        """How to write on standard output as it is now."""
+        if not sys.stdout.isatty():
+            return Style(now=time.time())
+        width = os.get_terminal_size(sys.stdout.fileno()).columns or PROSE_WIDTH
+        colour = not self.environ.get("NO_COLOR") and self.environ.get("TERM") != "dumb"
+        return Style(now=time.time(), width=width, colour=colour)
+
+
+def _reconnect(socket: Path) -> ControlClient:
+    while True:
+        time.sleep(RECONNECT_S)
+        try:
+            return ControlClient(socket)
+        except NoDaemon:
+            continue
+
+
+class Values(Enum):
+    """What an argument stands for, so that it can be completed; ``completion.py`` finds the values."""
+
+    ACCOUNTS = "accounts"
+    SETTINGS = "settings"
+    SETTING_VALUES = "setting values"
+    """Values of the setting that the argument before names."""
+    REQUESTS = "requests"
+    MODELS = "models"
+    FILES = "files"
+    """Files of this machine, which the daemon is not asked about."""
+
+
+class Argument(NamedTuple):
+    """An argument of a command, as ``argparse`` takes it; ``values`` is what it stands for, unless it has choices."""
+
+    names: Sequence[str]
+    options: Mapping[str, Any]
+    values: Values | None = None
+
+
+class Command(NamedTuple):
+    """A command of codexctl. A command may be the first word of others: ``accounts`` and ``accounts list``.
+
+    ``words`` are typed. At most one of the ``alternatives`` may be given. ``details`` follow the summary in the help.
+    """
+
+    words: tuple[str, ...]
+    summary: str
+    example: str
+    run: Callable[[Invocation], None]
+    arguments: tuple[Argument, ...] = ()
+    alternatives: tuple[Argument, ...] = ()
+    details: str = ""
+
+
+def argument(*names: str, values: Values | None = None, **options: Any) -> Argument:
+    return Argument(names, options, values)
+
+
+_DURATION = re.compile(r"(?:\d+[smhdw])+")
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def parse_since(text: str) -> float:
+    """The time, in seconds since the epoch, that lies ``10m`` or ``1h30m`` back."""
+    if not _DURATION.fullmatch(text):
+        raise argparse.ArgumentTypeError(f'"{text}" is not a duration. Write it like 30s, 10m or 2h')
+    parts = re.findall(r"(\d+)([smhdw])", text)
+    return max(0.0, time.time() - sum(int(count) * _UNITS_S[unit] for count, unit in parts))
+
+
+def _parse_count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f'"{text}" is not a whole number')
+    return int(text)
+
+
+def limit_argument(default: int, default_following: int) -> Argument:
+    """``-n``."""
+    help_ = f"show at most the last N (default {default}; with -f, {default_following})"
+    return argument("-n", dest="limit", type=_parse_count, metavar="N", help=help_)

@@ -1,0 +1,247 @@
+"""The commands that set up a client and put it back: ``codexctl claude`` and ``codexctl codex``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from codexctl.client import ConnectionLost
+from codexctl.command import EXIT_REFUSED, Command, Invocation, Render, Stop, Values, argument
+from codexctl.render.clients import CLAUDE_CODE, CODEX_CLI, Client
+from codexctl.terminal import Spinner, has_input_terminal, say
+
+PROOF_TIMEOUT_S = 90.0
+"""Longer than the daemon waits for the answer to its request."""
+
+CLAUDE_PROGRAM = "claude"
+RUN = ("claude", "run")
+"""Everything after these words is for Claude Code, options included."""
+
+
+def _folder(invocation: Invocation, named: str | None, below_home: str) -> dict[str, Any]:
+    """The client's folder as this user's environment has it; the daemon's environment may differ."""
+    folder = Path(named) if named else Path(invocation.environ.get("HOME") or Path.home()) / below_home
+    return {"config_dir": str(folder.expanduser().absolute())}
+
+
+def _prove(invocation: Invocation, method: str, params: dict[str, Any], client: Client) -> None:
+    """Set the client up to use codexd, with the request that proves that it works."""
+    result = _change(invocation, method, params, client.proxied, client, wait="the answer to a test request")
+    if result["proof"] and not result["proof"]["ok"]:
+        raise Stop(EXIT_REFUSED)
+
+
+def _change(
+    invocation: Invocation, method: str, params: dict[str, Any], render: Render, client: Client, *, wait: str = ""
+) -> Any:
+    """Make the change and show it. ``wait`` names what is waited for, if that takes long enough to say so."""
+    dry_run = invocation.arguments.dry_run
+    params = params | ({"dry_run": True} if dry_run else {})
+    progress = Spinner(invocation.environ)
+    if wait:
+        progress.turn(f"waiting for {wait}, Ctrl-C cancels")
+    try:
+        result = invocation.call(method, params, reply_timeout_s=PROOF_TIMEOUT_S)
+    except (ConnectionLost, KeyboardInterrupt):
+        progress.clear()
+        if not dry_run:
+            name = client.name.replace("The ", "the ")
+            say(f"the settings of {name} may already be changed. `codexctl {client.command}` shows them.")
+        raise
+    progress.clear()
+    invocation.show(result, render)
+    return result
+
+
+# -- Claude Code
+
+
+def _claude_status(invocation: Invocation) -> None:
+    invocation.show(invocation.call("claude.status", _claude_folder(invocation)), CLAUDE_CODE.status)
+
+
+def _claude_proxy(invocation: Invocation) -> None:
+    _prove(invocation, "claude.proxy", _claude_folder(invocation), CLAUDE_CODE)
+
+
+def _claude_direct(invocation: Invocation) -> None:
+    _change_claude(invocation, "claude.direct", _read_key(invocation), CLAUDE_CODE.set_up)
+
+
+def _claude_set(invocation: Invocation) -> None:
+    params = {"api_url": invocation.arguments.url} | _read_key(invocation)
+    _change_claude(invocation, "claude.set", params, CLAUDE_CODE.set_up)
+
+
+def _claude_reset(invocation: Invocation) -> None:
+    _change_claude(invocation, "claude.reset", {}, CLAUDE_CODE.was_reset)
+
+
+def _change_claude(invocation: Invocation, method: str, params: dict[str, Any], render: Render) -> None:
+    _change(invocation, method, params | _claude_folder(invocation), render, CLAUDE_CODE)
+
+
+def _claude_folder(invocation: Invocation) -> dict[str, Any]:
+    return _folder(invocation, invocation.environ.get("CLAUDE_CONFIG_DIR"), ".claude")
+
+
+def _read_key(invocation: Invocation) -> dict[str, Any]:
+    """Not from the command line, where every user of the machine could read it."""
+    if not invocation.arguments.key:
+        return {}
+    import getpass  # noqa: PLC0415 - the other commands start faster without
+
+    key = getpass.getpass("Key: ") if has_input_terminal() else sys.stdin.readline()
+    if not key.strip():
+        raise Stop(EXIT_REFUSED, "no key was given. Nothing was changed.")
+    return {"api_key": key.strip()}
+
+
+def _claude_run(invocation: Invocation) -> None:
+    """Replace this process with Claude Code."""
+    command, environ = _make_command(invocation)
+    sys.stdout.flush()
+    try:
+        os.execve(command[0], command, environ)  # noqa: S606 - the user's own program, found in their PATH
+    except OSError as error:
+        raise Stop(EXIT_REFUSED, f"can't start {command[0]}: {error.strerror or error}.") from None
+
+
+def _make_command(invocation: Invocation) -> tuple[list[str], dict[str, str]]:
+    """The command line that starts Claude Code on codexd, and its environment.
+
+    The environment alone would not do: the user's own settings file wins over it, but not over ``--settings``.
+    """
+    program = _find_program(invocation.environ)
+    wanted = invocation.call("claude.environment")
+    kept = {name: value for name, value in invocation.environ.items() if name not in wanted["remove"]}
+    given = list(invocation.arguments.arguments)
+    given = given[1:] if given[:1] == ["--"] else given
+    return [program, "--settings", wanted["settings_path"], *given], kept | wanted["variables"]
+
+
+def _find_program(environ: Mapping[str, str]) -> str:
+    """Claude Code in the PATH, or where its own installers put it."""
+    import shutil  # noqa: PLC0415 - as above
+
+    home = Path(environ.get("HOME") or Path.home())
+    places = (home / ".local" / "bin", home / ".claude" / "local")
+    path = os.pathsep.join([environ.get("PATH", os.defpath), *map(str, places)])
+    found = shutil.which(CLAUDE_PROGRAM, path=path)
+    if found is None:
+        raise Stop(EXIT_REFUSED, "Claude Code (the program `claude`) was not found. Install it, or add it to the PATH.")
+    return found
+
+
+def mark_passed_on(arguments: list[str]) -> list[str]:
+    """``arguments`` with a ``--`` before those for Claude Code, whose options would be read as codexctl's otherwise."""
+    place = 0
+    while place < len(arguments) and arguments[place].startswith("-"):
+        place += 2 if arguments[place] == "--socket" else 1
+    end = place + len(RUN)
+    theirs = arguments[end:]
+    if tuple(arguments[place:end]) != RUN or theirs[:1] in ([], ["--"], ["-h"], ["--help"]):
+        return arguments
+    return [*arguments[:end], "--", *theirs]
+
+
+# -- the Codex CLI
+
+
+def _codex_status(invocation: Invocation) -> None:
+    invocation.show(invocation.call("codex.status", _codex_folder(invocation)), CODEX_CLI.status)
+
+
+def _codex_proxy(invocation: Invocation) -> None:
+    _prove(invocation, "codex.proxy", _codex_folder(invocation), CODEX_CLI)
+
+
+def _codex_reset(invocation: Invocation) -> None:
+    _change(invocation, "codex.reset", _codex_folder(invocation), CODEX_CLI.was_reset, CODEX_CLI)
+
+
+def _codex_folder(invocation: Invocation) -> dict[str, Any]:
+    named = invocation.arguments.config_dir or invocation.environ.get("CODEX_HOME")
+    return _folder(invocation, named, ".codex")
+
+
+_DRY_RUN = argument("--dry-run", action="store_true", help="only show what would change")
+_KEY = argument("--key", action="store_true", help="ask for an API key, or read it from standard input in a pipe")
+_CONFIG_DIR = argument(
+    "--config-dir",
+    metavar="DIR",
+    help="folder of the Codex CLI's config.toml (default: $CODEX_HOME or ~/.codex)",
+    values=Values.FILES,
+)
+
+COMMANDS = (
+    Command(("claude",), "Show how Claude Code is set up, or change it", "codexctl claude", _claude_status),
+    Command(("claude", "status"), "Show how Claude Code is set up", "codexctl claude status", _claude_status),
+    Command(
+        ("claude", "proxy"),
+        "Set up Claude Code to use codexd, and test it with a request",
+        "codexctl claude proxy --dry-run",
+        _claude_proxy,
+        (_DRY_RUN,),
+        details="Only changes the keys it needs in Claude Code's settings.json, and keeps a backup. The exit status is "
+        "1 if the request fails. `codexctl claude reset` undoes everything.",
+    ),
+    Command(
+        ("claude", "direct"),
+        "Set up Claude Code to use Anthropic's servers",
+        "codexctl claude direct",
+        _claude_direct,
+        (_KEY, _DRY_RUN),
+        details="Uses the login of Claude Code, unless you give a key.",
+    ),
+    Command(
+        ("claude", "set"),
+        "Set up Claude Code to use another server that has Anthropic's API",
+        "codexctl claude set https://gateway.example.com --key",
+        _claude_set,
+        (argument("url", metavar="URL", help="base URL of the server, without /v1"), _KEY, _DRY_RUN),
+    ),
+    Command(
+        ("claude", "reset"),
+        "Restore the settings that Claude Code had before codexd",
+        "codexctl claude reset",
+        _claude_reset,
+        (_DRY_RUN,),
+        details="Changes that you have made yourself since then stay.",
+    ),
+    Command(
+        RUN,
+        "Start Claude Code on codexd without editing a file",
+        "codexctl claude run --model sonnet",
+        _claude_run,
+        (argument("arguments", nargs="...", metavar="ARGS", help="arguments for Claude Code, including options"),),
+        details="Put the options of codexctl itself before `claude`.",
+    ),
+    Command(
+        ("codex",), "Show how the Codex CLI is set up, or change it", "codexctl codex", _codex_status, (_CONFIG_DIR,)
+    ),
+    Command(
+        ("codex", "status"), "Show how the Codex CLI is set up", "codexctl codex status", _codex_status, (_CONFIG_DIR,)
+    ),
+    Command(
+        ("codex", "proxy"),
+        "Set up the Codex CLI to use codexd, and test it with a request",
+        "codexctl codex proxy --dry-run",
+        _codex_proxy,
+        (_DRY_RUN, _CONFIG_DIR),
+        details="Adds a model provider to the Codex CLI's config.toml, selects it, and keeps a backup. The Codex CLI "
+        "then needs no login of its own, and `codexctl accounts switch` changes the account even of a running session. "
+        "The exit status is 1 if the request fails. `codexctl codex reset` undoes everything.",
+    ),
+    Command(
+        ("codex", "reset"),
+        "Restore the settings that the Codex CLI had before codexd",
+        "codexctl codex reset",
+        _codex_reset,
+        (_DRY_RUN, _CONFIG_DIR),
+        details="Changes that you or the Codex CLI have made since then stay.",
+    ),
+)

@@ -1,0 +1,98 @@
+"""The commands on the daemon itself: ``codexctl status``, ``logs``, ``reload`` and ``stop``."""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import suppress
+from typing import Any
+
+from codexctl.client import ControlClient, NoDaemon
+from codexctl.command import Command, Invocation, Values, argument, limit_argument, parse_since
+from codexctl.render import daemon as render_daemon
+from codexctl.render import settings as render_settings
+from codexctl.terminal import say
+
+LEVELS = ("debug", "info", "warning", "error", "critical")
+HISTORY_ENTRIES = 100
+FOLLOW_ENTRIES = 10
+CATCH_UP_ENTRIES = 1000
+"""How many entries a daemon that came back may have logged before this program noticed."""
+
+
+def _status(invocation: Invocation) -> None:
+    invocation.show(invocation.call("daemon.status"), render_daemon.status)
+
+
+def _logs(invocation: Invocation) -> None:
+    given = invocation.arguments
+    filters = {"level": given.level, "since": given.since, "contains": given.grep, "request": given.request}
+    params = {name: value for name, value in filters.items() if value is not None}
+    if given.follow:
+        _follow_logs(invocation, params | {"limit": FOLLOW_ENTRIES if given.limit is None else given.limit})
+    else:
+        params["limit"] = HISTORY_ENTRIES if given.limit is None else given.limit
+        invocation.show(invocation.call("logs.history", params), render_daemon.log_entries)
+
+
+def _follow_logs(invocation: Invocation, params: dict[str, Any]) -> None:
+    for event in invocation.follow("logs.follow", params, _resume):
+        match event:
+            case dict() if invocation.as_json:
+                invocation.write([json.dumps({key: event[key] for key in event if key != "subscription"})])
+            case {"entry": entry}:
+                invocation.write(render_daemon.log_entry(entry, invocation.style()))
+            case {"missed": missed}:
+                say(f"{missed} entries came too fast and were left out")
+
+
+def _resume(params: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+    """Go on after the last entry that was shown."""
+    if "entry" not in event:
+        return params
+    return params | {"limit": CATCH_UP_ENTRIES, "since": math.nextafter(event["entry"]["at"], math.inf)}
+
+
+def _reload(invocation: Invocation) -> None:
+    invocation.show(invocation.call("daemon.reload"), render_settings.changed)
+
+
+def _stop(invocation: Invocation) -> None:
+    with ControlClient(invocation.socket) as client:
+        invocation.show(client.call("daemon.stop"), render_daemon.stopping)
+        with suppress(NoDaemon):  # it hangs up when it has stopped
+            while True:
+                client.read_replies()
+
+
+COMMANDS = (
+    Command(("status",), "Show what the daemon is doing", "codexctl status", _status),
+    Command(
+        ("logs",),
+        "Show the log of the daemon",
+        "codexctl logs -f --level warning",
+        _logs,
+        (
+            argument("-f", "--follow", action="store_true", help="print new entries as they come"),
+            limit_argument(HISTORY_ENTRIES, FOLLOW_ENTRIES),
+            argument("--level", choices=LEVELS, help="only entries of this level or above"),
+            argument("--since", type=parse_since, metavar="AGE", help="only entries up to this old, such as 10m or 2h"),
+            argument("--grep", metavar="TEXT", help="only entries that contain TEXT, ignoring case"),
+            argument(
+                "--request",
+                metavar="ID",
+                help="only entries of this request; the beginning of its id is enough",
+                values=Values.REQUESTS,
+            ),
+        ),
+        details="With -f, continues after codexd restarts, in a pipe too.",
+    ),
+    Command(("reload",), "Reread the settings file", "codexctl reload", _reload),
+    Command(
+        ("stop",),
+        "Stop codexd after the running requests have finished",
+        "codexctl stop",
+        _stop,
+        details="Waits until it has stopped.",
+    ),
+)

@@ -1,0 +1,102 @@
+"""``codexctl settings``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from codexctl.command import EXIT_USAGE, Command, Invocation, Stop, Values, argument
+from codexctl.render import settings as render_settings
+
+
+def _list_settings(invocation: Invocation) -> None:
+    invocation.show(invocation.call("settings.list"), render_settings.settings)
+
+
+def _get_setting(invocation: Invocation) -> None:
+    params = {"name": invocation.arguments.setting}
+    invocation.show(invocation.call("settings.get", params), render_settings.setting)
+
+
+def _set_setting(invocation: Invocation) -> None:
+    given = invocation.arguments
+    params = {"name": given.setting, "value": _read_value(given.value)}
+    invocation.show(invocation.call("settings.set", params), render_settings.was_set)
+
+
+def _unset_setting(invocation: Invocation) -> None:
+    params = {"name": invocation.arguments.setting}
+    invocation.show(invocation.call("settings.unset", params), render_settings.was_unset)
+
+
+def _read_value(text: str) -> Any:
+    """Parse a TOML list or table; the daemon reads any other text by the type of the setting."""
+    if not text.startswith(("[", "{")):
+        return text
+    import tomllib  # noqa: PLC0415 - the other commands start faster without
+
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError as wrong:
+        raise Stop(
+            EXIT_USAGE, f"{text} is not a TOML list or table ({wrong}). Lists can be written as a,b,c."
+        ) from None
+
+
+def _edit_settings(invocation: Invocation) -> None:
+    from codexctl.commands.editor import edit_settings  # noqa: PLC0415 - as tomllib
+
+    edit_settings(invocation)
+
+
+_SETTING = argument(
+    "setting",
+    metavar="NAME",
+    help="name of a setting, such as models.opus; `codexctl settings` lists them",
+    values=Values.SETTINGS,
+)
+_VALUE = argument(
+    "value",
+    metavar="VALUE",
+    help="the new value; write lists as a,b,c and tables as x=y,z=w, or both as in TOML",
+    values=Values.SETTING_VALUES,
+)
+
+COMMANDS = (
+    Command(("settings",), "List settings, or change them", "codexctl settings", _list_settings),
+    Command(
+        ("settings", "list"),
+        "List settings and where each value comes from",
+        "codexctl settings list --json",
+        _list_settings,
+    ),
+    Command(
+        ("settings", "get"),
+        "Show one setting",
+        "codexctl settings get server.port",
+        _get_setting,
+        (_SETTING,),
+        details="In a pipe, prints the value alone, even of an API key.",
+    ),
+    Command(
+        ("settings", "set"),
+        "Change a setting in the settings file",
+        "codexctl settings set models.opus gpt-6.1-sol,gpt-5.5",
+        _set_setting,
+        (_SETTING, _VALUE),
+        details="The change takes effect at once; codexctl says so if it needs a restart.",
+    ),
+    Command(
+        ("settings", "unset"),
+        "Remove a setting from the settings file, so that its default applies",
+        "codexctl settings unset models.opus",
+        _unset_setting,
+        (_SETTING,),
+    ),
+    Command(
+        ("settings", "edit"),
+        "Edit the settings file in $VISUAL or $EDITOR",
+        "EDITOR=nano codexctl settings edit",
+        _edit_settings,
+        details="The file is checked before it takes effect; if it is not valid, you can edit it again.",
+    ),
+)

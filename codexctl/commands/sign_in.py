@@ -1,0 +1,163 @@
+"""``codexctl accounts add``: a sign-in from its start to its end."""
+
+from __future__ import annotations
+
+import json
+import select
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from codexctl.client import REPLY_TIMEOUT_S, ControlClient, NoDaemon, Refused
+from codexctl.command import EXIT_REFUSED, EXIT_USAGE, Invocation, Stop
+from codexctl.render import accounts as render_accounts
+from codexctl.render.accounts import Browser
+from codexctl.terminal import LineInput, Spinner, has_input_terminal, hidden_input, prompt, say
+from codexd import rpc
+
+PROMPT = "Address or code: "
+
+
+def sign_in(invocation: Invocation) -> None:
+    given = invocation.arguments
+    method = "device" if given.device else "manual" if given.no_browser else "browser"
+    with ControlClient(invocation.socket) as client, ExitStack() as on_failure:
+        flow = client.call("accounts.login.start", {"method": method})
+        on_failure.callback(_cancel, invocation.socket, flow["flow"])
+        source = None if method == "device" else LineInput.open()
+        _announce(invocation, flow, source)
+        result = _Wait(invocation, client, flow, source).run()
+        on_failure.pop_all()
+        if invocation.as_json:
+            invocation.write([json.dumps(result)])
+        else:
+            listed = client.call("accounts.list")
+            invocation.write(render_accounts.signed_in(result, listed, invocation.style()))
+
+
+def _cancel(socket: Path, flow: str) -> None:
+    """On a new connection: the old one may have been interrupted in the middle of a message."""
+    with suppress(NoDaemon, Refused), ControlClient(socket) as client:
+        if client.call("accounts.login.cancel", {"flow": flow})["cancelled"]:
+            say("the sign-in was cancelled.")
+
+
+def _announce(invocation: Invocation, flow: Mapping[str, Any], source: LineInput | None) -> None:
+    if invocation.as_json:
+        invocation.write([json.dumps(flow)])
+        return
+    browser = _find_browser(invocation)
+    can_paste = source is not None and has_input_terminal()
+    invocation.write(render_accounts.instructions(flow, invocation.style(), browser=browser, can_paste=can_paste))
+    if flow["method"] == "browser" and browser is Browser.CODEXCTL and not _open(flow["url"]):
+        say("no browser could be opened; open the address yourself.")
+
+
+def _find_browser(invocation: Invocation) -> Browser:
+    if not has_browser(invocation.environ, sys.platform):
+        return Browser.NOBODY_HERE
+    return Browser.CODEXCTL if sys.stdout.isatty() else Browser.USER
+
+
+def has_browser(environ: Mapping[str, str], platform: str) -> bool:
+    """Whether the user would see a browser that is opened here. By setting ``BROWSER`` the user says so."""
+    if environ.get("BROWSER"):
+        return True
+    if environ.get("SSH_CONNECTION"):
+        return False
+    return not platform.startswith("linux") or bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
+
+
+def _open(url: str) -> bool:
+    import webbrowser  # noqa: PLC0415 - it takes 10 ms
+
+    return webbrowser.open(url)
+
+
+class _Wait:
+    """Waits until ``flow`` ends, and passes on what the user pastes meanwhile."""
+
+    def __init__(
+        self, invocation: Invocation, client: ControlClient, flow: Mapping[str, Any], source: LineInput | None
+    ) -> None:
+        self._client = client
+        self._flow = flow
+        self._source = source
+        self._is_manual = flow["method"] == "manual"
+        self._spinner = Spinner(invocation.environ)
+        self._waiting = client.begin("accounts.login.wait", {"flow": flow["flow"]})
+        self._pasted = 0
+        self._complaint = ""
+
+    def run(self) -> Any:
+        """The result of ``accounts.login.wait``, or of the ``.complete`` that ended the flow."""
+        with hidden_input(None if self._is_manual else self._source):
+            try:
+                return self._run()
+            finally:
+                if self._is_manual:
+                    self._prompt("\n")
+                else:
+                    self._spinner.clear()
+
+    def _run(self) -> Any:
+        self._prompt(PROMPT)
+        while True:
+            for reply in self._next_replies():
+                match reply:
+                    case rpc.Result(_, result):
+                        return result
+                    case rpc.Failure(id_) as failure if id_ in (self._waiting, None):
+                        raise self._end(failure)
+                    case rpc.Failure(_, _, message):
+                        self._complain(message)
+
+    def _next_replies(self) -> list[rpc.Result | rpc.Failure]:
+        """Wait a moment for the daemon and for the user."""
+        left_s = self._flow["expires_at"] - time.time()
+        if left_s < -REPLY_TIMEOUT_S:
+            raise NoDaemon("the sign-in has expired, but codexd did not end it. Its log may say why.")
+        if not self._is_manual:
+            self._spinner.turn(render_accounts.waiting(self._flow, left_s))
+        inputs = [self._client.fileno(), *([self._source.fileno()] if self._source else [])]
+        ready, _, _ = select.select(inputs, (), (), Spinner.TURN_S)
+        if self._source and self._source.fileno() in ready:
+            self._read_lines(self._source)
+        return self._client.read_replies() if self._client.fileno() in ready else []
+
+    def _read_lines(self, source: LineInput) -> None:
+        lines = source.read()
+        if lines is None:
+            self._source = None
+            self._check_input()
+            return
+        for line in filter(None, lines):
+            self._client.begin("accounts.login.complete", {"flow": self._flow["flow"], "input": line})
+            self._pasted += 1
+        if not any(lines):
+            self._prompt(PROMPT)
+
+    def _complain(self, message: str) -> None:
+        self._pasted -= 1
+        self._complaint = message
+        self._spinner.clear()
+        say(message)
+        self._check_input()
+        self._prompt(PROMPT)
+
+    def _check_input(self) -> None:
+        """Without input, a manual sign-in can't end."""
+        if self._is_manual and self._source is None and not self._pasted:
+            raise Stop(EXIT_USAGE, "the input ended before an address or a code was entered.")
+
+    def _prompt(self, text: str) -> None:
+        """Write ``text`` on the line where the user types, if this sign-in has one."""
+        if self._is_manual and has_input_terminal():
+            prompt(text)
+
+    def _end(self, failure: rpc.Failure) -> Exception:
+        """The error that ends the sign-in. If a paste caused it, its text has already been printed."""
+        return Stop(EXIT_REFUSED) if failure.message == self._complaint else Refused(failure)

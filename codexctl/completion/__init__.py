@@ -1,1 +1,0 @@
-"""What can be typed next: for the Tab key of bash, zsh and fish, and for ``codexctl shell``."""

@@ -1,0 +1,56 @@
+"""Tables: aligned columns below bold headings, cut where the terminal is too narrow. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from codexctl.render.text import Style, cell_width, pad
+
+GAP = "  "
+MIN_FIRST_CUT = 16
+"""Columns that the column which is cut first keeps."""
+
+MIN_COLUMN = 4
+
+
+class Cell(NamedTuple):
+    """The lines of one cell of a table, all in one colour."""
+
+    lines: Sequence[str]
+    colour: str | None = None
+
+
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[Cell]], style: Style, *, cut_first: int | None = None
+) -> list[str]:
+    """The lines of a table.
+
+    On a terminal columns are cut until a row fits: first the one with the index ``cut_first``, then whichever is the
+    widest.
+    """
+    head = [Cell([heading], "bold") for heading in headings]
+    body = list(rows)
+    columns = list(zip(head, *body, strict=True))
+    widths = [max(cell_width(line) for cell in column for line in cell.lines or [""]) for column in columns]
+    if style.width is not None:
+        _fit(widths, style.width - len(GAP) * (len(widths) - 1), cut_first)
+    return [line for row in (head, *body) for line in _draw_row(row, widths, style)]
+
+
+def _fit(widths: list[int], room: int, cut_first: int | None) -> None:
+    if cut_first is not None:
+        spare = max(0, widths[cut_first] - MIN_FIRST_CUT)
+        widths[cut_first] -= min(spare, max(0, sum(widths) - room))
+    while sum(widths) > room and max(widths) > MIN_COLUMN:
+        widths[widths.index(max(widths))] -= 1
+
+
+def _draw_row(row: Sequence[Cell], widths: Sequence[int], style: Style) -> Iterable[str]:
+    for number in range(max(len(cell.lines) for cell in row)):
+        texts = []
+        for cell, width in zip(row, widths, strict=True):
+            padded = pad(cell.lines[number] if number < len(cell.lines) else "", width)
+            text = padded.rstrip()
+            texts.append(style.paint(text, cell.colour) + padded[len(text) :])
+        yield GAP.join(texts).rstrip()
