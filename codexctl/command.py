@@ -128,6 +128,7 @@ class Values(Enum):
     SETTING_VALUES = "setting values"
     """Values of the setting that the argument before names."""
     REQUESTS = "requests"
+    RUNNING_REQUESTS = "running requests"
     MODELS = "models"
     FILES = "files"
     """Files of this machine, which the daemon is not asked about."""

@@ -213,6 +213,11 @@ def _requests(known: Known, _given: Sequence[str]) -> Iterator[Candidate]:
         yield request["id"], f"{request['state']}, {request['model'] or 'no model'}, from {request['client']}"
 
 
+def _running_requests(known: Known, given: Sequence[str]) -> Iterator[Candidate]:
+    running = {request["id"] for request in known.requests if request["state"] == "running"}
+    return (candidate for candidate in _requests(known, given) if candidate[0] in running)
+
+
 def _models(known: Known, _given: Sequence[str]) -> Iterator[Candidate]:
     """The models that settings name, that answered requests, and that the backend offers."""
     models: dict[str, str] = {}
@@ -234,5 +239,6 @@ _READERS: Mapping[Values, Callable[[Known, Sequence[str]], Iterator[Candidate]]]
     Values.SETTINGS: _settings,
     Values.SETTING_VALUES: _setting_values,
     Values.REQUESTS: _requests,
+    Values.RUNNING_REQUESTS: _running_requests,
     Values.MODELS: _models,
 }

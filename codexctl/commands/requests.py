@@ -10,7 +10,7 @@ from codexctl.command import Command, Invocation, Values, argument, limit_argume
 from codexctl.render import requests as render_requests
 from codexctl.terminal import Spinner, say
 
-STATES = ("running", "done", "failed")
+STATES = ("running", "done", "failed", "cancelled")
 GROUPINGS = ("model", "account", "day")
 HISTORY_REQUESTS = 100
 FOLLOW_REQUESTS = 10
@@ -90,6 +90,11 @@ class _Follow:
             del self._ended[next(iter(self._ended))]
 
 
+def _cancel(invocation: Invocation) -> None:
+    request = invocation.call("requests.cancel", {"id": invocation.arguments.request})
+    invocation.show(request, render_requests.cancelled)
+
+
 def _why(invocation: Invocation) -> None:
     named = invocation.arguments.request
     result = invocation.call("requests.explain", {} if named is None else {"id": named})
@@ -114,6 +119,14 @@ COMMANDS = (
             argument("--state", choices=STATES, help="only requests in this state"),
         ),
         details="Below the list, shows what went wrong with a request and what was lost in translating it.",
+    ),
+    Command(
+        ("requests", "cancel"),
+        "Cancel a running request",
+        "codexctl requests cancel req_4f1c2a",
+        _cancel,
+        (argument("request", metavar="ID", help="id of the request or its beginning", values=Values.RUNNING_REQUESTS),),
+        details="Its client gets an error that says so.",
     ),
     Command(
         ("why",),

@@ -17,6 +17,7 @@ STATE_COLOURS = {
     "done": "green",
     "expiring": "yellow",
     "limited": "yellow",
+    "cancelled": "yellow",
     "disabled": "dim",
 }
 """By the state of an account, a request or a task. Any other state is red."""

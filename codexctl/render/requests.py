@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from codexctl.render.format import STATE_COLOURS, Json, clock_time, duration, milliseconds
+from codexctl.render.format import STATE_COLOURS, Json, clock_time, counted, duration, milliseconds
 from codexctl.render.table import Cell, table
 from codexctl.render.text import Style, cell_width, pad, plain
 
@@ -48,15 +48,17 @@ def _request_row(request: Json, now: float, *, with_account: bool) -> list[Cell]
     return [
         Cell([clock_time(request["started_at"], now)]),
         Cell([request["id"], plain(request["client"]), *account]),
-        Cell([_state(request)], STATE_COLOURS.get(request["state"], "red")),
+        Cell([state_of(request)], STATE_COLOURS.get(request["state"], "red")),
         Cell([plain(asked), *([f"-> {plain(used)}"] if used and used != asked else [])]),
         Cell([milliseconds(took_ms(request, now)), *_ttft(request)]),
         Cell(list(_tokens(request))),
     ]
 
 
-def _state(request: Json) -> str:
-    return request["state"] if request["status"] is None else f"{request['state']} {request['status']}"
+def state_of(request: Json) -> str:
+    """``done 200``. The status of a cancelled request would only say how far its answer had come."""
+    is_bare = request["status"] is None or request["state"] == "cancelled"
+    return str(request["state"]) if is_bare else f"{request['state']} {request['status']}"
 
 
 def took_ms(request: Json, now: float) -> float:
@@ -120,7 +122,7 @@ def ended(request: Json, style: Style) -> list[str]:
         words.append(f"{tokens['output']:,} out")
     if request.get("retries"):
         words.append(f"retried {request['retries']} times" if request["retries"] > 1 else "retried once")
-    lines = _line(request, at, _state(request), colour, words, style)
+    lines = _line(request, at, state_of(request), colour, words, style)
     return [*lines, *(each for text in remarks_on(request) for each in style.prose(text, " " * 4))]
 
 
@@ -150,6 +152,17 @@ def running(requests: list[Json], now: float) -> str:
     return f"running: {', '.join(words)}{more}"
 
 
+# -- requests cancel
+
+
+def cancelled(request: Json, style: Style) -> list[str]:
+    """``requests.cancel``: the request as it was just before."""
+    words = [_client(request), f"after {duration(took_ms(request, style.now) / 1000)}"]
+    if request["tokens"]:
+        words.append(f"about {counted(request['tokens']['output'], 'token')}")
+    return style.prose(f"Cancelled {request['id']}: {_route(request)} {', '.join(words)}.")
+
+
 # -- why
 
 
@@ -157,7 +170,7 @@ def explanation(result: Json, style: Style) -> list[str]:
     """``requests.explain``."""
     request, steps = result["request"], result["timeline"]
     colour = STATE_COLOURS.get(request["state"], "red")
-    title = f"{style.paint(request['id'], 'bold')}  {style.paint(_state(request), colour)}"
+    title = f"{style.paint(request['id'], 'bold')}  {style.paint(state_of(request), colour)}"
     lines = [f"{title}  {clock_time(request['started_at'], style.now)}", *style.prose(result["summary"])]
     times = [f"+{milliseconds(step['at_ms'])}" for step in steps]
     width = max(map(len, times), default=0)

@@ -19,6 +19,7 @@ from codexctl.render.format import (
     state_words,
     until,
 )
+from codexctl.render.requests import state_of
 from codexctl.render.text import Fragment, cell_width, pad, plain
 from codexctl.top.layout import (
     MARK_CELLS,
@@ -178,7 +179,7 @@ def _describe_filter(model: Model, number: int) -> str:
 def _state(row: _RequestRow) -> Fragment:
     info = row.info
     if not row.request.is_running:
-        return "red" if row.request.is_failed else "", f"{info['state']} {info['status'] or ''}"
+        return "red" if row.request.is_failed else "", state_of(info)
     if info["ttft_ms"] is None:
         return "yellow", "waiting"
     silent_s = row.request.silent_s(row.now)

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from codexd.api.params import between, filled, one_of
 
-REQUEST_STATES = ("running", "done", "failed")
+REQUEST_STATES = ("running", "done", "failed", "cancelled")
 USAGE_GROUPS = ("model", "account", "day")
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -78,7 +78,7 @@ class Told:
 
 @frozen
 class RequestInfo:
-    """One model request. ``state``: running, done or failed.
+    """One model request. ``state``: running, done, failed or cancelled (by ``requests.cancel``).
 
     ``account_reason`` says why that account. ``error`` is what went wrong and ``error_kind`` its stable word;
     ``told`` is how the client was told of it, None when it had hung up. ``upstream_status`` and

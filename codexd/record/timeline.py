@@ -283,7 +283,7 @@ class RequestRecord:
             self._status = CLIENT_LEFT
         ended = self.clock()
         self._steps.append(Step(self._ms_until(ended), StepName.END))
-        self._final = self._take_snapshot("failed" if self._failure else "done", ended)
+        self._final = self._take_snapshot(_name_outcome(self._failure), ended)
         self._count_output = self._end_early = None  # they hold the whole answer
         self.on_step(self)
         return self._final
@@ -349,6 +349,12 @@ class RequestRecord:
         if usage is not None:
             return TokenCounts(usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens)
         return TokenCounts(0, 0, output, 0, estimated=True) if output else None
+
+
+def _name_outcome(failure: _Failure | None) -> str:
+    if failure is None:
+        return "done"
+    return "cancelled" if failure.kind == RequestCancelled.kind else "failed"
 
 
 def _shorten(model: str) -> str:

@@ -70,6 +70,8 @@ def _describe_step(request: Snapshot, step: Step, took_ms: int) -> str:
 
 
 def _describe_end(request: Snapshot) -> str:
+    if request.info.state == "cancelled":
+        return "The request was cancelled."
     if request.info.error is not None:
         return f"The request failed: {_end_sentence(request.info.error)}"
     reason = f" (stop reason {request.info.stop_reason})" if request.info.stop_reason else ""
@@ -116,7 +118,10 @@ def _summarize_outcome(request: Snapshot) -> str:
     if info.state == "running":
         return f"It has been running for {elapsed}{f', now in attempt {attempts}' if info.retries else ''}."
     took = f"after {elapsed}{f' and {attempts} attempts' if info.retries else ''}"
-    return f"It failed {took}: {_end_sentence(info.error)}" if info.error else f"It was answered {took}."
+    if not info.error:
+        return f"It was answered {took}."
+    outcome = "was cancelled" if info.state == "cancelled" else "failed"
+    return f"It {outcome} {took}: {_end_sentence(info.error)}"
 
 
 # -- words ----------------------------------------------------------------------------------------
@@ -155,7 +160,7 @@ def _advise(request: Snapshot, wall_now: float) -> Iterator[str]:
             yield f"The limit ends {say_until(request.resets_at, wall_now)}."
         yield advice.to_do.format(**words)
     elif info.state == "running":
-        yield "`codexctl top` shows its progress and can cancel it."
+        yield f"`codexctl top` shows its progress; `codexctl requests cancel {info.id}` ends it."
     if losses := request.losses_reported:
         fields = f"{losses} field{'s' if losses > 1 else ''}"
         yield f"codexd dropped or approximated {fields} of the request; `codexctl requests` has the details."

@@ -10,6 +10,7 @@ KNOWN = {
     Values.ACCOUNTS: ["work@example.com", "home@example.com"],
     Values.SETTINGS: ["log.level", "server.port"],
     Values.REQUESTS: ["req_1", "req_2"],
+    Values.RUNNING_REQUESTS: ["req_2"],
     Values.MODELS: ["gpt-5.5"],
     Values.FILES: ["a file"],
 }
@@ -56,6 +57,9 @@ def words_for(line):
         ("logs -n 5 --le", ["--level"]),
         ("logs --since ", []),
         ("why ", KNOWN[Values.REQUESTS]),
+        ("requests ", ["cancel"]),
+        ("requests cancel ", KNOWN[Values.RUNNING_REQUESTS]),
+        ("requests --state c", ["cancelled"]),
         ("settings get l", ["log.level"]),
         ("settings set log.level ", ["value of log.level"]),
         ("settings set log.level debug ", []),
@@ -165,6 +169,10 @@ def test_requests_the_newest_first():
         ("req_2", "running, no model, from curl"),
         ("req_1", "done, opus, from curl"),
     ]
+
+
+def test_only_running_requests_can_be_cancelled():
+    assert list(values(Values.RUNNING_REQUESTS)) == ["req_2"]
 
 
 def test_models_that_are_named_used_or_offered():

@@ -65,12 +65,15 @@ def follows(daemon, scripting):
 def test_what_is_asked(daemon, piped):
     daemon.answers = {
         "requests.list": {"requests": [DONE]},
+        "requests.cancel": RUNNING,
         "requests.explain": {"request": DONE, "timeline": [], "summary": "It was answered.", "advice": []},
         "usage.summary": {"by": "day", "since": None, "rows": [], "total": None, "problem": None},
     }
     for words, method, params in (
         ("requests", "requests.list", {"limit": 100}),
         ("requests -n 5 --state failed", "requests.list", {"limit": 5, "state": "failed"}),
+        ("requests --state cancelled", "requests.list", {"limit": 100, "state": "cancelled"}),
+        ("requests cancel req_1", "requests.cancel", {"id": "req_1"}),
         ("why", "requests.explain", {}),
         ("why req_1", "requests.explain", {"id": "req_1"}),
         ("usage --by day", "usage.summary", {"by": "day"}),

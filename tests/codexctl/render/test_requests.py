@@ -89,6 +89,22 @@ def test_followed_requests_are_lines():
     assert loss == "    dropped top_k: the backend samples as it likes"
 
 
+def test_a_cancelled_request_has_no_status():
+    request = FAILED | {"state": "cancelled", "status": 200, "error": "This request was cancelled."}
+    assert "  cancelled  " in render_requests.requests(listed(request), PIPE)[1]
+    assert "cancelled    req_ab12cd34ef56ab78" in render_requests.ended(request, PIPE)[0]
+    explained = render_requests.explanation(EXPLAINED | {"request": request}, COLOUR)
+    assert "\x1b[33mcancelled\x1b[0m" in explained[0]
+
+
+def test_what_was_cancelled():
+    assert " ".join(render_requests.cancelled(RUNNING, PIPE)) == (
+        "Cancelled req_ab12cd34ef56ab78: claude-opus-5-5 -> gpt-5.5 from claude-cli/2.1.330, after 10 s, "
+        "about 340 tokens."
+    )
+    assert render_requests.cancelled(RUNNING | {"tokens": None}, PIPE)[-1].endswith("after 10 s.")
+
+
 def test_what_was_lost_alike_of_many_items_is_one_remark():
     def lose(path, note="left out"):
         return {"kind": "approximated", "path": path, "note": note}

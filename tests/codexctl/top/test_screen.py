@@ -114,7 +114,7 @@ async def test_a_request_is_cancelled(control):
             viewer.type("y")
             await viewer.wait_for("req_4f1c2a was cancelled.")
             assert record.info.error_kind == RequestCancelled.kind
-        await viewer.wait_for("failed 499")
+        await viewer.wait_for("> 4f1c2a   cancelled")
 
 
 async def test_an_account_is_switched(control, store):

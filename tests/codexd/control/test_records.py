@@ -174,7 +174,7 @@ async def test_a_cancelled_stream_ends_with_an_error_and_upstream_is_told(runnin
     assert "cancelled with `codexctl`" in events[-1]["error"]["message"]
     await until(running.asked[0].ended.is_set)
     assert running.asked[0].outcome is Outcome.CUT_BY_CLIENT
-    request = await last_of(running, "failed")
+    request = await last_of(running, "cancelled")
     assert (request["error_kind"], request["status"], request["told"]["status"]) == ("request_cancelled", 200, 200)
     assert request["tokens"]["output"] == 4
     with pytest.raises(RefusedError, match="has ended"):

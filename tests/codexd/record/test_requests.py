@@ -141,7 +141,10 @@ def test_a_cancelled_request_is_ended_with_an_error(log):
             log.cancel("req_1")
         record.note_running(ends.append)
         assert log.cancel("1").info.id == "req_1"
+        record.note_failure(ends[0])
+        assert record.info.state == "running"
     assert [type(error) for error in ends] == [RequestCancelled]
+    assert record.info.state == "cancelled"
     with pytest.raises(RequestNotFound, match="has ended"):
         log.cancel("req_1")
 

@@ -72,6 +72,17 @@ def test_a_failed_request(log, clock):
     assert explained.request.id == "req_1"
 
 
+def test_a_cancelled_request(log, clock):
+    with log.record("req_1", "POST", "/v1/messages", "claude-cli/2.1") as record:
+        ask(record, clock)
+        record.note_failure(errors.RequestCancelled("This request was cancelled."))
+        record.note_status(200)
+    explained = explain(record.snapshot(), wall_now=NOW)
+    assert explained.timeline[-1].what == "The request was cancelled."
+    assert "It was cancelled after 1.7 s: This request was cancelled." in explained.summary
+    assert explained.request.state == "cancelled"
+
+
 def test_an_answered_request(log, clock):
     with log.record("req_1", "POST", "/v1/messages", "some/1.0") as record:
         ask(record, clock)
@@ -128,7 +139,7 @@ def test_a_second_attempt_that_runs(log, clock):
         record.note_retry(errors.RateLimited("Slow down."), "at once")
         explained = explain(record.snapshot(), wall_now=NOW)
     assert "It has been running for 1.7 s, now in attempt 2." in explained.summary
-    assert explained.advice == ("`codexctl top` shows its progress and can cancel it.",)
+    assert explained.advice == ("`codexctl top` shows its progress; `codexctl requests cancel req_1` ends it.",)
 
 
 def test_braces_in_the_words_of_others_stay_as_they_are(log, clock):
