@@ -13,7 +13,7 @@ import trio
 from codexd.accounts.model import Account, Tokens
 from codexd.accounts.store.store import AccountStore
 from codexd.errors import AccountNeedsLogin, FollowedLoginStale
-from codexd.translation.moments import say_duration
+from codexd.translation.wire_errors import say_duration
 
 READ_FOR_S = 1.0
 """How long a file that can't be read may still be one that is being written."""

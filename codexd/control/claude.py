@@ -36,7 +36,7 @@ from codexd.control.set_up import (
 )
 from codexd.errors import ClientFileRefused
 from codexd.files import write_atomic
-from codexd.translation.models.routes import Catalogue
+from codexd.translation.models.catalogue import Catalogue
 
 RUN_SETTINGS = "claude-run.json"
 

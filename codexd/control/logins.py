@@ -15,7 +15,7 @@ from codexd.control.chosen import choose_accounts, choose_one
 from codexd.control.method import Call, Control
 from codexd.control.quota import to_ref
 from codexd.errors import AccountError, UpstreamError
-from codexd.translation.moments import say_duration
+from codexd.translation.wire_errors import say_duration
 
 log = logging.getLogger("codexd.control")
 

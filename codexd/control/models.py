@@ -10,7 +10,7 @@ from codexd.control.chosen import choose_one
 from codexd.control.method import Call, Control
 from codexd.control.quota import to_ref
 from codexd.errors import AccountError, UpstreamError
-from codexd.translation.models.routes import Catalogue
+from codexd.translation.models.catalogue import Catalogue
 
 
 async def read_models(call: Call, params: api.ModelsOf) -> api.AccountModels:

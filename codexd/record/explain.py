@@ -8,7 +8,7 @@ from codexd.api.records import Explanation, TimelineStep
 from codexd.record.advice import find_advice
 from codexd.record.info import to_info
 from codexd.record.timeline import RequestRecord, Step, StepName
-from codexd.translation.moments import say_until
+from codexd.translation.wire_errors import say_until
 
 BACKEND = "the backend"
 
@@ -115,7 +115,7 @@ def _advise(record: RequestRecord, wall_now: float) -> Iterator[str]:
         yield advice.do.format(**words)
     elif record.ended is None:
         yield "`codexctl top` shows how it goes on, and can end it."
-    if told := record.losses.told:
+    if told := record.losses.reported:
         yield (
             f"Its translation dropped or approximated {told} field{'s' if told > 1 else ''} of the request; "
             "`codexctl requests` lists them."

@@ -251,7 +251,7 @@ def _write(record: RequestRecord) -> None:
         "cached_tokens": usage.cached_tokens if usage else None,
         "output_tokens": usage.output_tokens if usage else None,
         "reasoning_tokens": usage.reasoning_tokens or None if usage else None,
-        "losses": record.losses.told or None,
+        "losses": record.losses.reported or None,
     }
     known = {name: value for name, value in fields.items() if value is not None}
     level = logging.INFO if record.error is None else logging.WARNING

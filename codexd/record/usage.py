@@ -159,5 +159,5 @@ def _to_entry(record: RequestRecord) -> UsageEntry:
         failed=record.error is not None,
         duration_ms=record.duration_ms or 0,
         ttft_ms=record.ttft_ms,
-        losses=record.losses.told,
+        losses=record.losses.reported,
     )

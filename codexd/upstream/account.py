@@ -19,7 +19,7 @@ from codexd.accounts.store.catalogue_file import ETAG
 from codexd.errors import UpstreamFailed, UpstreamTimeout
 from codexd.settings.schema import UpstreamSettings
 from codexd.translation.backend import read_http_error
-from codexd.translation.models.entries import is_entry
+from codexd.translation.models.catalogue import is_entry
 from codexd.upstream.codex import Answer, read_whole
 
 TIMEOUT_S = 20.0

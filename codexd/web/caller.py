@@ -8,8 +8,7 @@ from urllib.parse import parse_qs
 
 from codexd.errors import CodexdError
 from codexd.translation.client_api import WireError
-from codexd.translation.messages.errors import to_anthropic
-from codexd.translation.wire_errors import to_codex, to_openai
+from codexd.translation.wire_errors import to_anthropic, to_codex, to_openai
 
 
 class Shape(Enum):

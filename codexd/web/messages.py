@@ -11,10 +11,9 @@ from codexd.record.requests import CANCELLED
 from codexd.translation import sse
 from codexd.translation.client_api import Collector, Event, WireError
 from codexd.translation.messages.collect import MessageCollector
-from codexd.translation.messages.errors import for_claude_code, to_anthropic
-from codexd.translation.messages.prewarm import prewarm
 from codexd.translation.messages.request import MessagesRequest, is_claude_code, parse, to_message_id
-from codexd.translation.messages.stream import PING
+from codexd.translation.messages.stream import PING, prewarm
+from codexd.translation.wire_errors import for_claude_code, to_anthropic
 from codexd.turns.turn import TurnRunner
 from codexd.web.exchange import Exchange
 from codexd.web.http import Request
@@ -49,12 +48,11 @@ class MessagesApi:
         return {}
 
     def word(self, error: CodexdError, exchange: Exchange, wanted: MessagesRequest | None) -> WireError:
-        prompt_tokens = window_tokens = 0
         if isinstance(error, ContextOverflow) and wanted is not None:
             active = self.turns.store.active
-            window_tokens = self.turns.aim(wanted.model, active, exchange.record.model_used).model.context_window
-            prompt_tokens = self.turns.count_input(wanted)
-        wire = to_anthropic(error, now=self.clock(), prompt_tokens=prompt_tokens, window_tokens=window_tokens)
+            error.window_tokens = self.turns.aim(wanted.model, active, exchange.record.model_used).model.context_window
+            error.prompt_tokens = self.turns.count_input(wanted)
+        wire = to_anthropic(error, now=self.clock())
         return for_claude_code(wire, error) if is_claude_code(exchange.request.headers) else wire
 
     def encode_error(self, wire: WireError, request_id: str) -> bytes:

@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 from codexd.errors import CodexdError, RequestCancelled, RequestInvalid
 from codexd.translation import sse
 from codexd.translation.client_api import Collector, Event, WireError
-from codexd.translation.responses.owners import ReasoningOwners
+from codexd.translation.reading.reasoning import ReasoningOwners
 from codexd.translation.responses.request import Caller, ResponsesRequest, parse
 from codexd.translation.responses.stream import PassthroughStream, ResponseCollector
 from codexd.translation.wire_errors import OpenAIError, to_codex, to_openai

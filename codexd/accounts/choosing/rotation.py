@@ -24,7 +24,7 @@ from codexd.errors import (
     UsageLimitReached,
     WorkspaceRefused,
 )
-from codexd.translation.moments import say_until
+from codexd.translation.wire_errors import say_until
 
 SHORT_LIMIT_S = 5.0
 """A limit that ends within this is waited for: another account would have to read the whole conversation again."""

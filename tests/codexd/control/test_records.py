@@ -113,7 +113,7 @@ async def test_what_a_client_was_told_is_kept(running):
     explanation, steps = await explain(running)
     assert explanation["request"]["id"] == request["id"]
     assert steps[-1] == "It ended with an error: Your limit is reached."
-    assert "open again in 1 h 57 min" in explanation["summary"]
+    assert "available again in 1 h 57 min" in explanation["summary"]
     assert explanation["advice"][1].startswith("That will be in 1 h 57 min")
 
 

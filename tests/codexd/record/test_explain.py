@@ -10,8 +10,8 @@ from codexd.record.advice import find_advice
 from codexd.record.explain import explain
 from codexd.record.requests import RequestLog
 from codexd.record.timeline import StepName
-from codexd.translation.messages.errors import _TABLE
 from codexd.translation.reading.losses import LossKind
+from codexd.translation.wire_errors import TABLE
 
 NOW = 1_800_000_000.0
 
@@ -129,7 +129,7 @@ def test_braces_in_what_others_say_stay_as_they_are(log, clock):
     assert "no {key}" in told.timeline[1].what
 
 
-KINDS = [*(error.kind for error in _TABLE), "client_left", "internal", "unheard_of"]
+KINDS = [*(error.kind for error in TABLE), "client_left", "unheard_of"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -141,7 +141,7 @@ def test_every_error_that_a_client_may_get_has_advice(kind, third_party):
         assert ".." not in text
 
 
-@pytest.mark.parametrize("error", [each for each in _TABLE if issubclass(each, errors.UpstreamError)])
+@pytest.mark.parametrize("error", [each for each in TABLE if issubclass(each, errors.UpstreamError)])
 def test_a_failure_of_the_third_party_is_told_as_its_own(log, clock, error):
     with log.record("req_1", "POST", "/v1/messages", "some/1.0") as record:
         record.third_party, record.model_used = "kilo.ai", "some/model"

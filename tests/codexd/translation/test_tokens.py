@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from codexd.translation import tokens
 from codexd.translation.client_api import Target
 from codexd.translation.messages.request import parse_count
-from codexd.translation.models.routes import BUILT_IN
+from codexd.translation.models.catalogue import BUILT_IN
 from codexd.translation.tokens import UNKNOWN_IMAGE, count_body, count_text, count_with_margin
 
 few = settings(deadline=None, max_examples=100)

@@ -267,7 +267,7 @@ def test_an_image_that_a_tool_drew_and_that_cant_be_sent_is_no_error():
         (user([image("data:image/png,x")]), "messages[1].content[0].image_url.url: must be a base64 data URL or"),
         (user([image("data:image/png;base64,aGk=")]), "messages[1].content[0].image_url.url: is not a PNG"),
         (user([image(detail="huge")]), "messages[1].content[0].image_url.detail: must be one of auto, low"),
-        (user([{"type": "file", "file": {"file_id": "f"}}]), "messages[1].content[0].file.file_id: files live on"),
+        (user([{"type": "file", "file": {"file_id": "f"}}]), "messages[1].content[0].file.file_id: is a file on"),
         (user([{"type": "file", "file": {"file_data": "%"}}]), "messages[1].content[0].file.file_data: is not base64"),
         (user([{"type": "input_audio", "input_audio": {}}]), "messages[1].content[0].type: 'input_audio' is not supp"),
         (assistant(None, {"id": "c", "type": "function"}), "messages[1].tool_calls[0].function: required"),

@@ -17,7 +17,7 @@ from support.chat_bodies import (
 
 from codexd.errors import RequestInvalid
 from codexd.translation.client_api import Target
-from codexd.translation.models.routes import BUILT_IN, MAX_OUTPUT_TOKENS
+from codexd.translation.models.catalogue import BUILT_IN, MAX_OUTPUT_TOKENS
 from codexd.translation.reading.losses import LossKind
 
 OPEN = {"type": "object", "properties": {"a": {"type": "string"}}}
@@ -336,7 +336,7 @@ REFUSED = [
     ),
     ({"tools": [{"type": "web_search", "search_context_size": "x"}]}, "tools[0].search_context_size"),
     ({"tools": [{"type": "image_generation", "output_format": "gif"}]}, "tools[0].output_format: must be one of"),
-    ({"tools": TOOLS, "functions": [{"name": "f"}]}, "functions: can't stand beside tools"),
+    ({"tools": TOOLS, "functions": [{"name": "f"}]}, "functions: can't be combined with tools"),
     ({"tools": TOOLS, "tool_choice": "any"}, "tool_choice: must be none, auto, required or an object"),
     (
         {"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "z"}}},

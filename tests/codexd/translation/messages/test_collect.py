@@ -21,7 +21,7 @@ def collect(events):
         account_tag="0a1b2c3d",
         tool_names=ToolNames(),
         thinking=Thinking.SHOWN,
-        tells_refusals=True,
+        reports_refusals=True,
     )
     collector = MessageCollector()
     for event in events:

@@ -136,15 +136,15 @@ def test_line_breaks_in_base64_are_taken_out():
     [
         (
             {"type": "image", "source": {"type": "http"}},
-            "messages[0].content[0].source.type: 'http' is not known; send base64 or url",
+            "messages[0].content[0].source.type: 'http' is not supported; send base64 or url",
         ),
         (
             {"type": "image", "source": {"type": "url", "url": "file:///etc/passwd"}},
-            "messages[0].content[0].source.url: must begin with https://; the backend loads no other address",
+            "messages[0].content[0].source.url: must start with https://; the backend loads no other URLs",
         ),
         (
             document({"type": "http"}),
-            "messages[0].content[0].source.type: 'http' can't be read by the backend; send base64, text or content",
+            "messages[0].content[0].source.type: 'http' is not supported; send base64, text or content",
         ),
         (document({**PDF, "data": ""}), "messages[0].content[0].source.data: must not be empty"),
         (document({**PDF, "data": "JVBERg="}), "messages[0].content[0].source.data: is not base64"),

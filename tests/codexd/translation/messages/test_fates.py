@@ -16,7 +16,7 @@ from codexd.jsontext import dumps
 from codexd.translation.client_api import Target
 from codexd.translation.messages.fates import TABLES
 from codexd.translation.messages.request import parse, parse_count
-from codexd.translation.models.routes import BUILT_IN
+from codexd.translation.models.catalogue import BUILT_IN
 from codexd.translation.reading.fates import Fate
 from codexd.translation.reading.losses import LossKind
 from codexd.translation.tokens import count_body
@@ -160,7 +160,7 @@ def test_nothing_of_claude_codes_own_requests_is_lost():
     request = parse(dumps(claude_code_body(len(TURNS))), {})
     request.to_responses(Target(BUILT_IN.describe("gpt-5.5"), TAG))
     assert {loss.kind for loss in request.losses} == {LossKind.RENAMED, LossKind.COSMETIC}
-    assert request.losses.told == 0
+    assert request.losses.reported == 0
 
 
 def test_a_second_translation_writes_nothing_twice():
@@ -168,7 +168,7 @@ def test_a_second_translation_writes_nothing_twice():
     for _ in range(2):
         request.to_responses(Target(BUILT_IN.describe("gpt-5.5"), TAG))
     assert [loss.path for loss in request.losses] == ["top_k", "tools[0].name"]
-    assert request.losses.told == 1
+    assert request.losses.reported == 1
     assert request.losses.first_dropped.path == "top_k"
 
 

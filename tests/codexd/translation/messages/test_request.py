@@ -6,7 +6,7 @@ from codexd.jsontext import dumps
 from codexd.translation.client_api import Target
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.request import parse, parse_count
-from codexd.translation.models.routes import BUILT_IN
+from codexd.translation.models.catalogue import BUILT_IN
 
 # -- fields -----------------------------------------------------------------------------------------
 
@@ -140,11 +140,11 @@ WRONG = [
     ({"stop_sequences": "x"}, "stop_sequences: must be a list of strings"),
     (
         {"output_config": {"format": {"type": "json_schema", "schema": {"type": "array"}}}},
-        "output_config.format.schema: must be an object at its root: the backend writes no other JSON",
+        "output_config.format.schema: must be an object at its root, because the backend writes no other JSON",
     ),
     (
         {"output_config": {"format": {"type": "json_schema", "schema": {"anyOf": [{"type": "array"}]}}}},
-        "output_config.format.schema: must be an object at its root: the backend writes no other JSON",
+        "output_config.format.schema: must be an object at its root, because the backend writes no other JSON",
     ),
     ({"model": None}, "model: required"),
     ({"model": 5}, "model: must be a string"),
@@ -195,11 +195,11 @@ WRONG = [
     ({"tools": [{"name": ""}]}, "tools[0].name: must not be empty"),
     (
         {"tools": [{"name": "a"}], "tool_choice": {"type": "tool", "name": "b"}},
-        "tool_choice.name: 'b' is not among the tools of this request",
+        "tool_choice.name: 'b' is not a tool of this request",
     ),
     (
         {"mcp_servers": [{"url": "https://example.com"}]},
-        "mcp_servers: the backend can't call your MCP servers; let the client call them",
+        "mcp_servers: not available through codexd; let the client call your MCP servers",
     ),
     ({"container": "c"}, "container: runs on Anthropic's servers and is not available through codexd"),
     (
@@ -233,7 +233,7 @@ def test_a_body_that_is_too_deep(depth):
 
 
 def test_too_many_messages():
-    with pytest.raises(RequestInvalid, match=r"^messages: must not be more than 100000$"):
+    with pytest.raises(RequestInvalid, match=r"^messages: must not have more than 100000 entries$"):
         parse(dumps(make(HI * 100_001)), {})
 
 

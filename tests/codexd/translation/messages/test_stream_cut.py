@@ -6,7 +6,7 @@ from support.upstream_events import COMPLETED, added, arguments, call, done, end
 
 from codexd.translation.messages.cut import make_cut
 from codexd.translation.messages.stream import State
-from codexd.translation.models.routes import MAX_OUTPUT_TOKENS
+from codexd.translation.models.catalogue import MAX_OUTPUT_TOKENS
 
 
 @pytest.mark.parametrize(

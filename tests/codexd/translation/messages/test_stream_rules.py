@@ -33,7 +33,7 @@ REFUSAL = [
 )
 def test_a_refusal_is_text(tells, reason):
     done_item = {"id": "msg_0", "type": "message", "content": [{"type": "refusal", "refusal": "I cannot"}]}
-    made = run([*REFUSAL, done(0, **done_item), COMPLETED], tells_refusals=tells)
+    made = run([*REFUSAL, done(0, **done_item), COMPLETED], reports_refusals=tells)
     assert blocks_of(made) == ["I cannot"]
     assert made[-2]["delta"]["stop_reason"] == reason
     details = {"type": "refusal", "category": None, "explanation": "I cannot"}

@@ -4,8 +4,8 @@ import pytest
 from support.answers import NOW, blocks_of, check_grammar, make_stream, run
 from support.upstream_events import COMPLETED, added, done, end, message, text
 
-from codexd.translation.messages.citations import to_results
 from codexd.translation.messages.collect import MessageCollector
+from codexd.translation.messages.search import to_results
 
 A, B = "https://a.example/1", "https://www.b.example/2"
 UNAVAILABLE = {"type": "web_search_tool_result_error", "error_code": "unavailable"}

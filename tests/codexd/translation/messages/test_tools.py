@@ -224,7 +224,7 @@ def test_tool_choice(choice, wanted, parallel):
     [
         pytest.param(
             {"type": "tool", "name": "Gone"},
-            "tool_choice.name: 'Gone' is not among the tools of this request",
+            "tool_choice.name: 'Gone' is not a tool of this request",
             id="case-82",
         ),
         ({"type": "tool"}, "tool_choice.name: required"),
@@ -255,7 +255,7 @@ def test_wrong_choices(choice, message):
         ({"name": "x", "defer_loading": "yes"}, "tools[0].defer_loading: must be true or false"),
         (
             {**SEARCH, "allowed_domains": ["a"], "blocked_domains": ["b"]},
-            "tools[0].blocked_domains: cannot stand beside allowed_domains",
+            "tools[0].blocked_domains: can't be combined with allowed_domains",
         ),
         ({**SEARCH, "allowed_domains": "a"}, "tools[0].allowed_domains: must be a list of strings"),
     ],

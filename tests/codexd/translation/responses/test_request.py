@@ -25,8 +25,8 @@ from support.responses_bodies import (
 
 from codexd.errors import RequestInvalid
 from codexd.translation.client_api import Target
-from codexd.translation.models.routes import BUILT_IN
-from codexd.translation.responses.owners import ReasoningOwners
+from codexd.translation.models.catalogue import BUILT_IN
+from codexd.translation.reading.reasoning import ReasoningOwners
 from codexd.translation.responses.request import parse_compact, parse_count
 
 HI = [message("user", "hi")]
@@ -322,7 +322,7 @@ def test_what_can_not_be_done_is_refused_by_name(fields, path):
 
 
 def test_case_188_the_codex_cli_is_told_too_that_nothing_is_kept():
-    with pytest.raises(RequestInvalid, match="keeps no responses"):
+    with pytest.raises(RequestInvalid, match="stores responses"):
         read({**CODEX_TURN, "previous_response_id": "resp_1"}, CODEX_HEADERS)
 
 
