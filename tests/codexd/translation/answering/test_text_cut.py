@@ -52,9 +52,9 @@ def search(sequences, pieces):
 @pytest.mark.parametrize(
     ("sequences", "pieces", "text", "found"),
     [
-        pytest.param(["END"], ["E", "ND x"], "", "END", id="case-126"),
-        pytest.param(["END"], ["a E", "ND x"], "a ", "END", id="case-126-after-text"),
-        pytest.param(["END"], ["a E", "N"], "a EN", None, id="case-127"),
+        pytest.param(["END"], ["E", "ND x"], "", "END", id="stop-sequence"),
+        pytest.param(["END"], ["a E", "ND x"], "a ", "END", id="stop-sequence-after-text"),
+        pytest.param(["END"], ["a E", "N"], "a EN", None, id="prefix-at-the-end"),
         pytest.param(["END"], ["aEEN", "D"], "aE", "END", id="prefix-begun-twice"),
         pytest.param(["\n\n"], ["a\n", "b\n", "\n"], "a\nb", "\n\n", id="blank-line"),
         pytest.param(["ab", "abc"], ["ab", "c"], "", "abc", id="longest-at-a-tie"),

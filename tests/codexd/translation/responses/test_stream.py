@@ -48,7 +48,7 @@ def test_events_go_on_as_they_are(verbatim):
     assert told[-1]["sequence_number"] == 5
 
 
-def test_case_182_the_last_event_has_the_whole_output_and_all_of_the_usage():
+def test_the_last_event_has_the_whole_output_and_all_of_the_usage():
     stream = make("opus")
     told = run(PLAIN, stream)
     details = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
@@ -212,7 +212,7 @@ def test_an_error_event_is_followed_by_the_failed_response_that_clients_wait_for
     assert told[-1]["sequence_number"] == 5
 
 
-def test_case_189_a_broken_stream_ends_with_a_failed_response():
+def test_a_broken_stream_ends_with_a_failed_response():
     stream = make("opus")
     told = run(PLAIN[:5], stream) + stream.fail({"code": "stream_disconnected", "message": "cut"})
     assert told[-1] == {

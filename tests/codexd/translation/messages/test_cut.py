@@ -13,12 +13,19 @@ from codexd.translation.models.catalogue import MAX_OUTPUT_TOKENS
     ("events", "options", "blocks", "reason", "sequence"),
     [
         pytest.param(
-            [text("a E"), text("ND x")], {"stop_sequences": ["END"]}, ["a "], "stop_sequence", "END", id="case-126"
+            [text("a E"), text("ND x")], {"stop_sequences": ["END"]}, ["a "], "stop_sequence", "END", id="stop-sequence"
         ),
         pytest.param(
-            [text("E"), text("ND x")], {"stop_sequences": ["END"]}, [], "stop_sequence", "END", id="case-126-at-once"
+            [text("E"), text("ND x")],
+            {"stop_sequences": ["END"]},
+            [],
+            "stop_sequence",
+            "END",
+            id="stop-sequence-at-once",
         ),
-        pytest.param([text("a EN"), COMPLETED], {"stop_sequences": ["END"]}, ["a EN"], "end_turn", None, id="case-127"),
+        pytest.param(
+            [text("a EN"), COMPLETED], {"stop_sequences": ["END"]}, ["a EN"], "end_turn", None, id="prefix-at-the-end"
+        ),
         pytest.param(
             [text("a E"), done(0, **message(0, "a E")), text("ND", 1), COMPLETED],
             {"stop_sequences": ["END"]},
@@ -116,14 +123,14 @@ def test_text_is_held_back_no_longer_than_needed():
 @pytest.mark.parametrize(
     ("events", "options", "output", "thinking"),
     [
-        pytest.param([text("x" * 40), COMPLETED], {}, 10, 0, id="case-124"),
-        pytest.param([text("天地玄黄"), COMPLETED], {}, 3, 0, id="case-124-not-ascii"),
+        pytest.param([text("x" * 40), COMPLETED], {}, 10, 0, id="no-usage"),
+        pytest.param([text("天地玄黄"), COMPLETED], {}, 3, 0, id="no-usage-not-ascii"),
         pytest.param(
             [summary("x" * 8), done(0, **reasoning(0)), done(1, **call(1, '{"a":12}')), COMPLETED],
             {},
             4,
             2,
-            id="case-124-all-kinds",
+            id="no-usage-all-kinds",
         ),
         pytest.param([text("x" * 40 + "END" + "y" * 40)], {"stop_sequences": ["END"]}, 10, 0, id="cut"),
     ],
