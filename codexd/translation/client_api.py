@@ -1,6 +1,6 @@
-"""What a client API is: a request that becomes a body for the backend, and a stream that turns its events around.
+"""What a client API provides: a request that becomes a body for the backend, and a stream of events for the client.
 
-Each client API is a folder here that provides both.
+Each client API is a folder here that has both.
 """
 
 from __future__ import annotations

@@ -36,12 +36,12 @@ def read_effort(body: Fields, messages: list[Fields]) -> Effort:
         RequestInvalid: names the field.
     """
     reasoning, thinking = body.optional_object("reasoning"), body.optional_object("thinking")
-    said = [
+    named = [
         (_read_level(body, "reasoning_effort"), "reasoning_effort"),
         (_of_reasoning(reasoning), "reasoning"),
         (_of_thinking(thinking), "thinking"),
     ]
-    level, asked = next((found for found in said if found[0]), (None, ""))
+    level, asked = next((found for found in named if found[0]), (None, ""))
     return Effort(level, asked, _is_shown(body, level, reasoning, thinking, messages), _read_summary(reasoning))
 
 

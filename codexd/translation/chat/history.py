@@ -11,7 +11,7 @@ from codexd.translation.client_api import Target
 from codexd.translation.reading import reasoning
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
-from codexd.translation.reading.pairing import OUTPUT_OF, Item, Turn, legal_call_id, pair, shorten_call_id, turn_of
+from codexd.translation.reading.pairing import OUTPUT_OF, Item, Turn, current_turn, legal_call_id, pair, shorten_call_id
 from codexd.translation.reading.parts import Part, read_content, to_output
 from codexd.translation.reading.tool_names import shorten
 
@@ -72,7 +72,7 @@ def _read_message(message: Fields, index: int, turns: list[Turn], waiting: Waiti
         case "assistant":
             items = _assistant_items(message, index, target)
             waiting.begin(items, new_turn=not turns or not turns[-1].assistant)
-            turn_of(turns, assistant=True).items.extend(items)
+            current_turn(turns, assistant=True).items.extend(items)
         case "tool":
             _add_result(message, _find_call_id(message, waiting), turns, waiting)
         case "function":
@@ -85,7 +85,7 @@ def _read_message(message: Fields, index: int, turns: list[Turn], waiting: Waiti
 def _add_message(role: str, message: Fields, turns: list[Turn]) -> None:
     parts = to_parts(read_content(message, "content"))
     if parts:
-        turn_of(turns, assistant=False).items.append({"type": "message", "role": role, "content": parts})
+        current_turn(turns, assistant=False).items.append({"type": "message", "role": role, "content": parts})
 
 
 # -- results --------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ def _add_message(role: str, message: Fields, turns: list[Turn]) -> None:
 def _add_result(message: Fields, call_id: str, turns: list[Turn], waiting: WaitingCalls) -> None:
     waiting.answer(call_id)
     item = {"type": "function_call_output", "call_id": call_id, "output": to_output(to_result_parts(message))}
-    turn = turn_of(turns, assistant=False)
+    turn = current_turn(turns, assistant=False)
     turn.items.append(item)
     turn.results.append((item, message))
 
@@ -109,10 +109,10 @@ def _find_call_id(message: Fields, waiting: WaitingCalls) -> str:
 
 
 def _assistant_items(message: Fields, index: int, target: Target) -> list[Item]:
-    said = _assistant_parts(message)
+    parts = _assistant_parts(message)
     items = _reasoning_items(message, target)
-    if said:
-        items.append({"type": "message", "role": "assistant", "content": said})
+    if parts:
+        items.append({"type": "message", "role": "assistant", "content": parts})
     for number, call in enumerate(message.objects("tool_calls")):
         items.append(_call_item(call, f"call_missing_{index}_{number}"))
     legacy = message.optional_object("function_call")

@@ -89,7 +89,7 @@ class ChatRequest:
 
 
 def parse(data: bytes) -> ChatRequest:
-    """The request in the HTTP body ``data``. Unknown fields are no error, because clients may be newer than codexd.
+    """The request in the HTTP body ``data``. Unknown fields are not an error, because clients may be newer than codexd.
 
     Raises:
         RequestInvalid: names the field.

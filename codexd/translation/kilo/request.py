@@ -214,7 +214,7 @@ def _to_tool_choice(body: Mapping[str, Any], tools: list[dict[str, Any]], losses
         if any(tool["function"]["name"] == name for tool in tools):
             chosen["tool_choice"] = {"type": "function", "function": {"name": name}}
         else:
-            losses.add(LossKind.DROPPED, "tool_choice", "Kilo does not get this tool")
+            losses.add(LossKind.DROPPED, "tool_choice", "the tool is not sent to Kilo")
     if isinstance(body.get("parallel_tool_calls"), bool):
         chosen["parallel_tool_calls"] = body["parallel_tool_calls"]
     return chosen
@@ -236,7 +236,7 @@ def _to_reasoning(body: Mapping[str, Any], losses: Losses) -> Body:
 def _to_response_format(body: Mapping[str, Any], losses: Losses) -> Body:
     text = object_of(body.get("text"))
     if text.get("verbosity"):
-        losses.add(LossKind.DROPPED, "text.verbosity", "Kilo does not accept a verbosity")
+        losses.add(LossKind.DROPPED, "text.verbosity", "Kilo has no verbosity setting")
     wanted = object_of(text.get("format"))
     match wanted.get("type"):
         case "json_schema":

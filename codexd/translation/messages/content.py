@@ -27,7 +27,7 @@ def to_parts(blocks: list[Fields]) -> list[Part]:
     parts: list[Part] = []
     for block in blocks:
         convert = _CONVERTERS.get(block.string("type"))
-        parts.extend(convert(block) if convert else [text_part(to_words(block))])
+        parts.extend(convert(block) if convert else [text_part(describe_block(block))])
     return parts
 
 
@@ -46,12 +46,12 @@ def to_result_parts(blocks: list[Fields]) -> list[Part]:
     return parts
 
 
-def is_medium(block: Fields) -> bool:
+def is_media(block: Fields) -> bool:
     """Whether the block shows something that the backend accepts from a user only."""
     return block.get("type") in ("image", "document", "search_result")
 
 
-def to_words(block: Fields) -> str:
+def describe_block(block: Fields) -> str:
     """A server tool's block as text. An unknown type becomes a placeholder, so that the session can go on."""
     text = server_blocks.to_text(block)
     if text is None:

@@ -9,15 +9,15 @@ from codexd import jsontext
 from codexd.translation.client_api import Target
 from codexd.translation.messages import server_blocks
 from codexd.translation.messages.content import (
-    is_medium,
+    describe_block,
+    is_media,
     to_parts,
     to_result_parts,
-    to_words,
 )
 from codexd.translation.reading import reasoning
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
-from codexd.translation.reading.pairing import Item, Turn, legal_call_id, pair, turn_of
+from codexd.translation.reading.pairing import Item, Turn, current_turn, legal_call_id, pair
 from codexd.translation.reading.parts import Part, read_content, text_part, to_output
 from codexd.translation.reading.tool_names import shorten
 
@@ -54,16 +54,16 @@ def _find_compaction(blocks: list[Fields]) -> int:
 def _read_message(message: Fields, blocks: list[Fields], turns: list[Turn], target: Target) -> None:
     match message.string("role"):
         case "assistant":
-            turn = turn_of(turns, assistant=True)
+            turn = current_turn(turns, assistant=True)
             turn.items.extend(_assistant_items(blocks, turn, target))
-            media = to_parts([block for block in blocks if is_medium(block)])
+            media = to_parts([block for block in blocks if is_media(block)])
             if media:
-                turn_of(turns, assistant=False).items.extend(_message_item("user", media))
+                current_turn(turns, assistant=False).items.extend(_message_item("user", media))
         case "user":
-            turn = turn_of(turns, assistant=False)
+            turn = current_turn(turns, assistant=False)
             turn.items.extend(_user_items(blocks, turn))
         case "system" | "developer":
-            turn_of(turns, assistant=False).items.extend(_message_item("developer", to_parts(blocks)))
+            current_turn(turns, assistant=False).items.extend(_message_item("developer", to_parts(blocks)))
         case _:
             raise message.wrong("role", "must be user, assistant or system")
 
@@ -116,12 +116,12 @@ def _assistant_items(blocks: list[Fields], turn: Turn, target: Target) -> list[I
                 _add_server_block(items, block)
             case "compaction" | "fallback" | "tool_addition" | "tool_removal":
                 pass
-            case kind if is_medium(block):
+            case kind if is_media(block):
                 note = "sent after the turn as the user's, because the backend accepts none from the assistant"
                 block.lose(LossKind.APPROXIMATED, "", note)
                 _add_assistant_text(items, f"[{kind}: see the next message]")
             case _:
-                _add_assistant_text(items, to_words(block))
+                _add_assistant_text(items, describe_block(block))
     while items and items[-1]["type"] == "reasoning":
         items.pop()  # cut after thinking: the backend requires the item that followed it
     return items
@@ -143,7 +143,7 @@ def _add_server_block(items: list[Item], block: Fields) -> None:
         items.append(search)
     elif block.get("type") == "server_tool_use" or not server_blocks.is_our_result(block):
         block.lose(LossKind.APPROXIMATED, "", "sent as a short text, because codexd did not make this call")
-        _add_assistant_text(items, to_words(block))
+        _add_assistant_text(items, describe_block(block))
 
 
 def _add_assistant_text(items: list[Item], text: str) -> None:

@@ -108,7 +108,7 @@ def is_claude_code(headers: Mapping[str, str]) -> bool:
 
 
 def parse(data: bytes, headers: Mapping[str, str]) -> MessagesRequest:
-    """The request in ``data``. Unknown fields are no error, because clients may be newer than codexd.
+    """The request in ``data``. Unknown fields are not an error, because clients may be newer than codexd.
 
     Args:
         data: the HTTP body.
@@ -171,8 +171,8 @@ def _read_system(body: Fields) -> str:
 
 def _read_effort(body: Fields, messages: list[Fields], thinking: Fields | None) -> str | None:
     """The effort of the last system message, else of the request, else the one that the thinking budget means."""
-    said = [message.optional_object("output_config") for message in messages if message.get("role") == "system"]
-    for config in [*reversed(said), body.optional_object("output_config")]:
+    configs = [message.optional_object("output_config") for message in messages if message.get("role") == "system"]
+    for config in [*reversed(configs), body.optional_object("output_config")]:
         effort = config.optional_string("effort") if config else None
         if config and effort:
             if effort not in EFFORTS:

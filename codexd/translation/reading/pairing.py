@@ -49,7 +49,7 @@ class Turn:
     unparsed: list[tuple[Item, str]] = field(factory=list)
 
 
-def turn_of(turns: list[Turn], *, assistant: bool) -> Turn:
+def current_turn(turns: list[Turn], *, assistant: bool) -> Turn:
     """The current turn, or a new one."""
     if not turns or turns[-1].assistant != assistant:
         turns.append(Turn(assistant))

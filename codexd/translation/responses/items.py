@@ -8,7 +8,7 @@ from typing import Any
 
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
-from codexd.translation.reading.pairing import OUTPUT_OF, Item, Turn, pair, shorten_call_id, turn_of
+from codexd.translation.reading.pairing import OUTPUT_OF, Item, Turn, current_turn, pair, shorten_call_id
 
 ID_PREFIXES: Mapping[str, str] = {
     "message": "msg",
@@ -127,7 +127,7 @@ def _join(turns: list[Turn], item: Item, fields: Fields) -> None:
     kind = item.get("type")
     is_output = kind in _OUTPUTS
     is_from_client = is_output or (kind == "message" and item.get("role") != "assistant")
-    turn = turn_of(turns, assistant=not is_from_client)
+    turn = current_turn(turns, assistant=not is_from_client)
     turn.items.append(item)
     if is_output:
         if not isinstance(item.get("output"), str | list):

@@ -107,7 +107,7 @@ class ResponsesRequest:
         """
         return _of_sdk(self, target) if self.caller is Caller.SDK else _of_codex_cli(self, target)
 
-    def open_stream(self, body: Body, target: Target, request_id: str) -> PassthroughStream:  # noqa: ARG002
+    def open_stream(self, body: Body, target: Target, request_id: str) -> PassthroughStream:  # noqa: ARG002 - ids are the backend's
         self.answer = PassthroughStream(
             model=self.model,
             verbatim=self.caller is Caller.CODEX_CLI,

@@ -4,7 +4,14 @@ import pytest
 
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import Losses, LossKind
-from codexd.translation.reading.pairing import MAX_CALL_ID_CHARS, Turn, legal_call_id, pair, shorten_call_id, turn_of
+from codexd.translation.reading.pairing import (
+    MAX_CALL_ID_CHARS,
+    Turn,
+    current_turn,
+    legal_call_id,
+    pair,
+    shorten_call_id,
+)
 
 
 def call(call_id, kind="function_call"):
@@ -19,7 +26,7 @@ def turns_of(*items):
     """Items of both sides in their order, as turns."""
     turns = []
     for item in items:
-        turn_of(turns, assistant=item["type"].endswith("_call")).items.append(item)
+        current_turn(turns, assistant=item["type"].endswith("_call")).items.append(item)
     return turns
 
 
