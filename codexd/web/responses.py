@@ -15,7 +15,7 @@ from codexd.translation import sse
 from codexd.translation.client_api import Collector, Event, WireError
 from codexd.translation.reading.reasoning import ReasoningOwners
 from codexd.translation.responses.request import Caller, ResponsesRequest, parse
-from codexd.translation.responses.stream import PassthroughStream, ResponseCollector
+from codexd.translation.responses.stream import ResponseCollector, ResponsesStream
 from codexd.translation.wire_errors import OpenAIError, to_codex, to_openai
 from codexd.web.exchange import Exchange
 from codexd.web.http import Request
@@ -66,7 +66,7 @@ class ResponsesApi:
             wire = evolve(wire, code="previous_response_not_found")
         if wanted is None:
             return wire
-        answer = wanted.answer or PassthroughStream(model=wanted.model, verbatim=True)
+        answer = wanted.answer or ResponsesStream(model=wanted.model, verbatim=True)
         # The one code after which the Codex CLI shows the message and does not ask again.
         final = isinstance(error, RequestCancelled) and wanted.caller is Caller.CODEX_CLI
         code = "invalid_prompt" if final else wire.code or wire.type

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from codexd.translation.answering import text_cut
 from codexd.translation.answering.text_cut import CutReason, TextCut
 from codexd.translation.client_api import Event
 
 
-class EventCut:
+class MessageCut:
     """Passes events on until the cut."""
 
     def __init__(self, text: TextCut) -> None:
@@ -76,9 +75,3 @@ class EventCut:
             self._start, self._after_text = None, []
         if self.reason is not None and self._start is None:
             passed.append({"type": "content_block_stop", "index": index})
-
-
-def make_cut(stop_sequences: Iterable[str], max_tokens: int | None) -> EventCut | None:
-    """The cut that a request asks for; None if there is nothing to cut."""
-    text = text_cut.make_cut(stop_sequences, max_tokens)
-    return EventCut(text) if text is not None else None

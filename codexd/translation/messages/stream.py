@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from codexd.translation.answering.output_items import ItemQueue, OutputReader
+from codexd.translation.answering.text_cut import make_cut
 from codexd.translation.backend import Usage, object_of, read_end, read_usage, text_of
 from codexd.translation.client_api import Event, State
 from codexd.translation.messages.blocks import (
@@ -27,7 +28,7 @@ from codexd.translation.messages.blocks import (
     ThinkingBlock,
     make_sealer,
 )
-from codexd.translation.messages.cut import make_cut
+from codexd.translation.messages.cut import MessageCut
 from codexd.translation.messages.search import SearchBlock, fill_searches
 from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.tokens import estimate_tokens
@@ -83,7 +84,8 @@ class MessagesStream:
         self._names = tool_names
         self._show = thinking
         self._reports_refusals = reports_refusals
-        self._cut = make_cut(stop_sequences, max_tokens)
+        cut = make_cut(stop_sequences, max_tokens)
+        self._cut = MessageCut(cut) if cut is not None else None
         self._web_search_only = web_search_only
         self._blocked_domains = blocked_domains
         self._speed = speed

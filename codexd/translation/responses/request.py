@@ -28,7 +28,7 @@ from codexd.translation.reading.pairing import Item
 from codexd.translation.reading.reasoning import ReasoningOwners
 from codexd.translation.responses.fates import TABLES, keep
 from codexd.translation.responses.items import read_input, repair_history, strip_cache_marks, to_items
-from codexd.translation.responses.stream import PassthroughStream
+from codexd.translation.responses.stream import ResponsesStream
 from codexd.translation.responses.tools import to_tool_choice, to_tools
 from codexd.translation.tokens import count_body
 
@@ -97,7 +97,7 @@ class ResponsesRequest:
     session_key: str
     headers: Mapping[str, str]
     owners: ReasoningOwners
-    answer: PassthroughStream | None = field(default=None, init=False)
+    answer: ResponsesStream | None = field(default=None, init=False)
 
     def to_responses(self, target: Target) -> Body:
         """The body for the backend.
@@ -107,8 +107,8 @@ class ResponsesRequest:
         """
         return _of_sdk(self, target) if self.caller is Caller.SDK else _of_codex_cli(self, target)
 
-    def open_stream(self, body: Body, target: Target, request_id: str) -> PassthroughStream:  # noqa: ARG002 - ids are the backend's
-        self.answer = PassthroughStream(
+    def open_stream(self, body: Body, target: Target, request_id: str) -> ResponsesStream:  # noqa: ARG002 - ids are the backend's
+        self.answer = ResponsesStream(
             model=self.model,
             verbatim=self.caller is Caller.CODEX_CLI,
             note_reasoning=partial(self.owners.note, account_tag=target.account_tag),

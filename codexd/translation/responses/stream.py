@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from codexd.translation.answering import text_cut
-from codexd.translation.answering.text_cut import TextCut
+from codexd.translation.answering.text_cut import TextCut, make_cut
 from codexd.translation.backend import Usage, count_of, object_of, objects_of, read_failure, read_usage, text_of
 from codexd.translation.client_api import Event, State
 from codexd.translation.tokens import count_bytes, estimate_tokens
@@ -19,7 +18,7 @@ _DETAILS = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details
 """Parts of ``usage`` that strict clients require."""
 
 
-class PassthroughStream:
+class ResponsesStream:
     """One answer. The same events in always give the same events out.
 
     Args:
@@ -47,7 +46,8 @@ class PassthroughStream:
         self._model = model
         self._verbatim = verbatim
         self._note_reasoning = note_reasoning
-        self._cut = make_cut(max_tokens)
+        cut = make_cut((), max_tokens)
+        self._cut = ResponseCut(cut) if cut is not None else None
         self._count_input = count_input
         self._held: list[Event] = []
         self._response: Mapping[str, Any] = {}
@@ -203,7 +203,7 @@ class ResponseCollector:
 # -- the client's token limit ---------------------------------------------------------------------
 
 
-class EventCut:
+class ResponseCut:
     """Applies ``max_output_tokens`` to the events of an answer, because the backend accepts no limit."""
 
     def __init__(self, text: TextCut) -> None:
@@ -247,9 +247,3 @@ def _to_part(text: str) -> dict[str, Any]:
 def _number(event: Event) -> Event:
     """``event`` with a number, which the stream replaces."""
     return {**event, "sequence_number": 0}
-
-
-def make_cut(max_tokens: int | None) -> EventCut | None:
-    """The cut that a request asks for; None if there is nothing to cut."""
-    text = text_cut.make_cut((), max_tokens)
-    return EventCut(text) if text is not None else None

@@ -4,7 +4,8 @@ import pytest
 from support.answers import NOW, blocks_of, check_grammar, make_stream, run
 from support.upstream_events import COMPLETED, added, arguments, call, done, end, message, reasoning, summary, text
 
-from codexd.translation.messages.cut import make_cut
+from codexd.translation.answering.text_cut import make_cut
+from codexd.translation.messages.cut import MessageCut
 from codexd.translation.messages.stream import State
 from codexd.translation.models.catalogue import MAX_OUTPUT_TOKENS
 
@@ -153,6 +154,6 @@ def test_a_citation_of_text_that_is_held_back_waits_for_it(rest, passed):
     start = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
     deltas = [{"type": "text_delta", "text": "E"}, citation, {"type": "text_delta", "text": rest}]
     events = [start, *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas)]
-    made = make_cut(["END"], None).pass_on([*events, {"type": "content_block_stop", "index": 0}])
+    made = MessageCut(make_cut(["END"], None)).pass_on([*events, {"type": "content_block_stop", "index": 0}])
     kinds = [(event.get("content_block") or event.get("delta") or {"type": "stop"})["type"] for event in made]
     assert kinds == passed

@@ -7,7 +7,7 @@ from support.upstream_events import added, done
 
 from codexd.errors import ContextOverflow, UpstreamFailed
 from codexd.translation.client_api import State
-from codexd.translation.responses.stream import PassthroughStream, ResponseCollector
+from codexd.translation.responses.stream import ResponseCollector, ResponsesStream
 
 NOW = 1_795_000_000.0
 USAGE = {"input_tokens": 10, "output_tokens": 3, "total_tokens": 13}
@@ -33,7 +33,7 @@ PLAIN = number([CREATED, IN_PROGRESS, added(0, **MESSAGE), DELTA, done(0, **MESS
 
 
 def make(model="gpt-5.5", *, verbatim=False):
-    return PassthroughStream(model=model, verbatim=verbatim)
+    return ResponsesStream(model=model, verbatim=verbatim)
 
 
 def run(events, stream=None):
@@ -136,7 +136,7 @@ def limited(max_tokens, words=WORDS):
     part = {"type": "output_text", "text": ""}
     deltas = [{"type": "response.output_text.delta", **PLACE, "delta": word} for word in words]
     events = [CREATED, added(0, **OPEN), {"type": "response.content_part.added", **PLACE, "part": part}, *deltas]
-    stream = PassthroughStream(model="opus", verbatim=False, max_tokens=max_tokens, count_input=lambda: 20)
+    stream = ResponsesStream(model="opus", verbatim=False, max_tokens=max_tokens, count_input=lambda: 20)
     return run(number([*events, done(0, **MESSAGE), COMPLETED]), stream), stream
 
 
@@ -247,7 +247,7 @@ def test_items_without_places_come_one_after_the_other():
 
 
 def test_a_limit_bears_places_that_are_none():
-    stream = PassthroughStream(model="m", verbatim=False, max_tokens=1)
+    stream = ResponsesStream(model="m", verbatim=False, max_tokens=1)
     told = run([{**DELTA, "content_index": {"odd": []}, "delta": "one two three"}], stream)
     assert told[-1]["type"] == "response.incomplete"
 
