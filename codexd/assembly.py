@@ -19,9 +19,8 @@ from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.limits.usage_poll import UsagePoller
 from codexd.accounts.model import Account
 from codexd.accounts.refresh import Refresher
-from codexd.accounts.sign_in.device import DeviceEndpoint
 from codexd.accounts.sign_in.flows import LoginFlows
-from codexd.accounts.sign_in.oauth import TokenEndpoint
+from codexd.accounts.sign_in.server import DeviceEndpoint, TokenEndpoint
 from codexd.accounts.store.store import AccountStore, Added
 from codexd.control.method import Accounts
 from codexd.launch import Launch
@@ -32,17 +31,18 @@ from codexd.settings.schema import Settings
 from codexd.translation.messages import request as messages_request
 from codexd.translation.reading.reasoning import ReasoningOwners
 from codexd.translation.responses import request as responses_request
-from codexd.turns.kilo import KiloRunner
-from codexd.turns.turn import TurnRunner
+from codexd.turns.chatgpt import ChatGptPlan
+from codexd.turns.kilo import Kilo
+from codexd.turns.runner import TurnRunner
 from codexd.upstream.account import AccountEndpoint
-from codexd.upstream.codex import COMPACT, CodexBackend, make_timeout
+from codexd.upstream.codex import COMPACT, CodexBackend
+from codexd.upstream.http import make_timeout
 from codexd.upstream.kilo import FreeModels, KiloBackend
 from codexd.web.app import App, create_quart
 from codexd.web.callback import serve_callback
 from codexd.web.chat import ChatApi
 from codexd.web.codex_routes import CodexRoutes
-from codexd.web.count import CountRoute
-from codexd.web.exchange import ModelRoute
+from codexd.web.exchange import CountRoute, ModelRoute
 from codexd.web.messages import MessagesApi
 from codexd.web.models import ModelLists
 from codexd.web.responses import ResponsesApi
@@ -75,42 +75,48 @@ def make_accounts(
 
 
 @frozen
-class Kilo:
-    """The third-party route."""
+class ThirdParty:
+    """Kilo's gateway, and what is known about its models."""
 
     backend: KiloBackend
     models: FreeModels
 
 
-def make_kilo(launch: Launch, http: httpx.AsyncClient) -> Kilo:
+def make_kilo(launch: Launch, http: httpx.AsyncClient) -> ThirdParty:
     live = launch.settings
     backend = KiloBackend(http, lambda: live.current, launch.clock)
-    return Kilo(backend, FreeModels(backend))
+    return ThirdParty(backend, FreeModels(backend))
 
 
 def make_app(
-    launch: Launch, accounts: Accounts, kilo: Kilo, http: httpx.AsyncClient, requests: RequestLog, ending: trio.Event
+    launch: Launch,
+    accounts: Accounts,
+    kilo: ThirdParty,
+    http: httpx.AsyncClient,
+    requests: RequestLog,
+    ending: trio.Event,
 ) -> App:
     """The HTTP side; each request reads the settings that hold then."""
     store, tracker, clock, live = accounts.store, accounts.tracker, launch.clock, launch.settings
     picker = AccountPicker(lambda: live.current.rotation, store, tracker, accounts.sessions, accounts.poller, clock)
     backend = CodexBackend(http, lambda: live.current.upstream, clock)
-    turns = TurnRunner(
+    plan = ChatGptPlan(
         settings=lambda: live.current,
         store=store,
         picker=picker,
         refresher=accounts.refresher,
         tracker=tracker,
-        backend=backend,
-        requests=requests,
         catalogues=accounts.catalogues,
-        third_party=KiloRunner(lambda: live.current, kilo.backend, kilo.models, requests, clock),
+        backend=backend,
         clock=clock,
+        now=requests.now,
     )
-    messages = MessagesApi(turns, clock)
+    third_party = Kilo(lambda: live.current, kilo.backend, kilo.models)
+    turns = TurnRunner(lambda: live.current, (third_party, plan), requests, clock)
+    compacting = evolve(turns, providers=(third_party, evolve(plan, backend=evolve(backend, endpoint=COMPACT))))
+    messages = MessagesApi(turns.count_input, requests.is_repeated, clock)
     responses = ResponsesApi(clock, ReasoningOwners())
     compact = evolve(responses, read=responses_request.parse_compact)
-    compacting = evolve(turns, backend=evolve(backend, endpoint=COMPACT))
     hot = {
         "/v1/chat/completions": ModelRoute(ChatApi(clock), turns, ending, launch.timing).answer,
         "/v1/messages": ModelRoute(messages, turns, ending, launch.timing).answer,

@@ -20,10 +20,9 @@ import trio
 from attrs import frozen
 
 from codexd.accounts.store.store import AccountStore
-from codexd.assembly import Kilo, apply_settings, keep_usage, make_accounts, make_app, make_kilo
+from codexd.assembly import ThirdParty, apply_settings, keep_usage, make_accounts, make_app, make_kilo
 from codexd.control.method import Accounts, Control
-from codexd.control.socket import serve_control
-from codexd.control.socket_file import bind_socket
+from codexd.control.socket import bind_socket, serve_control
 from codexd.errors import AddressUnavailable, HomeMismatch
 from codexd.launch import Launch, Ready
 from codexd.record.requests import RequestLog
@@ -31,7 +30,7 @@ from codexd.record.usage import UsageHistory
 from codexd.service import StopAfter, reload_on_signal, stop_on_signal
 from codexd.simulator.app import Simulator
 from codexd.supervisor import OnFailure, Supervisor
-from codexd.upstream.codex import open_client
+from codexd.upstream.http import open_client
 from codexd.upstream.kilo import open_kilo_client
 from codexd.web import server as web
 
@@ -70,12 +69,12 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
             app = make_app(launch, accounts, kilo, http, requests, ending)
 
             async with trio.open_nursery() as background:
-                stop_after = StopAfter(background, stopping)
+                stop_after = StopAfter(background, stopping, launch.drain_s)
                 control = _make_control(launch, doors, accounts, kilo, supervisor, requests, usage, stop_after)
                 run_control = partial(serve_control, control, doors.control)
                 for name, run, on_failure in _list_tasks(accounts, usage, run_control, run_simulator):
                     background.start_soon(supervisor.supervise, name, run, on_failure)
-                background.start_soon(stop_on_signal, stopping)
+                background.start_soon(stop_on_signal, stopping, launch.drain_s)
                 await background.start(reload_on_signal, live)
                 _report_start(launch, doors, store)
                 task_status.started(Ready(doors.address, launch.places, launch.simulated))
@@ -124,7 +123,7 @@ def _make_control(
     launch: Launch,
     doors: _Doors,
     accounts: Accounts,
-    kilo: Kilo,
+    kilo: ThirdParty,
     supervisor: Supervisor,
     requests: RequestLog,
     usage: UsageHistory,

@@ -259,11 +259,13 @@ class UpstreamError(CodexdError):
 
 
 class ContextOverflow(UpstreamError):
-    """The prompt does not fit in the model's context window. Clients are told both sizes, once they are known."""
+    """The request does not fit into the model's context window."""
 
     kind = "context_overflow"
     prompt_tokens: int = 0
+    """How many tokens the request has, by our count."""
     window_tokens: int = 0
+    """How many fit."""
 
 
 class UsageLimitReached(UpstreamError):

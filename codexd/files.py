@@ -1,4 +1,4 @@
-"""Files of ours: private, atomic, durable. Everything that codexd keeps is written through here."""
+"""Reading and writing files safely: private, atomic, durable. Everything that codexd keeps is written through here."""
 
 from __future__ import annotations
 
@@ -9,23 +9,28 @@ import stat
 import tempfile
 from itertools import count
 from pathlib import Path
+from typing import BinaryIO
+
+PRIVATE = 0o600
+MAX_FILE_BYTES = 64 * 1024 * 1024
+"""None of codexd's files is nearly this large."""
+
+MAX_FOREIGN_BYTES = 16 * 1024 * 1024
+"""No login file is nearly this large."""
 
 _RANDOM_PART = re.compile(r"[a-z0-9_]{8}")
 """What ``tempfile`` adds to the prefix."""
 
 
 def make_private_folder(folder: Path) -> None:
-    """Create ``folder`` (and its parents) so that only its owner can enter it; narrow one that was wider."""
+    """Create ``folder`` and its parents, open to their owner only. An existing folder is narrowed if it was wider."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_mode & 0o077:
         folder.chmod(0o700)
 
 
-PRIVATE = 0o600
-
-
 def write_atomic(path: Path, data: bytes, mode: int = PRIVATE) -> None:
-    """Replace the file at ``path`` by ``data``, of ``mode``: after a crash it is the old file or the new one, whole.
+    """Replace the file at ``path`` with ``data``. After a crash it holds either the old content or the new, whole.
 
     Raises:
         OSError: the disk is full or the folder can't be written; the old file is untouched.
@@ -45,43 +50,61 @@ def write_atomic(path: Path, data: bytes, mode: int = PRIVATE) -> None:
     sync_folder(path.parent)
 
 
-MAX_FILE_BYTES = 64 * 1024 * 1024
-"""No file of ours is nearly so large."""
-
-
 def read_private(path: Path) -> bytes:
-    """The file's content. A file of ours that others could read is narrowed to its owner first.
+    """Read one of codexd's files. If others could read it, it is narrowed to its owner first.
 
     Raises:
-        OSError: also for what is no file, such as a pipe, which would be waited for.
+        OSError: it can't be read, is not a regular file, or is larger than ``MAX_FILE_BYTES``.
     """
-    with open(path, "rb", opener=_open_at_once) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is no file")
+    with open(path, "rb", opener=_open_without_waiting) as file:
+        status = _stat_regular(file)
         if status.st_size > MAX_FILE_BYTES:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         if status.st_mode & 0o077:
-            os.fchmod(file.fileno(), 0o600)
+            os.fchmod(file.fileno(), PRIVATE)
         return file.read()
 
 
-def _open_at_once(path: str, flags: int) -> int:
+def read_foreign(path: Path) -> bytes:
+    """Read another program's file, which may have become anything by now. Its mode is left alone.
+
+    Raises:
+        OSError: it can't be read, is not a regular file, or is larger than ``MAX_FOREIGN_BYTES``.
+    """
+    if "\0" in str(path):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    with open(path, "rb", opener=_open_without_waiting) as file:
+        _stat_regular(file)
+        data = file.read(MAX_FOREIGN_BYTES + 1)
+    if len(data) > MAX_FOREIGN_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return data
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Opening a pipe would otherwise wait for its writer, and hold up the whole daemon."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
+def _stat_regular(file: BinaryIO) -> os.stat_result:
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return status
+
+
 def narrow_file(path: Path) -> None:
-    """Take a file of ours from everyone but its owner; one that is not there, or no file, is left alone.
+    """Take away everyone else's access to the file. A missing file, or anything but a file, is left alone.
 
     Raises:
-        OSError: it belongs to someone else.
+        OSError: the file belongs to someone else.
     """
     if path.is_file() and path.stat().st_mode & 0o077:
-        path.chmod(0o600)
+        path.chmod(PRIVATE)
 
 
 def keep_aside(path: Path) -> Path:
-    """Rename what can't be read to ``<name>.unreadable``, the next one to ``.unreadable.2``; gives the new path.
+    """Rename an unreadable file to ``<name>.unreadable``, the next one to ``.unreadable.2``; return the new path.
 
     Raises:
         OSError: the folder can't be written.
@@ -93,7 +116,7 @@ def keep_aside(path: Path) -> Path:
 
 
 def unused_name(path: Path) -> Path:
-    """``path``, or the first of ``<path>.2``, ``<path>.3``... that is not taken."""
+    """``path``, or the first of ``<path>.2``, ``<path>.3`` and so on that is not taken."""
     if not os.path.lexists(path):
         return path
     names = (path.with_name(f"{path.name}.{number}") for number in count(2))
@@ -101,7 +124,7 @@ def unused_name(path: Path) -> Path:
 
 
 def delete_leftovers(folder: Path, name: str) -> None:
-    """Delete what a ``write_atomic`` of the file ``name`` left when its process was killed: it may hold secrets.
+    """Delete the temporary files of ``write_atomic`` calls for ``name`` that were killed: they may hold secrets.
 
     Raises:
         OSError
@@ -113,7 +136,7 @@ def delete_leftovers(folder: Path, name: str) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename durable: it lives in the folder, which has pages of its own."""
+    """Make a rename durable: the folder stores it, and is not synced along with the file."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

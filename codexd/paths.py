@@ -1,4 +1,4 @@
-"""Where codexd keeps things. Both programs import this, so the usual case needs the standard library only."""
+"""Where codexd keeps its files. Both programs import this, so the usual case needs only the standard library."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ APP_NAME = "codexd"
 
 
 class Places(NamedTuple):
-    """The folders and the socket of one daemon (INTERFACE: Places)."""
+    """The folders and the control socket of one daemon."""
 
     config_dir: Path
     state_dir: Path
@@ -38,23 +38,23 @@ class Places(NamedTuple):
 
 
 def find_places(environ: Mapping[str, str], home: Path | None = None) -> Places:
-    """The places of the daemon that this environment means; ``home`` is ``--home``.
+    """The places of the daemon that this environment points to. ``home`` is the value of ``--home``.
 
-    ``CODEXD_HOME`` (or ``home``) puts everything below one folder, ``CODEXD_SOCKET`` moves the socket alone.
+    ``CODEXD_HOME`` (or ``home``) puts everything below one folder; ``CODEXD_SOCKET`` moves only the socket.
     """
     if home is None and environ.get("CODEXD_HOME"):
         home = Path(environ["CODEXD_HOME"]).expanduser()
     if home is not None:
         home = home.absolute()
         return Places(home, home, find_socket(environ, home))
-    import platformdirs  # noqa: PLC0415 - 50 ms that codexctl's fast path does without
+    import platformdirs  # noqa: PLC0415 - takes 50 ms, which codexctl's fast path avoids
 
     config_dir = platformdirs.user_config_path(APP_NAME, appauthor=False)
     return Places(config_dir, _user_state_dir(), find_socket(environ))
 
 
 def find_socket(environ: Mapping[str, str], home: Path | None = None) -> Path:
-    """The control socket that this environment means."""
+    """The control socket that this environment points to."""
     if environ.get("CODEXD_SOCKET"):
         return Path(environ["CODEXD_SOCKET"]).expanduser().absolute()
     if home is None and environ.get("CODEXD_HOME"):

@@ -1,7 +1,7 @@
-"""JSON-RPC 2.0 without I/O, one message a line: both ends of the control socket use it.
+"""JSON-RPC 2.0 without I/O, one message a line, for both ends of the control socket.
 
-Bytes go into :meth:`Connection.receive_data`, messages come out; :func:`encode` is the way back. What can't
-be read comes out as :class:`Malformed`, to be answered with :attr:`Malformed.failure`.
+Bytes go into :meth:`Connection.receive_data` and messages come out; :func:`encode` is the way back. A message that
+can't be read comes out as :class:`Malformed`, to be answered with :attr:`Malformed.failure`.
 
 Source: https://www.jsonrpc.org/specification. Import law: standard library only.
 """
@@ -21,7 +21,7 @@ Params: TypeAlias = dict[str, Any] | list[Any]
 
 
 class ErrorCode(enum.IntEnum):
-    """The codes of the specification, and ours: what a user can mend is ``REFUSED``. ``data.kind`` tells more."""
+    """The codes of the specification, and our own: ``REFUSED``, for what a user can fix. ``data.kind`` says more."""
 
     PARSE_ERROR = -32700
     INVALID_REQUEST = -32600
@@ -32,7 +32,7 @@ class ErrorCode(enum.IntEnum):
 
 
 class Request(NamedTuple):
-    """A call. ``id`` may be any JSON string, number or null; the reply carries the same."""
+    """A call. ``id`` may be any JSON string, number or null; the reply carries the same one."""
 
     id: Id
     method: str
@@ -52,7 +52,7 @@ class Result(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """The error reply; ``id`` is None when the request's own could not be read."""
+    """An error reply. ``id`` is None if that of the request could not be read."""
 
     id: Id
     code: int
@@ -61,7 +61,7 @@ class Failure(NamedTuple):
 
 
 class Malformed(NamedTuple):
-    """What the peer sent and was no message."""
+    """Something the peer sent that is not a message."""
 
     code: ErrorCode
     problem: str
@@ -86,13 +86,13 @@ Message: TypeAlias = Single | Batch
 class State(enum.Enum):
     OPEN = "open"
     BROKEN = "broken"
-    """A line was too long: where the next one begins is unknown. Send the error, then hang up."""
+    """A line was too long, so nobody knows where the next one begins. Send the error, then hang up."""
 
 
 class Connection:
-    """The receiving half of one connection: cuts the bytes into lines and reads each.
+    """The receiving half of one connection: splits the bytes into lines and reads each line.
 
-    However the bytes were cut on the way, the messages are the same.
+    The messages do not depend on how the bytes were split on the way.
     """
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
@@ -101,7 +101,7 @@ class Connection:
         self._buffer = bytearray()
 
     def receive_data(self, data: bytes) -> list[Message]:
-        """The messages that ``data`` completes. A blank line is none; after ``State.BROKEN`` there are no more."""
+        """The messages that ``data`` completes. Blank lines are skipped; after ``State.BROKEN`` none follow."""
         messages: list[Message] = []
         scan_from = len(self._buffer)
         self._buffer += data
@@ -125,16 +125,17 @@ class Connection:
 def encode(message: Message) -> bytes:
     r"""``message`` as one line, its newline included.
 
-    ASCII only (``\u`` escapes), so that a lone surrogate in a text passes too.
+    ASCII only (``\u`` escapes), so that a lone surrogate in a string gets through.
 
     Raises:
-        ValueError: a number is NaN or infinite, which JSON can't say.
+        ValueError: a number is NaN or infinite, which JSON has no form for.
+        TypeError: a value is of a type that JSON has no form for.
     """
     return json.dumps(_to_json(message), allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def join_batch(lines: Iterable[bytes]) -> bytes:
-    """Encoded messages as one batch."""
+    """One batch of messages that are already encoded."""
     return b"[" + b",".join(line.rstrip(b"\n") for line in lines) + b"]\n"
 
 
@@ -163,7 +164,7 @@ def _read_line(line: bytearray) -> Message:
     except RecursionError:
         return Malformed(ErrorCode.PARSE_ERROR, "Parse error: nested too deeply")
     except ValueError as error:
-        # UnicodeDecodeError's text quotes the input; JSONDecodeError's gives the place only.
+        # The text of a UnicodeDecodeError quotes the input; that of a JSONDecodeError gives only the position.
         where = str(error) if isinstance(error, json.JSONDecodeError) else "not UTF-8 JSON"
         return Malformed(ErrorCode.PARSE_ERROR, f"Parse error: {where}")
     if not isinstance(value, list):
@@ -214,7 +215,7 @@ def _read_reply(value: dict[str, Any]) -> Single:
 
 def _is_id(value: Any) -> bool:
     if isinstance(value, float):
-        return math.isfinite(value)  # 1e999 is read as infinity, which could not be sent back
+        return math.isfinite(value)  # 1e999 is read as infinity, which can't be sent back
     return value is None or (isinstance(value, str | int) and not isinstance(value, bool))
 
 

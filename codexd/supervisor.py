@@ -6,11 +6,12 @@ import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from enum import Enum
+from enum import Enum, StrEnum
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, field
 
+from codexd.api.daemon import TaskInfo
 from codexd.errors import TaskGaveUp
 
 log = logging.getLogger("codexd.supervisor")
@@ -24,7 +25,7 @@ LONGEST_DELAY_S = 30.0
 JITTER = 0.25
 
 
-class TaskState(Enum):
+class TaskState(StrEnum):
     RUNNING = "running"
     BACKING_OFF = "backing_off"
     FAILED = "failed"
@@ -35,14 +36,6 @@ class OnFailure(Enum):
     RESTART = "restart"
     END_DAEMON = "end_daemon"
     """For listeners: a daemon that accepts nothing must not look alive."""
-
-
-@frozen
-class TaskStatus:
-    name: str
-    state: TaskState
-    restarts: int
-    last_error: str | None
 
 
 @define
@@ -70,8 +63,8 @@ class Supervisor:
         self._jitter = jitter
 
     @property
-    def tasks(self) -> tuple[TaskStatus, ...]:
-        return tuple(TaskStatus(task.name, task.state, task.restarts, task.last_error) for task in self._tasks.values())
+    def tasks(self) -> tuple[TaskInfo, ...]:
+        return tuple(TaskInfo(task.name, task.state, task.restarts, task.last_error) for task in self._tasks.values())
 
     async def supervise(
         self, name: str, run: Callable[[], Awaitable[None]], on_failure: OnFailure = OnFailure.RESTART

@@ -1,44 +1,84 @@
 """The models that the backend offers each account: asked for, kept over restarts, asked for again when they change.
 
-Nothing waits for a list: until one is known, ``BUILT_IN`` has to do, and trouble with the network never loses one.
+Nothing waits for a list: until one is known, ``BUILT_IN`` is used, and network trouble never loses one. An account's
+list is kept in ``models/<account id>.json``, which holds no e-mail address and no token.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import trio
-from attrs import define, evolve
+from attrs import asdict, define, evolve, field, frozen
+from attrs.validators import matches_re, optional
 
 from codexd import jsontext
-from codexd.accounts.asking import ask_backend
 from codexd.accounts.model import Account
 from codexd.accounts.refresh import Refresher
 from codexd.accounts.store.cache_file import CacheFile
-from codexd.accounts.store.catalogue_file import Listed, dump_listed, open_catalogue
 from codexd.accounts.store.store import AccountStore
 from codexd.errors import AccountError, UpstreamError
 from codexd.files import make_private_folder
 from codexd.settings.schema import Settings
+from codexd.strict import load_versioned, structure
 from codexd.translation.models.catalogue import BUILT_IN, Catalogue, is_entry, read_catalogue
 
 log = logging.getLogger("codexd.models")
 
 LOOK_S = 5.0
-"""A sign-in, a switch or a reply with another ETag is noticed this often."""
+"""How often to look for a sign-in, a switch, or a reply with another ETag."""
 
 MAX_AGE_S = 4 * 3600.0
 CHANGE_PAUSE_S = 60.0
-"""Least time between two questions because of an ETag: servers in the middle of a rollout contradict each other."""
+"""The shortest time between two questions because of an ETag: during a rollout, servers contradict each other."""
 
-MAX_TOLD = 20
-"""Models that the log names when they come or go."""
+MAX_LOGGED_MODELS = 20
+"""How many models that come or go are named in the log."""
 
 RETRY_S, MAX_RETRY_S = 15.0, 15 * 60.0
-"""After a failure; doubled with each further one."""
+"""The wait after a failure, doubled with each further one."""
+
+FILE_VERSION = 1
+ETAG = re.compile(r"[\x20-\x7e]{1,200}")
+"""An ETag that can be sent back in a header."""
+
+
+@frozen
+class Listed:
+    """What the models endpoint answered.
+
+    ``models`` are its entries as they came. ``etag`` is None if the answer had none. ``fetched_at`` is in seconds
+    since the epoch. ``client_version`` is what the list was asked for with: the backend lists only the models that
+    this version may use.
+    """
+
+    models: list[dict[str, Any]]
+    etag: str | None = field(validator=optional(matches_re(ETAG)))
+    fetched_at: float
+    client_version: str
+
+
+@frozen
+class _FileContent:
+    version: int
+    listed: Listed
+
+
+def parse_listed(data: bytes) -> Listed:
+    """The content of an account's file.
+
+    Raises:
+        FileUnreadable: the reason only.
+    """
+    return structure(load_versioned(data, FILE_VERSION), _FileContent).listed
+
+
+def dump_listed(listed: Listed) -> bytes:
+    return jsontext.dumps({"version": FILE_VERSION, "listed": asdict(listed, recurse=False)}) + b"\n"
 
 
 class ModelList(Protocol):
@@ -52,14 +92,14 @@ class ModelList(Protocol):
 
 
 class Endpoint(Protocol):
-    """What answers: ``upstream.account.AccountEndpoint``; None: nothing has changed since ``etag``."""
+    """What is asked: ``upstream.account.AccountEndpoint``. None means that nothing has changed since ``etag``."""
 
     async def fetch_models(self, account: Account, token: str, etag: str | None = None) -> ModelList | None: ...
 
 
 @define
 class _Known:
-    """What is known of one account's models. ``raw`` are the entries as JSON: parsed they would be megabytes."""
+    """What is known of one account's models. ``raw`` holds the entries as JSON: parsed they would take megabytes."""
 
     file: CacheFile[Listed] | None
     catalogue: Catalogue = BUILT_IN
@@ -68,12 +108,12 @@ class _Known:
     fetched_at: float | None = None
     client_version: str = ""
     asked_at: float | None = None
-    """In this run of the daemon."""
+    """When the backend was last asked in this run of the daemon."""
     failures: int = 0
-    told_etag: str | None = None
-    """What a reply named, if that is not ours."""
+    reported_etag: str | None = None
+    """The ETag that a reply named, if it differs from ``etag``."""
     settled_etag: str | None = None
-    """What a reply named, and the list that we then got has another: it is not asked for again."""
+    """An ETag that a reply named, though the list fetched for it has another: it is not asked for again."""
 
     @property
     def slugs(self) -> frozenset[str]:
@@ -89,7 +129,7 @@ class _Known:
 
 
 class Catalogues:
-    """Every account's. ``clock`` gives seconds since the epoch; without a ``folder`` nothing outlives the daemon."""
+    """All accounts' catalogues. ``clock`` gives seconds since the epoch; without a ``folder`` nothing is kept."""
 
     def __init__(
         self,
@@ -111,46 +151,43 @@ class Catalogues:
             self._load(account.id)
 
     def of(self, account: Account | None) -> Catalogue:
-        """That of ``account`` where it is known, else the built-in one."""
+        """The catalogue of ``account`` if it is known, else the built-in one."""
         return BUILT_IN if account is None else self._known(account.id).catalogue
 
     def raw(self, account: Account | None) -> tuple[bytes, str | None] | None:
-        """The backend's own entries as a JSON array, and their ETag; None while they are not known."""
+        """The backend's own entries as a JSON array, and their ETag; None until they are known."""
         known = None if account is None else self._known(account.id)
         return None if known is None or known.raw is None else (known.raw, known.etag)
 
     def fetched_at(self, account_id: str) -> float | None:
-        """When the backend last said that these are the models, seconds since the epoch."""
+        """When the backend last confirmed the list, in seconds since the epoch."""
         return self._known(account_id).fetched_at
 
     def note_etag(self, account_id: str, etag: str | None) -> None:
-        """A reply to the account named the ``etag`` of its list."""
+        """A reply to the account named ``etag`` as that of its current list."""
         known = self._known(account_id)
         if etag and etag not in (known.etag, known.settled_etag):
-            known.told_etag = etag
+            known.reported_etag = etag
 
     def note_refused(self, account_id: str, slug: str) -> None:
-        """The backend does not serve the model to the account; that holds until its list changes, or a restart."""
+        """The backend does not serve the model to the account. That holds until the list changes, or a restart."""
         known = self._own(account_id)
         known.catalogue = evolve(known.catalogue, refused=known.catalogue.refused | {slug})
 
     async def fetch(self, account_id: str) -> None:
-        """Ask now.
+        """Ask for the account's list now.
 
         Raises:
             AccountError: there is no such account, or no token for it.
-            UpstreamError: the backend refused, or gave no usable answer; what was known stays.
+            UpstreamError: the backend refused, or its answer is not usable; what was known stays.
         """
         self._store.get(account_id)
         known, version = self._own(account_id), self._settings().upstream.client_version
-        told, known.asked_at = known.told_etag, self._clock()
+        reported, known.asked_at = known.reported_etag, self._clock()
         etag = known.etag if known.client_version == version else None
         try:
-            answer = await ask_backend(
-                self._store,
-                self._refresher,
-                account_id,
-                lambda account, token: self._endpoint.fetch_models(account, token, etag),
+            answer = await self._refresher.ask(
+                account_id, lambda account, token: self._endpoint.fetch_models(account, token, etag)
             )
         except (AccountError, UpstreamError):
             known.failures += 1
@@ -158,12 +195,12 @@ class Catalogues:
         known.failures, known.fetched_at = 0, self._clock()
         if answer is not None:
             await self._take(account_id, known, Listed(answer.models, answer.etag, known.fetched_at, version))
-        known.settled_etag = told if told != known.etag else None
-        if known.told_etag in (told, known.etag):
-            known.told_etag = None
+        known.settled_etag = reported if reported != known.etag else None
+        if known.reported_etag in (reported, known.etag):
+            known.reported_etag = None
 
     async def run(self) -> None:
-        """Ask for what is not known or may have changed, until cancelled."""
+        """Ask for lists that are not known or may have changed, until cancelled."""
         self._delete_strays()
         while True:
             async with trio.open_nursery() as nursery:
@@ -181,7 +218,7 @@ class Catalogues:
             log.log(level, "no list of models: %s", error, extra={"fields": {"account": account.label}})
 
     def _is_due(self, account: Account) -> bool:
-        """Only what may be used is asked about: the active account, or each that rotation may choose."""
+        """Only accounts in use are asked about: the active one, or under rotation all that may be chosen."""
         active = self._store.active
         is_used = self._settings().rotation.enabled or (active is not None and active.id == account.id)
         if not is_used or account.disabled or account.needs_login is not None:
@@ -194,21 +231,21 @@ class Catalogues:
             return waited_s >= min(RETRY_S * 2.0 ** (known.failures - 1), MAX_RETRY_S)
         if known.client_version != self._settings().upstream.client_version:
             return True
-        return waited_s >= (MAX_AGE_S if known.told_etag is None else CHANGE_PAUSE_S)
+        return waited_s >= (MAX_AGE_S if known.reported_etag is None else CHANGE_PAUSE_S)
 
     async def _take(self, account_id: str, known: _Known, listed: Listed) -> None:
         before = None if known.raw is None else known.slugs
         known.hold(listed)
-        _tell(self._store.get(account_id), before, known.slugs)
+        _log_changes(self._store.get(account_id), before, known.slugs)
         if known.file is not None and self._make_folder():
             await trio.to_thread.run_sync(known.file.write, dump_listed(listed))
 
     def _make_folder(self) -> bool:
-        assert self._folder is not None  # noqa: S101 - for mypy; whoever has a file has a folder
+        assert self._folder is not None  # noqa: S101 - for mypy; a file is in a folder
         try:
             make_private_folder(self._folder)
         except OSError as error:
-            log.warning("%s can't be made: %s", self._folder, error.strerror)
+            log.warning("%s can't be created: %s", self._folder, error.strerror)
             return False
         return True
 
@@ -219,13 +256,14 @@ class Catalogues:
             known.hold(listed)
 
     def _known(self, account_id: str) -> _Known:
-        """To read: an account not yet heard of gets no entry."""
+        """For reading: an unknown account gets no entry."""
         return self._accounts.get(account_id) or _Known(None)
 
     def _own(self, account_id: str) -> _Known:
-        """To change."""
+        """For changing: an unknown account gets an entry."""
         if account_id not in self._accounts:
-            file = None if self._folder is None else open_catalogue(self._folder, account_id)
+            path = None if self._folder is None else self._folder / f"{account_id}.json"
+            file = None if path is None else CacheFile(path, parse_listed, "models")
             self._accounts[account_id] = _Known(file)
         return self._accounts[account_id]
 
@@ -236,23 +274,24 @@ class Catalogues:
             self._delete_strays()
 
     def _delete_strays(self) -> None:
-        """Files of accounts that are not there any more; what can't be deleted now, another start sees to."""
+        """Delete the files of accounts that are gone. What can't be deleted now is left to the next start."""
         if self._folder is None or not self._folder.is_dir():
             return
         ids = {account.id for account in self._store.accounts}
         try:
             for path in self._folder.iterdir():
-                if path.name.removeprefix(".").partition(".")[0] not in ids:  # the dot: half written
+                if path.name.removeprefix(".").partition(".")[0] not in ids:  # a leading dot: half written
                     path.unlink(missing_ok=True)
         except OSError as error:
             log.warning("%s can't be tidied: %s", self._folder, error.strerror)
 
 
-def _tell(account: Account, before: frozenset[str] | None, after: frozenset[str]) -> None:
-    """Log what has come and gone."""
+def _log_changes(account: Account, before: frozenset[str] | None, after: frozenset[str]) -> None:
+    """Log the models that have come and gone."""
     fields: dict[str, object] = {"account": account.label}
     if before is None:
         log.info("the backend offers %d models", len(after), extra={"fields": fields})
     elif before != after:
-        fields |= {"new": sorted(after - before)[:MAX_TOLD], "gone": sorted(before - after)[:MAX_TOLD]}
+        new, gone = sorted(after - before), sorted(before - after)
+        fields |= {"new": new[:MAX_LOGGED_MODELS], "gone": gone[:MAX_LOGGED_MODELS]}
         log.info("the backend's list of models has changed", extra={"fields": fields})

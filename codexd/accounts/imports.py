@@ -1,4 +1,4 @@
-"""Logins that other programs keep on this machine: the Codex CLI's, and those of our predecessor codex-claude-proxy."""
+"""Logins that other programs keep on this machine: the Codex CLI, and codexd's predecessor codex-claude-proxy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attrs import field, frozen
 from codexd import jsontext
 from codexd.accounts.login import (
     ASSUMED_LIFETIME_S,
-    LATEST_TIME_S,
+    MAX_TIME_S,
     SIGN_IN,
     format_time,
     read_claims,
@@ -22,8 +22,8 @@ from codexd.accounts.login import (
     read_time,
     read_tokens,
 )
-from codexd.accounts.store.foreign import read_foreign
 from codexd.errors import LoginFileInvalid
+from codexd.files import read_foreign
 
 KEYRING = (
     "If `codex login status` says that you are signed in, Codex keeps the login in the keyring: set "
@@ -35,8 +35,8 @@ KEYRING = (
 class Logins:
     """What a file of logins holds.
 
-    ``logins`` are contents of an ``auth.json``, the active one first; ``problems`` say what else stands there that
-    can't be used; ``path`` is the file they were read from; ``followable``: it is one program's own ``auth.json``.
+    ``logins`` are contents of an ``auth.json``, the active account's first; ``problems`` say which entries can't be
+    used; ``path`` is the file they were read from; ``followable``: the file is a program's own ``auth.json``.
     """
 
     path: Path
@@ -58,10 +58,10 @@ def predecessor_path(environ: Mapping[str, str]) -> Path:
 
 
 def read_logins(path: Path) -> Logins:
-    """The logins in a file of either layout, which its content tells; of a folder, those in its file.
+    """The logins in a file of either layout, or in the file of that name in a folder.
 
     Raises:
-        LoginFileInvalid: there is none to use. Names the file, what is wrong with it, and what to do.
+        LoginFileInvalid: no login can be used. Names the file, what is wrong with it, and what to do.
     """
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a folder above can't be entered
         found = [path / name for name in ("auth.json", "accounts.json") if os.path.isfile(path / name)]  # noqa: PTH113
@@ -75,7 +75,7 @@ def read_logins(path: Path) -> Logins:
 
 
 def read_codex_auth(path: Path) -> dict[str, Any]:
-    """The ChatGPT login in the Codex CLI's ``auth.json``, whole, with the fields that codexd does not know.
+    """The ChatGPT login in the Codex CLI's ``auth.json``, including the fields that codexd does not know.
 
     Raises:
         LoginFileInvalid: names the file, what is wrong with it, and what to do.
@@ -110,11 +110,11 @@ def _check_codex_auth(path: Path, auth_json: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_predecessor(path: Path, content: Mapping[str, Any]) -> Logins:
-    """The accounts of codex-claude-proxy. One that can't be used does not cost the others."""
+    """The accounts of codex-claude-proxy. One that can't be used does not affect the others."""
     logins, problems = [], []
     for number, entry in enumerate(_active_first(content)):
         if not isinstance(entry, dict):
-            problems.append(f"{path}: an entry is not a JSON object, so it was left out.")
+            problems.append(f"{path}: an entry is not a JSON object and was left out.")
             continue
         name = entry["email"] if isinstance(entry.get("email"), str) else f"account {number + 1}"
         try:
@@ -122,12 +122,12 @@ def _read_predecessor(path: Path, content: Mapping[str, Any]) -> Logins:
         except LoginFileInvalid as error:
             problems.append(f"{name}: {error}")
     if not logins:
-        raise LoginFileInvalid(" ".join(problems) or f"{path} lists no account. {SIGN_IN}")
+        raise LoginFileInvalid(" ".join(problems) or f"{path} lists no accounts. {SIGN_IN}")
     return Logins(path, tuple(logins), tuple(problems))
 
 
 def _active_first(content: Mapping[str, Any]) -> list[Any]:
-    """The entries, the active one first: of several accounts that come in, the first becomes the active one."""
+    """The entries, the active one first: the first of several imported accounts becomes the active one."""
     active = content.get("activeAccount")
     entries: list[Any] = content["accounts"]
     return sorted(entries, key=lambda entry: not (isinstance(entry, dict) and active and entry.get("email") == active))
@@ -142,15 +142,15 @@ def _to_auth_json(entry: Mapping[str, Any]) -> dict[str, Any]:
     }
     tokens = {name: entry[theirs] for name, theirs in names.items() if entry.get(theirs)}
     auth_json = {"auth_mode": "chatgpt", "OPENAI_API_KEY": None, "tokens": tokens}
-    made_at = _find_birth(entry)
-    return auth_json | {"last_refresh": format_time(made_at)} if made_at else auth_json
+    issued_at = _find_issued_at(entry)
+    return auth_json | {"last_refresh": format_time(issued_at)} if issued_at else auth_json
 
 
-def _find_birth(entry: Mapping[str, Any]) -> float | None:
-    """When the entry's tokens were made, in seconds since the epoch; it is nowhere said outright.
+def _find_issued_at(entry: Mapping[str, Any]) -> float | None:
+    """When the entry's tokens were issued, in seconds since the epoch; no field says so outright.
 
-    An access token that tells neither its beginning nor its end ends at ``expiresAt``, and that is how it is
-    reckoned from ``last_refresh`` as well.
+    An access token that says neither when it was issued nor when it expires is assumed to expire at ``expiresAt``,
+    so that ``login.read_tokens`` gets the same expiry from ``last_refresh``.
     """
     token = entry.get("accessToken")
     issued_at = read_seconds((read_claims(token) or {}).get("iat"))
@@ -158,7 +158,7 @@ def _find_birth(entry: Mapping[str, Any]) -> float | None:
         return issued_at
     expires_at = entry.get("expiresAt")
     if read_expiry(token) is None and isinstance(expires_at, int | float):
-        earliest_ms, latest_ms = ASSUMED_LIFETIME_S * 1000, LATEST_TIME_S * 1000
+        earliest_ms, latest_ms = ASSUMED_LIFETIME_S * 1000, MAX_TIME_S * 1000
         if earliest_ms < expires_at < latest_ms:
             return expires_at / 1000 - ASSUMED_LIFETIME_S
     return read_time(entry.get("addedAt")) or None

@@ -1,7 +1,6 @@
 """What an ``auth.json`` of the Codex CLI says: whose login it is, its tokens, and its next content. Pure.
 
-Source: section 1.7 and 1.8 of the backend's contract as public clients use it. Tokens are read, never verified:
-they come from the user's own sign-in, and the server checks them.
+Tokens are read, never verified: they come from the user's own sign-in, and the server checks them.
 """
 
 from __future__ import annotations
@@ -16,23 +15,23 @@ from typing import Any
 from attrs import frozen
 
 from codexd import jsontext
-from codexd.accounts.model import RefreshReply, Tokens
-from codexd.errors import LoginFileInvalid
+from codexd.accounts.model import Account, RefreshReply, Tokens
+from codexd.errors import AccountNeedsLogin, LoginFileInvalid
 
 AUTH_CLAIM = "https://api.openai.com/auth"
 PROFILE_CLAIM = "https://api.openai.com/profile"
 SIGN_IN = "Run `codexctl accounts add` to sign in again."
 UNKNOWN_PLAN = "unknown"
-LATEST_TIME_S = 1e11
+MAX_TIME_S = 1e11
 ASSUMED_LIFETIME_S = 3600.0
-"""How long an access token is taken to live when neither it nor the server says."""
+"""How long an access token is assumed to last if neither it nor the server says."""
 
 _HEADER_TEXT = re.compile(r"[\x21-\x7e]+")
 
 
 @frozen
 class Identity:
-    """Whose login it is: a user in a workspace. An e-mail names neither, and may be empty."""
+    """Whose login it is: a user in a workspace. ``email`` identifies neither, and may be empty."""
 
     chatgpt_account_id: str
     user_id: str
@@ -46,12 +45,12 @@ class Identity:
 
 
 def is_header_text(value: object) -> bool:
-    """Whether a token or an id can go into a header. One that can't would be quoted in the HTTP library's error."""
+    """Whether a token or an id can go into a header. If not, the HTTP library's error would quote it."""
     return isinstance(value, str) and _HEADER_TEXT.fullmatch(value) is not None
 
 
 def read_claims(token: object) -> dict[str, Any] | None:
-    """The payload of a JWT, or None when ``token`` is not one."""
+    """The payload of a JWT, or None if ``token`` is not one."""
     if not isinstance(token, str) or token.count(".") != 2:
         return None
     payload = token.split(".")[1]
@@ -63,27 +62,27 @@ def read_claims(token: object) -> dict[str, Any] | None:
 
 
 def read_expiry(token: object) -> float | None:
-    """When the JWT ends, seconds since the epoch, or None when it does not say."""
+    """When the JWT expires, in seconds since the epoch, or None if it does not say."""
     return read_seconds((read_claims(token) or {}).get("exp"))
 
 
 def read_seconds(value: object) -> float | None:
-    """A number of seconds that a server may well mean (NaN, true and 10 ** 400 are none), or None."""
+    """A plausible number of seconds, or None: NaN, true and 10 ** 400 are not plausible."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if 0 < value < LATEST_TIME_S else None
+    return float(value) if 0 < value < MAX_TIME_S else None
 
 
 def find_workspace(token: object) -> str:
-    """The workspace that the token was made for; ``""`` when it does not say."""
+    """The workspace that the token was issued for; ``""`` if it does not say."""
     return _first_text([_read_object(read_claims(token) or {}, AUTH_CLAIM)], "chatgpt_account_id")
 
 
 def read_identity(auth_json: Mapping[str, Any]) -> Identity:
-    """Whose login the file holds: the id token says it first, then the access token.
+    """Whose login the file holds. The id token is looked at first, then the access token.
 
     Raises:
-        LoginFileInvalid: neither token names the workspace and the user; the message says which is missing.
+        LoginFileInvalid: the tokens do not name the workspace and the user; the message says which is missing.
     """
     tokens = _read_object(auth_json, "tokens")
     payloads = [payload for name in ("id_token", "access_token") if (payload := read_claims(tokens.get(name)))]
@@ -103,10 +102,10 @@ def read_identity(auth_json: Mapping[str, Any]) -> Identity:
 
 
 def read_tokens(auth_json: Mapping[str, Any]) -> Tokens:
-    """The tokens of the file. One whose end can't be read is taken to live an hour from ``last_refresh``.
+    """The tokens in the file. An access token without a readable expiry lasts an hour from ``last_refresh``.
 
     Raises:
-        LoginFileInvalid: an API key instead of a ChatGPT login, or a token is missing; the message names it.
+        LoginFileInvalid: it holds an API key instead of a ChatGPT login, or a token is missing; the message says which.
     """
     tokens = _read_object(auth_json, "tokens")
     if not tokens and (auth_json.get("auth_mode") == "apikey" or isinstance(auth_json.get("OPENAI_API_KEY"), str)):
@@ -125,19 +124,19 @@ def read_tokens(auth_json: Mapping[str, Any]) -> Tokens:
 
 
 def read_last_refresh(auth_json: Mapping[str, Any]) -> float:
-    """When the file's tokens were made, seconds since the epoch; 0.0 when it does not say."""
+    """When the file's tokens were issued, in seconds since the epoch; 0.0 if it does not say."""
     return read_time(auth_json.get("last_refresh"))
 
 
 def fingerprint(refresh_token: str) -> str:
-    """What tells one refresh token from another without giving it away: 16 hexadecimal digits."""
+    """16 hexadecimal digits that identify a refresh token without revealing it."""
     return hashlib.sha256(refresh_token.encode()).hexdigest()[:16]
 
 
 def apply_reply(auth_json: Mapping[str, Any], reply: RefreshReply, now: float) -> dict[str, Any]:
-    """The file's next content: the tokens that the reply holds replace theirs, all else stays.
+    """The file's next content: the tokens in the reply replace the old ones, everything else stays.
 
-    An id token that can't be read is left out: it serves only to say whose login this is.
+    An id token that can't be read is left out: its only use is to say whose login this is.
     """
     rotated = {"access_token": reply.access_token, "refresh_token": reply.refresh_token}
     if read_claims(reply.id_token):
@@ -147,16 +146,33 @@ def apply_reply(auth_json: Mapping[str, Any], reply: RefreshReply, now: float) -
 
 
 def format_time(at: float) -> str:
-    """Seconds since the epoch as ``last_refresh`` is written, such as ``2026-11-20T10:00:00.000000Z``."""
+    """Format seconds since the epoch the way ``last_refresh`` is written: ``2026-11-20T10:00:00.000000Z``."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def expiry_of_reply(reply: RefreshReply, now: float) -> float | None:
-    """When the reply's access token ends; None when the reply holds none."""
+    """When the reply's access token expires; None if the reply holds no access token."""
     if not reply.access_token:
         return None
     lifetime_s = ASSUMED_LIFETIME_S if reply.expires_in is None else reply.expires_in
     return read_expiry(reply.access_token) or now + lifetime_s
+
+
+def identity_of_reply(reply: RefreshReply) -> Identity | None:
+    """Whose tokens the reply holds, if it says so."""
+    try:
+        return read_identity({"tokens": {"id_token": reply.id_token, "access_token": reply.access_token}})
+    except LoginFileInvalid:
+        return None
+
+
+def find_stranger(account: Account, reply: RefreshReply) -> str | None:
+    """If the reply's tokens belong to another account, who that is: an e-mail address or a workspace id."""
+    identity = identity_of_reply(reply)
+    if identity is not None and identity.account_id != account.id:
+        return identity.email or identity.chatgpt_account_id
+    workspaces = (find_workspace(token) for token in (reply.id_token, reply.access_token))
+    return next((each for each in workspaces if each and each != account.chatgpt_account_id), None)
 
 
 def _read_object(parent: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -170,8 +186,13 @@ def _first_text(objects: list[dict[str, Any]], key: str) -> str:
 
 
 def read_time(text: object) -> float:
-    """Seconds since the epoch of an RFC 3339 time; 0.0 when it is none, so that its token counts as expired."""
+    """An RFC 3339 time in seconds since the epoch; 0.0 for anything else, so that the token counts as expired."""
     try:
         return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else 0.0
     except (ValueError, OverflowError):
         return 0.0
+
+
+def needs_login(account: Account, reason: str) -> AccountNeedsLogin:
+    """``reason`` is whole sentences that end with what to do."""
+    return AccountNeedsLogin(f"The account {account.label} needs a new login. {reason}")

@@ -1,4 +1,4 @@
-"""The values that the account modules hand to each other. Pure."""
+"""The values that the account modules hand to each other, and the state that an account is in. Pure."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ from enum import Enum
 
 from attrs import field, frozen
 
+from codexd.accounts.limits.cooldown import Cooldown
+from codexd.accounts.limits.windows import Limits
+
+EXPIRING_S = 300.0
+"""A token with no more than this left is shown as expiring."""
+
 
 @frozen
 class Account:
-    """One login: a user in a workspace. Its tokens stand elsewhere (``Tokens``).
+    """One login: a user in a workspace. Its tokens are kept apart (``Tokens``).
 
     ``added_at`` and ``last_used_at`` are seconds since the epoch. ``needs_login`` is None, or why the login is dead
     and what the user can do about it; ``dead_login`` is the fingerprint of the refresh token with which it died.
-    ``disabled``: its user took it out of use. ``followed`` is the path of another program's ``auth.json`` that is read
-    in place of our own and never refreshed by us; ``imported_from`` the one that the login was copied from.
+    ``disabled``: the user took it out of use. ``followed`` is the path of another program's ``auth.json``, which is
+    read instead of one of codexd's own and never refreshed by codexd; ``imported_from`` is the path of the file that
+    the login was copied from.
     """
 
     id: str
@@ -33,7 +40,7 @@ class Account:
 
     @property
     def label(self) -> str:
-        """What a user knows the account by, in errors and logs; it says when the account is simulated."""
+        """What a user knows the account by, in errors and logs. It says so if the account is simulated."""
         return f"{self.name} (simulated)" if self.simulated else self.name
 
     @property
@@ -43,7 +50,7 @@ class Account:
 
 @frozen
 class Tokens:
-    """The secrets of one login. ``expires_at``: when the access token ends, seconds since the epoch."""
+    """The secrets of one login. ``expires_at``: when the access token expires, seconds since the epoch."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -53,7 +60,7 @@ class Tokens:
 
 @frozen
 class RefreshReply:
-    """What the token endpoint gave; it may leave out any of them. ``expires_in``: seconds."""
+    """What the token endpoint returned; it may leave out any of these. ``expires_in``: seconds."""
 
     access_token: str | None = field(default=None, repr=False)
     refresh_token: str | None = field(default=None, repr=False)
@@ -70,3 +77,24 @@ class AccountState(Enum):
     NEEDS_LOGIN = "needs_login"
     LIMITED = "limited"
     DISABLED = "disabled"
+
+
+def account_state(
+    account: Account, tokens: Tokens | None, limits: Limits, cooldown: Cooldown | None, now: float
+) -> AccountState:
+    """The state to show: the user's own choice first, then what the user must fix, then what passes by itself.
+
+    ``tokens`` is None if the account's file can't be read. ``cooldown`` is the one of the whole account, if there is
+    one: a cooldown for a single model leaves the account open.
+    """
+    if account.disabled:
+        return AccountState.DISABLED
+    if account.needs_login is not None or tokens is None:
+        return AccountState.NEEDS_LOGIN
+    if limits.is_used_up(now) or (cooldown is not None and not cooldown.is_over(now)):
+        return AccountState.LIMITED
+    if tokens.expires_at <= now:
+        return AccountState.EXPIRED
+    if tokens.expires_at <= now + EXPIRING_S:
+        return AccountState.EXPIRING
+    return AccountState.OK

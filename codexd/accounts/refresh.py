@@ -1,27 +1,36 @@
 """Fresh access tokens: one refresh at a time for each account, however many requests wait for it.
 
 A refresh retires the refresh token that it presents, so the new one must reach the disk whatever becomes of the
-request that began it: a refresh is shielded from cancellation, and bounded by the token endpoint's own time limit.
-A followed login is never refreshed here, only read again (``followed.py``).
+request that started it: a refresh is shielded from cancellation, and bounded by the token endpoint's own time limit.
+
+A followed login belongs to another program, and that program alone refreshes it: a second one that traded in the
+refresh token would kill the login for both. codexd only reads the file again. The Codex CLI truncates its file and
+writes it in place, so for a moment it holds half a login.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
 import trio
-from attrs import Factory, define, frozen
+from attrs import frozen
 
-from codexd.accounts.choosing.choose import needs_login
-from codexd.accounts.followed import read_followed_token
-from codexd.accounts.login import SIGN_IN
+from codexd.accounts.login import SIGN_IN, find_stranger, needs_login
 from codexd.accounts.model import Account, RefreshReply, Tokens
-from codexd.accounts.store.entries import find_stranger
+from codexd.accounts.single_flight import SingleFlight
 from codexd.accounts.store.store import AccountStore
-from codexd.errors import AccountError, AccountNeedsLogin, AccountNotFound, RefreshUnavailable
+from codexd.errors import (
+    AccountError,
+    AccountNeedsLogin,
+    AccountNotFound,
+    FollowedLoginStale,
+    RefreshUnavailable,
+    TokenRejected,
+)
+from codexd.translation.wire_errors import say_duration
 
 log = logging.getLogger("codexd.refresh")
 
@@ -29,60 +38,54 @@ MARGIN_S = 300.0
 """An access token with no more than this left is refreshed; the Codex CLI does the same."""
 
 JITTER_S = 60.0
-"""Each token is due up to this much earlier: the accounts of one start are not refreshed in one moment for ever."""
+"""Each token is due up to this much earlier, so that accounts added together are not always refreshed together."""
 
 LAST_RESORT_S = 30.0
-"""With more than this left, an access token still serves when it can't be refreshed."""
+"""With more than this left, an access token is still used if it can't be refreshed."""
 
 START_DELAY_S = 2.0
-LONGEST_SLEEP_S = 60.0
+MAX_SLEEP_S = 60.0
 """The monotonic clock stands still while a laptop sleeps, so look at the wall clock at least this often."""
 
-SHORTEST_SLEEP_S = 10.0
-FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 5.0, 300.0
+MIN_SLEEP_S = 10.0
+FIRST_BACK_OFF_S, MAX_BACK_OFF_S = 5.0, 300.0
+
+FOLLOWED_RETRY_FOR_S = 1.0
+"""How long an unreadable followed file may just be one that is being written."""
+
+FOLLOWED_RETRY_EVERY_S = 0.01
+FOLLOWED_ADVICE = "Run any `codex` command there, which refreshes it, or sign in here with `codexctl accounts add`."
+
+Answer = TypeVar("Answer")
 
 
 class Endpoint(Protocol):
-    """What refreshes a token: ``oauth.TokenEndpoint``."""
+    """What refreshes a token: ``sign_in.server.TokenEndpoint``."""
 
     async def refresh(self, refresh_token: str) -> RefreshReply: ...
     async def revoke(self, refresh_token: str) -> bool: ...
 
 
 def seconds_until_refresh(expires_at: float, now: float) -> float:
-    """How long until a token that ends at ``expires_at`` is due; 0.0 when it is."""
+    """How long until a token that expires at ``expires_at`` is due; 0.0 if it is due now."""
     return max(0.0, expires_at - MARGIN_S - now)
 
 
 def back_off_s(failures: int) -> float:
     """How long to wait after the ``failures``-th failure in a row."""
-    return min(LONGEST_BACK_OFF_S, FIRST_BACK_OFF_S * 2.0 ** min(failures - 1, 10))
-
-
-@define(eq=False)
-class _Flight:
-    """A refresh under way, and what came of it."""
-
-    done: trio.Event = Factory(trio.Event)
-    outcome: str | AccountError = Factory(lambda: RefreshUnavailable("The refresh broke off; try again."))
-
-    def result(self) -> str:
-        """The access token. Each waiter gets an exception of its own: a shared one would collect their tracebacks."""
-        if isinstance(self.outcome, str):
-            return self.outcome
-        raise type(self.outcome)(str(self.outcome))
+    return min(MAX_BACK_OFF_S, FIRST_BACK_OFF_S * 2.0 ** min(failures - 1, 10))
 
 
 @frozen
 class _Outage:
-    """Failures in a row, and when to try again on our own account."""
+    """The number of failures in a row, and when the scheduler tries again."""
 
     failures: int
     retry_at: float
 
 
 class Refresher:
-    """Hands out access tokens and keeps them fresh, those of disabled accounts too: they may be enabled any time.
+    """Hands out access tokens and keeps them fresh, for disabled accounts too: they may be enabled at any time.
 
     ``clock`` is the wall clock, in seconds since the epoch; ``jitter`` gives seconds, from 0 to ``JITTER_S``.
     """
@@ -100,19 +103,38 @@ class Refresher:
         self._jitter = jitter
         self._drawn: dict[str, tuple[str, float]] = {}
         """By account, its access token and the jitter drawn for it."""
-        self._flights: dict[str, _Flight] = {}
+        self._refreshes: SingleFlight[str] = SingleFlight()
+        """The refreshes under way; each returns the access token."""
         self._outages: dict[str, _Outage] = {}
         self._unsaved: dict[str, RefreshReply] = {}
-        """Replies that the disk would not take, by the refresh token that each of them retired."""
+        """Replies that could not be written to disk, by the refresh token that each of them retired."""
+
+    async def ask(self, account_id: str, question: Callable[[Account, str], Awaitable[Answer]]) -> Answer:
+        """Ask the backend about an account: ``question`` gets the account and its access token.
+
+        If the backend refuses the token, it is refreshed and the question asked once more.
+
+        Raises:
+            AccountError: the account does not exist, or was removed meanwhile; or there is no token for it.
+            UpstreamError: the backend refused, or its answer is not usable.
+        """
+        token = await self.fresh_token(account_id)
+        try:
+            answer = await question(self._store.get(account_id), token)
+        except TokenRejected:
+            token = await self.fresh_token(account_id, rejected=token)
+            answer = await question(self._store.get(account_id), token)
+        self._store.get(account_id)  # raises if the account has been removed meanwhile
+        return answer
 
     async def fresh_token(self, account_id: str, *, rejected: str | None = None) -> str:
-        """An access token that is good for a request; ``rejected`` is one that the backend has just refused.
+        """An access token that can be used for a request. ``rejected`` is one that the backend has just refused.
 
         Raises:
             AccountNotFound
-            AccountNeedsLogin: only the user can mend it.
-            FollowedLoginStale: only the program that owns the login can.
-            RefreshUnavailable: not now; the login is intact.
+            AccountNeedsLogin: only the user can fix it.
+            FollowedLoginStale: only the program that owns the login can fix it.
+            RefreshUnavailable: it can't be refreshed now; the login is intact.
         """
         tokens = self._held_tokens(account_id)
         if tokens is not None and self._is_fresh(account_id, tokens, rejected):
@@ -128,24 +150,23 @@ class Refresher:
             return tokens.access_token
 
     async def refresh_now(self, account_id: str) -> None:
-        """Refresh the account's token, however long it still has; the file of a followed login is read again.
+        """Refresh the account's token, however long it has left. For a followed login, read its file again.
 
-        A refresh under way counts as this one.
+        A refresh that is under way counts as this one.
 
         Raises:
             As ``fresh_token``.
         """
         tokens = self._held_tokens(account_id)
-        if flight := self._flights.get(account_id):
-            await flight.done.wait()
-            flight.result()
+        if self._refreshes.is_under_way(account_id):
+            await self._join(account_id)
         elif tokens is None or self._store.get(account_id).followed is not None:
-            await self._fly(account_id, None)
+            await self._begin(account_id, None)
         else:
-            await self._fly(account_id, tokens.access_token)
+            await self._begin(account_id, tokens.access_token)
 
     async def run(self) -> None:
-        """Refresh every account's token before it ends, until cancelled."""
+        """Refresh every account's token before it expires, until cancelled."""
         await trio.sleep(START_DELAY_S)
         while True:
             async with trio.open_nursery() as nursery:
@@ -154,9 +175,9 @@ class Refresher:
             await trio.sleep(self._pause_s())
 
     def _held_tokens(self, account_id: str) -> Tokens | None:
-        """The account's tokens as last read; None for a followed login that has yet to be read.
+        """The account's tokens as last read; None for a followed login that has not been read yet.
 
-        A dead account's file is looked at again, and the server is not asked.
+        If the login is dead, its file is read again, and the server is not asked.
         """
         account = self._store.get(account_id)
         if account.followed is not None:
@@ -193,41 +214,44 @@ class Refresher:
         return outage is not None and self._clock() < outage.retry_at
 
     async def _refreshed(self, account_id: str, rejected: str | None) -> str:
-        """The outcome of the refresh under way, or of one that begins here."""
-        while flight := self._flights.get(account_id):
-            await flight.done.wait()
-            if (token := flight.result()) != rejected:
+        """The token from the refresh under way, or from a new one."""
+        while self._refreshes.is_under_way(account_id):
+            if (token := await self._join(account_id)) != rejected:
                 return token
-        token = await self._fly(account_id, rejected)
+        token = await self._begin(account_id, rejected)
         if token == rejected:
-            raise RefreshUnavailable("The sign-in server gave the refused access token again; try again later.")
+            raise RefreshUnavailable("The sign-in server returned the refused access token again; try again later.")
         return token
 
-    async def _fly(self, account_id: str, rejected: str | None) -> str:
-        flight = self._flights[account_id] = _Flight()
+    async def _join(self, account_id: str) -> str:
+        token = await self._refreshes.join(account_id)
+        if token is None:
+            raise RefreshUnavailable("The refresh broke off; try again.")
+        return token
+
+    async def _begin(self, account_id: str, rejected: str | None) -> str:
+        return await self._refreshes.run(account_id, self._attempt(account_id, rejected))
+
+    async def _attempt(self, account_id: str, rejected: str | None) -> str:
+        """One refresh, which runs to its end even if its request is cancelled."""
         try:
             with trio.CancelScope(shield=True):
-                flight.outcome = await self._refresh(account_id, rejected)
-            self._outages.pop(account_id, None)
+                token = await self._refresh(account_id, rejected)
         except RefreshUnavailable as error:
-            flight.outcome = self._note_outage(account_id, error)
-        except AccountError as error:
-            flight.outcome = error
-        finally:
-            del self._flights[account_id]
-            flight.done.set()
-        return flight.result()
+            raise self._note_outage(account_id, error) from None
+        self._outages.pop(account_id, None)
+        return token
 
     async def _refresh(self, account_id: str, rejected: str | None) -> str:
-        """A fresh token out of the file, where another program may have put one, or from the server."""
+        """A fresh token from the file, where another program may have put one, or from the server."""
         if self._store.get(account_id).followed is not None:
-            return await read_followed_token(self._store, account_id, rejected=rejected, clock=self._clock)
+            return await self._read_followed(account_id, rejected)
         tokens = self._store.reload(account_id)
         if self._is_fresh(account_id, tokens, rejected):
             return tokens.access_token
         used = tokens.refresh_token
         try:
-            reply = self._unsaved.get(used) or await self._ask(account_id, used)
+            reply = self._unsaved.get(used) or await self._request_tokens(account_id, used)
         except AccountNeedsLogin as error:
             if self._store.reload(account_id).refresh_token == used:
                 log.warning("the login is dead: %s", error, extra={"fields": {"account": self._label(account_id)}})
@@ -237,12 +261,14 @@ class Refresher:
             saved = self._save(account_id, used, reply)
             if reply.access_token in (None, saved.access_token):
                 return self._check(account_id, saved)
-        return await self._refresh(account_id, rejected)  # meanwhile another program, or a sign-in, put other tokens
+        return await self._refresh(
+            account_id, rejected
+        )  # another program or a sign-in has changed the tokens meanwhile
 
-    async def _ask(self, account_id: str, used: str) -> RefreshReply:
-        """New tokens of this account, and of no other.
+    async def _request_tokens(self, account_id: str, used: str) -> RefreshReply:
+        """New tokens from the server, checked to be this account's.
 
-        Those of an account that was removed meanwhile are revoked: its removal could end only the ones before.
+        If the account was removed meanwhile, they are revoked: its removal could only end the old ones.
         """
         reply = await self._endpoint.refresh(used)
         try:
@@ -260,7 +286,7 @@ class Refresher:
         return reply
 
     def _save(self, account_id: str, used: str, reply: RefreshReply) -> Tokens:
-        """Write before use. A reply that could not be written is kept, as its like is not to be had again."""
+        """Write the tokens before they are used. A reply that can't be written is kept: it can't be had again."""
         try:
             saved = self._store.save_tokens(account_id, reply, now=self._clock(), retired=used)
         except OSError as error:
@@ -271,12 +297,12 @@ class Refresher:
 
     def _check(self, account_id: str, saved: Tokens) -> str:
         if saved.expires_at <= self._clock():
-            raise RefreshUnavailable("The sign-in server gave no access token that is still good; try again later.")
+            raise RefreshUnavailable("The sign-in server returned no access token that is valid; try again later.")
         log.info("refreshed the access token", extra={"fields": {"account": self._label(account_id)}})
         return saved.access_token
 
     def _note_outage(self, account_id: str, error: RefreshUnavailable) -> RefreshUnavailable:
-        """Back off, and tell which account it is about."""
+        """Back off; return the error with the account's name in it."""
         known = self._outages.get(account_id)
         failures = known.failures + 1 if known else 1
         self._outages[account_id] = _Outage(failures, self._clock() + back_off_s(failures))
@@ -288,9 +314,9 @@ class Refresher:
         return self._store.get(account_id).label
 
     async def _refresh_if_due(self, account: Account) -> None:
-        """What goes wrong is logged where it happens, and the next round tries again.
+        """Failures are logged where they happen, and the next round tries again.
 
-        A followed file is read every time, due or not: its owner says nothing when it rotates the tokens.
+        A followed file is read every time, due or not: its owner rotates the tokens without notice.
         """
         if self._is_backing_off(account.id):
             return
@@ -303,7 +329,7 @@ class Refresher:
             log.debug("not refreshed: %s", error, extra={"fields": {"account": account.label}})
 
     def _pause_s(self) -> float:
-        """Until the first account is due, within bounds."""
+        """How long to sleep: until the next account is due, within bounds."""
         due = [
             self._seconds_until_due(account.id, self._store.tokens(account.id))
             for account in self._store.accounts
@@ -311,4 +337,36 @@ class Refresher:
         ]
         now = self._clock()
         due += [outage.retry_at - now for outage in self._outages.values() if outage.retry_at > now]
-        return max(SHORTEST_SLEEP_S, min([LONGEST_SLEEP_S, *due]))
+        return max(MIN_SLEEP_S, min([MAX_SLEEP_S, *due]))
+
+    async def _read_followed(self, account_id: str, rejected: str | None) -> str:
+        """The access token in the followed file, if it can be used.
+
+        Raises:
+            AccountNotFound
+            FollowedLoginStale: its owner has to refresh it first; the login itself may be fine.
+            AccountNeedsLogin: the file can't be read, or holds another account.
+        """
+        account = self._store.get(account_id)
+        tokens = await self._reload_patiently(account_id, rejected)
+        owner = f"codexd only reads this login from {account.followed}. {FOLLOWED_ADVICE}"
+        if tokens.access_token == rejected:
+            raise FollowedLoginStale(f"The backend refused the access token of {account.label}. {owner}")
+        expired_for_s = self._clock() - tokens.expires_at
+        if expired_for_s >= 0:
+            raise FollowedLoginStale(
+                f"The access token of {account.label} expired {say_duration(expired_for_s)} ago. {owner}"
+            )
+        return tokens.access_token
+
+    async def _reload_patiently(self, account_id: str, rejected: str | None) -> Tokens:
+        """The tokens in the file. If it stays unreadable, those that were last read, as long as they are usable."""
+        with trio.move_on_after(FOLLOWED_RETRY_FOR_S):
+            while True:
+                try:
+                    return self._store.reload(account_id)
+                except AccountNeedsLogin:
+                    await trio.sleep(FOLLOWED_RETRY_EVERY_S)
+        tokens = self._store.tokens(account_id)
+        is_usable = tokens.access_token != rejected and tokens.expires_at > self._clock()
+        return tokens if is_usable else self._store.reload(account_id)

@@ -1,7 +1,6 @@
-"""The control contract: every method with the classes of its params and its result, and the events of a follow.
+"""The values of the control contract: what its methods take and give, and the events of a follow.
 
-``methods`` holds the one table; the control socket and, later, the management routes, ``rpc.discover`` and the
-documentation come from it. Times are seconds since the epoch (wall clock).
+Times are seconds since the epoch (wall clock). Each method is declared at its function in ``codexd.control``.
 
-Import law: standard library, attrs, cattrs.
+Import law: standard library, attrs.
 """

@@ -267,6 +267,11 @@ class CreditsInfo:
     unlimited: bool
     balance: str | None
 
+    @property
+    def can_pay(self) -> bool:
+        """Whether the account can spend beyond its windows. ``balance`` is the backend's own text."""
+        return self.has_credits or self.unlimited
+
 
 @frozen
 class AccountQuota:

@@ -13,7 +13,7 @@ def _is_url(value: str) -> bool:
     try:
         parts = urlsplit(value)
         _ = parts.port
-    except ValueError:  # of the port, or of the brackets of an IPv6 address
+    except ValueError:  # a bad port, or unbalanced brackets around an IPv6 address
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname) and _is_printable_ascii(value)
 

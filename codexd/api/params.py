@@ -1,4 +1,4 @@
-"""What the params of several methods share."""
+"""Rules for the params of methods."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from codexd.errors import RequestInvalid
 
 @frozen
 class Rule:
-    """An attrs validator that can also say what it checks; a null that the field's type allows passes.
+    """An attrs validator that can also say what it checks. None passes: whether it may be there is up to the type.
 
-    ``keywords`` are those of JSON Schema that mean the same as ``holds``.
+    ``keywords`` are the keywords of JSON Schema with the meaning of ``holds``.
     """
 
     holds: Callable[[Any], bool]
@@ -36,7 +36,7 @@ def between(least: int, most: int) -> Rule:
 
 
 filled = Rule(bool, "must not be empty", {"minLength": 1})
-"""For texts."""
+"""For strings."""
 
 
 @frozen

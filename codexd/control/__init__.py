@@ -1,4 +1,5 @@
-"""The control socket: ``door`` speaks JSON-RPC to clients, ``methods`` names the function of each method.
+"""The control contract: what codexd can be asked to do, and the Unix socket on which codexctl asks.
 
-``call`` holds what a function works on; ``accounts``, ``logins``, ``quota`` and ``records`` hold the functions.
+``method`` says what a method is, ``dispatch`` calls one by its name, ``socket`` speaks JSON-RPC. The other modules hold
+the methods themselves, each file a topic; ``openrpc`` describes them.
 """

@@ -1,42 +1,61 @@
-"""``accounts.list``, ``.status``, ``.switch``, ``.enable``, ``.disable``, ``.remove`` and ``.clear``."""
+"""``accounts.*``, except for signing in (``sign_in``)."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import attrs
 import trio
 
-from codexd.accounts.describe import account_state
 from codexd.accounts.imports import read_logins
+from codexd.accounts.limits.windows import Window
 from codexd.accounts.login import read_tokens
-from codexd.accounts.model import Account, AccountState, Tokens
+from codexd.accounts.model import Account, AccountState, Tokens, account_state
 from codexd.api import accounts as api
 from codexd.api.params import NoParams
-from codexd.control.method import Call, Control
-from codexd.control.quota import to_quota_window
-from codexd.errors import AccountNeedsLogin, LoginFileInvalid
+from codexd.control.method import Call, Control, method
+from codexd.errors import (
+    AccountAmbiguous,
+    AccountError,
+    AccountNeedsLogin,
+    AccountNotFound,
+    LoginFileInvalid,
+    NoAccount,
+    UpstreamError,
+)
+from codexd.translation.models.catalogue import Catalogue
 
 log = logging.getLogger("codexd.control")
 
+NAMED = (AccountNotFound, AccountAmbiguous)
+CHOSEN = (*NAMED, NoAccount)
+WORK = {"account": "work@example.com"}
 
+
+@method("accounts.list")
 async def list_accounts(call: Call, _params: NoParams) -> api.AccountList:
+    """Every account with its state and quota."""
     active = call.control.store.active
-    infos = tuple(to_info(call.control, account) for account in call.control.store.accounts)
-    return api.AccountList(infos, active.id if active else None)
+    return api.AccountList(_infos(call.control), active.id if active else None)
 
 
+@method("accounts.status")
 async def count_accounts(call: Call, _params: NoParams) -> api.AccountsStatus:
-    listed = (await list_accounts(call, NoParams())).accounts
-    counts = Counter(info.state for info in listed)
+    """How many accounts are in which state."""
+    infos = _infos(call.control)
+    counts = Counter(info.state for info in infos)
     states = {state.value: counts[state.value] for state in AccountState}
-    return api.AccountsStatus(len(listed), states, next((info for info in listed if info.active), None))
+    return api.AccountsStatus(len(infos), states, next((info for info in infos if info.active), None))
 
 
+@method("accounts.switch", example=WORK, errors=NAMED)
 async def switch_account(call: Call, params: api.AccountSwitch) -> api.SwitchedAccount:
-    """Streams in flight finish on the old account; the next request goes to the new one."""
+    """Make an account the active one.
+
+    Streams in flight finish on the old account; the next request goes to the new one.
+    """
     control, previous = call.control, call.control.store.active
     account = control.store.find(params.account)
     cost = control.accounts.sessions.cost_of_switch(account.id, control.clock())
@@ -47,16 +66,19 @@ async def switch_account(call: Call, params: api.AccountSwitch) -> api.SwitchedA
         account=to_ref(account),
         previous=to_ref(previous) if previous else None,
         switched=not params.dry_run,
-        cost=api.SwitchCost(**attrs.asdict(cost)),
+        cost=cost,
     )
 
 
+@method("accounts.enable", example=WORK, errors=NAMED)
 async def enable_account(call: Call, params: api.AccountChoice) -> api.ChangedAccount:
-    """In use again, and a limit that it hit is forgotten."""
+    """Use an account, limits forgotten."""
     return _set_disabled(call.control, params.account, disabled=False)
 
 
+@method("accounts.disable", example=WORK, errors=NAMED)
 async def disable_account(call: Call, params: api.AccountChoice) -> api.ChangedAccount:
+    """Take an account out of use."""
     return _set_disabled(call.control, params.account, disabled=True)
 
 
@@ -68,7 +90,9 @@ def _set_disabled(control: Control, name: str, *, disabled: bool) -> api.Changed
     return api.ChangedAccount(to_info(control, account))
 
 
+@method("accounts.remove", example=WORK, errors=NAMED)
 async def remove_account(call: Call, params: api.AccountChoice) -> api.RemovedAccount:
+    """Sign an account out for good."""
     control = call.control
     account = control.store.find(params.account)
     was_active = control.store.active == account
@@ -78,8 +102,12 @@ async def remove_account(call: Call, params: api.AccountChoice) -> api.RemovedAc
     return api.RemovedAccount(to_ref(account), revoked, note)
 
 
+@method("accounts.clear")
 async def clear_accounts(call: Call, _params: NoParams) -> api.ClearedAccounts:
-    """What was removed is revoked even if the next one can't be: all at once, as each may take its time."""
+    """Remove every account.
+
+    Logins are revoked all at once, as each may take its time, and even when the next account can't be removed.
+    """
     removed: list[tuple[Account, Tokens | None]] = []
     try:
         for account in call.control.store.accounts:
@@ -92,7 +120,7 @@ async def clear_accounts(call: Call, _params: NoParams) -> api.ClearedAccounts:
 
 
 def _forget(control: Control, account: Account) -> Tokens | None:
-    """Before anything else: whether the server can be told must not keep a login on this machine."""
+    """Comes before revoking: a sign-in server that can't be reached must not keep a login on this machine."""
     tokens = control.store.remove(account.id)
     control.accounts.tracker.forget(account.id)
     log.info("account removed", extra={"fields": {"account": account.label}})
@@ -100,7 +128,7 @@ def _forget(control: Control, account: Account) -> Tokens | None:
 
 
 async def _revoke(control: Control, account: Account, tokens: Tokens | None) -> tuple[bool, str | None]:
-    """End the login at the sign-in server, unless another program works with the same one.
+    """End the login at the sign-in server, unless another program uses the same one.
 
     Shielded, and bounded by the endpoint's time limit: a caller that hangs up must not leave a login alive.
     """
@@ -109,11 +137,11 @@ async def _revoke(control: Control, account: Account, tokens: Tokens | None) -> 
     if tokens is None:
         return False, None
     if account.imported_from is not None and _still_holds(Path(account.imported_from), tokens):
-        return False, f"The login still stands in {account.imported_from}, so it was not revoked."
+        return False, f"{account.imported_from} still holds the login, so it was not revoked."
     with trio.CancelScope(shield=True):
         if await control.accounts.tokens.revoke(tokens.refresh_token):
             return True, None
-    return False, "The sign-in server could not be told to end the login; it is gone from this machine all the same."
+    return False, "The sign-in server could not be asked to end the login, but it is gone from this machine."
 
 
 def _still_holds(path: Path, tokens: Tokens) -> bool:
@@ -122,6 +150,122 @@ def _still_holds(path: Path, tokens: Tokens) -> bool:
     except LoginFileInvalid:
         return False
     return any(read_tokens(auth_json).refresh_token == tokens.refresh_token for auth_json in logins)
+
+
+@method("accounts.quota", example={"all": True, "refresh": True}, errors=CHOSEN)
+async def read_quota(call: Call, params: api.QuotaOf) -> api.Quotas:
+    """What is left of plans."""
+    accounts = choose_accounts(call.control, params.account, every=params.all)
+    if params.refresh:
+        quotas = await _ask_each(call.control, accounts)
+    else:
+        quotas = {account.id: _to_quota(call.control, account) for account in accounts}
+    return api.Quotas(tuple(quotas[account.id] for account in accounts))
+
+
+async def _ask_each(control: Control, accounts: Iterable[Account]) -> dict[str, api.AccountQuota]:
+    """All at once: an account whose endpoint does not answer must not hold up the others."""
+    quotas: dict[str, api.AccountQuota] = {}
+
+    async def run(account: Account) -> None:
+        quotas[account.id] = await _ask_one(control, account)
+
+    async with trio.open_nursery() as nursery:
+        for account in accounts:
+            nursery.start_soon(run, account)
+    return quotas
+
+
+async def _ask_one(control: Control, account: Account) -> api.AccountQuota:
+    """If the usage endpoint gives no answer: the last figures, and the reason."""
+    try:
+        await control.accounts.poller.check(account.id)
+    except (AccountError, UpstreamError) as error:
+        return _to_quota(control, account, str(error))
+    return _to_quota(control, account)
+
+
+@method("accounts.usage", errors=(AccountError, UpstreamError))
+async def read_usage(call: Call, params: api.AccountMaybe) -> api.AccountUsage:
+    """The backend's own usage document."""
+    account = choose_account(call.control, params.account)
+    details = await call.control.accounts.poller.fetch(account.id)
+    return api.AccountUsage(_to_quota(call.control, account), details)
+
+
+@method("accounts.models", example={"refresh": True}, errors=CHOSEN)
+async def read_models(call: Call, params: api.ModelsOf) -> api.AccountModels:
+    """Models that the backend offers an account.
+
+    A list that is known is given at once. Otherwise the backend is asked, and the built-in list is the last resort.
+    """
+    control, catalogues = call.control, call.control.accounts.catalogues
+    account = choose_account(control, params.account)
+    error = None
+    if params.refresh or catalogues.of(account).is_built_in:
+        try:
+            await catalogues.fetch(account.id)
+        except (AccountError, UpstreamError) as failure:
+            error = str(failure)
+    catalogue = catalogues.of(account)
+    return api.AccountModels(
+        account=to_ref(account),
+        models=_describe_models(catalogue, _find_uses(control, catalogue)),
+        source="built-in" if catalogue.is_built_in else "backend",
+        fetched_at=None if catalogue.is_built_in else catalogues.fetched_at(account.id),
+        error=error,
+    )
+
+
+def _find_uses(control: Control, catalogue: Catalogue) -> Mapping[str, list[str]]:
+    """By model, the settings that lead to it."""
+    models, uses = control.settings.models, defaultdict[str, list[str]](list)
+    for family, candidates in models.families.items():
+        uses[catalogue.choose(candidates)].append(f"models.{family}")
+    for name, slug in models.aliases.items():
+        uses[slug].append(f"models.aliases {name}")
+    return uses
+
+
+def _describe_models(catalogue: Catalogue, uses: Mapping[str, list[str]]) -> tuple[api.ModelOfAccount, ...]:
+    """The models on offer, the preferred ones first; then those that are not and that a setting names."""
+    offered = sorted(catalogue.models, key=lambda model: model.priority)
+    others = [catalogue.describe(slug) for slug in uses if catalogue.find(slug) is None]
+    return tuple(
+        api.ModelOfAccount(
+            id=model.slug,
+            name=model.display_name,
+            description=model.description or None,
+            context_window=model.context_window,
+            efforts=model.efforts,
+            default_effort=model.default_effort,
+            listed=model.visibility == "list",
+            offered=model not in others,
+            refused=model.slug in catalogue.refused,
+            used_by=tuple(uses.get(model.slug, ())),
+        )
+        for model in [*offered, *others]
+    )
+
+
+def choose_account(control: Control, name: str | None) -> Account:
+    """The account of that name; without a name, the active one.
+
+    Raises:
+        AccountNotFound, AccountAmbiguous
+        NoAccount: there is no name, and no account is active.
+    """
+    if name is not None:
+        return control.store.find(name)
+    active = control.store.active
+    if active is None:
+        raise NoAccount("No account is active. Name one, or choose one with `codexctl accounts switch`.")
+    return active
+
+
+def choose_accounts(control: Control, name: str | None, *, every: bool) -> tuple[Account, ...]:
+    """All accounts, or the one that ``choose_account`` gives, with the same errors."""
+    return control.store.accounts if every else (choose_account(control, name),)
 
 
 def to_ref(account: Account) -> api.AccountRef:
@@ -146,10 +290,48 @@ def to_info(control: Control, account: Account) -> api.AccountInfo:
         expires_at=tokens.expires_at if tokens else None,
         added_at=account.added_at,
         last_used=account.last_used_at,
-        quota=tuple(to_quota_window(window) for window in limits.windows),
+        quota=tuple(_to_window(window) for window in limits.windows),
         simulated=account.simulated,
         quota_stale=limits.is_stale(now),
         limited_until=cooldown.until if cooldown else None,
         followed=account.followed,
         workspace=account.chatgpt_account_id,
     )
+
+
+def _infos(control: Control) -> tuple[api.AccountInfo, ...]:
+    return tuple(to_info(control, account) for account in control.store.accounts)
+
+
+def _to_quota(control: Control, account: Account, error: str | None = None) -> api.AccountQuota:
+    tracker, now = control.accounts.tracker, control.clock()
+    limits, cooldown = tracker.limits(account.id), tracker.cooldown(account.id)
+    tightest = limits.tightest(now)
+    return api.AccountQuota(
+        account=to_ref(account),
+        windows=tuple(_to_window(window) for window in limits.windows),
+        tightest=tightest.name if tightest else None,
+        credits=limits.credits,
+        fetched_at=limits.fetched_at,
+        stale=limits.is_stale(now),
+        cooldown_until=cooldown.until if cooldown else None,
+        error=error,
+    )
+
+
+def _to_window(window: Window) -> api.QuotaWindow:
+    return api.QuotaWindow(window.name, window.used_percent, window.window_s, window.resets_at, window.limit)
+
+
+METHODS = (
+    list_accounts,
+    count_accounts,
+    switch_account,
+    enable_account,
+    disable_account,
+    remove_account,
+    clear_accounts,
+    read_quota,
+    read_usage,
+    read_models,
+)

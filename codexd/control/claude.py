@@ -21,45 +21,49 @@ from codexd.clients.kept import Kept
 from codexd.clients.proof import as_claude_code, ask
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
 from codexd.clients.settings_file import Content, read_settings
-from codexd.control.method import Call, Control
-from codexd.control.set_up import (
+from codexd.control.clients import (
+    CLIENT_FILE,
     change_file,
     find_folder,
     find_kept_file,
+    find_notes,
     find_own_door,
-    judge,
-    notes_of,
-    tell,
+    last_written,
+    to_proof,
+    to_set_up,
     unwritable,
     values_after,
-    wrote,
 )
-from codexd.errors import ClientFileRefused
+from codexd.control.method import Call, Control, method
+from codexd.errors import ClientFileRefused, FileUnwritable
 from codexd.files import write_atomic
 from codexd.translation.models.catalogue import Catalogue
 
 RUN_SETTINGS = "claude-run.json"
+EXAMPLE = {"config_dir": "/home/me/.claude", "dry_run": True}
 
 AUTO_MODE_NOTE = (
     "Claude Code's auto mode asks Anthropic's servers whether a tool call is safe. Through codexd there is no such "
     "check, so it asks you each time; `claude --permission-mode acceptEdits` asks less often."
 )
-RESTART_NOTE = "A Claude Code that is running takes this up when it is started anew."
-BYPASS_NOTE = "{names} in the file leads Claude Code past every base URL. Take it out for codexd to be used."
-STALE_NOTE = "{url} is where codexd listened before; `codexctl claude proxy` sets its address of now, {now}."
+RESTART_NOTE = "Restart Claude Code for this to take effect."
+BYPASS_NOTE = "{names} in the file makes Claude Code bypass any base URL. Remove it to use codexd."
+STALE_NOTE = "{url} is where codexd used to listen; `codexctl claude proxy` sets its current address, {now}."
 
 KEY_NOTE = (
-    "The file does not have the key of now (setting server.api_key), so codexd refuses what Claude Code asks; "
-    "`codexctl claude proxy` puts it in."
+    "The file does not have the current key (setting server.api_key), so codexd refuses Claude Code's requests; "
+    "`codexctl claude proxy` adds it."
 )
 
 MODEL_NOTE = (
-    "The file says model = {model}, as Claude Code wrote it when you chose that; Anthropic's servers do not know it. "
-    "Choose another with /model in Claude Code."
+    "The file says model = {model}, which Claude Code wrote when you chose it. Anthropic's servers do not know this "
+    "model; choose another with /model in Claude Code."
 )
 
 
+@method("claude.status", example={"config_dir": "/home/me/.claude"}, errors=CLIENT_FILE)
 async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus:
+    """How Claude Code is set up."""
     control, path = call.control, _settings_path(call.control, params.config_dir)
     door = find_own_door(control)
     try:
@@ -70,7 +74,7 @@ async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus
         return api.ClaudeStatus(str(path), True, None, None, door.url, (), False, (), str(refused))
     base_url, mode = values.get(BASE_URL), claude_code.find_mode(values.get(BASE_URL), door)
     notes = _file_notes(content)
-    if mode is Mode.OTHER and _led_here(content, kept, base_url):
+    if mode is Mode.OTHER and _pointed_here(content, kept, base_url):
         notes = (*notes, STALE_NOTE.format(url=base_url, now=door.url))
     if mode is Mode.CODEXD and not claude_code.shows_key(values, door):
         notes = (*notes, KEY_NOTE)
@@ -89,46 +93,56 @@ async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus
     )
 
 
+@method("claude.proxy", example=EXAMPLE, errors=CLIENT_FILE)
 async def claude_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
+    """Set Claude Code up to work through codexd, and prove it with a request."""
     control = call.control
     content = read_settings(_settings_path(control, params.config_dir), ENV_IN_JSON)
     door, window = find_own_door(control), _own_window(content)
     make_wanted = partial(
         claude_code.through_codexd, door, control.settings, catalogue=_catalogue(control), window=window
     )
-    notes = (RESTART_NOTE, AUTO_MODE_NOTE, *_file_notes(content), *notes_of(control))
+    notes = (RESTART_NOTE, AUTO_MODE_NOTE, *_file_notes(content), *find_notes(control))
     done = _change(control, content, make_wanted, dry_run=params.dry_run, notes=notes)
     if params.dry_run:
         return done
     question = as_claude_code(door)
-    return evolve(done, proof=judge(control, question, await ask(door, question)))
+    return evolve(done, proof=to_proof(control, question, await ask(door, question)))
 
 
+@method("claude.direct", example=EXAMPLE, errors=CLIENT_FILE)
 async def claude_direct(call: Call, params: api.ClaudeDirect) -> api.ClientSetUp:
+    """Set Claude Code up to use Anthropic's servers."""
     content = read_settings(_settings_path(call.control, params.config_dir), ENV_IN_JSON)
     make_wanted = partial(claude_code.to_anthropic, params.api_key)
     return _change(call.control, content, make_wanted, dry_run=params.dry_run, notes=(RESTART_NOTE,))
 
 
+@method("claude.set", example={"api_url": "https://gateway.example.com", **EXAMPLE}, errors=CLIENT_FILE)
 async def claude_set(call: Call, params: api.ClaudeSet) -> api.ClientSetUp:
+    """Set Claude Code up to use another server with Anthropic's API."""
     content = read_settings(_settings_path(call.control, params.config_dir), ENV_IN_JSON)
     wanted = claude_code.to_other(params.api_url, params.api_key)
     notes = (RESTART_NOTE, *_file_notes(content))
     return _change(call.control, content, lambda _: wanted, dry_run=params.dry_run, notes=notes)
 
 
+@method("claude.reset", example=EXAMPLE, errors=CLIENT_FILE)
 async def claude_reset(call: Call, params: api.ClientChange) -> api.ClientSetUp:
+    """Put back what was in Claude Code's settings before codexd."""
     content = read_settings(_settings_path(call.control, params.config_dir), ENV_IN_JSON)
     return _change(call.control, content, lambda _: {}, dry_run=params.dry_run, notes=(RESTART_NOTE,))
 
 
+@method("claude.environment", errors=(FileUnwritable,))
 async def claude_environment(call: Call, _params: NoParams) -> api.ClaudeEnvironment:
+    """What Claude Code needs to work through codexd with no file edited."""
     control = call.control
     wanted = claude_code.through_codexd(find_own_door(control), control.settings, {}, _catalogue(control))
     variables = {name: value for name, value in wanted.items() if value is not None}
     remove = tuple(name for name in OWN_KEYS if name not in variables) + BYPASSES
     path = control.places.state_dir / RUN_SETTINGS
-    # An empty text in a later settings file is the only way to take a variable out of an earlier one.
+    # Only an empty value in a later settings file unsets a variable of an earlier one.
     env = variables | dict.fromkeys(remove, "")
     _write_state(path, {"env": env})
     return api.ClaudeEnvironment(variables, remove, str(path))
@@ -143,11 +157,11 @@ def _change(
     mode = claude_code.find_mode(values_after(change).get(BASE_URL), door)
     if mode is Mode.ANTHROPIC:
         notes = (*notes, *_model_notes(control, content))
-    return tell(change, backup, mode, claude_code.show_value, dry_run=dry_run, notes=notes)
+    return to_set_up(change, backup, mode, claude_code.show_value, dry_run=dry_run, notes=notes)
 
 
 def _recognise(control: Control, content: Content, kept: Kept, door: Door) -> Kept:
-    """A file that leads to this daemon although nothing is remembered: set up by hand, or the state was lost."""
+    """A file may lead to this daemon with nothing remembered: it was set up by hand, or the state was lost."""
     base_url = plain_values(content, read_values(content, (BASE_URL,))).get(BASE_URL)
     if kept.entries or claude_code.find_mode(base_url, door) is not Mode.CODEXD:
         return kept
@@ -170,9 +184,11 @@ def _own_window(content: Content) -> int | None:
     return window if isinstance(window, int) and not isinstance(window, bool) else None
 
 
-def _led_here(content: Content, kept: Kept, base_url: Any) -> bool:
+def _pointed_here(content: Content, kept: Kept, base_url: Any) -> bool:
     """Whether ``claude.proxy`` wrote ``base_url``, and not ``claude.set``, which writes no models."""
-    return wrote(content, kept, BASE_URL) == base_url and any(wrote(content, kept, key) for key in FAMILY_KEYS)
+    return last_written(content, kept, BASE_URL) == base_url and any(
+        last_written(content, kept, key) for key in FAMILY_KEYS
+    )
 
 
 def _file_notes(content: Content) -> tuple[str, ...]:
@@ -190,3 +206,6 @@ def _write_state(path: Path, value: Any) -> None:
         write_atomic(path, jsontext.dumps(value))
     except OSError as error:
         raise unwritable(path, error) from None
+
+
+METHODS = (claude_status, claude_proxy, claude_direct, claude_set, claude_reset, claude_environment)

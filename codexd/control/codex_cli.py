@@ -18,19 +18,22 @@ from codexd.clients.kept import Kept
 from codexd.clients.proof import as_codex_cli, ask
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
 from codexd.clients.settings_file import Content, read_settings
-from codexd.control.method import Call, Control
-from codexd.control.set_up import (
+from codexd.control.clients import (
+    CLIENT_FILE,
     change_file,
     find_folder,
     find_kept_file,
+    find_notes,
     find_own_door,
-    judge,
-    notes_of,
-    tell,
+    last_written,
+    to_proof,
+    to_set_up,
     values_after,
-    wrote,
 )
+from codexd.control.method import Call, Control, method
 from codexd.errors import ClientFileRefused
+
+EXAMPLE = {"config_dir": "/home/me/.codex", "dry_run": True}
 
 FILE = "config.toml"
 PROFILES = "*.config.toml"
@@ -39,41 +42,41 @@ PROFILES = "*.config.toml"
 MAX_LOGIN_BYTES = 1024 * 1024
 
 RESTART_NOTE = (
-    "A session of the Codex CLI that is running takes this up when it is started anew. From then on `codexctl accounts "
-    "switch` holds from its next request on, in the middle of a session."
+    "Restart running sessions of the Codex CLI for this to take effect. From then on `codexctl accounts switch` "
+    "applies from the next request on, even in the middle of a session."
 )
 SESSIONS_NOTE = (
-    "Sessions that began before stay with their own provider: `codex resume` lists those of codexd only, and opens an "
+    "Sessions that began earlier keep their own provider: `codex resume` lists only those of codexd, and opens an "
     "older one by its id."
 )
 SIGNED_IN_NOTE = (
-    "/status shows the limits of codexd's active account, beside the name of the Codex CLI's own login. That login is "
-    "not used; apps, plugins and cloud tasks of ChatGPT are out of reach while this is set."
+    "/status shows the limits of codexd's active account next to the name of the Codex CLI's own login. That login is "
+    "not used; ChatGPT's apps, plugins and cloud tasks are unavailable while this is set."
 )
 NO_LOGIN_NOTE = (
-    "The Codex CLI is not signed in with ChatGPT, and need not be; but only when it is does its /status ask for "
-    "limits. `codexctl quota` shows them always."
+    "The Codex CLI is not signed in with ChatGPT and need not be, but its /status asks for limits only when it is. "
+    "`codexctl quota` always shows them."
 )
 RESET_NOTE = (
-    "A session of the Codex CLI that is running takes this up when it is started anew. Sessions that began through "
-    "codexd can be resumed while it is set up with `codexctl codex proxy`."
+    "Restart running sessions of the Codex CLI for this to take effect. Sessions that began through codexd can be "
+    "resumed only while it is set up with `codexctl codex proxy`."
 )
-SIGNED_IN_SINCE_NOTE = "The Codex CLI is signed in now: after another `codexctl codex proxy` its /status shows limits."
+SIGNED_IN_SINCE_NOTE = "The Codex CLI is signed in now; after another `codexctl codex proxy` its /status shows limits."
 SIGNED_OUT_SINCE_NOTE = (
-    "The Codex CLI is signed out now and asks for a login; `codexctl codex proxy` sets it up without."
+    "The Codex CLI is signed out now and asks for a login; `codexctl codex proxy` sets it up to need none."
 )
-STALE_NOTE = "{url} is where codexd listened before; `codexctl codex proxy` sets its address of now, {now}."
+STALE_NOTE = "{url} is where codexd used to listen; `codexctl codex proxy` sets its current address, {now}."
 KEY_NOTE = (
-    "The file does not have the key of now (setting server.api_key), so codexd refuses what the Codex CLI asks; "
-    "`codexctl codex proxy` puts it in."
+    "The file does not have the current key (setting server.api_key), so codexd refuses the Codex CLI's requests; "
+    "`codexctl codex proxy` adds it."
 )
-MODEL_NOTE = "{name} says model = {model}, which codexd does not know: it takes models.default instead, {used}."
-PROFILE_NOTE = "With the profile in {names} the Codex CLI goes past codexd, for it sets a model_provider of its own."
+MODEL_NOTE = "{name} says model = {model}, which codexd does not know; it uses models.default instead, {used}."
+PROFILE_NOTE = "With the profile in {names} the Codex CLI bypasses codexd: the profile sets its own model_provider."
 
 
 @frozen
 class Place:
-    """The CLI's folder, and what its file says."""
+    """The Codex CLI's folder and the contents of its ``config.toml``."""
 
     content: Content
     folder: Path
@@ -86,7 +89,7 @@ class Place:
 
     @property
     def signed_in(self) -> bool:
-        """By the file: a login in the system's key ring is not seen, and not needed."""
+        """Reads the file alone: a login in the system's keyring is not seen, and not needed."""
         return codex_cli.has_chatgpt_login(_read_text(self.folder / "auth.json"))
 
     def names(self, kept: Kept) -> tuple[str, ...]:
@@ -94,7 +97,9 @@ class Place:
         return CHATGPT_URL, PROVIDER, table_of(codex_cli.choose_provider(tuple(kept.entries), self.tables))
 
 
+@method("codex.status", example={"config_dir": "/home/me/.codex"}, errors=CLIENT_FILE)
 async def codex_status(call: Call, params: api.ClientPlace) -> api.CodexStatus:
+    """How the Codex CLI is set up."""
     control, folder = call.control, _find_folder(call.control, params.config_dir)
     door = find_own_door(control)
     try:
@@ -120,12 +125,14 @@ async def codex_status(call: Call, params: api.ClientPlace) -> api.CodexStatus:
     )
 
 
+@method("codex.proxy", example=EXAMPLE, errors=CLIENT_FILE)
 async def codex_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
+    """Set the Codex CLI up to work through codexd, and prove it with a request."""
     control = call.control
     place, door = _read_place(_find_folder(control, params.config_dir)), find_own_door(control)
     signed_in = place.signed_in
     notes = [RESTART_NOTE, SESSIONS_NOTE, SIGNED_IN_NOTE if signed_in else NO_LOGIN_NOTE]
-    notes += [*_file_notes(control, place), *notes_of(control)]
+    notes += [*_file_notes(control, place), *find_notes(control)]
     kept = _recognise(place, find_kept_file(control).find(place.content.path))
     provider = codex_cli.choose_provider(tuple(kept.entries), place.tables)
     wanted = codex_cli.through_codexd(door, provider, signed_in=signed_in)
@@ -134,10 +141,12 @@ async def codex_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
         return done
     model = place.config.get("model")
     question = as_codex_cli(door, model if isinstance(model, str) else control.settings.models.default[0])
-    return evolve(done, proof=judge(control, question, await ask(door, question)))
+    return evolve(done, proof=to_proof(control, question, await ask(door, question)))
 
 
+@method("codex.reset", example=EXAMPLE, errors=CLIENT_FILE)
 async def codex_reset(call: Call, params: api.ClientChange) -> api.ClientSetUp:
+    """Put back what was in the Codex CLI's settings before codexd."""
     control, place = call.control, _read_place(_find_folder(call.control, params.config_dir))
     kept = _recognise(place, find_kept_file(control).find(place.content.path))
     return _change(control, place, kept, lambda _: {}, dry_run=params.dry_run, notes=(RESET_NOTE,))
@@ -152,11 +161,11 @@ def _change(
         name.removeprefix(f"{TABLES}."): value for name, value in after.items() if name.startswith(f"{TABLES}.")
     }
     mode = codex_cli.find_mode(after.get(PROVIDER), tables, find_own_door(control))
-    return tell(change, backup, mode, lambda _, value: codex_cli.show_value(value), dry_run=dry_run, notes=notes)
+    return to_set_up(change, backup, mode, lambda _, value: codex_cli.show_value(value), dry_run=dry_run, notes=notes)
 
 
 def _recognise(place: Place, kept: Kept) -> Kept:
-    """A file that leads to a codexd although nothing is remembered: the state was lost."""
+    """A file may lead to a codexd with nothing remembered: the state was lost."""
     provider = place.config.get(PROVIDER)
     table = place.tables.get(provider) if isinstance(provider, str) else None
     if kept.entries or not isinstance(table, dict) or not codex_cli.is_ours(table):
@@ -181,7 +190,7 @@ def _status_notes(control: Control, place: Place, kept: Kept, door: Door, mode: 
     notes = _file_notes(control, place)
     provider = place.config.get(PROVIDER)
     url = codex_cli.base_url_of(provider, place.tables)
-    if mode is Mode.OTHER and provider is not None and wrote(place.content, kept, PROVIDER) == provider:
+    if mode is Mode.OTHER and provider is not None and last_written(place.content, kept, PROVIDER) == provider:
         notes.append(STALE_NOTE.format(url=url, now=door.url))
     if mode is Mode.CODEXD:
         table = place.tables[str(provider)]
@@ -196,7 +205,7 @@ def _status_notes(control: Control, place: Place, kept: Kept, door: Door, mode: 
 
 
 def _file_notes(control: Control, place: Place) -> list[str]:
-    """What is in the CLI's files, is not codexd's, and has to do with it."""
+    """Notes on what the user wrote in the CLI's files and what affects codexd."""
     notes = []
     model, used = place.config.get("model"), control.settings.models.default[0]
     if codex_cli.is_unknown_model(model, control.settings):
@@ -209,22 +218,25 @@ def _file_notes(control: Control, place: Place) -> list[str]:
 
 
 def _find_profiles(place: Place) -> Iterator[tuple[str, Any]]:
-    """Each profile with the provider that it sets: in a file of its own, or in a table, as older CLIs have them."""
+    """Each profile and the provider it sets. A profile is a file of its own, or a table for older CLIs."""
     for path in sorted(place.folder.glob(PROFILES)):
         try:
             yield path.name, toml_text.find(_read_text(path), (PROVIDER,))
         except ValueError:
-            continue  # it is not ours to mend, and no profile as it is
+            continue  # not valid TOML, so not a profile, and not ours to fix
     tables = place.config.get("profiles")
     for name, table in (tables if isinstance(tables, dict) else {}).items():
         yield f"profiles.{name}", table.get(PROVIDER) if isinstance(table, dict) else None
 
 
 def _read_text(path: Path) -> str:
-    """Of a file of the CLI's that is not edited; nothing where it can't be read."""
+    """The text of a CLI file that codexd never edits; empty if it can't be read."""
     try:
         if not path.is_file() or path.stat().st_size > MAX_LOGIN_BYTES:
             return ""
         return path.read_text()
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+METHODS = (codex_status, codex_proxy, codex_reset)

@@ -1,9 +1,11 @@
-"""What a method is given: the daemon's parts, and the call that it answers."""
+"""What a control method is: its declaration, the daemon's parts that it works on, and the call that it answers."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Protocol
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Protocol, TypeAlias, get_type_hints
 
 import trio
 from attrs import field, frozen
@@ -14,8 +16,9 @@ from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.limits.usage_poll import UsagePoller
 from codexd.accounts.refresh import Refresher
 from codexd.accounts.sign_in.flows import LoginFlows
-from codexd.accounts.sign_in.oauth import TokenEndpoint
+from codexd.accounts.sign_in.server import TokenEndpoint
 from codexd.accounts.store.store import AccountStore
+from codexd.errors import CodexdError
 from codexd.paths import Places
 from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
@@ -44,7 +47,7 @@ class Accounts:
 class Control:
     """What the methods work on. ``clock`` gives seconds since the epoch.
 
-    ``stop_after`` stops the daemon as SIGTERM does, once its event is set: streams have ``drain_s`` to end.
+    ``stop_after`` stops the daemon as SIGTERM does once its event is set; streams then have ``drain_s`` to end.
     """
 
     accounts: Accounts
@@ -65,7 +68,7 @@ class Control:
 
     @property
     def settings(self) -> Settings:
-        """Those that hold now."""
+        """The settings that hold now."""
         return self.live.current
 
     @property
@@ -74,7 +77,7 @@ class Control:
 
 
 class Following(Protocol):
-    """The events of a follow, which go out one after the other until it is closed."""
+    """The events of a follow, which are sent one after the other until it is closed."""
 
     def close(self) -> None: ...
 
@@ -91,8 +94,50 @@ class Session(Protocol):
 
 @frozen
 class Call:
-    """What a method is told of the call that it answers. ``replied`` is set when the reply has been sent."""
+    """The call that a method answers. ``replied`` is set once the reply has been sent."""
 
     control: Control
     session: Session
     replied: trio.Event
+
+
+Answer: TypeAlias = Callable[[Call, Any], Awaitable[object]]
+
+
+@frozen(eq=False)
+class Method:
+    """A method of the control contract. ``params`` and ``result`` are classes of ``codexd.api``.
+
+    ``example``: valid params. ``event``: the class of a follow's notifications. ``errors``: what the method may refuse
+    with, each one together with the errors below it. Invalid params, a daemon that is stopping and a failing disk can
+    end any call and are not listed.
+    """
+
+    name: str
+    summary: str
+    params: type
+    result: type
+    answer: Answer
+    example: Mapping[str, Any]
+    errors: tuple[type[CodexdError], ...]
+    event: type | None
+
+
+def method(
+    name: str,
+    *,
+    example: Mapping[str, Any] = MappingProxyType({}),
+    errors: tuple[type[CodexdError], ...] = (),
+    event: type | None = None,
+) -> Callable[[Answer], Method]:
+    """Declare the decorated function as the control method ``name``.
+
+    Its annotations give the classes of the params and of the result, the first line of its docstring the summary.
+    """
+
+    def declare(answer: Answer) -> Method:
+        _call, params, result = get_type_hints(answer).values()
+        summary, _, _reasons = inspect.cleandoc(answer.__doc__ or "").partition("\n")
+        return Method(name, summary.removesuffix("."), params, result, answer, example, errors, event)
+
+    return declare

@@ -1,4 +1,4 @@
-"""``settings.*`` and ``daemon.reload``."""
+"""``settings.*``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from typing import Any
 
 from codexd.api import settings as api
 from codexd.api.params import NoParams
-from codexd.control.method import Call
-from codexd.errors import SettingInvalid
+from codexd.control.method import Call, method
+from codexd.errors import FileUnreadable, FileUnwritable, SettingInvalid
 from codexd.settings.edit import make_template
 from codexd.settings.live import Change, LiveSettings
 from codexd.settings.load import find_setting
 from codexd.settings.schema import SCHEMA, Setting
 
-SECRET_SHOWN = "set"  # noqa: S105 - what stands in the place of one
+EDITED = (SettingInvalid, FileUnreadable, FileUnwritable)
+OPUS = {"name": "models.opus"}
+
+SECRET_SHOWN = "set"  # noqa: S105 - shown in place of a secret
 
 _TYPES: Mapping[Any, str] = MappingProxyType(
     {
@@ -30,31 +33,43 @@ _TYPES: Mapping[Any, str] = MappingProxyType(
 )
 
 
+@method("settings.list")
 async def list_settings(call: Call, _params: NoParams) -> api.SettingsList:
+    """Every setting, its value and where that comes from."""
     live = call.control.live
     return api.SettingsList(tuple(_info(live, item) for item in SCHEMA.values()), str(live.file), live.problem)
 
 
+@method("settings.get", example=OPUS, errors=(SettingInvalid,))
 async def get_setting(call: Call, params: api.SettingName) -> api.SettingInfo:
+    """One setting, a secret too."""
     return _info(call.control.live, find_setting(params.name), reveal=True)
 
 
+@method("settings.set", example={**OPUS, "value": ["gpt-6.1-sol", "gpt-5.5"]}, errors=EDITED)
 async def set_setting(call: Call, params: api.SettingValue) -> api.SettingInfo:
+    """Set a setting in the settings file."""
     call.control.live.set(params.name, params.value)
     return _info(call.control.live, find_setting(params.name))
 
 
+@method("settings.unset", example=OPUS, errors=EDITED)
 async def unset_setting(call: Call, params: api.SettingName) -> api.SettingInfo:
+    """Take a setting out of the settings file."""
     call.control.live.unset(params.name)
     return _info(call.control.live, find_setting(params.name))
 
 
+@method("settings.read", errors=(FileUnreadable,))
 async def read_file(call: Call, _params: NoParams) -> api.SettingsFile:
+    """The settings file, to be edited."""
     live = call.control.live
     return api.SettingsFile(str(live.file), live.read_text(), make_template())
 
 
+@method("settings.check", example={"text": "[log]\nlevel = 'loud'\n"})
 async def check_text(call: Call, params: api.SettingsText) -> api.CheckedSettings:
+    """What is wrong with a text as the settings file."""
     try:
         call.control.live.check(params.text)
     except SettingInvalid as wrong:
@@ -62,17 +77,14 @@ async def check_text(call: Call, params: api.SettingsText) -> api.CheckedSetting
     return api.CheckedSettings(())
 
 
+@method("settings.write", example={"text": "[log]\nlevel = 'debug'\n", "before": ""}, errors=EDITED)
 async def write_text(call: Call, params: api.SettingsWrite) -> api.ChangedSettings:
+    """Put an edited text in the place of the settings file."""
     live = call.control.live
-    return _changed(live, live.replace(params.text, before=params.before))
+    return to_changed(live, live.replace(params.text, before=params.before))
 
 
-async def reload(call: Call, _params: NoParams) -> api.ChangedSettings:
-    live = call.control.live
-    return _changed(live, live.reload())
-
-
-def _changed(live: LiveSettings, changes: Iterable[Change]) -> api.ChangedSettings:
+def to_changed(live: LiveSettings, changes: Iterable[Change]) -> api.ChangedSettings:
     return api.ChangedSettings(tuple(_change(SCHEMA[change.name], change) for change in changes), str(live.file))
 
 
@@ -105,7 +117,10 @@ def _show(item: Setting, value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it."""
+    """``value`` in the form that JSON has for it."""
     if isinstance(value, tuple):
         return list(value)
     return dict(value) if isinstance(value, Mapping) else value
+
+
+METHODS = (list_settings, get_setting, set_setting, unset_setting, read_file, check_text, write_text)

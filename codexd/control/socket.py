@@ -1,40 +1,54 @@
-"""The control socket's connections: JSON-RPC 2.0 for the daemon's own user.
+"""The control socket: JSON-RPC 2.0 on a Unix socket that only the daemon's own user can reach.
 
-A connection is a nursery. Its requests run concurrently and share one send lock; what goes wrong in it ends it
-and nothing else.
+A connection is a nursery. Its calls run concurrently and share one send lock; an error in it ends it and nothing else.
+The socket's file is never taken from a live daemon.
 """
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import logging
 import os
 import socket
+import stat
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import trio
 
 from codexd import rpc
-from codexd.api.convert import read_params, to_json
-from codexd.api.methods import METHODS
+from codexd.control.dispatch import Refusal, Result, dispatch, event_to_json
 from codexd.control.method import Call, Control, Following
-from codexd.control.methods import HANDLERS
-from codexd.control.socket_file import peer_uid, removed_at_end
-from codexd.errors import CodexdError, RequestInvalid
+from codexd.errors import AlreadyRunning, RequestInvalid, SettingInvalid
+from codexd.files import make_private_folder
 
 log = logging.getLogger("codexd.control")
 
 MAX_CALLS = 64
-"""Calls of one connection under way; the next waits in the socket."""
+"""Calls of one connection that run at once; the next waits in the socket."""
 
 MAX_FOLLOWS = 100
-"""Of one connection: each log entry is offered to every follow at once."""
+"""Follows of one connection: each log entry is offered to all of them at once."""
 
 MAX_BATCH = 100
-"""Messages of one batch: its replies are held in memory until the last is there."""
+"""Messages of one batch: its replies are held in memory until the last one is there."""
+
+MAX_PATH_BYTES = 103 if sys.platform == "darwin" else 107
+"""The size of ``sun_path`` in ``sockaddr_un``, less the closing NUL."""
+
+BACKLOG = 1024
+"""Beyond it a non-blocking connect fails with EAGAIN, which asyncio takes for a connection in progress."""
+
+PROBE_TIMEOUT_S = 1.0
 
 FINISH_S = 5.0
-"""How long calls may still run when their client has stopped sending: it may be waiting for the replies."""
+"""How long calls may still run once their client has stopped sending: it may be waiting for the replies."""
 
 
 async def serve_control(
@@ -50,7 +64,7 @@ async def serve_control(
 
 
 async def _serve_connection(control: Control, stream: trio.SocketStream) -> None:
-    """The door: whatever goes wrong behind it ends this connection, and never the daemon."""
+    """Serve one client. Whatever goes wrong ends this connection, and never the daemon."""
     try:
         if (uid := peer_uid(stream.socket)) not in (os.geteuid(), 0):
             log.warning("refused a control client of another user (uid %d)", uid)
@@ -64,7 +78,7 @@ async def _serve_connection(control: Control, stream: trio.SocketStream) -> None
 
 
 class _Session:
-    """One connection: its calls under way and its follows."""
+    """One connection: its running calls and its follows."""
 
     def __init__(self, control: Control, stream: trio.SocketStream, nursery: trio.Nursery) -> None:
         self.control = control
@@ -87,14 +101,14 @@ class _Session:
             self._nursery.cancel_scope.deadline = trio.current_time() + FINISH_S
 
     def follow(self, method: str, follower: Following, replied: trio.Event) -> int:
-        """Send what ``follower`` gives as notifications, once the call has its reply; the subscription.
+        """Send the events of ``follower`` as notifications, once the call has its reply. Gives the subscription.
 
         Raises:
-            RequestInvalid: the connection has too many already.
+            RequestInvalid: the connection has too many follows already.
         """
         if len(self._followers) >= MAX_FOLLOWS:
             follower.close()
-            raise RequestInvalid("subscription", f"{MAX_FOLLOWS} of this connection are open; cancel one first")
+            raise RequestInvalid("subscription", f"this connection already has {MAX_FOLLOWS}; cancel one first")
         self._last_subscription += 1
         self._followers[self._last_subscription] = follower
         if self._ended:  # the client went away while this call waited for its turn
@@ -103,10 +117,10 @@ class _Session:
         return self._last_subscription
 
     def cancel(self, subscription: int) -> bool:
-        """End a follow; False when there is none of that number."""
+        """End a follow. False if this connection has no such subscription."""
         follower = self._followers.pop(subscription, None)
         if follower is not None:
-            # Not by a cancel scope: that could cut a notification in the middle of its line.
+            # A cancel scope could cut a notification off in the middle of its line.
             follower.close()
         return follower is not None
 
@@ -131,7 +145,7 @@ class _Session:
     async def _pump(self, event_name: str, subscription: int, follower: Following, replied: trio.Event) -> None:
         await replied.wait()
         async for event in follower:
-            params = {"subscription": subscription, **to_json(event)}
+            params = {"subscription": subscription, **event_to_json(event)}
             await self._send(rpc.encode(rpc.Notification(event_name, params)))
 
     async def _send(self, line: bytes) -> None:
@@ -140,7 +154,7 @@ class _Session:
 
 
 async def _reply_to(call: Call, message: rpc.Message) -> bytes | None:
-    """The line that answers ``message``; None when it wants no answer."""
+    """The line that answers ``message``; None if it calls for no answer."""
     match message:
         case rpc.Batch(messages) if len(messages) > MAX_BATCH:
             problem = f"Invalid request: a batch of {len(messages)} messages; at most {MAX_BATCH} may come in one"
@@ -148,7 +162,7 @@ async def _reply_to(call: Call, message: rpc.Message) -> bytes | None:
         case rpc.Batch(messages):
             replies = []
             for one in messages:
-                await trio.lowlevel.checkpoint()  # most methods never wait, and streams are not to wait for them all
+                await trio.lowlevel.checkpoint()  # most methods never wait, and streams must not wait for a whole batch
                 replies += [reply] if (reply := await _reply_to_one(call, one)) else []
             return rpc.join_batch(replies) if replies else None
         case _:
@@ -163,30 +177,113 @@ async def _reply_to_one(call: Call, message: rpc.Single) -> bytes | None:
             await _answer(call, None, name, params)
         case rpc.Malformed():
             return rpc.encode(message)
-    return None  # a reply: we called nothing, and to answer an answer would never end
+    return None  # a reply: we called nothing, and answering an answer would never end
 
 
 async def _answer(call: Call, id_: rpc.Id, name: str, params: rpc.Params | None) -> bytes:
-    """The reply of one call, encoded here: what JSON can't say is a bug of this one method too."""
-    method = METHODS.get(name)
-    if method is None:
-        text = f"There is no method {name[:80]}"
-        return _refuse(id_, rpc.ErrorCode.METHOD_NOT_FOUND, text, "method_not_found")
+    match await dispatch(call, name, params):
+        case Result(value):
+            return rpc.encode(rpc.Result(id_, value))
+        case Refusal(code, kind, text, path):
+            data = {"kind": kind} if path is None else {"kind": kind, "path": path}
+            return rpc.encode(rpc.Failure(id_, code, text, data))
+
+
+def bind_socket(path: Path) -> socket.socket:
+    """Listen at ``path`` with mode 0600. A file that a dead daemon left behind is replaced.
+
+    Raises:
+        AlreadyRunning: another daemon answers at ``path``.
+        SettingInvalid: ``path`` is too long for a socket, or another kind of file.
+        OSError: the folder can't be written.
+    """
+    if len(os.fsencode(path)) > MAX_PATH_BYTES:
+        raise SettingInvalid(
+            f"CODEXD_SOCKET: {path} is too long for a socket ({len(os.fsencode(path))} bytes, at most "
+            f"{MAX_PATH_BYTES}). Set CODEXD_SOCKET to a shorter path."
+        )
+    if not path.parent.is_dir():  # an existing folder may be shared, as /tmp is, and keeps its mode
+        make_private_folder(path.parent)
+    with _locked(path.parent):
+        _remove_stale(path)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with ExitStack() as undo:
+            undo.callback(listener.close)
+            _bind_private(listener, path)
+            listener.listen(BACKLOG)
+            undo.pop_all()
+    return listener
+
+
+@contextmanager
+def removed_at_end(listener: socket.socket) -> Iterator[None]:
+    """Remove the file of ``listener`` at the end, unless a successor has put its own there.
+
+    The duplicate keeps the socket alive until its file is gone, however early the body closes ``listener``. Otherwise a
+    successor could take the file for a leftover and replace it with one that gets the same inode number.
+    """
+    path = Path(listener.getsockname())
+    ours = path.stat()
+    with listener.dup():
+        try:
+            yield
+        finally:
+            with suppress(FileNotFoundError):
+                if os.path.samestat(path.stat(), ours):
+                    path.unlink()
+
+
+def peer_uid(sock: trio.socket.SocketType) -> int:
+    """The user id of the process at the other end, from the kernel."""
+    if sys.platform == "darwin":
+        uid, gid = ctypes.c_uint32(), ctypes.c_uint32()
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.getpeereid(sock.fileno(), ctypes.byref(uid), ctypes.byref(gid)) != 0:
+            raise OSError(ctypes.get_errno(), "getpeereid failed")
+        return uid.value
+    credentials = struct.Struct("iII")  # struct ucred: pid, uid, gid
+    _pid, user_id, _gid = credentials.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size))
+    return int(user_id)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """No second daemon may look for a stale file while this one replaces it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        result = await HANDLERS[name](call, read_params(method, params))
-        return rpc.encode(rpc.Result(id_, to_json(result)))
-    except RequestInvalid as error:
-        return _refuse(id_, rpc.ErrorCode.INVALID_PARAMS, str(error), error.kind, path=error.path)
-    except CodexdError as error:
-        return _refuse(id_, rpc.ErrorCode.REFUSED, str(error), error.kind)
-    except OSError as error:
-        log.exception("%s failed", name)
-        return _refuse(id_, rpc.ErrorCode.REFUSED, f"{name} failed: {error}", "os_error")
-    except Exception:  # a bug in one method is that call's error reply
-        log.exception("%s failed", name)
-        text = f"{name} failed inside codexd; its log says more"
-        return _refuse(id_, rpc.ErrorCode.INTERNAL_ERROR, text, CodexdError.kind)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
-def _refuse(id_: rpc.Id, code: rpc.ErrorCode, text: str, kind: str, **more: str) -> bytes:
-    return rpc.encode(rpc.Failure(id_, code, text, {"kind": kind, **more}))
+def _remove_stale(path: Path) -> None:
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise SettingInvalid(f"CODEXD_SOCKET: {path} exists and is not a socket. Move it away, or set another path.")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(PROBE_TIMEOUT_S)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except OSError as error:  # a full backlog, or another user's socket: it is in use
+            raise AlreadyRunning(f"The control socket {path} is in use ({error.strerror or error}).") from None
+    raise AlreadyRunning(f"Another codexd answers at {path}. Stop it, or set CODEXD_HOME to run a second one.")
+
+
+def _bind_private(listener: socket.socket, path: Path) -> None:
+    """Bind so that the file has mode 0600 from the start."""
+    if sys.platform == "darwin":  # fchmod does not work on a socket there
+        before = os.umask(0o177)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(before)
+    else:
+        os.fchmod(listener.fileno(), 0o600)
+        listener.bind(str(path))

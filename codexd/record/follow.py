@@ -1,4 +1,4 @@
-"""Following: what is new, queued for a reader that may be slow."""
+"""Followers: whatever is new, queued for a reader that may be slow."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Event = TypeVar("Event")
 
 
 class Follower(Generic[Item, Event]):
-    """An async iterator of events; it ends after :meth:`close`, or ``with``. Make it inside trio.
+    """An async iterator of events, which ends at :meth:`close` or at the end of its ``with``. Make it inside trio.
 
-    Items wait under a key, and a newer one under the same key takes the place of what waits: ``first``, and up to
-    ``capacity`` more. ``make_event`` is given an item, or how many a reader has missed who was too slow. ``on_close``
-    is called with this follower.
+    Items wait under a key, and a newer item replaces one that waits under the same key. ``first`` waits from the
+    beginning, and up to ``capacity`` more may. ``make_event`` turns an item into an event, or the number of items that
+    a slow reader has missed. ``on_close`` is called with this follower.
     """
 
     def __init__(
@@ -36,13 +36,13 @@ class Follower(Generic[Item, Event]):
         self._on_close = on_close
         self._missed = 0
         self._closed = False
-        # Reentrant: a destructor may log while this thread is in here.
+        # Reentrant, because a destructor may log while this thread holds the lock.
         self._lock = threading.RLock()
         self._news = trio.Event()
         self._trio = trio.lowlevel.current_trio_token()
 
     def offer(self, key: Hashable, item: Item) -> None:
-        """Queue ``item``. From any thread, and never waits: a full queue drops its oldest."""
+        """Queue ``item``, from any thread. It never waits: a full queue drops its oldest item."""
         with self._lock:
             if key not in self._waiting and len(self._waiting) >= self._capacity:
                 self._waiting.popitem(last=False)
@@ -52,7 +52,7 @@ class Follower(Generic[Item, Event]):
             self._trio.run_sync_soon(self._wake, idempotent=True)
 
     def close(self) -> None:
-        """End the iteration; what still waits is dropped. From the trio thread; may be called again."""
+        """End the iteration and drop what still waits. Call it from the trio thread, as often as you like."""
         self._on_close(self)
         self._closed = True
         self._news.set()
@@ -84,7 +84,7 @@ class Follower(Generic[Item, Event]):
             return None
 
     async def _wait(self) -> None:
-        """For news."""
+        """Wait for news."""
         await self._news.wait()
 
     def _wake(self) -> None:

@@ -1,6 +1,6 @@
-"""The log: standard logging in, a ring of entries in memory and lines on stderr out.
+"""The log: standard logging comes in, and goes to a ring of entries in memory and to lines on stderr.
 
-Code logs with ``log.info("text", extra={"request": id, "fields": {"account": ...}})``. Everything passes
+Code logs with ``log.info("text", extra={"request": id, "fields": {"account": ...}})``. Everything passes through
 :mod:`codexd.record.redaction` before it is kept or written.
 """
 
@@ -23,42 +23,31 @@ from codexd.api.records import LEVELS, LogEntry, LogEvent, LogFilter
 from codexd.record.follow import Follower
 from codexd.record.redaction import redact, redact_value
 
-__all__ = [
-    "LogEntry",
-    "LogFilter",
-    "LogFollower",
-    "LogRing",
-    "RingHandler",
-    "StderrHandler",
-    "configure",
-    "matches",
-]
-
 FOLLOWER_ENTRIES = 1000
-"""What a follower may have unread before it misses the oldest."""
+"""A follower may have this many entries unread before it misses the oldest."""
 
-MAX_TEXT = 32_000
-"""Characters of one message or traceback that are kept, so that the ring has a size."""
+MAX_TEXT_CHARS = 32_000
+"""How much of a message or traceback is kept, so that the ring's size has a limit."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""Control characters, line ends, and what turns the direction of writing."""
+"""Control characters, line ends, and marks that change the direction of writing."""
 _NEEDS_QUOTES = re.compile(r"[\s\"=\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 LogFollower: TypeAlias = Follower[LogEntry, LogEvent]
 
 
 class LogRing:
-    """The newest ``capacity`` entries, and whoever follows them. Every method may be called from any thread."""
+    """The newest ``capacity`` entries, and their followers. Any thread may call any method."""
 
     def __init__(self, capacity: int) -> None:
         self._entries: deque[LogEntry] = deque(maxlen=capacity)
         self._followers: dict[LogFollower, LogFilter] = {}
         self._last_id = 0
-        # Reentrant: a destructor may log while this thread is in here.
+        # Reentrant, because a destructor may log while this thread holds the lock.
         self._lock = threading.RLock()
 
     def append(self, entry: LogEntry) -> LogEntry:
-        """Keep ``entry`` under the next id and hand it to the followers. Never waits for one."""
+        """Keep ``entry`` under the next id and hand it to the followers, without waiting for them."""
         with self._lock:
             self._last_id += 1
             entry = evolve(entry, id=self._last_id)
@@ -69,7 +58,7 @@ class LogRing:
         return entry
 
     def history(self, filters: LogFilter, limit: int | None = None) -> list[LogEntry]:
-        """The newest ``limit`` entries that match, the oldest first."""
+        """The newest ``limit`` entries that match, oldest first."""
         with self._lock:
             entries = list(self._entries)
         found: deque[LogEntry] = deque((entry for entry in entries if matches(filters, entry)), maxlen=limit)
@@ -81,7 +70,7 @@ class LogRing:
             self._entries = deque(self._entries, maxlen=capacity)
 
     def subscribe(self, filters: LogFilter, limit: int = 0, *, capacity: int = FOLLOWER_ENTRIES) -> LogFollower:
-        """A follower: the newest ``limit`` entries that match first, then each new one. Call it inside trio."""
+        """A follower: first the newest ``limit`` entries that match, then each new one. Call it inside trio."""
         with self._lock:
             past = {entry.id: entry for entry in self.history(filters, limit)}
             follower = LogFollower(past, LogEvent, self.forget, capacity=capacity)
@@ -94,7 +83,7 @@ class LogRing:
 
 
 def matches(filters: LogFilter, entry: LogEntry) -> bool:
-    """Whether ``entry`` is one that ``filters`` asks for."""
+    """Whether ``entry`` passes ``filters``."""
     if filters.level is not None and LEVELS.index(entry.level) < LEVELS.index(filters.level):
         return False
     if filters.since is not None and entry.at < filters.since:
@@ -105,7 +94,7 @@ def matches(filters: LogFilter, entry: LogEntry) -> bool:
 
 
 def _is_of(entry: LogEntry, request: str) -> bool:
-    """Whether it is about the request of that id, or of that beginning of one, with or without its ``req_``."""
+    """Whether the entry is about a request whose id begins with ``request``; ``req_`` may be left out."""
     return entry.request is not None and entry.request.startswith((request, f"req_{request}"))
 
 
@@ -115,7 +104,7 @@ def _searchable(entry: LogEntry) -> str:
 
 
 class RingHandler(logging.Handler):
-    """Keeps each record in a ring."""
+    """Keeps each log record in a ring."""
 
     def __init__(self, ring: LogRing) -> None:
         super().__init__()
@@ -126,7 +115,7 @@ class RingHandler(logging.Handler):
 
 
 class StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes each record to stderr, as text for people or as one JSON object a line."""
+    """Writes each log record to stderr, as text for people or as one JSON object per line."""
 
     def __init__(self, log_format: str, stream: TextIO) -> None:
         super().__init__(stream)
@@ -137,9 +126,9 @@ class StderrHandler(logging.StreamHandler[TextIO]):
 
 
 def configure(level: str, log_format: str, ring: LogRing, stream: TextIO | None = None) -> None:
-    """Send all logging to ``ring`` and to stderr: codexd's from ``level`` up, the libraries' from warning up.
+    """Send codexd's logging from ``level`` up, and that of libraries from warning up, to ``ring`` and stderr.
 
-    ``log_format``: ``text`` or ``json``. Calling it again replaces what the call before set.
+    ``log_format`` is ``text`` or ``json``. Another call replaces the settings of the call before.
     """
     root = logging.getLogger()
     for handler in root.handlers[:]:
@@ -152,7 +141,7 @@ def configure(level: str, log_format: str, ring: LogRing, stream: TextIO | None 
 
 
 def read_record(record: logging.LogRecord) -> LogEntry:
-    """The entry of a logging record, without secrets and without an id (0)."""
+    """The entry for a log record, without secrets. Its id is 0 until a ring gives it one."""
     fields = getattr(record, "fields", None)
     fields = redact_value(fields) if isinstance(fields, Mapping) else {}
     if record.exc_info and record.exc_info[1]:
@@ -171,7 +160,7 @@ def read_record(record: logging.LogRecord) -> LogEntry:
 
 
 def format_text(entry: LogEntry) -> str:
-    """``entry`` as a line for people, a traceback indented below it."""
+    """``entry`` as a line for people, with a traceback indented below it."""
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.at))
     request = f" [{entry.request}]" if entry.request else ""
     fields = "".join(f" {key}={_field(value)}" for key, value in entry.fields.items() if key != "traceback")
@@ -181,14 +170,14 @@ def format_text(entry: LogEntry) -> str:
 
 
 def format_json(entry: LogEntry) -> str:
-    """``entry`` as one JSON object, its time in UTC."""
+    """``entry`` as one JSON object, with its time in UTC."""
     at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(entry.at)) + f".{int(entry.at % 1 * 1000):03}Z"
     head = {"at": at, "level": entry.level, "logger": entry.logger, "request": entry.request}
     return json.dumps(head | {"message": entry.message, "fields": entry.fields})
 
 
 def escape(text: str) -> str:
-    """``text`` on one line and without terminal control sequences: it may come from a client."""
+    """``text`` on one line and without terminal control sequences, as it may come from a client."""
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
@@ -201,7 +190,7 @@ def _field(value: Any) -> str:
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except (TypeError, ValueError, KeyError):  # the text and its arguments don't match: log it all the same
+    except (TypeError, ValueError, KeyError):  # the text and its arguments don't match; log them anyway
         return f"{record.msg} {record.args}"
 
 
@@ -210,5 +199,5 @@ def _level(number: int) -> str:
 
 
 def _shorten(text: str) -> str:
-    cut = len(text) - MAX_TEXT
-    return text if cut <= 0 else f"{text[:MAX_TEXT]}... ({cut} characters more)"
+    cut = len(text) - MAX_TEXT_CHARS
+    return text if cut <= 0 else f"{text[:MAX_TEXT_CHARS]}... ({cut} characters more)"

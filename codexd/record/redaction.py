@@ -1,6 +1,6 @@
-"""Secrets out of texts and values, by their shape and by the name they stand under.
+"""Secrets are taken out of texts and values, by their shape and by the name that they have.
 
-Numbers stay whatever their name: ``input_tokens=1234`` is a count. So do names in the plural in a text
+Numbers stay, whatever their name: ``input_tokens=1234`` is a count. In a text, so does anything under a plural name
 (``max_tokens: must be an integer``).
 """
 
@@ -13,10 +13,10 @@ from typing import Any
 
 REDACTED = "[redacted]"
 MAX_DEPTH = 8
-"""Deepest nesting of a logged value; what is deeper becomes its ``str``."""
+"""The deepest nesting of a logged value; anything deeper becomes its ``str``."""
 
 _SECRET_SHAPES = re.compile(
-    r"""(?x) (?: (?<![A-Za-z0-9_-]) | (?<=%[0-9A-Fa-f]{2}) ) (?:   # also behind a percent-encoded character
+    r"""(?x) (?: (?<![A-Za-z0-9_-]) | (?<=%[0-9A-Fa-f]{2}) ) (?:   # also after a percent-encoded character
         eyJ[\w-]{8,} (?:\.[\w-]*){0,2}      # a JWT: base64url of '{"'
       | rt[_.][\w.-]{8,}                    # an OpenAI refresh token
       | gAAAA[\w=-]{8,}                     # Fernet: encrypted reasoning
@@ -37,22 +37,25 @@ _NAMED = re.compile(
     """
 )
 _SECRET_KEY = re.compile(rf"(?i){_NAMES}|tokens$")
+_SEPARATOR = re.compile(r"[:=,%?&\s]")
+"""Every pattern that goes by a name needs one of these between the name and the secret."""
 
 
 def redact(text: str) -> str:
     """``text`` with each secret replaced by ``[redacted]``."""
-    for pattern in (_NAMED, _BEARER, _URL_CODE):
-        text = pattern.sub(_keep_name, text)
+    if _SEPARATOR.search(text):  # most texts are one word, and then three patterns can be skipped
+        for pattern in (_NAMED, _BEARER, _URL_CODE):
+            text = pattern.sub(_keep_name, text)
     return _SECRET_SHAPES.sub(REDACTED, text)
 
 
 def _keep_name(found: re.Match[str]) -> str:
-    """A function, as ``re`` looks a template up with each call, which costs more than the search."""
+    """This is a function because ``re`` looks a template up on every call, which costs more than the search."""
     return found[1] + REDACTED
 
 
 def redact_value(value: Any, depth: int = 0) -> Any:
-    """``value`` as plain JSON, free of secrets."""
+    """``value`` as plain JSON without secrets."""
     match value:
         case None | bool() | int():
             return value

@@ -1,4 +1,4 @@
-"""One model request: what it was, what became of it, and the steps on its way."""
+"""One model request: the record that is written while it runs, and the frozen snapshot that everyone reads."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from enum import Enum
 
 from attrs import define, field, frozen
 
-from codexd.api.records import Told
-from codexd.errors import CodexdError, RequestCancelled, UpstreamError
+from codexd.api.records import RequestInfo, TokenCounts, Told
+from codexd.errors import CodexdError, InternalError, RequestCancelled, ShuttingDown, UpstreamError
 from codexd.record.redaction import redact
 from codexd.translation.backend import Usage
 from codexd.translation.reading.losses import Losses
 
 CLIENT_LEFT = 499
-"""The status of a request whose client hung up first (nginx's number for it)."""
+"""The status of a request whose client hung up before it was answered. nginx uses the same number."""
 
 CLIENT_LEFT_KIND = "client_left"
-"""Stands where an error has its ``kind``."""
+"""The error kind of such a request."""
 
 SESSION_CHARS = 8
 MAX_ID_CHARS = 100
@@ -42,18 +42,65 @@ class StepName(Enum):
 
 @frozen
 class Step:
-    """``at_ms`` after the request came in; ``note``: what ``explain.py`` puts into its sentence."""
+    """A step, ``at_ms`` after the request came in. ``note`` fills the gap in the step's sentence (``why.py``)."""
 
     at_ms: int
     name: StepName
     note: str = ""
 
 
+@frozen
+class Snapshot:
+    """A request as it stood at one moment, or as it ended.
+
+    ``elapsed_ms`` counts from the request's arrival, ``silent_ms`` from the last bytes of the backend (None before its
+    headers). ``third_party`` is the host that was asked instead of the backend. ``resets_at`` is when the limit that
+    the request ran into ends, in seconds since the epoch. ``losses_reported`` counts the dropped and approximated
+    fields.
+    """
+
+    info: RequestInfo
+    method: str
+    account_id: str | None
+    third_party: str | None
+    resets_at: float | None
+    losses_reported: int
+    elapsed_ms: int
+    silent_ms: int | None
+    steps: tuple[Step, ...]
+
+    @property
+    def counted(self) -> TokenCounts | None:
+        """The tokens as the backend counted them; None while there is only an estimate."""
+        tokens = self.info.tokens
+        return None if tokens is None or tokens.estimated else tokens
+
+    @property
+    def was_ended_by_user(self) -> bool:
+        return self.info.error_kind in (CLIENT_LEFT_KIND, RequestCancelled.kind)
+
+
+@frozen
+class _Account:
+    id: str
+    label: str = field(eq=False)
+    reason: str
+    """Why this account, in a few words."""
+
+
+@frozen
+class _Failure:
+    message: str
+    kind: str
+    resets_at: float | None = None
+
+
 @define(eq=False)
 class RequestRecord:
-    """One model request. ``started_at`` is seconds since the epoch; the other times are monotonic seconds.
+    """The write side of one request: each fact has one verb, and a :class:`Snapshot` is the only way to read them.
 
-    ``clock`` is monotonic; ``tell`` is called after each step.
+    ``started_at`` is in seconds since the epoch; every other time is in seconds of ``clock``, which is monotonic.
+    ``on_step`` is called after each step.
     """
 
     id: str
@@ -63,156 +110,246 @@ class RequestRecord:
     started_at: float
     started: float
     clock: Callable[[], float] = field(repr=False)
-    tell: Callable[[RequestRecord], None] = field(repr=False)
-    model: str | None = None
-    model_used: str | None = None
-    third_party: str | None = None
-    """The host that is asked instead of the backend."""
-    session: str | None = None
-    account: str | None = None
-    account_id: str | None = None
-    account_reason: str | None = None
-    """Why that account, in short words."""
-    status: int | None = None
-    error: str | None = None
-    error_kind: str | None = None
-    resets_at: float | None = None
-    """When the limit that it ran into ends, in seconds since the epoch."""
-    told: Told | None = None
-    upstream_status: int | None = None
-    upstream_request_id: str | None = None
-    retries: int = 0
-    stop_reason: str | None = None
-    first_event: float | None = None
-    first_token: float | None = None
-    heard_at: float = 0.0
-    """When the backend last sent something."""
-    longest_silence_s: float = 0.0
-    ended: float | None = None
-    usage: Usage | None = None
-    count_output: Callable[[], int] | None = field(default=None, repr=False)
-    """Estimates the tokens of the answer so far, while it runs."""
-    estimated_output_tokens: int | None = None
-    """The last estimate, of an answer that ended without the backend's own numbers."""
-    end_early: Callable[[CodexdError], None] | None = field(default=None, repr=False)
-    """Ends the answer with an error, while it runs."""
-    steps: list[Step] = field(factory=list)
-    losses: Losses = field(factory=Losses)
+    on_step: Callable[[RequestRecord], None] = field(repr=False)
+
+    has_first_event: bool = False
+    """Whether the current attempt has had an event. Plain attributes, because the stream reads both for each chunk."""
+    has_first_token: bool = False
+    """Whether a piece of the answer has gone to the client."""
+
+    _steps: list[Step] = field(factory=list)
+    _losses: Losses = field(factory=Losses)
+    _model: str | None = None
+    _model_used: str | None = None
+    _third_party: str | None = None
+    _session: str | None = None
+    _account: _Account | None = None
+    _retries: int = 0
+    _upstream_status: int | None = None
+    _upstream_request_id: str | None = None
+    _heard_at: float = 0.0
+    """When the backend last sent something. It has a meaning only once there is an ``_upstream_status``."""
+    _longest_silence_s: float = 0.0
+    _first_token_at: float | None = None
+    _usage: Usage | None = None
+    _stop_reason: str | None = None
+    _status: int | None = None
+    _failure: _Failure | None = None
+    _reported: Told | None = None
+    _count_output: Callable[[], int] | None = field(default=None, repr=False)
+    _end_early: Callable[[CodexdError], None] | None = field(default=None, repr=False)
+    _final: Snapshot | None = None
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """The request as it stands; once it has ended, always as it ended."""
+        return self._final or self._take_snapshot("running", self.clock())
 
     @property
-    def ttft_ms(self) -> int | None:
-        return _ms(self.started, self.first_token)
-
-    @property
-    def duration_ms(self) -> int | None:
-        return _ms(self.started, self.ended)
-
-    @property
-    def longest_silence_ms(self) -> int | None:
-        return round(self.longest_silence_s * 1000) if self.heard_at else None
-
-    @property
-    def state(self) -> str:
-        """One of ``api.records.REQUEST_STATES``."""
-        return "running" if self.ended is None else "failed" if self.error else "done"
+    def info(self) -> RequestInfo:
+        return self.snapshot().info
 
     @property
     def output_tokens(self) -> int | None:
-        """Of the answer so far: what the backend said at its end, before that an estimate."""
-        if self.usage is not None:
-            return self.usage.output_tokens
-        return self.count_output() if self.count_output else self.estimated_output_tokens
+        """The tokens of the answer so far: the backend's own count if it has sent one, else an estimate."""
+        if self._usage is not None:
+            return self._usage.output_tokens
+        return self._count_output() if self._count_output else None
 
     @property
-    def was_ended_by_user(self) -> bool:
-        return self.error_kind in (CLIENT_LEFT_KIND, RequestCancelled.kind)
+    def end_early(self) -> Callable[[CodexdError], None] | None:
+        """Ends the answer with an error; None before the answer has begun and after it has ended."""
+        return self._end_early
 
-    # -- steps ------------------------------------------------------------------------------------
+    # -- what is asked, and of whom ---------------------------------------------------------------
 
-    def note(self, name: StepName, text: str = "") -> None:
-        self.note_at(self.clock(), name, text)
-
-    def note_at(self, now: float, name: StepName, text: str = "") -> None:
-        self.steps.append(Step(round((now - self.started) * 1000), name, text))
-        self.tell(self)
+    def note_received(self) -> None:
+        self._add_step(self.started, StepName.RECEIVED)
 
     def note_model(self, asked: str | None) -> None:
-        self.model = None if asked is None else _show(asked)
+        self._model = None if asked is None else _shorten(asked)
 
-    def note_model_used(self, model: str) -> None:
-        self.model_used = _show(model)
+    def note_losses(self, losses: Losses) -> None:
+        """``losses`` is the request's own ledger, which goes on growing until the request ends."""
+        self._losses = losses
+
+    def note_session(self, key: str) -> None:
+        self._session = key[:SESSION_CHARS]
+
+    def note_running(self, end_early: Callable[[CodexdError], None]) -> None:
+        """The answer begins; ``end_early`` ends it with an error."""
+        self._end_early = end_early
 
     def note_account(self, account_id: str, label: str, reason: str) -> None:
-        if (account_id, reason) != (self.account_id, self.account_reason):
-            self.account_id, self.account, self.account_reason = account_id, label, reason
-            self.note(StepName.CHOSEN, f"{label}: {reason}")
+        """Naming the same account for the same reason again is not a step."""
+        chosen = _Account(account_id, label, reason)
+        if chosen != self._account:
+            self._account = chosen
+            self._add_step(self.clock(), StepName.CHOSEN, f"{label}: {reason}")
 
-    def note_retry(self, error: CodexdError, how: str) -> None:
-        self.retries += 1
-        self.note(StepName.RETRY, f"{how}, after this: {redact(str(error))}")
+    def note_waited(self, seconds: float, label: str) -> None:
+        """The request waited for a limit of the account ``label`` to end."""
+        self._add_step(self.clock(), StepName.WAITED, f"{seconds:.1f} s for {label}")
+
+    def note_token_wait(self, seconds: float) -> None:
+        """The request waited for a fresh access token."""
+        self._add_step(self.clock(), StepName.TOKEN, f"{seconds:.1f} s")
+
+    def note_model_used(self, model: str) -> None:
+        self._model_used = _shorten(model)
+
+    def note_third_party(self, host: str) -> None:
+        """The request goes to ``host`` instead of the backend."""
+        self._third_party = host
+
+    # -- one attempt ------------------------------------------------------------------------------
 
     def note_asked(self, model: str, count_output: Callable[[], int]) -> None:
-        """An attempt begins, whose answer ``count_output`` measures."""
-        self.count_output = count_output
-        self.note(StepName.ASKED, _show(model))
+        """An attempt begins. ``count_output`` estimates the tokens of its answer so far."""
+        self._count_output = count_output
+        self._add_step(self.clock(), StepName.ASKED, _shorten(model))
 
     def note_connected(self) -> None:
-        self.note(StepName.CONNECTED)
+        self._add_step(self.clock(), StepName.CONNECTED)
 
     def note_sent(self) -> None:
-        self.first_event = None
-        self.note(StepName.SENT)
+        self.has_first_event = False
+        self._add_step(self.clock(), StepName.SENT)
 
     def note_headers(self, status: int, headers: Mapping[str, str]) -> None:
-        self.upstream_status = status
-        self.upstream_request_id = headers.get("x-request-id", "")[:MAX_ID_CHARS] or None
-        self.heard_at = self.clock()
-        self.note_at(self.heard_at, StepName.HEADERS, str(status))
+        self._upstream_status = status
+        self._upstream_request_id = headers.get("x-request-id", "")[:MAX_ID_CHARS] or None
+        self._heard_at = self.clock()
+        self._add_step(self._heard_at, StepName.HEADERS, str(status))
 
     def note_chunk(self, now: float) -> None:
-        """The backend sent something. The hot path: nothing is made here."""
-        silence_s = now - self.heard_at
-        if silence_s > self.longest_silence_s:  # noqa: PLR1730 - max() is a call, and a store for each chunk
-            self.longest_silence_s = silence_s
-        self.heard_at = now
+        """The backend sent something. This is the hot path: nothing is allocated here."""
+        silence_s = now - self._heard_at
+        if silence_s > self._longest_silence_s:  # noqa: PLR1730 - max() is a call, and a store for each chunk
+            self._longest_silence_s = silence_s
+        self._heard_at = now
+
+    def note_client_waited(self, now: float) -> None:
+        """The silence up to ``now`` was the client's, which did not read."""
+        self._heard_at = now
 
     def note_first_event(self, now: float) -> None:
-        self.first_event = now
-        self.note_at(now, StepName.FIRST_EVENT)
+        self.has_first_event = True
+        self._add_step(now, StepName.FIRST_EVENT)
 
     def note_first_token(self, now: float) -> None:
-        if self.first_token is None:
-            self.first_token = now
-            self.note_at(now, StepName.FIRST_TOKEN)
+        """Only the first call counts."""
+        if not self.has_first_token:
+            self.has_first_token, self._first_token_at = True, now
+            self._add_step(now, StepName.FIRST_TOKEN)
+
+    def note_answer(self, usage: Usage | None, stop_reason: str | None) -> None:
+        self._usage, self._stop_reason = usage, stop_reason
+
+    def note_retry(self, error: CodexdError, how: str) -> None:
+        """Another attempt follows ``error``; ``how`` is such as ``at once``."""
+        self._retries += 1
+        self._add_step(self.clock(), StepName.RETRY, f"{how} after this error: {redact(str(error))}")
+
+    def _add_step(self, now: float, name: StepName, note: str = "") -> None:
+        self._steps.append(Step(self._ms_until(now), name, note))
+        self.on_step(self)
 
     # -- the end ----------------------------------------------------------------------------------
 
-    def fail(self, error: CodexdError) -> None:
-        self.error, self.error_kind = redact(str(error)), error.kind
-        self.resets_at = error.resets_at if isinstance(error, UpstreamError) else None
+    def note_status(self, status: int) -> None:
+        """The HTTP status that the client gets."""
+        self._status = status
 
-    def note_told(self, status: int, type_: str, message: str) -> None:
-        self.told = Told(status, type_, redact(message))
+    def note_failure(self, error: CodexdError) -> None:
+        resets_at = error.resets_at if isinstance(error, UpstreamError) else None
+        self._failure = _Failure(redact(str(error)), error.kind, resets_at)
+
+    def note_reported(self, status: int, type_: str, message: str) -> None:
+        """How the error was reported to the client; ``status`` is 200 inside an answer that had begun."""
+        self._reported = Told(status, type_, redact(message))
 
     def note_client_left(self) -> None:
-        """Hanging up is a failure only before the end: a client may leave as soon as it has that, or its error."""
-        was_answered = self.status == 200 and self.stop_reason is not None
-        if was_answered or self.told is not None:
-            return
-        self.error, self.error_kind = "the client hung up", CLIENT_LEFT_KIND
+        """A client that has its answer or its error may leave; before that, hanging up is a failure."""
+        was_answered = self._status == 200 and self._stop_reason is not None
+        if not was_answered and self._reported is None:
+            self._failure = _Failure("the client hung up", CLIENT_LEFT_KIND)
 
-    def finish(self) -> None:
-        """The end, after which nothing changes. Lets go of the answer."""
-        self.ended = self.clock()
-        self.status = self.status or CLIENT_LEFT
-        self.estimated_output_tokens = self.output_tokens
-        self.count_output = self.end_early = None
-        self.note_at(self.ended, StepName.END)
+    def finish(self, failure: BaseException | None = None) -> Snapshot:
+        """The end, after which nothing changes. ``failure`` is the exception that the request ended with, if any."""
+        self._note_outcome(failure)
+        if self._status is None:
+            self._status = CLIENT_LEFT
+        ended = self.clock()
+        self._steps.append(Step(self._ms_until(ended), StepName.END))
+        self._final = self._take_snapshot("failed" if self._failure else "done", ended)
+        self._count_output = self._end_early = None  # they hold the whole answer
+        self.on_step(self)
+        return self._final
+
+    def _note_outcome(self, failure: BaseException | None) -> None:
+        """The outcome of a request that ended without a note of one."""
+        if isinstance(failure, Exception):  # the web server answers for it
+            self.note_status(500)
+            self.note_failure(InternalError(f"a bug in codexd: {type(failure).__name__}"))
+        elif self._status is None and failure is not None:
+            self.note_failure(ShuttingDown("codexd stopped before there was an answer"))
+        elif self._status is None and self._failure is None:
+            self.note_client_left()
+
+    # -- taking a snapshot ------------------------------------------------------------------------
+
+    def _ms_until(self, moment: float) -> int:
+        return round((moment - self.started) * 1000)
+
+    def _take_snapshot(self, state: str, now: float) -> Snapshot:
+        account, failure = self._account, self._failure
+        elapsed_ms = self._ms_until(now)
+        has_answered = self._upstream_status is not None
+        info = RequestInfo(
+            id=self.id,
+            client=self.client,
+            model=self._model,
+            model_used=self._model_used,
+            account=account.label if account else None,
+            state=state,
+            started_at=self.started_at,
+            ttft_ms=None if self._first_token_at is None else self._ms_until(self._first_token_at),
+            duration_ms=None if state == "running" else elapsed_ms,
+            tokens=self._count_tokens(),
+            status=self._status,
+            error=failure.message if failure else None,
+            losses=tuple(self._losses),
+            path=self.path,
+            session=self._session,
+            account_reason=account.reason if account else None,
+            retries=self._retries,
+            stop_reason=self._stop_reason,
+            upstream_status=self._upstream_status,
+            upstream_request_id=self._upstream_request_id,
+            longest_silence_ms=round(self._longest_silence_s * 1000) if has_answered else None,
+            error_kind=failure.kind if failure else None,
+            told=self._reported,
+        )
+        return Snapshot(
+            info,
+            method=self.method,
+            account_id=account.id if account else None,
+            third_party=self._third_party,
+            resets_at=failure.resets_at if failure else None,
+            losses_reported=self._losses.reported,
+            elapsed_ms=elapsed_ms,
+            silent_ms=round((now - self._heard_at) * 1000) if has_answered else None,
+            steps=tuple(self._steps),
+        )
+
+    def _count_tokens(self) -> TokenCounts | None:
+        usage, output = self._usage, self.output_tokens
+        if usage is not None:
+            return TokenCounts(usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens)
+        return TokenCounts(0, 0, output, 0, estimated=True) if output else None
 
 
-def _show(model: str) -> str:
+def _shorten(model: str) -> str:
     return redact(model[:MAX_MODEL_CHARS])
-
-
-def _ms(start: float, end: float | None) -> int | None:
-    return None if end is None else round((end - start) * 1000)

@@ -1,7 +1,7 @@
-"""The history of usage: what each request took, kept in ``usage.sqlite3`` by a task of its own.
+"""The usage history: the tokens of each request, written to ``usage.sqlite3`` by a task of its own.
 
-A request is only queued here; the task writes what has come together. Whatever happens to the file, requests go on:
-what can't be written waits for the next try, and ``problem`` says so.
+A request is only queued here; the task writes the queue in batches. Whatever happens to the file, requests go on: what
+can't be written waits for the next try, and ``problems`` says so.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from typing import TypeVar
 import trio
 from attrs import evolve
 
-from codexd.api.usage import UsageReport, UsageRow
-from codexd.record.timeline import RequestRecord
+from codexd.api.records import TokenCounts, UsageReport, UsageRow
+from codexd.record.timeline import Snapshot
 from codexd.record.usage_file import UsageEntry, UsageFile, is_damage
-from codexd.translation.backend import Usage
 
 log = logging.getLogger("codexd.usage")
 
 BATCH_S = 1.0
-"""What ends within this after a first request is written with it."""
+"""Requests that end within this time of the first one are written with it."""
 
 RETRY_S = 60.0
 PRUNE_S = 3600.0
-"""Between deletions of what is old."""
+"""How often old requests are deleted."""
 DAY_S = 86400.0
 
 MAX_WAITING = 20_000
-"""Entries that wait for a file which can't be written; then the oldest are given up."""
+"""Entries that wait for a file that can't be written; beyond that, the oldest are dropped."""
 
 MAX_COUNT = 10**12
-"""The backend's numbers are not ours: what is larger is no number of tokens, and SQLite could not add it up."""
+"""The backend's numbers are not ours: a larger one can't be a number of tokens, and SQLite could not add it up."""
 
-NOTHING = UsageRow("total", 0, 0, 0, 0, 0, 0, 0, None)
+NO_TOKENS = TokenCounts(0, 0, 0, 0)
+NO_USAGE = UsageRow("total", 0, 0, 0, 0, 0, 0, 0, None)
 
 _T = TypeVar("_T")
 
 
 class UsageHistory:
-    """``retention_days`` gives the setting as it is now, ``clock`` seconds since the epoch."""
+    """``retention_days`` returns the setting's current value, ``clock`` seconds since the epoch."""
 
     def __init__(self, path: Path, retention_days: Callable[[], int], clock: Callable[[], float]) -> None:
         self._path = path
@@ -63,13 +63,13 @@ class UsageHistory:
         aside = self._kept_aside and f"The usage history could not be read and is kept as {self._kept_aside}."
         return tuple(problem for problem in (self._trouble, aside) if problem)
 
-    def add(self, record: RequestRecord) -> None:
+    def add(self, request: Snapshot) -> None:
         """Queue a request that has ended. Never waits."""
-        self._waiting.append(_to_entry(record))
+        self._waiting.append(_to_entry(request))
         self._news.set()
 
     async def run(self) -> None:
-        """Write what is queued, batch by batch, and delete what is old, until cancelled."""
+        """Write the queue in batches and delete old requests, until cancelled."""
         while True:
             oldest = self._clock() - self._retention_days() * DAY_S
             await self._use(partial(UsageFile.prune, before=oldest))
@@ -77,7 +77,7 @@ class UsageHistory:
                 await self._write_batches()
 
     async def summarize(self, by: str, since: float, names: Mapping[str, str]) -> UsageReport:
-        """The sums by ``model``, ``account`` or ``day``, up to this moment; ``names``: account ids -> what to show."""
+        """The sums by ``model``, ``account`` or ``day``, up to this moment. ``names`` maps account ids to labels."""
         await self._flush()
         found = await self._use(
             lambda file: (file.sum_up(by, since), file.sum_up("total", since), file.find_oldest(since))
@@ -85,16 +85,16 @@ class UsageHistory:
         rows, total, oldest = found or ([], [], None)
         if by == "account":
             rows = [evolve(row, name=names.get(row.name, row.name)) for row in rows]
-        return UsageReport(by, oldest, tuple(rows), total[0] if total else NOTHING, " ".join(self.problems) or None)
+        return UsageReport(by, oldest, tuple(rows), total[0] if total else NO_USAGE, " ".join(self.problems) or None)
 
     def close(self) -> None:
-        """Write what still waits. Call it when ``run`` has ended: it blocks."""
+        """Write what still waits. It blocks, so call it only after ``run`` has ended."""
         try:
             file = self._open()
             file.add(tuple(self._waiting))
             file.close()
         except (sqlite3.Error, OSError) as error:
-            log.error("%d requests are missing in the usage history: %s", len(self._waiting), error)  # noqa: TRY400 - told in words
+            log.error("%d requests are missing from the usage history: %s", len(self._waiting), error)  # noqa: TRY400 - the message says it all
 
     async def _write_batches(self) -> None:
         while True:
@@ -105,7 +105,7 @@ class UsageHistory:
             await self._flush()
 
     async def _flush(self) -> None:
-        """Write what waits; what can't be written waits on."""
+        """Write the queue; what can't be written stays queued."""
         batch, written = tuple(self._waiting), None
         self._waiting.clear()
         try:
@@ -115,7 +115,7 @@ class UsageHistory:
                 self._waiting = deque([*batch, *self._waiting], maxlen=MAX_WAITING)
 
     async def _use(self, work: Callable[[UsageFile], _T]) -> _T | None:
-        """What ``work`` gives, done in a thread; None if the file can't be used now, which ``problems`` then says."""
+        """Do ``work`` in a thread and return its result; None if the file can't be used now (see ``problems``)."""
         async with self._lock:
             try:
                 done = await trio.to_thread.run_sync(lambda: work(self._open()))
@@ -137,27 +137,27 @@ class UsageHistory:
     def _note_trouble(self, error: sqlite3.Error | OSError) -> None:
         if self._file is not None and isinstance(error, sqlite3.Error) and is_damage(error):
             self._file.close()
-            self._file = None  # opened again, it is found out and kept aside
+            self._file = None  # the next opening finds the damage and keeps the file aside
         if self._trouble is None:
             log.error("the usage history can't be used: %s", error)
         self._trouble = f"The usage history {self._path} can't be used ({error}); new requests are kept in memory."
 
 
-def _to_entry(record: RequestRecord) -> UsageEntry:
-    usage = record.usage or Usage()
+def _to_entry(request: Snapshot) -> UsageEntry:
+    info, counted = request.info, request.counted or NO_TOKENS
     return UsageEntry(
-        at=record.started_at,
-        account=record.account_id,
-        model=record.model,
-        model_used=record.model_used,
-        client=record.client,
-        input_tokens=min(usage.input_tokens, MAX_COUNT),
-        cached_tokens=min(usage.cached_tokens, MAX_COUNT),
-        output_tokens=min(usage.output_tokens, MAX_COUNT),
-        reasoning_tokens=min(usage.reasoning_tokens, MAX_COUNT),
-        status=record.status or 0,
-        failed=record.error is not None,
-        duration_ms=record.duration_ms or 0,
-        ttft_ms=record.ttft_ms,
-        losses=record.losses.reported,
+        at=info.started_at,
+        account=request.account_id,
+        model=info.model,
+        model_used=info.model_used,
+        client=info.client,
+        input_tokens=min(counted.input, MAX_COUNT),
+        cached_tokens=min(counted.cached, MAX_COUNT),
+        output_tokens=min(counted.output, MAX_COUNT),
+        reasoning_tokens=min(counted.reasoning, MAX_COUNT),
+        status=info.status or 0,
+        failed=info.error is not None,
+        duration_ms=info.duration_ms or 0,
+        ttft_ms=info.ttft_ms,
+        losses=request.losses_reported,
     )

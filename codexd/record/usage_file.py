@@ -1,6 +1,6 @@
-"""``usage.sqlite3``: one row a request. No prompts, no e-mail addresses, no keys.
+"""``usage.sqlite3``: one row per request. No prompts, no e-mail addresses, no keys.
 
-Nothing here waits for anything but the disk; ``usage.py`` calls it in a thread, one call at a time.
+Everything here blocks on the disk, so ``usage.py`` calls it in a thread, one call at a time.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from types import MappingProxyType
 
 from attrs import astuple, fields, frozen
 
-from codexd.api.usage import UsageRow
+from codexd.api.records import UsageRow
 from codexd.files import keep_aside
 
 log = logging.getLogger("codexd.usage")
 
 VERSION = 1
-"""``PRAGMA user_version``. A file of a later one is not ours to write to."""
+"""``PRAGMA user_version``. We don't write to a file with a later one."""
 
 BUSY_S = 5.0
-"""How long another program may hold the file's lock, such as the user's own ``sqlite3``."""
+"""How long another program, such as the user's own ``sqlite3``, may hold the file's lock."""
 
 
 @frozen
 class UsageEntry:
-    """One request. ``account`` is an account's id; ``at`` in seconds since the epoch."""
+    """One request. ``account`` is an account's id, ``at`` is in seconds since the epoch."""
 
     at: float
     account: str | None
@@ -77,13 +77,16 @@ FROM requests WHERE at >= ? GROUP BY name ORDER BY {order}
 
 
 class UsageFile:
-    """The open database. ``kept_aside``: where a file that could not be read went, in favour of a new one."""
+    """The open database.
+
+    ``kept_aside`` is where an unreadable file was moved to make room for a new one, if there was one.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Open or create it.
+        """Open the file, or create it.
 
         Raises:
-            sqlite3.Error, OSError: neither can be done now.
+            sqlite3.Error, OSError: neither is possible now.
         """
         self.kept_aside: Path | None = None
         try:
@@ -92,12 +95,12 @@ class UsageFile:
             if not is_damage(error):
                 raise
             self.kept_aside = _keep_aside(path)
-            log.error("the usage history could not be read (%s); it is kept as %s", error, self.kept_aside)  # noqa: TRY400 - told in words
+            log.error("the usage history could not be read (%s); it is kept as %s", error, self.kept_aside)  # noqa: TRY400 - the message says it all
             self._database = _open(path)
         self._path, self._opened = path, path.stat()
 
     def has_moved(self) -> bool:
-        """Whether another file, or none, is where this one was: what is written to it now is lost."""
+        """Whether another file, or none, has taken this one's place, so that what is written to it would be lost."""
         try:
             return not os.path.samestat(self._path.stat(), self._opened)
         except FileNotFoundError:
@@ -107,41 +110,44 @@ class UsageFile:
         self._database.close()
 
     def add(self, entries: Sequence[UsageEntry]) -> int:
-        """Write ``entries``: all of them or, after an error or a crash, none; how many that was."""
+        """Write ``entries``, and return how many. After an error or a crash, none of them is written."""
         with self._database:
             return self._database.executemany(_INSERT, map(astuple, entries)).rowcount
 
     def prune(self, before: float) -> int:
-        """Delete what is older than ``before``; how many that was."""
+        """Delete the requests from before ``before``, and return how many."""
         with self._database:
             return self._database.execute("DELETE FROM requests WHERE at < ?", (before,)).rowcount
 
     def sum_up(self, by: str, since: float) -> list[UsageRow]:
-        """The sums by ``model``, ``account`` (its id), ``day`` or in ``total``: days in order, else by their tokens."""
+        """The sums by ``model``, ``account`` (its id) or ``day``, or the ``total``.
+
+        Days come in order, everything else by its tokens, the most first.
+        """
         order = "name" if by == "day" else "sum(input_tokens + output_tokens) DESC, count(*) DESC, name"
         rows = self._database.execute(_SUMS.format(key=_KEYS[by], order=order), (since,))
         return [UsageRow(*row) for row in rows]
 
     def find_oldest(self, since: float) -> float | None:
         """When the first request from ``since`` on came in."""
-        found: float | None = self._database.execute("SELECT min(at) FROM requests WHERE at >= ?", (since,)).fetchone()[
-            0
-        ]
-        return found
+        found: tuple[float | None] = self._database.execute(
+            "SELECT min(at) FROM requests WHERE at >= ?", (since,)
+        ).fetchone()
+        return found[0]
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether ``error`` says that the file is no database of ours, or a broken one."""
+    """Whether ``error`` means that the file is damaged, or not a database of ours."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, _ForeignError)
 
 
 class _ForeignError(sqlite3.DatabaseError):
-    """A database, and not of the shape that we write."""
+    """A database, but not one that we can write to."""
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    # SQLite makes a file by the umask, and gives its -wal and -shm the mode of the database.
+    # SQLite creates a file with the umask's mode, and gives its -wal and -shm the database's mode.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     path.chmod(0o600)
     database = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False)
@@ -155,7 +161,7 @@ def _open(path: Path) -> sqlite3.Connection:
 def _prepare(database: sqlite3.Connection) -> None:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version not in (0, VERSION):
-        raise _ForeignError(f"it is of version {version}, this codexd writes version {VERSION}")
+        raise _ForeignError(f"it has version {version}, and this codexd writes version {VERSION}")
     (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise _ForeignError(verdict)
@@ -163,13 +169,13 @@ def _prepare(database: sqlite3.Connection) -> None:
     if not is_empty and [name for _, name, *_ in database.execute("PRAGMA table_info(requests)")] != _COLUMNS:
         raise _ForeignError("its table of requests has other columns")
     database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = NORMAL")  # whole after a crash; the last second may be lost with the power
+    database.execute("PRAGMA synchronous = NORMAL")  # a crash loses nothing; a power cut may lose the last second
     if is_empty:
         database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
 
 
 def _keep_aside(path: Path) -> Path:
-    """The file and its log, out of the way: a log of another database would be played into the new one."""
+    """Move the file and its log out of the way: SQLite would replay the old log into the new database."""
     aside = keep_aside(path)
     for suffix in ("-wal", "-shm"):
         own = path.with_name(path.name + suffix)

@@ -1,1 +1,1 @@
-"""Settings: the schema, where values come from, editing the file, and those that hold now."""
+"""Settings: the schema, where values come from, editing the file, and the settings in effect."""

@@ -1,63 +1,63 @@
-"""Edits of the settings file's text that keep its comments and its order, and the text of a new one.
+"""Editing the settings file so that its comments and its order stay, and the template of a new one.
 
 Import law: no ``os``, no clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from codexd.errors import SettingInvalid
-from codexd.settings.load import convert, find_setting, parse_toml, show
+from codexd.settings.load import Document, convert, find_setting, show
 from codexd.settings.schema import SCHEMA, Setting
 
 _EXAMPLES = {"server.api_key": '"a-long-random-text"', "models.aliases": '{ fast = "gpt-5.5" }'}
-"""What the template shows where the default is nothing."""
+"""What the template shows for settings that have no default."""
 
 
-def set_in_text(toml: str, name: str, value: Any) -> str:
-    """The settings file's text with ``name`` set.
+def set_value(document: Document, name: str, value: Any) -> Document:
+    """The settings file with ``name`` set; the same document if it says so already.
 
     Raises:
-        SettingInvalid: an unknown name, a bad value, or a text that is not TOML.
+        SettingInvalid: an unknown name, a bad value, or a file that is not TOML.
     """
-    item, plain = find_setting(name), _read_plain(toml)
+    item = find_setting(name)
+    _check_editable(document)
     wanted = _to_toml(_convert(item, value))
     group, key = name.split(".")
-    if plain.get(group, {}).get(key) == wanted:
-        return toml
-    try:
-        document = tomlkit.parse(toml)
-        if group not in document:
-            document[group] = tomlkit.table()
-        _put(document[group], key, wanted)
-    except TOMLKitError as wrong:
-        raise _uneditable(name, str(wrong)) from None
-    plain.setdefault(group, {})[key] = wanted
-    return _check_edit(name, tomlkit.dumps(document), plain)
+    table = document.tables.get(group, {})
+    if table.get(key) == wanted:
+        return document
+
+    def put(toml: Any) -> None:
+        if group not in toml:
+            toml[group] = tomlkit.table()
+        _put(toml[group], key, wanted)
+
+    return _edit(document, name, put, {**document.tables, group: {**table, key: wanted}})
 
 
-def unset_in_text(toml: str, name: str) -> str:
-    """The settings file's text without ``name``; the rest stays as it is.
+def unset_value(document: Document, name: str) -> Document:
+    """The settings file without ``name``, the rest unchanged; the same document if it does not set ``name``.
 
     Raises:
-        SettingInvalid: an unknown name, or a text that is not TOML.
+        SettingInvalid: an unknown name, or a file that is not TOML.
     """
-    plain = _read_plain(toml)
+    _check_editable(document)
     group, key = find_setting(name).name.split(".")
-    if key not in plain.get(group, {}):
-        return toml
-    try:
-        document: Any = tomlkit.parse(toml)
-        del document[group][key]
-    except TOMLKitError as wrong:
-        raise _uneditable(name, str(wrong)) from None
-    del plain[group][key]
-    return _check_edit(name, tomlkit.dumps(document), plain)
+    table = document.tables.get(group, {})
+    if key not in table:
+        return document
+
+    def delete(toml: Any) -> None:
+        del toml[group][key]
+
+    rest = {other: value for other, value in table.items() if other != key}
+    return _edit(document, name, delete, {**document.tables, group: rest})
 
 
 def make_template() -> str:
@@ -66,7 +66,7 @@ def make_template() -> str:
 
 
 def _template_lines() -> Iterator[str]:
-    yield "# Settings of codexd. What is commented out stands at its default."
+    yield "# Settings of codexd. Those that are commented out have their defaults."
     table = ""
     for item in SCHEMA.values():
         group, key = item.name.split(".")
@@ -87,20 +87,17 @@ def _template_entry(item: Setting, key: str) -> Iterator[str]:
 # -- parts of an edit -----------------------------------------------------------------------------
 
 
-def _read_plain(toml: str) -> dict[str, Any]:
-    try:
-        plain = parse_toml(toml)
-    except ValueError as wrong:
-        raise SettingInvalid(f"the settings file is {wrong}. Mend it with `codexctl settings edit`") from None
-    loose = [group for group, table in plain.items() if not isinstance(table, dict)]
+def _check_editable(document: Document) -> None:
+    if document.problem:
+        raise SettingInvalid(f"the settings file is {document.problem}. Fix it with `codexctl settings edit`")
+    loose = [group for group, table in document.tables.items() if not isinstance(table, dict)]
     if loose:
-        raise SettingInvalid(f"{loose[0]}: no such setting: in the settings file each stands in a table, such as [log]")
-    return plain
+        raise SettingInvalid(f"{loose[0]}: no such setting; every setting is in a table, such as [log]")
 
 
 def _convert(item: Setting, value: Any) -> Any:
     if value is None:
-        raise SettingInvalid(f"{item.name}: null is no value; unset it instead")
+        raise SettingInvalid(f"{item.name}: null is not a value; unset it instead")
     try:
         return convert(item, value)
     except ValueError as wrong:
@@ -115,7 +112,7 @@ def _to_toml(value: Any) -> Any:
 
 
 def _put(table: Any, key: str, wanted: Any) -> None:
-    """Set ``key``; a table that is there is edited in place, for it may hold comments."""
+    """Set ``key``. An existing table is edited in place, because it may hold comments."""
     inner = table.get(key)
     if not (isinstance(wanted, dict) and isinstance(inner, MutableMapping)):
         table[key] = wanted
@@ -127,22 +124,25 @@ def _put(table: Any, key: str, wanted: Any) -> None:
             inner[name] = value
 
 
-def _check_edit(name: str, text: str, wanted: Mapping[str, Any]) -> str:
-    """``text``, which must say ``wanted``: TOML has ways to write a table that tomlkit does not edit well.
+def _edit(document: Document, name: str, change: Callable[[Any], None], wanted: Mapping[str, Any]) -> Document:
+    """Make a ``change`` to the text, which must then say ``wanted``: tomlkit edits some ways to write a table wrongly.
 
     Raises:
-        SettingInvalid: it says something else.
+        SettingInvalid: the text says something else.
     """
     try:
-        if _without_empty(parse_toml(text)) == _without_empty(wanted):
-            return text
-    except ValueError:
-        pass
-    raise _uneditable(name, "the way that the file is written is not understood")
+        toml = tomlkit.parse(document.text)
+        change(toml)
+    except TOMLKitError as wrong:
+        raise _uneditable(name, str(wrong)) from None
+    edited = Document.parse(tomlkit.dumps(toml))
+    if edited.problem or _without_empty(edited.tables) != _without_empty(wanted):
+        raise _uneditable(name, "codexd does not understand how the file is written")
+    return edited
 
 
 def _without_empty(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A table with nothing in it may be written or not."""
+    """An empty table may be written out or left out."""
     plain = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in table.items()}
     return {key: value for key, value in plain.items() if value != {}}
 

@@ -1,7 +1,7 @@
-"""The settings of a running daemon: what holds now, what is set, and the file between them.
+"""The settings of a running daemon: those in effect, those that are set, and the file.
 
-Whoever needs a setting reads ``LiveSettings.current`` each time. A file that is broken changes nothing: the last
-good settings hold, and the file stays as it is.
+Code that needs a setting reads ``LiveSettings.current`` each time. A broken file changes nothing: the last good
+settings stay in effect, and the file stays as it is.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from attrs import evolve, field, frozen
 
 from codexd.errors import CodexdError, FileUnreadable, FileUnwritable, SettingInvalid
 from codexd.files import delete_leftovers, make_private_folder, write_atomic
-from codexd.settings.edit import set_in_text, unset_in_text
-from codexd.settings.load import Loaded, find_setting, load
+from codexd.settings.edit import set_value, unset_value
+from codexd.settings.load import Document, Loaded, find_setting, load
 from codexd.settings.schema import SCHEMA, Settings, is_loopback, replace_values
 
 log = logging.getLogger("codexd.settings")
 
 OnChange = Callable[[Settings, Settings], None]
-"""Told what held before and what holds now."""
+"""Gets the settings before and after the change."""
 
 
 @frozen
 class Change:
-    """A setting that is set otherwise now."""
+    """A setting whose value has changed."""
 
     name: str
     before: Any = field(repr=False)
@@ -36,9 +36,9 @@ class Change:
 
 
 class LiveSettings:
-    """``current`` is what the daemon runs on, ``loaded`` what is set; they differ in what only a restart changes.
+    """``current`` is in effect, ``loaded`` is what is set; they differ in settings that only a restart changes.
 
-    ``problem`` says why the file could not be read again, as long as that is so.
+    ``problem`` says why the last reload of the file failed, until one succeeds.
     """
 
     def __init__(self, file: Path, loaded: Loaded, *, environ: Mapping[str, str], flags: Mapping[str, Any]) -> None:
@@ -53,16 +53,16 @@ class LiveSettings:
 
     @classmethod
     def open(cls, file: Path, *, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Self:
-        """The settings of ``file``, of the environment and of the command line.
+        """Load the settings from ``file``, the environment and the command line.
 
         Raises:
             SettingInvalid, FileUnreadable
         """
-        text = _read_text(file)
-        return cls(file, load(toml=text, file=str(file), environ=environ, flags=flags), environ=environ, flags=flags)
+        loaded = load(Document.parse(_read_text(file)), file=str(file), environ=environ, flags=flags)
+        return cls(file, loaded, environ=environ, flags=flags)
 
     def pin(self, values: Mapping[str, Any], source: str) -> None:
-        """Run on these ``values`` from the start on, whatever is set: ``source`` says why."""
+        """Use these ``values`` from the start, whatever is set. ``source`` says why."""
         self._pinned |= {name: (value, source) for name, value in values.items()}
         self.loaded = self._apply_pins(self.loaded)
         self.current = replace_values(self.current, values)
@@ -72,18 +72,18 @@ class LiveSettings:
         self._listeners.append(listener)
 
     def is_fixed(self, name: str) -> bool:
-        """Whether the environment or the command line sets ``name``, which the file can't change."""
+        """Whether the environment or the command line sets ``name``, so that the file can't change it."""
         return self.loaded.sources.get(name, str(self.file)) != str(self.file)
 
     def is_pending(self, name: str) -> bool:
-        """Whether ``name`` was set otherwise since the start, and needs a restart to take effect."""
+        """Whether ``name`` has been changed since the start and needs a restart to take effect."""
         item = find_setting(name)
         return bool(item.read(self.current) != item.read(self.loaded.settings))
 
     # -- the file ---------------------------------------------------------------------------------
 
     def read_text(self) -> str:
-        """The text of the settings file; empty where there is none.
+        """The text of the settings file; empty if there is none.
 
         Raises:
             FileUnreadable
@@ -91,65 +91,69 @@ class LiveSettings:
         return _read_text(self.file)
 
     def check(self, text: str) -> None:
-        """See whether ``text`` can be the settings file.
+        """Check whether ``text`` can be the settings file.
 
         Raises:
-            SettingInvalid: lists all that is wrong with it.
+            SettingInvalid: lists everything that is wrong with it.
         """
-        self._load(text)
+        self._load(Document.parse(text))
 
     def reload(self) -> tuple[Change, ...]:
-        """Read the settings file again; gives what changed.
+        """Read the settings file again; return what changed.
 
         Raises:
-            SettingInvalid, FileUnreadable: it is broken, and everything stays as it was.
+            SettingInvalid, FileUnreadable: the file is broken, and everything stays as it was.
         """
         try:
-            loaded = self._load(self.read_text())
+            loaded = self._load(self._read())
         except CodexdError as error:
             self.problem = str(error)
             raise
         return self._take(loaded)
 
     def set(self, name: str, value: Any) -> tuple[Change, ...]:
-        """Set ``name`` in the file. What was changed in the file by hand takes effect with it.
+        """Set ``name`` in the file. Changes that were made to the file by hand take effect too.
 
         Raises:
-            SettingInvalid: an unknown name, a bad value, a value that the file can't change, or a broken file.
+            SettingInvalid: an unknown name, a bad value, a setting that the file can't change, or a broken file.
             FileUnreadable, FileUnwritable
         """
         self._check_settable(name)
-        return self._edit(lambda text: set_in_text(text, name, value))
+        found = self._read()
+        return self._put(set_value(found, name, value), found)
 
     def unset(self, name: str) -> tuple[Change, ...]:
-        """Take ``name`` out of the file, which leaves it at its default. Raises as ``set`` does."""
+        """Take ``name`` out of the file, so that its default applies. Raises what ``set`` raises."""
         self._check_settable(name)
-        return self._edit(lambda text: unset_in_text(text, name))
+        found = self._read()
+        return self._put(unset_value(found, name), found)
 
     def replace(self, text: str, *, before: str) -> tuple[Change, ...]:
-        """Make ``text`` the settings file, which must still be ``before``. Raises as ``set`` does."""
-
-        def swap(found: str) -> str:
-            if found != before:
-                raise SettingInvalid(f"{self.file} was changed by another program in the meantime; edit it again")
-            return text
-
-        return self._edit(swap)
+        """Replace the settings file, which must still be ``before``, by ``text``. Raises what ``set`` raises."""
+        found = self._read()
+        if found.text != before:
+            raise SettingInvalid(f"{self.file} was changed by another program in the meantime; edit it again")
+        return self._put(Document.parse(text), found)
 
     def _check_settable(self, name: str) -> None:
         find_setting(name)
         if self.is_fixed(name):
             raise SettingInvalid(
-                f"{name} is fixed by {self.loaded.sources[name]}, which goes before the settings file. "
+                f"{name} is fixed by {self.loaded.sources[name]}, which takes precedence over the settings file. "
                 "Change it there, or start codexd without it."
             )
 
-    def _edit(self, edit: Callable[[str], str]) -> tuple[Change, ...]:
-        before = self.read_text()
-        after = edit(before)
-        loaded = self._load(after)
-        if after != before:
-            self._write(_encode(after))
+    def _read(self) -> Document:
+        """The settings file. One that has not changed since it was last loaded is not parsed again."""
+        text = self.read_text()
+        known = self.loaded.document
+        return known if text == known.text else Document.parse(text)
+
+    def _put(self, document: Document, found: Document) -> tuple[Change, ...]:
+        """Check ``document``, write it in place of the one that was ``found``, and let it take effect."""
+        loaded = self._load(document)
+        if document.text != found.text:
+            self._write(_encode(document.text))
         return self._take(loaded)
 
     def _write(self, data: bytes) -> None:
@@ -165,16 +169,16 @@ class LiveSettings:
                 "If another program manages this file, change it there and run `codexctl reload`."
             ) from error
 
-    # -- what holds -------------------------------------------------------------------------------
+    # -- what is in effect ------------------------------------------------------------------------
 
-    def _load(self, text: str) -> Loaded:
-        loaded = load(toml=text, file=str(self.file), environ=self._environ, flags=self._flags)
+    def _load(self, document: Document) -> Loaded:
+        loaded = load(document, file=str(self.file), environ=self._environ, flags=self._flags)
         loaded = self._apply_pins(loaded)
         running = self._hold(loaded.settings)
         if running.server.api_key is None and not is_loopback(running.server.host):
             raise SettingInvalid(
                 f"server.api_key: codexd still listens on {running.server.host}, where other machines could use your "
-                "account; restart it on 127.0.0.1 before the key goes"
+                "account; restart it on 127.0.0.1 before you remove the key"
             )
         return loaded
 
@@ -184,7 +188,7 @@ class LiveSettings:
         return evolve(loaded, settings=replace_values(loaded.settings, values), sources={**loaded.sources, **sources})
 
     def _hold(self, settings: Settings) -> Settings:
-        """``settings``, but as it runs where only a restart changes it."""
+        """``settings``, but with the current values of those that only a restart changes."""
         return replace_values(
             settings, {item.name: item.read(self.current) for item in SCHEMA.values() if item.restart_needed}
         )
@@ -208,16 +212,16 @@ class LiveSettings:
 def _read_text(file: Path) -> str:
     try:
         if file.exists() and not file.is_file():  # reading a pipe would wait for its writer
-            raise FileUnreadable(f"{file} is no regular file; move it away")
-        return file.read_bytes().decode()  # as it is: reading it as text would change its line ends
+            raise FileUnreadable(f"{file} is not a regular file; move it away")
+        return file.read_bytes().decode()  # not read_text, which would change its line ends
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
-        raise FileUnreadable(f"{file}: can't be read ({error}); mend it or move it away") from error
+        raise FileUnreadable(f"{file} can't be read ({error}); fix it or move it away") from error
 
 
 def _encode(text: str) -> bytes:
     try:
         return text.encode()
-    except UnicodeEncodeError as wrong:  # JSON can carry half a surrogate pair
+    except UnicodeEncodeError as wrong:  # JSON can hold half a surrogate pair
         raise SettingInvalid(f"this can't be written to the settings file: {wrong.reason}") from None

@@ -1,7 +1,6 @@
-"""How a setting's value is found; ``settings_edit`` edits the file.
+"""Where a setting's value comes from: the command line, the environment, the file, or its default, in this order.
 
-Precedence: command line, environment, file, default. Import law: no ``os``, no clock; the
-environment and the file's text are arguments.
+The environment and the file's text are arguments. Import law: no ``os``, no clock.
 """
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ import difflib
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
-from attrs import frozen
+from attrs import Factory, field, frozen
 from cattrs import Converter
 
 from codexd.errors import SettingInvalid
@@ -26,33 +25,69 @@ from codexd.settings.schema import (
     is_loopback,
     replace_values,
 )
+from codexd.strict import make_converter, read_boolean, read_integer, read_number, read_string
+
+
+@frozen
+class Document:
+    """The text of a settings file, parsed; empty if there is no file.
+
+    ``problem`` says why the text can't be read as TOML; there are no tables then.
+    """
+
+    text: str = field(default="", repr=False)
+    tables: Mapping[str, Any] = field(default=Factory(dict), repr=False)
+    problem: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        try:
+            return cls(text, tomllib.loads(text))
+        except tomllib.TOMLDecodeError as wrong:
+            return cls(text, problem=f"not TOML: {wrong}")
+        except RecursionError:
+            return cls(text, problem="not TOML that can be read: nested too deeply")
+        except ValueError:
+            return cls(text, problem="not TOML that can be read: a number of too many digits")
+
+
+NO_FILE = Document()
 
 
 @frozen
 class Loaded:
-    """Settings, for each name that is not at its default the words for where it came from, and what the file sets."""
+    """The settings, and where they come from.
+
+    ``sources``: for each name that is not at its default, where its value comes from, in words. ``in_file``: the names
+    that the file sets.
+    """
 
     settings: Settings
     sources: Mapping[str, str]
     in_file: frozenset[str]
+    document: Document
 
 
 def load(
-    *, toml: str = "", file: str = "settings.toml", environ: Mapping[str, str], flags: Mapping[str, Any]
+    document: Document = NO_FILE,
+    *,
+    file: str = "settings.toml",
+    environ: Mapping[str, str],
+    flags: Mapping[str, Any],
 ) -> Loaded:
-    """The settings that hold.
+    """Put the settings together.
 
     Args:
-        toml: the text of the settings file, empty where there is none; ``file`` is its name for errors.
+        document: the settings file; ``file`` is its name in errors.
         environ: the process environment.
         flags: dotted name -> value from the command line; None means that the flag was not given.
 
     Raises:
-        SettingInvalid: lists every wrong name and value, where it stands and what is allowed.
+        SettingInvalid: lists every wrong name and value, where it was found, and what is allowed.
     """
     problems: list[str] = []
     found: dict[str, tuple[Any, str]] = {}
-    layers = (_read_toml(toml, file, problems), _read_environ(environ, problems), _read_flags(flags))
+    layers = (_read_file(document, file, problems), _read_environ(environ, problems), _read_flags(flags))
     for layer in layers:
         for name, (raw, source) in layer.items():
             try:
@@ -61,14 +96,14 @@ def load(
                 problems.append(f"{name} = {show(name, raw)} ({source}): {wrong}")
     settings = replace_values(DEFAULTS, {name: value for name, (value, _) in found.items()})
     sources = {name: source for name, (_, source) in found.items()}
-    problems.extend(find_conflicts(settings, sources))
+    problems.extend(_find_conflicts(settings, sources))
     if problems:
         raise SettingInvalid("\n".join(problems))
-    return Loaded(settings, sources, frozenset(layers[0]))
+    return Loaded(settings, sources, frozenset(layers[0]), document)
 
 
 def convert(item: Setting, raw: Any) -> Any:
-    """``raw`` (from TOML, or a string from anywhere) as the setting's type.
+    """``raw``, from TOML or a string from anywhere, as the setting's type.
 
     Raises:
         ValueError: says what is allowed.
@@ -88,33 +123,14 @@ def convert(item: Setting, raw: Any) -> Any:
 # -- layers ---------------------------------------------------------------------------------------
 
 Layer = dict[str, tuple[Any, str]]
-"""Dotted name -> raw value and the words for where it stands."""
+"""Dotted name -> raw value, and where it was found, in words."""
 
 
-def parse_toml(text: str) -> dict[str, Any]:
-    """The tables of a TOML text.
-
-    Raises:
-        ValueError: says how it is not TOML, or none that Python can read.
-    """
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as wrong:
-        raise ValueError(f"not TOML: {wrong}") from None
-    except RecursionError:
-        raise ValueError("not TOML that can be read: nested too deeply") from None
-    except ValueError:
-        raise ValueError("not TOML that can be read: a number of too many digits") from None
-
-
-def _read_toml(text: str, file: str, problems: list[str]) -> Layer:
-    try:
-        document = parse_toml(text)
-    except ValueError as wrong:
-        problems.append(f"{file}: {wrong}")
-        return {}
+def _read_file(document: Document, file: str, problems: list[str]) -> Layer:
+    if document.problem:
+        problems.append(f"{file}: {document.problem}")
     layer: Layer = {}
-    for group, table in document.items():
+    for group, table in document.tables.items():
         if not isinstance(table, dict):
             problems.append(f"{group} ({file}): {_unknown(group)}")
             continue
@@ -147,7 +163,7 @@ def _read_flags(flags: Mapping[str, Any]) -> Layer:
     return {name: (value, f"--{name.split('.')[-1]}") for name, value in flags.items() if value is not None}
 
 
-def find_conflicts(settings: Settings, sources: Mapping[str, str]) -> Iterator[str]:
+def _find_conflicts(settings: Settings, sources: Mapping[str, str]) -> Iterator[str]:
     if not is_loopback(settings.server.host) and settings.server.api_key is None:
         yield (
             f"server.host = {settings.server.host!r} ({sources['server.host']}): "
@@ -155,47 +171,35 @@ def find_conflicts(settings: Settings, sources: Mapping[str, str]) -> Iterator[s
         )
 
 
-# -- values ---------------------------------------------------------------------------------------
+# -- values: those of ``codexd.strict``, and what the environment writes as a string --------------
 
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
-def _to_str(raw: Any, _: Any) -> str:
-    if not isinstance(raw, str):
-        raise TypeError("must be a string")
-    return raw
-
-
-def _to_int(raw: Any, _: Any) -> int:
+def _to_int(raw: Any, _kind: Any) -> int:
     if isinstance(raw, str) and raw.strip().lstrip("-").isdecimal():
         return int(raw)
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        return raw
-    raise TypeError("must be a whole number")
+    return read_integer(raw)
 
 
-def _to_float(raw: Any, _: Any) -> float:
-    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        raise TypeError("must be a number")
+def _to_float(raw: Any, _kind: Any) -> float:
     try:
-        number = float(raw)
+        number = read_number(float(raw) if isinstance(raw, str) else raw)
     except ValueError:
         raise ValueError("must be a number") from None
-    if not -1e15 < number < 1e15:  # also false for nan
+    if abs(number) >= 1e15:
         raise ValueError("must be a number")
     return number
 
 
-def _to_bool(raw: Any, _: Any) -> bool:
-    if isinstance(raw, bool):
-        return raw
-    word = raw.strip().lower() if isinstance(raw, str) else ""
+def _to_bool(raw: Any, _kind: Any) -> bool:
+    word = raw.strip().lower() if isinstance(raw, str) else None
     if word in _TRUE or word in _FALSE:
         return word in _TRUE
-    raise TypeError("must be true or false")
+    return read_boolean(raw)
 
 
-def _to_names(raw: Any, _: Any) -> tuple[str, ...]:
+def _to_names(raw: Any, _kind: Any) -> tuple[str, ...]:
     if isinstance(raw, str):
         raw = [name.strip() for name in raw.split(",")]
     if isinstance(raw, list | tuple) and all(isinstance(name, str) for name in raw):
@@ -203,7 +207,7 @@ def _to_names(raw: Any, _: Any) -> tuple[str, ...]:
     raise TypeError("must be a name or a list of names")
 
 
-def _to_table(raw: Any, _: Any) -> Mapping[str, str]:
+def _to_table(raw: Any, _kind: Any) -> Mapping[str, str]:
     if isinstance(raw, str):
         pairs = [pair.partition("=") for pair in raw.split(",") if pair.strip()]
         raw = {name.strip(): to.strip() for name, _, to in pairs}
@@ -212,14 +216,12 @@ def _to_table(raw: Any, _: Any) -> Mapping[str, str]:
     raise TypeError("must be a table of names, such as fast = 'gpt-6-luna'")
 
 
-def _to_optional_str(raw: Any, kind: Any) -> str | None:
-    return None if raw is None else _to_str(raw, kind)
+def _to_optional_str(raw: Any, _kind: Any) -> str | None:
+    return None if raw is None else read_string(raw)
 
 
 def _make_converter() -> Converter:
-    """A converter that refuses; as it comes, cattrs turns None into "None" and "false" into True."""
-    converter = Converter()
-    converter.register_structure_hook(str, _to_str)
+    converter = make_converter()
     converter.register_structure_hook(int, _to_int)
     converter.register_structure_hook(float, _to_float)
     converter.register_structure_hook(bool, _to_bool)
@@ -232,16 +234,16 @@ def _make_converter() -> Converter:
 _CONVERTER = _make_converter()
 
 
-# -- words ----------------------------------------------------------------------------------------
+# -- error texts ----------------------------------------------------------------------------------
 
 
 def show(name: str, raw: Any) -> str:
-    """A value for words to the user."""
+    """A value as errors show it."""
     if name in SCHEMA and SCHEMA[name].secret:
         return "(not shown)"
     try:
         return repr(raw)
-    except (ValueError, RecursionError):  # Python writes no number of more than 4300 digits
+    except (ValueError, RecursionError):  # Python refuses to format an integer of over 4300 digits
         return "(too large to show)"
 
 
@@ -249,7 +251,7 @@ def find_setting(name: str) -> Setting:
     """The setting of that name.
 
     Raises:
-        SettingInvalid: there is none.
+        SettingInvalid: there is no such setting.
     """
     if name not in SCHEMA:
         raise SettingInvalid(f"{name}: {_unknown(name)}")

@@ -1,7 +1,7 @@
 """Every setting: name, type, default, choices, meaning and unit.
 
-One schema, read by everything that names a setting: the TOML file, the environment, the command
-line (``settings_load.py``), and later ``codexctl settings`` and the dashboard.
+This is the only list of settings. The TOML file, the environment and the command line are read with it (``load``), and
+``codexctl settings``, its completion and the dashboard show it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from attrs import Factory, field, frozen
 EFFORT_CHOICES = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 ENVIRON_PREFIX = "CODEXD_"
 NOT_SETTINGS = ("CODEXD_HOME", "CODEXD_SOCKET")
-"""Environment names of ours that move places (``paths.py``)."""
+"""Environment variables that move codexd's files (``codexd.paths``)."""
 
 Check = Callable[[Any], str | None]
-"""Gives what is wrong with a value, or None."""
+"""Returns what is wrong with a value, or None."""
 
 
 def _port(value: int) -> str | None:
@@ -43,12 +43,12 @@ def _positive(value: float) -> str | None:
     return None if value > 0 else "must be more than 0"
 
 
-def _from_one_to(most: int) -> Check:
-    return lambda value: None if 0 < value <= most else f"must be more than 0 and at most {most}"
+def _from_one_to(maximum: int) -> Check:
+    return lambda value: None if 0 < value <= maximum else f"must be more than 0 and at most {maximum}"
 
 
 def _header(value: str | None) -> str | None:
-    """For what has to travel in an HTTP header."""
+    """For values that are sent in an HTTP header."""
     if value is None or _is_printable_ascii(value):
         return _filled(value)
     return "must be printable ASCII without spaces"
@@ -73,7 +73,7 @@ def setting(
     secret: bool = False,
     restart: bool = False,
 ) -> Any:
-    """A field of the schema; its metadata are fields of ``Setting``."""
+    """A field of the schema. Its metadata become the fields of ``Setting``."""
     metadata = {
         "meaning": meaning,
         "unit": unit,
@@ -129,7 +129,7 @@ class UpstreamSettings:
 
 @frozen
 class ModelSettings:
-    """Each is one upstream model, or a list in order of preference."""
+    """Each setting is one upstream model, or a list in order of preference."""
 
     opus: tuple[str, ...] = setting(("gpt-5.5", "gpt-6.1-sol"), "Models behind Claude Opus names", check=_filled)
     sonnet: tuple[str, ...] = setting(("gpt-5.5", "gpt-6-sol"), "Models behind Claude Sonnet names", check=_filled)
@@ -145,13 +145,13 @@ class ModelSettings:
 
     @cached_property
     def families(self) -> Mapping[str, tuple[str, ...]]:
-        """Family, and ``default`` -> upstream models in order of preference."""
+        """Family (or ``default``) -> upstream models in order of preference."""
         return {item.name: getattr(self, item.name) for item in attrs.fields(type(self)) if item.name != "aliases"}
 
 
 @frozen
 class ReasoningSettings:
-    """The effort where a request does not say."""
+    """The effort for requests that do not name one."""
 
     opus: str = setting("high", "Reasoning effort of Claude Opus names", choices=EFFORT_CHOICES)
     sonnet: str = setting("medium", "Reasoning effort of Claude Sonnet names", choices=EFFORT_CHOICES)
@@ -174,9 +174,9 @@ class RotationSettings:
 @frozen
 class KiloSettings:
     enabled: bool = setting(
-        False, "Allow the third-party route of the model name kilo", environ=("CODEX_CLAUDE_PROXY_ENABLE_KILO",)
+        False, "Allow the third-party route behind the model name kilo", environ=("CODEX_CLAUDE_PROXY_ENABLE_KILO",)
     )
-    model: str = setting("minimax/minimax-m2.5:free", "Model that the name kilo means", check=_filled)
+    model: str = setting("minimax/minimax-m2.5:free", "Model behind the name kilo", check=_filled)
     url: str = setting("https://api.kilo.ai/api/openrouter", "Base URL of the Kilo route", check=_url)
 
 
@@ -187,7 +187,7 @@ class TranslationSettings:
 
 @frozen
 class LogSettings:
-    level: str = setting("info", "Least level that is logged", choices=("debug", "info", "warning", "error"))
+    level: str = setting("info", "Lowest level that is logged", choices=("debug", "info", "warning", "error"))
     history: int = setting(10_000, "Log entries kept in memory", unit="entries", check=_from_one_to(1_000_000))
 
 
@@ -214,7 +214,7 @@ DEFAULTS = Settings()
 
 @frozen
 class Setting:
-    """One line of the schema; ``name`` is dotted, ``environ`` lists its variables, the one that wins first.
+    """One line of the schema. ``name`` is dotted; ``environ`` lists its variables, in order of precedence.
 
     ``restart_needed``: a change takes effect at the next start.
     """
@@ -231,13 +231,13 @@ class Setting:
     restart_needed: bool
 
     def read(self, settings: Settings) -> Any:
-        """Its value in ``settings``."""
+        """The setting's value in ``settings``."""
         group, key = self.name.split(".")
         return getattr(getattr(settings, group), key)
 
 
 def replace_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
-    """``settings`` with other ``values``, by dotted names."""
+    """``settings`` with some ``values`` replaced, by dotted name."""
     groups: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         group, key = name.split(".")

@@ -189,13 +189,12 @@ def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str],
     code = next((found[key] for key in ("code", "type") if isinstance(found.get(key), str)), None)
     message = found.get("message") if isinstance(found.get("message"), str) else None
     kind = _classify(status, found, message or "")
-    windows = headers if kind is errors.UsageLimitReached else {}  # every answer has them
     return kind(
         message or code or f"the backend answered {status} without words",
         status=status,
         code=code,
         retry_after_s=read_retry_after(message or "", headers, now),
-        resets_at=_read_reset(found, windows, now),
+        resets_at=_read_reset(found, now),
     )
 
 
@@ -245,22 +244,12 @@ def read_retry_after(message: str, headers: Mapping[str, str], now: float) -> fl
     return seconds * _SECONDS[found[2].lower()] if found and seconds is not None else None
 
 
-def _read_reset(found: Mapping[str, Any], headers: Mapping[str, str], now: float) -> float | None:
-    """``resets_at`` before ``resets_in_seconds``, which drifts (codex-backend.md 7.4)."""
+def _read_reset(found: Mapping[str, Any], now: float) -> float | None:
+    """``resets_at`` before ``resets_in_seconds``, which drifts. What the headers say is read with the limits."""
     at, within = _to_number(found.get("resets_at")), _to_number(found.get("resets_in_seconds"))
-    if at is not None:
+    if at is not None or within is None:
         return at
-    if within is not None:
-        return min(now + within, _LATEST)
-    return _read_reset_of_windows(headers)
-
-
-def _read_reset_of_windows(headers: Mapping[str, str]) -> float | None:
-    """When the last of the used-up windows resets; without one, the primary window."""
-    slots = [f"x-codex-{slot}" for slot in ("primary", "secondary")]
-    full = [slot for slot in slots if (_to_number(headers.get(f"{slot}-used-percent")) or 0.0) >= 100]
-    resets = [at for slot in full or slots[:1] if (at := _to_number(headers.get(f"{slot}-reset-at"))) is not None]
-    return max(resets, default=None)
+    return min(now + within, _LATEST)
 
 
 def _to_number(value: Any) -> float | None:

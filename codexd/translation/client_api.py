@@ -22,6 +22,15 @@ Event = dict[str, Any]
 """One event of a stream: the backend's, or one of a client API."""
 
 
+class Client(Enum):
+    """Who sent a request, where an answer depends on it."""
+
+    CLAUDE_CODE = "claude_code"
+    CODEX = "codex"
+    """The Codex CLI, or another of OpenAI's own clients."""
+    OTHER = "other"
+
+
 @frozen
 class Target:
     """Where one attempt goes.

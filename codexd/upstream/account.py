@@ -1,6 +1,6 @@
-"""What the Codex backend tells of an account: its usage, and the models it may use.
+"""What the Codex backend says about an account: its usage, and the models it may use.
 
-Source: codex-backend.md sections 5.3 and 5.5. We say who we are, as everywhere.
+We say who we are, as everywhere. The documents are described in ``codexd/upstream/README.md``.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import trio
 from attrs import frozen
 
 from codexd import jsontext
+from codexd.accounts.catalogues import ETAG
 from codexd.accounts.model import Account
-from codexd.accounts.store.catalogue_file import ETAG
-from codexd.errors import UpstreamFailed, UpstreamTimeout
+from codexd.errors import UpstreamFailed
 from codexd.settings.schema import UpstreamSettings
 from codexd.translation.backend import read_http_error
 from codexd.translation.models.catalogue import is_entry
-from codexd.upstream.codex import Answer, read_whole
+from codexd.upstream.codex import NAME
+from codexd.upstream.http import Answer, fetch
 
 TIMEOUT_S = 20.0
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
-"""The list of models, prompts included, has not even one megabyte."""
+"""The list of models, prompts included, is smaller than one megabyte."""
 
 
 @frozen
@@ -55,7 +55,7 @@ class AccountEndpoint:
     async def fetch_models(self, account: Account, token: str, etag: str | None = None) -> ModelList | None:
         """The models for this account, at our ``client_version``: a filter, not a promise.
 
-        None: they are still those that ``etag`` names.
+        None when they are still those that ``etag`` names.
 
         Raises:
             UpstreamError: the backend refused, or gave no usable answer.
@@ -91,21 +91,11 @@ class AccountEndpoint:
                 "version": self.settings().client_version,
             },
         )
-        answer = await self._send(request)
-        is_known = answer.status == 304 and "if-none-match" in request.headers
-        if not 200 <= answer.status < 300 and not is_known:
+        answer = await fetch(self.http, request, timeout_s=TIMEOUT_S, max_bytes=MAX_ANSWER_BYTES, name=NAME)
+        is_unchanged = answer.status == 304 and "if-none-match" in request.headers
+        if not 200 <= answer.status < 300 and not is_unchanged:
             raise read_http_error(answer.status, answer.headers, answer.body, self.clock())
         return answer
-
-    async def _send(self, request: httpx.Request) -> Answer:
-        host = request.url.host
-        try:
-            with trio.fail_after(TIMEOUT_S):
-                return await read_whole(self.http, request, MAX_ANSWER_BYTES, name="the backend")
-        except (trio.TooSlowError, httpx.TimeoutException):
-            raise UpstreamTimeout(f"the backend at {host} did not answer {request.url.path} in time") from None
-        except httpx.HTTPError as error:
-            raise UpstreamFailed(f"the backend at {host} can't be reached: {type(error).__name__}") from None
 
 
 def _read_etag(headers: Mapping[str, str]) -> str | None:
@@ -120,5 +110,5 @@ def _read_object(answer: Answer) -> dict[str, Any]:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        raise UpstreamFailed(f"the backend answered {answer.path} with what is not a JSON object", status=200)
+        raise UpstreamFailed(f"the backend answered {answer.path} with something that is not a JSON object", status=200)
     return document

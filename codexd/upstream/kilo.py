@@ -23,7 +23,10 @@ from codexd.settings.schema import Settings, UpstreamSettings
 from codexd.translation.kilo.errors import read_http_error
 from codexd.translation.kilo.models import FreeModel, read_free_models
 from codexd.translation.kilo.stream import ChatReader
-from codexd.upstream.codex import EventSource, Progress, close, open_client, read_error_body, read_whole, send
+from codexd.upstream.http import EventSource, Progress, fetch, open_answer, open_client
+
+NAME = "the third party"
+"""What errors call it."""
 
 FRESH_S = 3600.0
 """How long a list of models counts as new."""
@@ -72,21 +75,13 @@ class KiloBackend:
                 "accept-encoding": "identity",
             },
         )
-        response = await send(self.http, request, progress, idle_s, name="the third party")
-        chunks = response.aiter_raw()
-        try:
-            progress.note_headers(response.status_code, response.headers)
-            await self._check(response, chunks, host=host, model=chat["model"])
-            yield EventSource(chunks, idle_s, ChatReader(body, chat["model"], host), name=host)
-        finally:
-            await close(response, chunks)
-
-    async def _check(self, response: httpx.Response, chunks: AsyncIterator[bytes], *, host: str, model: str) -> None:
-        streamed = "application/json" not in response.headers.get("content-type", "")
-        if response.status_code == 200 and streamed:
-            return
-        body = await read_error_body(chunks)
-        raise read_http_error(response.status_code, response.headers, body, host=host, model=model, now=self.clock())
+        async with open_answer(self.http, request, progress, timeout_s=idle_s, name=NAME) as answer:
+            if answer.status != 200 or answer.is_json:
+                refusal = await answer.read_error_body()
+                raise read_http_error(
+                    answer.status, answer.headers, refusal, host=host, model=chat["model"], now=self.clock()
+                )
+            yield EventSource(answer.chunks, idle_s, ChatReader(body, chat["model"], host), name=host)
 
     async def fetch_models(self) -> tuple[FreeModel, ...]:
         """The free models.
@@ -96,13 +91,9 @@ class KiloBackend:
         """
         host = self.host
         request = self.http.build_request("GET", self._url("/models"), headers={"accept": "application/json"})
-        try:
-            with trio.fail_after(LIST_TIMEOUT_S):
-                answer = await read_whole(self.http, request, MAX_LIST_BYTES, name=host)
-        except (trio.TooSlowError, httpx.HTTPError) as error:
-            raise UpstreamFailed(f"{host} can't be reached: {type(error).__name__}") from None
+        answer = await fetch(self.http, request, timeout_s=LIST_TIMEOUT_S, max_bytes=MAX_LIST_BYTES, name=NAME)
         if answer.status != 200:
-            raise UpstreamFailed(f"{host} answered HTTP {answer.status} to the question for its models")
+            raise UpstreamFailed(f"{host} answered HTTP {answer.status} when asked for its models")
         try:
             document = jsontext.loads_shallow(answer.body)
         except ValueError:

@@ -21,9 +21,8 @@ from werkzeug.exceptions import HTTPException
 from codexd import __version__, jsontext
 from codexd.errors import CodexdError, InternalError, MethodNotAllowed, NoSuchRoute, UpgradeRefused
 from codexd.settings.schema import ServerSettings
-from codexd.translation.client_api import WireError
 from codexd.translation.responses.fates import KEEPS_NOTHING
-from codexd.web.caller import find_shape, word_error
+from codexd.web.caller import to_wire
 from codexd.web.guard import check_key, check_origin
 from codexd.web.http import MAX_BODY_BYTES, ClientLeftError, Handler, Receive, Request, Scope, Send, send_json
 from codexd.web.models import Found, ModelLists
@@ -94,7 +93,7 @@ def create_quart(*, simulated: bool, clock: Callable[[], float], models: ModelLi
     @app.errorhandler(CodexdError)
     async def refuse(error: CodexdError) -> Response:
         incoming = _incoming()
-        wire = _word(error, incoming, clock)
+        wire = to_wire(error, incoming.caller, now=clock())
         body = jsontext.dumps(wire.to_body(incoming.id))
         return Response(body, status=wire.status, headers=dict(wire.headers), content_type="application/json")
 
@@ -124,11 +123,6 @@ def _check_path(path: str) -> None:
 def _incoming() -> Request:
     incoming: Request = cast("Scope", request.scope)[INCOMING]
     return incoming
-
-
-def _word(error: CodexdError, incoming: Request, clock: Callable[[], float]) -> WireError:
-    shape = find_shape(incoming.path, incoming.query, incoming.headers)
-    return word_error(error, shape, now=clock())
 
 
 def _json(document: Any) -> Response:
@@ -186,7 +180,7 @@ class App:
     async def _refuse(self, answer: _Answer, incoming: Request, error: CodexdError) -> None:
         if answer.started:
             raise ConnectionAbortedError("the answer was under way")  # the server closes without an end mark
-        wire = _word(error, incoming, self.clock)
+        wire = to_wire(error, incoming.caller, now=self.clock())
         log.info("%s %s refused: %s", incoming.method, incoming.path, error, extra={"request": incoming.id})
         await send_json(answer.send, wire.status, wire.to_body(incoming.id), wire.headers)
 

@@ -13,8 +13,7 @@ from collections.abc import Mapping
 import trio
 from attrs import frozen
 
-from codexd.accounts.sign_in.callback_ports import ReceiveCallback
-from codexd.accounts.sign_in.values import CALLBACK_PATH, parse_query
+from codexd.accounts.sign_in.callback import CALLBACK_PATH, ReceiveCallback, parse_query
 from codexd.errors import CodexdError, Forbidden, MethodNotAllowed, NoSuchRoute
 from codexd.web.callback_page import Page, render, show_account, show_problem
 from codexd.web.http import Receive, Request, Scope, Send, send_start

@@ -1,14 +1,17 @@
-"""Which API a client speaks, where its path alone does not say. Source: anthropic-translation.md 5.3."""
+"""Who is calling: which client, and in which API's shape it wants lists and errors."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import Enum
 from urllib.parse import parse_qs
 
+from attrs import frozen
+
 from codexd.errors import CodexdError
-from codexd.translation.client_api import WireError
-from codexd.translation.wire_errors import to_anthropic, to_codex, to_openai
+from codexd.translation.client_api import Client, WireError
+from codexd.translation.wire_errors import for_claude_code, to_anthropic, to_codex, to_openai
 
 
 class Shape(Enum):
@@ -17,40 +20,65 @@ class Shape(Enum):
     ANTHROPIC = "anthropic"
     OPENAI = "openai"
     CODEX = "codex"
-    """The Codex CLI, whose errors are OpenAI's, less the 401, and whose list of models is its own."""
+    """That of OpenAI's own clients: their list of models is the backend's, and a 401 means another login."""
+
+
+@frozen
+class Caller:
+    """The sender of a request."""
+
+    client: Client
+    shape: Shape
 
 
 _OPENAI_PATHS = ("/v1/chat/", "/v1/responses", "/v1/completions", "/v1/embeddings", "/v1/audio/", "/v1/images/")
 _ANTHROPIC_PATHS = ("/v1/messages", "/v1/complete")
 _CODEX_PATHS = ("/backend-api/", "/api/codex/")
-_CODEX_AGENTS = ("codex_", "codex-")
-_ANTHROPIC_AGENTS = ("claude-cli/", "claude-code/", "anthropic/")
+_CODEX_NAME = re.compile(r"codex[_-]", re.IGNORECASE)
+"""How the user agent and the originator of OpenAI's own clients begin; ours is ``codexd``."""
+_CLAUDE_CODE_AGENT = "claude-cli/"
+_ANTHROPIC_AGENTS = (_CLAUDE_CODE_AGENT, "claude-code/", "anthropic/")
 
 
-def find_shape(path: str, query: str, headers: Mapping[str, str]) -> Shape:
-    """The first that matches: the path, the Codex CLI's name or query, Anthropic's headers; else OpenAI's.
+def find_caller(path: str, query: str, headers: Mapping[str, str]) -> Caller:
+    """The sender of a request; ``headers`` has lower-case names."""
+    client = _find_client(headers)
+    return Caller(client, _find_shape(path, query, headers, client))
 
-    ``headers`` has lower-case names. A bearer token tells nothing: clients of both APIs send one.
+
+def _find_client(headers: Mapping[str, str]) -> Client:
+    agent = headers.get("user-agent", "")
+    if agent.startswith(_CLAUDE_CODE_AGENT):
+        return Client.CLAUDE_CODE
+    names = (agent, headers.get("originator", ""))
+    return Client.CODEX if any(_CODEX_NAME.match(name) for name in names) else Client.OTHER
+
+
+def _find_shape(path: str, query: str, headers: Mapping[str, str], client: Client) -> Shape:
+    """The first that matches: the path, a Codex client or its query, Anthropic's headers; else OpenAI's.
+
+    A bearer token tells nothing: clients of both APIs send one.
     """
     if path.startswith(_ANTHROPIC_PATHS) and not path.startswith("/v1/completions"):
         return Shape.ANTHROPIC
-    agent = headers.get("user-agent", "").lower()
-    if path.startswith(_CODEX_PATHS) or agent.startswith(_CODEX_AGENTS):
+    if path.startswith(_CODEX_PATHS) or client is Client.CODEX:
         return Shape.CODEX
     if path.startswith(_OPENAI_PATHS):
         return Shape.OPENAI
     if "client_version" in parse_qs(query, keep_blank_values=True):
         return Shape.CODEX
-    named = "anthropic-version" in headers or "anthropic-beta" in headers
-    keyed = "x-api-key" in headers and "authorization" not in headers
-    return Shape.ANTHROPIC if named or keyed or agent.startswith(_ANTHROPIC_AGENTS) else Shape.OPENAI
+    has_version = "anthropic-version" in headers or "anthropic-beta" in headers
+    has_key = "x-api-key" in headers and "authorization" not in headers
+    agent = headers.get("user-agent", "").lower()
+    return Shape.ANTHROPIC if has_version or has_key or agent.startswith(_ANTHROPIC_AGENTS) else Shape.OPENAI
 
 
-def word_error(error: CodexdError, shape: Shape, *, now: float) -> WireError:
-    """``error`` in the envelope of ``shape``; ``now`` in seconds since the epoch."""
-    match shape:
+def to_wire(error: CodexdError, caller: Caller, *, now: float) -> WireError:
+    """``error`` as ``caller`` understands it; ``now`` in seconds since the epoch."""
+    match caller.shape:
         case Shape.ANTHROPIC:
-            return to_anthropic(error, now=now)
+            wire = to_anthropic(error, now=now)
+            return for_claude_code(wire, error) if caller.client is Client.CLAUDE_CODE else wire
         case Shape.CODEX:
             return to_codex(error, now=now)
         case Shape.OPENAI:

@@ -1,4 +1,4 @@
-"""Chat Completions: how its requests are read and its answers worded."""
+"""Chat Completions: how its requests are read and its answers encoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from codexd.translation.chat.collect import ChatCollector
 from codexd.translation.chat.request import ChatRequest, parse
 from codexd.translation.client_api import Collector, Event, WireError
 from codexd.translation.wire_errors import to_openai
-from codexd.web.exchange import Exchange
 from codexd.web.http import Request
 
 
@@ -26,19 +25,19 @@ class ChatApi:
     end: bytes = b"data: [DONE]\n\n"
     encode: Callable[[Event], bytes] = sse.encode_data
 
-    def parse(self, data: bytes, headers: Mapping[str, str]) -> ChatRequest:  # noqa: ARG002 - nothing is read of them
+    def parse(self, data: bytes, request: Request) -> ChatRequest:  # noqa: ARG002 - the body says everything
         return parse(data)
 
-    def answer_alone(self, wanted: ChatRequest, request: Request) -> list[Event] | None:  # noqa: ARG002 - never
+    async def answer_alone(self, wanted: ChatRequest, request: Request) -> list[Event] | None:  # noqa: ARG002 - never
         return None
 
     def make_collector(self) -> Collector:
         return ChatCollector()
 
-    def relay_headers(self, headers: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - the client knows none
+    def relay_headers(self, headers: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - clients know none of them
         return {}
 
-    def word(self, error: CodexdError, exchange: Exchange, wanted: ChatRequest | None) -> WireError:  # noqa: ARG002
+    def to_wire(self, error: CodexdError, request: Request, wanted: ChatRequest | None) -> WireError:  # noqa: ARG002
         return to_openai(error, now=self.clock())
 
     def encode_error(self, wire: WireError, request_id: str) -> bytes:

@@ -1,16 +1,17 @@
 """One model request and its answer, in whichever API the client speaks: the hot path.
 
-One nursery per request: a watcher for the disconnect, the turn with the backend, and the sender here.
+There is one nursery per request: a watcher for the disconnect, the turn with the provider, and the sender here.
 When the client leaves, the nursery ends the turn, and leaving the turn closes the upstream connection.
-The last body part goes out after the nursery, since Hypercorn's own end-of-response work must not
-be cancelled by the watcher.
+The last body part goes out after the nursery, since the watcher must not cancel Hypercorn's own work at the end of a
+response.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import trio
 from attrs import define, field, frozen
@@ -19,7 +20,8 @@ from codexd.errors import CodexdError, RequestInvalid, ShuttingDown
 from codexd.record.timeline import RequestRecord
 from codexd.translation.client_api import ClientRequest, Collector, Event, WireError
 from codexd.translation.reading.fields import peek_model
-from codexd.turns.turn import Turn, TurnRunner
+from codexd.turns.runner import TurnRunner
+from codexd.turns.turn import Turn
 from codexd.web.http import (
     ClientLeftError,
     Receive,
@@ -30,7 +32,7 @@ from codexd.web.http import (
     send_start,
     wait_for_disconnect,
 )
-from codexd.web.outbox import Outbox, Sign
+from codexd.web.outbox import Outbox, Signal
 
 _STREAM_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -52,28 +54,28 @@ class Timing:
 
 
 class ClientApi(Protocol[R]):
-    """How a client API reads requests and words answers."""
+    """How a client API reads requests and encodes answers."""
 
     @property
     def ping(self) -> bytes:
-        """A frame that says nothing but that the stream lives."""
+        """A frame that only shows that the stream is alive."""
 
     @property
     def end(self) -> bytes:
-        """What follows the last event of a good answer."""
+        """What follows the last event of an answer that is whole."""
 
-    def parse(self, data: bytes, headers: Mapping[str, str]) -> R:
-        """The request in the HTTP body ``data``.
+    def parse(self, data: bytes, request: Request) -> R:
+        """The request in the HTTP body ``data``, whose head is ``request``.
 
         Raises:
             RequestInvalid: names the field.
         """
 
-    def answer_alone(self, wanted: R, request: Request) -> list[Event] | None:
-        """The events of an answer that needs no backend, or None.
+    async def answer_alone(self, wanted: R, request: Request) -> list[Event] | None:
+        """The events of an answer that needs no model; None for a request that does.
 
         Raises:
-            CodexdError: it is refused.
+            CodexdError: the request is refused.
         """
 
     def encode(self, event: Event) -> bytes:
@@ -82,10 +84,10 @@ class ClientApi(Protocol[R]):
     def make_collector(self) -> Collector: ...
 
     def relay_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Which of the backend's own headers the client gets."""
+        """Those of the backend's headers that the client gets."""
 
-    def word(self, error: CodexdError, exchange: Exchange, wanted: R | None) -> WireError:
-        """``error`` as the client is told of it; ``wanted`` is None if the request could not be read."""
+    def to_wire(self, error: CodexdError, request: Request, wanted: R | None) -> WireError:
+        """``error`` as the client gets it; ``wanted`` is None if the request could not be read."""
 
     def encode_error(self, wire: WireError, request_id: str) -> bytes:
         """``wire`` as the last frame of a stream that has begun."""
@@ -93,13 +95,14 @@ class ClientApi(Protocol[R]):
 
 @define
 class Exchange:
-    """One request and where its answer stands."""
+    """One request, and how far its answer has come."""
 
     request: Request
     record: RequestRecord
     send: Send
     client_left: bool = False
-    committed: bool = False
+    has_begun: bool = False
+    """The status line of a stream has gone out."""
 
 
 @frozen
@@ -122,7 +125,7 @@ class StreamSink:
 
 @frozen
 class WholeSink:
-    """Events put together into one document."""
+    """Events, collected into one document."""
 
     collector: Collector
     is_full: bool = False
@@ -136,7 +139,7 @@ class WholeSink:
 
 @frozen
 class ModelRoute(Generic[R]):
-    """``POST`` of a model request in one API. ``ending`` is set when streams have to end because the daemon stops."""
+    """``POST`` of a model request in one API. ``ending`` is set when the daemon stops and streams have to end."""
 
     api: ClientApi[R]
     turns: TurnRunner
@@ -150,9 +153,8 @@ class ModelRoute(Generic[R]):
             wanted: R | None = None
             try:
                 wanted = self._read(await read_body(request, receive), exchange)
-                record.losses = wanted.losses
-                answer = self._stream if wanted.stream else self._collect
-                await answer(exchange, wanted, receive)
+                record.note_losses(wanted.losses)
+                await self._answer(exchange, wanted, receive)
             except ClientLeftError:
                 record.note_client_left()
             except CodexdError as error:
@@ -160,75 +162,59 @@ class ModelRoute(Generic[R]):
 
     def _read(self, data: bytes, exchange: Exchange) -> R:
         try:
-            wanted = self.api.parse(data, exchange.request.headers)
+            wanted = self.api.parse(data, exchange.request)
         except RequestInvalid:
             exchange.record.note_model(peek_model(data))
             raise
         exchange.record.note_model(wanted.model)
         return wanted
 
-    # -- streamed ---------------------------------------------------------------------------------
-
-    async def _stream(self, exchange: Exchange, wanted: R, receive: Receive) -> None:
-        outbox = Outbox()
-        turn = Turn(wanted, exchange.request.id, exchange.record, StreamSink(outbox, self.api.encode))
-        exchange.record.end_early = partial(_end_early, turn, outbox)
+    async def _answer(self, exchange: Exchange, wanted: R, receive: Receive) -> None:
+        outbox, collector = Outbox(), self.api.make_collector()
+        sink = StreamSink(outbox, self.api.encode) if wanted.stream else WholeSink(collector)
+        turn = Turn(wanted, exchange.request.id, exchange.record, sink)
+        exchange.record.note_running(partial(_end_early, turn, outbox))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, exchange, turn, outbox, receive, nursery.cancel_scope)
             nursery.start_soon(self._run, exchange, wanted, turn, outbox)
             nursery.start_soon(self._end_with_daemon, turn, outbox)
-            await self._send_stream(exchange, wanted, turn, outbox)
+            if wanted.stream:
+                await self._send_stream(exchange, wanted, turn, outbox)
+            else:
+                await outbox.wait(math.inf)
             nursery.cancel_scope.cancel("answered")
         if exchange.client_left:
             return
-        if not exchange.committed and outbox.failure is not None:
+        if outbox.failure is not None and not exchange.has_begun:
             raise outbox.failure
-        await exchange.send({"type": "http.response.body", "body": b""})
+        if wanted.stream:
+            await exchange.send({"type": "http.response.body", "body": b""})
+        else:
+            exchange.record.note_status(200)
+            await send_json(exchange.send, 200, collector.document, self._headers_of(wanted, turn))
 
     async def _send_stream(self, exchange: Exchange, wanted: R, turn: Turn, outbox: Outbox) -> None:
-        """The outbox to the client, until its end; nothing if it failed before there was anything to send."""
+        """Send the outbox to the client until its end; nothing if it failed before there was anything to send."""
         in_time = await outbox.wait(self.timing.hold_s)
         if outbox.failure is not None and not outbox.has_data:
             return
-        exchange.committed = True
-        exchange.record.status = 200
+        exchange.has_begun = True
+        exchange.record.note_status(200)
         await send_start(exchange.send, 200, (_STREAM_HEADERS | self._headers_of(wanted, turn)).items())
         silence_s = self.timing.ping_after_s
-        data: bytes | Sign = await outbox.take(silence_s) if in_time else Sign.SILENCE
-        while data is not Sign.END:
-            await _send_part(exchange, self.api.ping if data is Sign.SILENCE else data)
+        data: bytes | Signal = await outbox.take(silence_s) if in_time else Signal.SILENCE
+        while data is not Signal.END:
+            await _send_part(exchange, self.api.ping if data is Signal.SILENCE else data)
             data = await outbox.take(silence_s)
         if outbox.failure is not None:
-            wire = self._to_wire(exchange, wanted, outbox.failure)
+            wire = self._report(exchange, wanted, outbox.failure)
             await _send_part(exchange, self.api.encode_error(wire, exchange.request.id))
         elif self.api.end:
             await _send_part(exchange, self.api.end)
 
-    # -- whole ------------------------------------------------------------------------------------
-
-    async def _collect(self, exchange: Exchange, wanted: R, receive: Receive) -> None:
-        outbox = Outbox()
-        collector = self.api.make_collector()
-        turn = Turn(wanted, exchange.request.id, exchange.record, WholeSink(collector))
-        exchange.record.end_early = partial(_end_early, turn, outbox)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch, exchange, turn, outbox, receive, nursery.cancel_scope)
-            nursery.start_soon(self._run, exchange, wanted, turn, outbox)
-            nursery.start_soon(self._end_with_daemon, turn, outbox)
-            await outbox.wait(float("inf"))
-            nursery.cancel_scope.cancel("answered")
-        if exchange.client_left:
-            return
-        if outbox.failure is not None:
-            raise outbox.failure
-        exchange.record.status = 200
-        await send_json(exchange.send, 200, collector.document, self._headers_of(wanted, turn))
-
-    # -- both -------------------------------------------------------------------------------------
-
     async def _run(self, exchange: Exchange, wanted: R, turn: Turn, outbox: Outbox) -> None:
         try:
-            made = self.api.answer_alone(wanted, exchange.request)
+            made = await self.api.answer_alone(wanted, exchange.request)
             if made is None:
                 await self.turns.run(turn)
             else:
@@ -241,10 +227,10 @@ class ModelRoute(Generic[R]):
     async def _watch(
         self, exchange: Exchange, turn: Turn, outbox: Outbox, receive: Receive, scope: trio.CancelScope
     ) -> None:
-        """The Codex CLI hangs up as soon as it has read the last event, which is no failure."""
+        """The Codex CLI hangs up as soon as it has read the last event, which is not a failure."""
         await wait_for_disconnect(receive)
         exchange.client_left = True
-        if not turn.answered or outbox.has_data:
+        if not turn.is_answered or outbox.has_data:
             exchange.record.note_client_left()
         scope.cancel("the client hung up")
 
@@ -257,20 +243,38 @@ class ModelRoute(Generic[R]):
         return losses | self.api.relay_headers(turn.answer_headers)
 
     async def _send_error(self, exchange: Exchange, wanted: R | None, error: CodexdError) -> None:
-        wire = self._to_wire(exchange, wanted, error)
-        exchange.record.status = wire.status
+        wire = self._report(exchange, wanted, error)
+        exchange.record.note_status(wire.status)
         await send_json(exchange.send, wire.status, wire.to_body(exchange.request.id), wire.headers)
 
-    def _to_wire(self, exchange: Exchange, wanted: R | None, error: CodexdError) -> WireError:
-        exchange.record.fail(error)
-        wire = self.api.word(error, exchange, wanted)
-        exchange.record.note_told(200 if exchange.committed else wire.status, wire.type, wire.message)
+    def _report(self, exchange: Exchange, wanted: R | None, error: CodexdError) -> WireError:
+        """``error`` as the client gets it, noted in the record."""
+        exchange.record.note_failure(error)
+        wire = self.api.to_wire(error, exchange.request, wanted)
+        exchange.record.note_reported(200 if exchange.has_begun else wire.status, wire.type, wire.message)
         return wire
 
 
+@frozen
+class CountRoute:
+    """``POST`` of a request whose tokens are only counted, which works without an account.
+
+    ``parse`` reads the request of one API; ``more`` is what its answer says besides.
+    """
+
+    turns: TurnRunner
+    parse: Callable[[bytes], ClientRequest]
+    more: Mapping[str, Any] = field(factory=dict)
+
+    async def answer(self, request: Request, receive: Receive, send: Send) -> None:
+        wanted = self.parse(await read_body(request, receive))
+        tokens = await trio.to_thread.run_sync(self.turns.count_input, wanted)
+        await send_json(send, 200, {**self.more, "input_tokens": tokens})
+
+
 def _end_early(turn: Turn, outbox: Outbox, error: CodexdError) -> None:
-    """End the answer with ``error``, unless it is whole and only the backend's connection is not done."""
-    outbox.end(None if turn.answered else error)
+    """End the answer with ``error``, unless it is whole and only the backend's connection lingers."""
+    outbox.end(None if turn.is_answered else error)
 
 
 async def _send_part(exchange: Exchange, data: bytes) -> None:

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from codexd import jsontext
 from codexd.errors import RequestInvalid, RequestTooLarge
+from codexd.web.caller import Caller, find_caller
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -33,13 +34,15 @@ class Request:
     path: str
     query: str
     headers: Mapping[str, str]
+    caller: Caller
     scope: Scope
 
     @classmethod
     def of(cls, scope: Scope, request_id: str) -> Request:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         query = scope["query_string"].decode("latin-1")
-        return cls(request_id, scope["method"], scope["path"], query, headers, scope)
+        path = scope["path"]
+        return cls(request_id, scope["method"], path, query, headers, find_caller(path, query, headers), scope)
 
 
 async def read_body(request: Request, receive: Receive) -> bytes:

@@ -20,7 +20,7 @@ from codexd.errors import ModelNotFound, RequestInvalid
 from codexd.settings.schema import Settings
 from codexd.translation.models.lists import Offers
 from codexd.translation.models.routes import strip_mark
-from codexd.web.caller import Shape, find_shape
+from codexd.web.caller import Shape
 from codexd.web.http import Request
 
 MAX_LIMIT = 1000
@@ -49,7 +49,7 @@ class ModelLists:
         Raises:
             ModelNotFound: the Codex CLI asks, and its list is not known.
         """
-        match find_shape(request.path, request.query, request.headers):
+        match request.caller.shape:
             case Shape.CODEX:
                 raw, headers = self._raw()
                 return Found(b'{"models":' + raw + b"}", headers)
@@ -67,7 +67,7 @@ class ModelLists:
             ModelNotFound
         """
         asked = unquote(name)
-        shape = find_shape(request.path, request.query, request.headers)
+        shape = request.caller.shape
         if shape is Shape.CODEX:
             raw, headers = self._raw()
             entry = next((entry for entry in jsontext.loads(raw) if entry["slug"] == strip_mark(asked)), None)

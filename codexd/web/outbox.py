@@ -1,7 +1,7 @@
-"""Between the upstream reader and the client writer: bounded, and it batches by itself.
+"""The buffer between the upstream reader and the client writer: bounded, and it batches by itself.
 
-Everything that arrives while one send is under way leaves in the next one: 7 to 9 times fewer CPU
-cycles per event than one send an event (stack.md section 6).
+Everything that arrives while one send is under way leaves in the next one, which takes 7 to 9 times fewer CPU cycles
+per event than one send for each.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import trio
 from codexd.errors import CodexdError
 
 LIMIT_BYTES = 256 * 1024
-"""With a client that reads slower than upstream writes, so much waits here, then upstream waits."""
+"""When a client reads more slowly than upstream writes, this much waits here; then upstream waits."""
 
 
-class Sign(Enum):
+class Signal(Enum):
     """What ``take`` gives when it has no bytes."""
 
     SILENCE = "silence"
@@ -24,7 +24,7 @@ class Sign(Enum):
 
 
 class Outbox:
-    """One writer, which never waits unless it asks to, and one reader."""
+    """One reader, and one writer that waits only when it asks to."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -37,7 +37,7 @@ class Outbox:
         self._emptied = trio.Event()
 
     def put(self, data: bytes) -> None:
-        """Hand over ``data``. After the end it is dropped."""
+        """Hand over ``data``; after the end it is dropped."""
         if not self._ended:
             self._parts.append(data)
             self._size += len(data)
@@ -47,7 +47,7 @@ class Outbox:
     def is_full(self) -> bool:
         """Whether the writer should ``wait_for_room`` before it goes on.
 
-        It also should until the first part has gone: a burst of events must not hold up the first of them.
+        It should also wait until the first part has gone: a burst of events must not hold up the first of them.
         """
         limit = LIMIT_BYTES if self._sent_bytes else 0
         unsent = self._size if self._sent_bytes else self._size + self._taken_bytes
@@ -59,7 +59,7 @@ class Outbox:
             await self._emptied.wait()
 
     def end(self, failure: CodexdError | None = None) -> None:
-        """No more will come; the first call counts."""
+        """No more will come; only the first call counts."""
         if not self._ended:
             self._ended = True
             self._failure = failure
@@ -68,7 +68,7 @@ class Outbox:
 
     @property
     def failure(self) -> CodexdError | None:
-        """Why it ended, if that was no good end."""
+        """Why it ended early, if it did."""
         return self._failure
 
     @property
@@ -76,18 +76,18 @@ class Outbox:
         return bool(self._parts)
 
     async def wait(self, seconds: float) -> bool:
-        """Whether there is something to take, or the end, within ``seconds``."""
+        """Wait up to ``seconds`` for something to take, or the end; whether it came."""
         if not self._filled.is_set():
             with trio.move_on_after(seconds):
                 await self._filled.wait()
         return self._filled.is_set()
 
-    async def take(self, silence_s: float) -> bytes | Sign:
-        """All that waits; ``SILENCE`` when nothing came for ``silence_s``; ``END`` after the last."""
+    async def take(self, silence_s: float) -> bytes | Signal:
+        """Everything that waits; ``SILENCE`` when nothing came for ``silence_s``; ``END`` after the last part."""
         self._sent_bytes = self._taken_bytes  # the reader is back for more, so what it took has gone
         self._emptied.set()
         if not await self.wait(silence_s):
-            return Sign.SILENCE
+            return Signal.SILENCE
         data = b"".join(self._parts)
         self._parts.clear()
         self._taken_bytes += self._size
@@ -95,4 +95,4 @@ class Outbox:
         if not self._ended:
             self._filled = trio.Event()
         self._emptied.set()
-        return data or Sign.END
+        return data or Signal.END

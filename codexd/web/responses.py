@@ -1,7 +1,6 @@
-"""OpenAI Responses: how its requests are read and its answers worded.
+"""OpenAI Responses: how its requests are read and its answers encoded.
 
 The Codex CLI speaks it too, and more: headers of its protocol go to the backend and come back.
-Source: anthropic-translation.md section 7, real-clients.md section 3.
 """
 
 from __future__ import annotations
@@ -12,12 +11,11 @@ from attrs import evolve, frozen
 
 from codexd.errors import CodexdError, RequestCancelled, RequestInvalid
 from codexd.translation import sse
-from codexd.translation.client_api import Collector, Event, WireError
+from codexd.translation.client_api import Client, Collector, Event, WireError
 from codexd.translation.reading.reasoning import ReasoningOwners
-from codexd.translation.responses.request import Caller, ResponsesRequest, parse
+from codexd.translation.responses.request import ResponsesRequest, parse
 from codexd.translation.responses.stream import ResponseCollector, ResponsesStream
 from codexd.translation.wire_errors import OpenAIError, to_codex, to_openai
-from codexd.web.exchange import Exchange
 from codexd.web.http import Request
 
 _RELAYED_DOWN = ("x-models-etag", "openai-model", "x-reasoning-included")
@@ -38,15 +36,15 @@ class ResponsesApi:
 
     clock: Callable[[], float]
     owners: ReasoningOwners
-    read: Callable[[bytes, Mapping[str, str], ReasoningOwners], ResponsesRequest] = parse
+    read: Callable[[bytes, Mapping[str, str], Client, ReasoningOwners], ResponsesRequest] = parse
     ping: bytes = b": ping\n\n"
     end: bytes = b""
     encode: Callable[[Event], bytes] = sse.encode
 
-    def parse(self, data: bytes, headers: Mapping[str, str]) -> ResponsesRequest:
-        return self.read(data, headers, self.owners)
+    def parse(self, data: bytes, request: Request) -> ResponsesRequest:
+        return self.read(data, request.headers, request.caller.client, self.owners)
 
-    def answer_alone(self, wanted: ResponsesRequest, request: Request) -> list[Event] | None:  # noqa: ARG002
+    async def answer_alone(self, wanted: ResponsesRequest, request: Request) -> list[Event] | None:  # noqa: ARG002
         return None
 
     def make_collector(self) -> Collector:
@@ -59,17 +57,17 @@ class ResponsesApi:
             if name in _RELAYED_DOWN or name.startswith(_PREFIX_RELAYED_DOWN)
         }
 
-    def word(self, error: CodexdError, exchange: Exchange, wanted: ResponsesRequest | None) -> WireError:  # noqa: ARG002
-        from_cli = wanted is not None and wanted.caller is Caller.CODEX_CLI
+    def to_wire(self, error: CodexdError, request: Request, wanted: ResponsesRequest | None) -> WireError:
+        from_cli = request.caller.client is Client.CODEX
         wire = to_codex(error, now=self.clock()) if from_cli else to_openai(error, now=self.clock())
         if isinstance(error, RequestInvalid) and error.path == "previous_response_id":
             wire = evolve(wire, code="previous_response_not_found")
         if wanted is None:
             return wire
         answer = wanted.answer or ResponsesStream(model=wanted.model, verbatim=True)
-        # The one code after which the Codex CLI shows the message and does not ask again.
-        final = isinstance(error, RequestCancelled) and wanted.caller is Caller.CODEX_CLI
-        code = "invalid_prompt" if final else wire.code or wire.type
+        # After this code the Codex CLI shows the message and does not ask again.
+        is_final = isinstance(error, RequestCancelled) and from_cli
+        code = "invalid_prompt" if is_final else wire.code or wire.type
         events = answer.fail({**wire.more, "code": code, "message": wire.message})
         return BrokenAnswer(
             wire.status, wire.type, wire.message, wire.code, wire.param, wire.headers, wire.more, tuple(events)

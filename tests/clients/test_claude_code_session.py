@@ -15,8 +15,8 @@ import pytest
 from clients.claude_code import make_claude
 from support.harness import start_daemon
 
+from codexd.api.records import LogFilter
 from codexd.jsontext import dumps
-from codexd.record.logs import LogFilter
 from codexd.simulator.tokens import count_tokens, flatten_prompt
 from codexd.translation.tokens import count_body
 

@@ -66,10 +66,10 @@ def test_a_file_is_narrowed_when_it_is_read(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_what_is_no_file_is_not_waited_for(tmp_path):
+def test_what_is_not_a_file_is_not_waited_for(tmp_path):
     path = tmp_path / "file"
     os.mkfifo(path)
-    with pytest.raises(OSError, match="no file"):
+    with pytest.raises(OSError, match="not a regular file"):
         read_private(path)
 
 

@@ -16,11 +16,12 @@ import trio
 import trio.testing
 from support.harness import HELLO, RefusedError, post, start_daemon
 
+from codexd.api.records import LogFilter
 from codexd.assembly import apply_settings
-from codexd.record.logs import LogFilter, LogRing
+from codexd.record.logs import LogRing
 from codexd.service import StopAfter
 from codexd.settings.schema import Settings, replace_values
-from codexd.upstream.codex import make_timeout
+from codexd.upstream.http import make_timeout
 
 
 @pytest.fixture
@@ -161,7 +162,7 @@ async def test_the_reply_to_a_stop_goes_first_but_is_not_waited_for_without_end(
     for is_replied in (True, False):
         stopping, replied = trio.Event(), trio.Event()
         async with trio.open_nursery() as background:
-            StopAfter(background, stopping)(replied)
+            StopAfter(background, stopping, 30.0)(replied)
             await trio.testing.wait_all_tasks_blocked()
             assert not stopping.is_set()
             if is_replied:

@@ -12,6 +12,7 @@ from codexd.translation.client_api import Target
 from codexd.translation.messages.request import parse
 from codexd.translation.models.catalogue import BUILT_IN
 from codexd.translation.reading.reasoning import Reasoning, seal, tag_account
+from codexd.web.caller import find_caller
 
 ACCOUNT = "account-1"
 TAG = tag_account(ACCOUNT)
@@ -26,8 +27,12 @@ def make(messages=HI, **fields):
     return {"model": "claude-opus-5", "max_tokens": 1024, "messages": messages, **fields}
 
 
+def client_of(headers):
+    return find_caller("/v1/messages", "", headers).client
+
+
 def translate(body, *, headers=None, model="gpt-5.5", **options):
-    request = parse(dumps(body), headers or {})
+    request = parse(dumps(body), headers or {}, client_of(headers or {}))
     return request.to_responses(Target(BUILT_IN.describe(model), **{"account_tag": TAG, **options}))
 
 

@@ -15,13 +15,11 @@ from codexd.accounts.choosing.sessions import Sessions
 from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.limits.usage_poll import UsagePoller
 from codexd.accounts.refresh import Refresher
-from codexd.accounts.sign_in.device import DeviceEndpoint
 from codexd.accounts.sign_in.flows import LoginFlows
-from codexd.accounts.sign_in.oauth import TokenEndpoint
+from codexd.accounts.sign_in.server import DeviceEndpoint, TokenEndpoint
 from codexd.accounts.store.store import AccountStore
-from codexd.control.method import Accounts, Control
-from codexd.control.socket import serve_control
-from codexd.control.socket_file import bind_socket
+from codexd.control.method import Accounts, Call, Control
+from codexd.control.socket import bind_socket, serve_control
 from codexd.paths import Places
 from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
@@ -107,6 +105,29 @@ def make_control(folder: Path, store: AccountStore, *, simulated=False, ring=Non
         stop_after=lambda replied: None,
         drain_s=30.0,
     )
+
+
+class Follows:
+    """A session without a connection: its follows are noted, and no event is sent."""
+
+    def __init__(self):
+        self.methods = []
+        self._followers = {}
+
+    def follow(self, method, follower, replied):
+        self.methods.append(method)
+        self._followers[len(self.methods)] = follower
+        return len(self.methods)
+
+    def cancel(self, subscription):
+        follower = self._followers.pop(subscription, None)
+        if follower is not None:
+            follower.close()
+        return follower is not None
+
+
+def make_call(control: Control) -> Call:
+    return Call(control, Follows(), trio.Event())
 
 
 @asynccontextmanager

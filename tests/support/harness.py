@@ -13,10 +13,11 @@ import httpx
 import trio
 from attrs import define, frozen
 
+from codexd.api.records import LogFilter
 from codexd.daemon import serve
 from codexd.launch import Launch, Ready
 from codexd.paths import Places, find_places
-from codexd.record.logs import LogFilter, LogRing, configure
+from codexd.record.logs import LogRing, configure
 from codexd.settings.live import LiveSettings
 from codexd.simulator.app import Simulator
 from codexd.simulator.options import Options

@@ -11,6 +11,7 @@ from codexd.translation.client_api import Target
 from codexd.translation.models.catalogue import BUILT_IN
 from codexd.translation.reading.reasoning import ReasoningOwners
 from codexd.translation.responses.request import parse
+from codexd.web.caller import find_caller
 
 THREAD = "01a2214d-e41b-70e3-8703-2758d49209af"
 CODEX_HEADERS = {
@@ -118,7 +119,9 @@ def sdk(items="hi", **fields):
 
 def read(body, headers=None, owners=None):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return parse(data, headers or {}, owners or ReasoningOwners())
+    headers = headers or {}
+    client = find_caller("/v1/responses", "", headers).client
+    return parse(data, headers, client, owners or ReasoningOwners())
 
 
 def translate(body, headers=None, *, model=None, **aim):

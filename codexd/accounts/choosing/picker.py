@@ -1,50 +1,42 @@
-"""Picks the account of each request: the active one, or under rotation the one that ``rotation`` chooses.
+"""Picks the account of each request, as ``choose`` decides.
 
-A cooldown is a hint. In personal mode it keeps no request from the backend, whose own refusal is passed on; under
-rotation the usage endpoint is asked again before a request is refused for the cooldowns of all.
+A cooldown is a hint. In personal mode every request goes to the backend all the same, and its own refusal is passed on.
+Under rotation the usage endpoint is asked again before a request is refused because all accounts are in cooldown.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Protocol
 
 import trio
 
-from codexd.accounts.choosing.choose import choose_account
-from codexd.accounts.choosing.rotation import (
-    LIMIT_ERRORS,
+from codexd.accounts.choosing.choose import (
     SHORT_LIMIT_S,
-    WHY,
-    Attempts,
     Candidate,
     Choice,
+    History,
     Rotation,
     Strategy,
+    choose_account,
     explain,
 )
 from codexd.accounts.choosing.sessions import Sessions
 from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.model import Account
 from codexd.accounts.store.store import AccountStore
-from codexd.errors import AllAccountsLimited, CodexdError
+from codexd.errors import AllAccountsLimited
 from codexd.settings.schema import RotationSettings
 
-log = logging.getLogger("codexd.rotation")
-
 RECHECK_S = 5.0
-"""A refusal waits so long for the usage endpoint."""
-
-LATE_S = 0.05
-"""Wake up so long after a limit has ended: it ends by the wall clock, and we sleep by another."""
+"""How long a refusal waits for the usage endpoint."""
 
 ModelOf = Callable[[Account], str]
 """The upstream model that the request would go to on an account."""
 
 
 class Poller(Protocol):
-    """What asks the usage endpoint: ``usage_poll.UsagePoller``."""
+    """Asks the usage endpoint: ``usage_poll.UsagePoller``."""
 
     def note_wanted(self, account_id: str) -> None: ...
 
@@ -70,22 +62,27 @@ class AccountPicker:
         self._poller = poller
         self._clock = clock
         self._active: str | None = None
-        """The active account as last seen: when its user chooses another, the sessions go there."""
+        """The active account as last seen: when the user chooses another, the sessions move there."""
         self._last: str | None = None
         """The account that a session was last put on."""
+
+    @property
+    def rotates(self) -> bool:
+        """Whether the user has opted in to several accounts."""
+        return self._strategy is not None
 
     @property
     def _strategy(self) -> Strategy | None:
         rotation = self._rotation()
         return Strategy(rotation.strategy) if rotation.enabled else None
 
-    async def pick(self, session: str, model_of: ModelOf, attempts: Attempts) -> Choice:
-        """The account for the next attempt at a request; waits for it where its limit is short.
+    async def pick(self, session: str, model_of: ModelOf, history: History) -> Choice:
+        """The account for the next attempt at a request, and how long to wait for it first.
 
         Args:
             session: the key of the request's session.
             model_of: the model that an account would be asked for.
-            attempts: what the request has been through.
+            history: what the request has been through.
 
         Raises:
             AccountError: none can be used.
@@ -93,56 +90,43 @@ class AccountPicker:
             CodexdError: what the last account failed with, when none is left to try.
         """
         try:
-            choice = self._choose(session, model_of, attempts)
+            return self._choose(session, model_of, history)
         except AllAccountsLimited:
             await self._recheck(model_of)
-            choice = self._choose(session, model_of, attempts)
-        if choice.wait_s:
-            await self._wait(choice.account, choice.wait_s, attempts)
-        return choice
+            return self._choose(session, model_of, history)
 
-    async def recover(self, account: Account, model: str, error: CodexdError, attempts: Attempts) -> None:
-        """Make ready to ``pick`` again after ``account`` failed the request; waits for a short limit to end.
+    def opens_in_s(self, account: Account, model: str) -> float:
+        """How long the account's limit still holds for the model; 0.0 without one."""
+        cooldown = self._tracker.cooldown(account.id, model)
+        return max(0.0, cooldown.until - self._clock()) if cooldown else 0.0
 
-        Raises:
-            CodexdError: ``error``, when no other account may be tried for it.
-        """
-        if isinstance(error, LIMIT_ERRORS) and account.id not in attempts.waited:
-            wait_s = self._opens_in_s(account, model)
-            if wait_s <= SHORT_LIMIT_S:
-                await self._wait(account, wait_s, attempts)
-                return
-        if self._strategy is None or not isinstance(error, tuple(WHY)):
-            raise error
-        attempts.failed[account.id] = error
-
-    def _choose(self, session: str, model_of: ModelOf, attempts: Attempts) -> Choice:
+    def _choose(self, session: str, model_of: ModelOf, history: History) -> Choice:
         """The choice, with the session put on its account."""
         if self._strategy is None:
-            choice = self._choose_active(model_of, attempts)
+            choice = self._choose_active(model_of, history)
         else:
-            choice = self._rotate(self._strategy, session, model_of, attempts)
+            choice = self._rotate(self._strategy, session, model_of, history)
         self._poller.note_wanted(choice.account.id)
         self.sessions.put(session, choice.account.id, self._clock())
         return choice
 
-    def _choose_active(self, model_of: ModelOf, attempts: Attempts) -> Choice:
+    def _choose_active(self, model_of: ModelOf, history: History) -> Choice:
         account = choose_account(self._store.active, self._store.accounts)
-        wait_s = self._opens_in_s(account, model_of(account))
-        waits = wait_s <= SHORT_LIMIT_S and account.id not in attempts.waited
+        wait_s = self.opens_in_s(account, model_of(account))
+        waits = wait_s <= SHORT_LIMIT_S and account.id not in history.waited
         return Choice(account, "active account", wait_s if waits else 0.0)
 
-    def _rotate(self, strategy: Strategy, session: str, model_of: ModelOf, attempts: Attempts) -> Choice:
+    def _rotate(self, strategy: Strategy, session: str, model_of: ModelOf, history: History) -> Choice:
         self._follow_switch()
         candidates = [self._look_at(account, model_of(account)) for account in self._store.accounts]
         for candidate in candidates:
             if candidate.opens_at is not None:
                 self._poller.note_wanted(candidate.account.id)
         kept = self.sessions.kept_account(session)
-        choice = Rotation(strategy, kept, self._last, self._active).choose(candidates, attempts, self._clock())
+        choice = Rotation(strategy, kept, self._last, self._active).choose(candidates, history, self._clock())
         if choice.account.id != kept:
             self._last = choice.account.id
-        return explain(choice, candidates, attempts)
+        return explain(choice, candidates, history)
 
     def _follow_switch(self) -> None:
         active = self._store.active
@@ -152,10 +136,6 @@ class AccountPicker:
             self.sessions.release()
             self._last = None
         self._active = active.id
-
-    def _opens_in_s(self, account: Account, model: str) -> float:
-        cooldown = self._tracker.cooldown(account.id, model)
-        return max(0.0, cooldown.until - self._clock()) if cooldown else 0.0
 
     def _look_at(self, account: Account, model: str) -> Candidate:
         now = self._clock()
@@ -169,15 +149,10 @@ class AccountPicker:
         )
 
     async def _recheck(self, model_of: ModelOf) -> None:
-        """Ask the usage endpoint about every account in cooldown: its quota may be back before it was said to be."""
+        """Ask the usage endpoint about every account in cooldown: its quota may be back early."""
         candidates = [self._look_at(account, model_of(account)) for account in self._store.accounts]
         with trio.move_on_after(RECHECK_S):
             async with trio.open_nursery() as nursery:
                 for candidate in candidates:
                     if candidate.is_usable and candidate.opens_at is not None:
                         nursery.start_soon(self._poller.recheck, candidate.account.id)
-
-    async def _wait(self, account: Account, wait_s: float, attempts: Attempts) -> None:
-        attempts.waited.add(account.id)
-        log.info("waiting %.1f s for a short limit", wait_s, extra={"fields": {"account": account.label}})
-        await trio.sleep(wait_s + LATE_S)

@@ -1,28 +1,21 @@
-"""Which account each session works with, and what a switch would cost: another account can't use its cache. Pure."""
+"""Which account each session uses, and what a switch would cost, since another account can't use its cache. Pure."""
 
 from __future__ import annotations
 
-from attrs import define, frozen
+from attrs import define
 
-MOST_SESSIONS = 10_000
-"""The session that was used the longest ago makes room for a new one."""
+from codexd.api.accounts import SwitchCost
 
-LIVELY_S = 3600.0
-"""A session that was silent for so long has nothing cached any more, so a switch costs it nothing."""
+MAX_SESSIONS = 10_000
+"""Beyond this, the session that was used least recently makes room."""
 
-
-@frozen
-class SwitchCost:
-    """``reasoning_items`` are left out from then on, ``tokens`` are read again at the full price."""
-
-    sessions: int
-    reasoning_items: int
-    tokens: int
+ACTIVE_S = 3600.0
+"""A session that was silent for this long has nothing cached any more, so a switch costs it nothing."""
 
 
 @define
 class _Session:
-    """``keeps``: whether it stays with its account. The numbers are those of its last request that was answered."""
+    """``keeps``: whether it stays with its account. The numbers are of its last request that was answered."""
 
     account_id: str
     used_at: float
@@ -32,11 +25,11 @@ class _Session:
 
 
 class Sessions:
-    """The sessions of the clients, by the key that ``translation.messages.request.session_key`` makes."""
+    """The sessions of the clients, by the ``session_key`` of their requests."""
 
     def __init__(self) -> None:
         self._sessions: dict[str, _Session] = {}
-        """The one used last stands last."""
+        """The most recently used one comes last."""
 
     def kept_account(self, key: str) -> str | None:
         """The id of the account that the session is to stay with."""
@@ -48,26 +41,26 @@ class Sessions:
         session = self._sessions.pop(key, None) or _Session(account_id, now)
         session.account_id, session.used_at, session.keeps = account_id, now, True
         self._sessions[key] = session
-        if len(self._sessions) > MOST_SESSIONS:
+        if len(self._sessions) > MAX_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
 
     def note_size(self, key: str, *, input_tokens: int, reasoning_items: int) -> None:
-        """How large a request of the session was that has been answered."""
+        """Note the size of a request of the session that has been answered."""
         session = self._sessions.get(key)
         if session is not None:
             session.input_tokens, session.reasoning_items = input_tokens, reasoning_items
 
     def release(self) -> None:
-        """Let every session be put on another account: its user chose one."""
+        """Let every session move to another account, because the user chose one."""
         for session in self._sessions.values():
             session.keeps = False
 
     def cost_of_switch(self, to_account_id: str, now: float) -> SwitchCost:
-        """What it costs the lively sessions elsewhere to go on with that one; without an answer yet, nothing."""
+        """What moving there costs the active sessions on other accounts; one without an answer yet costs nothing."""
         moving = [
             session
             for session in self._sessions.values()
-            if session.account_id != to_account_id and now - session.used_at < LIVELY_S and session.input_tokens
+            if session.account_id != to_account_id and now - session.used_at < ACTIVE_S and session.input_tokens
         ]
         return SwitchCost(
             sessions=len(moving),

@@ -1,6 +1,6 @@
-"""How long an account is better left alone after the backend refused it for its limits. Pure.
+"""How long to leave an account alone after the backend refused it because of its limits. Pure.
 
-A cooldown is a hint: it ends when quota is seen again, and nothing but a new refusal prolongs it.
+A cooldown is a hint: it ends when quota is seen again, and only a new refusal extends it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from enum import StrEnum
 
 from attrs import frozen
 
-from codexd.accounts.limits.windows import MAIN_LIMIT, Credits, Observation, Window
+from codexd.accounts.limits.windows import Observation
+from codexd.api.accounts import CreditsInfo
 from codexd.errors import RateLimited, UpstreamError
 
 DEFAULT_S = 60.0
-"""The length where the backend tells none."""
+"""The length when the backend gives none."""
 
 SETTLE_S = 30.0
-"""So long after a short limit was hit, quota left in the windows says nothing about it."""
+"""For this long after a short limit was hit, quota left in the windows says nothing about it."""
 
 
 class Reason(StrEnum):
@@ -55,13 +56,16 @@ def cooldown_of(error: UpstreamError, *, model: str, observation: Observation | 
         observation: what the refusal's own headers said.
         now: seconds since the epoch.
     """
-    limit = _find_metered_limit(observation, now)
-    told = (_find_own_reset(error, observation), _after(now, error.retry_after_s))
-    reason = Reason.MODEL_LIMIT if limit else Reason.USAGE_LIMIT
+    limit = observation.find_metered_limit(now) if observation else None
+    after_wait = None if error.retry_after_s is None else now + error.retry_after_s
     if isinstance(error, RateLimited):
-        told, reason = told[::-1], Reason.RATE_LIMIT
+        reason = Reason.RATE_LIMIT
+        ends = (after_wait, error.resets_at, observation.find_reset(now) if observation else None)
+    else:
+        reason = Reason.MODEL_LIMIT if limit else Reason.USAGE_LIMIT
+        ends = (error.resets_at, after_wait, observation.find_opening(now) if observation else None)
     return Cooldown(
-        until=next((at for at in (*told, _find_reset(observation, limit, now)) if at and at > now), now + DEFAULT_S),
+        until=next((at for at in ends if at and at > now), now + DEFAULT_S),
         reason=reason,
         model=model if limit else None,
         since=now,
@@ -70,7 +74,7 @@ def cooldown_of(error: UpstreamError, *, model: str, observation: Observation | 
     )
 
 
-def is_quota_back(cooldown: Cooldown, seen: Observation, known_credits: Credits | None) -> bool:
+def is_quota_back(cooldown: Cooldown, seen: Observation, known_credits: CreditsInfo | None) -> bool:
     """Whether ``seen`` ends the cooldown: quota in every window of its limit, the backend's word, or new credits.
 
     ``known_credits`` are those known before: what could not pay at the refusal does not pay now.
@@ -84,31 +88,3 @@ def is_quota_back(cooldown: Cooldown, seen: Observation, known_credits: Credits 
     could_pay = known_credits is not None and known_credits.can_pay
     can_pay = seen.credits is not None and seen.credits.can_pay
     return seen.allowed is True or (has_room and seen.allowed is None) or (can_pay and not could_pay)
-
-
-def _find_metered_limit(observation: Observation | None, now: float) -> str | None:
-    """The metered limit that refused, or None when the main one did or is used up as well."""
-    if observation is None or observation.active_limit in (None, MAIN_LIMIT):
-        return None
-    main_too = any(window.is_used_up(now) for window in observation.windows)
-    return None if main_too else observation.active_limit
-
-
-def _find_reset(observation: Observation | None, limit: str | None, now: float) -> float | None:
-    """When the used-up windows of the limit will all have been reset."""
-    windows: tuple[Window, ...] = observation.of_limit(limit) if observation else ()
-    full = [window.resets_at for window in windows if window.used_percent >= 100 and window.resets_at > now]
-    return max(full, default=None)
-
-
-def _find_own_reset(error: UpstreamError, observation: Observation | None) -> float | None:
-    """The reset that the error tells, unless it is that of a window with room, read off the headers for want of one."""
-    windows = observation.windows if observation else ()
-    other_limit_hit = isinstance(error, RateLimited) or any(window.used_percent >= 100 for window in windows)
-    if other_limit_hit and any(window.resets_at == error.resets_at and window.used_percent < 100 for window in windows):
-        return None
-    return error.resets_at
-
-
-def _after(now: float, seconds: float | None) -> float | None:
-    return None if seconds is None else now + seconds

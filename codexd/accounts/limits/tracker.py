@@ -1,9 +1,10 @@
-"""Each account's rate limits, as the backend last told them, and until when a refused one is left alone."""
+"""Each account's rate limits, as the backend last reported them, and how long a refused account is left alone."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -11,8 +12,9 @@ import trio
 from attrs import Factory, define, frozen
 
 from codexd.accounts.limits.cooldown import Cooldown, cooldown_of, is_quota_back
-from codexd.accounts.limits.windows import Credits, Limits, Observation, Window
-from codexd.accounts.store.limits_file import Kept, dump_limits, open_limits
+from codexd.accounts.limits.limits_file import Kept, dump_limits, open_limits
+from codexd.accounts.limits.windows import Limits, Observation, Window
+from codexd.api.accounts import CreditsInfo
 from codexd.errors import RateLimited, UpstreamError
 
 log = logging.getLogger("codexd.limits")
@@ -27,17 +29,17 @@ SAVE_INTERVAL_S = 10.0
 @frozen
 class _Tracked:
     window: Window
-    told: int
-    """The highest threshold that the log has told of in this period of the window."""
+    reported: int
+    """The highest threshold that the log has reported in this period of the window."""
 
 
 @define
 class _Known:
-    """What is known of one account; cooldowns by the model that they hold for, None for all."""
+    """What is known about one account; cooldowns by the model that they hold for, None for all models."""
 
     windows: dict[str, _Tracked] = Factory(dict)
     plan: str | None = None
-    credits: Credits | None = None
+    credits: CreditsInfo | None = None
     allowed: bool | None = None
     fetched_at: float | None = None
     cooldowns: dict[str | None, Cooldown] = Factory(dict)
@@ -54,7 +56,7 @@ class _Known:
 class LimitTracker:
     """Takes observations from the streams without holding them up. ``clock`` gives seconds since the epoch.
 
-    ``path`` is where it all survives a restart; None keeps it in memory only.
+    ``path`` is the file that carries everything over a restart; None keeps it in memory only.
     """
 
     def __init__(self, clock: Callable[[], float], path: Path | None = None) -> None:
@@ -65,47 +67,43 @@ class LimitTracker:
         self._accounts = {account_id: _restore(account) for account_id, account in kept.items()}
         self._changed = trio.Event()
         self._saved = self._dump()
-        self.dropped = 0
-        """Observations lost because the queue was full; the next reply tells the same again."""
 
     def observe(self, account_id: str, observation: Observation) -> None:
-        """Hand over what a reply said. Never blocks."""
-        try:
+        """Hand over what a reply said. Never blocks: a full queue drops it, and the next reply repeats it."""
+        with suppress(trio.WouldBlock):
             self._send.send_nowait((account_id, observation))
-        except trio.WouldBlock:
-            self.dropped += 1
 
     async def run(self) -> None:
-        """Fold the observations in and save them, until cancelled. May be run again: the queue outlives it."""
+        """Fold in the observations and save them, until cancelled. It may be run again: the queue outlives it."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._fold_queue)
             nursery.start_soon(self._save_changes)
 
     def limits(self, account_id: str) -> Limits:
-        """All that is known of the account; windows shortest first, those of metered limits last."""
+        """Everything known about the account; windows shortest first, those of metered limits last."""
         return self._known(account_id).limits
 
     def windows(self, account_id: str) -> tuple[Window, ...]:
-        """The windows known and not yet reset, shortest first; those of metered limits last."""
+        """The windows that are not yet reset, shortest first; those of metered limits last."""
         now = self._clock()
         return tuple(window for window in self.limits(account_id).windows if window.resets_at > now)
 
     def fetched_at(self, account_id: str) -> float | None:
-        """When the last reply that told anything came, seconds since the epoch."""
+        """When the last reply came that said anything, in seconds since the epoch."""
         return self._known(account_id).fetched_at
 
     def cooldown(self, account_id: str, model: str | None = None) -> Cooldown | None:
-        """What keeps the account from serving ``model`` now (None: from serving any), the longest of it."""
+        """The longest cooldown that keeps the account from serving ``model`` now; None asks about any model."""
         holding = [cooldown for cooldown in self.cooldowns(account_id) if cooldown.model in (None, model)]
         return max(holding, key=lambda cooldown: cooldown.until, default=None)
 
     def cooldowns(self, account_id: str) -> tuple[Cooldown, ...]:
-        """Every cooldown of the account that is not over, those of single models too."""
+        """Every cooldown of the account that is not over, including those of single models."""
         now = self._clock()
         return tuple(cooldown for cooldown in self._known(account_id).cooldowns.values() if not cooldown.is_over(now))
 
     def fold(self, account_id: str, observation: Observation) -> None:
-        """Take in what a reply said at once; quota in it ends the cooldowns that waited for it."""
+        """Take in at once what a reply said; quota in it ends the cooldowns that waited for quota."""
         known = self._own(account_id)
         for model, cooldown in list(known.cooldowns.items()):
             if is_quota_back(cooldown, observation, known.credits):
@@ -116,7 +114,7 @@ class LimitTracker:
     def note_refusal(
         self, account_id: str, error: UpstreamError, *, model: str, observation: Observation | None = None
     ) -> None:
-        """The backend refused a request for ``model``: begin a cooldown.
+        """Begin a cooldown: the backend refused a request for ``model``.
 
         Args:
             account_id: which account.
@@ -132,7 +130,7 @@ class LimitTracker:
         cooldown = cooldown_of(error, model=model, observation=seen, now=now)
         earlier = known.cooldowns.get(cooldown.model)
         if isinstance(error, RateLimited) and earlier is not None and earlier.until > cooldown.until:
-            return  # a short limit tells nothing of the long one
+            return  # a short limit says nothing about the long one
         known.cooldowns[cooldown.model] = cooldown
         fields = {"account": account_id, "model": model, "until": cooldown.until}
         log.info("%s; the account is left alone", cooldown.reason, extra={"fields": fields})
@@ -144,7 +142,7 @@ class LimitTracker:
             known.cooldowns[model] = attrs.evolve(cooldown, checked_at=now)
 
     def clear_cooldown(self, account_id: str) -> None:
-        """Let the account serve again, whatever was said of it."""
+        """Let the account serve again, whatever the backend said."""
         self._known(account_id).cooldowns.clear()
         self._changed.set()
 
@@ -154,7 +152,7 @@ class LimitTracker:
         self._changed.set()
 
     def save(self) -> None:
-        """Write what is not yet on disk. For the end of the daemon; while it runs, ``run`` does it."""
+        """Write what is not on disk yet, at the end of the daemon; while it runs, ``run`` does that."""
         data = self._dump()
         if self._file is not None and data != self._saved and self._file.write(data):
             self._saved = data
@@ -181,11 +179,11 @@ class LimitTracker:
         )
 
     def _known(self, account_id: str) -> _Known:
-        """To read: an account not yet heard of gets no entry."""
+        """For reading: an account that was never heard of gets no entry."""
         return self._accounts.get(account_id) or _Known()
 
     def _own(self, account_id: str) -> _Known:
-        """To change."""
+        """For changing."""
         self._changed.set()
         return self._accounts.setdefault(account_id, _Known())
 
@@ -200,30 +198,30 @@ class LimitTracker:
             names = {window.name for window in observation.windows}
             known.windows = {name: kept for name, kept in known.windows.items() if kept.window.limit or name in names}
         for window in observation.windows:
-            told = _told_before(known.windows.get(window.name), window)
-            known.windows[window.name] = _Tracked(window, max(told, _tell(account_id, window, told)))
+            reported = _reported_before(known.windows.get(window.name), window)
+            known.windows[window.name] = _Tracked(window, max(reported, _report(account_id, window, reported)))
         known.windows = {name: kept for name, kept in known.windows.items() if kept.window.resets_at > now}
 
 
 def _restore(kept: Kept) -> _Known:
-    """What another run of the daemon knew; its log has told of the thresholds passed."""
+    """What an earlier run of the daemon knew; its log has reported the thresholds that were passed."""
     limits = kept.limits
     windows = {window.name: _Tracked(window, _passed(window)) for window in limits.windows}
     cooldowns = {cooldown.model: cooldown for cooldown in kept.cooldowns}
     return _Known(windows, limits.plan, limits.credits, limits.allowed, limits.fetched_at, cooldowns)
 
 
-def _told_before(known: _Tracked | None, window: Window) -> int:
-    """What the log has told of this period. A reset that moves on by half a window or more begins a new one."""
+def _reported_before(known: _Tracked | None, window: Window) -> int:
+    """What the log has reported in this period. A reset that moves by half a window or more begins a new one."""
     if known is None or window.resets_at - known.window.resets_at >= window.window_s / 2:
         return 0
-    return known.told
+    return known.reported
 
 
-def _tell(account_id: str, window: Window, told: int) -> int:
-    """Log the highest threshold that the window has newly crossed; gives it, or 0."""
+def _report(account_id: str, window: Window, reported: int) -> int:
+    """Log the highest threshold that the window has newly crossed, and return it, or 0."""
     crossed = _passed(window)
-    if crossed <= told:
+    if crossed <= reported:
         return 0
     fields = {"account": account_id, "window": window.name, "resets_at": window.resets_at}
     words = "is used up" if crossed == 100 else f"is {window.used_percent:.0f} % used"

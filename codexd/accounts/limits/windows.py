@@ -1,8 +1,8 @@
 """Rate limits as the backend reports them: in headers, in ``codex.rate_limits`` events, at its usage endpoint. Pure.
 
-Source: sections 5.1 to 5.3 of the backend's contract as public clients use it. A window is known by its length, not
-by its slot: on free plans ``primary`` is the weekly one. Numbers may be strings, floats, empty or absent; what can't
-be read is left out, and nothing here raises.
+The fields are described in ``codexd/upstream/README.md``. A window is known by its length and not by its slot: on free
+plans ``primary`` is the weekly one. Numbers may be strings, floats, empty or absent; what can't be read is left out,
+and nothing here raises.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import frozen
+
+from codexd.api.accounts import CreditsInfo
 
 SLOTS = ("primary", "secondary")
 MAIN_LIMIT = "codex"
@@ -23,7 +25,7 @@ STALE_S = 15 * 60.0
 """Figures older than this are shown as stale."""
 
 LARGEST = 1e11
-"""Beyond any percent, length or time that a server may mean; NaN and infinity are no better."""
+"""Beyond any percent, length or time that a server may mean; NaN and infinity don't count either."""
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _CREDITS = ("has_credits", "unlimited", "balance")
@@ -45,29 +47,20 @@ class Window:
     resets_at: float
     limit: str | None = None
 
+    def is_full(self, now: float) -> bool:
+        """Whether it lets nothing through until it is reset."""
+        return self.used_percent >= 100 and self.resets_at > now
+
     def is_used_up(self, now: float) -> bool:
         """Whether the whole plan waits for this window; a metered limit stops only what it meters."""
-        return self.limit is None and self.used_percent >= 100 and self.resets_at > now
-
-
-@frozen
-class Credits:
-    """What the account may spend beyond its windows. ``balance`` is the backend's own text."""
-
-    has_credits: bool
-    unlimited: bool
-    balance: str | None
-
-    @property
-    def can_pay(self) -> bool:
-        return self.has_credits or self.unlimited
+        return self.limit is None and self.is_full(now)
 
 
 @frozen
 class Observation:
     """What one reply said, at ``at`` seconds since the epoch.
 
-    ``allowed`` is the backend's own word whether the main limit lets requests through, None when unsaid.
+    ``allowed`` is the backend's own word on whether the main limit lets requests through, None when it did not say.
     ``active_limit`` is the limit that the reply was measured by: ``MAIN_LIMIT``, or the name that the windows of a
     metered one carry. ``complete``: there are no main windows but these.
     """
@@ -75,7 +68,7 @@ class Observation:
     windows: tuple[Window, ...]
     plan: str | None
     at: float
-    credits: Credits | None = None
+    credits: CreditsInfo | None = None
     allowed: bool | None = None
     active_limit: str | None = None
     complete: bool = False
@@ -84,40 +77,57 @@ class Observation:
         """The windows of one limit; None is the main one."""
         return tuple(window for window in self.windows if window.limit == limit)
 
+    def find_metered_limit(self, now: float) -> str | None:
+        """Of a refusal: the metered limit that refused, or None when the main one did or is used up as well."""
+        if self.active_limit in (None, MAIN_LIMIT) or any(window.is_used_up(now) for window in self.windows):
+            return None
+        return self.active_limit
+
+    def find_reset(self, now: float) -> float | None:
+        """Of a refusal: when all the used-up windows of the limit that refused will have been reset."""
+        windows = self.of_limit(self.find_metered_limit(now))
+        return max((window.resets_at for window in windows if window.is_full(now)), default=None)
+
+    def find_opening(self, now: float) -> float | None:
+        """Of a used-up plan: as ``find_reset``; when no window looks full, the reset of the first main one."""
+        if any(window.is_full(now) for window in self.windows):
+            return self.find_reset(now)
+        return next((window.resets_at for window in self.of_limit(None)), None)
+
 
 @frozen
 class Limits:
-    """What is known of an account: the sum of its observations. ``fetched_at``: the newest one's time."""
+    """What is known about an account: the sum of its observations. ``fetched_at`` is the time of the newest."""
 
     windows: tuple[Window, ...] = ()
     plan: str | None = None
-    credits: Credits | None = None
+    credits: CreditsInfo | None = None
     allowed: bool | None = None
     fetched_at: float | None = None
 
     def tightest(self, now: float) -> Window | None:
-        """The main window with the least left, among those not yet reset; of two alike the one that resets later."""
+        """The main window with the least left among those not yet reset; of two equal ones, the later to reset."""
         current = [window for window in self.windows if window.limit is None and window.resets_at > now]
         return max(current, key=lambda window: (window.used_percent, window.resets_at), default=None)
 
     def is_stale(self, now: float) -> bool:
-        """Whether the figures are too old to go by, or a window among them has begun anew unseen."""
+        """Whether the figures are too old to rely on, or one of their windows has been reset since."""
         if self.fetched_at is None or now - self.fetched_at > STALE_S:
             return True
         return any(window.resets_at <= now for window in self.windows)
 
     def is_used_up(self, now: float) -> bool:
-        """Whether a main window is full and neither credits nor the backend's own word keep the account open."""
+        """Whether a main window is full, and neither credits nor the backend's own word keep the account open."""
         if self.allowed or (self.credits is not None and self.credits.can_pay):
             return False
         return any(window.is_used_up(now) for window in self.windows)
 
 
 def parse_headers(headers: Mapping[str, str], now: float) -> Observation | None:
-    """What the headers of a reply say of the limits, or None when they say nothing."""
+    """What the headers of a reply say about the limits, or None when they say nothing."""
     fields = {name.lower(): value for name, value in headers.items()}
     windows = []
-    for name, used in fields.items():
+    for name, used in sorted(fields.items()):
         if match := _USED_HEADER.fullmatch(name):
             prefix = name.removesuffix("used-percent")
             limit = match["limit"]
@@ -143,7 +153,7 @@ def parse_headers(headers: Mapping[str, str], now: float) -> Observation | None:
 
 
 def parse_event(event: Mapping[str, Any], now: float) -> Observation | None:
-    """What a ``codex.rate_limits`` event says of the limits, or None when it says nothing."""
+    """What a ``codex.rate_limits`` event says about the limits, or None when it says nothing."""
     metered = _text(event.get("metered_limit_name"))
     limit = None if metered in (None, MAIN_LIMIT) else _text(event.get("limit_name")) or _short_id(metered)
     block = event.get("rate_limits")
@@ -160,7 +170,7 @@ def parse_event(event: Mapping[str, Any], now: float) -> Observation | None:
 
 
 def parse_usage(document: Mapping[str, Any], now: float) -> Observation | None:
-    """What the usage endpoint's document says of the limits, or None when it says nothing."""
+    """What the document of the usage endpoint says about the limits, or None when it says nothing."""
     main = document.get("rate_limit")
     windows = [*_parse_block(main, None, now), *_parse_block(document.get("code_review_rate_limit"), CODE_REVIEW, now)]
     additional = document.get("additional_rate_limits")
@@ -237,13 +247,13 @@ def _short_id(limit: str | None) -> str | None:
     return limit and limit.lower().replace("_", "-").removeprefix(f"{MAIN_LIMIT}-")
 
 
-def _read_credits(fields: object) -> Credits | None:
+def _read_credits(fields: object) -> CreditsInfo | None:
     if not isinstance(fields, dict):
         return None
     has_credits, unlimited = _boolean(fields.get("has_credits")), _boolean(fields.get("unlimited"))
     if has_credits is None and unlimited is None:
         return None
-    return Credits(bool(has_credits), bool(unlimited), _text(fields.get("balance")))
+    return CreditsInfo(bool(has_credits), bool(unlimited), _text(fields.get("balance")))
 
 
 def _read_allowed(block: object) -> bool | None:
@@ -251,14 +261,14 @@ def _read_allowed(block: object) -> bool | None:
 
 
 def _boolean(value: object) -> bool | None:
-    """A boolean, written as one or as text: ``true``, ``True``, ``1``."""
+    """A boolean, or the text of one: ``true``, ``True``, ``1``."""
     if isinstance(value, bool):
         return value
     return _BOOLEANS.get(value.strip().lower()) if isinstance(value, str) else None
 
 
 def _number(value: object) -> float | None:
-    """A number from 0 to ``LARGEST``, written as one or as text."""
+    """A number from 0 to ``LARGEST``, or the text of one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

@@ -1,7 +1,7 @@
-"""The sign-ins under way, of all three kinds, each of its own life; and what became of those that ended.
+"""The sign-ins under way, each with a life of its own, and how those that ended turned out.
 
-A code works once, so that trading it in is shielded from whoever brought it: a browser that leaves or a client that
-hangs up must not lose the login. It is bounded by the sign-in server's own time limits.
+A code works once, so its exchange is shielded from cancellation: the login must not be lost if the browser leaves or
+the client hangs up. The exchange is bounded by the time limits in ``server``.
 """
 
 from __future__ import annotations
@@ -9,24 +9,23 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import Any, Protocol
 
 import trio
-from attrs import Factory, define, field
+from attrs import Factory, define, field, frozen
 
-from codexd.accounts.sign_in.callback_ports import CallbackPorts, ServeCallback, SignedIn
-from codexd.accounts.sign_in.oauth import authorize_url, challenge_of, make_verifier
-from codexd.accounts.sign_in.values import (
+from codexd.accounts.sign_in.callback import (
     CALLBACK_PORTS,
     Callback,
-    DeviceCode,
-    Grant,
-    LoginFlow,
-    LoginMethod,
+    CallbackPorts,
+    ServeCallback,
+    SignedIn,
     parse_pasted,
     redirect_uri,
     refusal_of,
 )
+from codexd.accounts.sign_in.server import DeviceCode, Grant, authorize_url, challenge_of, make_verifier
 from codexd.errors import (
     CodexdError,
     LoginCancelled,
@@ -36,26 +35,46 @@ from codexd.errors import (
     RequestInvalid,
 )
 
-__all__ = ["LoginFlow", "LoginFlows", "LoginMethod", "SignedIn"]
-
 log = logging.getLogger("codexd.sign_in")
 
 FLOW_S = 900.0
-"""How long a user has; the Codex CLI gives a device code the same."""
+"""How long a user has; the Codex CLI allows the same for a device code."""
 
 REMEMBER_S = 600.0
-"""How long the end of a sign-in can still be asked for."""
+"""How long codexd remembers how a sign-in ended."""
+
+
+class LoginMethod(Enum):
+    """How a user signs in: in a browser on this machine, in one elsewhere with a paste, or with a device code."""
+
+    BROWSER = "browser"
+    MANUAL = "manual"
+    DEVICE = "device"
+
+
+@frozen
+class LoginFlow:
+    """One sign-in under way. ``url`` is the page to open; ``user_code`` is what to type there, for a device code.
+
+    ``expires_at``: when codexd gives up, in seconds since the epoch.
+    """
+
+    id: str
+    method: LoginMethod
+    url: str = field(repr=False)
+    user_code: str | None = field(repr=False)
+    expires_at: float
 
 
 class CodeExchange(Protocol):
-    """``oauth.TokenEndpoint``."""
+    """``server.TokenEndpoint``."""
 
     async def exchange(self, code: str, *, redirect_uri: str, verifier: str, now: float) -> dict[str, Any]: ...
     async def revoke(self, refresh_token: str) -> bool: ...
 
 
 class DeviceCodes(Protocol):
-    """``device.DeviceEndpoint``."""
+    """``server.DeviceEndpoint``."""
 
     async def request_code(self) -> DeviceCode: ...
     async def poll(self, code: DeviceCode) -> Grant | None: ...
@@ -63,7 +82,7 @@ class DeviceCodes(Protocol):
 
 @define(eq=False)
 class _Flow:
-    """``state`` and ``verifier`` are None for a device, whose server keeps them. ``port`` is listened on for it."""
+    """``state`` and ``verifier`` are None for a device code: the server keeps them. ``port``: listened on for it."""
 
     login: LoginFlow
     redirect_uri: str
@@ -76,7 +95,7 @@ class _Flow:
     exchanging: trio.Lock = Factory(trio.Lock)
 
     def result(self) -> SignedIn:
-        """How it ended. Each asker gets an exception of its own: a shared one would collect their tracebacks."""
+        """How it ended. Each caller gets an exception of its own: a shared one would collect their tracebacks."""
         if isinstance(self.outcome, tuple):
             return self.outcome
         error = self.outcome or LoginFailed("The sign-in is still under way.")
@@ -89,7 +108,7 @@ class _Flow:
 
 
 class LoginFlows:
-    """Starts sign-ins and sees them to their end.
+    """Starts sign-ins and sees them through.
 
     ``keep`` stores a new login, given as the content of an ``auth.json``, and says whether its account is new.
     ``clock`` gives seconds since the epoch.
@@ -116,7 +135,7 @@ class LoginFlows:
         self._nursery: trio.Nursery | None = None
 
     async def run(self) -> None:
-        """Listen and poll for the sign-ins under way, until cancelled; that ends them."""
+        """Listen and poll for the sign-ins under way, until cancelled, which ends them."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             try:
@@ -127,14 +146,14 @@ class LoginFlows:
 
     @property
     def flows(self) -> tuple[LoginFlow, ...]:
-        """Those under way, the oldest first."""
+        """The sign-ins under way, oldest first."""
         return tuple(flow.login for flow in self._flows.values() if flow.outcome is None)
 
     async def start(self, method: LoginMethod, port: int | None = None) -> LoginFlow:
-        """A new sign-in. ``port``: where the browser is to come back to; the first that is free if not given.
+        """Start a sign-in. ``port`` is where the browser comes back to; by default the first that is free.
 
         Raises:
-            LoginFailed: no port or no device code can be had.
+            LoginFailed: there is no free port, or no device code.
             RequestInvalid: the sign-in server does not know that port.
         """
         if port is not None and port not in self._ports:
@@ -151,23 +170,25 @@ class LoginFlows:
                 return self._begin_device(await self._devices.request_code())
 
     async def complete(self, flow_id: str, text: str) -> SignedIn:
-        """End a browser or manual sign-in with what the user pasted. The flow stays open when that is of no use.
+        """Complete a browser or manual sign-in with what the user pasted. If that does not work, the flow stays open.
 
         Raises:
             LoginFlowNotFound
             LoginFailed: another sign-in's state, a code that the server refuses, or the flow ended without a login.
-            RequestInvalid: no code is in it.
+            RequestInvalid: it holds no code.
         """
         flow = self._find(flow_id)
         if flow.outcome is not None:
             return flow.result()
         if flow.state is None:
-            raise RequestInvalid("flow", "a device sign-in takes no code here; type it on the page that it names")
+            raise RequestInvalid(
+                "flow", "a device sign-in takes no pasted code; type its own code on the page that it names"
+            )
         callback = parse_pasted(text)
         if callback.state is not None and callback.state != flow.state:
             raise LoginFailed(
-                "What was pasted belongs to another sign-in (its state differs). Paste the address at which the "
-                "browser ended after opening the page of this one."
+                "What was pasted belongs to another sign-in (its state differs). Open the page of this sign-in, and "
+                "paste the address at which the browser ends."
             )
         if callback.code is None:
             self._end(flow, refusal_of(callback))
@@ -175,18 +196,18 @@ class LoginFlows:
         return await self._redeem(flow, callback.code, flow.verifier)
 
     async def wait(self, flow_id: str) -> SignedIn:
-        """How the sign-in ends, or ended in the last 10 minutes.
+        """Wait until the sign-in ends; one that ended in the last 10 minutes is known too.
 
         Raises:
             LoginFlowNotFound
-            LoginFailed: it ended without a login; ``LoginExpired`` and ``LoginCancelled`` are kinds of it.
+            LoginFailed: it ended without a login; ``LoginExpired`` and ``LoginCancelled`` are subclasses.
         """
         flow = self._find(flow_id)
         await flow.ended.wait()
         return flow.result()
 
     def cancel(self, flow_id: str | None = None) -> int:
-        """End one sign-in, or all. How many were under way.
+        """Cancel one sign-in, or all; return how many were under way.
 
         Raises:
             LoginFlowNotFound
@@ -220,7 +241,7 @@ class LoginFlows:
         }
 
     def _make_page(self, method: LoginMethod, port: int, listened: int | None) -> _Flow:
-        """A sign-in in a browser that ends at ``port`` of its machine."""
+        """A sign-in whose browser comes back to ``port`` on its own machine."""
         state, verifier, target = secrets.token_urlsafe(32), make_verifier(), redirect_uri(port)
         url = authorize_url(self._auth_url, redirect_uri=target, state=state, challenge=challenge_of(verifier))
         login = LoginFlow(_new_id(), method, url, None, self._clock() + FLOW_S)
@@ -239,7 +260,7 @@ class LoginFlows:
     def _begin(self, flow: _Flow) -> LoginFlow:
         self._forget_old()
         self._flows[flow.login.id] = flow
-        if self._nursery is None:  # it stopped while the port or the code was asked for
+        if self._nursery is None:  # codexd stopped while the port or the code was requested
             self._end(flow, _broken_off())
             raise _broken_off()
         self._nursery.start_soon(self._expire, flow)
@@ -247,7 +268,7 @@ class LoginFlows:
         return flow.login
 
     def _end(self, flow: _Flow, outcome: SignedIn | LoginFailed) -> bool:
-        """Whether it was still under way; the first outcome stands."""
+        """End the sign-in; return whether it was still under way. The first outcome stands."""
         if flow.outcome is not None:
             return False
         flow.outcome, flow.ended_at = outcome, self._clock()
@@ -278,7 +299,7 @@ class LoginFlows:
                 self._end(flow, error)
 
     async def _receive(self, query: Mapping[str, str]) -> SignedIn:
-        """What a browser brought back, for whichever sign-in its state names."""
+        """Take what a browser brought back, for the sign-in that its state names."""
         callback = Callback.of(query)
         flow = next((each for each in self._flows.values() if each.state and each.state == callback.state), None)
         if flow is None:
@@ -296,7 +317,7 @@ class LoginFlows:
             raise
 
     async def _redeem(self, flow: _Flow, code: str, verifier: str | None) -> SignedIn:
-        """Trade a code in and keep the login; of several at once the second finds it done."""
+        """Exchange a code and keep the login. If several callers come at once, the first does it for all."""
         async with flow.exchanging:
             with trio.CancelScope(shield=True):
                 if flow.outcome is None:
@@ -307,7 +328,7 @@ class LoginFlows:
         return flow.result()
 
     async def _settle(self, flow: _Flow, auth_json: dict[str, Any]) -> None:
-        """Keep the login, unless the flow has ended in the meantime: a cancelled sign-in must not leave one behind."""
+        """Keep the login, unless the flow has ended meanwhile: a cancelled sign-in must not leave a login behind."""
         if flow.outcome is None:
             self._end(flow, self._try_to_keep(auth_json))
         if isinstance(flow.outcome, LoginFailed):

@@ -1,1 +1,1 @@
-"""The accounts on disk: the list, the login files, and what a start makes of what a crash left."""
+"""The accounts on disk: ``accounts.json``, the login files, and what a start makes of what a crash left behind."""

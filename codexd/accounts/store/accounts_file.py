@@ -1,26 +1,41 @@
-"""The content of ``accounts.json``: which accounts there are and which is active. Holds no token. Pure."""
+"""``accounts.json``: which accounts there are and which one is active. It holds no token.
+
+One process works with it at a time (``take_lock``), and only through ``AccountsFile``, which keeps the previous copy
+in ``accounts.json.previous``. A file that can't be used is moved aside before the first write.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import logging
+import os
 import re
+from pathlib import Path
 from typing import Any, Self
 
 import attrs
 from attrs import frozen
 
 from codexd import jsontext
-from codexd.accounts.login import is_header_text
+from codexd.accounts.login import UNKNOWN_PLAN, Identity, is_header_text
 from codexd.accounts.model import Account
-from codexd.accounts.store.strict import load_versioned, structure
-from codexd.errors import FileUnreadable
+from codexd.accounts.store.login_file import Login
+from codexd.errors import AlreadyRunning, FileUnreadable
+from codexd.files import PRIVATE, keep_aside, read_private, unused_name, write_atomic
+from codexd.strict import load_versioned, structure
+
+log = logging.getLogger("codexd.accounts")
 
 VERSION = 1
-_ID = re.compile(r"[0-9a-f]{12}")
+ACCOUNT_ID = re.compile(r"[0-9a-f]{12}")
+
+
+# -- the content ----------------------------------------------------------------------------------
 
 
 @frozen
 class Book:
-    """The accounts in the order they were added, and the id of the active one."""
+    """What the file says: the accounts in the order they were added, and the id of the active one."""
 
     version: int = VERSION
     active: str | None = None
@@ -30,29 +45,29 @@ class Book:
         return next((account for account in self.accounts if account.id == account_id), None)
 
     def put(self, account: Account) -> Self:
-        """With the account as given, in its old place or at the end; it becomes the active one when none is."""
+        """With this account, in its old place or at the end. It becomes the active one if there is none."""
         accounts = {other.id: other for other in self.accounts} | {account.id: account}
         return attrs.evolve(self, accounts=tuple(accounts.values()), active=self.active or account.id)
 
     def change(self, account_id: str, **changes: Any) -> Self:
-        """With changes in one account; one that is not listed changes nothing."""
+        """With these changes to one account; an unknown id changes nothing."""
         accounts = (
             attrs.evolve(account, **changes) if account.id == account_id else account for account in self.accounts
         )
         return attrs.evolve(self, accounts=tuple(accounts))
 
     def drop(self, account_id: str) -> Self:
-        """Without the account; none is active when it was the one."""
+        """Without this account. If it was the active one, none is active."""
         accounts = tuple(account for account in self.accounts if account.id != account_id)
         return attrs.evolve(self, accounts=accounts, active=None if self.active == account_id else self.active)
 
 
 def parse_book(data: bytes) -> Book:
-    """The accounts that the file lists.
+    """The content of the file.
 
     Raises:
-        FileUnreadable: the reason only (not JSON, another version, a wrong type, a doubtful id); the caller, who
-            knows the file, names it.
+        FileUnreadable: the reason only (not JSON, another version, a wrong type, a bad id); the caller, who knows the
+            file, names it.
     """
     raw = load_versioned(data, VERSION)
     if not isinstance(raw.get("accounts"), list):
@@ -67,13 +82,161 @@ def dump_book(book: Book) -> bytes:
 
 
 def _check_ids(book: Book) -> None:
-    """An id names a folder: one of our own making, and each once. The workspace's goes into a header."""
+    """An id names a folder, so it must be one of codexd's own, and unique; a workspace id goes into a header."""
     for account in book.accounts:
         if not is_header_text(account.chatgpt_account_id):
-            raise FileUnreadable(f"account {account.id} has a chatgpt_account_id that is none")
+            raise FileUnreadable(f"account {account.id} has an invalid chatgpt_account_id")
     ids = [account.id for account in book.accounts]
     for account_id in ids:
-        if not _ID.fullmatch(account_id):
+        if not ACCOUNT_ID.fullmatch(account_id):
             raise FileUnreadable(f"{account_id!r} is not an account id (12 hexadecimal digits)")
         if ids.count(account_id) > 1:
-            raise FileUnreadable(f"account id {account_id} stands in it twice")
+            raise FileUnreadable(f"it lists account id {account_id} twice")
+
+
+def make_account(
+    login: Login,
+    *,
+    known: Account | None = None,
+    now: float,
+    followed: Path | None = None,
+    imported_from: Path | None = None,
+) -> Account:
+    """The entry for a new login. Of the ``known`` account, the user's choices stay and the old login's state goes."""
+    identity = login.identity
+    return Account(
+        id=identity.account_id,
+        chatgpt_account_id=identity.chatgpt_account_id,
+        user_id=identity.user_id,
+        email=identity.email,
+        plan=identity.plan,
+        added_at=known.added_at if known else now,
+        last_used_at=known.last_used_at if known else None,
+        simulated=login.is_simulated,
+        disabled=known.disabled if known else False,
+        followed=str(followed.absolute()) if followed else None,
+        imported_from=str(imported_from.absolute()) if imported_from and not followed else None,
+    )
+
+
+def read_profile(account: Account, identity: Identity | None) -> dict[str, str]:
+    """The plan and e-mail address that new tokens name; what they leave out stays as it is."""
+    if identity is None:
+        return {}
+    plan = account.plan if identity.plan == UNKNOWN_PLAN else identity.plan
+    return {"plan": plan, "email": identity.email or account.email}
+
+
+# -- the file -------------------------------------------------------------------------------------
+
+
+@frozen
+class _Copy:
+    """One file as found: a good one has a book and its bytes, a bad one a problem, a missing one nothing."""
+
+    book: Book | None = None
+    data: bytes | None = None
+    problem: str | None = None
+
+
+class AccountsFile:
+    """``accounts.json`` at ``path``, opened by the process that holds the lock, which alone writes it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._previous_path = path.with_name(f"{path.name}.previous")
+        self._current = _read(path)
+        self._previous = _read(self._previous_path)
+        self._kept: Path | None = None
+        self.book = self._current.book or self._previous.book or Book()
+        """What the file said when it was opened; if it can't be used, what its previous copy said."""
+        self.is_current = self._current.book is not None or self._current == self._previous == _Copy()
+        """Whether ``book`` is complete. If not, it comes from the previous copy, which is one write behind."""
+        self._opened_with = self._current
+        self._source = "its previous copy and the accounts' folders" if self._previous.book else "their folders"
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether the file can't be used. It is then left alone until there is something to write."""
+        return self._current.problem is not None
+
+    @property
+    def problem(self) -> str | None:
+        """What was wrong with the file when it was opened, as sentences; they hold until the next start."""
+        if self.is_current:
+            return None
+        if self._opened_with.problem is None:
+            found = f"{self.path} is missing."
+        elif self._kept is None:
+            found = f"{self._opened_with.problem} It is left in place until a change moves it aside."
+        else:
+            found = f"{self._opened_with.problem} It is kept as {self._kept.name}."
+        return f"{found} The accounts come from {self._source}; look them over with `codexctl accounts`."
+
+    def write(self, book: Book) -> None:
+        """Replace the file, durably. A good file becomes the previous copy; one that can't be used is moved aside.
+
+        Raises:
+            OSError: it could not be written; nothing is lost.
+        """
+        data = dump_book(book)
+        if self.is_unreadable:
+            self._kept = keep_aside(self.path)
+            self._current = _Copy()
+            log.warning("%s could not be used and is kept as %s", self.path, self._kept.name)
+        self._keep_edited()
+        if self._current.data not in (None, data):
+            self._write_previous(self._current)
+        write_atomic(self.path, data)
+        self._current = _Copy(book, data)
+
+    def _keep_edited(self) -> None:
+        """If another program wrote the file meanwhile, its version is not used, but kept."""
+        try:
+            found = read_private(self.path)
+        except FileNotFoundError:
+            return
+        if found != self._current.data:
+            kept = unused_name(self.path.with_name(f"{self.path.name}.edited"))
+            self.path.rename(kept)
+            log.warning("%s was changed by another program while codexd ran; that is kept as %s", self.path, kept.name)
+
+    def _write_previous(self, copy: _Copy) -> None:
+        if self._previous.problem is not None:
+            keep_aside(self._previous_path)
+        write_atomic(self._previous_path, copy.data or b"")
+        self._previous = copy
+
+
+def _read(path: Path) -> _Copy:
+    try:
+        data = read_private(path)
+        return _Copy(parse_book(data), data)
+    except FileNotFoundError:
+        return _Copy()
+    except OSError as error:
+        return _Copy(problem=f"{path} can't be read: {error.strerror}. Check who owns it.")
+    except FileUnreadable as error:
+        return _Copy(problem=f"{path} can't be used: {error}.")
+
+
+def take_lock(state_dir: Path) -> int:
+    """Take ``accounts.lock``; return a descriptor that holds it until it is closed or the process ends.
+
+    Raises:
+        AlreadyRunning: another process holds it.
+        OSError
+    """
+    lock = os.open(state_dir / "accounts.lock", os.O_RDWR | os.O_CREAT, PRIVATE)
+    try:
+        os.fchmod(lock, PRIVATE)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise AlreadyRunning(
+            f"Another codexd is using {state_dir}. Stop it with `codexctl stop`, or give this one its own --home."
+        ) from None
+    except OSError:
+        os.close(lock)
+        raise
+    return lock

@@ -1,4 +1,4 @@
-"""Files of what the backend told, over a restart. Losing one costs a question, so nothing here stops the daemon."""
+"""Files that cache what the backend said, over a restart. If one is lost, the backend is asked again."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ T = TypeVar("T")
 
 
 class CacheFile(Generic[T]):
-    """The file at ``path``. ``parse`` raises FileUnreadable; ``what`` it holds is a plural noun for the log."""
+    """The file at ``path``. Trouble with it is logged and stops nothing.
+
+    ``parse`` raises FileUnreadable. ``what`` names the content in the log, as a plural noun.
+    """
 
     def __init__(self, path: Path, parse: Callable[[bytes], T], what: str) -> None:
         self._path = path
         self._parse = parse
         self._what = what
         self._is_blocked = False
-        """An unreadable file could not be moved away; it is not overwritten."""
+        """An unreadable file could not be moved away, so it is not overwritten."""
         self._has_warned = False
 
     def load(self) -> T | None:
-        """What the file holds; None when it is missing or unreadable, which is then kept aside."""
+        """The content; None if the file is missing, or unreadable, in which case it is kept aside."""
         try:
             delete_leftovers(self._path.parent, self._path.name)
             return self._parse(read_private(self._path))
@@ -40,7 +43,7 @@ class CacheFile(Generic[T]):
         return None
 
     def write(self, data: bytes) -> bool:
-        """Replace the file; whether that went well. A disk that stays full is told of once."""
+        """Replace the file; False if that failed. Of failures in a row only the first is logged."""
         if self._is_blocked:
             return True
         try:
@@ -59,9 +62,13 @@ class CacheFile(Generic[T]):
         except OSError:
             self._is_blocked = True
             log.warning(
-                "%s can't be read (%s) nor moved away; %s are not kept this time", self._path, reason, self._what
+                "%s can't be read (%s) or moved away; %s are not kept this time", self._path, reason, self._what
             )
         else:
             log.warning(
-                "%s can't be read (%s); kept as %s, the %s are asked for again", self._path, reason, kept, self._what
+                "%s can't be read (%s) and is kept as %s; codexd asks for the %s again",
+                self._path,
+                reason,
+                kept,
+                self._what,
             )

@@ -1,6 +1,6 @@
 """One account's ``auth.json``, in the Codex CLI's own layout.
 
-It is ours, and its folder can serve as a ``CODEX_HOME``; or it is another program's, which is followed.
+It is codexd's own, in a folder that can serve as a ``CODEX_HOME``; or it is another program's, which is followed.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 from attrs import field, frozen
 
 from codexd import jsontext
 from codexd.accounts.login import SIGN_IN, Identity, read_identity, read_tokens
-from codexd.accounts.model import Tokens
-from codexd.accounts.store.foreign import read_foreign
+from codexd.accounts.model import Account, Tokens
 from codexd.errors import FileUnreadable, LoginFileInvalid
-from codexd.files import keep_aside, make_private_folder, read_private, write_atomic
+from codexd.files import keep_aside, make_private_folder, read_foreign, read_private, write_atomic
 
 FILE_NAME = "auth.json"
 SIMULATED_KEY = "codexd_simulated"
-"""A field of our own: a folder that the list has lost must not be taken for a real account."""
+"""A field of codexd's own: a folder that ``accounts.json`` has lost must not be mistaken for a real account."""
 
 OWN_ADVICE = "Check who owns it."
 FOLLOWED_ADVICE = "Run `codex login` there, or `codexctl accounts add` to sign in here."
@@ -29,7 +29,7 @@ FOLLOWED_ADVICE = "Run `codex login` there, or `codexctl accounts add` to sign i
 
 @frozen
 class Login:
-    """All that stands in an ``auth.json``, and what codexd reads out of it."""
+    """The whole content of an ``auth.json``, and what codexd reads from it."""
 
     auth_json: dict[str, Any] = field(repr=False)
     tokens: Tokens
@@ -50,7 +50,7 @@ def parse_login(auth_json: Mapping[str, Any]) -> Login:
 
 
 def mark_simulated(auth_json: Mapping[str, Any], simulated: bool) -> dict[str, Any]:
-    """The content with ``SIMULATED_KEY`` where it belongs, and without it where not."""
+    """The content with ``SIMULATED_KEY`` if ``simulated``, without it if not."""
     rest = {name: value for name, value in auth_json.items() if name != SIMULATED_KEY}
     return rest | {SIMULATED_KEY: True} if simulated else rest
 
@@ -59,7 +59,7 @@ def read_login(folder: Path, account_id: str) -> Login:
     """The login in the account's folder.
 
     Raises:
-        FileUnreadable: no such file, not a login, or one of another account. Names the file, the reason, what to do.
+        FileUnreadable: no such file, not a login, or another account's. Names the file, the reason, and what to do.
     """
     path = folder / FILE_NAME
     try:
@@ -75,10 +75,10 @@ def read_login(folder: Path, account_id: str) -> Login:
 
 
 def read_followed(path: Path, account_id: str) -> Login:
-    """The login in another program's file, which is only read: its mode is its owner's business.
+    """The login in another program's file, which is only read: its mode is that program's business.
 
     Raises:
-        FileUnreadable: as ``read_login``; half written counts as no login, and is one a moment later.
+        FileUnreadable: as ``read_login``. A half-written file is not a login, and may be one a moment later.
     """
     try:
         return _parse(read_foreign(path), account_id)
@@ -93,7 +93,7 @@ def read_followed(path: Path, account_id: str) -> Login:
 
 
 def write_login(folder: Path, account_id: str, login: Login) -> None:
-    """Replace the account's login; a file there that can't be read is kept as ``auth.json.unreadable``.
+    """Replace the account's login. An unreadable file in its place is kept as ``auth.json.unreadable``.
 
     Raises:
         OSError: it could not be written.
@@ -104,7 +104,7 @@ def write_login(folder: Path, account_id: str, login: Login) -> None:
 
 
 def delete_login(folder: Path, account_id: str) -> None:
-    """Delete the account's login, and its folder with it unless a file that can't be read is kept there.
+    """Delete the account's login, and its folder too unless an unreadable file is kept in it.
 
     Raises:
         OSError: it could not be deleted.
@@ -138,3 +138,76 @@ def _parse(data: bytes, account_id: str) -> Login:
         whose = f" ({login.identity.email})" if login.identity.email else ""
         raise LoginFileInvalid(f"it holds the login of another account{whose}. {SIGN_IN}")
     return login
+
+
+class HeldLogins:
+    """The last good login of each account, in memory, and why its file can't be read now.
+
+    Each account's folder is below ``accounts_dir``.
+    """
+
+    def __init__(self, accounts_dir: Path) -> None:
+        self._accounts_dir = accounts_dir
+        self._logins: dict[str, Login] = {}
+        self._problems: dict[str, str] = {}
+
+    def folder(self, account_id: str) -> Path:
+        return self._accounts_dir / account_id
+
+    def find(self, account_id: str) -> Login | None:
+        """The login as last read."""
+        return self._logins.get(account_id)
+
+    def find_problem(self, account_id: str) -> str | None:
+        """Why the account's file could not be read last time."""
+        return self._problems.get(account_id)
+
+    def unusable_reason(self, account: Account) -> str | None:
+        """Why there are no tokens to work with, if there are none.
+
+        A followed file is half written whenever its owner rotates the tokens, and may hold another account for a
+        while: the login that was read before serves until its tokens expire.
+        """
+        if account.followed is not None and account.id in self._logins:
+            return None
+        return self.find_problem(account.id)
+
+    def load(self, account: Account) -> None:
+        """Read the account's file. If it can't be read, remember why, and keep the login as last read."""
+        try:
+            if account.followed is None:
+                login = read_login(self.folder(account.id), account.id)
+            else:
+                login = read_followed(Path(account.followed), account.id)
+        except FileUnreadable as error:
+            self._problems[account.id] = str(error)
+            return
+        known = self.find(account.id)
+        if known and known.tokens.access_token == login.tokens.access_token:
+            # When an opaque token expires is known from the reply that brought it, not from the file.
+            login = attrs.evolve(login, tokens=attrs.evolve(login.tokens, expires_at=known.tokens.expires_at))
+        self.hold(account.id, login)
+
+    def hold(self, account_id: str, login: Login) -> None:
+        self._logins[account_id] = login
+        self._problems.pop(account_id, None)
+
+    def forget(self, account_id: str) -> None:
+        self._logins.pop(account_id, None)
+        self._problems.pop(account_id, None)
+
+    def write(self, account_id: str, login: Login) -> None:
+        """Write the login into the account's folder.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        write_login(self.folder(account_id), account_id, login)
+
+    def delete(self, account_id: str) -> None:
+        """Delete the login in the account's folder.
+
+        Raises:
+            OSError: it could not be deleted.
+        """
+        delete_login(self.folder(account_id), account_id)

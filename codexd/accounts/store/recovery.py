@@ -1,44 +1,47 @@
-"""What a start makes of the files as the last process left them, however it ended.
+"""Keeping the account files whole over crashes: what a start makes of what it finds, and how a folder is removed.
 
-Temporary files that a kill left behind are deleted, for they may hold tokens; removals that had begun are finished;
-a folder with a good login that the list does not name is an account all the same. When the list itself can't be used,
-the accounts come from its previous copy, which is one write behind, and from the folders.
+Recovery: temporary files that a kill left behind are deleted, because they may hold tokens; removals that had begun
+are finished; a folder with a good login that ``accounts.json`` does not list is an account all the same. If
+``accounts.json`` can't be used, the accounts come from its previous copy, which is one write behind, and the folders.
+
+Removal: the folder is renamed to ``.removed-<id>``, a single step that decides it; then ``accounts.json`` is written
+without the account; then the folder is deleted. What is left undone when the process dies is done at the next start.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import attrs
 from attrs import frozen
 
 from codexd.accounts.model import Account
-from codexd.accounts.store.accounts_file import Book
-from codexd.accounts.store.entries import make_account
-from codexd.accounts.store.list_file import ListFile
+from codexd.accounts.store.accounts_file import ACCOUNT_ID, AccountsFile, Book, make_account
 from codexd.accounts.store.login_file import FILE_NAME, delete_login, read_login
-from codexd.accounts.store.removal import find_removed
 from codexd.errors import FileUnreadable
-from codexd.files import delete_leftovers, make_private_folder, narrow_file
+from codexd.files import delete_leftovers, make_private_folder, narrow_file, sync_folder, unused_name
 
 log = logging.getLogger("codexd.accounts")
 
 STATE_FILES = ("accounts.json", "accounts.json.previous", "limits.json")
 """What ``write_atomic`` writes into the state folder."""
 
-NO_ACTIVE = "Which account was the active one is not known, so none is. Choose one with `codexctl accounts switch`."
-_ID = re.compile(r"[0-9a-f]{12}")
+NO_ACTIVE = (
+    "codexd does not know which account was the active one, so none is. Choose one with `codexctl accounts switch`."
+)
+_REMOVED = re.compile(r"\.removed-([0-9a-f]{12})(\.[0-9]+)?")
 
 
 @frozen
 class Recovered:
-    """What was found.
+    """What a start has found.
 
-    ``strays``: by id, why a folder that is not listed can't be adopted. ``removed``: folders left to delete once the
-    list is written. ``active_problem``: why none is active, when the user did not choose so.
+    ``strays``: by id, why a folder that is not listed can't be adopted. ``removed``: folders to delete once
+    ``accounts.json`` is written. ``active_problem``: why no account is active, if that was not the user's choice.
     """
 
     book: Book
@@ -47,27 +50,27 @@ class Recovered:
     active_problem: str | None
 
 
-def recover(state_dir: Path, list_file: ListFile) -> Recovered:
-    """The accounts that there are.
+def recover(state_dir: Path, accounts_file: AccountsFile) -> Recovered:
+    """Find out which accounts there are.
 
     Raises:
         OSError: the folder can't be read.
     """
     accounts_dir = state_dir / "accounts"
     _tidy(state_dir, STATE_FILES)
-    removed = find_removed(accounts_dir)
-    folders = {path.name: path for path in accounts_dir.iterdir() if _ID.fullmatch(path.name) and path.is_dir()}
+    removed = _find_removed(accounts_dir)
+    folders = {path.name: path for path in accounts_dir.iterdir() if ACCOUNT_ID.fullmatch(path.name) and path.is_dir()}
     for folder in folders.values():
         _tidy(folder, (FILE_NAME,))
-    listed = list_file.book
-    accounts = [account for account in listed.accounts if not _is_gone(account, folders, removed, list_file.is_current)]
-    if list_file.is_current:
+    listed, is_current = accounts_file.book, accounts_file.is_current
+    accounts = [account for account in listed.accounts if not _is_gone(account, folders, removed, is_current)]
+    if is_current:
         _finish_following(accounts, folders)
     else:
         accounts = [_prefer_own(account, folders) for account in accounts]
-    adopted, strays = _look_at_unlisted(folders, {account.id for account in accounts})
+    adopted, strays = _adopt_unlisted(folders, {account.id for account in accounts})
     accounts += adopted
-    active, problem = _find_active(listed, accounts, list_file.is_current)
+    active, problem = _find_active(listed, accounts, is_current)
     return Recovered(attrs.evolve(listed, active=active, accounts=tuple(accounts)), strays, tuple(removed), problem)
 
 
@@ -84,14 +87,14 @@ def _tidy(folder: Path, names: tuple[str, ...]) -> None:
 
 
 def _is_gone(account: Account, folders: Mapping[str, Path], removed: Mapping[Path, str], list_is_current: bool) -> bool:
-    """Whether its removal had begun, or was in the list that can't be used any more: the folder tells."""
+    """Whether the account was being removed, or was removed in an ``accounts.json`` that is lost: it has no folder."""
     if account.followed is not None or account.id in folders:
         return False
     return account.id in removed.values() or not list_is_current
 
 
 def _finish_following(accounts: list[Account], folders: Mapping[str, Path]) -> None:
-    """A login of our own beside a followed one would be a second owner: it was to be deleted when the process died."""
+    """Delete codexd's own login of each followed account: the process died before it could, and one owner is enough."""
     for account in accounts:
         if account.followed is not None and account.id in folders:
             try:
@@ -107,8 +110,8 @@ def _prefer_own(account: Account, folders: Mapping[str, Path]) -> Account:
     return attrs.evolve(account, followed=None)
 
 
-def _look_at_unlisted(folders: Mapping[str, Path], listed: set[str]) -> tuple[list[Account], dict[str, str]]:
-    """The accounts of the folders that are not listed, oldest first, and by id why one has none."""
+def _adopt_unlisted(folders: Mapping[str, Path], listed: set[str]) -> tuple[list[Account], dict[str, str]]:
+    """The accounts in folders that are not listed, oldest first; and by id, why a folder holds none."""
     adopted, strays = [], {}
     for account_id, folder in folders.items():
         if account_id in listed:
@@ -123,16 +126,16 @@ def _look_at_unlisted(folders: Mapping[str, Path], listed: set[str]) -> tuple[li
         except OSError as error:
             strays[account_id] = f"{folder} can't be read: {error.strerror}. Check who owns it."
     for account in adopted:
-        log.info("an account that was not listed yet is taken in", extra={"fields": {"account": account.label}})
+        log.info("adopted an account that was not listed yet", extra={"fields": {"account": account.label}})
     return sorted(adopted, key=lambda account: account.added_at), strays
 
 
 def _find_active(listed: Book, accounts: list[Account], list_is_current: bool) -> tuple[str | None, str | None]:
-    """The active account and, when that can't be told, the sentence that says so."""
+    """The active account's id; if it is not known, None and the sentences that say so."""
     ids = [account.id for account in accounts]
     if listed.active in ids:
         return listed.active, None
-    if not listed.accounts and len(ids) == 1:  # the first account becomes active, also when its process died over it
+    if not listed.accounts and len(ids) == 1:  # the first account becomes active, even if the process died adding it
         return ids[0], None
     is_chosen = list_is_current and listed.accounts and not _names_unknown(listed)
     return None, NO_ACTIVE if ids and not is_chosen else None
@@ -140,3 +143,38 @@ def _find_active(listed: Book, accounts: list[Account], list_is_current: bool) -
 
 def _names_unknown(book: Book) -> bool:
     return book.active is not None and book.find(book.active) is None
+
+
+# -- removal --------------------------------------------------------------------------------------
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Take the account's folder out of use, durably; return its new path, or None if there is no folder.
+
+    Raises:
+        OSError: it could not be renamed; nothing has changed.
+    """
+    if not folder.is_dir():
+        return None
+    removed = unused_name(folder.with_name(f".removed-{folder.name}"))
+    folder.rename(removed)
+    sync_folder(folder.parent)
+    return removed
+
+
+def _find_removed(accounts_dir: Path) -> dict[Path, str]:
+    """The folders of removed accounts that are not deleted yet, each with the account's id."""
+    found = ((path, _REMOVED.fullmatch(path.name)) for path in sorted(accounts_dir.iterdir()))
+    return {path: match[1] for path, match in found if match}
+
+
+def delete_folders(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Delete the folders; return those that could not be deleted, for another try."""
+    left = []
+    for folder in folders:
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            log.warning("%s, of a removed account, could not be deleted: %s", folder, error.strerror)
+            left.append(folder)
+    return tuple(left)

@@ -1,8 +1,9 @@
 """The accounts on disk: ``accounts.json`` and one folder with an ``auth.json`` per account.
 
-State is decided synchronously: check, write the file, set. A file that can't be read is never overwritten: the list
-is then put together from what there is (``recovery``) and kept aside at the first write; an account without a readable
-``auth.json`` stays listed with ``needs_login`` until the file is mended or its owner signs in again.
+State is decided synchronously: check, write the file, set. An unreadable file is never overwritten. If that is
+``accounts.json``, the accounts are put together from what there is (``recovery``), and the file is kept aside at the
+first write; an account without a readable ``auth.json`` stays listed with ``needs_login`` until the file is fixed or
+the user signs in again.
 """
 
 from __future__ import annotations
@@ -18,31 +19,31 @@ from typing import Any, Self
 
 import attrs
 
-from codexd.accounts.choosing.choose import needs_login
 from codexd.accounts.choosing.names import find_account
-from codexd.accounts.login import apply_reply, expiry_of_reply, fingerprint, read_last_refresh, read_tokens
+from codexd.accounts.login import (
+    apply_reply,
+    expiry_of_reply,
+    fingerprint,
+    identity_of_reply,
+    needs_login,
+    read_last_refresh,
+    read_tokens,
+)
 from codexd.accounts.model import Account, RefreshReply, Tokens
-from codexd.accounts.store.accounts_file import Book
-from codexd.accounts.store.entries import identity_of_reply, make_account, read_profile
-from codexd.accounts.store.held_logins import HeldLogins
-from codexd.accounts.store.list_file import ListFile
-from codexd.accounts.store.lock import take_lock
-from codexd.accounts.store.login_file import Login, mark_simulated, parse_login
-from codexd.accounts.store.recovery import recover
-from codexd.accounts.store.removal import delete_folders, set_aside
+from codexd.accounts.store.accounts_file import AccountsFile, Book, make_account, read_profile, take_lock
+from codexd.accounts.store.login_file import HeldLogins, Login, mark_simulated, parse_login
+from codexd.accounts.store.recovery import delete_folders, recover, set_aside
 from codexd.errors import AccountNeedsLogin, AccountNotFound, FileUnreadable, LoginFileInvalid
 from codexd.files import make_private_folder
-
-__all__ = ["Account", "AccountStore", "Added", "Tokens"]
 
 log = logging.getLogger("codexd.accounts")
 
 TOUCH_INTERVAL_S = 60.0
-"""``last_used_at`` reaches the disk at most this often: a durable write a request would hold up the streams."""
+"""``last_used_at`` is written at most this often: a durable write for each request would hold up the streams."""
 
 
 class Added(Enum):
-    """What ``AccountStore.add`` did with a login. ``KEPT``: the one there already was is newer, and stayed."""
+    """What ``AccountStore.add`` did with a login. ``KEPT``: the account's own login is newer, and stayed."""
 
     ADDED = "added"
     UPDATED = "updated"
@@ -50,29 +51,29 @@ class Added(Enum):
 
 
 class AccountStore:
-    """Every account of one daemon. Made by ``open``; one process at a time has it open."""
+    """All accounts of one daemon. ``open`` makes it; one process at a time has it open."""
 
     def __init__(self, state_dir: Path, lock: int) -> None:
         self._lock: int | None = lock
         self._accounts_dir = state_dir / "accounts"
-        self._list = ListFile(state_dir / "accounts.json")
-        recovered = recover(state_dir, self._list)
+        self._file = AccountsFile(state_dir / "accounts.json")
+        recovered = recover(state_dir, self._file)
         self._book = self._saved = recovered.book
         self._strays = dict(recovered.strays)
         self._removed = recovered.removed
-        """Folders of removed accounts, to be deleted once the list on disk does not name them."""
+        """Folders of removed accounts, to be deleted once ``accounts.json`` does not list them."""
         self._active_problem = recovered.active_problem
         self._touch_saved_at = 0.0
         self._logins = HeldLogins(self._accounts_dir)
         for account in self._book.accounts:
             self._logins.load(account)
             self._book = self._as_read(account)
-        if (self._book != self._list.book or self._removed) and not self._list.is_unreadable:
+        if (self._book != self._file.book or self._removed) and not self._file.is_unreadable:
             self._commit_if_possible(self._book)
 
     @classmethod
     def open(cls, state_dir: Path) -> Self:
-        """The accounts below ``state_dir``, which is made when missing. ``problems`` tells of files that can't be read.
+        """The accounts below ``state_dir``, which is created if missing. ``problems`` lists unreadable files.
 
         Raises:
             AlreadyRunning: another daemon has them open.
@@ -92,7 +93,7 @@ class AccountStore:
         return store
 
     def close(self) -> None:
-        """Write what is not yet on disk, and let another daemon in. May be called again."""
+        """Write what is not on disk yet and release the lock. Calling it again does nothing."""
         if self._lock is None:
             return
         if self._book != self._saved:
@@ -120,14 +121,14 @@ class AccountStore:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the files, each as sentences for the user."""
-        flaws = ((account.label, self._logins.find_flaw(account.id)) for account in self._book.accounts)
-        unreadable = (f"{label}: {flaw}" for label, flaw in flaws if flaw)
+        """What is wrong with the files, each problem as sentences for the user."""
+        found = ((account.label, self._logins.find_problem(account.id)) for account in self._book.accounts)
+        unreadable = (f"{label}: {problem}" for label, problem in found if problem)
         active_problem = None if self._book.active else self._active_problem
-        return tuple(filter(None, (self._list.problem, active_problem, *self._strays.values(), *unreadable)))
+        return tuple(filter(None, (self._file.problem, active_problem, *self._strays.values(), *unreadable)))
 
     def find(self, name: str) -> Account:
-        """The account that a user means: its id, its workspace's id, its e-mail, or a unique beginning of one of them.
+        """The account that a user means by its id, workspace id or e-mail address, or a unique prefix of one of them.
 
         Raises:
             AccountNotFound, AccountAmbiguous: list the accounts to choose from.
@@ -135,7 +136,7 @@ class AccountStore:
         return find_account(self.accounts, name)
 
     def get(self, account_id: str) -> Account:
-        """The account of that id, as it is now.
+        """The account with this id, as it is now.
 
         Raises:
             AccountNotFound
@@ -147,30 +148,30 @@ class AccountStore:
 
         Raises:
             AccountNotFound
-            AccountNeedsLogin: its ``auth.json`` can't be read. Of a followed one that could be read before, the last
-                good tokens are given instead.
+            AccountNeedsLogin: its ``auth.json`` can't be read. For a followed file that could be read before, the
+                last good tokens are returned instead.
         """
         account = self._listed(account_id)
         login = self._logins.find(account_id)
-        hindrance = self._logins.find_hindrance(account)
-        if login is None or hindrance:
-            raise needs_login(account, hindrance or "")
+        reason = self._logins.unusable_reason(account)
+        if login is None or reason:
+            raise needs_login(account, reason or "")
         return login.tokens
 
     def reload(self, account_id: str) -> Tokens:
-        """The account's tokens as its file has them now: another program may have rotated them.
+        """Read the account's file again: another program may have rotated the tokens.
 
-        An account whose login was dead comes back when the file holds another refresh token.
+        A dead login comes back to life if the file holds another refresh token.
 
         Raises:
             AccountNotFound
-            AccountNeedsLogin: the file can't be read now; that of a followed account may just be half written.
+            AccountNeedsLogin: the file can't be read now; a followed one may just be half written.
         """
         account = self._listed(account_id)
         self._logins.load(account)
-        flaw, login = self._logins.find_flaw(account_id), self._logins.find(account_id)
-        if login is None or flaw:
-            raise needs_login(account, flaw or "")
+        problem, login = self._logins.find_problem(account_id), self._logins.find(account_id)
+        if login is None or problem:
+            raise needs_login(account, problem or "")
         book = self._as_read(account)
         if book != self._book:
             self._commit_if_possible(book)
@@ -185,18 +186,18 @@ class AccountStore:
         followed: Path | None = None,
         imported_from: Path | None = None,
     ) -> tuple[Account, Added]:
-        """Keep a login; gives its account and what was done. The account becomes the active one when none is.
+        """Keep a login; return its account and what was done. The account becomes the active one if there is none.
 
         Args:
             auth_json: content of an ``auth.json``.
             now: seconds since the epoch.
-            simulated: whether the simulator made it.
+            simulated: whether the simulator made the login.
             followed: the other program's file that ``auth_json`` was read from; it is read from now on, not copied.
-            imported_from: the file that it is a copy from; the copy yields to a newer login of the account.
+            imported_from: the file that the login was copied from; the copy yields to a newer login of the account.
 
         Raises:
-            LoginFileInvalid: ``auth_json`` holds no ChatGPT login, or ``followed`` is a file of codexd's own.
-            OSError: it could not be written; all is as it was.
+            LoginFileInvalid: ``auth_json`` holds no ChatGPT login, or ``followed`` is one of codexd's own files.
+            OSError: it could not be written; nothing has changed.
         """
         login = parse_login(mark_simulated(auth_json, simulated))
         account_id = login.identity.account_id
@@ -210,9 +211,9 @@ class AccountStore:
         return account, Added.UPDATED if known else Added.ADDED
 
     def remove(self, account_id: str) -> Tokens | None:
-        """Forget the account and delete its files; gives its last tokens, for revoking them at the sign-in server.
+        """Forget the account and delete its files; return its last tokens, for revoking them at the sign-in server.
 
-        When it was the active one, none is. Of a followed account nothing is given: its login is another program's.
+        If it was the active one, none is. For a followed account None is returned: its login is another program's.
 
         Raises:
             AccountNotFound
@@ -228,7 +229,7 @@ class AccountStore:
         book = self._book.drop(account_id)
         if removed is None or account.followed is not None:
             self._commit(book)
-        else:  # the next start would find it removed whether or not the list says so
+        else:  # the next start would find it removed whether or not accounts.json says so
             self._commit_if_possible(book)
         self._logins.forget(account_id)
         return login.tokens if login and account.followed is None else None
@@ -245,7 +246,7 @@ class AccountStore:
         return account
 
     def set_disabled(self, account_id: str, disabled: bool) -> Account:
-        """Take the account out of use, or back into it.
+        """Take the account out of use, or put it back into use.
 
         Raises:
             AccountNotFound
@@ -256,22 +257,23 @@ class AccountStore:
         return self.get(account_id)
 
     def save_tokens(self, account_id: str, reply: RefreshReply, *, now: float, retired: str | None = None) -> Tokens:
-        """Keep the tokens that a refresh gave, on disk before this returns: the server has retired the old ones.
+        """Write the tokens from a refresh to disk before returning them: the server has retired the old ones.
 
-        ``retired`` is the refresh token that was traded in. When the account has another by now (a sign-in or an
-        import came in between), or follows another program's login, the reply is not its own and those stay.
+        ``retired`` is the refresh token that was traded in. If the account has another one by now (a sign-in or an
+        import came in between), or follows another program's login, the reply is dropped and the current tokens stay.
 
         Raises:
             AccountNotFound
-            AccountNeedsLogin: there never was a readable login that the reply could belong to.
+            AccountNeedsLogin: no login has been read yet that the reply could belong to.
             OSError: they could not be written.
         """
         account = self._listed(account_id)
         self._logins.load(account)
         login = self._logins.find(account_id)
         if login is None:
-            raise needs_login(account, self._logins.find_flaw(account_id) or "")
-        if account.followed is not None if retired is None else login.tokens.refresh_token != retired:
+            raise needs_login(account, self._logins.find_problem(account_id) or "")
+        came_too_late = account.followed is not None if retired is None else login.tokens.refresh_token != retired
+        if came_too_late:
             log.info("a refresh came too late for its login", extra={"fields": {"account": account.label}})
             return login.tokens
         auth_json = apply_reply(login.auth_json, reply, now)
@@ -289,9 +291,9 @@ class AccountStore:
         return tokens
 
     def mark_needs_login(self, account_id: str, reason: str) -> None:
-        """The login is dead; ``reason`` is sentences that say why and what to do.
+        """Remember that the login is dead. ``reason``: sentences that say why, and what to do.
 
-        Another refresh token in its file revives it, also when it comes there while no daemon runs.
+        Another refresh token in its file revives it, even one that was put there while no daemon was running.
 
         Raises:
             AccountNotFound
@@ -302,24 +304,24 @@ class AccountStore:
         self._commit_if_possible(self._book.change(account_id, needs_login=reason, dead_login=dead_login))
 
     def touch(self, account_id: str, now: float) -> None:
-        """The account was used."""
+        """Remember when the account was last used."""
         self._book = self._book.change(account_id, last_used_at=now)
         if abs(now - self._touch_saved_at) >= TOUCH_INTERVAL_S:
             self._touch_saved_at = now
             self._commit_if_possible(self._book)
 
     def _listed(self, account_id: str) -> Account:
-        """The account as the list has it: what is wrong with its file is not told."""
+        """The account's entry, regardless of the state of its ``auth.json``."""
         account = self._book.find(account_id)
         if account is None:
             raise AccountNotFound(f"There is no account {account_id}.")
         return account
 
     def _as_it_is(self, account: Account) -> Account:
-        return attrs.evolve(account, needs_login=self._logins.find_hindrance(account) or account.needs_login)
+        return attrs.evolve(account, needs_login=self._logins.unusable_reason(account) or account.needs_login)
 
     def _as_read(self, account: Account) -> Book:
-        """The book with what the account's file says: another refresh token than the dead one revives it."""
+        """The book, updated from the account's file: any refresh token but the dead one revives the account."""
         login = self._logins.find(account.id)
         if login is None:
             return self._book
@@ -327,32 +329,33 @@ class AccountStore:
         if account.needs_login is not None and fingerprint(login.tokens.refresh_token) != account.dead_login:
             log.info("the login file has changed, the account is back", extra={"fields": {"account": account.label}})
             changes = {"needs_login": None, "dead_login": None}
-        if account.followed is not None:  # what tokens of our own tell is kept when they come
+        if account.followed is not None:  # for codexd's own tokens this is done when they come in
             changes |= read_profile(account, login.identity)
         return self._book.change(account.id, **changes)
 
     def _is_outdated(self, login: Login, known: Account) -> bool:
-        """Whether the account has a living login that was refreshed after this one."""
+        """Whether the account has a working login that was refreshed later than this one."""
         try:
             self.reload(known.id)
         except AccountNeedsLogin:
             return False
-        ours = self._logins.find(known.id)
-        if ours is None or self.get(known.id).needs_login is not None:
+        own = self._logins.find(known.id)
+        if own is None or self.get(known.id).needs_login is not None:
             return False
-        return read_last_refresh(login.auth_json) < read_last_refresh(ours.auth_json)
+        return read_last_refresh(login.auth_json) < read_last_refresh(own.auth_json)
 
     def _check_foreign(self, path: Path) -> None:
         if path.resolve().is_relative_to(self._accounts_dir.resolve()):
-            raise LoginFileInvalid(f"{path} is codexd's own file: there is no other program to follow.")
+            raise LoginFileInvalid(f"{path} is codexd's own file: no other program keeps it up to date.")
 
     def _keep(self, account: Account, login: Login, *, is_listed_as_own: bool) -> None:
-        # The tokens first: a login that is not listed yet is found at the next start, the reverse is a dead account.
+        # The tokens go first: the next start adopts a login that is not listed, but a listed account without a login
+        # would be dead.
         if account.followed is not None:
             self._commit(self._book.put(account))
             self._delete_login(account)
         elif is_listed_as_own:
-            # The login before it is gone: the new one stands, whatever the list can be told of it now.
+            # The old login is gone, so the new one stays even if accounts.json can't be written now.
             self._logins.write(account.id, login)
             self._commit_if_possible(self._book.put(account))
         else:
@@ -366,19 +369,19 @@ class AccountStore:
         self._strays.pop(account.id, None)
 
     def _delete_login(self, account: Account) -> None:
-        """What can't be deleted now, the next start sees to."""
+        """Delete the account's own login. If that fails now, the next start does it."""
         try:
             self._logins.delete(account.id)
         except OSError as error:
             log.warning("a login of %s could not be deleted: %s", account.label, error.strerror)
 
     def _commit(self, book: Book) -> None:
-        self._list.write(book)
+        self._file.write(book)
         self._book = self._saved = book
         self._removed = delete_folders(self._removed)
 
     def _commit_if_possible(self, book: Book) -> None:
-        """For facts that hold whether or not they can be written now; the next write takes them along."""
+        """For facts that hold even if they can't be written now; the next write includes them."""
         try:
             self._commit(book)
         except OSError as error:

@@ -14,7 +14,7 @@ from attrs import field, frozen
 from codexd import jsontext
 from codexd.errors import RequestInvalid
 from codexd.translation.backend import make_body
-from codexd.translation.client_api import Body, Target
+from codexd.translation.client_api import Body, Client, Target
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.fates import TABLES
 from codexd.translation.messages.history import to_input
@@ -47,7 +47,8 @@ class MessagesRequest:
     """What a client asked for.
 
     ``session`` is the client's own session and agent, if it names one; ``blocked_domains`` belong to its web search;
-    ``priority`` names the field that asks for the faster service tier; ``reports_refusals`` is for the answer.
+    ``priority`` names the field that asks for the faster service tier. ``reports_refusals`` is False for Claude Code,
+    which hides the text of an answer that ends with a refusal.
     """
 
     model: str
@@ -103,16 +104,13 @@ def to_message_id(request_id: str) -> str:
     return f"msg_{request_id.removeprefix('req_')}"
 
 
-def is_claude_code(headers: Mapping[str, str]) -> bool:
-    return headers.get("user-agent", "").startswith("claude-cli/")
-
-
-def parse(data: bytes, headers: Mapping[str, str]) -> MessagesRequest:
+def parse(data: bytes, headers: Mapping[str, str], client: Client = Client.OTHER) -> MessagesRequest:
     """The request in ``data``. Unknown fields are not an error, because clients may be newer than codexd.
 
     Args:
         data: the HTTP body.
         headers: lower-case names; ``x-claude-code-session-id`` and ``-agent-id`` are read.
+        client: for Claude Code, which can't leave fields out, what would be refused is dropped.
 
     Raises:
         RequestInvalid: names the field.
@@ -120,18 +118,19 @@ def parse(data: bytes, headers: Mapping[str, str]) -> MessagesRequest:
     body = parse_body(data)
     if body.integer("max_tokens") < 0:
         raise body.wrong("max_tokens", "must not be negative")
-    return _read(body, headers, lenient=is_claude_code(headers))
+    from_claude_code = client is Client.CLAUDE_CODE
+    return _read(body, headers, lenient=from_claude_code, reports_refusals=not from_claude_code)
 
 
 def parse_count(data: bytes) -> MessagesRequest:
     """The same for ``count_tokens``, whose body has no ``max_tokens``. What can't be sent counts as nothing."""
-    return _read(parse_body(data), {}, lenient=True)
+    return _read(parse_body(data), {}, lenient=True, reports_refusals=True)
 
 
 # -- reading --------------------------------------------------------------------------------------
 
 
-def _read(body: Fields, headers: Mapping[str, str], *, lenient: bool) -> MessagesRequest:
+def _read(body: Fields, headers: Mapping[str, str], *, lenient: bool, reports_refusals: bool) -> MessagesRequest:
     messages = read_messages(body)
     if messages[-1].get("role") == "assistant":
         raise RequestInvalid(
@@ -157,7 +156,7 @@ def _read(body: Fields, headers: Mapping[str, str], *, lenient: bool) -> Message
         blocked_domains=read_blocked_domains(tools),
         priority=_read_priority(body),
         web_search_only=bool(tools) and all(is_web_search(tool) for tool in tools),
-        reports_refusals=not is_claude_code(headers),  # it hides the text of such a message
+        reports_refusals=reports_refusals,
         losses=body.losses,
     )
 

@@ -7,12 +7,12 @@ the setting ``translation.strict`` a request that loses a field is refused.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import Enum
+from enum import StrEnum
 
-from attrs import frozen
+from codexd.api.records import LossInfo
 
 
-class LossKind(Enum):
+class LossKind(StrEnum):
     RENAMED = "renamed"
     """Sent under another name, and restored in the answer."""
     APPROXIMATED = "approximated"
@@ -24,15 +24,6 @@ class LossKind(Enum):
 
 
 _REPORTED = (LossKind.DROPPED, LossKind.APPROXIMATED)
-
-
-@frozen
-class Loss:
-    """What happened to one field; ``note`` says what was done and why."""
-
-    kind: LossKind
-    path: str
-    note: str
 
 
 MAX_KEPT = 1000
@@ -47,15 +38,15 @@ class Losses:
     """
 
     def __init__(self) -> None:
-        self._by_path: dict[str, Loss] = {}
+        self._by_path: dict[str, LossInfo] = {}
         self._reported_beyond = 0
-        self._first_dropped: Loss | None = None
+        self._first_dropped: LossInfo | None = None
 
     def add(self, kind: LossKind, path: str, note: str) -> None:
         path = path[:MAX_CHARS]
         if path in self._by_path:
             return
-        loss = Loss(kind, path, note[:MAX_CHARS])
+        loss = LossInfo(kind, path, note[:MAX_CHARS])
         if kind is LossKind.DROPPED and self._first_dropped is None:
             self._first_dropped = loss
         if len(self._by_path) < MAX_KEPT:
@@ -63,7 +54,7 @@ class Losses:
         elif kind in _REPORTED:
             self._reported_beyond += 1
 
-    def __iter__(self) -> Iterator[Loss]:
+    def __iter__(self) -> Iterator[LossInfo]:
         return iter(self._by_path.values())
 
     def __len__(self) -> int:
@@ -75,5 +66,5 @@ class Losses:
         return self._reported_beyond + sum(loss.kind in _REPORTED for loss in self)
 
     @property
-    def first_dropped(self) -> Loss | None:
+    def first_dropped(self) -> LossInfo | None:
         return self._first_dropped

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from enum import Enum
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,7 +16,7 @@ from attrs import define, evolve, field
 
 from codexd import jsontext
 from codexd.translation.backend import SEALED_REASONING, make_body
-from codexd.translation.client_api import Body, Target
+from codexd.translation.client_api import Body, Client, Target
 from codexd.translation.models.catalogue import EFFORTS
 from codexd.translation.reading.conversation import to_session_key
 from codexd.translation.reading.effort import fit_effort, fit_verbosity
@@ -33,9 +32,6 @@ from codexd.translation.responses.tools import to_tool_choice, to_tools
 from codexd.translation.tokens import count_body
 
 MAX_CACHE_KEY_CHARS = 64
-
-_CODEX = re.compile(r"codex[_-]")
-"""How the user agent and the originator of OpenAI's own clients begin; ours is ``codexd``."""
 
 _RELAYED_UP = (
     "session-id",
@@ -69,17 +65,6 @@ _COMPACT_FIELDS = (
 )
 
 
-class Caller(Enum):
-    SDK = "sdk"
-    CODEX_CLI = "codex_cli"
-
-
-def find_caller(headers: Mapping[str, str]) -> Caller:
-    """Who asks, by the lower-case ``headers``."""
-    names = (headers.get("originator", ""), headers.get("user-agent", ""))
-    return Caller.CODEX_CLI if any(_CODEX.match(name) for name in names) else Caller.SDK
-
-
 @define
 class ResponsesRequest:
     """What a client asked for.
@@ -89,7 +74,7 @@ class ResponsesRequest:
 
     body: Fields
     items: list[Fields]
-    caller: Caller
+    client: Client
     model: str
     stream: bool
     max_tokens: int | None
@@ -105,12 +90,12 @@ class ResponsesRequest:
         Raises:
             RequestInvalid: names the field.
         """
-        return _of_sdk(self, target) if self.caller is Caller.SDK else _of_codex_cli(self, target)
+        return _of_codex_cli(self, target) if self.client is Client.CODEX else _of_sdk(self, target)
 
     def open_stream(self, body: Body, target: Target, request_id: str) -> ResponsesStream:  # noqa: ARG002 - ids are the backend's
         self.answer = ResponsesStream(
             model=self.model,
-            verbatim=self.caller is Caller.CODEX_CLI,
+            verbatim=self.client is Client.CODEX,
             note_reasoning=partial(self.owners.note, account_tag=target.account_tag),
             max_tokens=self.max_tokens,
             count_input=partial(count_body, body),
@@ -139,33 +124,33 @@ class CompactRequest(ResponsesRequest):
         return {"instructions": "", **compact}
 
 
-def parse(data: bytes, headers: Mapping[str, str], owners: ReasoningOwners) -> ResponsesRequest:
+def parse(data: bytes, headers: Mapping[str, str], client: Client, owners: ReasoningOwners) -> ResponsesRequest:
     """The request in the HTTP body ``data``; ``headers`` has lower-case names.
 
     Raises:
         RequestInvalid: names the field.
     """
-    return _read(parse_body(data), headers, owners, ResponsesRequest)
+    return _read(parse_body(data), headers, client, owners, ResponsesRequest)
 
 
-def parse_compact(data: bytes, headers: Mapping[str, str], owners: ReasoningOwners) -> CompactRequest:
+def parse_compact(data: bytes, headers: Mapping[str, str], client: Client, owners: ReasoningOwners) -> CompactRequest:
     """The same for ``compact``."""
-    return evolve(_read(parse_body(data), headers, owners, CompactRequest), stream=False)
+    return evolve(_read(parse_body(data), headers, client, owners, CompactRequest), stream=False)
 
 
 def parse_count(data: bytes) -> ResponsesRequest:
     """The same for ``input_tokens``, which needs no model."""
     body = parse_body(data)
-    return _read(evolve(body, value={"model": "", **body.value}), {}, ReasoningOwners(), ResponsesRequest)
+    return _read(evolve(body, value={"model": "", **body.value}), {}, Client.OTHER, ReasoningOwners(), ResponsesRequest)
 
 
 R = TypeVar("R", bound=ResponsesRequest)
 
 
-def _read(body: Fields, headers: Mapping[str, str], owners: ReasoningOwners, kind: type[R]) -> R:
-    caller = find_caller(headers)
+def _read(body: Fields, headers: Mapping[str, str], client: Client, owners: ReasoningOwners, kind: type[R]) -> R:
+    is_codex = client is Client.CODEX
     model, stream = read_model(body), body.boolean("stream")
-    if caller is Caller.SDK:
+    if not is_codex:
         decide(body, TABLES)
     elif body.get("previous_response_id") is not None:
         raise body.wrong("previous_response_id", TABLES["request"].shapes[""].fields["previous_response_id"].reason)
@@ -175,14 +160,14 @@ def _read(body: Fields, headers: Mapping[str, str], owners: ReasoningOwners, kin
     return kind(
         body=body,
         items=items,
-        caller=caller,
+        client=client,
         model=model,
         stream=stream,
-        max_tokens=body.optional_count("max_output_tokens") if caller is Caller.SDK else None,
+        max_tokens=None if is_codex else body.optional_count("max_output_tokens"),
         losses=body.losses,
         session_key=session,
         owners=owners,
-        headers=_relay(headers, session) if caller is Caller.CODEX_CLI else {"session-id": session},
+        headers=_relay(headers, session) if is_codex else {"session-id": session},
     )
 
 

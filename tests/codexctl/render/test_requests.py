@@ -121,7 +121,7 @@ EXPLAINED = {
     "timeline": [
         {"at_ms": 0, "what": "claude-cli/2.1.330 sent POST /v1/messages for the model claude-opus-5-5."},
         {"at_ms": 41, "what": "The backend answered HTTP 429 after 39 ms. " * 3},
-        {"at_ms": 62345, "what": "It ended with an error."},
+        {"at_ms": 62345, "what": "The request failed."},
     ],
     "summary": "It failed after 2.3 s.",
     "advice": ["Another account can go on now: `codexctl accounts switch NAME`. " * 2],
@@ -138,7 +138,7 @@ def test_an_explanation_reads_from_the_top():
     ]
     assert "   +41 ms  The backend answered HTTP 429 after 39 ms. The backend answered HTTP" in lines
     assert "           429 after 39 ms. The backend answered HTTP 429 after 39 ms." in lines
-    assert "  +62.3 s  It ended with an error." in lines
+    assert "  +62.3 s  The request failed." in lines
     assert "What now" in lines
     assert next(line for line in lines if "Another" in line).startswith("  -  Another account")
     assert max(map(len, lines)) <= 80

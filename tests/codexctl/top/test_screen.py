@@ -95,12 +95,13 @@ async def test_requests_are_seen_from_their_beginning_to_their_end(control):
     async with serving(control), top(control) as viewer:
         with control.requests.record("req_4f1c2a", "POST", "/v1/messages", "claude-cli/2.1.3") as record:
             await viewer.wait_for("> 4f1c2a   waiting")
-            record.model, record.model_used = "claude-opus-5", "gpt-5.5"
-            record.count_output = lambda: 1234
+            record.note_model("claude-opus-5")
+            record.note_model_used("gpt-5.5")
+            record.note_asked("gpt-5.5", lambda: 1234)
             record.note_first_token(0.0)
             await viewer.wait_for("streaming   gpt-5.5")
             await viewer.wait_for("1,234")
-            record.status = 200
+            record.note_status(200)
         await viewer.wait_for("done 200")
         assert "0 running" in viewer.shown
 
@@ -108,13 +109,13 @@ async def test_requests_are_seen_from_their_beginning_to_their_end(control):
 async def test_a_request_is_cancelled(control):
     async with serving(control), top(control) as viewer:
         with control.requests.record("req_4f1c2a", "POST", "/v1/messages", "claude-cli/2.1.3") as record:
-            record.end_early = record.fail
+            record.note_running(record.note_failure)
             await viewer.wait_for("waiting")
             viewer.type("c")
             await viewer.wait_for("Cancel req_4f1c2a?")
             viewer.type("y")
             await viewer.wait_for("req_4f1c2a is cancelled.")
-            assert record.error_kind == RequestCancelled.kind
+            assert record.info.error_kind == RequestCancelled.kind
         await viewer.wait_for("failed 499")
 
 
@@ -135,7 +136,7 @@ async def test_an_account_is_switched(control, store):
 async def test_why(control):
     async with serving(control), top(control) as viewer:
         with control.requests.record("req_4f1c2a", "POST", "/v1/messages", "claude-cli/2.1.3") as record:
-            record.end_early = record.fail
+            record.note_running(record.note_failure)
             await viewer.wait_for("waiting")
             viewer.type(ENTER)
             await viewer.wait_for("claude-cli/2.1.3 sent POST /v1/messages")

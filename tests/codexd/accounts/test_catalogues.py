@@ -222,11 +222,11 @@ async def test_what_can_not_be_read_is_said_and_asked_for_again(account, make, t
     assert file.with_name(f"{file.name}.unreadable").read_bytes() == data
 
 
-async def test_a_folder_that_can_not_be_made_is_no_trouble(catalogues, account, tmp_path, caplog):
+async def test_a_folder_that_cannot_be_created_is_not_a_problem(catalogues, account, tmp_path, caplog):
     (tmp_path / "models").write_text("in the way")
     await catalogues.fetch(account.id)
     assert slugs(catalogues, account) == ["gpt-5.5"]
-    assert "can't be made" in caplog.text
+    assert "can't be created" in caplog.text
 
 
 # -- when it is asked for -------------------------------------------------------------------------

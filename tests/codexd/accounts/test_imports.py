@@ -184,9 +184,9 @@ def test_a_path_is_known_by_its_content_and_a_folder_by_its_file(tmp_path, login
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
-def test_what_is_no_regular_file_is_not_waited_for(tmp_path, make):
+def test_what_is_not_a_regular_file_is_not_waited_for(tmp_path, make):
     make(tmp_path / "auth.json")
-    with pytest.raises(LoginFileInvalid, match="no regular file"):
+    with pytest.raises(LoginFileInvalid, match="not a regular file"):
         read_logins(tmp_path / "auth.json")
 
 
@@ -198,6 +198,6 @@ def test_a_file_larger_than_any_login_is_not_read(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a" * 300, "\0"])
-def test_an_impossible_path_is_told(tmp_path, name):
+def test_an_impossible_path_is_reported(tmp_path, name):
     with pytest.raises(LoginFileInvalid):
         read_logins(tmp_path / name)

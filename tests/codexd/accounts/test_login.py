@@ -37,7 +37,7 @@ def test_access_token_alone_is_enough(login):
     assert read_tokens(auth_json).id_token is None
 
 
-def test_no_email_anywhere_is_no_error(login, claims, jwt):
+def test_no_email_anywhere_is_not_an_error(login, claims, jwt):
     auth_json = login()
     del auth_json["tokens"]["id_token"]
     auth_json["tokens"]["access_token"] = jwt({AUTH: claims()[AUTH]})
@@ -136,7 +136,7 @@ def test_the_tokens_own_end_beats_expires_in(jwt):
     assert expiry_of_reply(RefreshReply(access_token=jwt({"exp": 5000}), expires_in=60.0), 1000.0) == 5000
 
 
-def test_secrets_stand_in_no_repr(login):
+def test_no_repr_shows_secrets(login):
     assert "rt_1" not in repr(read_tokens(login()))
     assert "secret" not in repr(RefreshReply("secret", "secret", "secret"))
 

@@ -89,7 +89,7 @@ async def test_a_refresh_on_demand_joins_the_one_under_way(world, nursery):
 
 
 @pytest.mark.parametrize("error", [REUSED, DOWN])
-async def test_a_refresh_on_demand_that_fails_is_told(world, error):
+async def test_a_refresh_on_demand_that_fails_is_reported(world, error):
     account_id = world.add(9999)
     world.server.script = [error]
     with pytest.raises(type(error), match=r"ann@example\.com"):
@@ -290,7 +290,7 @@ async def test_a_rejected_token_in_the_file_is_not_used(world):
     assert world.server.asked == ["rt_other"]
 
 
-async def test_losing_the_race_to_another_program_is_no_death(world, nursery):
+async def test_losing_the_race_to_another_program_does_not_kill_the_login(world, nursery):
     account_id = world.add(0)
     world.server.gate, world.server.script = trio.Event(), [REUSED]
     got = []
@@ -334,7 +334,7 @@ async def test_a_failure_falls_back_on_a_token_that_still_lives(world, caplog):
 
 
 @pytest.mark.parametrize("left_s", [30, 0, -100])
-async def test_a_failure_without_a_living_token_is_told(world, left_s):
+async def test_a_failure_without_a_valid_token_is_reported(world, left_s):
     account_id = world.add(left_s)
     world.server.script = [DOWN]
     with pytest.raises(RefreshUnavailable, match="can't be reached"):
@@ -342,7 +342,7 @@ async def test_a_failure_without_a_living_token_is_told(world, left_s):
     assert await world.refresher.fresh_token(account_id)
 
 
-async def test_a_rejected_token_is_no_last_resort(world):
+async def test_a_rejected_token_is_not_a_last_resort(world):
     account_id = world.add(9999)
     world.server.script = [DOWN]
     with pytest.raises(RefreshUnavailable):
@@ -358,7 +358,7 @@ async def test_a_server_that_repeats_the_rejected_token_is_not_believed(world):
     assert len(world.server.asked) == 1
 
 
-async def test_a_reply_without_an_access_token_is_kept_and_told(world):
+async def test_a_reply_without_an_access_token_is_kept_and_reported(world):
     account_id = world.add(0)
     world.server.script = [RefreshReply(refresh_token="rt_2")]
     with pytest.raises(RefreshUnavailable, match="no access token"):

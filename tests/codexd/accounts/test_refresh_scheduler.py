@@ -48,7 +48,7 @@ async def test_the_scheduler_does_not_hammer_a_dead_network(world, nursery, auto
     assert world.store.tokens(account_id).refresh_token == "rt_10"
 
 
-async def test_the_scheduler_outlives_a_dead_account_and_sees_it_mended(world, nursery, autojump_clock):
+async def test_the_scheduler_outlives_a_dead_account_and_sees_it_revived(world, nursery, autojump_clock):
     account_id = world.add(0)
     world.server.script = [REUSED]
     nursery.start_soon(world.refresher.run)

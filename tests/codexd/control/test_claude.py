@@ -84,7 +84,7 @@ async def test_the_undo_survives_a_restart(tmp_path, place):
         running = await start_daemon(second, tmp_path / "daemon")
         status = await running.call("claude.status", config_dir=str(place))
         assert status["can_reset"]
-        assert (status["mode"], "codexd listened before" in status["notes"][0]) == ("other", True)
+        assert (status["mode"], "codexd used to listen" in status["notes"][0]) == ("other", True)
         done = await running.call("claude.reset", config_dir=str(place))
         assert {"name": "ANTHROPIC_API_KEY", "before": None, "after": "(secret)"} in done["changes"]
         second.cancel_scope.cancel()

@@ -119,7 +119,7 @@ async def test_the_undo_survives_a_restart(tmp_path, place):
         running = await start_daemon(second, tmp_path / "daemon")
         status = await running.call("codex.status", config_dir=str(place))
         assert status["can_reset"]
-        assert (status["mode"], "codexd listened before" in status["notes"][0]) == ("other", True)
+        assert (status["mode"], "codexd used to listen" in status["notes"][0]) == ("other", True)
         done = await running.call("codex.reset", config_dir=str(place))
         assert {"name": "model_provider", "before": "codexd", "after": "azure"} in done["changes"]
         assert done["mode"] == "other"
@@ -155,7 +155,7 @@ async def test_status_says_what_is_there(running, place):
     assert {"name": "model_provider", "value": "azure"} in status["values"]
     model, profile = status["notes"]
     assert ("model = o3" in model, "gpt-5.5" in model) == (True, True)
-    assert "work.config.toml, profiles.old the Codex CLI goes past codexd" in profile
+    assert "work.config.toml, profiles.old the Codex CLI bypasses codexd" in profile
     (place / "config.toml").write_text("[")
     status = await running.call("codex.status", config_dir=str(place))
     assert (status["mode"], "can't be edited" in status["problem"]) == (None, True)

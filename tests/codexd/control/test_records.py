@@ -52,14 +52,14 @@ async def test_an_answer_leaves_its_timeline(running):
     assert 0 <= request["longest_silence_ms"] <= request["duration_ms"]
     _, steps = await explain(running, id=request["id"][4:12])
     # The question for the models, at the start, may have opened the connection, or hold up the token for a moment.
-    steps = [step for step in steps if not step.startswith(("Connected to the backend", "Had waited"))]
+    steps = [step for step in steps if not step.startswith(("Connected to the backend", "Waited"))]
     starts = (
         "some/1.0 sent POST /v1/messages for the model claude-sonnet-5-5.",
         "Chose the account simulated@example.com (simulated): active account.",
         "Asked the backend for gpt-5.5.",
         "Sent the request",
         "The backend answered HTTP 200",
-        "Its first event came",
+        "The first event came",
         "The first piece of the answer",
         "The answer was complete (stop reason end_turn).",
     )
@@ -85,8 +85,8 @@ async def test_a_second_try_and_a_fresh_token_are_steps(running):
     assert request["retries"] == 1
     _, steps = await explain(running, id=request["id"])
     assert any("for a fresh access token" in step for step in steps)
-    assert any(step == "Tried again at once, after this: could not be verified." for step in steps)
-    assert sum(step.startswith("Its first event") for step in steps) == 2
+    assert any(step == "Tried again at once after this error: could not be verified." for step in steps)
+    assert sum(step.startswith("The first event") for step in steps) == 2
 
 
 async def test_a_short_limit_that_was_waited_for_is_a_step(running):
@@ -95,7 +95,7 @@ async def test_a_short_limit_that_was_waited_for_is_a_step(running):
     assert (await post(running, HELLO)).status_code == 200
     request = await last_of(running, "done")
     _, steps = await explain(running, id=request["id"])
-    assert any(step.startswith("Had waited 0.") and "simulated@example.com" in step for step in steps)
+    assert any(step.startswith("Waited 0.") and "simulated@example.com" in step for step in steps)
     assert "The backend answered HTTP 429" in " ".join(steps)
 
 
@@ -112,15 +112,15 @@ async def test_what_a_client_was_told_is_kept(running):
     assert (request["status"], request["tokens"]["estimated"]) == (200, True)
     explanation, steps = await explain(running)
     assert explanation["request"]["id"] == request["id"]
-    assert steps[-1] == "It ended with an error: Your limit is reached."
+    assert steps[-1] == "The request failed: Your limit is reached."
     assert "available again in 1 h 57 min" in explanation["summary"]
-    assert explanation["advice"][1].startswith("That will be in 1 h 57 min")
+    assert explanation["advice"][1].startswith("The limit ends in 1 h 57 min")
 
 
 async def test_a_request_that_never_got_to_a_model_is_explained(running):
     await post(running, b"{}")
     explanation, _ = await explain(running)
-    assert "no model that could be read" in explanation["summary"]
+    assert "without a readable model name" in explanation["summary"]
     assert explanation["request"]["told"]["status"] == 400
 
 

@@ -47,7 +47,7 @@ async def test_every_setting_is_listed_with_all_about_it(call, file):
         "unit": None,
         "choices": ["debug", "info", "warning", "error"],
         "environ": ["CODEXD_LOG_LEVEL"],
-        "meaning": "Least level that is logged",
+        "meaning": "Lowest level that is logged",
         "secret": False,
         "restart_needed": False,
         "restart_pending": False,

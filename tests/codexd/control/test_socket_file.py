@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from codexd.control.socket_file import MAX_PATH_BYTES, bind_socket, peer_uid, removed_at_end
+from codexd.control.socket import MAX_PATH_BYTES, bind_socket, peer_uid, removed_at_end
 from codexd.errors import AlreadyRunning, SettingInvalid
 
 
@@ -76,7 +76,7 @@ def test_what_a_killed_daemon_left_is_replaced(tmp_path):
     path = tmp_path / "control.sock"
     script = (
         "import os, pathlib, signal, sys\n"
-        "from codexd.control.socket_file import bind_socket\n"
+        "from codexd.control.socket import bind_socket\n"
         "listener = bind_socket(pathlib.Path(sys.argv[1])); os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert subprocess.run([sys.executable, "-c", script, str(path)], check=False).returncode == -9

@@ -6,7 +6,6 @@ import pytest
 import trio
 
 from codexd.record.requests import RequestLog
-from codexd.record.timeline import StepName
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ async def is_silent(follower, seconds):
     return scope.cancelled_caught
 
 
-async def test_a_request_is_told_from_its_start_to_its_end(log, autojump_clock):
+async def test_a_request_is_followed_from_its_start_to_its_end(log, autojump_clock):
     with log.subscribe() as follower:
         with make(log) as record:
             assert (await take(follower)).request.state == "running"
@@ -37,7 +36,7 @@ async def test_a_request_is_told_from_its_start_to_its_end(log, autojump_clock):
             assert (await take(follower)).request.account == "work@example.com"
             record.note_first_token(trio.current_time() + 1)
             assert (await take(follower)).request.ttft_ms == 1000
-            record.status = 200
+            record.note_status(200)
         last = (await take(follower)).request
         assert (last.state, last.status) == ("done", 200)
         assert await is_silent(follower, 10)
@@ -46,7 +45,7 @@ async def test_a_request_is_told_from_its_start_to_its_end(log, autojump_clock):
 async def test_what_happened_meanwhile_is_one_event(log, autojump_clock):
     with log.subscribe() as follower:
         with make(log, 1) as record:
-            record.note(StepName.SENT)
+            record.note_sent()
             with make(log, 2):
                 pass
         events = [await take(follower) for _ in range(2)]
@@ -57,22 +56,23 @@ async def test_what_happened_meanwhile_is_one_event(log, autojump_clock):
         assert await is_silent(follower, 10)
 
 
-async def test_a_growing_answer_is_told_every_second(log, autojump_clock):
+async def test_a_growing_answer_is_seen_every_second(log, autojump_clock):
     with log.subscribe() as follower, make(log) as record:
+        fixed = []
+        record.note_asked("gpt-5.5", lambda: fixed[0] if fixed else int(trio.current_time() * 10))
         await take(follower)
-        record.count_output = lambda: int(trio.current_time() * 10)
         started = trio.current_time()
         events = [await take(follower) for _ in range(5)]
         assert trio.current_time() - started == pytest.approx(5)
         tokens = [event.request.tokens for event in events]
         assert all(count.estimated for count in tokens)
         assert tokens[-1].output > tokens[0].output
-        record.count_output = lambda: 7
+        fixed.append(7)
         await take(follower)
         assert await is_silent(follower, 30)
 
 
-async def test_growth_is_told_while_others_come_and_go(log, autojump_clock):
+async def test_growth_is_seen_while_others_come_and_go(log, autojump_clock):
     async def come_and_go():
         for number in range(2, 1000):
             with make(log, number):
@@ -80,14 +80,14 @@ async def test_growth_is_told_while_others_come_and_go(log, autojump_clock):
 
     async with trio.open_nursery() as nursery:
         with log.subscribe() as follower, make(log) as record:
-            record.count_output = lambda: int(trio.current_time() * 10)
+            record.note_asked("gpt-5.5", lambda: int(trio.current_time() * 10))
             nursery.start_soon(come_and_go)
             seen = [await take(follower) for _ in range(60)]
             assert sum(event.request.id == "req_1" for event in seen) >= 5
         nursery.cancel_scope.cancel()
 
 
-async def test_the_past_comes_first_and_what_runs_always_does(log, autojump_clock):
+async def test_the_past_comes_first_and_running_requests_always_come(log, autojump_clock):
     for number in range(4):
         with make(log, number):
             pass
@@ -98,7 +98,7 @@ async def test_the_past_comes_first_and_what_runs_always_does(log, autojump_cloc
                 assert await is_silent(follower, 10)
 
 
-async def test_a_reader_that_falls_behind_is_told_how_many_it_missed(log):
+async def test_a_reader_that_falls_behind_learns_how_many_it_missed(log):
     with log.subscribe(capacity=3) as follower:
         for number in range(10):
             with make(log, number):

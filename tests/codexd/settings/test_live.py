@@ -8,6 +8,7 @@ import pytest
 
 from codexd.errors import FileUnreadable, FileUnwritable, SettingInvalid
 from codexd.settings.live import LiveSettings
+from codexd.settings.load import Document
 
 FILE = "# mine\n[server]\nport = 1 # where\n\n[log]\nlevel = 'debug'\n"
 
@@ -120,7 +121,7 @@ def test_a_broken_file_stays_as_it_is_and_so_do_the_settings(live, file, heard, 
     assert live.problem is None
 
 
-def test_all_problems_of_a_file_are_told(live, file):
+def test_all_problems_of_a_file_are_reported(live, file):
     file.write_bytes(BROKEN[1][0])
     assert len(refused(live.reload).splitlines()) == 2
 
@@ -143,7 +144,7 @@ def test_an_unreadable_file_is_never_overwritten(live, file, make):
     assert not file.is_file() or file.read_bytes() == b"\xff\xfe"
 
 
-def test_a_reload_tells_what_changed(live, file, heard):
+def test_a_reload_returns_what_changed(live, file, heard):
     assert live.reload() == ()
     file.write_text(FILE.replace("debug", "warning") + "[models]\nhaiku = 'h'\n")
     assert names(live.reload()) == ["models.haiku", "log.level"]
@@ -157,6 +158,19 @@ def test_what_was_changed_by_hand_takes_effect_with_a_set(live, file):
     file.write_text(FILE.replace("debug", "warning"))
     assert names(live.set("models.haiku", "h")) == ["models.haiku", "log.level"]
     assert live.current.log.level == "warning"
+
+
+def test_a_file_is_parsed_once_for_each_of_its_contents(live, file):
+    live.set("log.level", "error")
+    written = live.loaded.document
+    assert written.text == file.read_text()
+    live.set("log.level", "error")
+    live.unset("models.haiku")
+    live.reload()
+    assert live.loaded.document is written
+    file.write_text(FILE)
+    live.reload()
+    assert live.loaded.document == Document.parse(FILE)
 
 
 def test_a_text_replaces_the_one_that_was_edited_and_no_other(live, file):

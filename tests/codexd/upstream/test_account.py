@@ -17,7 +17,7 @@ from codexd.simulator.options import Credits, MeteredLimit, Options
 from codexd.simulator.run import serve_simulator
 from codexd.upstream import account as account_module
 from codexd.upstream.account import AccountEndpoint, ModelList
-from codexd.upstream.codex import open_client
+from codexd.upstream.http import open_client
 
 NOW = 1_795_000_000.0
 EMAIL = "simulated@example.com"

@@ -1,8 +1,9 @@
-"""Which API a client speaks."""
+"""Who calls, and in which API's shape."""
 
 import pytest
 
-from codexd.web.caller import Shape, find_shape
+from codexd.translation.client_api import Client
+from codexd.web.caller import Shape, find_caller
 
 BEARER = {"authorization": "Bearer x"}
 
@@ -34,4 +35,22 @@ BEARER = {"authorization": "Bearer x"}
     ],
 )
 def test_the_first_sign_counts(path, query, headers, shape):
-    assert find_shape(path, query, headers) is shape
+    assert find_caller(path, query, headers).shape is shape
+
+
+@pytest.mark.parametrize(
+    ("headers", "client"),
+    [
+        ({"user-agent": "claude-cli/2.1.330 (external, sdk-cli)"}, Client.CLAUDE_CODE),
+        ({"user-agent": "claude-code/2.1.330"}, Client.OTHER),
+        ({"user-agent": "Anthropic/Python 1.0"}, Client.OTHER),
+        ({"user-agent": "codex_exec/0.169.0 (Debian 12.0.0; x86_64)"}, Client.CODEX),
+        ({"user-agent": "codex-tui/0.169.0"}, Client.CODEX),
+        ({"user-agent": "Mozilla/5.0", "originator": "codex_vscode"}, Client.CODEX),
+        ({"user-agent": "codexd/0.1.0 (codex proxy)", "originator": "codexd"}, Client.OTHER),
+        ({}, Client.OTHER),
+    ],
+)
+def test_the_client_by_its_name(headers, client):
+    for path in ("/v1/messages", "/v1/responses", "/v1/chat/completions", "/v1/models"):
+        assert find_caller(path, "", headers).client is client

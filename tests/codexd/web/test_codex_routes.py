@@ -2,7 +2,8 @@
 
 import pytest
 
-from codexd.accounts.limits.windows import Credits, Limits, Window, parse_usage
+from codexd.accounts.limits.windows import Limits, Window, parse_usage
+from codexd.api.accounts import CreditsInfo
 from codexd.web.codex_routes import to_usage
 
 NOW = 1_800_000_000.0
@@ -30,7 +31,7 @@ def test_a_metered_limit_stands_apart():
     assert usage["rate_limit"]["limit_reached"] is False
 
 
-@pytest.mark.parametrize(("credit", "reached"), [(None, True), (Credits(True, False, "5.00"), False)])
+@pytest.mark.parametrize(("credit", "reached"), [(None, True), (CreditsInfo(True, False, "5.00"), False)])
 def test_a_full_window_is_the_end_but_for_credits(credit, reached):
     full = Window("5h", 100.0, 18000.0, NOW + 1200)
     usage = to_usage(Limits((full,), credits=credit), None, NOW)

@@ -6,8 +6,8 @@ import pytest
 import trio
 from support.harness import HELLO, post, start_daemon
 
+from codexd.api.records import LogFilter
 from codexd.errors import Forbidden, KeyRejected
-from codexd.record.logs import LogFilter
 from codexd.settings.schema import ServerSettings
 from codexd.web.guard import check_key, check_origin
 

@@ -9,7 +9,7 @@ import pytest
 import trio
 from support.harness import HELLO, Running, post, read_events, start_daemon, text_of
 
-from codexd.record.logs import LogFilter
+from codexd.api.records import LogFilter
 
 ANN, BOB, CID = "simulated@example.com", "bob@example.com", "cid@example.com"
 RATE_LIMIT = {"code": "rate_limit_exceeded", "message": "Rate limit reached. Please try again in 0.2s."}

@@ -4,8 +4,8 @@ import attrs
 import pytest
 import trio
 
-from codexd.accounts.choosing.picker import LATE_S, AccountPicker
-from codexd.accounts.choosing.rotation import Attempts
+from codexd.accounts.choosing.choose import History
+from codexd.accounts.choosing.picker import AccountPicker
 from codexd.accounts.choosing.sessions import Sessions
 from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.limits.usage_poll import UsagePoller
@@ -13,10 +13,8 @@ from codexd.accounts.limits.windows import Observation, Window
 from codexd.accounts.refresh import Refresher
 from codexd.errors import (
     AllAccountsLimited,
-    Overloaded,
     PlanRefused,
     RateLimited,
-    UpstreamTimeout,
     UsageLimitReached,
 )
 from codexd.settings.schema import RotationSettings
@@ -52,9 +50,11 @@ class Office:
     clock: object
     endpoint: UsageEndpoint
 
-    async def pick(self, session="s1", attempts=None, model="gpt-x"):
-        choice = await self.picker.pick(session, lambda _: model, attempts or Attempts())
-        return choice.account.email
+    async def choose(self, session="s1", history=None, model="gpt-x"):
+        return await self.picker.pick(session, lambda _: model, history or History())
+
+    async def pick(self, session="s1", history=None, model="gpt-x"):
+        return (await self.choose(session, history, model)).account.email
 
     def refuse(self, email, error, model="gpt-x", observation=None):
         self.tracker.note_refusal(self.store.find(email).id, error, model=model, observation=observation)
@@ -89,47 +89,30 @@ async def test_personal_mode_gives_the_active_account_even_in_its_cooldown(open_
 
 
 @pytest.mark.parametrize("strategy", [None, "sticky"])
-async def test_a_short_limit_is_waited_for_once(open_office, autojump_clock, strategy):
-    office, attempts = open_office(strategy), Attempts()
-    account = office.store.active
-    error = RateLimited("x", retry_after_s=4.0)
-    began = trio.current_time()
-    office.refuse(ANN, error)
-    await office.picker.recover(account, "gpt-x", error, attempts)
-    assert trio.current_time() - began == pytest.approx(4.0 + LATE_S)
-    assert await office.pick(attempts=attempts) == ANN
-    office.refuse(ANN, error)
-    if strategy is None:
-        with pytest.raises(RateLimited):
-            await office.picker.recover(account, "gpt-x", error, attempts)
-    else:
-        await office.picker.recover(account, "gpt-x", error, attempts)
-        assert await office.pick(attempts=attempts) == BOB
-
-
-@pytest.mark.parametrize("strategy", [None, "sticky"])
-async def test_a_short_limit_that_another_request_met_is_waited_for(open_office, autojump_clock, strategy):
-    office = open_office(strategy)
+async def test_a_short_limit_that_another_request_met_is_waited_for_once(open_office, autojump_clock, strategy):
+    office, history = open_office(strategy), History()
     assert await office.pick() == ANN
     office.refuse(ANN, RateLimited("x", retry_after_s=4.0))
-    began = trio.current_time()
-    assert await office.pick() == ANN
-    assert trio.current_time() - began == pytest.approx(4.0 + LATE_S)
+    choice = await office.choose(history=history)
+    assert (choice.account.email, choice.wait_s) == (ANN, pytest.approx(4.0, abs=0.01))
+    history.waited.add(choice.account.id)
+    choice = await office.choose(history=history)
+    assert (choice.account.email, choice.wait_s) == (BOB if strategy else ANN, 0.0)
 
 
-async def test_an_account_that_was_waited_for_is_asked_whatever_others_met(open_office, autojump_clock):
+async def test_an_account_that_was_waited_for_is_asked_whatever_others_met(open_office):
     office = open_office()
     office.refuse(ANN, RateLimited("x", retry_after_s=4.0))
-    began = trio.current_time()
-    assert await office.pick(attempts=Attempts(waited={office.store.active.id})) == ANN
-    assert trio.current_time() == began
+    choice = await office.choose(history=History(waited={office.store.active.id}))
+    assert (choice.account.email, choice.wait_s) == (ANN, 0.0)
 
 
-async def test_errors_that_are_not_the_accounts_own_are_raised(open_office):
-    office = open_office("sticky")
-    for error in (Overloaded("x"), UpstreamTimeout("y")):
-        with pytest.raises(type(error)):
-            await office.picker.recover(office.store.active, "gpt-x", error, Attempts())
+async def test_how_long_a_limit_holds(open_office, autojump_clock):
+    office = open_office()
+    account = office.store.active
+    assert office.picker.opens_in_s(account, "gpt-x") == 0.0
+    office.refuse(ANN, RateLimited("x", retry_after_s=4.0))
+    assert office.picker.opens_in_s(account, "gpt-x") == pytest.approx(4.0, abs=0.01)
 
 
 async def test_quota_that_is_back_at_the_usage_endpoint_serves_again_at_once(open_office, autojump_clock):
@@ -200,13 +183,13 @@ async def test_requests_of_one_session_that_come_at_once_get_one_account(open_of
 
 
 async def test_an_account_that_is_tried_and_fails_is_not_tried_again_in_the_turn(open_office):
-    office, attempts = open_office("sticky"), Attempts()
+    office, history = open_office("sticky"), History()
     last = PlanRefused("bob")
     for email, error in ((ANN, PlanRefused("ann")), (BOB, last)):
-        assert await office.pick(attempts=attempts) == email
-        await office.picker.recover(office.store.find(email), "gpt-x", error, attempts)
+        assert await office.pick(history=history) == email
+        history.failed[office.store.find(email).id] = error
     with pytest.raises(PlanRefused) as caught:
-        await office.pick(attempts=attempts)
+        await office.pick(history=history)
     assert caught.value is last
 
 

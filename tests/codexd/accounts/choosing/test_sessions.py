@@ -1,4 +1,5 @@
-from codexd.accounts.choosing.sessions import LIVELY_S, MOST_SESSIONS, Sessions, SwitchCost
+from codexd.accounts.choosing.sessions import ACTIVE_S, MAX_SESSIONS, Sessions
+from codexd.api.accounts import SwitchCost
 
 NOW = 1_795_000_000.0
 
@@ -23,7 +24,7 @@ def test_after_a_release_none_is_kept_until_it_is_put_again():
 
 def test_the_session_unused_for_longest_is_forgotten():
     sessions = Sessions()
-    for number in range(MOST_SESSIONS):
+    for number in range(MAX_SESSIONS):
         sessions.put(f"s{number}", "ann", NOW)
     sessions.put("s0", "ann", NOW)
     sessions.put("new", "ann", NOW)
@@ -35,8 +36,8 @@ def test_a_switch_costs_what_the_sessions_elsewhere_have_to_read_again():
     sessions = Sessions()
     for key, account_id, used_at, tokens, items in (
         ("s1", "ann", NOW, 100_000, 7),
-        ("s2", "ann", NOW - LIVELY_S + 1, 20_000, 3),
-        ("silent", "ann", NOW - LIVELY_S, 999, 9),
+        ("s2", "ann", NOW - ACTIVE_S + 1, 20_000, 3),
+        ("silent", "ann", NOW - ACTIVE_S, 999, 9),
         ("there", "bob", NOW, 5_000, 2),
     ):
         sessions.put(key, account_id, used_at)

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codexd.accounts.limits.cooldown import DEFAULT_S, SETTLE_S, Cooldown, Reason, cooldown_of, is_quota_back
-from codexd.accounts.limits.windows import MAIN_LIMIT, Credits, Observation, Window
+from codexd.accounts.limits.windows import MAIN_LIMIT, Observation, Window
+from codexd.api.accounts import CreditsInfo
 from codexd.errors import RateLimited, UsageLimitReached
 
 NOW = 1_795_000_000.0
@@ -49,7 +50,7 @@ def begin(error, observation=None):
         (usage_limit(), saw(window(100.0), weekly(3.0)), 3600.0),
         (usage_limit(), saw(window(100.0), weekly(100.0)), 6 * DAY),
         (usage_limit(), saw(window(100.0, resets_in=-1.0)), DEFAULT_S),
-        (usage_limit(), saw(window(99.0)), DEFAULT_S),
+        (usage_limit(), saw(window(99.0)), 3600.0),
         (usage_limit(), None, DEFAULT_S),
         (usage_limit(resets_at=NOW), None, DEFAULT_S),
         (usage_limit(resets_at=0.0, retry_after_s=0.0), None, DEFAULT_S),
@@ -64,15 +65,15 @@ def test_how_long_it_lasts(error, observation, length_s):
     assert (cooldown.since, cooldown.checked_at) == (NOW, NOW)
 
 
-def test_a_reset_read_off_the_headers_is_not_taken_for_that_of_another_limit():
+def test_a_window_with_room_does_not_say_when_another_limit_ends():
     both = saw(window(40.0), weekly(100.0))
-    assert begin(usage_limit(resets_at=NOW + 3600), both).until == NOW + 6 * DAY
-    assert begin(rate_limit(resets_at=NOW + 3600), saw(window(40.0))).until == NOW + DEFAULT_S
-    assert begin(rate_limit(resets_at=NOW + 3600, retry_after_s=2.0), saw(window(40.0))).until == NOW + 2
+    assert begin(usage_limit(), both).until == NOW + 6 * DAY
+    assert begin(rate_limit(), saw(window(40.0))).until == NOW + DEFAULT_S
+    assert begin(rate_limit(retry_after_s=2.0), saw(window(40.0))).until == NOW + 2
 
 
 def test_a_window_rounded_below_full_is_still_the_one_that_was_hit():
-    assert begin(usage_limit(resets_at=NOW + 3600), saw(window(99.0), weekly(5.0))).until == NOW + 3600
+    assert begin(usage_limit(), saw(window(99.0), weekly(5.0))).until == NOW + 3600
 
 
 @pytest.mark.parametrize(
@@ -93,12 +94,10 @@ def test_whom_it_holds(error, observation, model, reason):
 
 def test_a_metered_limit_waits_for_its_own_window():
     seen = saw(window(40.0), spark(100.0), active_limit="spark")
-    assert begin(usage_limit(resets_at=NOW + 3600), seen) == Cooldown(
-        NOW + 1800, Reason.MODEL_LIMIT, MODEL, NOW, NOW, "spark"
-    )
+    assert begin(usage_limit(), seen) == Cooldown(NOW + 1800, Reason.MODEL_LIMIT, MODEL, NOW, NOW, "spark")
 
 
-PAYING, POOR = Credits(True, False, "9"), Credits(False, False, "0")
+PAYING, POOR = CreditsInfo(True, False, "9"), CreditsInfo(False, False, "0")
 
 
 @pytest.mark.parametrize(

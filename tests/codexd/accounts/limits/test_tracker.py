@@ -7,7 +7,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from codexd.accounts.limits.cooldown import Reason
 from codexd.accounts.limits.tracker import QUEUE_LENGTH, SAVE_INTERVAL_S, LimitTracker
-from codexd.accounts.limits.windows import Credits, Limits, Observation, Window
+from codexd.accounts.limits.windows import Limits, Observation, Window
+from codexd.api.accounts import CreditsInfo
 from codexd.errors import RateLimited, UsageLimitReached
 
 DAY = 86400.0
@@ -45,11 +46,15 @@ async def test_a_window_ends_with_its_reset(tracker, clock):
     assert tracker.windows("a") == ()
 
 
-async def test_a_full_queue_drops_and_counts(clock):
+async def test_a_full_queue_drops_what_comes_and_holds_nobody_up(clock):
     tracker = LimitTracker(clock)
-    for _ in range(QUEUE_LENGTH + 3):
-        tracker.observe("a", seen(clock, 1.0))
-    assert tracker.dropped == 3
+    for number in range(QUEUE_LENGTH + 3):
+        tracker.observe("a", seen(clock, float(number % 50)))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tracker.run)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert tracker.windows("a")[0].used_percent == (QUEUE_LENGTH - 1) % 50
 
 
 async def test_run_may_be_started_again(clock):
@@ -92,7 +97,7 @@ def said(clock, *windows, **more):
 
 
 def test_what_a_reply_does_not_say_stays_known(clock):
-    tracker, credits_ = LimitTracker(clock), Credits(True, False, "5")
+    tracker, credits_ = LimitTracker(clock), CreditsInfo(True, False, "5")
     tracker.fold("a", said(clock, window(clock, 5.0), plan="pro", credits=credits_, allowed=True))
     tracker.fold("a", said(clock, window(clock, 3.0, "spark 5h", limit="spark")))
     limits = tracker.limits("a")
@@ -215,7 +220,9 @@ def test_when_quota_was_asked_for_is_noted(clock):
 
 def fill(tracker, clock):
     spark = window(clock, 100.0, "spark 5h", limit="spark")
-    tracker.fold("a", said(clock, window(clock, 85.0), plan="plus", credits=Credits(True, False, None), allowed=True))
+    tracker.fold(
+        "a", said(clock, window(clock, 85.0), plan="plus", credits=CreditsInfo(True, False, None), allowed=True)
+    )
     refuse(tracker, clock, model="spark", observation=said(clock, spark, active_limit="spark"))
     refuse(tracker, clock)
     tracker.fold("b", said(clock, plan="free"))

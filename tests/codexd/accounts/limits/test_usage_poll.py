@@ -288,7 +288,7 @@ async def test_the_active_account_is_asked_about_now_and_then(account, running, 
     assert backend.asked_at == [START_DELAY_S, START_DELAY_S + CADENCE_S, START_DELAY_S + 2 * CADENCE_S]
 
 
-async def test_not_while_replies_tell_of_it(account, running, backend, tracker, clock, autojump_clock):
+async def test_not_while_replies_report_it(account, running, backend, tracker, clock, autojump_clock):
     for _ in range(12):
         tracker.fold(account.id, Observation((Window("5h", 5.0, 18000.0, clock() + HOUR),), "plus", clock()))
         await trio.sleep(CADENCE_S / 3)

@@ -4,7 +4,6 @@ from hypothesis import strategies as st
 
 from codexd.accounts.limits.windows import (
     STALE_S,
-    Credits,
     Limits,
     Observation,
     Window,
@@ -12,6 +11,7 @@ from codexd.accounts.limits.windows import (
     parse_headers,
     parse_usage,
 )
+from codexd.api.accounts import CreditsInfo
 
 NOW = 1000.0
 EVENT = {
@@ -110,7 +110,7 @@ def test_the_plan_alone_is_something():
 
 
 def test_the_event_says_the_same_as_the_headers():
-    assert parse_event(EVENT, NOW) == Observation(BOTH, "plus", NOW, Credits(False, False, None), allowed=True)
+    assert parse_event(EVENT, NOW) == Observation(BOTH, "plus", NOW, CreditsInfo(False, False, None), allowed=True)
 
 
 def test_an_event_of_a_metered_limit():
@@ -146,10 +146,10 @@ def test_the_active_limit_has_the_name_of_its_windows(active, name):
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"has-credits": "True", "unlimited": "False", "balance": "12.5"}, Credits(True, False, "12.5")),
-        ({"has-credits": "1", "unlimited": "true", "balance": " "}, Credits(True, True, None)),
-        ({"has-credits": "False", "unlimited": "0"}, Credits(False, False, None)),
-        ({"unlimited": "maybe", "has-credits": "false"}, Credits(False, False, None)),
+        ({"has-credits": "True", "unlimited": "False", "balance": "12.5"}, CreditsInfo(True, False, "12.5")),
+        ({"has-credits": "1", "unlimited": "true", "balance": " "}, CreditsInfo(True, True, None)),
+        ({"has-credits": "False", "unlimited": "0"}, CreditsInfo(False, False, None)),
+        ({"unlimited": "maybe", "has-credits": "false"}, CreditsInfo(False, False, None)),
         ({"has-credits": "", "balance": "5"}, None),
         ({}, None),
     ],
@@ -265,7 +265,7 @@ def test_the_usage_document():
         ),
         "plus",
         NOW,
-        Credits(False, False, "0"),
+        CreditsInfo(False, False, "0"),
         allowed=True,
         complete=True,
     )
@@ -372,11 +372,34 @@ def test_stale(limits, is_stale):
         ({}, True),
         ({"allowed": False}, True),
         ({"allowed": True}, False),
-        ({"credits": Credits(False, False, "0")}, True),
-        ({"credits": Credits(True, False, "5")}, False),
-        ({"credits": Credits(False, True, None)}, False),
+        ({"credits": CreditsInfo(False, False, "0")}, True),
+        ({"credits": CreditsInfo(True, False, "5")}, False),
+        ({"credits": CreditsInfo(False, True, None)}, False),
     ],
 )
 def test_an_account_is_used_up_unless_something_else_keeps_it_open(said, is_used_up):
     assert Limits((main_window(3.0), main_window(100.0, name="weekly")), **said).is_used_up(NOW) is is_used_up
     assert not Limits((main_window(100.0, NOW), METERED), **said).is_used_up(NOW)
+
+
+@pytest.mark.parametrize(
+    ("used", "active", "opening"),
+    [
+        ({"primary": "12", "secondary": "100"}, None, NOW + 9000),
+        ({"primary": "100", "secondary": "12"}, "codex", NOW + 300),
+        ({"primary": "100", "secondary": "100"}, None, NOW + 9000),
+        ({"primary": "99", "secondary": "98"}, None, NOW + 300),
+        ({"secondary": "98"}, None, NOW + 9000),
+        ({"primary": "40", "spark-primary": "100"}, "codex_spark", NOW + 60),
+        ({"primary": "100", "spark-primary": "100"}, "codex_spark", NOW + 300),
+    ],
+)
+def test_when_a_used_up_plan_opens_again(used, active, opening):
+    lengths = {"primary": ("300", 300), "secondary": ("10080", 9000), "spark-primary": ("300", 60)}
+    fields = {} if active is None else {"x-codex-active-limit": active}
+    for slot, percent in reversed(used.items()):
+        minutes, resets_in = lengths[slot]
+        fields[f"x-codex-{slot}-used-percent"] = percent
+        fields[f"x-codex-{slot}-window-minutes"] = minutes
+        fields[f"x-codex-{slot}-reset-at"] = str(int(NOW + resets_in))
+    assert parse_headers(fields, NOW).find_opening(NOW) == opening

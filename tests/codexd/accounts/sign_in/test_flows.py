@@ -8,8 +8,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from codexd.accounts.sign_in.flows import FLOW_S, REMEMBER_S, LoginFlows, LoginMethod
-from codexd.accounts.sign_in.oauth import challenge_of
-from codexd.accounts.sign_in.values import DeviceCode, Grant
+from codexd.accounts.sign_in.server import DeviceCode, Grant, challenge_of
 from codexd.errors import (
     HomeMismatch,
     LoginCancelled,
@@ -152,7 +151,7 @@ async def test_a_second_sign_in_renews_the_account(world):
         assert (account, added) == (world.store.accounts[0], expected)
 
 
-async def test_a_waiter_is_told(world, nursery, autojump_clock):
+async def test_a_waiter_gets_the_outcome(world, nursery, autojump_clock):
     flow = await world.logins.start(LoginMethod.BROWSER)
     seen = []
 

@@ -7,7 +7,7 @@ import stat
 import attrs
 import pytest
 
-from codexd.accounts.store import list_file
+from codexd.accounts.store import accounts_file
 from codexd.accounts.store.store import AccountStore, Added
 from codexd.errors import AccountNeedsLogin, AlreadyRunning, FileUnreadable
 
@@ -112,7 +112,7 @@ def test_without_a_previous_copy_the_folders_tell(state_dir, two, content, words
 
 
 @pytest.mark.parametrize("name", ["accounts.json", "accounts.json.previous"])
-def test_a_folder_in_the_place_of_a_list_is_no_hindrance(state_dir, two, name):
+def test_a_folder_in_place_of_a_list_does_not_stop_the_start(state_dir, two, name):
     path = state_dir / name
     path.unlink()
     path.mkdir()
@@ -139,7 +139,7 @@ def test_a_missing_list_is_said_when_there_was_one(state_dir, two):
         assert "accounts.json is missing" in store.problems[0]
 
 
-def test_an_unreadable_previous_copy_is_kept_and_no_problem(state_dir, two):
+def test_an_unreadable_previous_copy_is_kept_and_not_a_problem(state_dir, two):
     (state_dir / "accounts.json.previous").write_bytes(b"torn")
     with AccountStore.open(state_dir) as store:
         assert store.problems == ()
@@ -165,7 +165,7 @@ def test_a_login_that_a_crash_kept_from_the_list_is_taken_in(state_dir, login, n
         raise Killed
 
     with AccountStore.open(state_dir) as store, monkeypatch.context() as patch:
-        patch.setattr(list_file, "write_atomic", kill)
+        patch.setattr(accounts_file, "write_atomic", kill)
         with pytest.raises(Killed):
             store.add(login(), now=now)
     with AccountStore.open(state_dir) as store:
@@ -280,7 +280,7 @@ def test_a_full_disk_does_not_keep_the_store_from_opening(state_dir, two, monkey
         raise OSError(28, "No space left on device")
 
     (state_dir / "accounts.json").unlink()
-    monkeypatch.setattr(list_file, "write_atomic", refuse)
+    monkeypatch.setattr(accounts_file, "write_atomic", refuse)
     with AccountStore.open(state_dir) as store:
         assert len(store.accounts) == 2
 
@@ -323,7 +323,7 @@ def test_a_login_that_died_is_dead_at_the_next_start_and_lives_when_its_file_cha
     assert "revoked" not in (state_dir / "accounts.json").read_text()
 
 
-def test_a_dead_login_whose_file_is_torn_stays_dead_when_it_is_mended(state_dir, login, now):
+def test_a_dead_login_whose_file_is_torn_stays_dead_when_it_is_fixed(state_dir, login, now):
     with AccountStore.open(state_dir) as store:
         account, _ = store.add(login(), now=now)
         store.mark_needs_login(account.id, "revoked.")

@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from codexd.accounts.model import RefreshReply
-from codexd.accounts.store import list_file, login_file
+from codexd.accounts.store import accounts_file, login_file
 from codexd.accounts.store.store import AccountStore, Added
 from codexd.errors import AccountNeedsLogin, AccountNotFound, AlreadyRunning, LoginFileInvalid
 
@@ -156,7 +156,7 @@ def test_a_readable_file_is_replaced_and_leaves_nothing_behind(state_dir, store,
     assert [file.name for file in auth_path(state_dir, account).parent.iterdir()] == ["auth.json"]
 
 
-def test_add_refuses_what_is_no_login_and_writes_nothing(state_dir, store):
+def test_add_refuses_what_is_not_a_login_and_writes_nothing(state_dir, store):
     with pytest.raises(LoginFileInvalid):
         store.add({"OPENAI_API_KEY": "sk-x"}, now=1.0)
     assert not (state_dir / "accounts.json").exists()
@@ -168,8 +168,8 @@ class DiskFull:
     def __init__(self, monkeypatch, refused):
         self.written = []
         self.refused = refused
-        self.write = list_file.write_atomic
-        monkeypatch.setattr(list_file, "write_atomic", self)
+        self.write = accounts_file.write_atomic
+        monkeypatch.setattr(accounts_file, "write_atomic", self)
         monkeypatch.setattr(login_file, "write_atomic", self)
 
     def __call__(self, path, data):
@@ -214,7 +214,7 @@ def test_rotated_tokens_are_on_disk_and_the_rest_stays(state_dir, store, login, 
     assert (store.active.plan, store.active.email) == ("pro", "new@example.com")
 
 
-def test_an_opaque_access_token_keeps_the_end_that_its_reply_told(store, login, now):
+def test_an_opaque_access_token_keeps_the_expiry_from_its_reply(store, login, now):
     account, _ = store.add(login(), now=now)
     assert store.save_tokens(account.id, RefreshReply("opaque", None, None, 600.0), now=now).expires_at == now + 600
     assert store.reload(account.id).expires_at == now + 600
@@ -255,14 +255,14 @@ def test_a_dead_login_stays_dead_over_a_restart_until_its_file_changes(state_dir
         assert store.active.needs_login is None
 
 
-def test_a_new_import_mends_a_dead_login(store, login, now):
+def test_a_new_import_revives_a_dead_login(store, login, now):
     account, _ = store.add(login(), now=now)
     store.mark_needs_login(account.id, "revoked.")
     store.add(login(refresh_token="rt_new"), now=now)
     assert store.get(account.id).needs_login is None
 
 
-def test_a_mended_file_is_seen(state_dir, login, now):
+def test_a_fixed_file_is_noticed(state_dir, login, now):
     with AccountStore.open(state_dir) as store:
         account, _ = store.add(login(), now=now)
     path = auth_path(state_dir, account)

@@ -8,7 +8,7 @@ from anthropic.types.beta import message_count_tokens_params as beta_count_param
 from anthropic.types.beta import message_create_params as beta_create_params
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from support.bodies import CLOSED, HI, PDF, PNG, TAG, TURNS, check_accepted, claude_code_body, make
+from support.bodies import CLOSED, HI, PDF, PNG, TAG, TURNS, check_accepted, claude_code_body, client_of, make
 from support.sdk_types import WORDS, Requests, Walk
 
 from codexd.errors import RequestInvalid
@@ -51,7 +51,7 @@ def test_every_lossy_row_has_a_reason():
 
 
 def ledger(body, headers=None):
-    request = parse(dumps(body), headers or {})
+    request = parse(dumps(body), headers or {}, client_of(headers or {}))
     request.to_responses(Target(BUILT_IN.describe("gpt-5.5"), TAG))
     return {loss.path: (loss.kind, loss.note) for loss in request.losses}
 
@@ -254,7 +254,7 @@ def test_any_request_of_the_sdk_is_accepted_upstream_or_refused_by_name(body, mo
     body = json.loads(dumps(body))
     try:
         body["messages"] = [*body["messages"], *HI]
-        request = parse(dumps(body), {"user-agent": agent})
+        request = parse(dumps(body), {}, client_of({"user-agent": agent}))
         first, second = (request.to_responses(Target(BUILT_IN.describe(model), TAG)) for _ in range(2))
     except RequestInvalid as error:
         event(str(error)[:60])

@@ -23,7 +23,7 @@ from support.responses_bodies import (
 )
 
 from codexd.errors import RequestInvalid
-from codexd.translation.client_api import Target
+from codexd.translation.client_api import Client, Target
 from codexd.translation.models.catalogue import BUILT_IN
 from codexd.translation.reading.reasoning import ReasoningOwners
 from codexd.translation.responses.request import parse_compact, parse_count
@@ -234,7 +234,7 @@ def test_a_cache_key_that_can_not_be_sent_becomes_one_that_can(key):
 
 def test_compact_sends_what_that_route_takes():
     body = {**CODEX_TURN, "store": False, "stream": True}
-    request = parse_compact(json.dumps(body).encode(), CODEX_HEADERS, ReasoningOwners())
+    request = parse_compact(json.dumps(body).encode(), CODEX_HEADERS, Client.CODEX, ReasoningOwners())
     sent = request.to_responses(Target(BUILT_IN.describe("gpt-5.5")))
     assert not request.stream
     taken = ("model", "input", "tools", "parallel_tool_calls", "reasoning", "prompt_cache_key", "text")

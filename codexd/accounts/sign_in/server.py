@@ -1,0 +1,353 @@
+"""The sign-in server: the page where a browser signs in, the token endpoint, and device codes.
+
+The device codes are not those of RFC 8628: the server makes the PKCE pair itself, and answers 403 or 404 until the
+user has typed the code.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import httpx
+import trio
+from attrs import field, frozen
+
+from codexd import __version__, jsontext
+from codexd.accounts.login import SIGN_IN, apply_reply, is_header_text, read_identity, read_seconds
+from codexd.accounts.model import RefreshReply
+from codexd.errors import AccountError, AccountNeedsLogin, LoginFailed, LoginFileInvalid, RefreshUnavailable
+
+log = logging.getLogger("codexd.sign_in")
+
+CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
+"""The Codex CLI's public client id; it has no secret."""
+
+SCOPE = "openid profile email offline_access"
+TIMEOUT_S = 30.0
+REVOKE_TIMEOUT_S = 10.0
+HEADERS = {"User-Agent": f"codexd/{__version__}", "originator": "codexd"}
+START_AGAIN = "Start the sign-in again."
+
+DEACTIVATED = "account has been deactivated"
+PERMANENT = {
+    "refresh_token_expired": "it has not been used for too long",
+    "refresh_token_reused": (
+        "its refresh token was already used, by another program or by a refresh whose answer was lost"
+    ),
+    "refresh_token_invalidated": "it was revoked, as by a logout elsewhere or a new password",
+    "invalid_grant": "the sign-in server no longer accepts it",
+    "invalid_token": "the sign-in server no longer accepts it",
+    "access_denied": "the sign-in server denies it access",
+    "app_session_terminated": "its session was ended",
+    DEACTIVATED: "OpenAI has deactivated the account",
+}
+EXCHANGE_REFUSED = {
+    "invalid_grant": "the code was used before, is too old, or belongs to another sign-in",
+    "access_denied": "it denies the account access",
+    DEACTIVATED: "OpenAI has deactivated the account",
+}
+_CODE = re.compile(r"[a-z][a-z_-]{0,63}")
+
+
+def authorize_url(auth_url: str, *, redirect_uri: str, state: str, challenge: str) -> str:
+    """The URL of the page where a browser signs in. Spaces are ``%20``: the server is known to fail on ``+``."""
+    query = {
+        "response_type": "code",
+        "client_id": CLIENT_ID,
+        "redirect_uri": redirect_uri,
+        "scope": SCOPE,
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+        "id_token_add_organizations": "true",
+        "codex_cli_simplified_flow": "true",
+        "state": state,
+        "originator": "codexd",
+    }
+    return f"{auth_url.rstrip('/')}/oauth/authorize?{urlencode(query, quote_via=quote)}"
+
+
+def make_verifier() -> str:
+    """A new PKCE verifier (RFC 7636): 86 characters."""
+    return secrets.token_urlsafe(64)
+
+
+def challenge_of(verifier: str) -> str:
+    """The S256 challenge of a PKCE verifier, for the authorize request."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+@frozen
+class SignInServer:
+    """``auth_url`` is the issuer, such as ``https://auth.openai.com``. The caller closes ``http``."""
+
+    http: httpx.AsyncClient
+    auth_url: str
+
+    @property
+    def name(self) -> str:
+        """What errors call it; a password in the URL is left out."""
+        return f"The sign-in server {urlsplit(self.auth_url).netloc.rpartition('@')[2]}"
+
+    def url(self, path: str) -> str:
+        return f"{self.auth_url.rstrip('/')}{path}"
+
+    async def post(
+        self,
+        path: str,
+        failure: Callable[[str], AccountError],
+        *,
+        json: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> httpx.Response:
+        """The answer, whatever its status. If there is none, ``failure`` makes an error of what happened."""
+        try:
+            with trio.fail_after(timeout_s):
+                return await self.http.post(self.url(path), json=json, data=form, headers=HEADERS, timeout=None)
+        except trio.TooSlowError:
+            raise failure(f"{self.name} did not answer within {timeout_s:.0f} seconds.") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise failure(
+                f"{self.name} (upstream.auth_url) can't be reached ({type(error).__name__}). Check the network."
+            ) from None
+
+
+class TokenEndpoint:
+    """Tokens: refreshing, exchanging a code for them, revoking. For the arguments see ``SignInServer``."""
+
+    def __init__(self, http: httpx.AsyncClient, auth_url: str) -> None:
+        self._server = SignInServer(http, auth_url)
+
+    async def refresh(self, refresh_token: str) -> RefreshReply:
+        """New tokens for ``refresh_token``, which the server normally retires with this call.
+
+        Raises:
+            AccountNeedsLogin: the login is dead; asking again changes nothing.
+            RefreshUnavailable: no usable answer now. The server may have retired the token all the same.
+        """
+        body = {"client_id": CLIENT_ID, "grant_type": "refresh_token", "refresh_token": refresh_token}
+        response = await self._server.post("/oauth/token", RefreshUnavailable, json=body)
+        if not response.is_success:
+            raise self._read_refusal(response)
+        reply = _read_reply(response)
+        if not (reply.access_token or reply.refresh_token):
+            raise RefreshUnavailable(f"{self._server.name} answered {response.status_code} without a token.")
+        return reply
+
+    async def exchange(self, code: str, *, redirect_uri: str, verifier: str, now: float) -> dict[str, Any]:
+        """Exchange an authorization ``code``, which works once, for a login: the content of an ``auth.json``.
+
+        Raises:
+            LoginFailed: says what happened and what to do.
+        """
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": redirect_uri,
+            "client_id": CLIENT_ID,
+            "code_verifier": verifier,
+        }
+        response = await self._server.post("/oauth/token", _no_login, form=form)
+        if not response.is_success:
+            raise self._read_exchange_refusal(response)
+        reply = _read_reply(response)
+        if not (reply.access_token and reply.refresh_token):
+            missing = "a refresh token" if reply.access_token else "an access token"
+            raise _no_login(f"{self._server.name} answered {response.status_code} without {missing}.")
+        return _make_auth_json(reply, now)
+
+    async def revoke(self, refresh_token: str) -> bool:
+        """Try to log out, for at most 10 seconds; return whether the server ended the login."""
+        body = {"token": refresh_token, "token_type_hint": "refresh_token", "client_id": CLIENT_ID}
+        try:
+            response = await self._server.post("/oauth/revoke", LoginFailed, json=body, timeout_s=REVOKE_TIMEOUT_S)
+        except LoginFailed as error:
+            log.info("the login could not be revoked: %s", error)
+            return False
+        if not response.is_success:
+            log.info("the login could not be revoked: %s answered %d", self._server.name, response.status_code)
+        return response.is_success
+
+    def _read_refusal(self, response: httpx.Response) -> AccountError:
+        status, code, shown = _read_error(response)
+        if status < 500 and status != 429:
+            if code in PERMANENT:
+                return AccountNeedsLogin(f"The sign-in server refused the login: {PERMANENT[code]}{shown}. {SIGN_IN}")
+            if status == 401:
+                return AccountNeedsLogin(f"The sign-in server refused the login{shown}. {SIGN_IN}")
+        return RefreshUnavailable(f"{self._server.name} answered {status}{shown}; codexd tries again.")
+
+    def _read_exchange_refusal(self, response: httpx.Response) -> LoginFailed:
+        status, code, shown = _read_error(response)
+        if status >= 500 or status == 429:
+            return LoginFailed(f"{self._server.name} answered {status}{shown}. Start the sign-in again in a minute.")
+        reason = EXCHANGE_REFUSED.get(code or "", f"it answered {status}")
+        return _no_login(f"{self._server.name} refused the code: {reason}{shown}.")
+
+
+def _no_login(what: str) -> LoginFailed:
+    return LoginFailed(f"{what} {START_AGAIN}")
+
+
+def _make_auth_json(reply: RefreshReply, now: float) -> dict[str, Any]:
+    """The content of an ``auth.json``, as the Codex CLI writes it."""
+    auth_json = apply_reply({"auth_mode": "chatgpt", "OPENAI_API_KEY": None}, reply, now)
+    try:
+        account_id = read_identity(auth_json).chatgpt_account_id
+    except LoginFileInvalid as error:
+        raise LoginFailed(f"The sign-in server returned tokens that can't be used: {error}") from None
+    return {**auth_json, "tokens": {**auth_json["tokens"], "account_id": account_id}}
+
+
+def _read_reply(response: httpx.Response) -> RefreshReply:
+    body = read_object(response)
+    return RefreshReply(
+        access_token=_read_token(body.get("access_token")),
+        refresh_token=_read_token(body.get("refresh_token")),
+        id_token=_read_token(body.get("id_token")),
+        expires_in=read_seconds(body.get("expires_in")),
+    )
+
+
+def _read_error(response: httpx.Response) -> tuple[int, str | None, str]:
+    """Status, error code, and the code in the form that errors show, which is empty unless it looks like a code."""
+    code = find_error_code(response)
+    return response.status_code, code, f" ({code})" if code and _CODE.fullmatch(code) else ""
+
+
+def find_error_code(response: httpx.Response) -> str | None:
+    """The error code in lower case: ``error.code``, ``error`` itself, or a top-level ``code``.
+
+    A deactivated account has no code, only a text.
+    """
+    if DEACTIVATED.encode() in response.content.lower():
+        return DEACTIVATED
+    body = read_object(response)
+    error = body.get("error")
+    code = error.get("code") if isinstance(error, dict) else error
+    code = code or body.get("code")
+    return code.lower() if isinstance(code, str) else None
+
+
+def read_object(response: httpx.Response) -> dict[str, Any]:
+    """The body if it is a JSON object, else ``{}``."""
+    try:
+        body = jsontext.loads(response.content)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _read_token(value: object) -> str | None:
+    return value if isinstance(value, str) and is_header_text(value) else None
+
+
+# -- device codes ---------------------------------------------------------------------------------
+
+DEFAULT_INTERVAL_S, MIN_INTERVAL_S, MAX_INTERVAL_S = 5.0, 1.0, 60.0
+
+NO_DEVICE_CODES = (
+    "The sign-in server does not offer device codes (404). Enable device code login in the security settings of "
+    "ChatGPT (for a workspace, its administrator does), or sign in with a browser: `codexctl accounts add`."
+)
+OTHER_WAY = "Start the sign-in again, or sign in with a browser: `codexctl accounts add`."
+
+
+@frozen
+class DeviceCode:
+    """A code for one device. ``expires_at``: seconds since the epoch, if the server says so."""
+
+    device_auth_id: str = field(repr=False)
+    user_code: str = field(repr=False)
+    interval_s: float
+    expires_at: float | None
+    url: str
+
+
+@frozen
+class Grant:
+    """A device was approved: the code to exchange, and the PKCE verifier that the server made for it."""
+
+    authorization_code: str = field(repr=False)
+    verifier: str = field(repr=False)
+
+
+class DeviceEndpoint:
+    """Sign-ins on machines without a browser. For the arguments see ``SignInServer``."""
+
+    def __init__(self, http: httpx.AsyncClient, auth_url: str) -> None:
+        self._server = SignInServer(http, auth_url)
+
+    async def request_code(self) -> DeviceCode:
+        """Request a new code for the user to type.
+
+        Raises:
+            LoginFailed: says what happened and what to do.
+        """
+        path, body = "/api/accounts/deviceauth/usercode", {"client_id": CLIENT_ID}
+        response = await self._server.post(path, LoginFailed, json=body)
+        if response.status_code == 404:
+            raise LoginFailed(NO_DEVICE_CODES)
+        reply = read_object(response) if response.is_success else {}
+        device_auth_id, user_code = reply.get("device_auth_id"), reply.get("user_code") or reply.get("usercode")
+        if not (isinstance(device_auth_id, str) and isinstance(user_code, str)):
+            raise LoginFailed(
+                f"{self._server.name} gave no device code (it answered {response.status_code}). {OTHER_WAY}"
+            )
+        return DeviceCode(
+            device_auth_id,
+            user_code,
+            _read_interval(reply.get("interval")),
+            _read_time(reply.get("expires_at")),
+            self._server.url("/codex/device"),
+        )
+
+    async def poll(self, code: DeviceCode) -> Grant | None:
+        """The grant, once the user has approved; None if not yet, or if there was no answer: ask again later.
+
+        Raises:
+            LoginFailed: the code can't be approved any more.
+        """
+        body = {"device_auth_id": code.device_auth_id, "user_code": code.user_code}
+        try:
+            response = await self._server.post("/api/accounts/deviceauth/token", LoginFailed, json=body)
+        except LoginFailed as error:
+            log.debug("%s", error)
+            return None
+        status = response.status_code
+        if status in (403, 404, 429) or status >= 500:
+            return None
+        reply = read_object(response) if response.is_success else {}
+        authorization_code, verifier = reply.get("authorization_code"), reply.get("code_verifier")
+        if not (isinstance(authorization_code, str) and isinstance(verifier, str)):
+            raise LoginFailed(f"{self._server.name} ended the sign-in (it answered {status}). {OTHER_WAY}")
+        return Grant(authorization_code, verifier)
+
+
+def _read_interval(value: object) -> float:
+    """Seconds; the server sends them as a string."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return DEFAULT_INTERVAL_S
+    seconds = read_seconds(value)
+    return DEFAULT_INTERVAL_S if seconds is None else min(MAX_INTERVAL_S, max(MIN_INTERVAL_S, seconds))
+
+
+def _read_time(value: object) -> float | None:
+    """A number or an RFC 3339 time, in seconds since the epoch."""
+    if not isinstance(value, str):
+        return read_seconds(value)
+    try:
+        return datetime.fromisoformat(value).timestamp()
+    except (ValueError, OverflowError):
+        return None

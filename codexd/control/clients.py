@@ -1,0 +1,139 @@
+"""What ``claude.*`` and ``codex.*`` share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from codexd.api import clients as api
+from codexd.clients.door import Door, find_door
+from codexd.clients.kept import FILE_NAME, Kept, KeptFile
+from codexd.clients.proof import Answer, Question
+from codexd.clients.set_up import MakeWanted, SetUp, carry_out, plain_values, prepare
+from codexd.clients.settings_file import Content, check_writable
+from codexd.control.method import Control
+from codexd.errors import ClientFileRefused, FileUnreadable, FileUnwritable, RequestInvalid, RequestNotFound
+
+log = logging.getLogger("codexd.clients")
+
+CLIENT_FILE = (ClientFileRefused, FileUnreadable, FileUnwritable)
+
+SIMULATED_NOTE = "This codexd is simulated; its answers are made up."
+ANY_PORT_NOTE = "server.port is 0, so codexd will listen on another port after a restart. Set it to a fixed port."
+
+Show = Callable[[str, Any], str]
+"""Gives the value of a name as users may see it, secrets hidden."""
+
+
+def find_folder(control: Control, config_dir: str | None, variable: str, below_home: str) -> Path:
+    """The caller's folder, or the one in ``variable`` of the daemon's environment, or ``below_home``."""
+    environ = control.environ
+    if config_dir is not None:
+        return Path(config_dir)
+    if environ.get(variable):
+        return Path(environ[variable]).expanduser().absolute()
+    if not environ.get("HOME"):
+        raise RequestInvalid("config_dir", "is required: HOME is not set in the daemon's environment")
+    return Path(environ["HOME"]) / below_home
+
+
+def find_kept_file(control: Control) -> KeptFile:
+    return KeptFile(control.places.state_dir / FILE_NAME)
+
+
+def find_own_door(control: Control) -> Door:
+    return find_door(control.addresses, control.settings)
+
+
+def find_notes(control: Control) -> list[str]:
+    """What the user should know about a codexd that a client is pointed at."""
+    notes = [SIMULATED_NOTE] if control.simulated else []
+    return notes + ([ANY_PORT_NOTE] if control.settings.server.port == 0 else [])
+
+
+def change_file(
+    control: Control, content: Content, kept: Kept, names: tuple[str, ...], make_wanted: MakeWanted, *, dry_run: bool
+) -> tuple[SetUp, Path | None]:
+    """The change, carried out unless ``dry_run``, and the path of the backup.
+
+    Raises:
+        ClientFileRefused, FileUnreadable, FileUnwritable
+    """
+    change = prepare(content, kept, names, make_wanted)
+    if change.is_needed:
+        check_writable(content)
+    if dry_run:
+        return change, None
+    file = find_kept_file(control)
+    try:
+        return change, carry_out(change, file)
+    except OSError as error:
+        raise unwritable(file.path, error) from None
+
+
+def to_set_up(
+    change: SetUp, backup: Path | None, mode: Enum, show: Show, *, dry_run: bool, notes: Iterable[str]
+) -> api.ClientSetUp:
+    """``change`` for the reply. ``mode``: where it points the client."""
+    if change.is_needed and not dry_run:
+        log.info("client set up", extra={"fields": {"file": str(change.content.path), "mode": mode.value}})
+    return api.ClientSetUp(
+        path=str(change.content.path),
+        mode=mode.value,
+        dry_run=dry_run,
+        changes=_edits_of(change, show),
+        left=change.plan.left,
+        backup=str(backup) if backup else None,
+        notes=tuple(notes),
+        proof=None,
+    )
+
+
+def values_after(change: SetUp) -> dict[str, Any]:
+    """The value of each name once the change is made."""
+    return plain_values(change.content, {**change.now, **change.plan.targets})
+
+
+def _edits_of(change: SetUp, show: Show) -> tuple[api.ClientEdit, ...]:
+    before, after = plain_values(change.content, change.now), plain_values(change.content, change.plan.targets)
+
+    def shown(name: str, values: dict[str, Any]) -> str | None:
+        return show(name, values[name]) if name in values else None
+
+    return tuple(api.ClientEdit(name, shown(name, before), shown(name, after)) for name in change.plan.targets)
+
+
+def last_written(content: Content, kept: Kept, name: str) -> Any:
+    """The value that codexd wrote for ``name``, or None."""
+    entry = kept.entries.get(name)
+    return None if entry is None or entry.wrote is None else content.format.parse(entry.wrote)
+
+
+def to_proof(control: Control, question: Question, answer: Answer) -> api.ClientProof:
+    model_used = account = None
+    if answer.request_id is not None:
+        try:
+            request = control.requests.find(answer.request_id).info
+        except RequestNotFound:
+            pass
+        else:
+            model_used, account = request.model_used, request.account
+    took = f"{answer.duration_ms / 1000:.1f} s"
+    message = answer.problem or f"{model_used or question.model} answered in {took}."
+    return api.ClientProof(
+        ok=answer.problem is None,
+        message=message,
+        model=question.model,
+        model_used=model_used,
+        account=account,
+        status=answer.status,
+        duration_ms=answer.duration_ms,
+        request=answer.request_id,
+    )
+
+
+def unwritable(path: Path, error: OSError) -> FileUnwritable:
+    return FileUnwritable(f"{path} can't be written ({error.strerror or error}); nothing was changed.")

@@ -1,0 +1,65 @@
+"""``daemon.*`` and ``kilo.models``."""
+
+from __future__ import annotations
+
+import os
+
+from codexd import __version__
+from codexd.api import daemon as api
+from codexd.api.params import NoParams
+from codexd.api.settings import ChangedSettings
+from codexd.control.method import Call, method
+from codexd.control.settings import to_changed
+from codexd.errors import FileUnreadable, SettingInvalid
+from codexd.upstream.kilo import ModelList
+
+KILO_IS_OFF = "Kilo is a third party and is not asked before you opt in: `codexctl settings set kilo.enabled true`"
+
+
+@method("daemon.status")
+async def read_status(call: Call, _params: NoParams) -> api.DaemonStatus:
+    """What the daemon is doing, and what is wrong."""
+    control = call.control
+    active = control.store.active
+    return api.DaemonStatus(
+        version=__version__,
+        pid=os.getpid(),
+        started_at=control.started_at,
+        addresses=control.addresses,
+        simulated=control.simulated,
+        tasks=control.supervisor.tasks,
+        active_account=active.name if active else None,
+        streams_in_flight=control.requests.in_flight,
+        settings_path=str(control.places.settings),
+        problems=(
+            *control.store.problems,
+            *([control.live.problem] if control.live.problem else []),
+            *control.usage.problems,
+        ),
+    )
+
+
+@method("daemon.reload", errors=(SettingInvalid, FileUnreadable))
+async def reload_settings(call: Call, _params: NoParams) -> ChangedSettings:
+    """Read the settings file again."""
+    live = call.control.live
+    return to_changed(live, live.reload())
+
+
+@method("daemon.stop")
+async def stop(call: Call, _params: NoParams) -> api.Stopping:
+    """Stop as soon as the running requests have ended."""
+    call.control.stop_after(call.replied)
+    return api.Stopping(call.control.requests.in_flight, call.control.drain_s)
+
+
+@method("kilo.models")
+async def read_kilo_models(call: Call, _params: NoParams) -> api.KiloModels:
+    """Free models that the third-party name kilo can mean."""
+    settings = call.control.settings.kilo
+    found = await call.control.kilo.read() if settings.enabled else ModelList(problem=KILO_IS_OFF)
+    models = (api.KiloModel(model.id, model.name, model.context_window, model.takes_tools) for model in found.models)
+    return api.KiloModels(settings.enabled, settings.model, tuple(models), found.fetched_at, found.problem)
+
+
+METHODS = (read_status, reload_settings, stop, read_kilo_models)

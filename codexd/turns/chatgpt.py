@@ -1,0 +1,161 @@
+"""The ChatGPT plan as a provider: one of the user's own accounts, and the model that it is offered."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+from attrs import evolve, frozen
+
+from codexd.accounts.catalogues import Catalogues
+from codexd.accounts.choosing.choose import LIMIT_ERRORS
+from codexd.accounts.choosing.picker import AccountPicker
+from codexd.accounts.limits.tracker import LimitTracker
+from codexd.accounts.limits.windows import Observation, parse_event, parse_headers
+from codexd.accounts.login import SIGN_IN, needs_login
+from codexd.accounts.model import Account
+from codexd.accounts.refresh import Refresher
+from codexd.accounts.store.store import AccountStore
+from codexd.errors import CodexdError, ModelRefused, TokenRejected, UsageLimitReached
+from codexd.settings.schema import Settings
+from codexd.translation.client_api import Body, Event, Target
+from codexd.translation.models.routes import Route, route
+from codexd.translation.reading.losses import Losses
+from codexd.translation.reading.reasoning import tag_account
+from codexd.turns.retry import How, Standing
+from codexd.turns.turn import Attempt, Turn, wait_for_limit
+from codexd.upstream.codex import CodexBackend
+from codexd.upstream.http import EventSource
+
+AT_ONCE_S = 0.001
+"""A token that took longer was fetched; one that is held is there at once."""
+
+
+@frozen
+class ChatGptPlan:
+    """``settings`` gives those that hold now, ``clock`` seconds since the epoch, ``now`` the record's time."""
+
+    settings: Callable[[], Settings]
+    store: AccountStore
+    picker: AccountPicker
+    refresher: Refresher
+    tracker: LimitTracker
+    catalogues: Catalogues
+    backend: CodexBackend
+    clock: Callable[[], float]
+    now: Callable[[], float]
+
+    def serves(self, asked: str) -> bool:  # noqa: ARG002 - a name that means nothing leads to ``models.default``
+        return True
+
+    def target_for(self, asked: str) -> Target:
+        return self._find_target(asked, self.store.active)
+
+    async def choose(self, turn: Turn) -> Attempt:
+        targets: dict[str, Target] = {}
+
+        def find_model(account: Account) -> str:
+            target = targets[account.id] = self._find_target(turn.request.model, account)
+            return target.model.slug
+
+        choice = await self.picker.pick(turn.session, find_model, turn.history)
+        account = choice.account
+        if choice.wait_s:
+            await wait_for_limit(turn, account, choice.wait_s)
+        attempt = Attempt(evolve(targets[account.id], keep_reasoning=turn.keeps_reasoning), account)
+        turn.record.note_account(account.id, account.label, choice.reason)
+        turn.record.note_model_used(attempt.model)
+        return attempt
+
+    async def authorize(self, turn: Turn, attempt: Attempt) -> Attempt:
+        asked_at = self.now()
+        token = await self.refresher.fresh_token(attempt.account_id, rejected=turn.rejected.get(attempt.account_id))
+        waited_s = self.now() - asked_at
+        if waited_s > AT_ONCE_S:
+            turn.record.note_token_wait(waited_s)
+        return evolve(attempt, token=token)
+
+    def adapt(self, body: Body, attempt: Attempt, losses: Losses) -> Body:  # noqa: ARG002 - the translation is for it
+        return body
+
+    @asynccontextmanager
+    async def send(self, turn: Turn, attempt: Attempt, body: Body, adapted: Body) -> AsyncIterator[EventSource]:
+        account = attempt.own_account
+        self.store.touch(account.id, self.clock())
+        async with self.backend.respond(
+            adapted,
+            account=account,
+            token=attempt.token,
+            headers={"session-id": body["prompt_cache_key"], **turn.request.headers},
+            on_headers=partial(self._read_headers, turn, account),
+            progress=turn.record,
+        ) as source:
+            self._observe(account.id, turn.observation)
+            yield source
+
+    def note_events(self, attempt: Attempt, events: Sequence[Event], now: float) -> None:
+        for event in events:
+            if event["type"] == "codex.rate_limits":
+                self._observe(attempt.account_id, parse_event(event, now))
+
+    def note_answer(self, turn: Turn, attempt: Attempt, body: Body) -> None:  # noqa: ARG002 - the session has the account
+        usage = turn.stream.usage if turn.stream else None
+        if usage is not None:
+            reasoning_items = sum(item.get("type") == "reasoning" for item in body["input"])
+            self.picker.sessions.note_size(
+                turn.session, input_tokens=usage.input_tokens, reasoning_items=reasoning_items
+            )
+
+    def note_failure(self, turn: Turn, attempt: Attempt, error: CodexdError) -> CodexdError:
+        account = attempt.own_account
+        if isinstance(error, LIMIT_ERRORS):
+            self.tracker.note_refusal(account.id, error, model=attempt.model, observation=turn.observation)
+        if isinstance(error, UsageLimitReached) and error.resets_at is None and turn.observation is not None:
+            error.resets_at = turn.observation.find_opening(self.clock())
+        if isinstance(error, ModelRefused):
+            self.catalogues.note_refused(account.id, attempt.model)
+        if isinstance(error, TokenRejected) and (turn.has_begun or How.FRESH_TOKEN in turn.tried_on(account.id)):
+            return needs_login(account, f"The backend refuses it ({error}). {SIGN_IN}")
+        return error
+
+    def find_standing(self, turn: Turn, attempt: Attempt) -> Standing:
+        account = attempt.own_account
+        model = self._choose_model(self._find_route(turn.request.model, account), account)
+        return Standing(
+            has_begun=turn.has_begun,
+            tried=turn.tried_on(account.id),
+            opens_in_s=self.picker.opens_in_s(account, attempt.model),
+            rotates=self.picker.rotates,
+            has_other_model=model not in self.catalogues.of(account).refused,
+            account_is_gone=all(account.id != other.id for other in self.store.accounts),
+        )
+
+    # -- the model ----------------------------------------------------------------------------------
+
+    def _find_target(self, asked: str, account: Account | None) -> Target:
+        found = self._find_route(asked, account)
+        return Target(
+            model=self.catalogues.of(account).describe(self._choose_model(found, account)),
+            account_tag=tag_account(account.chatgpt_account_id) if account else "",
+            default_effort=getattr(self.settings().reasoning, found.family or "", None),
+        )
+
+    def _find_route(self, asked: str, account: Account | None) -> Route:
+        models = self.settings().models
+        return route(asked, models.families, models.aliases, self.catalogues.of(account))
+
+    def _choose_model(self, found: Route, account: Account | None) -> str:
+        """The model of the route that the account is offered and was not refused."""
+        return self.catalogues.of(account).choose(found.candidates)
+
+    # -- rate limits --------------------------------------------------------------------------------
+
+    def _read_headers(self, turn: Turn, account: Account, headers: Mapping[str, str]) -> None:
+        turn.answer_headers = headers
+        self.catalogues.note_etag(account.id, headers.get("x-models-etag"))
+        turn.observation = parse_headers(headers, self.clock())
+
+    def _observe(self, account_id: str, observation: Observation | None) -> None:
+        if observation is not None:
+            self.tracker.observe(account_id, observation)

@@ -1,0 +1,134 @@
+"""Runs a turn: one attempt after another, until the answer is whole or nothing more can be tried."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+import trio
+from attrs import frozen
+
+from codexd.errors import AccountError, CodexdError, ContextOverflow, EmptyAnswer, RequestInvalid, UpstreamError
+from codexd.record.requests import RequestLog
+from codexd.settings.schema import Settings
+from codexd.translation.client_api import AnswerStream, ClientRequest, Event
+from codexd.translation.tokens import count_body
+from codexd.turns.provider import Provider
+from codexd.turns.retry import GiveUp, How, Retry, decide
+from codexd.turns.turn import Attempt, Turn, pump, relay, wait_for_limit
+
+log = logging.getLogger("codexd.turn")
+
+
+@frozen
+class TurnRunner:
+    """``settings`` gives those that hold now, ``clock`` seconds since the epoch.
+
+    Of the ``providers`` the first that serves a model's name gets the request; the last one serves every name.
+    """
+
+    settings: Callable[[], Settings]
+    providers: tuple[Provider, ...]
+    requests: RequestLog
+    clock: Callable[[], float]
+
+    async def run(self, turn: Turn) -> None:
+        """Answer ``turn`` through its sink.
+
+        Raises:
+            CodexdError: nothing more can be tried.
+        """
+        provider = self._find_provider(turn.request.model)
+        turn.record.note_session(turn.session)
+        while True:
+            attempt = await provider.choose(turn)
+            try:
+                attempt = await provider.authorize(turn, attempt)
+                await self._try(turn, provider, attempt)
+            except (AccountError, UpstreamError) as error:
+                await self._recover(turn, provider, attempt, error)
+            else:
+                return
+
+    def count_input(self, request: ClientRequest) -> int:
+        """The tokens of ``request`` as the model that would answer it now would get it."""
+        return count_body(request.to_responses(self._find_provider(request.model).target_for(request.model)))
+
+    def _find_provider(self, asked: str) -> Provider:
+        return next(provider for provider in self.providers if provider.serves(asked))
+
+    async def _try(self, turn: Turn, provider: Provider, attempt: Attempt) -> None:
+        request, record = turn.request, turn.record
+        body = request.to_responses(attempt.target)
+        adapted = provider.adapt(body, attempt, request.losses)
+        if self.settings().translation.strict:
+            refuse_drops(request)
+        stream = turn.stream = request.open_stream(body, attempt.target, turn.request_id)
+        record.note_asked(attempt.model, partial(getattr, stream, "output_tokens"))
+        async with provider.send(turn, attempt, body, adapted) as source:
+            await pump(turn, source, partial(self._relay, turn, stream, provider, attempt), self.requests.now)
+            record.note_answer(stream.usage, stream.stop_reason)
+            provider.note_answer(turn, attempt, body)
+            if source.terminated:
+                await source.read_tail()
+        if stream.is_empty and not request.stream:
+            raise EmptyAnswer(f"{source.name} completed an empty answer", status=200)
+
+    def _relay(
+        self, turn: Turn, stream: AnswerStream, provider: Provider, attempt: Attempt, events: list[Event]
+    ) -> None:
+        now = self.clock()
+        provider.note_events(attempt, events, now)
+        relay(turn, stream, events, now=now, at=self.requests.now())
+
+    async def _recover(
+        self, turn: Turn, provider: Provider, attempt: Attempt, failure: AccountError | UpstreamError
+    ) -> None:
+        """Make ready for another attempt after ``failure``.
+
+        Raises:
+            CodexdError: what the client gets, when no other attempt may help.
+        """
+        error = provider.note_failure(turn, attempt, failure)
+        standing = provider.find_standing(turn, attempt)
+        decision = GiveUp() if standing is None else decide(error, standing)
+        if isinstance(decision, GiveUp):
+            raise await _with_sizes(error, turn, attempt)
+        _remember(turn, attempt, error, decision)
+        if decision.how is How.AFTER_WAIT and attempt.account is not None:
+            await wait_for_limit(turn, attempt.account, decision.wait_s)
+        turn.record.note_retry(error, decision.words)
+        about = {"request": turn.request_id, "fields": {"account": attempt.account and attempt.account.label}}
+        level = logging.WARNING if decision.changes_account else logging.INFO
+        log.log(level, "%s; trying again %s (%s)", error, decision.words, error.kind, extra=about)
+
+
+def _remember(turn: Turn, attempt: Attempt, error: CodexdError, decision: Retry) -> None:
+    turn.retries.add((attempt.account_id, decision.how))
+    match decision.how:
+        case How.FRESH_TOKEN:
+            # Not the stored one: another request may have refreshed it meanwhile.
+            turn.rejected[attempt.account_id] = attempt.token
+        case How.OTHER_ACCOUNT:
+            turn.history.failed[attempt.account_id] = error
+
+
+async def _with_sizes(error: CodexdError, turn: Turn, attempt: Attempt) -> CodexdError:
+    """A context overflow says how large the request is: clients compact by these numbers."""
+    if isinstance(error, ContextOverflow):
+        error.window_tokens = attempt.target.model.context_window
+        body = turn.request.to_responses(attempt.target)
+        error.prompt_tokens = await trio.to_thread.run_sync(count_body, body)
+    return error
+
+
+def refuse_drops(request: ClientRequest) -> None:
+    """Let nothing pass that lost a field.
+
+    Raises:
+        RequestInvalid: names the first field that was dropped.
+    """
+    loss = request.losses.first_dropped
+    if loss is not None:
+        raise RequestInvalid(loss.path, f"would be dropped ({loss.note}); the setting translation.strict refuses that")

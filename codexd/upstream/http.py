@@ -1,0 +1,292 @@
+"""HTTP to a provider: the client, whole answers, streams of events, and one mapping of what goes wrong on the way."""
+
+from __future__ import annotations
+
+import math
+import platform
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from typing import Any, Protocol
+
+import httpx
+import trio
+from attrs import frozen
+
+from codexd import __version__
+from codexd.errors import StreamBroken, UpstreamError, UpstreamFailed, UpstreamTimeout
+from codexd.settings.schema import UpstreamSettings
+from codexd.translation.backend import TERMINAL
+
+USER_AGENT = f"codexd/{__version__} ({platform.system()}; {platform.machine()})"
+
+MAX_ERROR_BYTES = 256 * 1024
+_ERROR_BODY_S = 10.0
+_TAIL_S = 0.2
+"""How long to wait after the terminal event for the end of the body, so that the connection can be used again."""
+
+Event = dict[str, Any]
+
+
+def open_client(
+    settings: UpstreamSettings, *, trust_env: bool = True, tls: ssl.SSLContext, keeps_connections: bool = True
+) -> httpx.AsyncClient:
+    """An HTTP client; ``tls`` is made once for the whole daemon, since that takes 20 ms and some megabytes.
+
+    HTTP/1.1 only: a cancelled HTTP/2 stream goes on generating, and some of them lock the connection.
+    No read timeout: reasoning is silent for minutes, and ``EventSource`` has a clock of its own.
+    Without ``keeps_connections`` each request opens a new connection: when a refresh token is sent into one that died
+    while the machine slept, nobody knows whether it has been used up.
+    """
+    return httpx.AsyncClient(
+        http2=False,
+        verify=tls,
+        timeout=make_timeout(settings),
+        limits=httpx.Limits(
+            max_connections=1000, max_keepalive_connections=20 if keeps_connections else 0, keepalive_expiry=60.0
+        ),
+        trust_env=trust_env,
+        headers={"user-agent": USER_AGENT, "originator": "codexd"},
+    )
+
+
+def make_timeout(settings: UpstreamSettings) -> httpx.Timeout:
+    """The timeout of all the daemon's HTTP clients."""
+    return httpx.Timeout(connect=settings.connect_timeout, read=None, write=60.0, pool=15.0)
+
+
+# -- what goes wrong --------------------------------------------------------------------------------
+
+
+def to_unreachable(error: httpx.HTTPError | trio.TooSlowError, request: httpx.Request, name: str) -> UpstreamError:
+    """The error that the user gets when ``request`` brought no answer; ``name`` is what errors call the provider."""
+    peer = f"{name} at {request.url.host}"
+    if isinstance(error, trio.TooSlowError | httpx.TimeoutException):
+        return UpstreamTimeout(f"{peer} did not answer in time")
+    return UpstreamFailed(f"{peer} can't be reached ({_describe(error)})")
+
+
+def to_broken(error: httpx.HTTPError, name: str) -> StreamBroken:
+    """The error that the user gets when the connection broke while the answer came."""
+    return StreamBroken(f"the connection to {name} broke during the answer ({_describe(error)})", status=200)
+
+
+def _describe(error: httpx.HTTPError) -> str:
+    if isinstance(error, httpx.LocalProtocolError):  # it may quote a header, and so a token
+        return type(error).__name__
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+# -- whole answers ----------------------------------------------------------------------------------
+
+
+@frozen
+class Answer:
+    """A whole answer. ``path`` is what was asked for."""
+
+    path: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+async def fetch(
+    http: httpx.AsyncClient, request: httpx.Request, *, timeout_s: float, max_bytes: int, name: str
+) -> Answer:
+    """The answer to ``request``, whatever its status.
+
+    Raises:
+        UpstreamTimeout: it did not come within ``timeout_s``.
+        UpstreamFailed: the connection failed, or the answer has more than ``max_bytes``.
+    """
+    try:
+        with trio.fail_after(timeout_s):
+            return await _read_whole(http, request, max_bytes, name)
+    except (trio.TooSlowError, httpx.HTTPError) as error:
+        raise to_unreachable(error, request, name) from None
+
+
+async def _read_whole(http: httpx.AsyncClient, request: httpx.Request, max_bytes: int, name: str) -> Answer:
+    response = await http.send(request, stream=True)
+    chunks = response.aiter_bytes()
+    body = bytearray()
+    try:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > max_bytes:
+                raise UpstreamFailed(f"the answer of {name} to {request.url.path} is larger than {max_bytes} bytes")
+    finally:
+        await _close(response, chunks)
+    return Answer(request.url.path, response.status_code, response.headers, bytes(body))
+
+
+# -- streams ----------------------------------------------------------------------------------------
+
+
+class Progress(Protocol):
+    """Learns how far a request has come."""
+
+    def note_connected(self) -> None:
+        """A new connection stands; on a kept one nothing is noted."""
+
+    def note_sent(self) -> None:
+        """The whole request has gone out."""
+
+    def note_headers(self, status: int, headers: Mapping[str, str]) -> None: ...
+
+
+@frozen
+class OpenAnswer:
+    """An answer whose head has come, and the chunks of its body as they arrive."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it is one document instead of a stream of events."""
+        return "application/json" in self.headers.get("content-type", "")
+
+    async def read_error_body(self) -> bytes:
+        """As much of the body of a refusal as is needed and comes in time."""
+        body = bytearray()
+        with trio.move_on_after(_ERROR_BODY_S):
+            try:
+                async for chunk in self.chunks:
+                    body += chunk
+                    if len(body) > MAX_ERROR_BYTES:
+                        break
+            except httpx.HTTPError:
+                pass  # the status alone has to do
+        return bytes(body)
+
+
+@asynccontextmanager
+async def open_answer(
+    http: httpx.AsyncClient, request: httpx.Request, progress: Progress, *, timeout_s: float, name: str
+) -> AsyncIterator[OpenAnswer]:
+    """Send ``request`` and give the answer once its head is there; leaving the context closes the connection.
+
+    Raises:
+        UpstreamTimeout: no head came within ``timeout_s``.
+        UpstreamFailed: the connection failed before.
+    """
+    request.extensions["trace"] = partial(_trace, progress, request.url.scheme)
+    try:
+        with trio.fail_after(timeout_s):
+            response = await http.send(request, stream=True)
+    except (trio.TooSlowError, httpx.HTTPError) as error:
+        raise to_unreachable(error, request, name) from None
+    chunks = response.aiter_raw()
+    try:
+        progress.note_headers(response.status_code, response.headers)
+        yield OpenAnswer(response.status_code, response.headers, chunks)
+    finally:
+        await _close(response, chunks)
+
+
+async def _trace(progress: Progress, scheme: str, event: str, _: Any) -> None:
+    """Called by httpcore at each step of a request. Source: https://www.encode.io/httpcore/extensions/."""
+    if event == ("connection.start_tls.complete" if scheme == "https" else "connection.connect_tcp.complete"):
+        progress.note_connected()
+    elif event == "http11.send_request_body.complete":
+        progress.note_sent()
+
+
+async def _close(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
+    """Close the connection, then let ``chunks`` run into its end.
+
+    httpx reads through a chain of generators, and one that is dropped half-way is left to the garbage collector.
+    """
+    with trio.CancelScope(shield=True):
+        await response.aclose()
+        try:
+            async for _ in chunks:
+                pass
+        except (httpx.HTTPError, httpx.StreamError):
+            pass
+
+
+class EventReader(Protocol):
+    """Makes Responses events of the bytes of an answer."""
+
+    def receive_data(self, data: bytes) -> list[Event]: ...
+
+    def receive_eof(self) -> list[Event]: ...
+
+
+class EventSource:
+    """The events of one answer, as they arrive. ``name`` is what errors call the provider."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], idle_timeout_s: float, reader: EventReader, *, name: str) -> None:
+        self._chunks = chunks
+        self._idle_timeout_s = idle_timeout_s
+        self._idle_scope = trio.CancelScope()
+        self._rearm_at = -math.inf
+        self._reader = reader
+        self.name = name
+        self._terminated = False
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """While entered, ``receive_events`` waits no longer than the idle timeout.
+
+        Raises:
+            UpstreamTimeout: not a byte came for that long.
+        """
+        with self._idle_scope:
+            yield
+        if self._idle_scope.cancelled_caught:
+            raise UpstreamTimeout(
+                f"{self.name} was silent for {self._idle_timeout_s:g} s (setting upstream.idle_timeout)"
+            )
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the idle clock: the client is the one that is slow."""
+        self._idle_scope.deadline = math.inf
+        yield
+        self._rearm_at = -math.inf
+
+    async def receive_events(self) -> list[Event]:
+        """The events of the next chunk, perhaps none; call it within ``watched``.
+
+        Raises:
+            StreamBroken: the stream ended before a terminal event.
+        """
+        self._rearm()
+        chunk = await self._receive_chunk()
+        events = self._reader.receive_eof() if chunk is None else self._reader.receive_data(chunk)
+        self._terminated = any(event["type"] in TERMINAL for event in events)
+        if chunk is None and not self._terminated:
+            raise StreamBroken(f"{self.name} closed the stream before the end of the answer", status=200)
+        return events
+
+    @property
+    def terminated(self) -> bool:
+        return self._terminated
+
+    async def read_tail(self) -> None:
+        """Read what follows the terminal event. Failures no longer matter."""
+        with trio.move_on_after(_TAIL_S):
+            try:
+                async for _ in self._chunks:
+                    pass
+            except httpx.HTTPError:
+                pass
+
+    def _rearm(self) -> None:
+        """Move the deadline, but not at each of many chunks: that costs more than parsing an event."""
+        now = trio.current_time()
+        if now >= self._rearm_at:
+            grace_s = min(1.0, self._idle_timeout_s / 10)
+            self._rearm_at = now + grace_s
+            self._idle_scope.deadline = now + self._idle_timeout_s + grace_s
+
+    async def _receive_chunk(self) -> bytes | None:
+        try:
+            return await anext(self._chunks, None)
+        except httpx.HTTPError as error:
+            raise to_broken(error, self.name) from None

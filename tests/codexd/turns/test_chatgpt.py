@@ -1,0 +1,185 @@
+"""The ChatGPT plan as a provider, on a real store; the web tests send its requests."""
+
+import attrs
+import pytest
+import trio
+from support import upstream_events as events
+from support.bodies import HI, make
+from support.control_server import NOW, auth_json, make_accounts
+
+from codexd import errors, jsontext
+from codexd.accounts.choosing.picker import AccountPicker
+from codexd.accounts.store.store import AccountStore
+from codexd.record.requests import RequestLog
+from codexd.record.timeline import StepName
+from codexd.settings.schema import ModelSettings, RotationSettings, Settings
+from codexd.translation.messages.request import parse
+from codexd.turns.chatgpt import ChatGptPlan
+from codexd.turns.retry import How
+from codexd.turns.turn import Turn
+from codexd.upstream.codex import CodexBackend
+
+ANN, BOB = "ann@example.com", "bob@example.com"
+LISTED = {"x-codex-primary-used-percent": "100", "x-codex-primary-window-minutes": "300"}
+
+
+class NoSink:
+    is_full = False
+
+    def emit(self, made):
+        pass
+
+
+@attrs.define
+class Bench:
+    plan: ChatGptPlan
+    requests: RequestLog
+    record: object
+    settings: Settings = attrs.field(factory=Settings)
+
+    def turn(self, **fields):
+        return Turn(parse(jsontext.dumps(make(HI, **fields)), {}), "req_1", self.record, NoSink())
+
+    @property
+    def steps(self):
+        return [(step.name, step.note) for step in self.record.snapshot().steps]
+
+
+@pytest.fixture
+async def bench(tmp_path):
+    with AccountStore.open(tmp_path) as store:
+        for email in (ANN, BOB):
+            store.add(auth_json(email), now=NOW)
+        accounts, requests = make_accounts(store), RequestLog(lambda: 0.0)
+
+        def settings():
+            return made.settings
+
+        picker = AccountPicker(
+            lambda: settings().rotation, store, accounts.tracker, accounts.sessions, accounts.poller, lambda: NOW
+        )
+        backend = CodexBackend(None, lambda: settings().upstream, lambda: NOW)
+        plan = ChatGptPlan(
+            settings,
+            store,
+            picker,
+            accounts.refresher,
+            accounts.tracker,
+            accounts.catalogues,
+            backend,
+            lambda: NOW,
+            requests.now,
+        )
+        with requests.record("req_1", "POST", "/v1/messages", "some") as record:
+            made = Bench(plan, requests, record)
+            yield made
+
+
+async def begin(bench, **fields):
+    turn = bench.turn(**fields)
+    attempt = await bench.plan.choose(turn)
+    return turn, await bench.plan.authorize(turn, attempt)
+
+
+async def test_everything_is_chosen_at_once(bench):
+    turn, attempt = await begin(bench, model="claude-opus-5-5")
+    assert attempt.own_account.email == ANN
+    assert attempt.model == bench.plan.target_for("claude-opus-5-5").model.slug == "gpt-5.5"
+    assert attempt.target.default_effort == "high"
+    assert attempt.token == auth_json(ANN)["tokens"]["access_token"]
+    assert (StepName.CHOSEN, f"{ANN}: active account") in bench.steps
+    assert bench.record.info.model_used == "gpt-5.5"
+    assert StepName.TOKEN not in [name for name, _ in bench.steps]
+    assert turn.history.failed == {}
+
+
+async def test_any_name_leads_here(bench):
+    assert bench.plan.serves("nope-1")
+    assert bench.plan.target_for("nope-1").model.slug == "gpt-5.5"
+    assert bench.plan.target_for("gpt-5.4").default_effort is None
+
+
+async def test_a_refused_model_gives_way_to_the_next_of_the_list(bench):
+    bench.settings = attrs.evolve(Settings(), models=attrs.evolve(ModelSettings(), opus=("gpt-a", "gpt-b")))
+    turn, attempt = await begin(bench, model="claude-opus-5-5")
+    first = attempt.model
+    bench.plan.note_failure(turn, attempt, errors.ModelRefused("not for you", status=400))
+    assert bench.plan.find_standing(turn, attempt).has_other_model
+    second = (await bench.plan.choose(turn)).model
+    assert (first, second) == ("gpt-a", "gpt-b")
+    bench.plan.note_failure(
+        turn, attrs.evolve(attempt, target=bench.plan.target_for("claude-opus-5-5")), errors.ModelRefused("nor this")
+    )
+    assert not bench.plan.find_standing(turn, attempt).has_other_model
+
+
+async def test_a_limit_without_a_reset_gets_that_of_the_windows(bench):
+    turn, attempt = await begin(bench)
+    error = errors.UsageLimitReached("used up", status=429)
+    bench.plan._read_headers(turn, attempt.own_account, LISTED | {"x-codex-primary-reset-at": str(NOW + 600)})
+    assert bench.plan.note_failure(turn, attempt, error) is error
+    assert error.resets_at == NOW + 600
+    assert bench.plan.find_standing(turn, attempt).opens_in_s == pytest.approx(600.0)
+    own = errors.UsageLimitReached("used up", status=429, resets_at=NOW + 60)
+    bench.plan.note_failure(turn, attempt, own)
+    assert own.resets_at == NOW + 60
+
+
+async def test_a_token_that_is_rejected_twice_means_a_new_login(bench):
+    turn, attempt = await begin(bench)
+    error = errors.TokenRejected("expired", status=401)
+    assert bench.plan.note_failure(turn, attempt, error) is error
+    turn.retries.add((attempt.account_id, How.FRESH_TOKEN))
+    again = bench.plan.note_failure(turn, attempt, error)
+    assert isinstance(again, errors.AccountNeedsLogin)
+    assert ANN in str(again)
+
+
+async def test_a_removed_account_is_gone(bench):
+    turn, attempt = await begin(bench)
+    assert not bench.plan.find_standing(turn, attempt).account_is_gone
+    bench.plan.store.remove(attempt.account_id)
+    assert bench.plan.find_standing(turn, attempt).account_is_gone
+
+
+async def test_with_rotation_the_account_that_failed_is_the_reason_for_the_next(bench):
+    bench.settings = attrs.evolve(Settings(), rotation=RotationSettings(enabled=True))
+    turn, attempt = await begin(bench)
+    assert bench.plan.find_standing(turn, attempt).rotates
+    turn.history.failed[attempt.account_id] = errors.PlanRefused("no")
+    assert (await bench.plan.choose(turn)).own_account.email == BOB
+    assert bench.steps[-1] == (StepName.CHOSEN, f"{BOB}: tried after {ANN}: its plan was refused")
+
+
+async def test_a_limit_that_is_about_to_end_is_waited_for(bench, autojump_clock):
+    account = bench.plan.store.active
+    bench.plan.tracker.note_refusal(account.id, errors.RateLimited("slow", retry_after_s=3.0), model="gpt-5.5")
+    turn = bench.turn()
+    began = trio.current_time()
+    await bench.plan.choose(turn)
+    assert trio.current_time() - began == pytest.approx(3.05, abs=0.01)
+    assert turn.tried_on(account.id) == {How.AFTER_WAIT}
+
+
+async def test_limits_inside_a_stream_reach_the_tracker(bench):
+    _, attempt = await begin(bench)
+    window = {"used_percent": 40, "window_minutes": 300, "reset_at": NOW + 600}
+    made = [events.text("x"), {"type": "codex.rate_limits", "rate_limits": {"primary": window}}]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.plan.tracker.run)
+        bench.plan.note_events(attempt, made, NOW)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert [window.used_percent for window in bench.plan.tracker.limits(attempt.account_id).windows] == [40.0]
+
+
+async def test_an_answer_tells_how_large_the_session_is(bench):
+    turn, attempt = await begin(bench)
+    body = turn.request.to_responses(attempt.target)
+    turn.stream = turn.request.open_stream(body, attempt.target, "req_1")
+    end = {"type": "response.completed", "response": {"usage": {"input_tokens": 900, "output_tokens": 1}}}
+    turn.stream.receive_event(end, now=NOW)
+    bench.plan.note_answer(turn, attempt, body)
+    cost = bench.plan.picker.sessions.cost_of_switch(bench.plan.store.find(BOB).id, NOW)
+    assert (cost.sessions, cost.tokens) == (1, 900)
+    assert turn.session

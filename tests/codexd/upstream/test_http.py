@@ -1,0 +1,128 @@
+"""What goes wrong on the way to a provider, one sentence for each."""
+
+import ssl
+
+import httpx
+import pytest
+import trio
+
+from codexd.errors import StreamBroken, UpstreamFailed, UpstreamTimeout
+from codexd.settings.schema import UpstreamSettings
+from codexd.upstream.http import MAX_ERROR_BYTES, USER_AGENT, fetch, open_answer, open_client, to_broken, to_unreachable
+
+REQUEST = httpx.Request("GET", "https://chatgpt.com/backend-api/wham/usage")
+NAME = "the backend"
+
+
+class Progress:
+    def __init__(self):
+        self.steps = []
+
+    def note_connected(self):
+        self.steps.append("connected")
+
+    def note_sent(self):
+        self.steps.append("sent")
+
+    def note_headers(self, status, headers):
+        self.steps.append(status)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (trio.TooSlowError(), UpstreamTimeout, "the backend at chatgpt.com did not answer in time"),
+        (httpx.ConnectTimeout("slow"), UpstreamTimeout, "the backend at chatgpt.com did not answer in time"),
+        (httpx.PoolTimeout("slow"), UpstreamTimeout, "the backend at chatgpt.com did not answer in time"),
+        (
+            httpx.ConnectError("refused"),
+            UpstreamFailed,
+            "the backend at chatgpt.com can't be reached (ConnectError: refused)",
+        ),
+        (httpx.ReadError(""), UpstreamFailed, "the backend at chatgpt.com can't be reached (ReadError)"),
+        (
+            httpx.LocalProtocolError("Illegal header value b'Bearer tok_secret'"),
+            UpstreamFailed,
+            "the backend at chatgpt.com can't be reached (LocalProtocolError)",
+        ),
+    ],
+)
+def test_no_answer(error, kind, words):
+    found = to_unreachable(error, REQUEST, NAME)
+    assert (type(found), str(found)) == (kind, words)
+
+
+def test_a_connection_that_breaks_during_the_answer():
+    found = to_broken(httpx.RemoteProtocolError("peer closed"), NAME)
+    assert isinstance(found, StreamBroken)
+    assert str(found).startswith("the connection to the backend broke during the answer")
+
+
+@pytest.fixture
+async def http():
+    async with open_client(UpstreamSettings(), trust_env=False, tls=ssl.create_default_context()) as client:
+        yield client
+
+
+@pytest.fixture
+async def serve(nursery):
+    """Starts a server that reads a request, sends ``parts`` and then waits or hangs up; gives its URL."""
+
+    async def start(*parts, hangs=False):
+        async def handle(stream):
+            async with stream:
+                await stream.receive_some(65536)
+                try:
+                    for part in parts:
+                        await stream.send_all(part)
+                    if hangs:
+                        await trio.sleep_forever()
+                except trio.BrokenResourceError:
+                    pass  # the client had enough
+
+        listeners = await nursery.start(trio.serve_tcp, handle, 0)
+        return f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+
+    return start
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+
+
+async def test_a_whole_answer(http, serve):
+    url = await serve(HEAD + b"content-length: 2\r\n\r\n{}")
+    request = http.build_request("GET", f"{url}/x")
+    assert (request.headers["originator"], request.headers["user-agent"]) == ("codexd", USER_AGENT)
+    answer = await fetch(http, request, timeout_s=5.0, max_bytes=10, name=NAME)
+    assert (answer.path, answer.status, answer.body) == ("/x", 200, b"{}")
+
+
+async def test_an_answer_that_is_too_large_or_cut(http, serve):
+    url = await serve(HEAD + b"content-length: 20\r\n\r\n" + b"x" * 20)
+    with pytest.raises(UpstreamFailed, match="larger than 10 bytes"):
+        await fetch(http, http.build_request("GET", url), timeout_s=5.0, max_bytes=10, name=NAME)
+    url = await serve(HEAD + b"content-length: 20\r\n\r\nx")
+    with pytest.raises(UpstreamFailed, match="can't be reached"):
+        await fetch(http, http.build_request("GET", url), timeout_s=5.0, max_bytes=100, name=NAME)
+
+
+async def test_an_answer_that_does_not_come(http, serve):
+    url = await serve(hangs=True)
+    with pytest.raises(UpstreamTimeout, match=r"the backend at 127\.0\.0\.1 did not answer in time"):
+        await fetch(http, http.build_request("GET", url), timeout_s=0.05, max_bytes=100, name=NAME)
+
+
+async def test_an_open_answer_tells_how_far_it_has_come(http, serve):
+    url, progress = await serve(HEAD + b"content-length: 3\r\n\r\n", b"abc"), Progress()
+    request = http.build_request("POST", url, content=b"{}")
+    async with open_answer(http, request, progress, timeout_s=5.0, name=NAME) as answer:
+        assert (answer.status, answer.is_json) == (200, True)
+        assert await answer.read_error_body() == b"abc"
+    assert progress.steps == ["connected", "sent", 200]
+
+
+async def test_of_a_huge_refusal_no_more_is_read_than_needed(http, serve):
+    url = await serve(HEAD + b"content-length: 99999999\r\n\r\n", *[b"x" * 65536] * 20, hangs=True)
+    request = http.build_request("POST", url)
+    async with open_answer(http, request, Progress(), timeout_s=5.0, name=NAME) as answer:
+        assert MAX_ERROR_BYTES < len(await answer.read_error_body()) < MAX_ERROR_BYTES + 200_000

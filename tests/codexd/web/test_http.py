@@ -1,0 +1,97 @@
+"""A request's head and body, with the messages of ASGI as a list."""
+
+import gzip
+import zlib
+
+import pytest
+
+from codexd.errors import RequestInvalid, RequestTooLarge
+from codexd.translation.client_api import Client
+from codexd.web.caller import Shape
+from codexd.web.http import MAX_BODY_BYTES, ClientLeftError, Request, read_body, send_json, wait_for_disconnect
+
+
+def make_request(**headers):
+    scope = {
+        "method": "POST",
+        "path": "/v1/messages",
+        "query_string": b"beta=true",
+        "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
+    }
+    return Request.of(scope, "req_1")
+
+
+def receiving(*parts, then="http.disconnect"):
+    messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+    if then == "end" and messages:
+        messages[-1]["more_body"] = False
+
+    async def receive():
+        return messages.pop(0) if messages else {"type": then}
+
+    return receive
+
+
+def test_the_head_has_lower_case_names_and_says_who_calls():
+    request = make_request(User_Agent="claude-cli/2.1.330")
+    assert request.headers == {"user-agent": "claude-cli/2.1.330"}
+    assert (request.method, request.path, request.query) == ("POST", "/v1/messages", "beta=true")
+    assert (request.caller.client, request.caller.shape) == (Client.CLAUDE_CODE, Shape.ANTHROPIC)
+
+
+async def test_a_body_in_pieces():
+    assert await read_body(make_request(), receiving(b"ab", b"", b"c", then="end")) == b"abc"
+
+
+async def test_a_client_that_leaves_before_its_body_is_whole():
+    with pytest.raises(ClientLeftError):
+        await read_body(make_request(), receiving(b"ab"))
+    await wait_for_disconnect(receiving(b"ab"))
+
+
+@pytest.mark.parametrize(
+    ("name", "encode"), [("gzip", gzip.compress), ("deflate", zlib.compress), ("GZIP ", gzip.compress)]
+)
+async def test_a_compressed_body(name, encode):
+    assert await read_body(make_request(content_encoding=name), receiving(encode(b"{}"), then="end")) == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "words"),
+    [
+        ("br", b"", "'br' is not supported; send gzip, deflate"),
+        ("gzip", b"{}", "not gzip"),
+        ("gzip", gzip.compress(b"{}" * 100)[:-9], "cut short"),
+    ],
+)
+async def test_a_body_that_is_not_what_it_says(encoding, body, words):
+    with pytest.raises(RequestInvalid, match=words):
+        await read_body(make_request(content_encoding=encoding), receiving(body, then="end"))
+
+
+async def test_a_body_that_is_too_large_however_it_comes():
+    declared = make_request(content_length=str(MAX_BODY_BYTES + 1))
+    with pytest.raises(RequestTooLarge):
+        await read_body(declared, receiving())  # nothing of it is read
+    half = b" " * (MAX_BODY_BYTES // 2 + 1)
+    with pytest.raises(RequestTooLarge):
+        await read_body(make_request(), receiving(half, half))
+    bomb = gzip.compress(b" " * (MAX_BODY_BYTES + 1))
+    with pytest.raises(RequestTooLarge):
+        await read_body(make_request(content_encoding="gzip"), receiving(bomb, then="end"))
+
+
+async def test_a_json_answer():
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    await send_json(send, 429, {"error": 1}, {"retry-after": "3"})
+    start, body = sent
+    assert (start["status"], body["body"]) == (429, b'{"error":1}')
+    assert dict(start["headers"]) == {
+        b"content-type": b"application/json",
+        b"content-length": b"11",
+        b"retry-after": b"3",
+    }
