@@ -336,7 +336,6 @@ USAGE = {
     ],
 )
 def test_usage(details, told):
-    """cases 171 and 174"""
     made = run([text("x"), end(usage={**USAGE, "input_tokens_details": details})], include_usage=True)
     check_chunks(made, include_usage=True)
     assert made[-1]["usage"] == {
