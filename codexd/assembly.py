@@ -29,8 +29,8 @@ from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
 from codexd.settings.schema import Settings
 from codexd.translation.messages import request as messages_request
+from codexd.translation.reading.reasoning import ReasoningOwners
 from codexd.translation.responses import request as responses_request
-from codexd.translation.responses.owners import ReasoningOwners
 from codexd.turns.chatgpt import ChatGptPlan
 from codexd.turns.kilo import Kilo
 from codexd.turns.runner import TurnRunner

@@ -59,8 +59,7 @@
         ├── UpstreamTimeout
         └── StreamBroken          the stream ended before a terminal event
 
-Each API's wire errors come from one table over these classes
-(``translation/messages/errors.py`` for Anthropic, ``translation/openai_errors.py``); the control socket
+``translation/wire_errors.py`` has the wire errors of each API, in one table over these classes; the control socket
 takes ``kind``. Import law: standard library and attrs only.
 """
 

@@ -25,8 +25,7 @@ from codexd.errors import AccountError, UpstreamError
 from codexd.files import make_private_folder
 from codexd.settings.schema import Settings
 from codexd.strict import load_versioned, structure
-from codexd.translation.models.entries import is_entry, read_catalogue
-from codexd.translation.models.routes import BUILT_IN, Catalogue
+from codexd.translation.models.catalogue import BUILT_IN, Catalogue, is_entry, read_catalogue
 
 log = logging.getLogger("codexd.models")
 

@@ -30,7 +30,7 @@ from codexd.errors import (
     RefreshUnavailable,
     TokenRejected,
 )
-from codexd.translation.moments import say_duration
+from codexd.translation.wire_errors import say_duration
 
 log = logging.getLogger("codexd.refresh")
 

@@ -15,7 +15,8 @@ from typing import Any
 from codexd.clients.door import NO_KEY, Door, hide_user_info
 from codexd.settings.schema import Settings
 from codexd.translation.kilo.models import KILO
-from codexd.translation.models.routes import BUILT_IN, CLAUDE_IDS, Catalogue, find_family
+from codexd.translation.models.catalogue import BUILT_IN, Catalogue
+from codexd.translation.models.routes import CLAUDE_IDS, find_family
 
 BASE_URL = "ANTHROPIC_BASE_URL"
 AUTH_TOKEN = "ANTHROPIC_AUTH_TOKEN"  # noqa: S105 - the name of a variable

@@ -25,7 +25,7 @@ from codexd.errors import (
     NoAccount,
     UpstreamError,
 )
-from codexd.translation.models.routes import Catalogue
+from codexd.translation.models.catalogue import Catalogue
 
 log = logging.getLogger("codexd.control")
 

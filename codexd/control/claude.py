@@ -37,7 +37,7 @@ from codexd.control.clients import (
 from codexd.control.method import Call, Control, method
 from codexd.errors import ClientFileRefused, FileUnwritable
 from codexd.files import write_atomic
-from codexd.translation.models.routes import Catalogue
+from codexd.translation.models.catalogue import Catalogue
 
 RUN_SETTINGS = "claude-run.json"
 EXAMPLE = {"config_dir": "/home/me/.claude", "dry_run": True}

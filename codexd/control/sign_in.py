@@ -26,7 +26,7 @@ from codexd.errors import (
     RequestInvalid,
     UpstreamError,
 )
-from codexd.translation.moments import say_duration
+from codexd.translation.wire_errors import say_duration
 
 log = logging.getLogger("codexd.control")
 

@@ -338,7 +338,7 @@ class RequestRecord:
             account_id=account.id if account else None,
             third_party=self._third_party,
             resets_at=failure.resets_at if failure else None,
-            losses_reported=self._losses.told,
+            losses_reported=self._losses.reported,
             elapsed_ms=elapsed_ms,
             silent_ms=round((now - self._heard_at) * 1000) if has_answered else None,
             steps=tuple(self._steps),

@@ -10,7 +10,7 @@ from codexd import errors
 from codexd.api.records import Explanation, TimelineStep
 from codexd.errors import CodexdError
 from codexd.record.timeline import CLIENT_LEFT_KIND, Snapshot, Step, StepName
-from codexd.translation.moments import say_until
+from codexd.translation.wire_errors import say_until
 
 BACKEND = "the backend"
 
@@ -238,11 +238,11 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
         "`/compact` or `/clear` makes the conversation smaller. In other clients, start a new one.",
     ),
     errors.UsageLimitReached: Advice(
-        "The account is open again once its rate-limit window resets.",
+        "The account is available again once its rate-limit window resets.",
         f"{_SWITCH}; `codexctl settings set rotation.enabled true` lets codexd switch by itself.",
     ),
     errors.AllAccountsLimited: Advice(
-        "Each account is open again once its rate-limit window resets; codexd then uses it by itself.",
+        "Each account is available again once its rate-limit window resets; codexd then uses it by itself.",
         "`codexctl quota` shows when. `codexctl accounts add` adds another account.",
     ),
     errors.RateLimited: Advice(

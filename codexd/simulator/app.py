@@ -50,7 +50,7 @@ from codexd.simulator.wire import (
     run_while_connected,
     send_refusal,
 )
-from codexd.translation.models.routes import BUILT_IN, ModelInfo
+from codexd.translation.models.catalogue import BUILT_IN, ModelInfo
 
 _BACKEND_METHODS: Mapping[str, str] = {
     "/backend-api/codex/responses": "POST",

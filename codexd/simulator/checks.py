@@ -27,7 +27,7 @@ from codexd.simulator.refusals import (
     wrong_value,
 )
 from codexd.simulator.scripts import read_text
-from codexd.translation.models.routes import BUILT_IN, ModelInfo
+from codexd.translation.models.catalogue import BUILT_IN, ModelInfo
 
 FIELDS = (
     "model",

@@ -12,7 +12,7 @@ from typing import Any
 from codexd.jsontext import dumps
 from codexd.simulator.checks import read_version
 from codexd.simulator.options import Options
-from codexd.translation.models.routes import ModelInfo
+from codexd.translation.models.catalogue import ModelInfo
 
 
 def make_models_document(models: Sequence[ModelInfo], options: Options, client_version: str) -> dict[str, Any]:

@@ -1,15 +1,12 @@
 """Translating between the APIs, without I/O: no clock, no socket, no randomness.
 
-Every client API is translated to and from the Responses vocabulary (the pivot), so a
-new client API is one folder here and one route. Import law: the standard library
-(not ``time``, ``os``, ``random``, ``socket``), attrs, cattrs, the JSON codec, and ``errors``.
+Every client API is translated to and from the Responses API of the backend, so a new client API is one folder here and
+one route. README.md states the rules, and what becomes of each field of a request. This package imports the standard
+library (not ``time``, ``os``, ``random``, ``socket``), attrs, cattrs, the JSON codec, and ``errors``.
 
-- The client APIs: ``messages``, ``chat`` and ``passthrough`` (Responses), each with what ``client_api`` asks of it.
-  ``kilo`` is the other way round: the pivot to another provider's Chat Completions.
-- A request is read with ``fields``, judged by ``fates``, which write ``losses``, and fitted with ``fitting``,
-  ``schema`` and ``tool_names``; its history goes through ``parts``, ``reasoning`` and ``pairing``; ``conversation``
-  names it.
-- An answer is decoded with ``sse``, read with ``responses`` and ``output_items``, and ends early by ``text_cut``
-  (``stop_sequences``, ``token_limit``).
-- The models: ``models``, ``model_entries`` (as the backend lists them), ``model_lists`` (as clients are shown them).
+- ``messages``, ``chat`` and ``responses`` are the client APIs; ``client_api`` says what each of them provides.
+- ``reading`` and ``answering`` hold what their requests and their answers share; ``models`` is about model names.
+- ``backend`` reads the Codex backend's events and errors, ``sse`` decodes its stream, ``tokens`` counts.
+- ``wire_errors`` words every error for the clients.
+- ``kilo`` translates to and from another provider.
 """

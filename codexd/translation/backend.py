@@ -1,6 +1,6 @@
 """The Responses API as the Codex backend speaks it: events, usage, and what its errors mean.
 
-Source: codex-backend.md sections 3 and 4.
+The wire format is described in codexd/upstream/README.md.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from codexd import errors, jsontext
 from codexd.errors import StreamBroken, UpstreamError
 
 TERMINAL = frozenset({"response.completed", "response.done", "response.incomplete", "response.failed", "error"})
-"""A stream that ends without one of these was cut."""
-
+"""A stream that ends without one of these events was cut off."""
 
 SEALED_REASONING = "reasoning.encrypted_content"
 
 
 @frozen
 class Usage:
-    """Tokens of one response. ``input_tokens`` includes the cached ones, ``output_tokens`` the reasoning."""
+    """Tokens of one response. ``input_tokens`` includes the cached ones, and ``output_tokens`` the reasoning."""
 
     input_tokens: int = 0
     cached_tokens: int = 0
@@ -35,7 +34,7 @@ class Usage:
 
 
 def make_body(model: str, instructions: str, items: list[dict[str, Any]], cache_key: str) -> dict[str, Any]:
-    """What every request to the backend has: it stores nothing, always streams, and its reasoning comes sealed."""
+    """The fields of every request: the backend stores nothing, always streams, and encrypts its reasoning."""
     return {
         "model": model,
         "instructions": instructions,
@@ -48,12 +47,12 @@ def make_body(model: str, instructions: str, items: list[dict[str, Any]], cache_
 
 
 def parse_event(data: bytes) -> dict[str, Any] | None:
-    """The event in one frame's data; None for the ``[DONE]`` mark and for JSON that is no event.
+    """The event in one frame's data; None for the ``[DONE]`` mark and for JSON that is not an event.
 
-    Its type is a word: it may stand in a line of a client's stream, as it is.
+    The type of an event is printable, so it may go into the event line of a client's stream as it is.
 
     Raises:
-        StreamBroken: not JSON, or nested too deeply to go on.
+        StreamBroken: not JSON, or nested too deeply.
     """
     if data == b"[DONE]":
         return None
@@ -66,7 +65,7 @@ def parse_event(data: bytes) -> dict[str, Any] | None:
 
 
 def read_end(event: Mapping[str, Any], now: float) -> Mapping[str, Any] | None:
-    """The response with which a terminal event ends the answer; None for any other event.
+    """The response in a terminal event; None for any other event.
 
     Raises:
         UpstreamError: the event reports a failure.
@@ -82,7 +81,7 @@ def read_end(event: Mapping[str, Any], now: float) -> Mapping[str, Any] | None:
 
 
 def read_usage(usage: Any) -> Usage | None:
-    """The ``usage`` of a response object, any part of which may be missing; None when there is none."""
+    """The ``usage`` of a response object, any part of which may be missing; None if there is none."""
     if not isinstance(usage, dict):
         return None
     inputs = object_of(usage.get("input_tokens_details"))
@@ -96,7 +95,7 @@ def read_usage(usage: Any) -> Usage | None:
     )
 
 
-# -- fields of an event: the backend is not trusted either, so what has the wrong type counts as absent ---
+# -- fields of an event, in which a value of the wrong type counts as missing ---------------------
 
 
 def text_of(value: Any) -> str:
@@ -112,7 +111,7 @@ def object_of(value: Any) -> Mapping[str, Any]:
 
 
 def objects_of(value: Any) -> list[Mapping[str, Any]]:
-    """The objects of a list, each at its place: what is none there becomes an empty one."""
+    """The objects of a list, each in its place; anything that is not an object becomes an empty object."""
     return [object_of(item) for item in value] if isinstance(value, list) else []
 
 
@@ -141,7 +140,7 @@ _BY_CODE: Mapping[str, type[UpstreamError]] = {
     "server_error": errors.UpstreamFailed,
 }
 
-_BY_WORDS: tuple[tuple[str, type[UpstreamError]], ...] = (
+_BY_PHRASE: tuple[tuple[str, type[UpstreamError]], ...] = (
     ("exceeds the context window", errors.ContextOverflow),
     ("is not supported when using codex", errors.ModelRefused),
     ("requires a newer version of codex", errors.ModelRefused),
@@ -163,11 +162,11 @@ _BY_STATUS: Mapping[int, type[UpstreamError]] = {
 _TRY_AGAIN = re.compile(r"try again in ([\d.]+)\s*(ms|s|m)", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _LATEST = 253_402_300_799.0
-"""The last second of the year 9999: no moment after it can be written, and no wait is longer."""
+"""The last second of the year 9999: later moments can't be written as a date."""
 
 
 def read_failure(event: Mapping[str, Any], now: float) -> UpstreamError:
-    """The error that a ``response.failed`` or ``error`` event reports; ``now`` in seconds since the epoch."""
+    """The error in a ``response.failed`` or ``error`` event; ``now`` is in seconds since the epoch."""
     response = event.get("response")
     found = response.get("error") if isinstance(response, dict) else event.get("error")
     return _to_error(200, found if isinstance(found, dict) else event, {}, now)
@@ -205,9 +204,9 @@ def _classify(status: int, found: Mapping[str, Any], message: str) -> type[Upstr
         if isinstance(name, str) and name in _BY_CODE:
             return _BY_CODE[name]
     lowered = message.lower()
-    by_words = next((kind for words, kind in _BY_WORDS if words in lowered), None)
-    if by_words:
-        return by_words
+    by_phrase = next((kind for phrase, kind in _BY_PHRASE if phrase in lowered), None)
+    if by_phrase:
+        return by_phrase
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     bad_request = 400 <= status < 500 or found.get("type") == "invalid_request_error"
@@ -230,7 +229,7 @@ def _to_unreadable(status: int, headers: Mapping[str, str], body: bytes, now: fl
 
 
 def read_retry_after(message: str, headers: Mapping[str, str], now: float) -> float | None:
-    """The seconds to wait that an answer's headers ask for, or its words."""
+    """How many seconds an answer's headers, or else its message, ask to wait; None if they don't."""
     header = headers.get("retry-after")
     if header:
         seconds = _to_number(header)

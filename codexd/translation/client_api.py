@@ -1,7 +1,6 @@
-"""What a turn with the backend needs of a client's request and of its answer, whichever API the client speaks.
+"""What a client API provides: a request that becomes a body for the backend, and a stream of events for the client.
 
-Each client API is a folder here that has both: its request becomes a body for the backend, and the backend's
-events become its own.
+Each client API is a folder here that has both.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any, Protocol
 from attrs import frozen
 
 from codexd.translation.backend import Usage
-from codexd.translation.models.routes import ModelInfo
+from codexd.translation.models.catalogue import ModelInfo
 from codexd.translation.reading.losses import Losses
 
 Body = dict[str, Any]
@@ -36,8 +35,8 @@ class Client(Enum):
 class Target:
     """Where one attempt goes.
 
-    ``account_tag`` is that of the account, from ``reasoning.tag_account``; ``default_effort`` counts where the request
-    does not say; without ``keep_reasoning`` all earlier reasoning is left out, after the backend called it stale.
+    ``account_tag`` stands for the account (``reasoning.tag_account``); ``default_effort`` is used if the request names
+    no effort; without ``keep_reasoning`` all earlier reasoning is left out, after the backend rejected it as stale.
     """
 
     model: ModelInfo
@@ -47,7 +46,7 @@ class Target:
 
 
 class State(Enum):
-    """How far an answer has come. Until it is STARTED nothing of it has gone to the client."""
+    """How far an answer has come. Before STARTED the client has received nothing of it."""
 
     WAITING = "waiting"
     STARTED = "started"
@@ -55,18 +54,18 @@ class State(Enum):
 
 
 class AnswerStream(Protocol):
-    """One answer: the backend's events in, the client's events out. The same in always gives the same out."""
+    """One answer: the backend's events in, the client's events out. The same input always gives the same output."""
 
     @property
     def state(self) -> State: ...
 
     @property
     def usage(self) -> Usage | None:
-        """Known once it is ENDED."""
+        """Known once the answer is ENDED."""
 
     @property
     def stop_reason(self) -> str | None:
-        """In the client API's own word, once it is ENDED."""
+        """As the client API names it; known once the answer is ENDED."""
 
     @property
     def output_tokens(self) -> int:
@@ -74,10 +73,10 @@ class AnswerStream(Protocol):
 
     @property
     def is_empty(self) -> bool:
-        """Whether the answer came to its end with nothing in it, which is worth another try."""
+        """Whether the answer ended with nothing in it. It is worth another attempt."""
 
     def receive_event(self, event: Event, *, now: float) -> list[Event]:
-        """The client's events that one of the backend's makes; ``now`` in seconds since the epoch.
+        """The client's events for one of the backend's; ``now`` is in seconds since the epoch.
 
         Raises:
             UpstreamError: the event reports a failure.
@@ -99,11 +98,11 @@ class ClientRequest(Protocol):
 
     @property
     def session_key(self) -> str:
-        """What the requests of one conversation have in common, whichever model each of them goes to."""
+        """The same for all requests of one conversation, whichever model they go to."""
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Headers of the protocol that go to the backend with it, beside our own."""
+        """The client's protocol headers that go to the backend, beside codexd's own."""
 
     def to_responses(self, target: Target) -> Body:
         """The body for the backend.
@@ -117,7 +116,7 @@ class ClientRequest(Protocol):
 
 
 class Collector(Protocol):
-    """Puts the events of one answer together, for a client that did not ask for a stream."""
+    """Assembles the events of one answer, for a client that did not ask for a stream."""
 
     @property
     def document(self) -> dict[str, Any]: ...

@@ -1,7 +1,7 @@
 """Server-sent events: bytes to events and back.
 
-Parsed as bytes: a decoder of text lines splits inside JSON at U+2028 and its kin. Only the ``data``
-field matters, because the events of every API here repeat their type inside the JSON.
+They are parsed as bytes, because splitting decoded text into lines would also split JSON at U+2028 and the like. Only
+the ``data`` field matters: the events of every API here repeat their type inside the JSON.
 Source: the WHATWG HTML standard, section 9.2.
 """
 
@@ -14,7 +14,7 @@ from codexd import jsontext
 from codexd.errors import StreamBroken
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
-"""Generated images arrive as one line of tens of megabytes; more than this is not an event."""
+"""Generated images arrive as one line of tens of megabytes. Anything larger than this is not an event."""
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -49,7 +49,7 @@ class Decoder:
         del self._buffer[:start]
         self._scanned = len(self._buffer)
         if self._scanned > MAX_EVENT_BYTES:
-            raise StreamBroken(f"an upstream event is larger than {MAX_EVENT_BYTES} bytes")
+            raise StreamBroken(f"the backend sent an event of more than {MAX_EVENT_BYTES} bytes")
         return events
 
     def receive_eof(self) -> list[bytes]:
@@ -60,7 +60,7 @@ class Decoder:
         return [payload] if payload else []
 
     def _to_line_feeds(self, data: bytes) -> bytes:
-        """Every line end as LF; a CR LF may be cut between two calls."""
+        """Turn every line end into LF; a CR LF may be split between two calls."""
         if self._ended_in_cr and data:
             data = data.removeprefix(b"\n")
             self._ended_in_cr = False
@@ -83,10 +83,10 @@ def _read_block(block: bytes) -> bytes:
 
 
 def encode(event: Mapping[str, Any]) -> bytes:
-    """``event`` as one frame; its ``type`` is repeated in the event line, which SDKs require."""
+    """``event`` as one frame, with its ``type`` in the event line, which SDKs require."""
     return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), jsontext.dumps(event))
 
 
 def encode_data(event: Mapping[str, Any]) -> bytes:
-    """``event`` as one frame without a name, as Chat Completions has them."""
+    """``event`` as one frame without an event line, as in Chat Completions."""
     return b"data: %b\n\n" % jsontext.dumps(event)

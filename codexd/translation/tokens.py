@@ -1,8 +1,7 @@
-"""How many tokens a translated request has.
+"""How many tokens a text or a translated request has.
 
-Text by the real o200k tokenizer; images, PDFs and reasoning by estimates, as the backend counts none
-for us. Source: anthropic-translation.md section 4. Never short: an estimate that is too low makes a
-client compact too late.
+Text is counted with the real o200k tokenizer; images, PDFs and reasoning are estimated, because the backend has no way
+to count them. The result is never too low, which would make a client compact too late.
 """
 
 from __future__ import annotations
@@ -23,21 +22,20 @@ from codexd import jsontext
 from codexd.translation.backend import text_of
 
 MARGIN = 1.05
-"""On text: too low a count makes a client compact too late. Images and files were measured as they are."""
+"""A factor for text. The numbers for images and files were measured and need no margin."""
 PER_REQUEST = 8
 PER_ITEM = 4
 PER_TOOL = 8
 UNKNOWN_IMAGE = 1844
-"""The official client's fixed estimate, 7,373 bytes at 4 bytes a token."""
+"""The official client's fixed estimate: 7,373 bytes at 4 bytes a token."""
 PER_PDF_PAGE = 2000
 BYTES_PER_PDF_PAGE = 30_000
 _PATCH_PIXELS = 32
 _MAX_PATCHES = 10_000
 _PDF_PAGE = re.compile(rb"/Type\s*/Page[^s]")
 
-
 _PIECE_CHARS = 100_000
-"""The tokenizer holds Python's lock; between pieces of a huge text other threads have their turn."""
+"""The tokenizer holds Python's global lock; other threads can run between the pieces of a huge text."""
 
 
 @cache
@@ -46,14 +44,24 @@ def _tokenizer() -> Any:
 
 
 def count_text(text: str) -> int:
-    """Tokens of ``text``; special marks such as ``<|endoftext|>`` in it are plain text."""
+    """Tokens of ``text``. Special tokens such as ``<|endoftext|>`` in it count as plain text."""
     return sum(_tokenizer().count(text[start : start + _PIECE_CHARS]) for start in range(0, len(text), _PIECE_CHARS))
 
 
-def count_body(body: Mapping[str, Any]) -> int:
-    """Tokens of a body for the backend, so that what the translation leaves out costs nothing.
+def count_bytes(text: str) -> int:
+    """The length of ``text`` in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
-    What has another form than it should counts as the text of its JSON: clients write such bodies themselves.
+
+def estimate_tokens(utf8_bytes: int) -> int:
+    """About four bytes a token. Answers may be of any length, so they are not kept for an exact count."""
+    return math.ceil(utf8_bytes / 4)
+
+
+def count_body(body: Mapping[str, Any]) -> int:
+    """Tokens of a body for the backend, so that what the translation leaves out does not count.
+
+    Anything with an unexpected form counts as its JSON text, because some clients write such bodies themselves.
     """
     total = PER_REQUEST + _count_value(body.get("instructions") or "")
     total += sum(PER_ITEM + _count_item(item) for item in body["input"])
@@ -74,7 +82,7 @@ def _count_value(value: Any) -> int:
 def _count_item(item: Mapping[str, Any]) -> int:
     match item:
         case {"encrypted_content": str(sealed)}:
-            # Reasoning, or a compacted history: base64 of it and some 650 bytes around it.
+            # Reasoning, or a compacted history: base64 of the text and about 650 bytes around it.
             return max(0, len(sealed) * 3 // 4 - 650) // 4
         case {"type": "image_generation_call"}:
             return UNKNOWN_IMAGE
@@ -111,7 +119,7 @@ def _count_part(part: Any) -> int:
 
 
 def _count_image(url: str) -> int:
-    """Patches of 32 pixels, 1.2 tokens each; the length of the base64 text says nothing."""
+    """1.2 tokens for each patch of 32 by 32 pixels, however long the base64 text is."""
     data = _read_data_url(url)
     width, height = imagesize.get(io.BytesIO(data)) if data else (-1, -1)
     if width <= 0 or height <= 0:

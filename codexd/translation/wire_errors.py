@@ -1,24 +1,39 @@
-"""Errors as OpenAI's APIs word them: Chat Completions, Responses, and the models list of their clients.
+"""Errors as clients see them: one table with the status, type and code of each error in both API families.
 
-Source: anthropic-translation.md 6.4. OpenAI's SDKs repeat 408, 409, 429 and 5xx unless ``x-should-retry`` is false.
+What a client does with an error decides its row. Anthropic's and OpenAI's SDKs repeat 408, 409, 429 and 5xx unless
+``x-should-retry`` is false; Claude Code even repeats some 4xx, in silence and for minutes.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from attrs import evolve, field, frozen
 
 from codexd import errors
 from codexd.errors import CodexdError, UpstreamError
-from codexd.translation.moments import say_until, seconds_until
+
+
+@frozen
+class AnthropicError:
+    """An error of the Messages API: HTTP status, Anthropic's type, the message, and headers."""
+
+    status: int
+    type: str
+    message: str
+    headers: Mapping[str, str] = field(factory=dict)
+
+    def to_body(self, request_id: str) -> dict[str, Any]:
+        """The body of an error answer, and the data of an ``error`` event."""
+        return {"type": "error", "error": {"type": self.type, "message": self.message}, "request_id": request_id}
 
 
 @frozen
 class OpenAIError:
-    """An error as it goes out: HTTP status, OpenAI's type, code and parameter, the message, headers of its own."""
+    """An error of OpenAI's APIs: HTTP status, OpenAI's type, code and parameter, the message, and headers."""
 
     status: int
     type: str
@@ -37,86 +52,204 @@ class OpenAIError:
         return {"error": self.to_error()}
 
 
-_STOP = {"x-should-retry": "false"}
-_Row = tuple[int, str, str | None, Mapping[str, str]]
+@frozen
+class Row:
+    """How one class of errors is worded: HTTP status and type in each family, and OpenAI's code.
 
-_TABLE: Mapping[type[CodexdError], _Row] = {
-    errors.RequestInvalid: (400, "invalid_request_error", None, {}),
-    errors.RequestTooLarge: (413, "invalid_request_error", "request_too_large", {}),
-    errors.KeyRejected: (401, "invalid_request_error", "invalid_api_key", _STOP),
-    errors.Forbidden: (403, "permission_error", None, {}),
-    errors.ModelNotFound: (404, "invalid_request_error", "model_not_found", {}),
-    errors.KiloDisabled: (403, "permission_error", "kilo_disabled", _STOP),
-    errors.NoSuchRoute: (404, "invalid_request_error", "unknown_url", {}),
-    errors.MethodNotAllowed: (405, "invalid_request_error", "method_not_supported", {}),
-    errors.UpgradeRefused: (426, "invalid_request_error", "upgrade_refused", {}),
-    errors.NoAccount: (401, "invalid_request_error", "no_account", _STOP),
-    errors.AccountDisabled: (401, "invalid_request_error", "account_disabled", _STOP),
-    errors.AccountNeedsLogin: (401, "invalid_request_error", "account_needs_login", _STOP),
-    errors.RefreshUnavailable: (502, "server_error", "refresh_unavailable", {}),
-    errors.ShuttingDown: (503, "server_error", "shutting_down", {}),
-    errors.RequestCancelled: (400, "invalid_request_error", "request_cancelled", _STOP),
-    errors.ContextOverflow: (400, "invalid_request_error", "context_length_exceeded", {}),
-    errors.UsageLimitReached: (429, "usage_limit_reached", "usage_limit_reached", _STOP),
-    errors.RateLimited: (429, "rate_limit_error", "rate_limit_exceeded", {}),
-    errors.Overloaded: (503, "server_error", "server_is_overloaded", {}),
-    errors.TokenRejected: (401, "invalid_request_error", "token_rejected", _STOP),
-    errors.PlanRefused: (429, "insufficient_quota", "insufficient_quota", _STOP),
-    errors.WorkspaceRefused: (403, "permission_error", None, {}),
-    errors.ModelRefused: (404, "invalid_request_error", "model_not_found", {}),
-    errors.KiloRefused: (403, "permission_error", "kilo_refused", _STOP),
-    errors.PolicyRefused: (400, "invalid_request_error", "invalid_prompt", {}),
-    errors.StaleReasoning: (400, "invalid_request_error", "invalid_encrypted_content", {}),
-    errors.UpstreamRejected: (400, "invalid_request_error", None, {}),
-    errors.UpstreamTooLarge: (413, "invalid_request_error", "request_too_large", {}),
-    errors.UpstreamBlocked: (502, "server_error", "upstream_blocked", {}),
-    errors.UpstreamFailed: (502, "server_error", "server_error", {}),
-    errors.UpstreamTimeout: (504, "server_error", "upstream_timeout", {}),
-    errors.StreamBroken: (502, "server_error", "stream_disconnected", {}),
+    The ``stop_*`` fields tell clients of that family not to repeat the request.
+    """
+
+    anthropic: tuple[int, str]
+    openai: tuple[int, str]
+    code: str | None = None
+    stop_anthropic: bool = False
+    stop_openai: bool = False
+
+
+def _final(anthropic: tuple[int, str], openai: tuple[int, str], code: str) -> Row:
+    """The row of an error that stays the same however often the request is repeated."""
+    return Row(anthropic, openai, code, stop_anthropic=True, stop_openai=True)
+
+
+_INVALID = "invalid_request_error"
+
+TABLE: Mapping[type[CodexdError], Row] = {
+    # what the client sent
+    errors.RequestInvalid: Row((400, _INVALID), (400, _INVALID)),
+    errors.RequestTooLarge: Row((413, "request_too_large"), (413, _INVALID), "request_too_large"),
+    errors.KeyRejected: _final((401, "authentication_error"), (401, _INVALID), "invalid_api_key"),
+    errors.Forbidden: Row((403, "permission_error"), (403, "permission_error")),
+    errors.ModelNotFound: Row((404, "not_found_error"), (404, _INVALID), "model_not_found"),
+    errors.KiloDisabled: _final((403, "permission_error"), (403, "permission_error"), "kilo_disabled"),
+    errors.NoSuchRoute: Row((404, "not_found_error"), (404, _INVALID), "unknown_url"),
+    errors.MethodNotAllowed: Row((405, _INVALID), (405, _INVALID), "method_not_supported"),
+    errors.UpgradeRefused: Row((426, _INVALID), (426, _INVALID), "upgrade_refused"),
+    # accounts
+    errors.NoAccount: _final((401, "authentication_error"), (401, _INVALID), "no_account"),
+    errors.AccountDisabled: _final((401, "authentication_error"), (401, _INVALID), "account_disabled"),
+    errors.AccountNeedsLogin: _final((401, "authentication_error"), (401, _INVALID), "account_needs_login"),
+    errors.RefreshUnavailable: Row((502, "api_error"), (502, "server_error"), "refresh_unavailable"),
+    # codexd itself
+    errors.ShuttingDown: Row((529, "overloaded_error"), (503, "server_error"), "shutting_down"),
+    errors.RequestCancelled: _final((400, _INVALID), (400, _INVALID), "request_cancelled"),
+    errors.CodexdError: Row((500, "api_error"), (500, "server_error"), "internal_error"),
+    # what the backend answered
+    errors.ContextOverflow: Row((400, _INVALID), (400, _INVALID), "context_length_exceeded"),
+    errors.UsageLimitReached: _final((429, "rate_limit_error"), (429, "usage_limit_reached"), "usage_limit_reached"),
+    errors.AllAccountsLimited: _final((429, "rate_limit_error"), (429, "usage_limit_reached"), "usage_limit_reached"),
+    errors.RateLimited: Row((429, "rate_limit_error"), (429, "rate_limit_error"), "rate_limit_exceeded"),
+    errors.Overloaded: Row((529, "overloaded_error"), (503, "server_error"), "server_is_overloaded"),
+    errors.TokenRejected: _final((401, "authentication_error"), (401, _INVALID), "token_rejected"),
+    errors.PlanRefused: Row(
+        (402, "billing_error"), (429, "insufficient_quota"), "insufficient_quota", stop_openai=True
+    ),
+    errors.ModelRefused: Row((404, "not_found_error"), (404, _INVALID), "model_not_found"),
+    errors.WorkspaceRefused: Row((403, "permission_error"), (403, "permission_error")),
+    errors.KiloRefused: _final((403, "permission_error"), (403, "permission_error"), "kilo_refused"),
+    errors.PolicyRefused: Row((400, _INVALID), (400, _INVALID), "invalid_prompt"),
+    errors.StaleReasoning: Row((400, _INVALID), (400, _INVALID), "invalid_encrypted_content"),
+    errors.UpstreamRejected: Row((400, _INVALID), (400, _INVALID)),
+    errors.UpstreamTooLarge: Row((413, "request_too_large"), (413, _INVALID), "request_too_large"),
+    errors.UpstreamBlocked: Row((502, "api_error"), (502, "server_error"), "upstream_blocked"),
+    errors.UpstreamFailed: Row((502, "api_error"), (502, "server_error"), "server_error"),
+    errors.UpstreamTimeout: Row((504, "timeout_error"), (504, "server_error"), "upstream_timeout"),
+    errors.StreamBroken: Row((502, "api_error"), (502, "server_error"), "stream_disconnected"),
 }
+"""A class without a row has that of its parent."""
 
-_INTERNAL: _Row = (500, "server_error", "internal_error", {})
+_STOP = {"x-should-retry": "false"}
+
+SHORT_WAIT_S = 60
+"""A client may wait this long by itself until an account can serve it again."""
+
+
+def find_row(error: CodexdError) -> Row:
+    return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+
+
+# -- Anthropic ------------------------------------------------------------------------------------
+
+
+def to_anthropic(error: CodexdError, *, now: float) -> AnthropicError:
+    """``error`` for a Messages client; ``now`` is in seconds since the epoch."""
+    row = find_row(error)
+    status, type_ = row.anthropic
+    wire = AnthropicError(status, type_, str(error), dict(_STOP) if row.stop_anthropic else {})
+    match error:
+        case errors.ContextOverflow():
+            return evolve(wire, message=_describe_overflow(error))
+        case errors.UsageLimitReached():
+            return _limit_anthropic(wire, error, now)
+        case errors.ModelRefused():
+            return evolve(wire, message=f"model: {error}")
+        case errors.StaleReasoning():
+            return evolve(wire, message=f"messages: invalid signature in thinking block ({error})")
+        case UpstreamError(retry_after_s=float() as wait_s):
+            return evolve(wire, headers={**wire.headers, "retry-after": _whole_seconds(wait_s)})
+    return wire
+
+
+def for_claude_code(wire: AnthropicError, error: CodexdError) -> AnthropicError:
+    """The same error for Claude Code, under a status that makes it show the message.
+
+    It repeats a 400 up to six times and hides the text of a refusal, but it shows a 451 at once, as it is.
+    """
+    return evolve(wire, status=451) if isinstance(error, errors.PolicyRefused | errors.RequestCancelled) else wire
+
+
+def _describe_overflow(error: errors.ContextOverflow) -> str:
+    """Claude Code reads both numbers from exactly this sentence, and compacts."""
+    window = error.window_tokens
+    return f"prompt is too long: {max(error.prompt_tokens, window + 1)} tokens > {window} maximum"
+
+
+def _limit_anthropic(wire: AnthropicError, error: errors.UsageLimitReached, now: float) -> AnthropicError:
+    wire = evolve(wire, message=_describe_limit(error, now))
+    if error.resets_at is None:
+        return wire
+    left_s = seconds_until(error.resets_at, now)
+    # Under rotation all accounts may be limited for a short time only, which is worth waiting for.
+    may_wait = isinstance(error, errors.AllAccountsLimited) and left_s <= SHORT_WAIT_S
+    return evolve(wire, headers={**({} if may_wait else wire.headers), "retry-after": str(left_s)})
+
+
+# -- OpenAI ---------------------------------------------------------------------------------------
 
 
 def to_openai(error: CodexdError, *, now: float) -> OpenAIError:
-    """``error`` for a client of one of OpenAI's APIs; ``now`` in seconds since the epoch."""
-    row = next((_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE), _INTERNAL)
-    wire = OpenAIError(row[0], row[1], str(error), row[2], headers=row[3])
+    """``error`` for a client of one of OpenAI's APIs; ``now`` is in seconds since the epoch."""
+    row = find_row(error)
+    status, type_ = row.openai
+    wire = OpenAIError(status, type_, str(error), row.code, headers=_STOP if row.stop_openai else {})
     match error:
         case errors.RequestInvalid():
             return evolve(wire, param=error.path or None)
         case errors.UsageLimitReached():
-            return _usage_limit(wire, error, now)
+            return _limit_openai(wire, error, now)
         case UpstreamError():
-            wait = error.retry_after_s
-            headers = wire.headers if wait is None else {**wire.headers, "retry-after": str(max(1, math.ceil(wait)))}
+            wait_s = error.retry_after_s
+            headers = wire.headers if wait_s is None else {**wire.headers, "retry-after": _whole_seconds(wait_s)}
             return evolve(wire, code=error.code or wire.code, headers=headers)
     return wire
 
 
 def to_codex(error: CodexdError, *, now: float) -> OpenAIError:
-    """``error`` for the Codex CLI, whose own login is not meant where codexd has none.
+    """``error`` for the Codex CLI, whose own login has nothing to do with codexd's.
 
-    After a 401 it refreshes that login, asks again, and so on, five times, and then tells of the refresh only. After
-    a 400 with this code it shows the message and stops (0.169.0).
+    After a 401 the Codex CLI (0.169.0) refreshes its login and tries again, five times, and then reports the refresh
+    only. After a 400 with this code it shows the message and stops.
     """
     wire = to_openai(error, now=now)
     return evolve(wire, status=400, code="invalid_prompt") if wire.status == 401 else wire
 
 
-def _usage_limit(wire: OpenAIError, error: UpstreamError, now: float) -> OpenAIError:
+def _limit_openai(wire: OpenAIError, error: errors.UsageLimitReached, now: float) -> OpenAIError:
+    wire = evolve(wire, message=_describe_limit(error, now))
     if error.resets_at is None:
-        return evolve(wire, message=f"{error}. `codexctl status` shows when it resets.")
+        return wire
     left_s = seconds_until(error.resets_at, now)
-    wire = evolve(
+    return evolve(
         wire,
         headers={**wire.headers, "retry-after": str(left_s)},
         more={"resets_at": math.ceil(error.resets_at), "resets_in_seconds": left_s},
     )
+
+
+# -- both -----------------------------------------------------------------------------------------
+
+
+def _describe_limit(error: errors.UsageLimitReached, now: float) -> str:
     if isinstance(error, errors.AllAccountsLimited):
-        return wire  # it says already which account opens when
-    message = (
-        f"{error}. This ChatGPT account is open again {say_until(error.resets_at, now)}; "
-        "`codexctl accounts switch NAME` changes to another account of yours."
+        return str(error)  # it already says when each account is available again
+    if error.resets_at is None:
+        return f"{error}. Run `codexctl status` to see when it resets."
+    return (
+        f"{error}. This ChatGPT account is available again {say_until(error.resets_at, now)}. "
+        "Run `codexctl accounts switch NAME` to use another account."
     )
-    return evolve(wire, message=message)
+
+
+def _whole_seconds(wait_s: float) -> str:
+    return str(max(1, math.ceil(wait_s)))
+
+
+# -- times, as users read them -----------------------------------------------------------------------
+
+
+def say_until(moment: float, now: float) -> str:
+    """``in 1 h 5 min (2026-11-18 12:06 UTC)``, from seconds since the epoch. A moment in the past is a minute away."""
+    return f"in {say_duration(seconds_until(moment, now))} ({datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M} UTC)"
+
+
+def seconds_until(moment: float, now: float) -> int:
+    """Whole seconds until ``moment``, at least one."""
+    return max(1, math.ceil(moment - now))
+
+
+def say_duration(seconds: float) -> str:
+    """``2 d 7 h``, ``1 h 5 min`` or ``6 min``, rounded up to the minute."""
+    minutes = math.ceil(seconds / 60)
+    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {rest} min" if hours else f"{rest} min"

@@ -11,8 +11,7 @@ from attrs import frozen
 
 from codexd.errors import CodexdError
 from codexd.translation.client_api import Client, WireError
-from codexd.translation.messages.errors import for_claude_code, to_anthropic
-from codexd.translation.wire_errors import to_codex, to_openai
+from codexd.translation.wire_errors import for_claude_code, to_anthropic, to_codex, to_openai
 
 
 class Shape(Enum):

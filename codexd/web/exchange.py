@@ -239,7 +239,7 @@ class ModelRoute(Generic[R]):
         _end_early(turn, outbox, ShuttingDown("codexd is shutting down; send the request again in a moment"))
 
     def _headers_of(self, wanted: R, turn: Turn) -> dict[str, str]:
-        losses = {"codexd-losses": str(wanted.losses.told)} if wanted.losses.told else {}
+        losses = {"codexd-losses": str(wanted.losses.reported)} if wanted.losses.reported else {}
         return losses | self.api.relay_headers(turn.answer_headers)
 
     async def _send_error(self, exchange: Exchange, wanted: R | None, error: CodexdError) -> None:

@@ -12,9 +12,8 @@ from codexd.record.requests import CANCELLED
 from codexd.translation import sse
 from codexd.translation.client_api import Client, Collector, Event, WireError
 from codexd.translation.messages.collect import MessageCollector
-from codexd.translation.messages.prewarm import prewarm
 from codexd.translation.messages.request import MessagesRequest, parse, to_message_id
-from codexd.translation.messages.stream import PING
+from codexd.translation.messages.stream import PING, prewarm
 from codexd.web.caller import to_wire
 from codexd.web.http import Request
 

@@ -18,7 +18,7 @@ from codexd.accounts.catalogues import Catalogues
 from codexd.accounts.store.store import AccountStore
 from codexd.errors import ModelNotFound, RequestInvalid
 from codexd.settings.schema import Settings
-from codexd.translation.models.lists import Offers, to_anthropic, to_openai
+from codexd.translation.models.lists import Offers
 from codexd.translation.models.routes import strip_mark
 from codexd.web.caller import Shape
 from codexd.web.http import Request
@@ -54,10 +54,10 @@ class ModelLists:
                 raw, headers = self._raw()
                 return Found(b'{"models":' + raw + b"}", headers)
             case Shape.OPENAI:
-                listed = [to_openai(offer) for offer in self._offers().for_openai()]
+                listed = [offer.to_openai() for offer in self._offers().for_openai()]
                 return _found({"object": "list", "data": listed})
             case Shape.ANTHROPIC:
-                entries = [to_anthropic(offer) for offer in self._offers().for_anthropic()]
+                entries = [offer.to_anthropic() for offer in self._offers().for_anthropic()]
                 return _found(_page(entries, dict(parse_qsl(request.query))))
 
     def show(self, name: str, request: Request) -> Found:
@@ -75,7 +75,7 @@ class ModelLists:
         offer = self._offers().find(asked)
         if offer is None:
             return _refuse(asked)
-        return _found(to_anthropic(offer) if shape is Shape.ANTHROPIC else to_openai(offer))
+        return _found(offer.to_anthropic() if shape is Shape.ANTHROPIC else offer.to_openai())
 
     def _offers(self) -> Offers:
         settings = self.settings()

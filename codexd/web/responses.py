@@ -12,9 +12,9 @@ from attrs import evolve, frozen
 from codexd.errors import CodexdError, RequestCancelled, RequestInvalid
 from codexd.translation import sse
 from codexd.translation.client_api import Client, Collector, Event, WireError
-from codexd.translation.responses.owners import ReasoningOwners
+from codexd.translation.reading.reasoning import ReasoningOwners
 from codexd.translation.responses.request import ResponsesRequest, parse
-from codexd.translation.responses.stream import PassthroughStream, ResponseCollector
+from codexd.translation.responses.stream import ResponseCollector, ResponsesStream
 from codexd.translation.wire_errors import OpenAIError, to_codex, to_openai
 from codexd.web.http import Request
 
@@ -64,7 +64,7 @@ class ResponsesApi:
             wire = evolve(wire, code="previous_response_not_found")
         if wanted is None:
             return wire
-        answer = wanted.answer or PassthroughStream(model=wanted.model, verbatim=True)
+        answer = wanted.answer or ResponsesStream(model=wanted.model, verbatim=True)
         # After this code the Codex CLI shows the message and does not ask again.
         is_final = isinstance(error, RequestCancelled) and from_cli
         code = "invalid_prompt" if is_final else wire.code or wire.type

@@ -98,7 +98,7 @@ def make_responses_request(messages_request: dict[str, Any]) -> dict[str, Any]:
     """What codexd sends to the backend for it."""
     from codexd.translation.client_api import Target
     from codexd.translation.messages.request import parse
-    from codexd.translation.models.routes import BUILT_IN
+    from codexd.translation.models.catalogue import BUILT_IN
 
     parsed = parse(json.dumps(messages_request).encode(), CLAUDE_CODE_HEADERS)
     return parsed.to_responses(Target(BUILT_IN.describe("gpt-5.5"), ""))

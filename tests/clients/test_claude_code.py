@@ -96,7 +96,7 @@ async def test_a_used_up_plan_stops_it_at_once_with_the_reset_time(running, clau
     result = await claude.run("Hello")
     assert result.status == 1
     assert "The usage limit has been reached" in result.stdout + result.stderr
-    assert re.search(r"open again in 2 h 0 min|in 1 h 60 min", result.stdout + result.stderr)
+    assert re.search(r"available again in 2 h 0 min|in 1 h 60 min", result.stdout + result.stderr)
     assert len(running.asked) == 1
 
 

@@ -12,7 +12,7 @@ from clients.codex_cli import find_codex
 from support.harness import start_daemon
 
 from codexd.simulator.options import Options
-from codexd.translation.models.routes import BUILT_IN
+from codexd.translation.models.catalogue import BUILT_IN
 
 pytestmark = pytest.mark.client
 

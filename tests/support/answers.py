@@ -254,7 +254,7 @@ def _done_event(item: Event, index: int) -> st.SearchStrategy[Event]:
 NOW = 1_795_000_000.0
 
 
-def make_stream(thinking=Thinking.SHOWN, tells_refusals=True, tools=(), **options):
+def make_stream(thinking=Thinking.SHOWN, reports_refusals=True, tools=(), **options):
     return MessagesStream(
         message_id="msg_1",
         model="claude-x",
@@ -262,7 +262,7 @@ def make_stream(thinking=Thinking.SHOWN, tells_refusals=True, tools=(), **option
         account_tag="0a1b2c3d",
         tool_names=ToolNames(tools),
         thinking=thinking,
-        tells_refusals=tells_refusals,
+        reports_refusals=reports_refusals,
         **options,
     )
 

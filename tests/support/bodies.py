@@ -10,7 +10,7 @@ from codexd.simulator.options import Options
 from codexd.simulator.reasoning import seal_reasoning
 from codexd.translation.client_api import Target
 from codexd.translation.messages.request import parse
-from codexd.translation.models.routes import BUILT_IN
+from codexd.translation.models.catalogue import BUILT_IN
 from codexd.translation.reading.reasoning import Reasoning, seal, tag_account
 from codexd.web.caller import find_caller
 

@@ -6,7 +6,7 @@ from codexd.jsontext import dumps
 from codexd.simulator.reasoning import seal_reasoning
 from codexd.translation.chat.request import parse
 from codexd.translation.client_api import Target
-from codexd.translation.models.routes import BUILT_IN
+from codexd.translation.models.catalogue import BUILT_IN
 from codexd.translation.reading.reasoning import Reasoning, seal
 
 PNG_URL = f"data:image/png;base64,{PNG}"

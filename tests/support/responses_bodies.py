@@ -8,8 +8,8 @@ from codexd.simulator.checks import check_body
 from codexd.simulator.options import Options
 from codexd.simulator.reasoning import seal_reasoning
 from codexd.translation.client_api import Target
-from codexd.translation.models.routes import BUILT_IN
-from codexd.translation.responses.owners import ReasoningOwners
+from codexd.translation.models.catalogue import BUILT_IN
+from codexd.translation.reading.reasoning import ReasoningOwners
 from codexd.translation.responses.request import parse
 from codexd.web.caller import find_caller
 

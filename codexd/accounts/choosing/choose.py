@@ -23,7 +23,7 @@ from codexd.errors import (
     UsageLimitReached,
     WorkspaceRefused,
 )
-from codexd.translation.moments import say_until
+from codexd.translation.wire_errors import say_until
 
 NO_ACCOUNT = (
     "No account is signed in. Run `codexctl accounts add`; `codexctl accounts import` takes the Codex CLI's login."

@@ -1,1 +1,1 @@
-"""What the APIs share in making an answer."""
+"""What the answers of all client APIs share."""

@@ -1,7 +1,7 @@
-"""The output items of an answer, for the streams of all client APIs: which event is about which, and what in it is new.
+"""The output items of an answer: which item each event of the backend belongs to, and what is new in it.
 
-Source: anthropic-translation.md 2.2: items are known by their id, else by their call id or output index, and
-``.done`` events and the terminal event's ``output`` repeat what deltas brought.
+Events name their item by its id, or else by call id or output index. ``.done`` events and the terminal event's
+``output`` repeat what deltas brought.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
-from codexd.translation.answering.text_size import count_bytes
 from codexd.translation.backend import count_of, object_of, objects_of, text_of
 from codexd.translation.client_api import Event
+from codexd.translation.tokens import count_bytes
 
 PartKey = tuple[str, int]
 """A text within an item: its kind and its index."""
 
 
 class SeenParts:
-    """How much of each text was there already, so that a ``.done`` event adds only what is missing."""
+    """How much of each text has arrived, so that a ``.done`` event adds only what is missing."""
 
     def __init__(self) -> None:
         self.utf8_bytes = 0
@@ -44,7 +44,7 @@ class SeenParts:
 
 
 class OutputItem:
-    """One item, as a client API tells it; each kind takes of these what concerns it. ``type`` is the backend's."""
+    """One item, as a client API presents it. Each kind overrides what it needs; ``type`` is the backend's."""
 
     type: str
 
@@ -53,45 +53,46 @@ class OutputItem:
 
     @property
     def utf8_bytes(self) -> int:
-        """Of its texts."""
+        """The size of its texts."""
         return self._seen.utf8_bytes
 
     def begin(self, item: Mapping[str, Any]) -> None:
-        """The item was added; ``item`` is not whole yet."""
+        """The item was added; ``item`` is not complete yet."""
 
     def add_text(self, part: PartKey, text: str) -> None:
         """More of the text ``part``."""
 
     def complete_text(self, part: PartKey, text: str) -> None:
-        """``text`` is the whole of ``part``."""
+        """``text`` is the whole text of ``part``."""
         self.add_text(part, self._seen.missing(part, text))
 
     def complete_part(self, index: int, part: Mapping[str, Any]) -> None:
-        """A content part of a message is whole, with what it rests on."""
+        """Content part ``index`` of a message is complete, with its annotations."""
         kind = "refusal" if part.get("type") == "refusal" else "text"
         self.complete_text((kind, index), text_of(part.get(kind)))
         for annotation in objects_of(part.get("annotations")):
             self.add_annotation(index, annotation)
 
     def add_annotation(self, index: int, annotation: Mapping[str, Any]) -> None:
-        """An annotation of content part ``index``; each comes up to four times."""
+        """An annotation of content part ``index``. Each may come up to four times."""
 
     def finish(self, item: Mapping[str, Any]) -> None:
-        """The item is done; ``item`` is its last word and may hold what no delta brought. It may come twice."""
+        """The item is done; ``item`` is complete and may hold what no delta brought. This may be called twice."""
 
 
 T = TypeVar("T", bound=OutputItem)
 
 
-class Lane(Generic[T]):
-    """Items of which one speaks after the other, in the order of first appearance."""
+class ItemQueue(Generic[T]):
+    """Items that go out one after the other, in the order of first appearance."""
 
     def __init__(self) -> None:
         self.all: list[T] = []
         self._at = 0
 
     @property
-    def speaking(self) -> T | None:
+    def current(self) -> T | None:
+        """The item that goes out now; None if all are done."""
         return self.all[self._at] if self._at < len(self.all) else None
 
     def add(self, item: T) -> T:
@@ -99,13 +100,13 @@ class Lane(Generic[T]):
         return item
 
     def next(self) -> None:
-        """The one that speaks has said all."""
+        """The current item is done."""
         self._at += 1
 
 
 @frozen
 class _Text:
-    """A text that events bring: the type of its item, its kind, and the field with its index."""
+    """A kind of text in events: the type of its item, the text's own kind, and the field that holds its index."""
 
     item_type: str
     kind: str
@@ -133,13 +134,13 @@ _WHOLE: Mapping[str, tuple[_Text, str]] = {
     "response.reasoning_summary_text.done": (_SUMMARY, "text"),
     "response.refusal.done": (_REFUSAL, "refusal"),
 }
-"""The text, and the field that has all of it."""
+"""Event type -> the text, and the field that holds all of it."""
 
 
 class OutputReader(Generic[T]):
-    """Tells each item what the events say of it.
+    """Passes each event on to its item.
 
-    ``makers`` make an item at its first appearance, by its type; items of other types are not listened to.
+    ``makers`` make an item at its first appearance, by its type. Items of other types are ignored.
     """
 
     def __init__(self, makers: Mapping[str, Callable[[], T]]) -> None:
@@ -157,9 +158,9 @@ class OutputReader(Generic[T]):
         """Whether ``event`` is about an item."""
         kind = event["type"]
         if kind in _DELTAS:
-            self._tell_delta(event, _DELTAS[kind])
+            self._add_delta(event, _DELTAS[kind])
         elif kind in _WHOLE:
-            self._tell_whole(event, *_WHOLE[kind])
+            self._complete_text(event, *_WHOLE[kind])
         elif kind in self._handlers:
             self._handlers[kind](event)
         else:
@@ -176,27 +177,27 @@ class OutputReader(Generic[T]):
 
     # -- events -----------------------------------------------------------------------------------
 
-    def _tell_delta(self, event: Event, text: _Text) -> None:
+    def _add_delta(self, event: Event, text: _Text) -> None:
         item = self._find(event, {}, text.item_type)
         if item is not None:
             item.add_text((text.kind, count_of(event.get(text.index_field))), text_of(event.get("delta")))
 
-    def _tell_whole(self, event: Event, text: _Text, field: str) -> None:
+    def _complete_text(self, event: Event, text: _Text, field: str) -> None:
         item = self._find(event, {}, text.item_type)
         if item is not None:
             item.complete_text((text.kind, count_of(event.get(text.index_field))), text_of(event.get(field)))
 
     def _added(self, event: Event) -> None:
-        said = object_of(event.get("item"))
-        item = self._find(event, said, text_of(said.get("type")))
+        described = object_of(event.get("item"))
+        item = self._find(event, described, text_of(described.get("type")))
         if item is not None:
-            item.begin(said)
+            item.begin(described)
 
     def _done(self, event: Event) -> None:
-        said = object_of(event.get("item"))
-        item = self._find(event, said, text_of(said.get("type")))
+        described = object_of(event.get("item"))
+        item = self._find(event, described, text_of(described.get("type")))
         if item is not None:
-            item.finish(said)
+            item.finish(described)
 
     def _part_done(self, event: Event) -> None:
         part = object_of(event.get("part"))
@@ -213,12 +214,12 @@ class OutputReader(Generic[T]):
 
     # -- items ------------------------------------------------------------------------------------
 
-    def _find(self, event: Event, said: Mapping[str, Any], item_type: str) -> T | None:
-        """The item that ``event`` is about and says ``said`` of; None if it is of another type than it should be."""
+    def _find(self, event: Event, described: Mapping[str, Any], item_type: str) -> T | None:
+        """The item that ``event`` is about and describes; None if its type is not ``item_type``."""
         item_id = event.get("item_id")
         found = self._by_key.get(item_id) if isinstance(item_id, str) else None
         if found is None:
-            found = self._look_up(_list_keys(event, said), item_type)
+            found = self._look_up(_list_keys(event, described), item_type)
         return found if found is not None and found.type == item_type else None
 
     def _look_up(self, keys: list[str | int], item_type: str) -> T | None:
@@ -234,8 +235,8 @@ class OutputReader(Generic[T]):
         return found
 
 
-def _list_keys(event: Event, said: Mapping[str, Any]) -> list[str | int]:
-    """What the item is known by, the surest first."""
-    names = (text_of(key) for key in (said.get("id"), event.get("item_id"), said.get("call_id")))
+def _list_keys(event: Event, described: Mapping[str, Any]) -> list[str | int]:
+    """What identifies the item, the most reliable first."""
+    names = (text_of(key) for key in (described.get("id"), event.get("item_id"), described.get("call_id")))
     index = event.get("output_index")
     return [*filter(None, names), *([index] if isinstance(index, int) else [])]

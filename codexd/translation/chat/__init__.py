@@ -1,1 +1,1 @@
-"""OpenAI Chat Completions to and from Responses. Source: anthropic-translation.md section 6."""
+"""OpenAI Chat Completions to and from Responses."""

@@ -1,4 +1,4 @@
-"""The answer to a request that is not streamed: the chunks of the stream, put together."""
+"""The answer to a request that is not streamed: the chunks of the stream, assembled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from codexd.translation.client_api import Event
 
 @define
 class _Message:
-    """What the deltas of one answer bring. Texts are kept in pieces."""
+    """The message of one answer, collected from its deltas. Texts are kept in pieces."""
 
     texts: dict[str, list[str]] = field(factory=dict)
     lists: dict[str, list[Any]] = field(factory=dict)
@@ -46,7 +46,7 @@ class _Message:
             call[call["type"]][key].append(text)
 
     def make(self) -> Event:
-        """The message as the answer has it. ``content`` is null only where something else stands in its place."""
+        """The complete message. ``content`` is null only if there is something else instead."""
         calls = [{**call, call["type"]: _join(call[call["type"]])} for call in self.calls]
         content = self._text("content")
         instead = calls or self.function_call or self._text("refusal") or self.lists.get("images")
@@ -74,7 +74,7 @@ def _join(called: Event) -> Event:
 
 
 class ChatCollector:
-    """Puts the chunks of one ``ChatStream`` together into the completion that they describe."""
+    """Assembles the chunks of one ``ChatStream`` into the completion that they describe."""
 
     def __init__(self) -> None:
         self._head: Mapping[str, Any] = {}
@@ -99,6 +99,6 @@ class ChatCollector:
             self._head = chunk
             for choice in chunk["choices"]:
                 if "role" in choice["delta"]:
-                    self._message = _Message()  # an empty answer, if there was one, is asked for again
+                    self._message = _Message()  # a new attempt, after an empty answer
                 self._message.add(choice["delta"])
                 self._finish_reason = choice["finish_reason"]

@@ -1,4 +1,4 @@
-"""Content of a Chat message, as parts of a Responses item. Source: anthropic-translation.md 6.2."""
+"""Content of a Chat message, as parts of a Responses item."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _DATA_URL = re.compile(r"data:([^,]*);base64,", re.IGNORECASE)
 
 
 def to_parts(parts: list[Fields]) -> list[Part]:
-    """The parts of a message that is not the assistant's, in order. An empty text has none.
+    """The parts of a message that is not the assistant's, in order. Empty texts are left out.
 
     Raises:
-        RequestInvalid: a part without what its type needs.
+        RequestInvalid: a part lacks what its type needs.
     """
     made: list[Part] = []
     for part in parts:
@@ -33,7 +33,7 @@ def to_parts(parts: list[Fields]) -> list[Part]:
 
 
 def _read_result(message: Fields) -> list[Fields]:
-    """The parts of a result. Some clients send images as the JSON text of a list of parts, and others any JSON."""
+    """The parts of a result. Some clients send images as the JSON text of a list of parts, and others plain JSON."""
     value = message.get("content")
     if isinstance(value, str):
         parts = _read_json_parts(message, value)
@@ -44,7 +44,7 @@ def _read_result(message: Fields) -> list[Fields]:
 
 
 def _read_json_parts(message: Fields, text: str) -> list[Fields] | None:
-    """The parts that a text is the JSON of, if one of them is an image: any other text stays as it is."""
+    """The parts in a JSON text, if one of them is an image; None for any other text, which stays as it is."""
     if not text.lstrip().startswith("[") or "image" not in text:
         return None
     try:
@@ -63,9 +63,9 @@ def _is_part(value: Any) -> bool:
 
 
 def to_result_parts(message: Fields) -> list[Part]:
-    """The parts of a tool's result, in which an image that can't be sent becomes a text that says so.
+    """The parts of a tool result, in which a text replaces an image that can't be sent.
 
-    What a tool drew, an SVG for instance, is not its client's mistake, and the session has to go on.
+    The client is not at fault if a tool made an SVG, for example, and the session has to go on.
     """
     made: list[Part] = []
     for part in _read_result(message):
@@ -108,7 +108,7 @@ def _read_url(image: Fields, url: str) -> str:
     if found:
         return to_image_url(image, "url", url[found.end() :])
     if not url.startswith("https://"):
-        raise image.wrong("url", "must be a base64 data URL or begin with https://; the backend loads no other address")
+        raise image.wrong("url", "must be a base64 data URL or start with https://; the backend loads no other URLs")
     return url
 
 
@@ -134,4 +134,4 @@ _CONVERTERS: Mapping[str, Callable[[Fields], list[Part]]] = {
     "image": _as_anthropic,
     "document": _as_anthropic,
 }
-"""Some clients send Anthropic's parts in Chat requests."""
+"""Some clients send Anthropic's blocks in Chat requests."""

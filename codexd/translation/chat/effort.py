@@ -1,27 +1,27 @@
-"""How hard the model is to think, in the words of several APIs, and whether the client shows its reasoning.
+"""The effort that a Chat request asks for, in the fields of several APIs, and whether its answer shows reasoning.
 
-Chat Completions has no reasoning in its answers; ``reasoning_content`` is an extension that many clients show.
-Who asks for reasoning in any way gets it (with ``summary``, which costs tokens), and who has it in the history;
-nobody else does. Source: anthropic-translation.md 6.1.
+Answers of Chat Completions have no reasoning; ``reasoning_content`` is an extension that many clients show. A client
+gets it if it asks for reasoning in any way, or if its history contains some. Others don't, because the ``summary``
+costs tokens.
 """
 
 from __future__ import annotations
 
 from attrs import frozen
 
-from codexd.translation.models.routes import EFFORTS
+from codexd.translation.models.catalogue import EFFORTS
+from codexd.translation.reading.effort import effort_of_budget
 from codexd.translation.reading.fields import Fields
-from codexd.translation.reading.fitting import effort_of_budget
 
 SHOWN_REASONING = ("reasoning_details", "reasoning_content", "reasoning")
-"""Fields of a message that a client may show its user."""
+"""Fields of a message that may hold reasoning which the client shows to its user."""
 
 _SUMMARIES = ("auto", "concise", "detailed")
 
 
 @frozen
 class Effort:
-    """``level`` is None where the request does not say; ``asked`` is the field that says it."""
+    """``level`` is None if the request does not name one; ``asked`` is the field that names it."""
 
     level: str | None = None
     asked: str = ""
@@ -30,18 +30,18 @@ class Effort:
 
 
 def read_effort(body: Fields, messages: list[Fields]) -> Effort:
-    """The effort of a request: ``reasoning_effort``, then OpenRouter's ``reasoning``, then ``thinking``.
+    """The effort of a request: from ``reasoning_effort``, else OpenRouter's ``reasoning``, else ``thinking``.
 
     Raises:
         RequestInvalid: names the field.
     """
     reasoning, thinking = body.optional_object("reasoning"), body.optional_object("thinking")
-    said = [
+    named = [
         (_read_level(body, "reasoning_effort"), "reasoning_effort"),
         (_of_reasoning(reasoning), "reasoning"),
         (_of_thinking(thinking), "thinking"),
     ]
-    level, asked = next((found for found in said if found[0]), (None, ""))
+    level, asked = next((found for found in named if found[0]), (None, ""))
     return Effort(level, asked, _is_shown(body, level, reasoning, thinking, messages), _read_summary(reasoning))
 
 

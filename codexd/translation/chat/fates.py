@@ -1,7 +1,4 @@
-"""What becomes of every field of a Chat Completions request; ``translation.fates`` walks it.
-
-Source: anthropic-translation.md 6.1 and 6.2, and the SDK's types, which a test holds against the tables.
-"""
+"""What becomes of every field of a Chat Completions request. A test compares the tables with OpenAI's SDK."""
 
 from __future__ import annotations
 
@@ -21,24 +18,25 @@ from codexd.translation.reading.fates import (
     refused,
 )
 
-NO_AUDIO = "no Codex model hears or speaks"
+NO_AUDIO = "Codex models have no audio"
 NO_STORE = "codexd keeps no answers"
-_CACHING = cosmetic("the backend caches by itself, under the key that codexd gives it")
-_TRACKING = cosmetic("belongs to OpenAI's own service; the backend takes none")
+_CACHING = cosmetic("the backend caches by itself, under a key that codexd gives it")
+_TRACKING = cosmetic("belongs to OpenAI's API platform")
+_INDEX = cosmetic("the order of the calls already says it")
 _MARKS = {"cache_control": _CACHING, "prompt_cache_breakpoint": _CACHING}
 _NAME = {"name": dropped("the backend's messages have no names"), **_MARKS}
 
 REQUEST = plain(
     "model",
     "stream",
-    "max_tokens",
-    "max_completion_tokens",
-    "stop",
-    "n",
     "parallel_tool_calls",
-    "prompt_cache_key",
-    "reasoning_effort",
     "include_reasoning",
+    max_tokens=carried("applied by codexd to the visible text, because the backend accepts no limit"),
+    max_completion_tokens=carried("applied by codexd to the visible text, because the backend accepts no limit"),
+    stop=carried("applied by codexd to the visible text, because the backend accepts none"),
+    n=carried("1 only"),
+    prompt_cache_key=carried("as part of the key that codexd gives the backend"),
+    reasoning_effort=carried("as the nearest lower level that the model offers"),
     messages=carried(inside="message"),
     tools=carried(inside="tool"),
     functions=carried(inside="function"),
@@ -47,13 +45,11 @@ REQUEST = plain(
     response_format=carried(inside="response_format"),
     reasoning=carried(inside="reasoning"),
     thinking=carried(inside="thinking"),
-    verbosity=carried("where the model has it"),
+    verbosity=carried("if the model has the setting"),
     stream_options=carried(inside="stream_options"),
     web_search_options=carried(inside="web_search"),
-    service_tier=dropped(
-        "a ChatGPT plan has no other tier than priority", "priority", "fast", "auto", "default", "standard"
-    ),
-    fast_mode=carried("as service_tier priority, where the model offers it"),
+    service_tier=dropped("a ChatGPT plan has no tier but priority", "priority", "fast", "auto", "default", "standard"),
+    fast_mode=carried("as service_tier priority, if the model offers the tier"),
     temperature=dropped(NO_SAMPLING, 1),
     top_p=dropped(NO_SAMPLING, 1),
     top_k=dropped(NO_SAMPLING),
@@ -61,12 +57,12 @@ REQUEST = plain(
     frequency_penalty=dropped(NO_SAMPLING, 0),
     logit_bias=dropped(NO_SAMPLING, {}),
     seed=dropped(NO_SAMPLING),
-    logprobs=refused("is not supported: the backend gives no log probabilities", False),
-    top_logprobs=refused("is not supported: the backend gives no log probabilities", 0),
+    logprobs=refused("is not supported: the backend has no log probabilities", False),
+    top_logprobs=refused("is not supported: the backend has no log probabilities", 0),
     audio=refused(f"is not supported: {NO_AUDIO}"),
-    modalities=carried("text"),
-    prediction=cosmetic("makes an answer faster, not another one"),
-    moderation=dropped("the backend gives no verdict on texts"),
+    modalities=carried("text only"),
+    prediction=cosmetic("only makes an answer faster"),
+    moderation=dropped("the backend does not report moderation results"),
     store=dropped(NO_STORE, False),
     user=_TRACKING,
     metadata=_TRACKING,
@@ -84,15 +80,15 @@ MESSAGES: Mapping[str, Shape] = {
         content=carried(inside="part"),
         tool_calls=carried(inside="call"),
         function_call=carried(inside="called"),
-        reasoning=carried("only in reasoning_details, which hold it encrypted"),
-        reasoning_content=carried("only in reasoning_details, which hold it encrypted"),
-        reasoning_details=carried("those of codexd"),
-        annotations=cosmetic("marks where a text came from; the text itself stays"),
-        images=dropped("the backend takes no images from the assistant"),
+        reasoning=carried("only as part of reasoning_details, where it is encrypted"),
+        reasoning_content=carried("only as part of reasoning_details, where it is encrypted"),
+        reasoning_details=carried("those that codexd wrote; left out if this account or model can't read them"),
+        annotations=cosmetic("names the source of the text; the text itself stays"),
+        images=dropped("the backend accepts no images from the assistant"),
         audio=dropped(NO_AUDIO),
         **_NAME,
     ),
-    "tool": plain("tool_call_id", content=carried(inside="part"), name=cosmetic("the call has it"), **_MARKS),
+    "tool": plain("tool_call_id", content=carried(inside="part"), name=cosmetic("the call already has it"), **_MARKS),
     "function": plain("name", content=carried(inside="part"), **_MARKS),
 }
 
@@ -110,23 +106,23 @@ _FUNCTION = {
     "name": CARRIED,
     "description": CARRIED,
     "parameters": CARRIED,
-    "strict": carried("where the schema has what the backend's strict mode asks for"),
+    "strict": carried("if the schema meets the backend's rules for strict mode"),
 }
 _SEARCH = plain("search_context_size", "filters", user_location=carried(inside="location"))
 
 TABLES: Mapping[str, Table] = {
     "request": Table({"": REQUEST}),
     "message": Table(MESSAGES, by="role"),
-    "part": Table(PARTS, unknown=dropped("unknown to codexd; a placeholder stands for it")),
+    "part": Table(PARTS, unknown=dropped("unknown to codexd; replaced by a placeholder")),
     "image_url": Table({"": plain("url", "detail")}),
     "file": Table(
-        {"": plain("file_data", "filename", file_id=refused("files live on OpenAI's servers; send file_data"))}
+        {"": plain("file_data", "filename", file_id=refused("is a file on OpenAI's servers; send file_data instead"))}
     ),
     "call": Table(
         {
-            "": plain("id", function=carried(inside="called"), index=cosmetic("the order says it")),
-            "function": plain("id", function=carried(inside="called"), index=cosmetic("the order says it")),
-            "custom": plain("id", custom=carried(inside="custom_called"), index=cosmetic("the order says it")),
+            "": plain("id", function=carried(inside="called"), index=_INDEX),
+            "function": plain("id", function=carried(inside="called"), index=_INDEX),
+            "custom": plain("id", custom=carried(inside="custom_called"), index=_INDEX),
         }
     ),
     "called": Table({"": plain("name", "arguments")}),
@@ -143,7 +139,7 @@ TABLES: Mapping[str, Table] = {
                 "quality",
                 "background",
                 "model",
-                partial_images=dropped("a Chat answer has whole images only", 0),
+                partial_images=dropped("an answer of Chat Completions has no partial images", 0),
             ),
         },
         unknown=refused("runs on OpenAI's servers and is not available through codexd"),
@@ -176,13 +172,13 @@ TABLES: Mapping[str, Table] = {
                 "summary",
                 "enabled",
                 "exclude",
-                max_tokens=approximated("as a level of effort"),
+                max_tokens=approximated("sent as a level of effort"),
             )
         }
     ),
-    "thinking": Table({"": plain(budget_tokens=approximated("as a level of effort"))}),
+    "thinking": Table({"": plain(budget_tokens=approximated("sent as a level of effort"))}),
     "stream_options": Table(
-        {"": plain("include_usage", include_obfuscation=cosmetic("padding against listeners, of which there are none"))}
+        {"": plain("include_usage", include_obfuscation=cosmetic("padding is of no use on a local connection"))}
     ),
     **{name: anthropic.TABLES[name] for name in ("block", "image_source", "document_source", "tool_change")},
 }

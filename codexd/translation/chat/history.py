@@ -1,7 +1,4 @@
-"""The messages of a Chat request as Responses input items: each in place, then ``pairing``.
-
-Source: anthropic-translation.md 6.2 and 1.5.
-"""
+"""The messages of a Chat request as Responses input items: each in its place, then ``pairing``."""
 
 from __future__ import annotations
 
@@ -14,13 +11,13 @@ from codexd.translation.client_api import Target
 from codexd.translation.reading import reasoning
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
-from codexd.translation.reading.pairing import OUTPUT_OF, Item, Turn, legal_call_id, pair, shorten_call_id, turn_of
+from codexd.translation.reading.pairing import OUTPUT_OF, Item, Turn, current_turn, legal_call_id, pair, shorten_call_id
 from codexd.translation.reading.parts import Part, read_content, to_output
 from codexd.translation.reading.tool_names import shorten
 
 ROLES = "system, developer, user, assistant, tool or function"
 UNKNOWN_CALL = "call_unknown"
-"""The id of a result whose call is not to be found: ``pairing`` makes it a text."""
+"""The call id of a result without a known call; ``pairing`` turns such a result into text."""
 
 
 def to_input(messages: list[Fields], target: Target) -> list[Item]:
@@ -41,13 +38,13 @@ class WaitingCalls:
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
-        """By call id, the function's."""
+        """Call id -> the function's name."""
         self._ids: dict[str, dict[str, None]] = {}
-        """By function, those of its calls in order."""
+        """Function name -> the ids of its calls, in order."""
 
-    def begin(self, items: list[Item], *, anew: bool) -> None:
-        """Take in the calls among ``items`` of an assistant turn; ``anew`` if it is another one."""
-        if anew:
+    def begin(self, items: list[Item], *, new_turn: bool) -> None:
+        """Add the calls among ``items``; a new assistant turn forgets those of the turn before."""
+        if new_turn:
             self._names, self._ids = {}, {}
         for item in items:
             if item["type"] in OUTPUT_OF:
@@ -74,12 +71,12 @@ def _read_message(message: Fields, index: int, turns: list[Turn], waiting: Waiti
             _add_message("user", message, turns)
         case "assistant":
             items = _assistant_items(message, index, target)
-            waiting.begin(items, anew=not turns or not turns[-1].assistant)
-            turn_of(turns, assistant=True).items.extend(items)
+            waiting.begin(items, new_turn=not turns or not turns[-1].assistant)
+            current_turn(turns, assistant=True).items.extend(items)
         case "tool":
             _add_result(message, _find_call_id(message, waiting), turns, waiting)
         case "function":
-            # The old form of results has no ids.
+            # The old form of results has no call ids.
             _add_result(message, waiting.find_last(shorten(message.string("name"))), turns, waiting)
         case _:
             raise message.wrong("role", f"must be {ROLES}")
@@ -88,7 +85,7 @@ def _read_message(message: Fields, index: int, turns: list[Turn], waiting: Waiti
 def _add_message(role: str, message: Fields, turns: list[Turn]) -> None:
     parts = to_parts(read_content(message, "content"))
     if parts:
-        turn_of(turns, assistant=False).items.append({"type": "message", "role": role, "content": parts})
+        current_turn(turns, assistant=False).items.append({"type": "message", "role": role, "content": parts})
 
 
 # -- results --------------------------------------------------------------------------------------
@@ -97,13 +94,13 @@ def _add_message(role: str, message: Fields, turns: list[Turn]) -> None:
 def _add_result(message: Fields, call_id: str, turns: list[Turn], waiting: WaitingCalls) -> None:
     waiting.answer(call_id)
     item = {"type": "function_call_output", "call_id": call_id, "output": to_output(to_result_parts(message))}
-    turn = turn_of(turns, assistant=False)
+    turn = current_turn(turns, assistant=False)
     turn.items.append(item)
     turn.results.append((item, message))
 
 
 def _find_call_id(message: Fields, waiting: WaitingCalls) -> str:
-    """The id that the result names; without one, that of the only call that waits for its result."""
+    """The call id of a result; without one, the id of the only call that waits for a result."""
     given = message.optional_string("tool_call_id")
     return legal_call_id(message, "tool_call_id", given) if given else waiting.find_only()
 
@@ -112,17 +109,17 @@ def _find_call_id(message: Fields, waiting: WaitingCalls) -> str:
 
 
 def _assistant_items(message: Fields, index: int, target: Target) -> list[Item]:
-    said = _assistant_parts(message)
+    parts = _assistant_parts(message)
     items = _reasoning_items(message, target)
-    if said:
-        items.append({"type": "message", "role": "assistant", "content": said})
+    if parts:
+        items.append({"type": "message", "role": "assistant", "content": parts})
     for number, call in enumerate(message.objects("tool_calls")):
         items.append(_call_item(call, f"call_missing_{index}_{number}"))
     legacy = message.optional_object("function_call")
     if legacy is not None:
         name = _name(legacy)
         items.append(_function_call(legacy, shorten_call_id(f"call_{name}_{index}"), name))
-    # The backend wants the item that followed its reasoning.
+    # The backend requires the item that followed its reasoning.
     return items if items and items[-1]["type"] != "reasoning" else []
 
 
@@ -135,7 +132,7 @@ def _assistant_parts(message: Fields) -> list[Part]:
             case "refusal":
                 parts.append({"type": "refusal", "refusal": part.string("refusal")})
             case kind:
-                part.lose(LossKind.DROPPED, "", "can't stand in an assistant message; a placeholder does")
+                part.lose(LossKind.DROPPED, "", "not allowed in an assistant message; replaced by a placeholder")
                 parts.append({"type": "output_text", "text": f"[unsupported content part: {kind}]"})
     refusal = message.optional_string("refusal")
     if refusal:
@@ -144,7 +141,7 @@ def _assistant_parts(message: Fields) -> list[Part]:
 
 
 def _reasoning_items(message: Fields, target: Target) -> list[Item]:
-    """The reasoning that ``reasoning_details`` hold encrypted. What a client shows of it is never sent as text."""
+    """The encrypted reasoning in ``reasoning_details``. The reasoning that a client shows is never sent as text."""
     shown = next((name for name in SHOWN_REASONING if message.get(name)), None)
     if shown is None:
         return []
@@ -154,7 +151,7 @@ def _reasoning_items(message: Fields, target: Target) -> list[Item]:
     found = [reasoning.to_item(data, model=target.model.slug, account_tag=target.account_tag) for data in sealed]
     items = [item for item in found if item and target.keep_reasoning]
     if not items or len(items) < len(sealed):
-        note = "left out: only reasoning_details of this account and model can be read; the words around it stay"
+        note = "left out: this account and model can't read the reasoning; the text stays"
         message.lose(LossKind.APPROXIMATED, shown, note)
     return items
 
@@ -180,7 +177,7 @@ def _function_call(function: Fields, call_id: str, name: str) -> Item:
 
 
 def _arguments(function: Fields) -> str:
-    """As the model wrote them; what is no text becomes JSON text."""
+    """The arguments as the model wrote them. Anything but a string becomes JSON text."""
     value: Any = function.get("arguments")
     if value is None or value == "":
         return "{}"

@@ -1,4 +1,4 @@
-"""Output items of an answer, and what each has to say to a Chat client."""
+"""Output items of an answer, and what a Chat client gets of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from codexd.translation.reading.tool_names import ToolNames
 
 
 class ChatItem(OutputItem, ABC):
-    """One item. A finished one says nothing more, whatever the backend still says about it."""
+    """One item. A finished item yields nothing more, whatever else the backend sends for it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class ChatItem(OutputItem, ABC):
 
 @frozen
 class Citation:
-    """A web page that the text rests on; ``start`` and ``end`` in characters of content part ``index``."""
+    """A web page that supports the text; ``start`` and ``end`` are characters of content part ``index``."""
 
     index: int
     url: str
@@ -42,9 +42,9 @@ class Citation:
 
 
 class TextItem(ChatItem):
-    """An output message. Its pieces are of parts, whose kind is ``text`` or ``refusal``.
+    """An output message. Each of its pieces belongs to a part of the kind ``text`` or ``refusal``.
 
-    ``part_starts`` is filled in by who puts the texts together: the place of each text part in the whole.
+    The stream fills in ``part_starts``: where each text part begins in the whole content, in characters.
     """
 
     type = "message"
@@ -85,7 +85,7 @@ class ReasoningItem(ChatItem):
         super().__init__()
         self.id = ""
         self.ciphertext = ""
-        """Of an item that came to its end."""
+        """Set when the item is finished."""
         self._early_ciphertext = ""
         self._pieces: list[str] = []
 
@@ -94,7 +94,7 @@ class ReasoningItem(ChatItem):
         return pieces
 
     def begin(self, item: Mapping[str, Any]) -> None:
-        """Its ciphertext may be partial; it counts only if the whole item brings none."""
+        """Keep the ciphertext, which may be partial: it counts only if the finished item has none."""
         self._early_ciphertext = text_of(item.get("encrypted_content"))
 
     def add_text(self, part: PartKey, text: str) -> None:
@@ -112,17 +112,17 @@ class ReasoningItem(ChatItem):
 
 
 class CallItem(ChatItem):
-    """A call of a function, or of a custom tool, whose input is a text and no JSON.
+    """A call of a function.
 
-    It makes entries of ``tool_calls``, whose ``index`` is still to be filled in. The first one waits until the name
-    is known, which may be as late as the end, and only that one has id, type and name.
+    It makes entries of ``tool_calls``; the stream fills in their ``index``. The first entry waits until the name is
+    known, which may be as late as the end, and only that one has id, type and name.
     """
 
     type = "function_call"
     kind = "function"
     key = "arguments"
     empty = "{}"
-    """What clients parse where the model wrote nothing."""
+    """The arguments if the model wrote none; clients parse them."""
 
     def __init__(self, names: ToolNames) -> None:
         super().__init__()
@@ -161,6 +161,8 @@ class CallItem(ChatItem):
 
 
 class CustomCallItem(CallItem):
+    """A call of a custom tool, whose input is plain text."""
+
     type = "custom_tool_call"
     kind = "custom"
     key = "input"
@@ -168,7 +170,7 @@ class CustomCallItem(CallItem):
 
 
 class ImageItem(ChatItem):
-    """A generated image. Partial images are not told."""
+    """A generated image. Partial images are left out."""
 
     type = "image_generation_call"
 

@@ -1,11 +1,11 @@
 """A Chat Completions request: read with errors that name the field, and written as a body for the backend.
 
-The body is built from an allow-list, because the backend refuses every field that it does not know.
-Source: anthropic-translation.md 6.1.
+The body is built from an allow-list, because the backend rejects every field that it does not know.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,17 +16,17 @@ from codexd.translation.backend import make_body
 from codexd.translation.chat.effort import Effort, read_effort
 from codexd.translation.chat.fates import TABLES
 from codexd.translation.chat.history import to_input
-from codexd.translation.chat.response_format import JSON_LINE, read_format
 from codexd.translation.chat.stream import ChatStream
 from codexd.translation.chat.tools import Tool, read_tools, to_tool_choice
 from codexd.translation.client_api import Body, Target
 from codexd.translation.reading.conversation import fingerprint, read_messages, to_cache_key, to_session_key
+from codexd.translation.reading.effort import fit_effort, fit_verbosity, has_priority
 from codexd.translation.reading.fates import decide
-from codexd.translation.reading.fields import Fields, read_body, read_model
-from codexd.translation.reading.fitting import fit_effort, fit_verbosity, has_priority
+from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses
 from codexd.translation.reading.pairing import Item
 from codexd.translation.reading.parts import read_content
+from codexd.translation.reading.schema import fit_answer_schema, fit_strict
 from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.tokens import count_body
 
@@ -38,7 +38,7 @@ class ChatRequest:
     """What a client asked for.
 
     ``functions`` is true for the old form of tools, which is answered in the old form. ``session`` is the client's
-    own cache key, where it gives one. ``priority`` names the field that asks for the faster service tier.
+    own cache key, if it has one. ``priority`` names the field that asks for the faster service tier.
     """
 
     model: str
@@ -79,7 +79,7 @@ class ChatRequest:
             tool_names=ToolNames(tool.name for tool in self.tools if tool.name),
             functions=self.functions,
             shows_reasoning=self.effort.shown,
-            # A whole answer always tells its usage.
+            # An answer that is not streamed always contains its usage.
             include_usage=self.include_usage or not self.stream,
             stop=self.stop,
             max_tokens=self.max_tokens,
@@ -89,12 +89,12 @@ class ChatRequest:
 
 
 def parse(data: bytes) -> ChatRequest:
-    """The request in the HTTP body ``data``; unknown fields are left alone, as clients are newer than we are.
+    """The request in the HTTP body ``data``. Unknown fields are not an error, because clients may be newer than codexd.
 
     Raises:
         RequestInvalid: names the field.
     """
-    return _read(read_body(data))
+    return _read(parse_body(data))
 
 
 # -- reading --------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def _read(body: Fields) -> ChatRequest:
         stream=body.boolean("stream"),
         include_usage=options.boolean("include_usage") if options else False,
         session=body.optional_string("prompt_cache_key"),
-        # The first is the newer name.
+        # max_completion_tokens is the newer name.
         max_tokens=body.optional_count("max_completion_tokens") or body.optional_count("max_tokens"),
         stop=_read_stop(body),
         priority=_read_priority(body),
@@ -128,9 +128,9 @@ def _read(body: Fields) -> ChatRequest:
 
 
 def _refuse_impossible(body: Fields) -> None:
-    """What can be asked for in a field that else is carried."""
+    """Refuse what the backend can't do, in fields that are otherwise carried."""
     if body.get("n") is not None and body.integer("n") != 1:
-        raise body.wrong("n", "must be 1: the backend gives one answer")
+        raise body.wrong("n", "must be 1; the backend gives one answer")
     if any(modality != "text" for modality in body.strings("modalities")):
         raise body.wrong("modalities", "only text is supported")
 
@@ -174,9 +174,10 @@ def _to_responses(request: ChatRequest, target: Target) -> Body:
 
 
 def _with_json_line(request: ChatRequest, items: list[Item]) -> list[Item]:
-    """The backend wants the word JSON in the input of who asks for it.
+    """Add a line that asks for JSON: for ``json_object`` the backend requires the word JSON in the input.
 
-    Looked for at the beginning of the conversation only, and put there, so that what was sent stays a prefix.
+    Only the beginning of the conversation is searched, and the line goes there, so that what was sent before stays a
+    prefix.
     """
     if request.format != {"type": "json_object"}:
         return items
@@ -208,7 +209,7 @@ def _to_text(request: ChatRequest, target: Target) -> dict[str, Any]:
 
 
 def _name_conversation(request: ChatRequest) -> str:
-    """The client's own key; without one, the beginning of the conversation."""
+    """The client's own key; without one, a fingerprint of the first messages."""
     if request.session:
         return f"chat/{request.session}"
     return fingerprint(*_read_beginning(request))
@@ -230,3 +231,46 @@ def _read_texts(message: Fields) -> Iterable[str]:
         text = part.get("text")
         if isinstance(text, str) and text:
             yield text
+
+
+# -- the response format --------------------------------------------------------------------------
+
+JSON_LINE: Item = {
+    "type": "message",
+    "role": "developer",
+    "content": [{"type": "input_text", "text": "Answer with a JSON object."}],
+}
+
+_ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
+_MAX_NAME_CHARS = 64
+
+
+def read_format(body: Fields) -> dict[str, Any] | None:
+    """``text.format`` of the body for the backend, from ``response_format``; None for plain text.
+
+    Raises:
+        RequestInvalid: names the field.
+    """
+    wanted = body.optional_object("response_format")
+    if wanted is None:
+        return None
+    match wanted.string("type"):
+        case "text":
+            return None
+        case "json_object":
+            return {"type": "json_object"}
+        case "json_schema":
+            return _read_schema(wanted.object("json_schema"))
+        case _:
+            raise wanted.wrong("type", "must be text, json_object or json_schema")
+
+
+def _read_schema(wanted: Fields) -> dict[str, Any]:
+    name = _ILLEGAL.sub("_", wanted.filled_string("name"))[:_MAX_NAME_CHARS]
+    schema = fit_answer_schema(wanted)
+    made: dict[str, Any] = {"type": "json_schema", "name": name, "schema": schema}
+    if description := wanted.optional_string("description"):
+        made["description"] = description
+    if wanted.get("strict") is not None:
+        made["strict"] = fit_strict(wanted, schema, asked=wanted.boolean("strict"))
+    return made

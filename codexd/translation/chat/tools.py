@@ -1,6 +1,7 @@
-"""Tools and tool choice of a Chat request, for the backend. Source: anthropic-translation.md 6.1.
+"""Tools and tool choice of a Chat request, for the backend.
 
-Chat nests what the Responses API has flat; some clients send the flat form here, which is taken as well.
+Chat Completions nests a tool's definition, and the Responses API does not. Both forms are accepted here, because some
+clients send the flat one.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from typing import Any
 from attrs import frozen
 
 from codexd.translation.reading.fields import Fields
-from codexd.translation.reading.fitting import explain_schema, fit_strict
 from codexd.translation.reading.losses import LossKind
-from codexd.translation.reading.schema import to_parameters
+from codexd.translation.reading.schema import explain_schema, fit_strict, to_parameters
 from codexd.translation.reading.tool_names import legal_name
 
 _LOCATION = ("city", "region", "country", "timezone")
@@ -23,7 +23,7 @@ _CONTEXT_SIZES = ("low", "medium", "high")
 
 @frozen
 class Tool:
-    """One tool. ``name`` is the client's; hosted tools have none. ``body`` is what the backend gets."""
+    """One tool. ``name`` is the client's name for it, None for a hosted tool; ``body`` is what the backend gets."""
 
     name: str | None
     body: dict[str, Any]
@@ -40,9 +40,9 @@ class Tool:
 
 
 def read_tools(body: Fields) -> list[Tool]:
-    """The tools of the request; of two with one name, and of two searches, the first stays."""
+    """The tools of the request. Of two with one name, and of two hosted ones of a kind, the first stays."""
     if body.objects("functions") and body.objects("tools"):
-        raise body.wrong("functions", "can't stand beside tools")
+        raise body.wrong("functions", "can't be combined with tools")
     found = [(tool, _read_tool(tool)) for tool in body.objects("tools")]
     found += [(function, _read_function(function, function)) for function in body.objects("functions")]
     search = body.optional_object("web_search_options")
@@ -52,7 +52,7 @@ def read_tools(body: Fields) -> list[Tool]:
     for fields, tool in found:
         key = tool.body.get("name") or f"hosted {tool.kind}"
         if key in kept:
-            fields.lose(LossKind.DROPPED, "", "the first of two tools with one name, and of two hosted ones, stays")
+            fields.lose(LossKind.DROPPED, "", "another tool with this name, or of this hosted type, comes first")
         kept.setdefault(key, tool)
     return list(kept.values())
 
@@ -70,7 +70,7 @@ def _read_tool(tool: Fields) -> Tool:
 
 
 def _read_function(tool: Fields, function: Fields) -> Tool:
-    """Without ``strict`` it is false: Chat's default, and not that of the Responses API."""
+    """A missing ``strict`` becomes false, as in Chat Completions; the Responses API's default is another."""
     name = function.filled_string("name")
     parameters = to_parameters(function.get("parameters"))
     texts = [function.optional_string("description"), explain_schema(function, "parameters")]
@@ -139,16 +139,16 @@ def _read_image_generation(tool: Fields) -> Tool:
 
 
 def to_tool_choice(body: Fields, tools: list[Tool], *, one_call: bool) -> dict[str, Any]:
-    """The fields ``tool_choice`` and ``parallel_tool_calls`` of the upstream body; nothing without tools.
+    """The fields ``tool_choice`` and ``parallel_tool_calls`` of the body for the backend; empty without tools.
 
-    ``one_call`` is of the old ``functions``, whose answer has room for one call.
+    ``one_call`` is for the old ``functions``: their answer has room for one call.
     """
     name = "tool_choice" if body.get("tool_choice") is not None else "function_call"
     wanted = body.get(name)
     parallel = body.boolean("parallel_tool_calls", default=True)
     if not tools:
         if wanted not in (None, "none", "auto"):
-            body.lose(LossKind.DROPPED, name, "there is no tool to choose")
+            body.lose(LossKind.DROPPED, name, "the request has no tools to choose from")
         return {}
     choice = "auto" if wanted is None else _to_choice(body, name, tools)
     return {"tool_choice": choice, "parallel_tool_calls": parallel and not one_call}
@@ -182,15 +182,15 @@ def _key_of(tool: Tool) -> tuple[str, str]:
 
 
 def _find_chosen(choice: Fields, known: Mapping[tuple[str, str], Tool]) -> Tool:
-    """The tool that ``choice`` names, nested as Chat has it, flat, or in the old form ``{"name": ...}``."""
+    """The tool that ``choice`` names: nested, flat, or in the old form ``{"name": ...}``."""
     kind = choice.optional_string("type") or "function"
     if kind in ("function", "custom"):
         named = choice.optional_object(kind) or choice
         name = named.string("name")
-        key, problem = ("named", name), named.wrong("name", f"{name!r} is not among the tools of this request")
+        key, problem = ("named", name), named.wrong("name", f"{name!r} is not a tool of this request")
     else:
         hosted = "web_search" if kind.startswith("web_search") else kind
-        key, problem = ("hosted", hosted), choice.wrong("type", f"{kind!r} is not among the tools of this request")
+        key, problem = ("hosted", hosted), choice.wrong("type", f"{kind!r} is not a tool of this request")
     if key not in known:
         raise problem
     return known[key]

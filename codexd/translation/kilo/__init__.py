@@ -1,4 +1,4 @@
-"""The third-party route of the model name ``kilo``.
+"""The model name ``kilo``, which leads to a third party.
 
-Our pivot, a Responses body and its events, into the Chat Completions of Kilo's gateway and back.
+A Responses body becomes a Chat Completions request for Kilo's gateway, and its answer becomes Responses events.
 """

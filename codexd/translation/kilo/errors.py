@@ -1,8 +1,8 @@
 """What Kilo's errors mean.
 
-Source: kilo.ai/docs/gateway/api-reference ("Error codes") and openrouter.ai/docs/errors, whose shape they have:
-``{"error": {"message", "code", "metadata"?}}``, with the HTTP status as a number in ``code``. Kilo's own codes are
-words, such as ``PAID_MODEL_AUTH_REQUIRED``.
+They have OpenRouter's shape, ``{"error": {"message", "code", "metadata"?}}``, with the HTTP status as a number in
+``code``. Kilo's own codes are words, such as ``PAID_MODEL_AUTH_REQUIRED``. Source: kilo.ai/docs/gateway/api-reference
+("Error codes") and openrouter.ai/docs/errors.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from codexd import errors, jsontext
 from codexd.errors import UpstreamError
 from codexd.translation.backend import object_of, read_retry_after, text_of
 
-MAX_WORDS_CHARS = 300
+MAX_MESSAGE_CHARS = 300
 
 _BY_STATUS: Mapping[int, type[UpstreamError]] = {
     401: errors.KiloRefused,
@@ -31,7 +31,7 @@ _BY_STATUS: Mapping[int, type[UpstreamError]] = {
     529: errors.Overloaded,
 }
 
-_OVERFLOW_WORDS = ("context window", "context length", "maximum context")
+_OVERFLOW_PHRASES = ("context window", "context length", "maximum context")
 
 _CODES: Mapping[type[UpstreamError], str] = {
     errors.ContextOverflow: "context_length_exceeded",
@@ -39,26 +39,25 @@ _CODES: Mapping[type[UpstreamError], str] = {
     errors.Overloaded: "server_is_overloaded",
     errors.PolicyRefused: "invalid_prompt",
 }
-"""How the Responses API names them inside a stream."""
+"""The codes of the Responses API for errors inside a stream."""
 
 
 @frozen
 class Failure:
-    """What an error object says. ``status`` is the one that it means, also where it came inside a 200."""
+    """What an error object says. ``status`` is the HTTP status that it means, even if it came inside a 200."""
 
     status: int
-    words: str
+    message: str
     kind: type[UpstreamError]
 
-    @property
-    def told(self) -> str:
-        """With its status."""
+    def describe(self) -> str:
+        """The status, and the message if there is one."""
         status = f"HTTP {self.status}"
-        return status if self.words == status else f"{status}: {self.words}"
+        return status if self.message == status else f"{status}: {self.message}"
 
     def to_event_error(self, host: str) -> dict[str, str]:
         """The ``error`` of a ``response.failed`` event."""
-        return {"code": _CODES.get(self.kind, "server_error"), "message": f"{host} failed: {self.words}"}
+        return {"code": _CODES.get(self.kind, "server_error"), "message": f"{host} failed: {self.message}"}
 
 
 def read_failure(found: Any, status: int) -> Failure:
@@ -68,15 +67,15 @@ def read_failure(found: Any, status: int) -> Failure:
     if status == 200:
         status = code if isinstance(code, int) and 400 <= code < 600 else 502
     metadata = object_of(error.get("metadata"))
-    words = [text_of(error.get("message")), text_of(metadata.get("raw"))]
-    told = " ".join(" ".join(filter(None, words)).split())[:MAX_WORDS_CHARS]
-    return Failure(status, told or f"HTTP {status}", _classify(status, told.lower(), metadata))
+    texts = [text_of(error.get("message")), text_of(metadata.get("raw"))]
+    message = " ".join(" ".join(filter(None, texts)).split())[:MAX_MESSAGE_CHARS]
+    return Failure(status, message or f"HTTP {status}", _classify(status, message.lower(), metadata))
 
 
-def _classify(status: int, words: str, metadata: Mapping[str, Any]) -> type[UpstreamError]:
-    if status < 500 and any(overflow in words for overflow in _OVERFLOW_WORDS):
+def _classify(status: int, message: str, metadata: Mapping[str, Any]) -> type[UpstreamError]:
+    if status < 500 and any(phrase in message for phrase in _OVERFLOW_PHRASES):
         return errors.ContextOverflow
-    if status == 403 and metadata.get("reasons"):  # of moderation
+    if status == 403 and metadata.get("reasons"):  # set by moderation
         return errors.PolicyRefused
     default = errors.UpstreamRejected if 400 <= status < 500 else errors.UpstreamFailed
     return _BY_STATUS.get(status, default)
@@ -85,22 +84,22 @@ def _classify(status: int, words: str, metadata: Mapping[str, Any]) -> type[Upst
 def read_http_error(
     status: int, headers: Mapping[str, str], body: bytes, *, host: str, model: str, now: float
 ) -> UpstreamError:
-    """The error that an HTTP answer of ``host`` reports, asked for ``model``. HTML never reaches the message."""
+    """The error that an HTTP answer of ``host`` reports for ``model``. HTML never reaches the message."""
     try:
         document = object_of(jsontext.loads(body))
     except ValueError:
         document = {}
     failure = read_failure(document.get("error") or document.get("message"), status)
-    message = f"{host} refused: {failure.words}"
+    message = f"{host} refused: {failure.message}"
     if failure.kind is errors.KiloRefused:
         message = (
-            f"{host} does not serve the model {model} to codexd, which has no account there ({failure.told}). Choose "
-            "one of its free models: `codexctl settings set kilo.model NAME`"
+            f"{host} does not serve the model {model} to codexd, which has no account there ({failure.describe()}). "
+            "Choose one of its free models: `codexctl settings set kilo.model NAME`"
         )
     code = object_of(document.get("error")).get("code")
     return failure.kind(
         message,
         status=status,
         code=code if isinstance(code, str) else None,
-        retry_after_s=read_retry_after(failure.words, headers, now),
+        retry_after_s=read_retry_after(failure.message, headers, now),
     )

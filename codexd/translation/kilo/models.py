@@ -1,6 +1,6 @@
-"""Which model names lead to Kilo, and what is known of the models there.
+"""Which model names lead to Kilo, and what is known of its models.
 
-Source: the gateway's documentation, kilo.ai/docs/gateway, pages "Models & Providers" and "API Reference".
+Source: kilo.ai/docs/gateway, pages "Models & Providers" and "API Reference".
 """
 
 from __future__ import annotations
@@ -11,27 +11,28 @@ from typing import Any
 from attrs import frozen
 
 from codexd.translation.backend import count_of, object_of, objects_of, text_of
-from codexd.translation.models.routes import EFFORTS, ModelInfo, find_alias, strip_mark
+from codexd.translation.models.catalogue import EFFORTS, ModelInfo
+from codexd.translation.models.routes import find_alias, strip_mark
 
 KILO = "kilo"
-"""The one model name that leads there. As the account tag of a ``Target`` it is no account's: those are hexadecimal."""
+"""The model name that leads to Kilo. It also serves as account tag; those of accounts are hexadecimal."""
 
 STRONGEST_EFFORT = "xhigh"
 DEFAULT_WINDOW_TOKENS = 128_000
-"""Of a model whose window is not known: what the small ones among the free models have."""
+"""The context window of a model whose window is unknown: that of the smaller free models."""
 
 
 def is_kilo(asked: str, aliases: Mapping[str, str]) -> bool:
-    """Whether the model name ``asked`` leads to Kilo: ``kilo`` itself, or one that the user's own alias maps to it.
+    """Whether the model name ``asked`` leads to Kilo: ``kilo`` itself, or a name that the user's own alias maps to it.
 
-    An alias is looked at first, as for every name: one for ``kilo`` leads away. The families (``models.opus`` ...)
-    never lead there, whatever they are set to.
+    Aliases come first, as for every name, so an alias for ``kilo`` leads elsewhere. The families (``models.opus`` and
+    so on) never lead to Kilo, whatever they are set to.
     """
     return (find_alias(asked, aliases) or strip_mark(asked)) == KILO
 
 
 def describe(slug: str, context_window: int | None) -> ModelInfo:
-    """The model that ``kilo`` means, as the translations of the client APIs want to know it."""
+    """The model behind ``kilo``, for the translations of the client APIs."""
     return ModelInfo(
         slug=slug,
         display_name=slug,
@@ -43,7 +44,7 @@ def describe(slug: str, context_window: int | None) -> ModelInfo:
 
 @frozen
 class FreeModel:
-    """A model that costs nothing. ``context_window`` is in tokens; None where the gateway does not say."""
+    """A model that costs nothing. ``context_window`` is in tokens; None if the gateway does not say."""
 
     id: str
     name: str
@@ -52,7 +53,7 @@ class FreeModel:
 
 
 def read_free_models(document: Any) -> tuple[FreeModel, ...]:
-    """The free ones of ``GET /models``; what has the wrong type counts as absent."""
+    """The free models in an answer to ``GET /models``. A field of the wrong type counts as missing."""
     return tuple(_read_free_models(object_of(document)))
 
 
@@ -70,10 +71,10 @@ def _read_free_models(document: Mapping[str, Any]) -> Iterator[FreeModel]:
 
 
 def _is_free(slug: str, model: Mapping[str, Any]) -> bool:
-    """The gateway's own word counts; without it the mark in the name, or prices that are zero."""
-    said = model.get("isFree")
-    if isinstance(said, bool):
-        return said
+    """``isFree`` decides; if it is missing, the suffix of the name, or prices of zero."""
+    is_free = model.get("isFree")
+    if isinstance(is_free, bool):
+        return is_free
     pricing = object_of(model.get("pricing"))
     prices = [pricing.get(part) for part in ("prompt", "completion")]
     return slug.endswith(":free") or all(_is_zero(price) for price in prices)

@@ -1,8 +1,8 @@
 """A Responses body as a Chat Completions request for Kilo.
 
-Built from an allow-list, so that nothing goes there which nobody looked at: no session, no cache key, no id of a user.
-What Kilo has no place for goes into the request's loss ledger, under the name that it has in the Responses API.
-Source: kilo.ai/docs/gateway/api-reference ("Chat completions"); for ``reasoning`` and ``parallel_tool_calls``
+The request is built from an allow-list, so that nothing reaches Kilo unchecked: no session, no cache key, no user id.
+What Kilo has no place for goes into the request's loss ledger, under its name in the Responses API.
+Source: kilo.ai/docs/gateway/api-reference ("Chat completions"); for ``reasoning`` and ``parallel_tool_calls``,
 openrouter.ai/docs/api-reference/parameters.
 """
 
@@ -15,7 +15,7 @@ from codexd import jsontext
 from codexd.translation.backend import object_of, objects_of, text_of
 from codexd.translation.client_api import Body
 from codexd.translation.kilo.models import STRONGEST_EFFORT
-from codexd.translation.models.routes import EFFORTS
+from codexd.translation.models.catalogue import EFFORTS
 from codexd.translation.reading.losses import Losses, LossKind
 
 Message = dict[str, Any]
@@ -36,7 +36,7 @@ _WITHOUT_LOSS = frozenset(
         "text",
         "stream",
         *_NATIVE,
-        # of a backend that keeps state and caches by key, or of who asks: Kilo is not told
+        # These concern a backend that keeps state and caches by key, or identify the user. Kilo doesn't get them.
         "store",
         "include",
         "prompt_cache_key",
@@ -67,7 +67,7 @@ def to_chat(body: Mapping[str, Any], model: str, losses: Losses) -> Body:
     chat.update({name: body[field] for field, name in _NATIVE.items() if body.get(field) is not None})
     for field in body:
         if field not in _WITHOUT_LOSS and body[field] is not None:
-            losses.add(LossKind.DROPPED, field, "Kilo takes no such field")
+            losses.add(LossKind.DROPPED, field, "Kilo does not accept this field")
     return chat
 
 
@@ -88,13 +88,13 @@ def _to_messages(body: Mapping[str, Any], losses: Losses) -> list[Message]:
 
 
 class _Writer:
-    """Puts items one after the other as messages."""
+    """Writes items as messages, one after the other."""
 
     def __init__(self, losses: Losses) -> None:
         self.messages: list[Message] = []
         self._losses = losses
         self._images: list[Part] = []
-        """Of results, which are text there: they wait until all results of the turn stand."""
+        """Images of results. Kilo's results are text, so the images follow after all results of the turn."""
 
     def add(self, item: Mapping[str, Any]) -> None:
         kind = item.get("type") or "message"
@@ -108,13 +108,13 @@ class _Writer:
             case "function_call":
                 self._add_call(item, text_of(item.get("arguments")) or "{}")
             case "custom_tool_call":
-                self._losses.add(LossKind.APPROXIMATED, f"input.{kind}", "as a function with one text")
+                self._losses.add(LossKind.APPROXIMATED, f"input.{kind}", "sent as a function with one text argument")
                 self._add_call(item, jsontext.dumps_text({"input": text_of(item.get("input"))}))
             case "reasoning":
-                note = "reasoning that only its own model can read; the words around it stay"
+                note = "left out: only the model that wrote the reasoning can read it; the text stays"
                 self._losses.add(LossKind.APPROXIMATED, f"input.{kind}", note)
             case _:
-                self._losses.add(LossKind.DROPPED, f"input.{kind}", "Kilo knows no such item")
+                self._losses.add(LossKind.DROPPED, f"input.{kind}", "Kilo has no items of this type")
 
     def show_images(self) -> None:
         if self._images:
@@ -135,7 +135,7 @@ class _Writer:
                 self.messages.append({"role": "user", "content": parts[0]["text"] if only_text else parts})
 
     def _assistant(self) -> Message:
-        """The assistant's message that goes on, or a new one."""
+        """The assistant's current message, or a new one."""
         if not self.messages or self.messages[-1]["role"] != "assistant":
             self.messages.append({"role": "assistant", "content": None})
         return self.messages[-1]
@@ -149,7 +149,7 @@ class _Writer:
         parts = self._to_parts(item.get("output"))
         images = [part for part in parts if part["type"] != "text"]
         if images:
-            note = "images of a result are shown after it, as the user's"
+            note = "images of a result are sent after it as the user's"
             self._losses.add(LossKind.APPROXIMATED, f"input.{item['type']}.output", note)
             self._images += images
         content = _join(_texts(parts)) or ("(see the next message)" if images else "")
@@ -170,8 +170,8 @@ class _Writer:
         if kind == "input_image" and url:
             return {"type": "image_url", "image_url": {"url": url}}
         name = text_of(part.get("filename"))
-        self._losses.add(LossKind.DROPPED, f"input.{kind or 'content'}", "Kilo takes text and images only")
-        return {"type": "text", "text": f"[{name or kind}: left out, it can't be sent to this model]"}
+        self._losses.add(LossKind.DROPPED, f"input.{kind or 'content'}", "Kilo accepts only text and images")
+        return {"type": "text", "text": f"[{name or kind}: left out, because it can't be sent to this model]"}
 
 
 def _texts(parts: Iterable[Part]) -> list[str]:
@@ -192,7 +192,7 @@ def _to_tools(body: Mapping[str, Any], losses: Losses) -> list[dict[str, Any]]:
         if kind == "function":
             tools.append({"type": "function", "function": _to_function(tool)})
         else:
-            losses.add(LossKind.DROPPED, f"tools.{text_of(tool.get('name')) or kind}", "Kilo has functions only")
+            losses.add(LossKind.DROPPED, f"tools.{text_of(tool.get('name')) or kind}", "Kilo accepts only functions")
     return tools
 
 
@@ -214,7 +214,7 @@ def _to_tool_choice(body: Mapping[str, Any], tools: list[dict[str, Any]], losses
         if any(tool["function"]["name"] == name for tool in tools):
             chosen["tool_choice"] = {"type": "function", "function": {"name": name}}
         else:
-            losses.add(LossKind.DROPPED, "tool_choice", "Kilo has no such tool to choose")
+            losses.add(LossKind.DROPPED, "tool_choice", "the tool is not sent to Kilo")
     if isinstance(body.get("parallel_tool_calls"), bool):
         chosen["parallel_tool_calls"] = body["parallel_tool_calls"]
     return chosen
@@ -228,7 +228,7 @@ def _to_reasoning(body: Mapping[str, Any], losses: Losses) -> Body:
     if effort not in EFFORTS:
         return {}
     if EFFORTS.index(effort) > EFFORTS.index(STRONGEST_EFFORT):
-        losses.add(LossKind.APPROXIMATED, "reasoning.effort", f"{STRONGEST_EFFORT} is the most that Kilo takes")
+        losses.add(LossKind.APPROXIMATED, "reasoning.effort", f"sent as {STRONGEST_EFFORT}, the most that Kilo accepts")
         effort = STRONGEST_EFFORT
     return {"reasoning": {"effort": effort}}
 
@@ -236,7 +236,7 @@ def _to_reasoning(body: Mapping[str, Any], losses: Losses) -> Body:
 def _to_response_format(body: Mapping[str, Any], losses: Losses) -> Body:
     text = object_of(body.get("text"))
     if text.get("verbosity"):
-        losses.add(LossKind.DROPPED, "text.verbosity", "Kilo takes no verbosity")
+        losses.add(LossKind.DROPPED, "text.verbosity", "Kilo has no verbosity setting")
     wanted = object_of(text.get("format"))
     match wanted.get("type"):
         case "json_schema":

@@ -2,13 +2,15 @@
 
 Rules:
 
-1. A text or a reasoning item is open as long as its kind of delta comes; another kind closes it. Calls stay open until
-   the end, as their deltas may take turns.
-2. Reasoning is a summary without ciphertext: no later request can give it to another model.
-3. The answer ends with ``[DONE]``, with the connection, or with the usage after the finish reason, whichever is first.
-   Without a finish reason it was cut, and there is no terminal event.
-Source: kilo.ai/docs/gateway/streaming; openrouter.ai/docs/api-reference/streaming for comments and errors inside the
-stream, openrouter.ai/docs/use-cases/reasoning-tokens for ``reasoning`` and ``reasoning_details``.
+1. A text or a reasoning item stays open until a delta of another kind arrives. Calls stay open until the end, because
+   their deltas may interleave.
+2. Reasoning becomes a summary without ciphertext, so no later request can send it back.
+3. The answer ends with ``[DONE]``, with the connection, or with the usage after the finish reason, whichever comes
+   first. Without a finish reason it was cut off, and there is no terminal event.
+
+Source: kilo.ai/docs/gateway/streaming; for comments and errors inside the stream,
+openrouter.ai/docs/api-reference/streaming; for ``reasoning`` and ``reasoning_details``,
+openrouter.ai/docs/use-cases/reasoning-tokens.
 """
 
 from __future__ import annotations
@@ -35,19 +37,19 @@ _ECHOED: Mapping[str, Any] = {
     "tool_choice": "auto",
     "tools": [],
 }
-"""What a response repeats of its request, and what stands there without it."""
+"""Fields of the request that a response repeats, with their defaults."""
 
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
-"""Finish reason -> ``incomplete_details.reason``; with any other the answer is complete."""
+"""Finish reason -> ``incomplete_details.reason``; with any other finish reason the answer is complete."""
 
 
 class ChatReader:
-    """Makes Responses events of the bytes of one answer, however they arrive.
+    """Turns the bytes of one answer into Responses events, however the bytes arrive.
 
     Args:
-        body: the Responses body that the answer is to.
-        model: that was asked for.
-        host: what errors call the provider.
+        body: the Responses body of the request.
+        model: the model that was asked for.
+        host: the provider's name in errors.
     """
 
     def __init__(self, body: Mapping[str, Any], model: str, host: str) -> None:
@@ -77,7 +79,7 @@ class ChatReader:
 
 @define
 class _Item:
-    """One output item under construction. ``prefix`` is of its events' names."""
+    """One output item under construction."""
 
     index: int
     id: str
@@ -188,14 +190,14 @@ def _to_summary_part(text: str) -> dict[str, Any]:
 
 
 class _Answer:
-    """Where the answer stands."""
+    """The state of one answer."""
 
     def __init__(self, body: Mapping[str, Any], model: str, host: str) -> None:
         self._response: dict[str, Any] = {name: body.get(name, default) for name, default in _ECHOED.items()}
         self._model = model
         self._host = host
         self._key = ""
-        """What its ids are made of."""
+        """The part that all its ids share."""
         self._begun = False
         self._ended = False
         self._finish_reason: str | None = None
@@ -203,7 +205,7 @@ class _Answer:
         self._items: list[_Item] = []
         self._open: _Text | _Reasoning | None = None
         self._calls: dict[int, _Call] = {}
-        """By their index, those that go on."""
+        """Index -> the call that its deltas belong to."""
         self._next_number = 0
 
     def receive_chunk(self, chunk: Mapping[str, Any]) -> Iterator[Event]:
@@ -225,7 +227,7 @@ class _Answer:
         if self._ended or self._finish_reason is None:
             return
         if self._finish_reason == "error":
-            yield from self._fail("it gave no reason")
+            yield from self._fail("no reason given")
             return
         yield from self._close_all()
         reason = _INCOMPLETE.get(self._finish_reason)
@@ -279,10 +281,10 @@ class _Answer:
         for call in objects_of(delta.get("tool_calls")):
             yield from self._receive_call(call)
 
-    def _receive_call(self, said: Mapping[str, Any]) -> Iterator[Event]:
-        """A piece of a call. Some providers count all calls as 0 and tell them apart by their ids."""
-        function = object_of(said.get("function"))
-        index, call_id, name = count_of(said.get("index")), text_of(said.get("id")), text_of(function.get("name"))
+    def _receive_call(self, piece: Mapping[str, Any]) -> Iterator[Event]:
+        """A piece of a call. Some providers number all calls 0, so a new id also starts a new call."""
+        function = object_of(piece.get("function"))
+        index, call_id, name = count_of(piece.get("index")), text_of(piece.get("id")), text_of(function.get("name"))
         call = self._calls.get(index)
         if name and (call is None or (call_id and call_id != call.call_id)):
             yield from self._close_open()
@@ -329,7 +331,7 @@ class _Answer:
 
 
 def _read_reasoning(delta: Mapping[str, Any]) -> str:
-    """The text of the reasoning, which comes under up to three names at once; ciphertext is left out."""
+    """The text of the reasoning, which may come under three names at once. Ciphertext is left out."""
     text = text_of(delta.get("reasoning")) or text_of(delta.get("reasoning_content"))
     if text:
         return text
@@ -338,7 +340,7 @@ def _read_reasoning(delta: Mapping[str, Any]) -> str:
 
 
 def _read_arguments(arguments: Any) -> str:
-    """A text; some providers send the object itself."""
+    """The arguments as text; some providers send an object."""
     return jsontext.dumps_text(arguments) if isinstance(arguments, dict) else text_of(arguments)
 
 

@@ -1,8 +1,7 @@
-"""Content blocks under construction: one per upstream output item.
+"""Content blocks under construction: one per output item of the backend.
 
-A block takes the item's deltas as they come and holds the Messages events that they make until the
-stream takes them. It knows no index: parallel items arrive interleaved, and the stream lets one block
-out at a time.
+A block turns the item's deltas into Messages events and holds them until the stream takes them. It doesn't know its
+index: parallel items arrive interleaved, and the stream sends one block at a time.
 """
 
 from __future__ import annotations
@@ -13,11 +12,12 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
+from attrs import frozen
+
 from codexd import jsontext
 from codexd.translation.answering.output_items import OutputItem, PartKey
-from codexd.translation.backend import objects_of, text_of
+from codexd.translation.backend import count_of, objects_of, text_of
 from codexd.translation.client_api import Event
-from codexd.translation.messages.citations import Citation, read_citation
 from codexd.translation.reading.reasoning import Reasoning, seal
 from codexd.translation.reading.tool_names import ToolNames
 
@@ -26,10 +26,10 @@ class Thinking(Enum):
     """What a client asked to see of the reasoning."""
 
     ABSENT = "absent"
-    """It did not say: then no thinking blocks, as many callers read ``content[0].text``."""
+    """It did not say. It gets no thinking blocks, because many callers read ``content[0].text``."""
     DISABLED = "disabled"
     OMITTED = "omitted"
-    """Blocks with a signature and no text: what the next request needs, and no more."""
+    """Blocks with a signature and no text: just what the next request needs."""
     SHOWN = "shown"
 
     @property
@@ -38,9 +38,9 @@ class Thinking(Enum):
 
 
 class Block(OutputItem, ABC):
-    """One content block, or a pair of them. ``started`` and ``stopped`` are about what was made, not what was sent.
+    """One content block, or a pair of them. ``started`` and ``stopped`` describe what was made, not what was sent.
 
-    A stopped block makes nothing more, whatever the backend still says about its item.
+    A stopped block makes no more events, whatever else the backend sends for its item.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Block(OutputItem, ABC):
         self._made: list[Event] = []
 
     def take(self) -> list[Event]:
-        """The events made since the last call, with ``index`` still to be filled in."""
+        """The events made since the last call. The caller fills in their ``index``."""
         made, self._made = self._made, []
         return made
 
@@ -63,7 +63,7 @@ class Block(OutputItem, ABC):
 
     @abstractmethod
     def cut(self) -> None:
-        """The response ended before the item did."""
+        """End the block: the response ended before its item did."""
 
     def _start(self, content_block: dict[str, Any]) -> None:
         if not self.started and not self.stopped:
@@ -80,10 +80,43 @@ class Block(OutputItem, ABC):
         self.stopped = True
 
 
+_MAX_CITED_CHARS = 150
+
+
+@frozen
+class Citation:
+    """A web page that supports a part of the text; ``start`` and ``end`` are characters of its content part."""
+
+    url: str
+    title: str
+    start: int
+    end: int
+
+    def to_delta(self, text: str) -> dict[str, Any]:
+        """The ``citations_delta``; ``text`` is the content part's."""
+        location = {
+            "type": "web_search_result_location",
+            "url": self.url,
+            "title": self.title or None,
+            "cited_text": text[self.start : self.end][:_MAX_CITED_CHARS],
+            "encrypted_index": "",
+        }
+        return {"type": "citations_delta", "citation": location}
+
+
+def read_citation(annotation: Mapping[str, Any]) -> Citation | None:
+    """The citation in an annotation; None for one of another kind or without a URL."""
+    url = text_of(annotation.get("url"))
+    if annotation.get("type") != "url_citation" or not url:
+        return None
+    start, end = count_of(annotation.get("start_index")), count_of(annotation.get("end_index"))
+    return Citation(url, text_of(annotation.get("title")), start, end)
+
+
 class TextBlock(Block):
     """An output message: its text and refusal parts, in one text block.
 
-    ``keeps_text`` is for the citations to expect after a search, which quote it.
+    With ``keeps_text`` the text is kept for citations, which quote it. They can follow a web search only.
     """
 
     type = "message"
@@ -129,7 +162,7 @@ class TextBlock(Block):
         self._stop()
 
     def _cite(self, *, all_of_them: bool = False) -> None:
-        """Send the citations in order, as far as their text is there; ``all_of_them`` when no more comes."""
+        """Send the citations in order, up to the first whose text is not there yet; ``all_of_them`` at the end."""
         while self.started and self._to_cite:
             index, citation = self._to_cite[0]
             part = ("text", index)
@@ -151,7 +184,7 @@ class ThinkingBlock(Block):
         self._early_ciphertext = ""
 
     def begin(self, item: Mapping[str, Any]) -> None:
-        """Its ciphertext may be partial; it counts only if the whole item brings none."""
+        """Keep the ciphertext, which may be partial: it counts only if the finished item has none."""
         self._early_ciphertext = text_of(item.get("encrypted_content"))
 
     def add_text(self, part: PartKey, text: str) -> None:
@@ -183,7 +216,7 @@ class ThinkingBlock(Block):
 
 
 class CallBlock(Block):
-    """A function call. It starts once its name is known, which may be as late as ``.done``."""
+    """A function call. It starts when its name is known, which may be as late as ``.done``."""
 
     type = "function_call"
 
@@ -227,12 +260,12 @@ class CallBlock(Block):
 
 
 _READ = "Read"
-"""Claude Code's tool. The models fill its optional ``pages`` with ``""``, which it refuses: so its arguments
-are held until they are whole."""
+"""Claude Code's tool. The models fill its optional ``pages`` with ``""``, which Claude Code rejects, so the arguments
+are held until they are complete."""
 
 
 def without_blank_pages(arguments: str) -> str:
-    """The arguments of ``Read`` without a blank ``pages``; any others as they are, to the byte."""
+    """The arguments of ``Read`` without a blank ``pages``; all others unchanged, to the byte."""
     try:
         value = jsontext.loads(arguments)
     except ValueError:
@@ -244,5 +277,5 @@ def without_blank_pages(arguments: str) -> str:
 
 
 def make_sealer(model: str, account_tag: str) -> Callable[[str, str], str]:
-    """A function (reasoning id, ciphertext) -> signature for one model and account."""
+    """A function from reasoning id and ciphertext to the signature, for one model and account."""
     return lambda item_id, ciphertext: seal(Reasoning(item_id, ciphertext, model, account_tag))

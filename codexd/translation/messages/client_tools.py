@@ -1,6 +1,6 @@
-"""Anthropic's typed client tools as functions: the client runs them, so all that the backend needs is a schema.
+"""Anthropic's typed client tools as functions. The client runs them, so all that the backend needs is a schema.
 
-Anthropic trains these schemas into its models and does not send them. Source: anthropic-translation.md 1.6.
+Anthropic's models know these schemas from their training, so requests don't contain them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from attrs import frozen
 
 @frozen
 class ClientTool:
-    """What the model is told of a typed tool."""
+    """The description and the schema that the model gets for a typed tool."""
 
     description: str
     parameters: Mapping[str, Any]
@@ -57,7 +57,7 @@ def _editor(*extra_commands: str) -> ClientTool:
         **_EDITS,
         "insert_text": _text("For insert: the text that goes in."),
     }
-    if extra_commands:  # the older versions have new_str for both
+    if extra_commands:  # the older versions use new_str for both commands
         del properties["insert_text"]
         properties["new_str"] = _text("For str_replace: the text that replaces it. For insert: the text that goes in.")
     return ClientTool("View, create and edit text files.", _schema(properties, "command", "path"))
@@ -94,5 +94,5 @@ _TOOLS: Mapping[str, ClientTool] = {
 
 
 def find_client_tool(kind: str) -> ClientTool | None:
-    """The tool of this type, such as ``bash_20250124``; None for one that no client runs."""
+    """The tool of this type, such as ``bash_20250124``; None if clients don't run such a tool."""
     return next((tool for glob, tool in _TOOLS.items() if fnmatchcase(kind, glob)), None)

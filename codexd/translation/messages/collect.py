@@ -1,4 +1,4 @@
-"""The answer to a request that is not streamed: the events of the stream, put together."""
+"""The answer to a request that is not streamed: the events of the stream, assembled."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from codexd import jsontext
 
 
 class MessageCollector:
-    """Puts the events of one ``MessagesStream`` together into the message that they describe."""
+    """Assembles the events of one ``MessagesStream`` into the message that they describe."""
 
     def __init__(self) -> None:
         self.document: dict[str, Any] = {}
@@ -57,7 +57,7 @@ _TEXT_OF = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delt
 
 
 def read_arguments(text: str) -> dict[str, Any]:
-    """A call's arguments as an object; what is none goes out in Claude Code's own form for that."""
+    """A call's arguments as an object. Anything else is wrapped in Claude Code's own form for unparsed input."""
     try:
         value = jsontext.loads(text or "{}")
     except ValueError:

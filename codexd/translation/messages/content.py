@@ -1,7 +1,4 @@
-"""Content blocks of a user message or a tool result, as parts of a Responses item.
-
-Source: anthropic-translation.md 1.4.
-"""
+"""Content blocks of a user message or a tool result, as parts of a Responses item."""
 
 from __future__ import annotations
 
@@ -22,44 +19,44 @@ from codexd.translation.reading.parts import (
 
 
 def to_parts(blocks: list[Fields]) -> list[Part]:
-    """The parts of ``blocks``, in order. An empty text has none.
+    """The parts of ``blocks``, in order. Empty texts are left out.
 
     Raises:
-        RequestInvalid: a block without what its type needs, or one that only Anthropic's servers can serve.
+        RequestInvalid: a block lacks what its type needs, or can only be loaded by Anthropic's servers.
     """
     parts: list[Part] = []
     for block in blocks:
         convert = _CONVERTERS.get(block.string("type"))
-        parts.extend(convert(block) if convert else [text_part(to_words(block))])
+        parts.extend(convert(block) if convert else [text_part(describe_block(block))])
     return parts
 
 
 def to_result_parts(blocks: list[Fields]) -> list[Part]:
-    """The parts of a tool's result, in which an image that can't be sent becomes a text that says so.
+    """The parts of a tool result, in which a text replaces an image that can't be sent.
 
-    What a tool drew, an SVG for instance, is not its client's mistake, and the session has to go on.
+    The client is not at fault if a tool made an SVG, for example, and the session has to go on.
     """
     parts: list[Part] = []
     for block in blocks:
         if _is_foreign_image(block):
-            block.lose(LossKind.DROPPED, "", NOT_AN_IMAGE)
-            parts.append(text_part(f"[image left out: it {NOT_AN_IMAGE}]"))
+            block.lose(LossKind.DROPPED, "", f"the data {NOT_AN_IMAGE}")
+            parts.append(text_part(f"[image left out: the data {NOT_AN_IMAGE}]"))
         else:
             parts += to_parts([block])
     return parts
 
 
-def is_medium(block: Fields) -> bool:
-    """Whether the block shows something that the backend takes from a user only."""
+def is_media(block: Fields) -> bool:
+    """Whether the block shows something that the backend accepts from a user only."""
     return block.get("type") in ("image", "document", "search_result")
 
 
-def to_words(block: Fields) -> str:
-    """A server's block as text; a placeholder for an unknown type, as a session must outlive it."""
-    words = server_blocks.to_text(block)
-    if words is None:
-        block.lose(LossKind.DROPPED, "", "can't stand here; a placeholder does")
-    return words or f"[unsupported content block: {block.string('type')}]"
+def describe_block(block: Fields) -> str:
+    """A server tool's block as text. An unknown type becomes a placeholder, so that the session can go on."""
+    text = server_blocks.to_text(block)
+    if text is None:
+        block.lose(LossKind.DROPPED, "", "not allowed here; replaced by a placeholder")
+    return text or f"[unsupported content block: {block.string('type')}]"
 
 
 def _text(block: Fields) -> list[Part]:
@@ -76,10 +73,10 @@ def _image(block: Fields) -> list[Part]:
         case "url":
             url = source.string("url")
             if not url.startswith("https://"):
-                raise source.wrong("url", "must begin with https://; the backend loads no other address")
+                raise source.wrong("url", "must start with https://; the backend loads no other URLs")
             return [{"type": "input_image", "image_url": url}]
         case kind:
-            raise source.wrong("type", f"{kind!r} is not known; send base64 or url")
+            raise source.wrong("type", f"{kind!r} is not supported; send base64 or url")
 
 
 def _document(block: Fields) -> list[Part]:
@@ -99,7 +96,7 @@ def _document(block: Fields) -> list[Part]:
         case "content":
             return [*(text_part(text) for text in heading), *to_parts(read_content(source, "content"))]
         case kind:
-            raise source.wrong("type", f"{kind!r} can't be read by the backend; send base64, text or content")
+            raise source.wrong("type", f"{kind!r} is not supported; send base64, text or content")
 
 
 def _search_result(block: Fields) -> list[Part]:
@@ -126,7 +123,7 @@ _CONVERTERS: Mapping[str, Callable[[Fields], list[Part]]] = {
     "compaction": _nothing,
     "fallback": _nothing,
 }
-"""Tool changes are read with the tools, and a compaction with the history."""
+"""Blocks without parts are read elsewhere: tool changes with the tools, and a compaction with the history."""
 
 
 def _is_foreign_image(block: Fields) -> bool:

@@ -1,26 +1,25 @@
-"""The client's end of an answer, in the events that go out: each text block is whole and in order there.
+"""Ending a Messages answer where the client asked, in the events that go out, where text blocks are in order.
 
-Thinking and tool arguments pass. Source: anthropic-translation.md 2.6.
+Thinking and tool arguments pass unchanged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from codexd.translation.answering import text_cut
 from codexd.translation.answering.text_cut import CutReason, TextCut
 from codexd.translation.client_api import Event
 
 
-class EventCut:
+class MessageCut:
     """Passes events on until the cut."""
 
     def __init__(self, text: TextCut) -> None:
         self._text = text
         self._start: Event | None = None
-        """Of a text block of which nothing went out: it may turn out to have no text before the cut."""
+        """The start of a text block whose text is still held back: there may be none before the cut."""
         self._after_text: list[Event] = []
-        """Citations of that block, which stand after the text that they are of."""
+        """Citations of that block, which must follow the text they belong to."""
         self._in_text = False
 
     @property
@@ -33,11 +32,11 @@ class EventCut:
 
     @property
     def utf8_bytes(self) -> int:
-        """Of the text that went out."""
+        """The size of the text that went out."""
         return self._text.utf8_bytes
 
     def pass_on(self, events: Iterable[Event]) -> list[Event]:
-        """What of ``events`` may go out; the last one closes the block if the cut is in it."""
+        """The part of ``events`` that may go out; the last one closes the block if the cut is in it."""
         passed: list[Event] = []
         for event in events:
             if self.reason is not None:
@@ -76,9 +75,3 @@ class EventCut:
             self._start, self._after_text = None, []
         if self.reason is not None and self._start is None:
             passed.append({"type": "content_block_stop", "index": index})
-
-
-def make_cut(stop_sequences: Iterable[str], max_tokens: int | None) -> EventCut | None:
-    """The cut that a request asks for; None if there can be none."""
-    text = text_cut.make_cut(stop_sequences, max_tokens)
-    return EventCut(text) if text is not None else None

@@ -1,7 +1,6 @@
 """The messages of a request as Responses input items.
 
-Two passes: each message to entries in its own order; then ``pairing``.
-Source: anthropic-translation.md 1.3 to 1.5.
+There are two passes: each message becomes items in its own order, then ``pairing`` matches calls and results.
 """
 
 from __future__ import annotations
@@ -10,15 +9,15 @@ from codexd import jsontext
 from codexd.translation.client_api import Target
 from codexd.translation.messages import server_blocks
 from codexd.translation.messages.content import (
-    is_medium,
+    describe_block,
+    is_media,
     to_parts,
     to_result_parts,
-    to_words,
 )
 from codexd.translation.reading import reasoning
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
-from codexd.translation.reading.pairing import Item, Turn, legal_call_id, pair, turn_of
+from codexd.translation.reading.pairing import Item, Turn, current_turn, legal_call_id, pair
 from codexd.translation.reading.parts import Part, read_content, text_part, to_output
 from codexd.translation.reading.tool_names import shorten
 
@@ -41,13 +40,13 @@ def to_input(messages: list[Fields], target: Target) -> list[Item]:
                 Turn(assistant=False, items=_message_item("user", [text_part(blocks[start - 1].string("content"))]))
             ]
         if index < last_user and message.get("clear_at") == "next_user_message":
-            continue  # the client keeps it in its history, and the model is to see it once
+            continue  # the client keeps the message in its history, but the model should see it only once
         _read_message(message, blocks[start:], turns, target)
     return pair(turns)
 
 
 def _find_compaction(blocks: list[Fields]) -> int:
-    """Where the blocks after the last summary begin; 0 without one. Everything before a summary is left out."""
+    """Where the blocks after the last summary begin; 0 if there is none. Everything before a summary is left out."""
     found = (index for index in reversed(range(len(blocks))) if blocks[index].get("type") == "compaction")
     return next((index + 1 for index in found if blocks[index].optional_string("content")), 0)
 
@@ -55,16 +54,16 @@ def _find_compaction(blocks: list[Fields]) -> int:
 def _read_message(message: Fields, blocks: list[Fields], turns: list[Turn], target: Target) -> None:
     match message.string("role"):
         case "assistant":
-            turn = turn_of(turns, assistant=True)
+            turn = current_turn(turns, assistant=True)
             turn.items.extend(_assistant_items(blocks, turn, target))
-            media = to_parts([block for block in blocks if is_medium(block)])
+            media = to_parts([block for block in blocks if is_media(block)])
             if media:
-                turn_of(turns, assistant=False).items.extend(_message_item("user", media))
+                current_turn(turns, assistant=False).items.extend(_message_item("user", media))
         case "user":
-            turn = turn_of(turns, assistant=False)
+            turn = current_turn(turns, assistant=False)
             turn.items.extend(_user_items(blocks, turn))
         case "system" | "developer":
-            turn_of(turns, assistant=False).items.extend(_message_item("developer", to_parts(blocks)))
+            current_turn(turns, assistant=False).items.extend(_message_item("developer", to_parts(blocks)))
         case _:
             raise message.wrong("role", "must be user, assistant or system")
 
@@ -77,7 +76,7 @@ def _message_item(role: str, parts: list[Part]) -> list[Item]:
 
 
 def _user_items(blocks: list[Fields], turn: Turn) -> list[Item]:
-    """Results first: they answer the turn before, and the text that may stand before them does not."""
+    """Results come first, because they answer the previous turn. Text in front of them does not."""
     results = [(_result_item(block), block) for block in blocks if block.get("type") == "tool_result"]
     turn.results.extend(results)
     others = [block for block in blocks if block.get("type") not in ("tool_result", *_REASONING)]
@@ -96,7 +95,7 @@ def _result_item(block: Fields) -> Item:
 
 
 def _mark_error(parts: list[Part]) -> list[Part]:
-    """The backend has no flag for a failed call, so its text says so."""
+    """Say in the text that the call failed: the backend has no flag for it."""
     if parts and parts[0]["type"] == "input_text":
         first = parts[0]["text"]
         return parts if first.startswith("Error: ") else [text_part(f"Error: {first}"), *parts[1:]]
@@ -117,13 +116,14 @@ def _assistant_items(blocks: list[Fields], turn: Turn, target: Target) -> list[I
                 _add_server_block(items, block)
             case "compaction" | "fallback" | "tool_addition" | "tool_removal":
                 pass
-            case kind if is_medium(block):
-                block.lose(LossKind.APPROXIMATED, "", "shown after the turn, as the user's: the backend takes no other")
+            case kind if is_media(block):
+                note = "sent after the turn as the user's, because the backend accepts none from the assistant"
+                block.lose(LossKind.APPROXIMATED, "", note)
                 _add_assistant_text(items, f"[{kind}: see the next message]")
             case _:
-                _add_assistant_text(items, to_words(block))
+                _add_assistant_text(items, describe_block(block))
     while items and items[-1]["type"] == "reasoning":
-        items.pop()  # cut after thinking: the backend wants the item that followed it
+        items.pop()  # cut after thinking: the backend requires the item that followed it
     return items
 
 
@@ -132,18 +132,18 @@ def _reasoning_items(block: Fields, target: Target) -> list[Item]:
     item = reasoning.to_item(signature, model=target.model.slug, account_tag=target.account_tag)
     if item and target.keep_reasoning:
         return [item]
-    block.lose(LossKind.APPROXIMATED, "", "reasoning that this account and model can't read; the words around it stay")
+    block.lose(LossKind.APPROXIMATED, "", "left out: this account and model can't read the reasoning; the text stays")
     return []
 
 
 def _add_server_block(items: list[Item], block: Fields) -> None:
-    """Our own search as the backend's item; its links, which the item stands for, and other searches as text."""
+    """Add our own search as the backend's item, without its links, and any other server's block as text."""
     search = server_blocks.to_search_item(block) if block.get("type") == "server_tool_use" else None
     if search:
         items.append(search)
     elif block.get("type") == "server_tool_use" or not server_blocks.is_our_result(block):
-        block.lose(LossKind.APPROXIMATED, "", "as a short text: codexd did not make this call")
-        _add_assistant_text(items, to_words(block))
+        block.lose(LossKind.APPROXIMATED, "", "sent as a short text, because codexd did not make this call")
+        _add_assistant_text(items, describe_block(block))
 
 
 def _add_assistant_text(items: list[Item], text: str) -> None:
@@ -170,7 +170,7 @@ def _call_item(block: Fields, turn: Turn) -> Item:
         if _is_json(raw):
             item["arguments"] = raw
         else:
-            block.lose(LossKind.APPROXIMATED, "input", "was not JSON; told in the call's result")
+            block.lose(LossKind.APPROXIMATED, "input", "not JSON; repeated in the result of the call")
             turn.unparsed.append((item, raw))
     elif value:
         item["arguments"] = jsontext.dumps_text(value)

@@ -1,7 +1,6 @@
 """A Messages request: read with errors that name the field, and written as a body for the backend.
 
-The body is built from an allow-list, because the backend refuses every field that it does not know.
-Source: anthropic-translation.md section 1.
+The body is built from an allow-list, because the backend rejects every field that it does not know.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ from codexd.translation.messages.tools import (
     to_tools,
     tool_name,
 )
-from codexd.translation.models.routes import EFFORTS
+from codexd.translation.models.catalogue import EFFORTS
 from codexd.translation.reading.conversation import fingerprint, read_messages, to_cache_key, to_session_key
+from codexd.translation.reading.effort import effort_of_budget, fit_effort, has_priority
 from codexd.translation.reading.fates import decide
-from codexd.translation.reading.fields import Fields, read_body, read_model
-from codexd.translation.reading.fitting import effort_of_budget, fit_answer_schema, fit_effort, has_priority
+from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses
 from codexd.translation.reading.parts import read_content
-from codexd.translation.reading.schema import is_strict
+from codexd.translation.reading.schema import fit_answer_schema, is_strict
 from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.tokens import count_body
 
@@ -47,9 +46,9 @@ _OLD_SESSION = re.compile(r"_session_([0-9a-fA-F-]{36})$")
 class MessagesRequest:
     """What a client asked for.
 
-    ``session`` is the client's own session and agent, where it says so; ``blocked_domains`` are those of its web
-    search; ``priority`` names the field that asks for the faster service tier. Claude Code hides the text of a message
-    that ends with a refusal, so to it the answer ``tells_refusals`` in no such message.
+    ``session`` is the client's own session and agent, if it names one; ``blocked_domains`` belong to its web search;
+    ``priority`` names the field that asks for the faster service tier. ``reports_refusals`` is False for Claude Code,
+    which hides the text of an answer that ends with a refusal.
     """
 
     model: str
@@ -67,7 +66,7 @@ class MessagesRequest:
     blocked_domains: tuple[str, ...]
     web_search_only: bool
     priority: str | None
-    tells_refusals: bool
+    reports_refusals: bool
     losses: Losses
     headers: Mapping[str, str] = field(factory=dict)
 
@@ -91,7 +90,7 @@ class MessagesRequest:
             account_tag=target.account_tag,
             tool_names=ToolNames(tool_name(tool) for tool in self.tools),
             thinking=self.thinking,
-            tells_refusals=self.tells_refusals,
+            reports_refusals=self.reports_refusals,
             stop_sequences=self.stop_sequences,
             max_tokens=self.max_tokens,
             web_search_only=self.web_search_only,
@@ -106,32 +105,32 @@ def to_message_id(request_id: str) -> str:
 
 
 def parse(data: bytes, headers: Mapping[str, str], client: Client = Client.OTHER) -> MessagesRequest:
-    """The request in ``data``; unknown fields are left alone, as clients are newer than we are.
+    """The request in ``data``. Unknown fields are not an error, because clients may be newer than codexd.
 
     Args:
         data: the HTTP body.
         headers: lower-case names; ``x-claude-code-session-id`` and ``-agent-id`` are read.
-        client: Claude Code can't leave out what it sends, so that what would be refused is dropped.
+        client: for Claude Code, which can't leave fields out, what would be refused is dropped.
 
     Raises:
         RequestInvalid: names the field.
     """
-    body = read_body(data)
+    body = parse_body(data)
     if body.integer("max_tokens") < 0:
         raise body.wrong("max_tokens", "must not be negative")
     from_claude_code = client is Client.CLAUDE_CODE
-    return _read(body, headers, lenient=from_claude_code, tells_refusals=not from_claude_code)
+    return _read(body, headers, lenient=from_claude_code, reports_refusals=not from_claude_code)
 
 
 def parse_count(data: bytes) -> MessagesRequest:
-    """The same for ``count_tokens``, whose body has no ``max_tokens``; what can't be sent counts nothing."""
-    return _read(read_body(data), {}, lenient=True, tells_refusals=True)
+    """The same for ``count_tokens``, whose body has no ``max_tokens``. What can't be sent counts as nothing."""
+    return _read(parse_body(data), {}, lenient=True, reports_refusals=True)
 
 
 # -- reading --------------------------------------------------------------------------------------
 
 
-def _read(body: Fields, headers: Mapping[str, str], *, lenient: bool, tells_refusals: bool) -> MessagesRequest:
+def _read(body: Fields, headers: Mapping[str, str], *, lenient: bool, reports_refusals: bool) -> MessagesRequest:
     messages = read_messages(body)
     if messages[-1].get("role") == "assistant":
         raise RequestInvalid(
@@ -157,22 +156,22 @@ def _read(body: Fields, headers: Mapping[str, str], *, lenient: bool, tells_refu
         blocked_domains=read_blocked_domains(tools),
         priority=_read_priority(body),
         web_search_only=bool(tools) and all(is_web_search(tool) for tool in tools),
-        tells_refusals=tells_refusals,
+        reports_refusals=reports_refusals,
         losses=body.losses,
     )
 
 
 def _read_system(body: Fields) -> str:
-    """The system prompt as one text, without the line that Claude Code changes from session to session."""
+    """The system prompt as one text, without the billing line that Claude Code changes from session to session."""
     texts = [block.string("text") for block in read_content(body, "system")]
     cleaned = (_BILLING_LINE.sub("", text) for text in texts)
     return "\n\n".join(text for text in cleaned if text.strip())
 
 
 def _read_effort(body: Fields, messages: list[Fields], thinking: Fields | None) -> str | None:
-    """The last system message's effort, then the request's, then the one that the thinking budget means."""
-    said = [message.optional_object("output_config") for message in messages if message.get("role") == "system"]
-    for config in [*reversed(said), body.optional_object("output_config")]:
+    """The effort of the last system message, else of the request, else the one that the thinking budget means."""
+    configs = [message.optional_object("output_config") for message in messages if message.get("role") == "system"]
+    for config in [*reversed(configs), body.optional_object("output_config")]:
         effort = config.optional_string("effort") if config else None
         if config and effort:
             if effort not in EFFORTS:
@@ -221,7 +220,7 @@ def _read_priority(body: Fields) -> str | None:
 
 
 def _read_session(body: Fields, headers: Mapping[str, str]) -> str | None:
-    """The session and the agent in it: sub-agents share a session, but not its cache."""
+    """The session and the agent in it. Sub-agents share a session, but not its prompt cache."""
     session = headers.get("x-claude-code-session-id") or _session_of_user(body)
     if not session:
         return None
@@ -286,9 +285,9 @@ def _to_reasoning(request: MessagesRequest, target: Target) -> dict[str, Any]:
 
 
 def _name_conversation(request: MessagesRequest) -> str:
-    """The client's session and agent; without a session, the beginning of the conversation."""
+    """The client's session and agent; without a session, a fingerprint of the first messages."""
     session = request.session or _fingerprint(request)
-    # Claude Code's searches run beside the conversation, with another prompt.
+    # Claude Code runs its searches beside the conversation, with another prompt.
     return f"{session}/search" if request.web_search_only else session
 
 

@@ -1,18 +1,15 @@
-"""A web search that the backend made, as the two blocks that a client counts and lists its results from.
-
-Source: anthropic-translation.md 2.7.
-"""
+"""A web search by the backend, as the two blocks of a server tool: clients count the one and list the other."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from codexd import jsontext
 from codexd.translation.backend import object_of, objects_of, text_of
-from codexd.translation.messages.blocks import Block, TextBlock
-from codexd.translation.messages.citations import Citation, to_results
+from codexd.translation.messages.blocks import Block, Citation, TextBlock
 
 _FAILED = {"type": "web_search_tool_result_error", "error_code": "unavailable"}
 _ILLEGAL_IN_ID = re.compile(r"[^A-Za-z0-9_]")
@@ -21,13 +18,13 @@ _ILLEGAL_IN_ID = re.compile(r"[^A-Za-z0-9_]")
 class SearchBlock(Block):
     """A ``web_search_call`` item: ``server_tool_use``, then ``web_search_tool_result``.
 
-    Opening a page that was found and looking for words in it make no blocks.
+    Only searches make blocks: opening a page that was found, or looking for words in it, does not.
 
     Args:
-        spare_id: for an item that has none.
-        blocked_domains: of which no results are told.
-        waits: the result waits for the citations in the text (``fill``): the backend's sources have no titles,
-            and sometimes there are none.
+        spare_id: used if the item has no id.
+        blocked_domains: results in these domains are left out.
+        waits: the result waits for the citations in the text (``fill``), because the backend's sources have no
+            titles, and sometimes there are no sources.
     """
 
     type = "web_search_call"
@@ -55,7 +52,7 @@ class SearchBlock(Block):
             self._answer(to_results(self._pages, self._blocked_domains))
 
     def fill(self, citations: Iterable[Citation], titles: Mapping[str, str]) -> None:
-        """The result of a search that waits: its sources with their ``titles`` by address, else ``citations``."""
+        """Answer a search that waits: with its sources and their ``titles`` by URL, or else with ``citations``."""
         if self.started and not self.stopped:
             named = [(url, title or titles.get(url, "")) for url, title in self._pages]
             pages = named or [(citation.url, citation.title) for citation in citations]
@@ -84,7 +81,7 @@ def _read_query(action: Mapping[str, Any]) -> str:
 
 
 def fill_searches(blocks: Iterable[SearchBlock | TextBlock]) -> None:
-    """Give each search that waits the citations in the text between it and the next one, and all titles."""
+    """Give each waiting search the citations in the text between it and the next search, and all titles."""
     search: SearchBlock | None = None
     cited: dict[SearchBlock, list[Citation]] = {}
     for block in blocks:
@@ -96,3 +93,44 @@ def fill_searches(blocks: Iterable[SearchBlock | TextBlock]) -> None:
     titles = {citation.url: citation.title for citations in cited.values() for citation in citations}
     for search, citations in cited.items():
         search.fill(citations, titles)
+
+
+def to_results(pages: Iterable[tuple[str, str]], blocked_domains: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The ``web_search_result`` entries for pages of (URL, title), each URL once.
+
+    The backend can be limited to given domains, but can't exclude any, so blocked ones are left out here.
+    """
+    titles: dict[str, str] = {}
+    for url, title in pages:
+        if url and not _is_blocked(url, blocked_domains):
+            titles[url] = titles.get(url) or title
+    return [
+        {
+            "type": "web_search_result",
+            "url": url,
+            "title": title or _split(url)[0] or url,
+            "encrypted_content": "",
+            "page_age": None,
+        }
+        for url, title in titles.items()
+    ]
+
+
+def _is_blocked(url: str, blocked_domains: tuple[str, ...]) -> bool:
+    """Subdomains of a blocked domain are blocked too; ``example.com/blog`` blocks only the pages under it."""
+    host, path = _split(url)
+    for blocked in blocked_domains:
+        domain, _, folder = blocked.rstrip("/").partition("/")
+        domain = domain.lower()
+        if (host == domain or host.endswith(f".{domain}")) and f"{path}/".startswith(f"/{folder}/" if folder else "/"):
+            return True
+    return False
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Host and path; both empty if ``url`` is not a URL."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname or "", parts.path
+    except ValueError:
+        return "", ""

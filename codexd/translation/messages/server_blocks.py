@@ -1,7 +1,6 @@
-"""Blocks that Anthropic's servers wrote into a history, for a backend that has none of these servers.
+"""Blocks of server tools in a history. The backend has none of Anthropic's server tools.
 
-Our own web searches go back as what they were; everything else becomes a short text of what is useful in it.
-Source: anthropic-translation.md 1.4.
+codexd's own web searches go back as the backend's items; all other blocks become a short text of their useful parts.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from codexd import jsontext
 from codexd.translation.reading.fields import Fields
 
 OUR_SEARCH = "srvtoolu_ws_"
-"""How the ids of our own web searches begin: the mark of a server tool before the backend's item id."""
+"""The prefix of the ids of our own web searches: Anthropic's prefix for server tools, then the backend's item id."""
 
 _HEADINGS: Mapping[str, str] = {
     "web_search_tool_result": "Web search results",
@@ -52,7 +51,7 @@ _USEFUL = (
 
 
 def to_search_item(block: Fields) -> dict[str, Any] | None:
-    """The backend's own item for a ``server_tool_use`` that codexd made of one; None for any other."""
+    """The backend's item for a ``server_tool_use`` that codexd made from one; None for any other block."""
     given = block.get("input")
     query = given.get("query") if isinstance(given, dict) else None
     if not str(block.get("id")).startswith(OUR_SEARCH) or not isinstance(query, str) or not query:
@@ -61,12 +60,12 @@ def to_search_item(block: Fields) -> dict[str, Any] | None:
 
 
 def is_our_result(block: Fields) -> bool:
-    """Whether the block holds the links of a search that ``to_search_item`` stands for; an error is told in words."""
+    """Whether the block lists the links of one of our own searches, which its item replaces; False for an error."""
     return str(block.get("tool_use_id")).startswith(OUR_SEARCH) and isinstance(block.get("content"), list)
 
 
 def to_text(block: Fields) -> str | None:
-    """A server's block in words; None for a type that is none of them."""
+    """A server tool's block as text; None for a block of another type."""
     kind = block.get("type")
     if kind in ("server_tool_use", "mcp_tool_use"):
         names = [name for key in ("server_name", "name") if isinstance(name := block.get(key), str)]
@@ -82,7 +81,7 @@ def to_text(block: Fields) -> str | None:
 
 
 def _find_texts(value: Any) -> Iterator[str]:
-    """The texts under the useful names, in their order; base64 and ciphertext are none."""
+    """The texts under the useful names, in their order. Base64 and ciphertext are left out."""
     if isinstance(value, str):
         yield value
     for child in value if isinstance(value, list) else ():

@@ -1,14 +1,14 @@
 """The answer: Responses events in, Messages events out.
 
-Rules (anthropic-translation.md 2.1 and 2.2):
+Rules:
 
-1. One block is open at a time and indexes have no gaps. Upstream items may interleave; each becomes
-   a block that waits in the order of first appearance, and only the first one speaks.
-2. Items are known by their id, else by their call id or output index; deltas carry no call id.
+1. One block is open at a time, and indexes have no gaps. The backend's items may interleave: each becomes a block,
+   blocks go out in the order of first appearance, and the later ones wait.
+2. Items are known by their id, or else by their call id or output index; deltas carry no call id.
 3. ``.done`` events and the terminal event's ``output`` add what no delta brought, and nothing twice.
-4. What the client set as the end (stop sequence, number of tokens) is looked for in what goes out.
-5. Exactly one end: ``message_stop``, or an exception here, which the caller turns into an HTTP
-   error or one ``error`` event. Unknown events are swallowed.
+4. Stop sequences and the token limit are applied to the text that goes out.
+5. There is exactly one end: ``message_stop``, or an exception here, which the caller turns into an HTTP error or one
+   ``error`` event. Unknown events are ignored.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from codexd.translation.answering.output_items import Lane, OutputReader
-from codexd.translation.answering.text_size import estimate_tokens
+from codexd.translation.answering.output_items import ItemQueue, OutputReader
+from codexd.translation.answering.text_cut import make_cut
 from codexd.translation.backend import Usage, object_of, read_end, read_usage, text_of
 from codexd.translation.client_api import Event, State
 from codexd.translation.messages.blocks import (
@@ -28,34 +28,35 @@ from codexd.translation.messages.blocks import (
     ThinkingBlock,
     make_sealer,
 )
-from codexd.translation.messages.cut import make_cut
+from codexd.translation.messages.cut import MessageCut
 from codexd.translation.messages.search import SearchBlock, fill_searches
-from codexd.translation.messages.usage import start_usage, to_usage
 from codexd.translation.reading.tool_names import ToolNames
+from codexd.translation.tokens import estimate_tokens
 
 PING: Event = {"type": "ping"}
 
 _INCOMPLETE_REASONS = {"content_filter": "refusal"}
-"""``incomplete_details.reason`` -> stop reason; any other is ``max_tokens``."""
+"""``incomplete_details.reason`` -> stop reason; any other reason becomes ``max_tokens``."""
 
 
 class MessagesStream:
     """One answer. The same events in always give the same events out.
 
     Args:
-        message_id: of the message, ``msg_...``.
+        message_id: ``msg_...``.
         model: the name that the client asked for; Claude Code drops its thinking blocks if it sees another.
-        upstream_model: the model that answers, and ``account_tag`` the account: both go into signatures.
-        tool_names: the way back from shortened tool names.
+        upstream_model: the model that answers. It and ``account_tag`` go into signatures.
+        tool_names: restores shortened tool names.
         thinking: what the client asked to see of the reasoning.
-        tells_refusals: True gives the stop reason ``refusal``; Claude Code hides the text of such a message.
-        stop_sequences: the answer ends before the first of them in its visible text; ``max_tokens``: and
-            after so many tokens of visible text. Then ``state`` is ENDED before the backend's own end.
-        web_search_only: web search is the only tool. Then a search without sources is told with the pages
-            that the text cites, and the text waits for the end of the answer.
-        blocked_domains: of which no search results are told.
-        speed: ``fast`` if that was asked of the backend, for ``usage``.
-        count_input: the tokens of the request, for an answer that ends without ``usage``.
+        reports_refusals: True gives the stop reason ``refusal``; Claude Code hides the text of such a message.
+        stop_sequences: the answer ends before the first of them in its visible text.
+        max_tokens: the answer ends after this many tokens of visible text. After either of these cuts ``state`` is
+            ENDED before the backend's own end.
+        web_search_only: web search is the only tool. A search without sources then lists the pages that the text
+            cites, and the text waits for the end of the answer.
+        blocked_domains: search results in these domains are left out.
+        speed: ``fast`` if the backend was asked for it; repeated in ``usage``.
+        count_input: counts the tokens of the request, for an answer that ends without ``usage``.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class MessagesStream:
         account_tag: str,
         tool_names: ToolNames,
         thinking: Thinking,
-        tells_refusals: bool,
+        reports_refusals: bool,
         stop_sequences: tuple[str, ...] = (),
         max_tokens: int | None = None,
         web_search_only: bool = False,
@@ -82,13 +83,14 @@ class MessagesStream:
         self._seal = make_sealer(upstream_model, account_tag)
         self._names = tool_names
         self._show = thinking
-        self._tells_refusals = tells_refusals
-        self._cut = make_cut(stop_sequences, max_tokens)
+        self._reports_refusals = reports_refusals
+        cut = make_cut(stop_sequences, max_tokens)
+        self._cut = MessageCut(cut) if cut is not None else None
         self._web_search_only = web_search_only
         self._blocked_domains = blocked_domains
         self._speed = speed
         self._count_input = count_input
-        self._blocks: Lane[Block] = Lane()
+        self._blocks: ItemQueue[Block] = ItemQueue()
         self._output: OutputReader[Block] = OutputReader(
             {
                 "message": self._make_text,
@@ -123,17 +125,7 @@ class MessagesStream:
         if self.state is not State.WAITING:
             return []
         self.state = State.STARTED
-        message: Event = {
-            "id": self._message_id,
-            "type": "message",
-            "role": "assistant",
-            "model": self._model,
-            "content": [],
-            "stop_reason": None,
-            "stop_sequence": None,
-            "usage": start_usage(self._speed),
-        }
-        return [{"type": "message_start", "message": message}]
+        return [_make_start(self._message_id, self._model, start_usage(self._speed))]
 
     @property
     def is_empty(self) -> bool:
@@ -167,9 +159,9 @@ class MessagesStream:
     # -- going out --------------------------------------------------------------------------------
 
     def _drain(self) -> list[Event]:
-        """What the first waiting block has to say, and the next ones as far as each is done."""
+        """The events of the current block and, if it is done, of the next ones."""
         events: list[Event] = []
-        while (block := self._blocks.speaking) is not None:
+        while (block := self._blocks.current) is not None:
             for event in block.take():
                 if event["type"] == "content_block_start":
                     self._index += 1
@@ -190,7 +182,7 @@ class MessagesStream:
         return self._finish(made if self._cut is None else self._cut.pass_on(made), response)
 
     def _finish(self, made: list[Event], response: Mapping[str, Any]) -> list[Event]:
-        """The last events. ``response`` is empty if the answer is cut before the backend ends it."""
+        """The last events. ``response`` is empty if the answer was cut before the backend ended it."""
         made = [*self.start(), *made]
         self.state = State.ENDED
         self.usage = read_usage(response.get("usage")) or self._estimate_usage()
@@ -203,7 +195,7 @@ class MessagesStream:
         return [*made, {"type": "message_delta", "delta": delta, "usage": usage}, {"type": "message_stop"}]
 
     def _find_stop(self, response: Mapping[str, Any]) -> tuple[str, str | None]:
-        """Stop reason and stop sequence. Source: anthropic-translation.md 2.3."""
+        """Stop reason and stop sequence. A cut comes first, then an incomplete answer, then a tool call."""
         if self._cut is not None and self._cut.reason is not None:
             return self._cut.reason.value, self._cut.stop_sequence
         details = object_of(response.get("incomplete_details"))
@@ -214,7 +206,7 @@ class MessagesStream:
         stop_sequence = text_of(response.get("stop_sequence"))
         if response.get("stop_reason") == "stop_sequence" and stop_sequence:
             return "stop_sequence", stop_sequence
-        return ("refusal" if self._tells_refusals and self._refusal() else "end_turn"), None
+        return ("refusal" if self._reports_refusals and self._refusal() else "end_turn"), None
 
     def _estimate_usage(self) -> Usage:
         return Usage(
@@ -225,3 +217,54 @@ class MessagesStream:
 
     def _refusal(self) -> str:
         return "".join(block.refusal for block in self._blocks.all if isinstance(block, TextBlock))
+
+
+def prewarm(message_id: str, model: str, input_tokens: int) -> list[Event]:
+    """The answer to ``max_tokens: 0``, Anthropic's way to warm a cache: an empty message, made without a model."""
+    usage = to_usage(Usage(input_tokens=input_tokens))
+    return [
+        _make_start(message_id, model, usage),
+        {"type": "message_delta", "delta": {"stop_reason": "max_tokens", "stop_sequence": None}, "usage": usage},
+        {"type": "message_stop"},
+    ]
+
+
+def _make_start(message_id: str, model: str, usage: dict[str, Any]) -> Event:
+    message: Event = {
+        "id": message_id,
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": usage,
+    }
+    return {"type": "message_start", "message": message}
+
+
+# -- token numbers --------------------------------------------------------------------------------
+
+
+def to_usage(usage: Usage, *, web_searches: int = 0) -> dict[str, Any]:
+    """``usage`` of a ``message_delta``. Fresh, cached and cache-writing input tokens add up to the whole input."""
+    fresh = usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens
+    split: dict[str, Any] = {
+        "input_tokens": max(fresh, 0),
+        "cache_creation_input_tokens": usage.cache_write_tokens,
+        "cache_read_input_tokens": usage.cached_tokens,
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"thinking_tokens": usage.reasoning_tokens},
+    }
+    if web_searches:
+        split["server_tool_use"] = {"web_search_requests": web_searches, "web_fetch_requests": 0}
+    return split
+
+
+def start_usage(speed: str | None) -> dict[str, Any]:
+    """``usage`` of a ``message_start``. All zero: clients keep a number from here if the final one is zero."""
+    usage = to_usage(Usage()) | {
+        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+        "service_tier": "standard",
+    }
+    return usage | {"speed": speed} if speed else usage

@@ -1,4 +1,4 @@
-"""Tools and tool choice of a Messages request, for the backend. Source: anthropic-translation.md 1.6 and 1.7."""
+"""Tools and tool choice of a Messages request, for the backend."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from codexd import jsontext
 from codexd.errors import RequestInvalid
 from codexd.translation.messages.client_tools import ClientTool, find_client_tool
 from codexd.translation.reading.fields import Fields
-from codexd.translation.reading.fitting import explain_schema
 from codexd.translation.reading.losses import LossKind
 from codexd.translation.reading.parts import read_content
-from codexd.translation.reading.schema import is_strict, to_parameters
+from codexd.translation.reading.schema import explain_schema, is_strict, to_parameters
 from codexd.translation.reading.tool_names import legal_name, shorten
 
 WEB_SEARCH_PREFIX = "web_search_"
@@ -23,9 +22,9 @@ TOOL_SEARCH_PREFIX = "tool_search_tool_"
 def read_tools(body: Fields) -> list[Fields]:
     """The tools that the model may call, in an order that only grows within a session.
 
-    Claude Code lists tools with ``defer_loading`` that count only once a ``tool_reference`` in a result has
-    loaded them, and then lists them alphabetically in the middle. They go behind the others here, in the order
-    of their loading, so that what was sent before stays a prefix. Of two tools with one name the first stays.
+    Claude Code lists tools with ``defer_loading``, which count only once a ``tool_reference`` in a result has loaded
+    them; then it sorts them alphabetically between the others. Here they follow the others in the order of their
+    loading, so that what was sent before stays a prefix. Of two tools with one name the first stays.
     """
     sent: dict[str, Fields] = {}
     deferred: dict[str, Fields] = {}
@@ -41,7 +40,7 @@ def read_tools(body: Fields) -> list[Fields]:
 
 
 def _is_sendable(tool: Fields) -> bool:
-    """Whether the backend has it; ``fates`` has refused or written down the others."""
+    """Whether the backend has such a tool; ``fates`` has refused or recorded the others."""
     kind = tool.optional_string("type")
     return kind in (None, "custom") or is_web_search(tool) or find_client_tool(kind) is not None
 
@@ -50,14 +49,14 @@ def _add_tool(tool: Fields, sent: dict[str, Fields], deferred: dict[str, Fields]
     name = tool_name(tool)
     second_search = is_web_search(tool) and any(map(is_web_search, sent.values()))
     if name in sent or name in deferred or second_search:
-        tool.lose(LossKind.DROPPED, "", "the first of two tools with one name, and of two web searches, stays")
+        tool.lose(LossKind.DROPPED, "", "another tool with this name, or another web search, comes first")
         return
     chosen = deferred if tool.boolean("defer_loading") else sent
     chosen[name] = tool
 
 
 def _change(change: Change, sent: dict[str, Fields], deferred: dict[str, Fields]) -> None:
-    """Load the tool that ``change`` names, or take it out; a removed tool can be loaded again."""
+    """Load the tool that ``change`` names, or remove it; a removed tool can be loaded again."""
     if change.removed:
         if change.name in sent:
             deferred[change.name] = sent.pop(change.name)
@@ -69,7 +68,7 @@ def _change(change: Change, sent: dict[str, Fields], deferred: dict[str, Fields]
 
 
 def tool_name(tool: Fields) -> str:
-    """The tool's name; a number counts as its digits."""
+    """The tool's name. A number becomes its digits."""
     name = tool.get("name")
     return str(name) if isinstance(name, int | float) else tool.filled_string("name")
 
@@ -79,11 +78,11 @@ def to_tools(tools: list[Fields]) -> list[dict[str, Any]]:
 
 
 def to_tool_choice(body: Fields, tools: list[Fields]) -> dict[str, Any]:
-    """The fields ``tool_choice`` and ``parallel_tool_calls`` of the upstream body; nothing without tools."""
+    """The fields ``tool_choice`` and ``parallel_tool_calls`` of the body for the backend; empty without tools."""
     raw = body.get("tool_choice")
     if not tools:
         if raw is not None:
-            body.lose(LossKind.DROPPED, "tool_choice", "there is no tool to choose")
+            body.lose(LossKind.DROPPED, "tool_choice", "the request has no tools to choose from")
         return {}
     if raw is None:
         return {"tool_choice": "auto", "parallel_tool_calls": True}
@@ -102,7 +101,7 @@ def _to_choice(choice: Fields, tools: list[Fields]) -> str | dict[str, Any]:
             name = choice.string("name")
             chosen = next((tool for tool in tools if tool_name(tool) == name), None)
             if chosen is None:
-                raise choice.wrong("name", f"{name!r} is not among the tools of this request")
+                raise choice.wrong("name", f"{name!r} is not a tool of this request")
             if is_web_search(chosen):
                 return {"type": "web_search"}
             return {"type": "function", "name": shorten(name)}
@@ -111,7 +110,7 @@ def _to_choice(choice: Fields, tools: list[Fields]) -> str | dict[str, Any]:
 
 
 def _to_function(tool: Fields) -> dict[str, Any]:
-    """Without ``strict: false`` the backend tries strict mode, and the model fills every optional field."""
+    """``strict`` is always set: without it the backend tries strict mode, and the model fills every optional field."""
     name = tool_name(tool)
     short = legal_name(tool, name)
     client_tool = find_client_tool(tool.optional_string("type") or "")
@@ -125,11 +124,11 @@ def _to_function(tool: Fields) -> dict[str, Any]:
 
 
 def _describe(tool: Fields, client_tool: ClientTool | None) -> str:
-    """The description, and after it what the schema can't say to the backend."""
+    """The description, followed by what the schema can't express for the backend."""
     texts = [client_tool.description if client_tool else tool.optional_string("description") or ""]
     texts.append(explain_schema(tool, "input_schema"))
     if tool.get("max_characters") is not None:
-        texts.append(f"A view shows {tool.integer('max_characters')} characters at most.")
+        texts.append(f"A view shows at most {tool.integer('max_characters')} characters.")
     examples = tool.objects("input_examples")
     if examples:
         texts.append("\n".join(["Example inputs:", *(jsontext.dumps_text(example.value) for example in examples)]))
@@ -149,7 +148,7 @@ def _to_web_search(tool: Fields) -> dict[str, Any]:
     search: dict[str, Any] = {"type": "web_search"}
     allowed = tool.strings("allowed_domains")
     if allowed and tool.strings("blocked_domains"):
-        raise RequestInvalid(tool.at("blocked_domains"), "cannot stand beside allowed_domains")
+        raise RequestInvalid(tool.at("blocked_domains"), "can't be combined with allowed_domains")
     if allowed:
         search["filters"] = {"allowed_domains": allowed}
     location = tool.optional_object("user_location")
@@ -161,7 +160,7 @@ def _to_web_search(tool: Fields) -> dict[str, Any]:
 
 @frozen
 class Change:
-    """A tool that comes or goes in the middle of a conversation; ``definition`` where it was not listed before."""
+    """A tool added or removed in the middle of a conversation; ``definition`` is set if it was not listed before."""
 
     name: str
     removed: bool = False
@@ -169,7 +168,7 @@ class Change:
 
 
 def list_changes(body: Fields) -> list[Change]:
-    """The changes that the messages make, in their order; to load what is loaded already changes nothing."""
+    """The changes that the messages make, in their order. Loading a tool twice changes nothing."""
     changes: list[Change] = []
     for message in body.objects("messages"):
         for block in read_content(message, "content"):

@@ -1,9 +1,9 @@
-"""The models that clients are shown, as Anthropic and as OpenAI describe one. Source: anthropic-translation.md 5.
+"""The models that clients are shown, in Anthropic's form and in OpenAI's.
 
-Listed are the account's models; then, for Claude Code, the Claude families, which are worth a choice because the
-settings ``models.*`` say what they run on; then the user's own aliases. Claude Code's picker shows only ids that begin
-with ``claude``, so there a model is ``claude-<slug>``; the router takes both names. No id ends in ``[1m]``: Claude Code
-would believe in a window of a million tokens.
+The list starts with the account's models. Claude Code then gets the Claude families, because the settings ``models.*``
+decide what each of them runs on. The user's own aliases come last. Claude Code's picker shows only ids that begin with
+``claude``, so there a model is called ``claude-<slug>``; the router accepts both names. No id ends in ``[1m]``, which
+would make Claude Code believe in a context window of a million tokens.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from typing import Any
 from attrs import frozen
 
 from codexd.translation.kilo.models import KILO
-from codexd.translation.models.routes import CLAUDE_IDS, MAX_OUTPUT_TOKENS, Catalogue, ModelInfo, route, strip_mark
+from codexd.translation.models.catalogue import MAX_OUTPUT_TOKENS, Catalogue, ModelInfo
+from codexd.translation.models.routes import CLAUDE_IDS, route, strip_mark
 
 UNKNOWN_DATE = "1970-01-01T00:00:00Z"
-"""The backend does not say when a model came out; Anthropic's API has this for it."""
+"""What Anthropic's API shows for an unknown release date; the backend never gives one."""
 
 
 @frozen
 class Offer:
-    """A name that a client may ask for. ``model`` is what answers; None: a third party, of which nothing is known."""
+    """A name that a client may ask for. ``model`` is the one that answers; None for a third party's."""
 
     id: str
     title: str
@@ -30,16 +31,35 @@ class Offer:
     family: str | None = None
     owner: str = "openai"
 
+    def to_anthropic(self) -> dict[str, Any]:
+        """The model in Anthropic's ``GET /v1/models``. Claude Code's picker shows ``description`` beside the name."""
+        entry: dict[str, Any] = {"type": "model", "id": self.id, "display_name": self.title, "created_at": UNKNOWN_DATE}
+        entry |= {"lifecycle": "active", "deprecated_at": None, "retires_at": None}
+        line = self.family if self.family in CLAUDE_IDS else None
+        if self.model is None:
+            return {**entry, "line": line, "max_input_tokens": None, "max_tokens": None, "capabilities": None}
+        return {
+            **entry,
+            "line": line,
+            "description": f"{self.model.slug} through codexd, {self.model.context_window:,} tokens of context",
+            "max_input_tokens": self.model.context_window,
+            "max_tokens": MAX_OUTPUT_TOKENS,
+            "capabilities": _to_capabilities(self.model),
+        }
+
+    def to_openai(self) -> dict[str, Any]:
+        return {"id": self.id, "object": "model", "created": 0, "owned_by": self.owner}
+
 
 @frozen
 class Offers:
-    """What can be asked for.
+    """Everything that a client may ask for.
 
     Args:
         names: the settings ``models.*``: family (and ``default``) -> models in order of preference.
         aliases: the setting ``models.aliases``.
         catalogue: the account's.
-        kilo_model: what the name ``kilo`` means; None: that route is closed.
+        kilo_model: the model behind the name ``kilo``; None if Kilo is turned off.
     """
 
     names: Mapping[str, tuple[str, ...]]
@@ -56,10 +76,10 @@ class Offers:
         return _unique([*(_offer(model.slug, model) for model in self.catalogue.listed), *self._own()])
 
     def find(self, asked: str) -> Offer | None:
-        """The offer of a name, listed or not; None for one that only the setting ``models.default`` would answer."""
+        """The offer behind a name, listed or not; None for a name that only ``models.default`` would answer."""
         name = strip_mark(asked)
         if name == KILO and self.kilo_model is not None:
-            return _kilo(self.kilo_model)
+            return _offer_kilo(self.kilo_model)
         found = route(name, self.names, self.aliases, self.catalogue)
         if found.is_default or (found.is_plain and self.catalogue.find(found.candidates[0]) is None):
             return None
@@ -71,7 +91,7 @@ class Offers:
             if not any(mark in name for mark in "*?["):
                 yield self._resolve(name)
         if self.kilo_model is not None:
-            yield _kilo(self.kilo_model)
+            yield _offer_kilo(self.kilo_model)
 
     def _resolve(self, name: str) -> Offer:
         found = route(name, self.names, self.aliases, self.catalogue)
@@ -86,7 +106,7 @@ def _offer(id_: str, model: ModelInfo) -> Offer:
     return Offer(id_, f"{model.display_name} (Codex)", model)
 
 
-def _kilo(model: str) -> Offer:
+def _offer_kilo(model: str) -> Offer:
     return Offer(KILO, f"Kilo on {model} (a third party)", None, owner="kilo")
 
 
@@ -94,25 +114,8 @@ def _unique(offers: list[Offer]) -> list[Offer]:
     return list({offer.id: offer for offer in reversed(offers)}.values())[::-1]
 
 
-def to_anthropic(offer: Offer) -> dict[str, Any]:
-    """A model as ``GET /v1/models`` of Anthropic has it; ``description`` is what Claude Code's picker shows beside."""
-    entry: dict[str, Any] = {"type": "model", "id": offer.id, "display_name": offer.title, "created_at": UNKNOWN_DATE}
-    entry |= {"lifecycle": "active", "deprecated_at": None, "retires_at": None}
-    line = offer.family if offer.family in CLAUDE_IDS else None
-    if offer.model is None:
-        return {**entry, "line": line, "max_input_tokens": None, "max_tokens": None, "capabilities": None}
-    return {
-        **entry,
-        "line": line,
-        "description": f"{offer.model.slug} through codexd, {offer.model.context_window:,} tokens of context",
-        "max_input_tokens": offer.model.context_window,
-        "max_tokens": MAX_OUTPUT_TOKENS,
-        "capabilities": _to_capabilities(offer.model),
-    }
-
-
 def _to_capabilities(model: ModelInfo) -> dict[str, Any]:
-    """What is carried over of a request, and what this model can do with it."""
+    """What the translation carries over and this model can do."""
     yes, no = {"supported": True}, {"supported": False}
     images = yes if "image" in model.input_modalities else no
     efforts = {level: yes if level in model.efforts else no for level in ("low", "medium", "high", "xhigh", "max")}
@@ -129,7 +132,3 @@ def _to_capabilities(model: ModelInfo) -> dict[str, Any]:
         "structured_outputs": yes,
         "thinking": {**yes, "types": {"adaptive": yes, "enabled": yes}},
     }
-
-
-def to_openai(offer: Offer) -> dict[str, Any]:
-    return {"id": offer.id, "object": "model", "created": 0, "owned_by": offer.owner}

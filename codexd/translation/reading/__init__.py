@@ -1,1 +1,1 @@
-"""What the APIs share in reading a request."""
+"""What the requests of all client APIs share."""

@@ -1,7 +1,4 @@
-"""A conversation: its messages, what its requests have in common, and the prompt cache key that is made of it.
-
-Source: anthropic-translation.md 1.11.
-"""
+"""A conversation: its messages, a name that all its requests share, and the prompt cache key made from that name."""
 
 from __future__ import annotations
 
@@ -15,28 +12,28 @@ from codexd.translation.reading.fields import Fields
 MAX_MESSAGES = 100_000
 
 _CACHE_KEYS = uuid.UUID("6f1d9b1e-2f43-5f0e-9b57-0d6a3a6c7c11")
-"""Namespace of our keys."""
+"""The namespace of our keys."""
 
 _REMINDERS = re.compile(r"\A(?:\s*<system-reminder>.*?</system-reminder>)*\s*", re.DOTALL)
 _SYSTEM_CHARS = 2000
 
 
 def read_messages(body: Fields) -> list[Fields]:
-    """The messages of a request, one at least.
+    """The messages of a request, at least one.
 
     Raises:
-        RequestInvalid
+        RequestInvalid: there are none, or too many.
     """
     messages = body.objects("messages")
     if not messages:
         raise body.wrong("messages", "at least one message is required")
     if len(messages) > MAX_MESSAGES:
-        raise body.wrong("messages", f"must not be more than {MAX_MESSAGES}")
+        raise body.wrong("messages", f"must not have more than {MAX_MESSAGES} entries")
     return messages
 
 
 def to_session_key(conversation: str) -> str:
-    """The key of a conversation, whichever model its requests go to."""
+    """The key of a conversation, the same for every model."""
     return str(uuid.uuid5(_CACHE_KEYS, conversation))
 
 
@@ -46,12 +43,12 @@ def to_cache_key(model: str, conversation: str) -> str:
 
 
 def fingerprint(system: str, opening: Iterable[str]) -> str:
-    """A name for a conversation whose client gives none: by its beginning, which stays when it grows.
+    """A name for a conversation without one: a hash of its beginning, which stays the same while it grows.
 
     Args:
         system: the system prompt.
-        opening: the texts of the first user message; the reminders that clients put before it change.
+        opening: the texts of the first user message. Reminders in front of them change, so they are left out.
     """
-    words = (_REMINDERS.sub("", text) for text in opening)
-    first = next((text for text in words if text), "")
+    texts = (_REMINDERS.sub("", text) for text in opening)
+    first = next((text for text in texts if text), "")
     return hashlib.sha256(f"{system[:_SYSTEM_CHARS]}\n{first}".encode("utf-8", "replace")).hexdigest()

@@ -1,8 +1,7 @@
-"""What becomes of each field of a request: the machinery of the tables, one of which each client API has.
+"""What becomes of each field of a request. Each client API has tables of fates; this is how they work.
 
-A table has a row for every field that a client can send; ``decide`` walks a request by it and writes every
-loss into the ledger. A field without a row is unknown to us, and is dropped and written down as such: clients
-are newer than we are.
+The tables have a row for every field that a client can send. ``decide`` walks a request and records every loss in the
+ledger. A field without a row is unknown to codexd, because clients may be newer; it is dropped, and recorded as such.
 """
 
 from __future__ import annotations
@@ -20,18 +19,23 @@ from codexd.translation.reading.losses import LossKind
 
 class Fate(Enum):
     CARRIED = "carried"
+    """Sent, perhaps in another form. With a reason: under that condition, or in that form."""
     APPROXIMATED = "approximated"
+    """Sent as something close to it."""
     DROPPED = "dropped"
+    """Left out, because the backend has nothing like it."""
     COSMETIC = "cosmetic"
+    """Left out without any effect on the answer."""
     REFUSED = "refused"
+    """Answered with a 400 that names the field."""
 
 
 @frozen
 class Rule:
-    """A fate and its reason in words.
+    """A fate and its reason, which users read.
 
-    ``unless`` lists the values that ask for nothing but what happens anyway; ``inside`` names the table of what
-    the field holds.
+    ``unless`` lists values that ask for what happens anyway, so that they are no loss; ``inside`` names the table for
+    what the field holds.
     """
 
     fate: Fate
@@ -51,13 +55,13 @@ class Shape:
 
 @frozen
 class Table:
-    """The shapes by ``type``, which may be a glob; objects without a type have the shape ``""``."""
+    """The shapes by ``type``, which may be a glob. Objects without a type have the shape ``""``."""
 
     shapes: Mapping[str, Shape]
     unknown: Rule | None = None
-    """The fate of an object of another type; without one its reader has the say."""
+    """The fate of an object of another type; None leaves it to the code that reads it."""
     by: str = "type"
-    """The field that tells the shape."""
+    """The field that selects the shape."""
 
     def find(self, kind: Any) -> Shape | None:
         if "" in self.shapes and (kind is None or len(self.shapes) == 1):
@@ -89,11 +93,11 @@ def refused(reason: str, *unless: Any) -> Rule:
 
 CARRIED = carried()
 UNKNOWN = dropped("unknown to codexd")
-NO_SAMPLING = "the backend takes no sampling settings"
+NO_SAMPLING = "the backend accepts no sampling settings"
 
 
 def plain(*names: str, **fields: Rule) -> Shape:
-    """A shape that is carried, with the fields ``names``."""
+    """A carried shape: the fields ``names`` are carried too, and ``fields`` have rules of their own."""
     return Shape(CARRIED, {**dict.fromkeys(names, CARRIED), **fields})
 
 
@@ -101,20 +105,20 @@ _LOSSES: Mapping[Fate, LossKind] = {
     Fate.APPROXIMATED: LossKind.APPROXIMATED,
     Fate.DROPPED: LossKind.DROPPED,
     Fate.COSMETIC: LossKind.COSMETIC,
-    Fate.REFUSED: LossKind.DROPPED,  # what is not refused to a lenient client is dropped
+    Fate.REFUSED: LossKind.DROPPED,  # for a lenient client, for which nothing is refused
 }
 
 
 def decide(body: Fields, tables: Mapping[str, Table], *, lenient: bool = False) -> None:
-    """Write down what becomes of each field of the request ``body``.
+    """Record what becomes of each field of the request ``body``.
 
     Args:
-        body: its structure is not checked here: what has another form than expected is left to its reader.
-        tables: by name; ``request`` is that of the whole body.
-        lenient: drop what else is refused. Claude Code gives up features for the whole session after a 400.
+        body: its structure is not checked here; the code that reads a field reports a wrong type.
+        tables: by name; ``request`` is the table of the whole body.
+        lenient: drop what would be refused. After a 400, Claude Code gives up features for the whole session.
 
     Raises:
-        RequestInvalid: names the first field that is refused.
+        RequestInvalid: names the first refused field.
     """
     _Walk(tables, lenient).through(body, "request")
 
@@ -125,7 +129,7 @@ class _Walk:
     lenient: bool
 
     def through(self, fields: Fields, name: str) -> None:
-        """The object ``fields``, by the table ``name``."""
+        """Walk the object ``fields`` by the table ``name``."""
         table = self.tables[name]
         kind = fields.get(table.by)
         shape = table.find(kind)

@@ -13,10 +13,10 @@ from codexd.translation.reading.losses import Losses, LossKind
 
 @frozen
 class Fields:
-    """A JSON object of a request, and where it stands, such as ``messages[3].content[0]``.
+    """A JSON object of a request, and its path, such as ``messages[3].content[0]``.
 
-    A field that is null counts as absent: clients send both for the same thing.
-    Every reader raises RequestInvalid with the field's path.
+    A null field counts as missing, because clients use both for the same thing. Every reader raises RequestInvalid
+    with the field's path.
     """
 
     value: dict[str, Any]
@@ -30,7 +30,7 @@ class Fields:
         return cls(value, path, losses)
 
     def lose(self, kind: LossKind, name: str, note: str) -> None:
-        """Write down what happens to the field ``name``; the empty name is the object itself."""
+        """Record what happens to the field ``name``; an empty name stands for the object itself."""
         self.losses.add(kind, self.at(name) if name else self.path, note)
 
     def at(self, name: str) -> str:
@@ -76,7 +76,7 @@ class Fields:
         return value
 
     def optional_count(self, name: str) -> int | None:
-        """A whole number that is not less than one."""
+        """A whole number of at least one."""
         value = None if self.value.get(name) is None else self.integer(name)
         if value is not None and value < 1:
             raise self.wrong(name, "must be at least 1")
@@ -93,7 +93,7 @@ class Fields:
         return found
 
     def objects(self, name: str) -> list[Fields]:
-        """A list of objects; an absent one is empty."""
+        """A list of objects, empty if the field is missing."""
         value = self.value.get(name)
         if value is None:
             return []
@@ -102,7 +102,7 @@ class Fields:
         return [Fields.of(item, f"{self.at(name)}[{index}]", self.losses) for index, item in enumerate(value)]
 
     def strings(self, name: str) -> list[str]:
-        """A list of strings; an absent one is empty."""
+        """A list of strings, empty if the field is missing."""
         value = self.value.get(name)
         if value is None:
             return []
@@ -112,17 +112,17 @@ class Fields:
 
 
 MAX_VALUES = 500_000
-"""More than any context window holds, and what takes some seconds to translate."""
+"""More than any context window holds; so many values take some seconds to translate."""
 
 MAX_SEPARATORS = 8 * MAX_VALUES
-"""Characters that separate values, those in strings too: with more of them a body is not even parsed."""
+"""Characters that may separate values, in strings too. A body with more of them is not even parsed."""
 
 MAX_MODEL_CHARS = 1000
-"""Of the name of a model, which each event of an answer may repeat."""
+"""The longest model name; every event of an answer may repeat it."""
 
 
 def peek_model(data: bytes) -> str | None:
-    """The model that an HTTP body names, if it does; nothing else of it need be in order."""
+    """The model that an HTTP body names, however broken the rest of the body is; None if it names none."""
     try:
         value = jsontext.loads(data)
     except ValueError:
@@ -131,11 +131,11 @@ def peek_model(data: bytes) -> str | None:
     return model if isinstance(model, str) else None
 
 
-def read_body(data: bytes) -> Fields:
-    """The JSON object of an HTTP body.
+def parse_body(data: bytes) -> Fields:
+    """The JSON object in an HTTP body.
 
     Raises:
-        RequestInvalid: not JSON, not an object, nested too deeply, or of too many values.
+        RequestInvalid: not JSON, not an object, nested too deeply, or with too many values.
     """
     separators = sum(map(data.count, (b",", b"[", b"{")))
     if separators > MAX_SEPARATORS:

@@ -1,7 +1,7 @@
 """The loss ledger: what a translation renamed, approximated or dropped, by the path of the field.
 
-Nothing is lost silently: the ledger is kept with the request, counted in the header ``codexd-losses``,
-logged, and with the setting ``translation.strict`` a dropped field is refused.
+Nothing is lost silently: the ledger is kept with the request, counted in the header ``codexd-losses``, and logged. With
+the setting ``translation.strict`` a request that loses a field is refused.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from codexd.api.records import LossInfo
 
 class LossKind(StrEnum):
     RENAMED = "renamed"
-    """The same under another name, restored on the way back."""
+    """Sent under another name, and restored in the answer."""
     APPROXIMATED = "approximated"
-    """Carried over as something near it."""
+    """Sent as something close to it."""
     DROPPED = "dropped"
-    """The backend has nothing like it."""
+    """Left out, because the backend has nothing like it."""
     COSMETIC = "cosmetic"
-    """Dropped, and no answer is different for it, such as ``cache_control``."""
+    """Left out without any effect on the answer, such as ``cache_control``."""
 
 
-_TOLD = (LossKind.DROPPED, LossKind.APPROXIMATED)
+_REPORTED = (LossKind.DROPPED, LossKind.APPROXIMATED)
 
 
 MAX_KEPT = 1000
 MAX_CHARS = 300
-"""Of a path or a note. The ledger is kept with its request, and a client may send a million unknown fields."""
+"""The longest path and the longest note. Ledgers are kept for a while, and a request may have many odd fields."""
 
 
 class Losses:
-    """The ledger of one request. A path is written down once, however often the request is translated.
+    """The ledger of one request. A path is recorded once, however often the request is translated.
 
-    What comes after ``MAX_KEPT`` paths is only counted.
+    After ``MAX_KEPT`` paths the rest is only counted.
     """
 
     def __init__(self) -> None:
         self._by_path: dict[str, LossInfo] = {}
-        self._more_told = 0
+        self._reported_beyond = 0
         self._first_dropped: LossInfo | None = None
 
     def add(self, kind: LossKind, path: str, note: str) -> None:
@@ -51,8 +51,8 @@ class Losses:
             self._first_dropped = loss
         if len(self._by_path) < MAX_KEPT:
             self._by_path[path] = loss
-        elif kind in _TOLD:
-            self._more_told += 1
+        elif kind in _REPORTED:
+            self._reported_beyond += 1
 
     def __iter__(self) -> Iterator[LossInfo]:
         return iter(self._by_path.values())
@@ -61,9 +61,9 @@ class Losses:
         return len(self._by_path)
 
     @property
-    def told(self) -> int:
-        """How many a client is told of in ``codexd-losses``: what was dropped or approximated."""
-        return self._more_told + sum(loss.kind in _TOLD for loss in self)
+    def reported(self) -> int:
+        """The number in ``codexd-losses``: how many fields were dropped or approximated."""
+        return self._reported_beyond + sum(loss.kind in _REPORTED for loss in self)
 
     @property
     def first_dropped(self) -> LossInfo | None:

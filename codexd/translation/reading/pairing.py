@@ -1,6 +1,6 @@
-"""Calls and their results, paired: the backend refuses a call without a result and a result without a call.
+"""Pairs calls with their results, because the backend rejects a call without a result and a result without a call.
 
-Histories that were interrupted, compacted or cut have both. Source: anthropic-translation.md 1.5.
+Histories that were interrupted, compacted or cut contain both.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ Item = dict[str, Any]
 
 MAX_CALL_ID_CHARS = 64
 ABORTED = "aborted"
-"""The result of a call that never got one, in the official client's word."""
+"""The result of a call that never got one; the official client writes the same."""
 
 OUTPUT_OF: Mapping[str, str] = {
     "function_call": "function_call_output",
     "custom_tool_call": "custom_tool_call_output",
     "local_shell_call": "function_call_output",
 }
-"""The item that answers each kind of call."""
+"""The type of the item that answers each type of call."""
 
 _OUTPUTS = frozenset(OUTPUT_OF.values())
 
 OpenCalls = dict[str, list[tuple[int, Item]]]
-"""By the client's call id: the turn and the call, for each that waits for its result."""
+"""The client's call id -> turn index and call, for each call that waits for its result."""
 
 
 @define
 class Turn:
     """Consecutive items of one side, before pairing.
 
-    ``results`` holds the blocks that the results came from, ``unparsed`` the arguments of calls that were not JSON.
+    ``results`` holds each result with the block it came from; ``unparsed`` holds calls whose arguments were not JSON.
     """
 
     assistant: bool
@@ -49,8 +49,8 @@ class Turn:
     unparsed: list[tuple[Item, str]] = field(factory=list)
 
 
-def turn_of(turns: list[Turn], *, assistant: bool) -> Turn:
-    """The turn that goes on, or a new one."""
+def current_turn(turns: list[Turn], *, assistant: bool) -> Turn:
+    """The current turn, or a new one."""
     if not turns or turns[-1].assistant != assistant:
         turns.append(Turn(assistant))
     return turns[-1]
@@ -66,7 +66,7 @@ def shorten_call_id(call_id: str) -> str:
 
 
 def legal_call_id(owner: Fields, name: str, call_id: str) -> str:
-    """``call_id``, which is in the field ``name`` of ``owner``, as the backend takes it."""
+    """``call_id``, from the field ``name`` of ``owner``, as the backend accepts it."""
     short = shorten_call_id(call_id)
     if short != call_id:
         owner.lose(LossKind.RENAMED, name, f"sent as {short}")
@@ -74,7 +74,7 @@ def legal_call_id(owner: Fields, name: str, call_id: str) -> str:
 
 
 def pair(turns: list[Turn]) -> list[Item]:
-    """Each call answered right after the turn that made it; results of no call become user text."""
+    """The items, with each call answered right after its turn. Results without a call become user text."""
     answers: dict[int, list[Item]] = {}
     open_calls: OpenCalls = {}
     for index, turn in enumerate(turns):
@@ -98,7 +98,7 @@ def _calls(turn: Turn) -> list[Item]:
 
 
 def _rename_calls(turn: Turn) -> dict[str, list[Item]]:
-    """The turn's calls by their ids; a second call of one id gets another, and so does its result."""
+    """The turn's calls by id. A second call with the same id gets a new id, and so does its result."""
     taken = {call["call_id"] for call in _calls(turn)}
     numbers = defaultdict[str, "count[int]"](lambda: count(2))
     by_id: dict[str, list[Item]] = {}
@@ -113,7 +113,7 @@ def _rename_calls(turn: Turn) -> dict[str, list[Item]]:
 
 
 def _take_answer(item: Item, open_calls: OpenCalls, answers: dict[int, list[Item]]) -> bool:
-    """Whether ``item`` is the result of an open call; it then goes to that call's turn, as what that call wants."""
+    """Move ``item`` to the call that it answers, with that call's id and type; False if it answers no open call."""
     waiting = open_calls.get(item["call_id"]) if item.get("type") in _OUTPUTS else None
     if not waiting:
         return False
@@ -124,7 +124,7 @@ def _take_answer(item: Item, open_calls: OpenCalls, answers: dict[int, list[Item
 
 
 def _answer(turn: Turn, answers: list[Item]) -> list[Item]:
-    """The turn, its results in the client's order, and a result for each call that has none."""
+    """The turn's items, its results in the client's order, and a result for each call that has none."""
     answered = {answer["call_id"] for answer in answers}
     missing = [call for call in _calls(turn) if call["call_id"] not in answered]
     aborted = [{"type": OUTPUT_OF[call["type"]], "call_id": call["call_id"], "output": ABORTED} for call in missing]
@@ -132,11 +132,11 @@ def _answer(turn: Turn, answers: list[Item]) -> list[Item]:
     outputs = [*answers, *aborted]
     for answer in outputs:
         if answer["call_id"] in unparsed:
-            answer["output"] = _tell_unparsed(unparsed[answer["call_id"]], answer["output"])
+            answer["output"] = _prepend_unparsed(unparsed[answer["call_id"]], answer["output"])
     return [*turn.items, *outputs]
 
 
-def _tell_unparsed(raw: str, output: str | list[Part]) -> str | list[Part]:
+def _prepend_unparsed(raw: str, output: str | list[Part]) -> str | list[Part]:
     note = f"The arguments of this call were not JSON: {raw}"
     return f"{note}\n{output}" if isinstance(output, str) else [text_part(note), *output]
 
@@ -145,7 +145,7 @@ def _note_orphans(turn: Turn) -> None:
     left = {id(item) for item in turn.items}
     for item, block in turn.results:
         if id(item) in left:
-            block.lose(LossKind.APPROXIMATED, "", "as the user's text: it answers no open call before it")
+            block.lose(LossKind.APPROXIMATED, "", "sent as user text, because it answers no open call")
 
 
 def _orphan_to_text(item: Item) -> Item:

@@ -1,4 +1,4 @@
-"""Parts of a message or of a tool's result as the backend takes them, and what the client APIs' own forms share."""
+"""Parts of a message or of a tool result as the backend accepts them, and reading what the client APIs share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from codexd.translation.reading.fields import Fields
 Part = dict[str, Any]
 
 NO_OUTPUT = "(no output)"
-"""An empty result stalls GPT models (anthropic-translation.md 1.5)."""
+"""The result of a call that returned nothing: GPT models get stuck on an empty result."""
 
 NOT_AN_IMAGE = "is not a PNG, JPEG, GIF or WebP image"
 
@@ -30,7 +30,7 @@ def text_part(text: str) -> Part:
 
 
 def to_output(parts: list[Part]) -> str | list[Part]:
-    """The result of a call: one text as a plain string, so that a text and a list of one are the same bytes."""
+    """The result of a call. A list of one text becomes a string, so that both forms give the same bytes."""
     if not parts:
         return NO_OUTPUT
     if len(parts) == 1 and parts[0]["type"] == "input_text":
@@ -40,7 +40,7 @@ def to_output(parts: list[Part]) -> str | list[Part]:
 
 
 def read_content(owner: Fields, name: str) -> list[Fields]:
-    """A ``content`` field, string or list, as blocks: both forms of one text must translate to the same bytes."""
+    """The blocks of a ``content`` field. A string is one text block, so that both forms give the same bytes."""
     value = owner.get(name)
     if isinstance(value, str):
         return [Fields({"type": "text", "text": value}, owner.at(name), owner.losses)] if value else []
@@ -48,7 +48,7 @@ def read_content(owner: Fields, name: str) -> list[Fields]:
 
 
 def to_image_url(source: Fields, name: str, data: str) -> str:
-    """A data URL of the base64 ``data`` in the field ``name`` of ``source``, with the type that it really has."""
+    """A data URL of the base64 ``data`` in the field ``name`` of ``source``, with the image's real type."""
     clean = to_base64(source, name, data)
     media_type = sniff_image(clean)
     if media_type is None:
@@ -57,7 +57,7 @@ def to_image_url(source: Fields, name: str, data: str) -> str:
 
 
 def to_base64(source: Fields, name: str, data: str) -> str:
-    """The data without the line breaks that some clients put in; the backend takes none."""
+    """``data`` without the line breaks of some clients, which the backend rejects."""
     clean = "".join(data.split())
     if not clean:
         raise source.wrong(name, "must not be empty")
@@ -67,13 +67,13 @@ def to_base64(source: Fields, name: str, data: str) -> str:
 
 
 def _is_base64(data: bytes) -> bool:
-    """By its alphabet and its length: decoding all images of a history would take four times as long."""
+    """Check alphabet and length only: decoding all images of a history would take four times as long."""
     digits = data.rstrip(b"=")
     return len(data) % 4 == 0 and len(data) - len(digits) <= 2 and not digits.translate(None, _ALPHABET)
 
 
 def sniff_image(data: str) -> str | None:
-    """The real image type: the backend refuses a data URL whose type is not that of its bytes."""
+    """The type of an image by its first bytes; the backend rejects a data URL of the wrong type."""
     head = base64.b64decode(data[:24])
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "image/webp"

@@ -1,7 +1,8 @@
-"""The reasoning round trip: encrypted reasoning travels in the ``signature`` of a thinking block.
+"""How encrypted reasoning returns to the model and the account that made it.
 
-Clients give thinking blocks back unchanged, so no memory is needed on this side: the signature is
-an envelope of everything that the backend wants to see again.
+The backend rejects the reasoning of another account. Messages and Chat clients get it sealed in an envelope, the
+``signature`` of a thinking block, which they send back unchanged: so nothing has to be remembered. A Responses client
+gets the plain ciphertext, which has no room for a mark, so ``ReasoningOwners`` remembers the account behind each.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import re
+from collections import OrderedDict
 from typing import Any
 
 from attrs import frozen
@@ -22,7 +24,7 @@ _GENERATION = re.compile(r"gpt-\d+")
 
 @frozen
 class Reasoning:
-    """One reasoning item: the backend's id, its ciphertext, and the model and account that it is bound to."""
+    """One reasoning item: the backend's id, the ciphertext, and the model and account that it belongs to."""
 
     id: str
     encrypted: str
@@ -31,18 +33,18 @@ class Reasoning:
 
 
 def tag_account(chatgpt_account_id: str) -> str:
-    """A short mark of an account that gives nothing away."""
+    """A short hash that stands for an account without revealing it."""
     return hashlib.sha256(chatgpt_account_id.encode()).hexdigest()[:8]
 
 
 def seal(reasoning: Reasoning) -> str:
-    """The signature for ``reasoning``: printable ASCII of any length, which clients return verbatim."""
+    """The signature for ``reasoning``: printable ASCII of any length."""
     envelope = {"id": reasoning.id, "enc": reasoning.encrypted, "m": reasoning.model, "a": reasoning.account_tag}
     return _PREFIX + base64.urlsafe_b64encode(jsontext.dumps(envelope)).rstrip(b"=").decode()
 
 
 def unseal(signature: Any) -> Reasoning | None:
-    """What ``seal`` put in; None for a signature of somebody else's, or one that was altered."""
+    """What ``seal`` put in; None for a signature that is not ours or was altered."""
     if not isinstance(signature, str) or not signature.startswith(_PREFIX):
         return None
     text = signature.removeprefix(_PREFIX)
@@ -57,9 +59,9 @@ def unseal(signature: Any) -> Reasoning | None:
 
 
 def to_item(signature: Any, *, model: str, account_tag: str) -> dict[str, Any] | None:
-    """The reasoning item that a signature stands for, if this model and this account can read it.
+    """The reasoning item in a signature; None if this model or this account can't read it.
 
-    The backend refuses another account's ciphertext; another generation of models withholds it.
+    The backend rejects the ciphertext of another account, and ignores that of another generation of models.
     """
     reasoning = unseal(signature)
     if reasoning is None or reasoning.account_tag != account_tag:
@@ -72,3 +74,48 @@ def to_item(signature: Any, *, model: str, account_tag: str) -> dict[str, Any] |
 def _generation(model: str) -> str:
     found = _GENERATION.match(model)
     return found[0] if found else model
+
+
+# -- plain ciphertext -----------------------------------------------------------------------------
+
+MAX_REMEMBERED = 20_000
+"""The most entries of either kind, about two megabytes; a long session has a few hundred."""
+
+
+class ReasoningOwners:
+    """Remembers which account each piece of reasoning belongs to. One that was forgotten may be sent for any account.
+
+    Without it each request of a session would be rejected once after a switch of accounts, and lose all its reasoning
+    in the second attempt.
+    """
+
+    def __init__(self, maximum: int = MAX_REMEMBERED) -> None:
+        self._maximum = maximum
+        self._makers: OrderedDict[bytes, str] = OrderedDict()
+        """Digest of a ciphertext -> the tag of the account that made it."""
+        self._refused: OrderedDict[tuple[bytes, str], None] = OrderedDict()
+
+    def note(self, sealed: Any, account_tag: str) -> None:
+        """Remember that the account made ``sealed``."""
+        if isinstance(sealed, str) and sealed:
+            self._makers[_digest(sealed)] = account_tag
+            self._bound(self._makers)
+
+    def note_refused(self, sealed: str, account_tag: str) -> None:
+        """Remember that ``sealed`` was in a request of the account that the backend rejected as unreadable."""
+        if self._makers.get(_digest(sealed)) != account_tag:
+            self._refused[_digest(sealed), account_tag] = None
+            self._bound(self._refused)
+
+    def is_foreign(self, sealed: str, account_tag: str) -> bool:
+        """Whether the account is known to be unable to read ``sealed``."""
+        digest = _digest(sealed)
+        return self._makers.get(digest, account_tag) != account_tag or (digest, account_tag) in self._refused
+
+    def _bound(self, memory: OrderedDict[Any, Any]) -> None:
+        if len(memory) > self._maximum:
+            memory.popitem(last=False)
+
+
+def _digest(sealed: str) -> bytes:
+    return hashlib.sha256(sealed.encode("utf-8", "replace")).digest()[:16]

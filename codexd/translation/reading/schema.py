@@ -1,7 +1,7 @@
-"""Tool schemas: only structural faults are repaired, the meaning stays.
+"""JSON schemas of tools and answers, repaired so that the backend accepts them. Their meaning stays.
 
-With ``strict: false`` the backend takes nearly all of JSON Schema below the root; what it refuses
-is in the table of anthropic-translation.md 1.6.2.
+With ``strict: false`` the backend accepts nearly all of JSON Schema below the root. It rejects a root that is not a
+plain object, a keyword whose value has the wrong type, a tuple, and an array without ``items``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from codexd import jsontext
+from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.losses import LossKind
 
 _COMBINATORS = ("anyOf", "oneOf", "allOf")
 _SUBSCHEMA_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
@@ -45,7 +47,7 @@ _FORMS: Mapping[str, type | tuple[type, ...]] = {
     "maximum": (int, float),
     "$ref": str,
 }
-"""What the value of a keyword must be; the backend refuses a schema with another, and here it is left out."""
+"""The types of keywords. The backend rejects a schema with another type, so such a keyword is left out."""
 
 _NOT_IN_STRICT = (
     "prefixItems",
@@ -62,12 +64,12 @@ _NOT_IN_STRICT = (
     "contains",
 )
 _MAY_BE_NULL = ("const", "default")
-"""Keywords for which null is a value; elsewhere it is a serializer's word for "absent"."""
+"""Keywords for which null is a value; elsewhere serializers write null for a missing one."""
 _ROOT_NOISE = ("$schema", "$id", "$comment")
 
 
 def to_parameters(schema: Any) -> dict[str, Any]:
-    """``schema`` as the ``parameters`` of a function tool: an object with properties, legal all the way down."""
+    """``schema`` as the ``parameters`` of a function: an object with properties, acceptable at every level."""
     if not isinstance(schema, dict) or "object" not in _list_types(schema, default="object"):
         return {"type": "object", "properties": {}}
     root = _repair(schema)
@@ -78,7 +80,7 @@ def to_parameters(schema: Any) -> dict[str, Any]:
 
 
 def has_tuple(schema: Any) -> bool:
-    """Whether ``to_parameters`` makes one schema of those for each place of a list."""
+    """Whether ``schema`` contains a tuple, which ``to_parameters`` turns into a list of one schema."""
     if isinstance(schema, list):
         return any(has_tuple(child) for child in schema)
     if not isinstance(schema, dict):
@@ -99,21 +101,22 @@ def is_object(schema: Any) -> bool:
 
 
 def explain_root(schema: Any) -> str:
-    """What ``to_parameters`` takes from the root of ``schema``, in words for the tool's description; else empty."""
+    """What ``to_parameters`` removes from the root of ``schema``, as sentences for the tool's description; or empty."""
     if not isinstance(schema, dict):
         return ""
-    told = []
+    sentences = []
     for key in ("anyOf", "oneOf"):
         branches = [_follow(branch, schema) for branch in _list(schema.get(key)) if isinstance(branch, dict)]
         names = [_required_of(branch) or list(_properties_of(branch)) for branch in branches]
         if len(branches) > 1 and any(names):
             choice = "; or ".join(", ".join(group) or "none of these" for group in names)
-            told.append(f"Give the properties of {'exactly one' if key == 'oneOf' else 'at least one'} of: {choice}.")
+            number = "exactly one" if key == "oneOf" else "at least one"
+            sentences.append(f"Give the properties of {number} of: {choice}.")
     if isinstance(schema.get("enum"), list):
-        told.append(f"The input must be one of: {jsontext.dumps_text(schema['enum'])}.")
+        sentences.append(f"The input must be one of: {jsontext.dumps_text(schema['enum'])}.")
     if isinstance(schema.get("not"), dict):
-        told.append(f"The input must not match: {jsontext.dumps_text(schema['not'])}.")
-    return " ".join(told)
+        sentences.append(f"The input must not match: {jsontext.dumps_text(schema['not'])}.")
+    return " ".join(sentences)
 
 
 def is_strict(schema: Any) -> bool:
@@ -141,7 +144,7 @@ def _repair(schema: Any) -> dict[str, Any]:
     kept = _merge_tuple(kept)
     repaired = {key: _repair_keyword(key, value) for key, value in kept.items()}
     if repaired.pop("nullable", False) is True and isinstance(repaired.get("type"), str):
-        repaired["type"] = [repaired["type"], "null"]  # OpenAPI's word for it
+        repaired["type"] = [repaired["type"], "null"]  # OpenAPI's keyword for it
     types = _list_types(repaired)
     if "object" in types and "properties" not in repaired and schema.get("properties", {}) is None:
         repaired["properties"] = {}
@@ -157,7 +160,7 @@ def _is_well_formed(key: str, value: Any) -> bool:
 
 
 def _merge_tuple(schema: dict[str, Any]) -> dict[str, Any]:
-    """One schema for all items instead of one for each place, which the backend does not take."""
+    """Replace a tuple, which the backend rejects, by one schema for all items."""
     rest = schema.get("items")
     places = schema.get("prefixItems", rest)
     if not isinstance(places, list):
@@ -201,7 +204,7 @@ def _repair_keyword(key: str, value: Any) -> Any:
 
 
 def _follow(schema: dict[str, Any], root: Mapping[str, Any]) -> dict[str, Any]:
-    """``schema`` with the definition in it that its ``$ref`` names: what stands at the root must be plain."""
+    """``schema`` with its ``$ref`` replaced by the definition, because the root must be a plain object."""
     ref = schema.get("$ref")
     for home in ("$defs", "definitions"):
         definitions, start = root.get(home), f"#/{home}/"
@@ -213,7 +216,7 @@ def _follow(schema: dict[str, Any], root: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _merge_combinators(root: dict[str, Any]) -> dict[str, Any]:
-    """The root without what may not stand there; alternatives become one object that allows each of them."""
+    """The root without keywords that are not allowed there. Alternatives become one object that allows each of them."""
     merged = {key: value for key, value in root.items() if key not in (*_COMBINATORS, "not", "enum")}
     for key in _COMBINATORS:
         branches = [_follow(branch, root) for branch in _list(root.get(key)) if isinstance(branch, dict)]
@@ -223,15 +226,15 @@ def _merge_combinators(root: dict[str, Any]) -> dict[str, Any]:
 
 
 def _merge_branches(merged: dict[str, Any], branches: list[dict[str, Any]], *, every: bool) -> None:
-    """Add the properties of ``branches``; those with several schemas take each of them, or ``every`` one."""
+    """Add the properties of ``branches``. One with several schemas must match any of them, or with ``every`` all."""
     own = _properties_of(merged)
     found: dict[str, dict[bytes, Any]] = {}
     for branch in branches:
         for name, child in _properties_of(branch).items():
             found.setdefault(name, {}).setdefault(jsontext.dumps(child), child)
-    word = "allOf" if every else "anyOf"
+    keyword = "allOf" if every else "anyOf"
     schemas = {name: list(different.values()) for name, different in found.items()}
-    added = {name: listed[0] if len(listed) == 1 else {word: listed} for name, listed in schemas.items()}
+    added = {name: listed[0] if len(listed) == 1 else {keyword: listed} for name, listed in schemas.items()}
     merged["properties"] = {**own, **added, **own}
     join = set.union if every else set.intersection
     shared = join(*(set(_required_of(branch)) for branch in branches))
@@ -240,3 +243,42 @@ def _merge_branches(merged: dict[str, Any], branches: list[dict[str, Any]], *, e
     required += [name for name in merged["properties"] if name in shared and name not in known]
     if required:
         merged["required"] = required
+
+
+# -- schemas of a request, with its losses --------------------------------------------------------
+
+
+def explain_schema(tool: Fields, key: str) -> str:
+    """What the schema in the field ``key`` loses at its root, as sentences for the tool's description; or empty."""
+    schema = tool.get(key)
+    if has_tuple(schema):
+        tool.lose(LossKind.APPROXIMATED, key, "a tuple becomes a list of one schema, because the backend has no tuples")
+    root = explain_root(schema)
+    if root:
+        note = "alternatives at the root become one object, and the description says which"
+        tool.lose(LossKind.APPROXIMATED, key, note)
+    return root
+
+
+def fit_answer_schema(wanted: Fields) -> dict[str, Any]:
+    """The schema of the answer in the field ``schema``.
+
+    Raises:
+        RequestInvalid: the schema allows an answer that is not an object.
+    """
+    schema = wanted.get("schema")
+    if schema is not None and not is_object(schema):
+        raise wanted.wrong("schema", "must be an object at its root, because the backend writes no other JSON")
+    if explain_root(schema):
+        note = "alternatives at the root become one object with all their properties"
+        wanted.lose(LossKind.APPROXIMATED, "schema", note)
+    return to_parameters(schema)
+
+
+def fit_strict(owner: Fields, schema: dict[str, Any], *, asked: bool) -> bool:
+    """The value of ``strict`` for ``schema``, if the request has ``asked`` for it."""
+    strict = asked and is_strict(schema)
+    if asked and not strict:
+        note = "sent as false, because the schema does not meet the backend's rules for strict mode"
+        owner.lose(LossKind.APPROXIMATED, "strict", note)
+    return strict

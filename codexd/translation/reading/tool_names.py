@@ -1,7 +1,7 @@
-"""Tool names that the backend takes: ``[A-Za-z0-9_-]``, at most 64 characters.
+"""Tool names that the backend accepts: ``[A-Za-z0-9_-]``, at most 64 characters.
 
-Anthropic's API takes longer ones, and MCP servers have them. A short name depends on the full name
-alone, so it stays the same however the list of tools changes (the prompt cache needs that).
+Anthropic's API accepts longer ones, and tools of MCP servers have them. A short name depends on the full name alone, so
+it stays the same when the list of tools changes, as the prompt cache requires.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _HASH_CHARS = 8
 
 
 def shorten(name: str) -> str:
-    """``name`` if it is legal; else a legal one made from it, ending in a hash of the whole."""
+    """``name`` if it is legal; otherwise a legal name made from it, which ends in a hash of the full name."""
     if _LEGAL.fullmatch(name):
         return name
     stem = name
@@ -32,7 +32,7 @@ def shorten(name: str) -> str:
 
 
 def legal_name(tool: Fields, name: str) -> str:
-    """``name``, which is that of ``tool``, as the backend takes it."""
+    """``name``, the name of ``tool``, as the backend accepts it."""
     short = shorten(name)
     if short != name:
         tool.lose(LossKind.RENAMED, "name", f"sent as {short}, and restored in answers")
@@ -40,11 +40,11 @@ def legal_name(tool: Fields, name: str) -> str:
 
 
 class ToolNames:
-    """The way back from short names, rebuilt from each request's own tools."""
+    """Restores full names from short ones. It is built from each request's own tools."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._full = {shorten(name): name for name in names}
 
     def restore(self, name: str) -> str:
-        """The client's name for ``name``; one that the model made up stays as it is."""
+        """The client's name for ``name``; a name that the model made up stays as it is."""
         return self._full.get(name, name)

@@ -1,1 +1,1 @@
-"""OpenAI's Responses API, which is the backend's own: passed through, but for what the backend demands and refuses."""
+"""OpenAI's Responses API, which the backend speaks itself: passed through, except for what the backend rejects."""

@@ -1,7 +1,6 @@
-"""What becomes of every field of a Responses request from an SDK; what the Codex CLI sends is not judged here.
+"""What becomes of every field of a Responses request from an SDK. Requests of the Codex CLI pass without these tables.
 
-Source: anthropic-translation.md section 7, codex-backend.md 2.5, and the SDK's types, which a test holds against
-the table. Items and tools of a kind without a row go to the backend as they are, which has the last word on them.
+A test compares the tables with OpenAI's SDK. Items and tools of a type without a row go to the backend as they are.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from codexd.translation.reading.fates import (
 )
 from codexd.translation.reading.fields import Fields
 
-KEEPS_NOTHING = "codexd keeps no responses and the backend none for a ChatGPT plan; send the whole input each time"
+KEEPS_NOTHING = "neither codexd nor the backend stores responses for a ChatGPT plan; send the whole input each time"
 HOSTED = "runs on OpenAI's API platform and is not available on a ChatGPT plan"
-FILES = refused("files live on OpenAI's API platform; send the data itself")
+FILES = refused("is a file on OpenAI's API platform; send its data instead")
 OWN_CACHE = "the backend caches by itself"
 _CACHE_MARK = {"prompt_cache_breakpoint": cosmetic(OWN_CACHE)}
 _NO_PROGRAMS = {
-    "allowed_callers": dropped("the backend has no programs that call tools", ["direct"], []),
+    "allowed_callers": dropped("the backend has no code execution that calls tools", ["direct"], []),
     "defer_loading": approximated("the tool is loaded at once", False),
 }
 
@@ -40,31 +39,31 @@ REQUEST = plain(
     "stream",
     "instructions",
     "tool_choice",
-    "parallel_tool_calls",
     "prompt_cache_key",
     "client_metadata",
+    parallel_tool_calls=carried("if there are tools"),
     input=carried(inside="item"),
     tools=carried(inside="tool"),
     reasoning=carried(inside="reasoning"),
     text=carried(inside="text"),
     stream_options=carried(inside="stream_options"),
     include=carried("the names that the backend knows"),
-    response_format=carried("as text.format, whose older name it is"),
-    service_tier=carried("priority and fast, where the model offers it"),
+    response_format=carried("as text.format, its newer name"),
+    service_tier=carried("priority and fast, if the model offers the tier"),
     store=dropped(KEEPS_NOTHING, False),
-    max_output_tokens=carried("by codexd itself, on the visible text"),
-    max_completion_tokens=dropped("the backend takes no limit"),
-    max_tokens=dropped("the backend takes no limit"),
-    max_tool_calls=dropped("the backend takes no limit"),
+    max_output_tokens=carried("applied by codexd to the visible text, because the backend accepts no limit"),
+    max_completion_tokens=dropped("the backend accepts no limit"),
+    max_tokens=dropped("the backend accepts no limit"),
+    max_tool_calls=dropped("the backend accepts no limit"),
     temperature=dropped(NO_SAMPLING, 1),
     top_p=dropped(NO_SAMPLING, 1),
-    top_logprobs=dropped("the backend gives no probabilities", 0),
-    truncation=dropped("the backend leaves nothing out by itself", "disabled"),
-    context_management=dropped("the backend does not compact by itself; POST /v1/responses/compact does", []),
-    metadata=dropped("the backend keeps no responses to find by it", {}),
-    moderation=dropped("the backend moderates as it likes"),
+    top_logprobs=dropped("the backend has no log probabilities", 0),
+    truncation=dropped("the backend never truncates the input", "disabled"),
+    context_management=dropped("the backend does not compact by itself; use POST /v1/responses/compact", []),
+    metadata=dropped("the backend stores no responses that it could describe", {}),
+    moderation=dropped("the backend has no such option"),
     access_programs=dropped("belongs to OpenAI's API platform"),
-    image=dropped("the backend has no such choice"),
+    image=dropped("the backend has no such option"),
     background_options=dropped("the backend runs nothing in the background"),
     user=cosmetic("belongs to OpenAI's API platform"),
     safety_identifier=cosmetic("belongs to OpenAI's API platform"),
@@ -73,7 +72,7 @@ REQUEST = plain(
     background=refused("the backend runs nothing in the background; use stream", False),
     conversation=refused(KEEPS_NOTHING),
     previous_response_id=refused(KEEPS_NOTHING),
-    prompt=refused("prompt templates live on OpenAI's API platform; send their text"),
+    prompt=refused("is a template on OpenAI's API platform; send its text instead"),
 )
 
 _MESSAGE = Shape(CARRIED, {"content": carried(inside="part")}, other=CARRIED)
@@ -87,7 +86,7 @@ ITEMS: Mapping[str, Shape] = {
     "item_reference": Shape(refused(KEEPS_NOTHING)),
 }
 
-_TOOL = plain("name", "description", **_NO_PROGRAMS, **{"async": dropped("the backend has no such calls", False)})
+_TOOL = plain("name", "description", **_NO_PROGRAMS, **{"async": dropped("the backend has no such option", False)})
 _SEARCH = plain(
     "search_context_size",
     "user_location",
@@ -104,7 +103,7 @@ TOOLS: Mapping[str, Shape] = {
             "parameters": CARRIED,
             "strict": CARRIED,
             "function": carried(inside="function"),
-            "output_schema": dropped("the backend takes no schema of results"),
+            "output_schema": dropped("the backend accepts no schema for results"),
         },
     ),
     "custom": Shape(CARRIED, {**_TOOL.fields, "format": CARRIED}),
@@ -127,20 +126,20 @@ TABLES: Mapping[str, Table] = {
                 "summary",
                 "context",
                 "mode",
-                effort=carried("the nearest lower level that the model offers"),
-                generate_summary=carried("as summary, whose older name it is"),
+                effort=carried("as the nearest lower level that the model offers"),
+                generate_summary=carried("as summary, its newer name"),
             )
         }
     ),
     "text": Table({"": plain("format", "verbosity")}),
     "stream_options": Table(
-        {"": plain("reasoning_summary_delivery", include_obfuscation=cosmetic("the backend has no such choice"))}
+        {"": plain("reasoning_summary_delivery", include_obfuscation=cosmetic("the backend has no such option"))}
     ),
 }
 
 
 def keep(fields: Fields, shape: Shape) -> dict[str, Any]:
-    """What of an object goes to the backend by ``shape``; null counts as absent."""
+    """The fields of an object that ``shape`` carries. A null field counts as missing."""
     kept = {name: value for name, value in fields.value.items() if value is not None}
     return {name: value for name, value in kept.items() if _goes_on(shape.fields.get(name, shape.other))}
 
@@ -150,5 +149,5 @@ def _goes_on(rule: Rule) -> bool:
 
 
 def find_tool_shape(kind: str) -> Shape | None:
-    """The row of a kind of tool; None for one that goes to the backend as it is."""
+    """The shape of a type of tool; None for one that goes to the backend as it is."""
     return TABLES["tool"].find(kind)

@@ -1,7 +1,4 @@
-"""The input of a Responses request as the backend takes it: ids, roles, and reasoning that it can read.
-
-Source: codex-backend.md 2.7.
-"""
+"""The input of a Responses request as the backend accepts it: ids, roles, and reasoning that it can read."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import Any
 
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
-from codexd.translation.reading.pairing import OUTPUT_OF, Item, Turn, pair, shorten_call_id, turn_of
+from codexd.translation.reading.pairing import OUTPUT_OF, Item, Turn, current_turn, pair, shorten_call_id
 
 ID_PREFIXES: Mapping[str, str] = {
     "message": "msg",
@@ -31,7 +28,7 @@ ID_PREFIXES: Mapping[str, str] = {
     "compaction_summary": "cmp",
     "context_compaction": "cmp",
 }
-"""With what the id of each kind of item must begin."""
+"""The prefix that the backend requires of the id of each kind of item."""
 
 CACHE_MARK = "prompt_cache_breakpoint"
 
@@ -40,10 +37,10 @@ _OUTPUTS = frozenset(OUTPUT_OF.values())
 
 
 def read_input(body: Fields) -> list[Fields]:
-    """The items of ``input``; a string is a user's message.
+    """The items of ``input``. A string is a user message.
 
     Raises:
-        RequestInvalid: it is missing, or neither a string nor a list of objects.
+        RequestInvalid: ``input`` is missing, or neither a string nor a list of objects.
     """
     value = body.get("input")
     if value is None:
@@ -57,7 +54,7 @@ def read_input(body: Fields) -> list[Fields]:
 
 
 def strip_cache_marks(value: Any) -> Any:
-    """``value`` without the marks of explicit caching, which the backend refuses wherever they stand."""
+    """``value`` without marks of explicit caching, which the backend rejects everywhere."""
     if isinstance(value, list):
         return [strip_cache_marks(child) for child in value]
     if isinstance(value, dict):
@@ -66,9 +63,9 @@ def strip_cache_marks(value: Any) -> Any:
 
 
 def to_items(items: Iterable[Fields], *, may_read: Callable[[str], bool]) -> list[tuple[Item, Fields]]:
-    """The items that the backend can take back, each with where it came from: with valid ids, reasoning sealed.
+    """The items that the backend accepts, each with its source: with valid ids, and with encrypted reasoning only.
 
-    ``may_read`` tells whether the account can read a ciphertext.
+    ``may_read`` says whether the account can read a ciphertext.
     """
     kept: list[tuple[Item, Fields]] = []
     seen: set[str] = set()
@@ -78,7 +75,7 @@ def to_items(items: Iterable[Fields], *, may_read: Callable[[str], bool]) -> lis
         item = dict(fields.value)
         if "id" in item and not _is_valid_id(item, seen):
             del item["id"]
-            fields.lose(LossKind.COSMETIC, "id", "the backend takes no such id, and nothing refers to it")
+            fields.lose(LossKind.COSMETIC, "id", "the backend rejects this id, and nothing refers to it")
         seen.add(item.get("id", ""))
         kept.append((item, fields))
     return kept
@@ -87,11 +84,11 @@ def to_items(items: Iterable[Fields], *, may_read: Callable[[str], bool]) -> lis
 def _is_readable(item: Fields, may_read: Callable[[str], bool]) -> bool:
     sealed = item.get("encrypted_content")
     if not isinstance(sealed, str) or not sealed:
-        item.lose(LossKind.DROPPED, "", "reasoning without its encrypted_content can't be given back to the backend")
+        item.lose(LossKind.DROPPED, "", "the backend accepts reasoning only with its encrypted_content")
         return False
     if may_read(sealed):
         return True
-    item.lose(LossKind.APPROXIMATED, "", "left out: it belongs to another account or model")
+    item.lose(LossKind.APPROXIMATED, "", "left out: the reasoning belongs to another account or model")
     return False
 
 
@@ -108,10 +105,10 @@ def _kind_of(item: Item) -> str:
 
 
 def repair_history(items: Iterable[tuple[Item, Fields]]) -> list[Item]:
-    """The items of an SDK: no role that the backend refuses, and each call answered.
+    """The items of an SDK with roles that the backend accepts, and a result for each call.
 
     Raises:
-        RequestInvalid: a call can't be told from its answer.
+        RequestInvalid: a call or a result has no call id, or a result has no output.
     """
     turns: list[Turn] = []
     for item, fields in items:
@@ -129,8 +126,8 @@ def repair_history(items: Iterable[tuple[Item, Fields]]) -> list[Item]:
 def _join(turns: list[Turn], item: Item, fields: Fields) -> None:
     kind = item.get("type")
     is_output = kind in _OUTPUTS
-    is_clients = is_output or (kind == "message" and item.get("role") != "assistant")
-    turn = turn_of(turns, assistant=not is_clients)
+    is_from_client = is_output or (kind == "message" and item.get("role") != "assistant")
+    turn = current_turn(turns, assistant=not is_from_client)
     turn.items.append(item)
     if is_output:
         if not isinstance(item.get("output"), str | list):

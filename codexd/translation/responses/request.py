@@ -1,7 +1,7 @@
-"""A Responses request: of an SDK, which knows OpenAI's API platform, or of the Codex CLI, which knows the backend.
+"""A Responses request: from an SDK, written for OpenAI's API platform, or from the Codex CLI, written for the backend.
 
-The body of an SDK is built from an allow-list, the table of fates; that of the Codex CLI stays as it is but for what
-must not be left to it. Source: anthropic-translation.md section 7.
+The body for an SDK's request is built from an allow-list, the table of fates. The Codex CLI's body stays as it is,
+except for the fields that codexd decides.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from attrs import define, evolve, field
 from codexd import jsontext
 from codexd.translation.backend import SEALED_REASONING, make_body
 from codexd.translation.client_api import Body, Client, Target
-from codexd.translation.models.routes import EFFORTS
+from codexd.translation.models.catalogue import EFFORTS
 from codexd.translation.reading.conversation import to_session_key
+from codexd.translation.reading.effort import fit_effort, fit_verbosity
 from codexd.translation.reading.fates import decide
-from codexd.translation.reading.fields import Fields, read_body, read_model
-from codexd.translation.reading.fitting import fit_effort, fit_verbosity
+from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.pairing import Item
+from codexd.translation.reading.reasoning import ReasoningOwners
 from codexd.translation.responses.fates import TABLES, keep
 from codexd.translation.responses.items import read_input, repair_history, strip_cache_marks, to_items
-from codexd.translation.responses.owners import ReasoningOwners
-from codexd.translation.responses.stream import PassthroughStream
+from codexd.translation.responses.stream import ResponsesStream
 from codexd.translation.responses.tools import to_tool_choice, to_tools
 from codexd.translation.tokens import count_body
 
@@ -45,12 +45,12 @@ _RELAYED_UP = (
     "x-openai-subagent",
     "x-openai-internal-codex-responses-lite",
 )
-"""What the Codex CLI tells the backend beside the body. Who it is and for whom it asks are ours to say."""
+"""Headers of the Codex CLI that go to the backend. Those that name the client or the account are codexd's own."""
 
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]+")
 _LITE = "x-openai-internal-codex-responses-lite"
 _UNKNOWN_INCLUDES = ("message.", "file_search_call.", "computer_call", "code_interpreter_call.")
-"""How the names begin that the backend does not take in ``include``."""
+"""Prefixes of names that the backend rejects in ``include``."""
 
 _COMPACT_FIELDS = (
     "model",
@@ -69,7 +69,7 @@ _COMPACT_FIELDS = (
 class ResponsesRequest:
     """What a client asked for.
 
-    ``owners`` remembers the reasoning of all answers; ``answer`` is the last one that was opened.
+    ``owners`` remembers the accounts behind the reasoning of all answers; ``answer`` is the last stream opened.
     """
 
     body: Fields
@@ -82,7 +82,7 @@ class ResponsesRequest:
     session_key: str
     headers: Mapping[str, str]
     owners: ReasoningOwners
-    answer: PassthroughStream | None = field(default=None, init=False)
+    answer: ResponsesStream | None = field(default=None, init=False)
 
     def to_responses(self, target: Target) -> Body:
         """The body for the backend.
@@ -92,8 +92,8 @@ class ResponsesRequest:
         """
         return _of_codex_cli(self, target) if self.client is Client.CODEX else _of_sdk(self, target)
 
-    def open_stream(self, body: Body, target: Target, request_id: str) -> PassthroughStream:  # noqa: ARG002
-        self.answer = PassthroughStream(
+    def open_stream(self, body: Body, target: Target, request_id: str) -> ResponsesStream:  # noqa: ARG002 - ids are the backend's
+        self.answer = ResponsesStream(
             model=self.model,
             verbatim=self.client is Client.CODEX,
             note_reasoning=partial(self.owners.note, account_tag=target.account_tag),
@@ -103,7 +103,7 @@ class ResponsesRequest:
         return self.answer
 
     def list_items(self, target: Target) -> list[tuple[Item, Fields]]:
-        """The items that ``target`` can take back, and where each came from."""
+        """The items that ``target`` accepts, each with its source."""
 
         def may_read(sealed: str) -> bool:
             if not target.keep_reasoning:
@@ -116,7 +116,7 @@ class ResponsesRequest:
 
 @define
 class CompactRequest(ResponsesRequest):
-    """One for ``/v1/responses/compact``, which is answered whole."""
+    """A request for ``/v1/responses/compact``, whose answer is not streamed."""
 
     def to_responses(self, target: Target) -> Body:
         body = super().to_responses(target)
@@ -130,17 +130,17 @@ def parse(data: bytes, headers: Mapping[str, str], client: Client, owners: Reaso
     Raises:
         RequestInvalid: names the field.
     """
-    return _read(read_body(data), headers, client, owners, ResponsesRequest)
+    return _read(parse_body(data), headers, client, owners, ResponsesRequest)
 
 
 def parse_compact(data: bytes, headers: Mapping[str, str], client: Client, owners: ReasoningOwners) -> CompactRequest:
     """The same for ``compact``."""
-    return evolve(_read(read_body(data), headers, client, owners, CompactRequest), stream=False)
+    return evolve(_read(parse_body(data), headers, client, owners, CompactRequest), stream=False)
 
 
 def parse_count(data: bytes) -> ResponsesRequest:
     """The same for ``input_tokens``, which needs no model."""
-    body = read_body(data)
+    body = parse_body(data)
     return _read(evolve(body, value={"model": "", **body.value}), {}, Client.OTHER, ReasoningOwners(), ResponsesRequest)
 
 
@@ -177,7 +177,7 @@ def _relay(headers: Mapping[str, str], session: str) -> dict[str, str]:
 
 
 def _name_conversation(body: Fields, items: list[Fields], headers: Mapping[str, str]) -> str:
-    """The Codex CLI's thread, else a name made of the client's cache key, else one of how the conversation begins."""
+    """The Codex CLI's thread; else a hash of the client's cache key; else a hash of the conversation's beginning."""
     thread = headers.get("thread-id", "")
     if thread and _HEADER_VALUE.fullmatch(thread):
         return thread
@@ -189,7 +189,7 @@ def _name_conversation(body: Fields, items: list[Fields], headers: Mapping[str, 
 
 
 def _find_cache_key(request: ResponsesRequest) -> str:
-    """The client's own key; without one that can be sent, the conversation's name."""
+    """The client's own key; if it has none that can be sent, the conversation's name."""
     key = request.body.get("prompt_cache_key")
     if isinstance(key, str) and 0 < len(key) <= MAX_CACHE_KEY_CHARS:
         return key
@@ -200,7 +200,7 @@ def _find_cache_key(request: ResponsesRequest) -> str:
 
 
 def _of_codex_cli(request: ResponsesRequest, target: Target) -> Body:
-    """What it sent, and over it what is codexd's to say."""
+    """The body as it came, with the fields that codexd decides."""
     items = [item for item, _ in request.list_items(target)]
     body: Body = {**request.body.value, "model": target.model.slug, "input": items, "store": False, "stream": True}
     body["prompt_cache_key"] = _find_cache_key(request)
@@ -234,14 +234,14 @@ def _to_include(body: Fields) -> list[str]:
     names = {SEALED_REASONING: None}
     for index, name in enumerate(body.strings("include")):
         if name.startswith(_UNKNOWN_INCLUDES):
-            body.lose(LossKind.DROPPED, f"include[{index}]", f"the backend does not give {name}")
+            body.lose(LossKind.DROPPED, f"include[{index}]", f"the backend does not provide {name}")
         else:
             names[name] = None
     return list(names)
 
 
 def _find_parallel(request: ResponsesRequest) -> bool | None:
-    """Only beside tools; and without choice under Responses Lite, which allows no parallel calls."""
+    """Sent only with tools; always False under Responses Lite, which allows no parallel calls."""
     body = request.body
     if _LITE in request.headers or any(item.get("type") == "additional_tools" for item in request.items):
         return False
@@ -279,7 +279,7 @@ def _to_tier(body: Fields, target: Target) -> str | None:
         return None
     if asked in ("priority", "fast") and "priority" in target.model.service_tiers:
         return "priority"
-    body.lose(LossKind.DROPPED, "service_tier", f"{target.model.slug} has no such tier on a ChatGPT plan")
+    body.lose(LossKind.DROPPED, "service_tier", f"{target.model.slug} does not have this tier on a ChatGPT plan")
     return None
 
 

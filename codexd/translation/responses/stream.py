@@ -1,36 +1,34 @@
-"""The backend's events, on their way to a client that speaks the same API.
-
-Source: codex-backend.md section 3, anthropic-translation.md section 7.
-"""
+"""The backend's events, on their way to a client that speaks the same API, and the end that the client asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from codexd.translation.answering.text_size import count_bytes, estimate_tokens
-from codexd.translation.backend import Usage, object_of, objects_of, read_failure, read_usage, text_of
+from codexd.translation.answering.text_cut import TextCut, make_cut
+from codexd.translation.backend import Usage, count_of, object_of, objects_of, read_failure, read_usage, text_of
 from codexd.translation.client_api import Event, State
-from codexd.translation.responses.cut import make_cut
+from codexd.translation.tokens import count_bytes, estimate_tokens
 
 _PREFACE = frozenset({"response.created", "response.in_progress", "response.queued", "response.metadata", "keepalive"})
-"""Events that are no part of the answer: failures come right after them, which may still become an HTTP status."""
+"""Events before the answer itself. They are held: a failure right after them can still become an HTTP status."""
 
 _ENDS = {"response.completed": "completed", "response.done": "completed", "response.incomplete": "incomplete"}
 _DETAILS = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
-"""What strict clients miss in ``usage``."""
+"""Parts of ``usage`` that strict clients require."""
 
 
-class PassthroughStream:
+class ResponsesStream:
     """One answer. The same events in always give the same events out.
 
     Args:
-        model: the name that the client asked for, which the response carries.
-        verbatim: every event goes on with the number that it has. Else those that are not of OpenAI's own API are
-            left out, and the others counted anew.
-        note_reasoning: is given the ciphertext of each reasoning item.
-        max_tokens: the answer ends after so many tokens of text. Then ``state`` is ENDED before the backend's own end.
-        count_input: the tokens of the request, for an answer that is cut.
+        model: the name that the client asked for, which goes into the response.
+        verbatim: pass every event on with its own sequence number. Otherwise events that are not part of OpenAI's API
+            are left out, and the others get new numbers.
+        note_reasoning: called with the ciphertext of each reasoning item.
+        max_tokens: the answer ends after this many tokens of text. Then ``state`` is ENDED before the backend's own
+            end.
+        count_input: counts the tokens of the request, for an answer that is cut.
     """
 
     def __init__(
@@ -48,13 +46,14 @@ class PassthroughStream:
         self._model = model
         self._verbatim = verbatim
         self._note_reasoning = note_reasoning
-        self._cut = make_cut(max_tokens)
+        cut = make_cut((), max_tokens)
+        self._cut = ResponseCut(cut) if cut is not None else None
         self._count_input = count_input
         self._held: list[Event] = []
         self._response: Mapping[str, Any] = {}
         self._items: dict[int, Mapping[str, Any]] = {}
         self._places: dict[str, Any] = {}
-        """By item id, the ``output_index`` that its first event told."""
+        """Item id -> the ``output_index`` of its first event."""
         self._last_place = -1
         """The highest so far."""
         self._next_number = 0
@@ -73,7 +72,7 @@ class PassthroughStream:
         """The client's events that one of the backend's makes.
 
         Raises:
-            UpstreamError: the event reports a failure; ``fail`` then has it as the client's.
+            UpstreamError: the event reports a failure; ``fail`` then returns it for the client.
         """
         kind = event["type"]
         if self.state is State.ENDED:
@@ -89,40 +88,40 @@ class PassthroughStream:
         if closing is not None:
             return self._end_early(closing)
         self._note(event, kind)
-        told = self._tell(event)
+        made = self._rewrite(event)
         if self.state is State.WAITING and (kind in _PREFACE or kind.startswith("codex.")):
-            self._held.append(told)
+            self._held.append(made)
             return []
-        return [*self._begin(), told]
+        return [*self._begin(), made]
 
     def fail(self, error: Mapping[str, Any]) -> list[Event]:
-        """The last events of an answer that broke; ``error`` has code and message, where the backend gave none.
+        """The last events of a failed answer; ``error`` has code and message, used if the backend gave none.
 
-        A client that finds no ``response.failed`` can't tell a broken answer from a broken connection.
+        Without ``response.failed`` a client can't tell a failed answer from a lost connection.
         """
-        told = self._begin()
+        made = self._begin()
         if self._failure is not None and self._failure["type"] == "error":
-            told.append(self._tell(self._failure))
+            made.append(self._rewrite(self._failure))
         elif self._failure is not None and isinstance(self._failure.get("response"), dict):
-            return [*told, self._tell(self._failure)]
+            return [*made, self._rewrite(self._failure)]
         response = {**self._response, "status": "failed", "error": dict(error), "output": self._output()}
         failed: Event = {"type": "response.failed", "sequence_number": self._next_number, "response": response}
-        return [*told, self._tell(failed)]
+        return [*made, self._rewrite(failed)]
 
     def _end_early(self, closing: list[Event]) -> list[Event]:
-        """The last events of an answer that has become too long."""
+        """The last events of an answer that reached the client's limit."""
         for event in closing:
             self._note(event, event["type"])
-        told = [*self._begin(), *map(self._tell, closing)]
+        made = [*self._begin(), *map(self._rewrite, closing)]
         inputs, outputs = self._count_input(), self.output_tokens
         usage = {"input_tokens": inputs, "output_tokens": outputs, "total_tokens": inputs + outputs}
         details = {"reason": "max_output_tokens"}
         response = {**self._response, "status": "incomplete", "incomplete_details": details, "usage": usage}
         kind = "response.incomplete"
-        return [*told, *self._end({"type": kind, "sequence_number": 0, "response": response}, kind)]
+        return [*made, *self._end({"type": kind, "sequence_number": 0, "response": response}, kind)]
 
     def _begin(self) -> list[Event]:
-        """The events that waited for the first of the answer."""
+        """The held events, when the answer begins."""
         held, self._held = self._held, []
         self.state = State.STARTED
         return held
@@ -144,14 +143,14 @@ class PassthroughStream:
             self._response = object_of(event["response"])
 
     def _find_place(self, event: Event, item: Mapping[str, Any]) -> int:
-        """The item's place in the output, which its last event may not tell."""
+        """The item's place in the output, which may be missing in its last event."""
         known = (event.get("output_index"), self._places.get(text_of(item.get("id"))))
         found = next((place for place in known if isinstance(place, int)), self._last_place + 1)
         self._last_place = max(self._last_place, found)
         return found
 
-    def _tell(self, event: Event) -> Event:
-        """``event`` as the client is to see it: the model by its name, and counted."""
+    def _rewrite(self, event: Event) -> Event:
+        """``event`` for the client: with the model name that it asked for, and the next sequence number."""
         response = event.get("response")
         if isinstance(response, dict) and "model" in response:
             event = {**event, "response": {**response, "model": self._model}}
@@ -177,9 +176,9 @@ class PassthroughStream:
         if isinstance(response.get("usage"), dict):
             response["usage"] = _fill_usage(response["usage"])
         ending = {**event, "type": f"response.{_ENDS[kind]}", "response": response}
-        told = [*self._begin(), self._tell(ending)]
+        made = [*self._begin(), self._rewrite(ending)]
         self.state = State.ENDED
-        return told
+        return made
 
     def _output(self) -> list[Mapping[str, Any]]:
         return [self._items[index] for index in sorted(self._items)]
@@ -190,7 +189,7 @@ def _fill_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class ResponseCollector:
-    """Puts the events of one answer together: the response is in the last of them."""
+    """Finds the response of one answer: it is in the last event."""
 
     def __init__(self) -> None:
         self.document: dict[str, Any] = {}
@@ -199,3 +198,52 @@ class ResponseCollector:
         for event in events:
             if event["type"] in ("response.completed", "response.incomplete"):
                 self.document = event["response"]
+
+
+# -- the client's token limit ---------------------------------------------------------------------
+
+
+class ResponseCut:
+    """Applies ``max_output_tokens`` to the events of an answer, because the backend accepts no limit."""
+
+    def __init__(self, text: TextCut) -> None:
+        self._text = text
+        self._items: dict[str, Mapping[str, Any]] = {}
+        """Item id -> the item as it was added."""
+        self._texts: dict[str, dict[int, list[str]]] = {}
+        """Item id -> content index -> the pieces of the text so far."""
+
+    def receive_event(self, event: Event) -> list[Event] | None:
+        """The last events of the message if ``event`` exceeds the limit; otherwise None."""
+        if event["type"] == "response.output_item.added":
+            item = object_of(event.get("item"))
+            self._items[text_of(item.get("id"))] = item
+        if event["type"] != "response.output_text.delta":
+            return None
+        text = self._text.take(text_of(event.get("delta")))
+        texts = self._texts.setdefault(text_of(event.get("item_id")), {})
+        texts.setdefault(count_of(event.get("content_index")), []).append(text)
+        return self._close(event, text) if self._text.reason is not None else None
+
+    def _close(self, event: Event, text: str) -> list[Event]:
+        item_id = text_of(event.get("item_id"))
+        pieces = self._texts[item_id]
+        parts = [_to_part("".join(part)) for part in pieces.values()]
+        place: Event = {name: event[name] for name in ("item_id", "output_index", "content_index") if name in event}
+        part = _to_part("".join(pieces[count_of(event.get("content_index"))]))
+        item = {**self._items.get(item_id, {}), "status": "incomplete", "content": parts}
+        return [
+            *([{**event, "delta": text}] if text else []),
+            _number({"type": "response.output_text.done", **place, "text": part["text"], "logprobs": []}),
+            _number({"type": "response.content_part.done", **place, "part": part}),
+            _number({"type": "response.output_item.done", "output_index": event.get("output_index"), "item": item}),
+        ]
+
+
+def _to_part(text: str) -> dict[str, Any]:
+    return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
+
+
+def _number(event: Event) -> Event:
+    """``event`` with a number, which the stream replaces."""
+    return {**event, "sequence_number": 0}

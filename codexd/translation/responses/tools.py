@@ -1,7 +1,4 @@
-"""The tools of an SDK's Responses request, as the backend names them.
-
-Source: codex-backend.md 2.8. What is no repair of form stays as the client wrote it.
-"""
+"""The tools of an SDK's Responses request, as the backend names them. Only their form is repaired."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from codexd.translation.reading.schema import explain_root, has_tuple, to_parame
 from codexd.translation.responses.fates import TABLES, TOOLS, find_tool_shape, keep
 
 WEB_SEARCH = "web_search"
-"""Also the beginning of its dated and older names."""
+"""Also the prefix of its dated and older names, such as ``web_search_preview``."""
 
 
 def to_tools(body: Fields) -> list[dict[str, Any]]:
@@ -31,22 +28,22 @@ def _to_tool(tool: Fields) -> dict[str, Any]:
 
 
 def _to_function(tool: Fields) -> dict[str, Any]:
-    """Flat, as Responses has it; Chat Completions nests it."""
+    """A function in the flat form of the Responses API; some clients nest it, as in Chat Completions."""
     nested = tool.optional_object("function")
     flat = {**keep(tool, TOOLS["function"]), **(keep(nested, TABLES["function"].shapes[""]) if nested else {})}
     flat.pop("function", None)
     schema = (nested or tool).get("parameters")
     if explain_root(schema) or has_tuple(schema):
-        note = "alternatives at its root are one object, the places of a list have one schema"
+        note = "alternatives at the root become one object, and a tuple becomes a list of one schema"
         (nested or tool).lose(LossKind.APPROXIMATED, "parameters", note)
     return {"type": "function", **flat, "parameters": to_parameters(schema)}
 
 
 def to_tool_choice(body: Fields) -> Any:
-    """The backend's ``tool_choice``; None if the client leaves it open.
+    """The backend's ``tool_choice``; None if the request has none.
 
     Raises:
-        RequestInvalid: it names a tool that only OpenAI's API platform has.
+        RequestInvalid: names the field.
     """
     choice = body.get("tool_choice")
     return _to_choice(Fields(choice, "tool_choice", body.losses)) if isinstance(choice, dict) else choice

@@ -12,7 +12,7 @@ from codexd.accounts.catalogues import CHANGE_PAUSE_S, LOOK_S, MAX_AGE_S, MAX_RE
 from codexd.accounts.refresh import Refresher
 from codexd.errors import AccountNotFound, TokenRejected, UpstreamFailed
 from codexd.settings.schema import DEFAULTS, replace_values
-from codexd.translation.models.routes import BUILT_IN
+from codexd.translation.models.catalogue import BUILT_IN
 
 DAY = 86400.0
 OTHER = "99999999-2222-3333-4444-555555555555"

@@ -11,7 +11,7 @@ from attrs import evolve
 from support.harness import HELLO, RefusedError, post, start_daemon
 
 from codexd.simulator.options import Options
-from codexd.translation.models.routes import BUILT_IN
+from codexd.translation.models.catalogue import BUILT_IN
 
 ANTHROPIC = {"anthropic-version": "2023-06-01"}
 CODEX = "/v1/models?client_version=0.169.0"

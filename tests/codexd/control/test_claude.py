@@ -62,7 +62,7 @@ async def test_a_used_up_plan_is_the_reason(running, place):
     running.load({"times": 0, "error": {"status": 429, "body": {"error": used_up}}})
     proof = (await running.call("claude.proxy", config_dir=str(place)))["proof"]
     assert (proof["ok"], proof["status"]) == (False, 429)
-    assert "open again in 2 h 0 min" in proof["message"]
+    assert "available again in 2 h 0 min" in proof["message"]
 
 
 async def test_a_dry_run_says_it_all_and_does_nothing(running, place):

@@ -113,7 +113,7 @@ async def test_what_a_client_was_told_is_kept(running):
     explanation, steps = await explain(running)
     assert explanation["request"]["id"] == request["id"]
     assert steps[-1] == "The request failed: Your limit is reached."
-    assert "open again in 1 h 57 min" in explanation["summary"]
+    assert "available again in 1 h 57 min" in explanation["summary"]
     assert explanation["advice"][1].startswith("The limit ends in 1 h 57 min")
 
 

@@ -8,8 +8,8 @@ from codexd import errors
 from codexd.record.requests import RequestLog
 from codexd.record.timeline import StepName
 from codexd.record.why import _SENTENCES, explain, find_advice
-from codexd.translation.messages.errors import _TABLE
 from codexd.translation.reading.losses import Losses, LossKind
+from codexd.translation.wire_errors import TABLE
 
 NOW = 1_800_000_000.0
 
@@ -66,7 +66,7 @@ def test_a_failed_request(log, clock):
         "account). It failed after 1.7 s: Your limit is reached. The client got HTTP 429 (rate_limit_error): "
         "Your limit is reached; open again in 1 h. The backend had answered HTTP 429 (its request id: upstream-1)."
     )
-    assert explained.advice[0] == "The account is open again once its rate-limit window resets."
+    assert explained.advice[0] == "The account is available again once its rate-limit window resets."
     assert explained.advice[1].startswith("The limit ends in 1 h 0 min")
     assert "codexctl accounts switch" in explained.advice[2]
     assert explained.request.id == "req_1"
@@ -152,7 +152,7 @@ def test_braces_in_the_words_of_others_stay_as_they_are(log, clock):
     assert "no {key}" in explained.timeline[1].what
 
 
-KINDS = [*(error.kind for error in _TABLE), "client_left", "internal", "unheard_of"]
+KINDS = [*(error.kind for error in TABLE), "client_left", "unheard_of"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -164,7 +164,7 @@ def test_every_error_that_a_client_may_get_has_advice(kind, third_party):
         assert ".." not in text
 
 
-@pytest.mark.parametrize("error", [each for each in _TABLE if issubclass(each, errors.UpstreamError)])
+@pytest.mark.parametrize("error", [each for each in TABLE if issubclass(each, errors.UpstreamError)])
 def test_a_failure_of_the_third_party_names_the_third_party(log, clock, error):
     with log.record("req_1", "POST", "/v1/messages", "some/1.0") as record:
         record.note_model_used("some/model")

@@ -8,7 +8,7 @@ from codexd import errors
 from codexd.errors import StreamBroken, UpstreamError
 from codexd.jsontext import dumps
 from codexd.translation.backend import Usage, parse_event, read_failure, read_http_error, read_usage
-from codexd.translation.messages.errors import to_anthropic
+from codexd.translation.wire_errors import to_anthropic
 
 few = settings(deadline=None, max_examples=200)
 NOW = 1_795_000_000.0

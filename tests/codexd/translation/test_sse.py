@@ -110,7 +110,7 @@ def test_an_event_may_not_grow_without_bound(monkeypatch):
     for _ in range(5):
         decoder.receive_data(b"data: " + b"x" * 900 + b"\n\n")
     decoder.receive_data(b"data: " + b"x" * 900)
-    with pytest.raises(StreamBroken, match="larger than 1000 bytes"):
+    with pytest.raises(StreamBroken, match="more than 1000 bytes"):
         decoder.receive_data(b"x" * 100)
 
 

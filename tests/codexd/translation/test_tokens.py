@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from codexd.translation import tokens
 from codexd.translation.client_api import Target
 from codexd.translation.messages.request import parse_count
-from codexd.translation.models.routes import BUILT_IN
+from codexd.translation.models.catalogue import BUILT_IN
 from codexd.translation.tokens import UNKNOWN_IMAGE, count_body, count_text, count_with_margin
 
 few = settings(deadline=None, max_examples=100)
@@ -52,7 +52,6 @@ def pdf(data):
 
 @pytest.mark.parametrize(("text", "count"), [("", 0), ("hello world", 2), ("<|endoftext|>", 7), ("größe", 1)])
 def test_text(text, count):
-    """case-158"""
     assert count_text(text) == count
 
 
@@ -74,7 +73,6 @@ def test_a_long_text_without_blanks_takes_no_time():
     ],
 )
 def test_an_image_costs_by_its_size(width, height, count):
-    """case-157"""
     assert cost(image(png(width, height))) == tokens.PER_ITEM + count
     assert cost(image(png(width, height, 100_000))) == tokens.PER_ITEM + count
 
@@ -173,7 +171,6 @@ def test_every_part_counts():
 
 @pytest.mark.parametrize("fields", [{"instructions": None}, {"tools": None}, {"tools": []}])
 def test_absent_parts_cost_nothing(fields):
-    """case-159"""
     assert count_body({**body(), **fields}) == count_body(body())
 
 
@@ -204,7 +201,6 @@ def test_base64_that_is_no_text_does_not_count_as_text():
 
 
 def test_counting_works_offline(monkeypatch):
-    """case-155"""
 
     def refuse(*_):
         raise AssertionError
@@ -223,7 +219,6 @@ def test_parts_add_up(first, second):
 
 
 def test_what_is_not_sent_is_not_counted():
-    """case-156"""
 
     def count(**fields):
         body = {"model": "opus", "messages": [{"role": "user", "content": "hi"}], "system": "Be kind.", **fields}

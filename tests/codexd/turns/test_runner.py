@@ -14,7 +14,7 @@ from codexd.record.timeline import StepName
 from codexd.settings.schema import Settings, TranslationSettings
 from codexd.translation.client_api import Target
 from codexd.translation.messages.request import parse
-from codexd.translation.models.routes import BUILT_IN
+from codexd.translation.models.catalogue import BUILT_IN
 from codexd.translation.sse import Decoder
 from codexd.turns.retry import How, Standing
 from codexd.turns.runner import TurnRunner

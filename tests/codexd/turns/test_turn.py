@@ -12,7 +12,7 @@ from codexd.record.requests import RequestLog
 from codexd.record.timeline import StepName
 from codexd.translation.client_api import Target
 from codexd.translation.messages.request import parse
-from codexd.translation.models.routes import BUILT_IN
+from codexd.translation.models.catalogue import BUILT_IN
 from codexd.translation.sse import Decoder
 from codexd.turns.retry import How
 from codexd.turns.turn import LATE_S, Attempt, Turn, pump, relay, wait_for_limit

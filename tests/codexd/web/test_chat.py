@@ -138,8 +138,8 @@ async def test_stale_reasoning_is_left_out_and_sent_again(running):
         (b"[1]", "the body must be a JSON object", None),
         ({**ask(), "model": None}, "model: required", "model"),
         ({**ask(), "messages": []}, "messages: at least one message is required", "messages"),
-        pytest.param(ask(n=2), "n: must be 1: the backend gives one answer", "n", id="case-176"),
-        (ask(logprobs=True), "logprobs: is not supported: the backend gives no log probabilities", "logprobs"),
+        pytest.param(ask(n=2), "n: must be 1; the backend gives one answer", "n", id="case-176"),
+        (ask(logprobs=True), "logprobs: is not supported: the backend has no log probabilities", "logprobs"),
         (ask(user([{"type": "text"}])), "messages[0].content[0].text: required", "messages[0].content[0].text"),
     ],
 )

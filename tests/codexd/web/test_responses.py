@@ -339,7 +339,7 @@ async def test_no_response_is_kept(running, method, path):
     async with httpx.AsyncClient(base_url=running.address, trust_env=False) as client:
         answer = await client.request(method, PATH + path)
     assert answer.status_code == 404
-    assert "keeps no responses" in answer.json()["error"]["message"]
+    assert "stores responses" in answer.json()["error"]["message"]
 
 
 async def test_input_tokens_counts_without_an_account(running):

@@ -66,7 +66,7 @@ async def test_personal_mode_passes_the_limit_of_the_active_account_on_and_uses_
     response = await ask(running)
     assert (response.status_code, response.headers["x-should-retry"]) == (429, "false")
     assert int(response.headers["retry-after"]) > 17_000
-    assert "open again in" in words(response)
+    assert "available again in" in words(response)
     assert await reason_of(running, response) == "active account"
     assert accounts_asked(running) == [ANN]
 

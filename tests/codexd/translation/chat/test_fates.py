@@ -14,7 +14,7 @@ from codexd.errors import RequestInvalid
 from codexd.jsontext import dumps
 from codexd.translation.chat.fates import TABLES
 from codexd.translation.client_api import Target
-from codexd.translation.models.routes import BUILT_IN
+from codexd.translation.models.catalogue import BUILT_IN
 from codexd.translation.reading.fates import Fate
 from codexd.translation.reading.losses import LossKind
 from codexd.translation.tokens import count_body
@@ -104,7 +104,7 @@ def test_a_second_translation_writes_nothing_twice():
     for _ in range(2):
         request.to_responses(Target(BUILT_IN.describe("gpt-5.5"), TAG))
     assert [loss.path for loss in request.losses] == ["seed", "tools[0].function.name"]
-    assert request.losses.told == 1
+    assert request.losses.reported == 1
 
 
 # -- any request of the SDK's types -----------------------------------------------------------------

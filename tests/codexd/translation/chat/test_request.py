@@ -7,7 +7,6 @@ from support.chat_bodies import (
     function,
     losses_of,
     read,
-    sealed,
     system,
     text,
     tool_call,
@@ -17,8 +16,7 @@ from support.chat_bodies import (
 
 from codexd.errors import RequestInvalid
 from codexd.translation.client_api import Target
-from codexd.translation.models.routes import BUILT_IN, MAX_OUTPUT_TOKENS
-from codexd.translation.reading.losses import LossKind
+from codexd.translation.models.catalogue import BUILT_IN, MAX_OUTPUT_TOKENS
 
 OPEN = {"type": "object", "properties": {"a": {"type": "string"}}}
 EMPTY = {"type": "object", "properties": {}}
@@ -37,148 +35,7 @@ def test_the_body_is_an_allow_list():
     }
 
 
-FUNCTION = {"type": "function", "name": "bash", "strict": False, "parameters": EMPTY}
-GRAMMAR = {"type": "grammar", "definition": "start: x", "syntax": "lark"}
-PLACE = {"city": "Bonn", "country": "DE"}
-
-
-@pytest.mark.parametrize(
-    ("tool", "expected"),
-    [
-        pytest.param(function(), FUNCTION, id="case-164"),
-        pytest.param(
-            function(parameters=CLOSED, strict=True), {**FUNCTION, "strict": True, "parameters": CLOSED}, id="strict"
-        ),
-        pytest.param(function(parameters=OPEN, strict=True), {**FUNCTION, "parameters": OPEN}, id="not strict enough"),
-        pytest.param(
-            {"type": "function", "name": "bash", "parameters": OPEN}, {**FUNCTION, "parameters": OPEN}, id="flat"
-        ),
-        pytest.param(
-            {"function": {"name": "bash", "description": "d"}}, {**FUNCTION, "description": "d"}, id="untyped"
-        ),
-        pytest.param(
-            function(parameters={"type": "object", "anyOf": [CLOSED, {"required": ["b"]}]}, description="d"),
-            {
-                **FUNCTION,
-                "description": "d\n\nGive the properties of at least one of: a; or b.",
-                "parameters": {"type": "object", "properties": {"a": {"type": "string"}}},
-            },
-            id="alternatives",
-        ),
-        pytest.param(
-            {"type": "custom", "custom": {"name": "p", "description": "d", "format": {"type": "text"}}},
-            {"type": "custom", "name": "p", "description": "d", "format": {"type": "text"}},
-            id="custom",
-        ),
-        pytest.param(
-            {
-                "type": "custom",
-                "custom": {
-                    "name": "p",
-                    "format": {"type": "grammar", "grammar": {"definition": "start: x", "syntax": "lark"}},
-                },
-            },
-            {"type": "custom", "name": "p", "format": GRAMMAR},
-            id="grammar",
-        ),
-        pytest.param(
-            {"type": "custom", "name": "p", "format": GRAMMAR},
-            {"type": "custom", "name": "p", "format": GRAMMAR},
-            id="flat custom",
-        ),
-        pytest.param(
-            {
-                "type": "web_search_preview",
-                "search_context_size": "low",
-                "user_location": {"type": "approximate", **PLACE},
-            },
-            {"type": "web_search", "search_context_size": "low", "user_location": {"type": "approximate", **PLACE}},
-            id="web search",
-        ),
-        pytest.param(
-            {"type": "web_search", "filters": {"allowed_domains": ["example.com"]}},
-            {"type": "web_search", "filters": {"allowed_domains": ["example.com"]}},
-            id="web search in domains",
-        ),
-        pytest.param(
-            {"type": "image_generation", "output_format": "png", "partial_images": 2},
-            {"type": "image_generation", "output_format": "png"},
-            id="images",
-        ),
-    ],
-)
-def test_tools(tool, expected):
-    body = translate(ask(tools=[tool]))
-    assert body["tools"] == [expected]
-    assert (body["tool_choice"], body["parallel_tool_calls"]) == ("auto", True)
-    check_accepted(body)
-
-
-def test_web_search_options_add_a_tool():
-    options = {"search_context_size": "high", "user_location": {"type": "approximate", "approximate": PLACE}}
-    body = translate(ask(tools=[function()], web_search_options=options))
-    search = {"type": "web_search", "search_context_size": "high", "user_location": {"type": "approximate", **PLACE}}
-    assert body["tools"] == [FUNCTION, search]
-    assert translate(ask(web_search_options={}))["tools"] == [{"type": "web_search"}]
-    check_accepted(body)
-
-
-def test_functions_are_tools_with_one_call():
-    """case-166"""
-    body = translate(ask(functions=[{"name": "bash"}], function_call={"name": "bash"}, parallel_tool_calls=True))
-    assert body["tools"] == [FUNCTION]
-    assert body["tool_choice"] == {"type": "function", "name": "bash"}
-    assert body["parallel_tool_calls"] is False
-    assert translate(ask(functions=[{"name": "bash"}], function_call="none"))["tool_choice"] == "none"
-    assert read(ask(functions=[{"name": "bash"}])).functions
-
-
-def test_the_first_of_two_tools_with_one_name_stays():
-    tools = [function(), {"type": "custom", "name": "bash"}, {"type": "web_search"}]
-    body = ask(tools=tools, web_search_options={})
-    assert [tool["type"] for tool in translate(body)["tools"]] == ["function", "web_search"]
-    assert losses_of(body) == {"tools[1]": LossKind.DROPPED, "web_search_options": LossKind.DROPPED}
-
-
 TOOLS = [function("f"), function("a.b"), {"type": "custom", "name": "p"}, {"type": "web_search"}]
-
-
-@pytest.mark.parametrize(
-    ("choice", "expected"),
-    [
-        *((word, word) for word in ("none", "auto", "required")),
-        ({"type": "required"}, "required"),
-        pytest.param({"type": "function", "function": {"name": "f"}}, {"type": "function", "name": "f"}, id="case-165"),
-        ({"type": "function", "name": "a.b"}, {"type": "function", "name": "a_b_2e7336dc"}),
-        ({"type": "custom", "custom": {"name": "p"}}, {"type": "custom", "name": "p"}),
-        ({"type": "web_search_preview"}, {"type": "web_search"}),
-        (
-            {
-                "type": "allowed_tools",
-                "allowed_tools": {
-                    "mode": "required",
-                    "tools": [{"type": "function", "function": {"name": "f"}}, {"type": "custom", "name": "p"}],
-                },
-            },
-            {
-                "type": "allowed_tools",
-                "mode": "required",
-                "tools": [{"type": "function", "name": "f"}, {"type": "custom", "name": "p"}],
-            },
-        ),
-    ],
-)
-def test_tool_choice(choice, expected):
-    body = translate(ask(tools=TOOLS, tool_choice=choice, parallel_tool_calls=False))
-    assert (body["tool_choice"], body["parallel_tool_calls"]) == (expected, False)
-    check_accepted(body)
-
-
-def test_without_tools_there_is_no_choice():
-    asked = ask(tools=[], tool_choice="required", parallel_tool_calls=True)
-    body = translate(asked)
-    assert {"tools", "tool_choice", "parallel_tool_calls"} & set(body) == set()
-    assert losses_of(asked) == {"tool_choice": LossKind.DROPPED}
 
 
 def schema(**fields):
@@ -193,7 +50,7 @@ def schema(**fields):
         pytest.param(
             schema(name="my form: größe", description="d"),
             {"type": "json_schema", "name": "my_form__gr__e", "schema": CLOSED, "description": "d"},
-            id="case-175",
+            id="schema-name",
         ),
         (schema(schema=OPEN, strict=True), {"type": "json_schema", "name": "a", "schema": OPEN, "strict": False}),
         (schema(schema=None, strict=False), {"type": "json_schema", "name": "a", "schema": EMPTY, "strict": False}),
@@ -225,50 +82,6 @@ def test_the_json_line_stays_when_the_word_comes_later():
     """The prefix that the backend caches must not change."""
     later = translate(ask(user("hi"), assistant("{}"), user("more json"), **JSON_OBJECT))
     assert later["input"][:2] == translate(ask(**JSON_OBJECT))["input"]
-
-
-@pytest.mark.parametrize(
-    ("fields", "reasoning"),
-    [
-        ({}, None),
-        ({"reasoning_effort": "high"}, {"effort": "high", "summary": "auto"}),
-        ({"reasoning_effort": "max"}, {"effort": "xhigh", "summary": "auto"}),
-        ({"reasoning_effort": "none"}, {"effort": "low"}),
-        ({"reasoning": {"effort": "low"}}, {"effort": "low", "summary": "auto"}),
-        ({"reasoning": {"max_tokens": 9000}}, {"effort": "high", "summary": "auto"}),
-        ({"reasoning": {"effort": "low", "exclude": True}}, {"effort": "low"}),
-        ({"reasoning": {"enabled": False}}, {"effort": "low"}),
-        ({"reasoning": {"summary": "detailed"}}, {"summary": "detailed"}),
-        ({"reasoning_effort": "low", "reasoning": {"effort": "high"}}, {"effort": "low", "summary": "auto"}),
-        ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, {"effort": "medium", "summary": "auto"}),
-        ({"thinking": {"type": "adaptive"}}, {"summary": "auto"}),
-        ({"thinking": {"type": "disabled"}}, {"effort": "low"}),
-        ({"include_reasoning": True}, {"summary": "auto"}),
-        ({"include_reasoning": False, "reasoning_effort": "low"}, {"effort": "low"}),
-    ],
-)
-def test_effort_and_whether_reasoning_is_shown(fields, reasoning):
-    body = translate(ask(**fields))
-    assert body.get("reasoning") == reasoning
-    assert read(ask(**fields)).effort.shown is ("summary" in (reasoning or {}))
-    check_accepted(body)
-
-
-@pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "reasoning_details"])
-def test_who_has_reasoning_in_the_history_is_shown_it(name):
-    value = [sealed()] if name == "reasoning_details" else "thought"
-    assert translate(ask(user("hi"), assistant("x", **{name: value}), user("go")))["reasoning"] == {"summary": "auto"}
-
-
-def test_the_settings_effort_counts_where_the_request_does_not_say():
-    assert translate(ask(), default_effort="low")["reasoning"] == {"effort": "low"}
-    assert translate(ask(reasoning_effort="high"), default_effort="low")["reasoning"]["effort"] == "high"
-
-
-def test_an_effort_that_the_model_lacks_is_a_loss_of_the_field_that_asks():
-    assert losses_of(ask(reasoning_effort="max")) == {"reasoning_effort": LossKind.APPROXIMATED}
-    assert losses_of(ask(thinking={"type": "disabled"})) == {"thinking": LossKind.APPROXIMATED}
-    assert losses_of(ask(), default_effort="max") == {}
 
 
 def test_verbosity_where_the_model_has_it():
@@ -336,7 +149,7 @@ REFUSED = [
     ),
     ({"tools": [{"type": "web_search", "search_context_size": "x"}]}, "tools[0].search_context_size"),
     ({"tools": [{"type": "image_generation", "output_format": "gif"}]}, "tools[0].output_format: must be one of"),
-    ({"tools": TOOLS, "functions": [{"name": "f"}]}, "functions: can't stand beside tools"),
+    ({"tools": TOOLS, "functions": [{"name": "f"}]}, "functions: can't be combined with tools"),
     ({"tools": TOOLS, "tool_choice": "any"}, "tool_choice: must be none, auto, required or an object"),
     (
         {"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "z"}}},
@@ -356,7 +169,6 @@ REFUSED = [
 
 @pytest.mark.parametrize(("fields", "said"), REFUSED, ids=[said for _, said in REFUSED])
 def test_what_cant_be_is_refused_by_name(fields, said):
-    """case-176 is the first."""
     with pytest.raises(RequestInvalid) as error:
         translate({**ask(), **fields})
     assert str(error.value).startswith(said)

@@ -83,13 +83,13 @@ CITED = {
                 go_on(1, ":2}"),
             ],
             "tool_calls",
-            id="case-169",
+            id="parallel-calls",
         ),
         pytest.param(
             [text("Look."), done(0, **message(0, "Look.")), added(1, **bash(1)), arguments("{}", 1), COMPLETED],
             [{"content": "Look."}, begin(0, "call_1"), go_on(0, "{}")],
             "tool_calls",
-            id="case-170",
+            id="one-finish-reason",
         ),
         pytest.param(
             [
@@ -150,7 +150,7 @@ CITED = {
             ],
             [begin_custom(0, "call_0"), go_on_custom(0, "*** Begin\n"), go_on_custom(0, '"raw"')],
             "tool_calls",
-            id="case-172",
+            id="custom-tool",
         ),
         pytest.param([refusal("I can't"), COMPLETED], [{"refusal": "I can't"}], "stop", id="refusal"),
         pytest.param(
@@ -173,7 +173,7 @@ CITED = {
             ],
             [begin(0, "call_0"), go_on(0, '{"a')],
             "length",
-            id="case-173",
+            id="incomplete-call",
         ),
         pytest.param(
             [text("x"), end("incomplete", incomplete_details={"reason": "content_filter"})],
@@ -185,7 +185,7 @@ CITED = {
             [text("one"), done(0, **message(0, "one")), added(1, **message(1)), done(1, **message(1, "")), COMPLETED],
             [{"content": "one"}],
             "stop",
-            id="case-178",
+            id="empty-second-message",
         ),
         pytest.param(
             [text("one"), text("two", 1), text(" more"), done(0, **message(0, "one more")), COMPLETED],
@@ -271,7 +271,7 @@ def test_one_head_for_all_chunks():
     }
 
 
-def test_reasoning_is_told_to_who_shows_it():
+def test_a_client_that_shows_reasoning_gets_it():
     made = run(
         [
             summary("a"),
@@ -304,7 +304,6 @@ def test_names_are_restored():
 
 
 def test_the_old_form_of_a_call():
-    """case-166"""
     made = run([added(0, **bash(0)), arguments("{}"), done(1, **bash(1, "{}")), COMPLETED], functions=True)
     assert deltas_of(made)[1:-1] == [
         {"function_call": {"name": "bash", "arguments": ""}},
@@ -337,7 +336,6 @@ USAGE = {
     ],
 )
 def test_usage(details, told):
-    """cases 171 and 174"""
     made = run([text("x"), end(usage={**USAGE, "input_tokens_details": details})], include_usage=True)
     check_chunks(made, include_usage=True)
     assert made[-1]["usage"] == {
@@ -354,7 +352,7 @@ def test_usage(details, told):
     }
 
 
-def test_usage_is_estimated_where_the_backend_says_none():
+def test_usage_is_estimated_if_the_backend_sends_none():
     stream = make_stream(include_usage=True, count_input=lambda: 40)
     made = [made for event in [text("x" * 40), COMPLETED] for made in stream.receive_event(event, now=NOW)]
     assert (made[-1]["usage"]["prompt_tokens"], made[-1]["usage"]["completion_tokens"]) == (40, 10)
@@ -364,7 +362,7 @@ def test_usage_is_estimated_where_the_backend_says_none():
 @pytest.mark.parametrize(
     ("stop", "max_tokens", "content", "reason"),
     [
-        pytest.param(("\n\n",), None, "one", "stop", id="case-177"),
+        pytest.param(("\n\n",), None, "one", "stop", id="stop"),
         (("e\n", "\n"), None, "on", "stop"),
         ((), 1, "one", "length"),
         (("never",), None, "one\n\ntwo", "tool_calls"),

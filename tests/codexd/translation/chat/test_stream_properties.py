@@ -125,7 +125,6 @@ def test_the_same_events_give_the_same_chunks(answer, stop, max_tokens):
 @few
 @given(ANSWERS, STOPS)
 def test_a_cut_answer_is_the_whole_one_up_to_the_stop(answer, stop):
-    """case-177"""
     made = run(answer.events, stop=stop)
     message = collect(made)["choices"][0]["message"]
     expected, found = "", False

@@ -1,7 +1,6 @@
 import pytest
 
 from codexd.translation.kilo.models import FreeModel, describe, is_kilo, read_free_models
-from codexd.translation.models.routes import clamp_effort
 
 
 @pytest.mark.parametrize(
@@ -59,5 +58,5 @@ def test_a_document_of_another_kind_lists_none(document):
 
 
 def test_efforts_end_where_those_of_kilo_end():
-    assert clamp_effort("max", describe("m", None)) == "xhigh"
-    assert clamp_effort("none", describe("m", 1)) == "none"
+    assert describe("m", None).clamp_effort("max") == "xhigh"
+    assert describe("m", 1).clamp_effort("none") == "none"

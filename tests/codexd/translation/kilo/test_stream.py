@@ -269,7 +269,7 @@ def test_a_messages_client_gets_all_of_it(chunks):
         account_tag="kilo",
         tool_names=ToolNames(["Bash"]),
         thinking=Thinking.SHOWN,
-        tells_refusals=False,
+        reports_refusals=False,
     )
     events = read(*chunks)
     made = [event for each in events for event in stream.receive_event(each, now=0.0)]

@@ -15,7 +15,6 @@ def key(headers=None, model="gpt-5.5", **fields):
 
 
 def test_one_cache_key_per_session_agent_and_model():
-    """case-96"""
     main = key(CLAUDE_CODE)
     agent = key({**CLAUDE_CODE, "x-claude-code-agent-id": "a1"})
     assert key(CLAUDE_CODE, messages=[{"role": "user", "content": "something else"}]) == main
@@ -24,7 +23,6 @@ def test_one_cache_key_per_session_agent_and_model():
 
 
 def test_the_session_is_found_wherever_the_client_puts_it():
-    """case-97"""
     in_json = json.dumps({"device_id": "ab", "account_uuid": "", "session_id": SESSION})
     keys = {
         key(CLAUDE_CODE),
@@ -64,7 +62,6 @@ def test_long_runs_of_blanks_and_tags_take_no_time():
 
 
 def test_a_growing_session_keeps_its_prefix():
-    """case-98"""
     bodies = [translate(claude_code_body(turns)) for turns in range(1, len(TURNS) + 1)]
     for earlier, later in itertools.pairwise(bodies):
         check_prefix(earlier, later)

@@ -21,7 +21,7 @@ def collect(events):
         account_tag="0a1b2c3d",
         tool_names=ToolNames(),
         thinking=Thinking.SHOWN,
-        tells_refusals=True,
+        reports_refusals=True,
     )
     collector = MessageCollector()
     for event in events:
@@ -76,7 +76,6 @@ def test_a_whole_message():
 
 
 def test_parallel_calls_keep_their_order():
-    """case-151"""
     calls = [
         item_done(i, id=f"fc_{i}", type="function_call", call_id=f"call_{i}", name="f", arguments=f'{{"i":{i}}}')
         for i in range(3)
@@ -103,6 +102,5 @@ DEEP = '{"a":' * 300 + "1" + "}" * 300
     ids=lambda value: str(value)[:20],
 )
 def test_arguments_are_an_object(text, value):
-    """case-152"""
     assert read_arguments(text) == value
     assert json.dumps(value)

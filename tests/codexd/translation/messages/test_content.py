@@ -49,12 +49,12 @@ PDF = {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}
         pytest.param(
             {"type": "image", "source": {"type": "url", "url": "https://example.com/a"}},
             [{"type": "input_image", "image_url": "https://example.com/a"}],
-            id="case-24",
+            id="image-url",
         ),
         pytest.param(
             document(PDF, title="spec"),
             [{"type": "input_file", "filename": "spec.pdf", "file_data": "data:application/pdf;base64,JVBERg=="}],
-            id="case-27",
+            id="pdf",
         ),
         (
             document(PDF, title="Spec.PDF"),
@@ -67,7 +67,7 @@ PDF = {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}
         pytest.param(
             document({"type": "text", "media_type": "text/plain", "data": "body"}, title="t", context="c"),
             [text("t\n\nc\n\nbody")],
-            id="case-28",
+            id="text-document",
         ),
         (document({"type": "text", "data": "body"}), [text("body")]),
         pytest.param(
@@ -76,7 +76,7 @@ PDF = {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}
                 title="t",
             ),
             [text("t"), text("a"), {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"}],
-            id="case-29",
+            id="content-document",
         ),
         (document({"type": "content", "content": "a"}), [text("a")]),
         (
@@ -94,10 +94,10 @@ PDF = {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}
                 "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
             },
             [text("t\ns\na\nb")],
-            id="case-30",
+            id="search-result",
         ),
         ({"type": "tool_reference", "tool_name": "WebFetch"}, [text("Tool loaded: WebFetch")]),
-        pytest.param({"type": "odd", "url": "x"}, [text("[unsupported content block: odd]")], id="case-33"),
+        pytest.param({"type": "odd", "url": "x"}, [text("[unsupported content block: odd]")], id="unknown-block"),
         (
             {"type": "browser_state", "tabs": [{"tab_id": 1, "title": "t", "url": "https://example.com"}]},
             [text("[Browser]\nt\nhttps://example.com")],
@@ -109,7 +109,6 @@ def test_a_block(block, parts):
 
 
 def test_a_message_of_several_blocks():
-    """case-23"""
     url = f"data:image/png;base64,{PNG}"
     assert parts_of({"type": "text", "text": ""}, base64_image("image/png", PNG), {"type": "text", "text": "a"}) == [
         {"type": "input_image", "image_url": url},
@@ -119,7 +118,6 @@ def test_a_message_of_several_blocks():
 
 @pytest.mark.parametrize("media_type", MAGIC)
 def test_the_bytes_tell_the_type_of_an_image(media_type):
-    """case-26"""
     data = encode(MAGIC[media_type])
     for claimed in ("image/jpeg", "image/png", None):
         (part,) = parts_of(base64_image(claimed, data))
@@ -136,15 +134,15 @@ def test_line_breaks_in_base64_are_taken_out():
     [
         (
             {"type": "image", "source": {"type": "http"}},
-            "messages[0].content[0].source.type: 'http' is not known; send base64 or url",
+            "messages[0].content[0].source.type: 'http' is not supported; send base64 or url",
         ),
         (
             {"type": "image", "source": {"type": "url", "url": "file:///etc/passwd"}},
-            "messages[0].content[0].source.url: must begin with https://; the backend loads no other address",
+            "messages[0].content[0].source.url: must start with https://; the backend loads no other URLs",
         ),
         (
             document({"type": "http"}),
-            "messages[0].content[0].source.type: 'http' can't be read by the backend; send base64, text or content",
+            "messages[0].content[0].source.type: 'http' is not supported; send base64, text or content",
         ),
         (document({**PDF, "data": ""}), "messages[0].content[0].source.data: must not be empty"),
         (document({**PDF, "data": "JVBERg="}), "messages[0].content[0].source.data: is not base64"),

@@ -16,7 +16,7 @@ from codexd.jsontext import dumps
 from codexd.translation.client_api import Target
 from codexd.translation.messages.fates import TABLES
 from codexd.translation.messages.request import parse, parse_count
-from codexd.translation.models.routes import BUILT_IN
+from codexd.translation.models.catalogue import BUILT_IN
 from codexd.translation.reading.fates import Fate
 from codexd.translation.reading.losses import LossKind
 from codexd.translation.tokens import count_body
@@ -78,10 +78,12 @@ MARK = {"cache_control": {"type": "ephemeral"}}
                 "foo": LossKind.DROPPED,
                 "cache_control": LossKind.COSMETIC,
             },
-            id="case-4-and-7",
+            id="sampling-settings-and-unknown-field",
         ),
         pytest.param(
-            {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}}, {}, id="case-6"
+            {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}},
+            {},
+            id="context-management",
         ),
         pytest.param(
             {"context_management": {"edits": [{"type": "compact_20260112"}, {"type": "new_20300101"}]}},
@@ -113,7 +115,7 @@ MARK = {"cache_control": {"type": "ephemeral"}}
             {"messages[0].content[0].source.content[0].new": LossKind.DROPPED},
             id="in-a-document",
         ),
-        pytest.param({"tools": [{"name": "a.b"}]}, {"tools[0].name": LossKind.RENAMED}, id="case-77"),
+        pytest.param({"tools": [{"name": "a.b"}]}, {"tools[0].name": LossKind.RENAMED}, id="dots-in-a-tool-name"),
         pytest.param({"tools": [{"name": "a"}, {"name": "a"}]}, {"tools[1]": LossKind.DROPPED}, id="two-of-one-name"),
         pytest.param(
             {"tools": [{"type": "advisor_20260301", "name": "advisor", "model": "x"}]},
@@ -123,33 +125,35 @@ MARK = {"cache_control": {"type": "ephemeral"}}
         pytest.param(
             {"thinking": {"type": "enabled", "budget_tokens": 2000}},
             {"thinking.budget_tokens": LossKind.APPROXIMATED},
-            id="case-89",
+            id="budget",
         ),
         pytest.param(
-            {"output_config": {"effort": "max"}}, {"output_config.effort": LossKind.APPROXIMATED}, id="case-90"
+            {"output_config": {"effort": "max"}},
+            {"output_config.effort": LossKind.APPROXIMATED},
+            id="effort-is-clamped",
         ),
-        pytest.param({"thinking": {"type": "disabled"}}, {"thinking": LossKind.APPROXIMATED}, id="case-91"),
+        pytest.param({"thinking": {"type": "disabled"}}, {"thinking": LossKind.APPROXIMATED}, id="thinking-disabled"),
         pytest.param(
             {"messages": [*HI, {"role": "assistant", "content": [{"type": "thinking", "signature": "E"}]}, *HI]},
             {"messages[1].content[0]": LossKind.APPROXIMATED},
-            id="case-59",
+            id="foreign-signature",
         ),
         pytest.param(
             {"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "x"}]}]},
             {"messages[0].content[0]": LossKind.APPROXIMATED},
-            id="case-42",
+            id="result-without-call",
         ),
         pytest.param(
             {"messages": [{"role": "user", "content": [{"type": "thinking", "thinking": "x", "signature": "x"}]}, *HI]},
             {"messages[0].content[0]": LossKind.DROPPED},
-            id="case-64",
+            id="thinking-of-a-user",
         ),
         pytest.param(
             {"messages": [{"role": "user", "content": [{"type": "tool_use", "id": "x", "name": "x"}]}]},
             {"messages[0].content[0]": LossKind.DROPPED},
             id="a-block-of-the-other-role",
         ),
-        pytest.param({"tool_choice": {"type": "any"}}, {"tool_choice": LossKind.DROPPED}, id="case-83"),
+        pytest.param({"tool_choice": {"type": "any"}}, {"tool_choice": LossKind.DROPPED}, id="choice-without-tools"),
     ],
 )
 def test_losses(fields, losses):
@@ -160,7 +164,7 @@ def test_nothing_of_claude_codes_own_requests_is_lost():
     request = parse(dumps(claude_code_body(len(TURNS))), {})
     request.to_responses(Target(BUILT_IN.describe("gpt-5.5"), TAG))
     assert {loss.kind for loss in request.losses} == {LossKind.RENAMED, LossKind.COSMETIC}
-    assert request.losses.told == 0
+    assert request.losses.reported == 0
 
 
 def test_a_second_translation_writes_nothing_twice():
@@ -168,7 +172,7 @@ def test_a_second_translation_writes_nothing_twice():
     for _ in range(2):
         request.to_responses(Target(BUILT_IN.describe("gpt-5.5"), TAG))
     assert [loss.path for loss in request.losses] == ["top_k", "tools[0].name"]
-    assert request.losses.told == 1
+    assert request.losses.reported == 1
     assert request.losses.first_dropped.path == "top_k"
 
 
@@ -190,7 +194,6 @@ REFUSED = [
 
 @pytest.mark.parametrize(("fields", "path"), REFUSED, ids=[path for _, path in REFUSED])
 def test_what_is_refused_is_dropped_for_claude_code(fields, path):
-    """case-88"""
     body = make(**fields)
     with pytest.raises(RequestInvalid) as error:
         ledger(body)
@@ -209,7 +212,6 @@ def test_what_is_refused_is_dropped_for_claude_code(fields, path):
     ],
 )
 def test_sources_that_are_not_in_the_request(kind, source):
-    """case-25"""
     with pytest.raises(RequestInvalid, match=r"^messages\[0\]\.content\[0\]\.source\.type: "):
         ledger(make([{"role": "user", "content": [{"type": kind, "source": source}]}]))
 

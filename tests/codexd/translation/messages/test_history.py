@@ -22,52 +22,6 @@ from support.bodies import (
 from codexd.jsontext import dumps
 
 COMPACTION = {"type": "compaction", "content": "Summary.", "signature": "s"}
-FAILED_SEARCH = {"type": "web_search_tool_result_error", "error_code": "max_uses_exceeded"}
-MCP_BLOCKS = [
-    {"type": "mcp_tool_use", "id": "m", "name": "send", "server_name": "mail", "input": {"to": "x"}},
-    {"type": "mcp_tool_result", "tool_use_id": "m", "content": [text("sent")]},
-]
-SERVED = [
-    (
-        "web_fetch_tool_result",
-        {
-            "type": "web_fetch_result",
-            "url": "https://example.com",
-            "content": {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "words"}},
-        },
-        "[Fetched page]\nhttps://example.com\nwords",
-    ),
-    (
-        "bash_code_execution_tool_result",
-        {"type": "bash_code_execution_result", "stdout": "out", "stderr": "err", "return_code": 1, "content": []},
-        "[Result of code execution]\nout\nerr",
-    ),
-    (
-        "code_execution_tool_result",
-        {"type": "encrypted_code_execution_result", "encrypted_stdout": "zzz", "stderr": "", "content": []},
-        "[Result of code execution: nothing]",
-    ),
-    (
-        "tool_search_tool_result",
-        {
-            "type": "tool_search_tool_search_result",
-            "tool_references": [{"type": "tool_reference", "tool_name": "Mail"}],
-        },
-        "[Tools found]\nMail",
-    ),
-    ("advisor_tool_result", {"type": "advisor_result", "text": "Think."}, "[Advice]\nThink."),
-]
-
-
-def search(block_id="srvtoolu_ws_1"):
-    return {"type": "server_tool_use", "id": block_id, "name": "web_search", "input": {"query": "q"}}
-
-
-def links(block_id="srvtoolu_ws_1"):
-    found = {"type": "web_search_result", "title": "t", "url": "https://example.com", "encrypted_content": "zzz"}
-    return {"type": "web_search_tool_result", "tool_use_id": block_id, "content": [found]}
-
-
 SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [result(LONG_ID)]))[1]["call_id"]
 
 
@@ -77,9 +31,13 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
         pytest.param(
             [("user", "a"), ("system", "s"), ("user", "b")],
             [item("user", "a"), item("developer", "s"), item("user", "b")],
-            id="case-18",
+            id="system-message-between-users",
         ),
-        pytest.param([("user", "a"), ("system", [BLOCK])], [item("user", "a"), item("developer", "x")], id="case-19"),
+        pytest.param(
+            [("user", "a"), ("system", [BLOCK])],
+            [item("user", "a"), item("developer", "x")],
+            id="system-message-in-both-forms",
+        ),
         pytest.param([("user", "a"), ("developer", "s")], [item("user", "a"), item("developer", "s")], id="developer"),
         pytest.param(
             [
@@ -98,17 +56,17 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
                 output("c1"),
                 output("c2"),
             ],
-            id="case-31-and-64",
+            id="interleaved-order",
         ),
         pytest.param(
             [("user", "a"), ("assistant", [text("")]), ("user", "b")],
             [item("user", "a"), item("user", "b")],
-            id="case-32",
+            id="empty-assistant-text",
         ),
         pytest.param(
             [("user", [{"type": "new_thing", "x": 1}])],
             [item("user", "[unsupported content block: new_thing]")],
-            id="case-33",
+            id="unknown-block",
         ),
         pytest.param(
             [("user", "a"), ("assistant", [image()]), ("user", "b")],
@@ -122,12 +80,12 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
                 },
                 item("user", "b"),
             ],
-            id="case-34",
+            id="assistant-image",
         ),
         pytest.param(
             [*[("user", "old"), ("assistant", "old")] * 5, ("assistant", [COMPACTION, text("so")]), ("user", "b")],
             [item("user", "Summary."), item("assistant", "so"), item("user", "b")],
-            id="case-35",
+            id="compaction",
         ),
         pytest.param(
             [
@@ -137,22 +95,22 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
                 ("user", "c"),
             ],
             [item("user", "2"), item("user", "c")],
-            id="case-35-the-last",
+            id="compaction-the-last",
         ),
         pytest.param(
             [("user", "a"), ("assistant", [{**COMPACTION, "content": None}, text("so")]), ("user", "b")],
             [item("user", "a"), item("assistant", "so"), item("user", "b")],
-            id="case-35-null",
+            id="compaction-null",
         ),
         pytest.param(
             [("user", "a"), ("assistant", [use()]), ("user", [text("and"), result()])],
             [item("user", "a"), call(), output(), item("user", "and")],
-            id="case-37",
+            id="text-before-a-result",
         ),
         pytest.param(
             [("user", "a"), ("assistant", [use("c1"), use("c2")]), ("user", [result("c2"), result("c1")])],
             [item("user", "a"), call("c1"), call("c2"), output("c2"), output("c1")],
-            id="case-38",
+            id="results-in-another-order",
         ),
         pytest.param(
             [
@@ -162,22 +120,22 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
                 ("user", [result("c2")]),
             ],
             [item("user", "a"), call("c1"), call("c2"), output("c1"), output("c2"), item("user", "t")],
-            id="case-39",
+            id="results-in-two-messages",
         ),
         pytest.param(
             [("user", "a"), ("assistant", [use()]), ("system", "s"), ("user", [result()])],
             [item("user", "a"), call(), output(), item("developer", "s")],
-            id="case-40",
+            id="system-between-call-and-result",
         ),
         pytest.param(
             [("user", "a"), ("assistant", [use("c1"), use("c2")]), ("user", [result("c2"), text("t")])],
             [item("user", "a"), call("c1"), call("c2"), output("c2"), output("c1", "aborted"), item("user", "t")],
-            id="case-41",
+            id="call-without-result",
         ),
         pytest.param(
             [("user", [result("gone", "r")])],
             [item("user", "Result of an earlier tool call (gone):", "r")],
-            id="case-42",
+            id="result-without-call",
         ),
         pytest.param(
             [("user", [result()]), ("assistant", [use()]), ("user", "t")],
@@ -197,7 +155,7 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
                 output(value="1"),
                 item("user", "Result of an earlier tool call (call_1):", "2"),
             ],
-            id="case-43",
+            id="duplicate-result",
         ),
         pytest.param(
             [
@@ -214,17 +172,17 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
                 call(arguments='{"i":2}'),
                 output(value="2"),
             ],
-            id="case-44",
+            id="call-id-used-again",
         ),
         pytest.param(
             [("user", "a"), ("assistant", [use(LONG_ID)]), ("user", [result(LONG_ID)])],
             [item("user", "a"), call(SHORT_ID), output(SHORT_ID)],
-            id="case-45",
+            id="long-call-id",
         ),
         pytest.param(
             [("user", "a"), ("assistant", [use("toolu_01ABC")]), ("user", [result("toolu_01ABC")])],
             [item("user", "a"), call("toolu_01ABC"), output("toolu_01ABC")],
-            id="case-46",
+            id="foreign-call-id",
         ),
         pytest.param(
             [
@@ -233,7 +191,7 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
                 ("user", [result()]),
             ],
             [item("user", "a"), call(), output(value="The arguments of this call were not JSON: {bad\ndone")],
-            id="case-52",
+            id="unparsed-input",
         ),
         pytest.param(
             [
@@ -242,12 +200,12 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
                 ("user", [result()]),
             ],
             [item("user", "a"), call(arguments="[1]"), output()],
-            id="case-52-json",
+            id="unparsed-input-json",
         ),
         pytest.param(
             [("user", "a"), ("assistant", [use(n=12345678901234567890, f=1.0)]), ("user", [result()])],
             [item("user", "a"), call(arguments='{"n":12345678901234567890,"f":1.0}'), output()],
-            id="case-53",
+            id="exact-numbers",
         ),
         pytest.param(
             [
@@ -260,67 +218,17 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
                 call(arguments='{"n":123456789012345678901234567890,"m":-9223372036854775809}'),
                 output(),
             ],
-            id="case-53-over-64-bits",
+            id="exact-numbers-over-64-bits",
         ),
         pytest.param(
             [("user", "a"), ("assistant", [use(t="größe \u2028")]), ("user", [result()])],
             [item("user", "a"), call(arguments='{"t":"größe \u2028"}'), output()],
-            id="case-54",
+            id="not-ascii",
         ),
         pytest.param(
             [("user", "a"), ("assistant", [{"type": "tool_use", "id": "c", "name": "f"}]), ("user", [result("c")])],
             [item("user", "a"), call("c", "f"), output("c")],
             id="no-input",
-        ),
-        pytest.param(
-            [("user", "a"), ("assistant", [search(), links(), text("b")]), ("user", "c")],
-            [
-                item("user", "a"),
-                {"type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "q"}},
-                item("assistant", "b"),
-                item("user", "c"),
-            ],
-            id="case-55",
-        ),
-        pytest.param(
-            [("user", "a"), ("assistant", [search("srvtoolu_01"), links("srvtoolu_01")]), ("user", "c")],
-            [
-                item("user", "a"),
-                item(
-                    "assistant",
-                    '[Called web_search with {"query":"q"}]',
-                    "[Web search results]\nt\nhttps://example.com",
-                ),
-                item("user", "c"),
-            ],
-            id="case-55-foreign",
-        ),
-        pytest.param(
-            [("user", "a"), ("assistant", [search(), {**links(), "content": FAILED_SEARCH}]), ("user", "c")],
-            [
-                item("user", "a"),
-                {"type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "q"}},
-                item("assistant", "[Web search results: failed, max_uses_exceeded]"),
-                item("user", "c"),
-            ],
-            id="case-55-failed",
-        ),
-        pytest.param(
-            [("user", "a"), ("assistant", MCP_BLOCKS), ("user", "b")],
-            [
-                item("user", "a"),
-                item("assistant", '[Called mail/send with {"to":"x"}]', "[Result of the MCP tool]\nsent"),
-                item("user", "b"),
-            ],
-            id="case-56",
-        ),
-        *(
-            pytest.param(
-                [("user", "a"), ("assistant", [{"type": kind, "tool_use_id": "s", "content": content}]), ("user", "b")],
-                [item("user", "a"), item("assistant", words), item("user", "b")],
-                id=f"case-56-{kind}",
-            )
-            for kind, content, words in SERVED
         ),
         pytest.param(
             [
@@ -358,7 +266,7 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
         pytest.param(
             [("user", "a"), ("assistant", [thinking(words="secret"), use()]), ("user", [result()])],
             [item("user", "a"), reasoning(), call(), output()],
-            id="case-57-and-58",
+            id="thinking",
         ),
         pytest.param(
             [
@@ -367,7 +275,7 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
                 ("user", "c"),
             ],
             [item("user", "a"), item("assistant", "b"), item("user", "c")],
-            id="case-59",
+            id="foreign-signature",
         ),
         pytest.param(
             [
@@ -383,17 +291,17 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
                 ("user", "c"),
             ],
             [item("user", "a"), item("assistant", "b"), item("user", "c")],
-            id="case-60",
+            id="no-signature",
         ),
         pytest.param(
             [("user", "a"), ("assistant", [thinking(tag="ffffffff"), text("b")]), ("user", "c")],
             [item("user", "a"), item("assistant", "b"), item("user", "c")],
-            id="case-61",
+            id="other-account",
         ),
         pytest.param(
             [("user", "a"), ("assistant", [thinking(model="gpt-6-sol"), text("b")]), ("user", "c")],
             [item("user", "a"), item("assistant", "b"), item("user", "c")],
-            id="case-61-other-model",
+            id="other-account-other-model",
         ),
         pytest.param(
             [
@@ -402,7 +310,7 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
                 ("user", "c"),
             ],
             [item("user", "a"), item("assistant", "b"), item("user", "c")],
-            id="case-62",
+            id="altered-signature",
         ),
         pytest.param(
             [
@@ -418,12 +326,12 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
                 ("user", "c"),
             ],
             [item("user", "a"), reasoning(), item("assistant", "b"), item("user", "c")],
-            id="case-63",
+            id="redacted-thinking",
         ),
         pytest.param(
             [("user", "a"), ("assistant", [text("b"), thinking()]), ("user", "c")],
             [item("user", "a"), item("assistant", "b"), item("user", "c")],
-            id="case-65",
+            id="only-thinking",
         ),
         pytest.param(
             [("assistant", "summary"), ("user", "go on")],
@@ -433,7 +341,7 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
         pytest.param(
             [("assistant", "b"), ("system", "s")],
             [item("assistant", "b"), item("developer", "s")],
-            id="case-12-system-last",
+            id="prefill-system-last",
         ),
     ],
 )
@@ -442,7 +350,6 @@ def test_messages(messages, items):
 
 
 def test_reasoning_is_left_out_on_demand():
-    """case-66"""
     messages = [("user", "a"), ("assistant", [thinking(), text("b")]), ("user", "c")]
     assert input_of(*messages, keep_reasoning=False) == [item("user", "a"), item("assistant", "b"), item("user", "c")]
 
@@ -450,20 +357,20 @@ def test_reasoning_is_left_out_on_demand():
 @pytest.mark.parametrize(
     ("block", "value"),
     [
-        pytest.param(result(content=None), "(no output)", id="case-47"),
-        pytest.param(result(content=""), "(no output)", id="case-47-string"),
-        pytest.param(result(content=[]), "(no output)", id="case-47-list"),
-        pytest.param(result(content=[text("")]), "(no output)", id="case-47-empty-text"),
-        pytest.param(result(content="boom", is_error=True), "Error: boom", id="case-48"),
-        pytest.param(result(content="Error: boom", is_error=True), "Error: boom", id="case-48-said"),
-        pytest.param(result(content=[text("boom")], is_error=True), "Error: boom", id="case-48-block"),
-        pytest.param(result(content=None, is_error=True), "Error: the tool failed", id="case-48-empty"),
+        pytest.param(result(content=None), "(no output)", id="empty-result"),
+        pytest.param(result(content=""), "(no output)", id="empty-result-string"),
+        pytest.param(result(content=[]), "(no output)", id="empty-result-list"),
+        pytest.param(result(content=[text("")]), "(no output)", id="empty-result-empty-text"),
+        pytest.param(result(content="boom", is_error=True), "Error: boom", id="failed-result"),
+        pytest.param(result(content="Error: boom", is_error=True), "Error: boom", id="failed-result-said"),
+        pytest.param(result(content=[text("boom")], is_error=True), "Error: boom", id="failed-result-block"),
+        pytest.param(result(content=None, is_error=True), "Error: the tool failed", id="failed-result-empty"),
         pytest.param(result(content=[text("r")]), "r", id="one-text"),
         pytest.param(result(content=[text("r"), text("s")]), item("user", "r", "s")["content"], id="two-texts"),
         pytest.param(
             result(content=[text("r"), image()]),
             [{"type": "input_text", "text": "r"}, {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"}],
-            id="case-49",
+            id="result-with-image",
         ),
         pytest.param(
             result(
@@ -476,10 +383,12 @@ def test_reasoning_is_left_out_on_demand():
                 {"type": "input_text", "text": "r"},
                 {"type": "input_file", "filename": "document.pdf", "file_data": f"data:application/pdf;base64,{PDF}"},
             ],
-            id="case-50",
+            id="result-with-pdf",
         ),
         pytest.param(
-            result(content=[{"type": "tool_reference", "tool_name": "WebFetch"}]), "Tool loaded: WebFetch", id="case-51"
+            result(content=[{"type": "tool_reference", "tool_name": "WebFetch"}]),
+            "Tool loaded: WebFetch",
+            id="tool-reference",
         ),
         pytest.param(
             result(content=[image()], is_error=True),
@@ -496,7 +405,6 @@ def test_results(block, value):
 
 
 def test_no_cache_control_goes_up():
-    """case-36"""
     mark = {"cache_control": {"type": "ephemeral"}}
     blocks = [{**result(content=[{**image(), **mark}, {**text("x"), **mark}]), **mark}, {**text("x"), **mark}]
     body = make(

@@ -6,13 +6,12 @@ from codexd.jsontext import dumps
 from codexd.translation.client_api import Target
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.request import parse, parse_count
-from codexd.translation.models.routes import BUILT_IN
+from codexd.translation.models.catalogue import BUILT_IN
 
 # -- fields -----------------------------------------------------------------------------------------
 
 
 def test_the_smallest_request():
-    """case-1"""
     body = translate(make())
     assert body.pop("prompt_cache_key")
     assert body == {
@@ -26,7 +25,6 @@ def test_the_smallest_request():
 
 
 def test_stream_is_false_unless_asked_for():
-    """case-2"""
     assert parse(dumps(make()), {}).stream is False
     assert parse(dumps(make(stream=True)), {}).stream is True
     assert translate(make(stream=False))["stream"] is True
@@ -35,18 +33,19 @@ def test_stream_is_false_unless_asked_for():
 @pytest.mark.parametrize(
     "fields",
     [
-        pytest.param({"max_tokens": 5}, id="case-3"),
-        pytest.param({"temperature": 1, "top_p": 0.9, "top_k": 5}, id="case-4"),
-        pytest.param({"metadata": {"user_id": "bob"}}, id="case-5"),
+        pytest.param({"max_tokens": 5}, id="max-tokens-is-not-sent"),
+        pytest.param({"temperature": 1, "top_p": 0.9, "top_k": 5}, id="sampling-settings"),
+        pytest.param({"metadata": {"user_id": "bob"}}, id="user-id"),
         pytest.param(
-            {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}}, id="case-6"
+            {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}},
+            id="context-management",
         ),
-        pytest.param({"foo": 1, "cache_control": {"type": "ephemeral"}, "fallbacks": "default"}, id="case-7"),
+        pytest.param({"foo": 1, "cache_control": {"type": "ephemeral"}, "fallbacks": "default"}, id="unknown-field"),
         pytest.param(
             {"system": None, "tools": None, "thinking": None, "metadata": None, "container": None}, id="nulls"
         ),
-        pytest.param({"tool_choice": {"type": "any"}}, id="case-83"),
-        pytest.param({"tools": [], "tool_choice": "auto"}, id="case-83-empty"),
+        pytest.param({"tool_choice": {"type": "any"}}, id="choice-without-tools"),
+        pytest.param({"tools": [], "tool_choice": "auto"}, id="choice-without-tools-empty"),
     ],
 )
 def test_fields_that_leave_no_trace(fields):
@@ -56,13 +55,15 @@ def test_fields_that_leave_no_trace(fields):
 @pytest.mark.parametrize(
     ("system", "instructions"),
     [
-        pytest.param("x", "x", id="case-13-string"),
-        pytest.param([BLOCK], "x", id="case-13-block"),
-        pytest.param([text("x-anthropic-billing-header: cc_version=1; cch=a;"), text("x")], "x", id="case-14"),
-        pytest.param([text("x-anthropic-billing-header: cc_version=2; cch=b;"), text("x")], "x", id="case-14-other"),
-        pytest.param("a\n  X-Anthropic-Billing-Header: cch=1\nb", "a\nb", id="case-15"),
-        pytest.param([text("x-anthropic-billing-header: cch=1")], "", id="case-16"),
-        pytest.param([text("a"), text(""), text(" \n"), text("b")], "a\n\nb", id="case-17"),
+        pytest.param("x", "x", id="system-string"),
+        pytest.param([BLOCK], "x", id="system-block"),
+        pytest.param([text("x-anthropic-billing-header: cc_version=1; cch=a;"), text("x")], "x", id="billing-block"),
+        pytest.param(
+            [text("x-anthropic-billing-header: cc_version=2; cch=b;"), text("x")], "x", id="billing-block-other"
+        ),
+        pytest.param("a\n  X-Anthropic-Billing-Header: cch=1\nb", "a\nb", id="billing-line-in-a-text"),
+        pytest.param([text("x-anthropic-billing-header: cch=1")], "", id="only-the-billing-block"),
+        pytest.param([text("a"), text(""), text(" \n"), text("b")], "a\n\nb", id="blank-system-blocks"),
         pytest.param("", "", id="empty"),
         pytest.param([], "", id="no-blocks"),
     ],
@@ -74,15 +75,15 @@ def test_system(system, instructions):
 @pytest.mark.parametrize(
     ("fields", "tier"),
     [
-        pytest.param({"service_tier": "priority"}, "priority", id="case-8-priority"),
-        pytest.param({"service_tier": "fast"}, "priority", id="case-8-fast"),
-        pytest.param({"service_tier": "default"}, None, id="case-8-default"),
-        pytest.param({"service_tier": "auto"}, None, id="case-8-auto"),
-        pytest.param({"service_tier": "standard_only"}, None, id="case-8-standard-only"),
-        pytest.param({"service_tier": True}, None, id="case-8-true"),
-        pytest.param({"service_tier": "auto", "speed": "fast"}, "priority", id="case-8-speed"),
-        pytest.param({"speed": "standard"}, None, id="case-8-speed-standard"),
-        pytest.param({"speed": {"fast": 1}}, None, id="case-8-speed-object"),
+        pytest.param({"service_tier": "priority"}, "priority", id="priority"),
+        pytest.param({"service_tier": "fast"}, "priority", id="fast"),
+        pytest.param({"service_tier": "default"}, None, id="default"),
+        pytest.param({"service_tier": "auto"}, None, id="auto"),
+        pytest.param({"service_tier": "standard_only"}, None, id="standard-only"),
+        pytest.param({"service_tier": True}, None, id="true"),
+        pytest.param({"service_tier": "auto", "speed": "fast"}, "priority", id="speed"),
+        pytest.param({"speed": "standard"}, None, id="speed-standard"),
+        pytest.param({"speed": {"fast": 1}}, None, id="speed-object"),
     ],
 )
 def test_service_tier(fields, tier):
@@ -90,7 +91,6 @@ def test_service_tier(fields, tier):
 
 
 def test_a_model_without_priority():
-    """case-8"""
     request = parse(dumps(make(speed="fast")), {})
     body = request.to_responses(Target(BUILT_IN.describe("gpt-daybreak-red-latest"), ""))
     assert "service_tier" not in body
@@ -98,7 +98,6 @@ def test_a_model_without_priority():
 
 
 def test_max_tokens_and_stop_sequences_are_for_codexd():
-    """case-9"""
     request = parse(dumps(make(max_tokens=0, stop_sequences=["</x>", "\nHuman:"])), {})
     assert request.max_tokens == 0
     assert request.stop_sequences == ("</x>", "\nHuman:")
@@ -110,9 +109,9 @@ CLEARED = {"role": "system", "content": "now", "clear_at": "next_user_message"}
 @pytest.mark.parametrize(
     ("messages", "left"),
     [
-        pytest.param([*HI, CLEARED], 2, id="case-21-the-turn-it-is-for"),
-        pytest.param([*HI, CLEARED, {"role": "assistant", "content": "a"}, *HI], 3, id="case-21"),
-        pytest.param([*HI, {**CLEARED, "clear_at": "never"}, *HI], 3, id="case-21-never"),
+        pytest.param([*HI, CLEARED], 2, id="cleared-system-message-the-turn-it-is-for"),
+        pytest.param([*HI, CLEARED, {"role": "assistant", "content": "a"}, *HI], 3, id="cleared-system-message"),
+        pytest.param([*HI, {**CLEARED, "clear_at": "never"}, *HI], 3, id="cleared-system-message-never"),
     ],
 )
 def test_a_system_message_for_one_turn(messages, left):
@@ -140,11 +139,11 @@ WRONG = [
     ({"stop_sequences": "x"}, "stop_sequences: must be a list of strings"),
     (
         {"output_config": {"format": {"type": "json_schema", "schema": {"type": "array"}}}},
-        "output_config.format.schema: must be an object at its root: the backend writes no other JSON",
+        "output_config.format.schema: must be an object at its root, because the backend writes no other JSON",
     ),
     (
         {"output_config": {"format": {"type": "json_schema", "schema": {"anyOf": [{"type": "array"}]}}}},
-        "output_config.format.schema: must be an object at its root: the backend writes no other JSON",
+        "output_config.format.schema: must be an object at its root, because the backend writes no other JSON",
     ),
     ({"model": None}, "model: required"),
     ({"model": 5}, "model: must be a string"),
@@ -195,11 +194,11 @@ WRONG = [
     ({"tools": [{"name": ""}]}, "tools[0].name: must not be empty"),
     (
         {"tools": [{"name": "a"}], "tool_choice": {"type": "tool", "name": "b"}},
-        "tool_choice.name: 'b' is not among the tools of this request",
+        "tool_choice.name: 'b' is not a tool of this request",
     ),
     (
         {"mcp_servers": [{"url": "https://example.com"}]},
-        "mcp_servers: the backend can't call your MCP servers; let the client call them",
+        "mcp_servers: not available through codexd; let the client call your MCP servers",
     ),
     ({"container": "c"}, "container: runs on Anthropic's servers and is not available through codexd"),
     (
@@ -233,12 +232,11 @@ def test_a_body_that_is_too_deep(depth):
 
 
 def test_too_many_messages():
-    with pytest.raises(RequestInvalid, match=r"^messages: must not be more than 100000$"):
+    with pytest.raises(RequestInvalid, match=r"^messages: must not have more than 100000 entries$"):
         parse(dumps(make(HI * 100_001)), {})
 
 
 def test_count_tokens_needs_no_max_tokens():
-    """case-155"""
     request = parse_count(dumps({"model": "x", "messages": HI}))
     assert request.model == "x"
 
@@ -258,7 +256,7 @@ def spoken(effort):
             pytest.param(
                 {"thinking": {"type": "enabled", "budget_tokens": budget}},
                 {"effort": effort, "summary": "auto"},
-                id=f"case-89-{budget}",
+                id=f"budget-{budget}",
             )
             for budget, effort in (
                 (1, "low"),
@@ -273,9 +271,9 @@ def spoken(effort):
         pytest.param(
             {"thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}},
             {"effort": "xhigh", "summary": "auto"},
-            id="case-90",
+            id="effort-is-clamped",
         ),
-        pytest.param({"thinking": {"type": "disabled"}}, {"effort": "low"}, id="case-91"),
+        pytest.param({"thinking": {"type": "disabled"}}, {"effort": "low"}, id="thinking-disabled"),
         pytest.param(
             {"thinking": {"type": "disabled"}, "output_config": {"effort": "high"}},
             {"effort": "low"},
@@ -284,9 +282,9 @@ def spoken(effort):
         pytest.param(
             {"output_config": {"effort": "low"}, "messages": [*HI, spoken("high"), spoken("max")]},
             {"effort": "xhigh"},
-            id="case-92",
+            id="effort-of-a-system-message",
         ),
-        pytest.param({"messages": [*HI, spoken("high")]}, {"effort": "high"}, id="case-20"),
+        pytest.param({"messages": [*HI, spoken("high")]}, {"effort": "high"}, id="system-message-with-effort-only"),
         pytest.param(
             {"thinking": {"type": "enabled", "budget_tokens": 1024}, "output_config": {"effort": "high"}},
             {"effort": "high", "summary": "auto"},
@@ -295,7 +293,7 @@ def spoken(effort):
         pytest.param(
             {"thinking": {"type": "adaptive", "display": "omitted"}, "output_config": {"effort": "medium"}},
             {"effort": "medium"},
-            id="case-93",
+            id="display-omitted",
         ),
         pytest.param(
             {"thinking": {"type": "between_tools", "display": "updates"}}, {"summary": "auto"}, id="between-tools"
@@ -330,7 +328,7 @@ def test_thinking_as_wanted(field, wanted):
 OPTIONAL = {**CLOSED, "required": []}
 
 
-@pytest.mark.parametrize(("schema", "strict"), [(CLOSED, True), (OPTIONAL, False)], ids=["case-94", "case-95"])
+@pytest.mark.parametrize(("schema", "strict"), [(CLOSED, True), (OPTIONAL, False)], ids=["closed", "optional"])
 def test_structured_output(schema, strict):
     wanted = {"type": "json_schema", "schema": schema}
     body = translate(make(output_config={"format": wanted}))

@@ -40,7 +40,7 @@ def test_there_are_traces():
     assert len(TRACES) >= 6
 
 
-# -- cases of the reference -------------------------------------------------------------------------
+# -- single answers -------------------------------------------------------------------------
 
 
 THREE_PARTS = [summary("a"), summary("b", 1), summary("c", 1), summary("d", 2)]
@@ -51,13 +51,13 @@ TWO_CALLS = [added(0, **call(0)), added(1, **call(1, name="Read"))]
     ("events", "blocks", "reason"),
     [
         pytest.param(
-            [text("Hel"), text("lo"), done(0, **message(0, "Hello")), COMPLETED], ["Hello"], "end_turn", id="case-99"
+            [text("Hel"), text("lo"), done(0, **message(0, "Hello")), COMPLETED], ["Hello"], "end_turn", id="text"
         ),
         pytest.param(
             [*THREE_PARTS, done(0, **reasoning(0, "a", "bc", "d")), COMPLETED],
             [("a\n\nbc\n\nd", "gAAAA")],
             "end_turn",
-            id="case-100",
+            id="summary-parts",
         ),
         pytest.param(
             [
@@ -69,35 +69,38 @@ TWO_CALLS = [added(0, **call(0)), added(1, **call(1, name="Read"))]
             ],
             [("a", "gAAAA"), ("b", "gB")],
             "end_turn",
-            id="case-101",
+            id="two-reasoning-items",
         ),
         pytest.param(
             [added(0, **reasoning(0, enc="partial")), done(0, **reasoning(0, "a", enc="final")), COMPLETED],
             [("a", "final")],
             "end_turn",
-            id="case-102",
+            id="final-ciphertext",
         ),
         pytest.param(
             [added(0, **reasoning(0, enc="early")), done(0, **reasoning(0, "a", enc=None)), COMPLETED],
             [("a", "early")],
             "end_turn",
-            id="case-103",
+            id="early-ciphertext",
         ),
-        pytest.param([done(0, **reasoning(0)), COMPLETED], [("", "gAAAA")], "end_turn", id="case-104"),
+        pytest.param([done(0, **reasoning(0)), COMPLETED], [("", "gAAAA")], "end_turn", id="ciphertext-only"),
         pytest.param(
             [added(0, **reasoning(0, enc=None)), done(0, **reasoning(0, enc=None)), COMPLETED],
             [],
             "end_turn",
-            id="case-105",
+            id="empty-reasoning",
         ),
         pytest.param(
-            [done(0, **reasoning(0, "a", enc=None)), COMPLETED], [("a", None)], "end_turn", id="case-105-unsigned"
+            [done(0, **reasoning(0, "a", enc=None)), COMPLETED],
+            [("a", None)],
+            "end_turn",
+            id="empty-reasoning-unsigned",
         ),
         pytest.param(
             [summary_done("a"), summary_done("b", 1), done(0, **reasoning(0, "a", "b")), COMPLETED],
             [("a\n\nb", "gAAAA")],
             "end_turn",
-            id="case-106",
+            id="summary-in-done-only",
         ),
         pytest.param(
             [
@@ -110,7 +113,7 @@ TWO_CALLS = [added(0, **call(0)), added(1, **call(1, name="Read"))]
             ],
             ["t", "Bash({})"],
             "tool_use",
-            id="case-107",
+            id="text-then-call",
         ),
         pytest.param(
             [
@@ -125,7 +128,7 @@ TWO_CALLS = [added(0, **call(0)), added(1, **call(1, name="Read"))]
             ],
             ['Bash({"a":1})', 'Read({"b":2})'],
             "tool_use",
-            id="case-108",
+            id="interleaved-calls",
         ),
         pytest.param(
             [
@@ -139,7 +142,7 @@ TWO_CALLS = [added(0, **call(0)), added(1, **call(1, name="Read"))]
             ],
             ["Bash({})", "tu"],
             "tool_use",
-            id="case-109",
+            id="text-while-a-call-is-open",
         ),
         pytest.param(
             [
@@ -151,9 +154,11 @@ TWO_CALLS = [added(0, **call(0)), added(1, **call(1, name="Read"))]
             ],
             ['Bash({"a":1})'],
             "tool_use",
-            id="case-110",
+            id="late-name",
         ),
-        pytest.param([added(0, **call(0, name="")), arguments("{}"), COMPLETED], [], "end_turn", id="case-111"),
+        pytest.param(
+            [added(0, **call(0, name="")), arguments("{}"), COMPLETED], [], "end_turn", id="call-without-name"
+        ),
         pytest.param(
             [
                 added(0, **call(0)),
@@ -164,34 +169,37 @@ TWO_CALLS = [added(0, **call(0)), added(1, **call(1, name="Read"))]
             ],
             ['Bash({"a":1})'],
             "tool_use",
-            id="case-112",
+            id="arguments-twice",
         ),
         pytest.param(
             [added(0, **call(0)), done(0, **call(0, '{"a":1}')), COMPLETED],
             ['Bash({"a":1})'],
             "tool_use",
-            id="case-113-done",
+            id="arguments-late-done",
         ),
         pytest.param(
-            [added(0, **call(0)), end(output=[call(0, '{"a":1}')])], ['Bash({"a":1})'], "tool_use", id="case-113-output"
+            [added(0, **call(0)), end(output=[call(0, '{"a":1}')])],
+            ['Bash({"a":1})'],
+            "tool_use",
+            id="arguments-late-output",
         ),
         pytest.param(
             [end(output=[reasoning(0, "a"), message(1, "t"), call(2, "{}")])],
             [("a", "gAAAA"), "t", "Bash({})"],
             "tool_use",
-            id="case-113-all",
+            id="arguments-late-all",
         ),
         pytest.param(
             [added(0, **call(0)), arguments('{"a":'), end(output=[call(0, '{"a":1}')])],
             ['Bash({"a":1})'],
             "tool_use",
-            id="case-113-rest",
+            id="arguments-late-rest",
         ),
         pytest.param(
             [added(0, **call(0)), arguments_done(""), done(0, **call(0)), COMPLETED],
             ["Bash({})"],
             "tool_use",
-            id="case-114",
+            id="no-arguments",
         ),
         pytest.param(
             [
@@ -202,7 +210,7 @@ TWO_CALLS = [added(0, **call(0)), added(1, **call(1, name="Read"))]
             ],
             ["Bash({0})", "Read({1})"],
             "tool_use",
-            id="case-115",
+            id="done-without-index",
         ),
         pytest.param(
             [
@@ -213,31 +221,33 @@ TWO_CALLS = [added(0, **call(0)), added(1, **call(1, name="Read"))]
             ],
             ["Bash({0})", "Read({1})"],
             "tool_use",
-            id="case-115-call-id",
+            id="done-without-index-call-id",
         ),
-        pytest.param([done(0, **message(0, "a", "b")), COMPLETED], ["ab"], "end_turn", id="case-117"),
-        pytest.param([text("a"), done(0, **message(0, "a")), end(output=None)], ["a"], "end_turn", id="case-118"),
-        pytest.param([text("a"), COMPLETED], ["a"], "end_turn", id="case-118-no-done"),
+        pytest.param([done(0, **message(0, "a", "b")), COMPLETED], ["ab"], "end_turn", id="text-in-done-only"),
+        pytest.param(
+            [text("a"), done(0, **message(0, "a")), end(output=None)], ["a"], "end_turn", id="output-is-empty"
+        ),
+        pytest.param([text("a"), COMPLETED], ["a"], "end_turn", id="output-is-empty-no-done"),
         pytest.param(
             [text("a"), end("incomplete", incomplete_details={"reason": "max_output_tokens"})],
             ["a"],
             "max_tokens",
-            id="case-120",
+            id="incomplete",
         ),
         pytest.param(
             [text("a"), end("incomplete", incomplete_details={"reason": "content_filter"})],
             ["a"],
             "refusal",
-            id="case-120-filter",
+            id="incomplete-filter",
         ),
         pytest.param(
             [text("a"), end("incomplete", incomplete_details={"reason": "steered"})],
             ["a"],
             "max_tokens",
-            id="case-120-unknown",
+            id="incomplete-unknown",
         ),
         pytest.param(
-            [text("a"), {"type": "response.incomplete", "response": {}}], ["a"], "max_tokens", id="case-120-bare"
+            [text("a"), {"type": "response.incomplete", "response": {}}], ["a"], "max_tokens", id="incomplete-bare"
         ),
         pytest.param(
             [
@@ -249,7 +259,7 @@ TWO_CALLS = [added(0, **call(0)), added(1, **call(1, name="Read"))]
             ],
             ["Bash({})", 'Read({"b)'],
             "max_tokens",
-            id="case-121",
+            id="half-a-call",
         ),
         pytest.param(
             [
@@ -261,7 +271,7 @@ TWO_CALLS = [added(0, **call(0)), added(1, **call(1, name="Read"))]
             ],
             ["a"],
             "end_turn",
-            id="case-128",
+            id="unknown-events",
         ),
         pytest.param(
             [text("a"), done(0, **message(0, "a")), {**COMPLETED, "type": "response.done"}],

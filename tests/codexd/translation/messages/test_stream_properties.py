@@ -81,7 +81,6 @@ def test_the_same_events_give_the_same_events(answer, stop_sequences, max_tokens
 @few
 @given(answers(), st.sampled_from(["\n", "\r\n"]), st.sampled_from(["data:", "data: "]), st.booleans(), st.data())
 def test_the_bytes_may_be_written_and_cut_in_any_way(answer, line_end, field, pretty, data):
-    """case-129"""
     lines = []
     for event in answer.events:
         text = json.dumps(event, indent=1 if pretty else None)
@@ -98,7 +97,6 @@ def test_the_bytes_may_be_written_and_cut_in_any_way(answer, line_end, field, pr
 
 
 def test_a_line_of_20_mb():
-    """case-129"""
     event = {"type": "response.output_text.delta", "item_id": "msg_0", "delta": "x" * 20_000_000}
     body = b"data: " + json.dumps(event).encode() + b"\n\n"
     decoder = Decoder()

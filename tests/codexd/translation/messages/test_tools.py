@@ -35,8 +35,8 @@ def translate(*tools, **fields):
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [
-        pytest.param({"name": "Bash"}, function("Bash"), id="case-68"),
-        pytest.param(tool("Bash", strict=True, type="custom"), function("Bash"), id="case-69"),
+        pytest.param({"name": "Bash"}, function("Bash"), id="tool-without-schema"),
+        pytest.param(tool("Bash", strict=True, type="custom"), function("Bash"), id="strict-is-explicit"),
         pytest.param(tool("Bash", type=None, description=None), function("Bash"), id="nulls"),
         pytest.param(tool("Bash", description="d"), function("Bash", description="d"), id="description"),
         pytest.param(
@@ -49,7 +49,7 @@ def translate(*tools, **fields):
                 allowed_callers=["x"],
             ),
             function("Bash", description='Example inputs:\n{"a":1}'),
-            id="case-74",
+            id="marks-are-removed",
         ),
         pytest.param(
             {"name": "Bash", "input_schema": STRICT, "strict": True},
@@ -62,13 +62,15 @@ def translate(*tools, **fields):
                 **function("Bash", description="d\n\nGive the properties of exactly one of: a; or b, c."),
                 "parameters": {"type": "object", "properties": {"a": {}, "b": {}, "c": {}}},
             },
-            id="case-72",
+            id="alternatives-at-the-root",
         ),
-        pytest.param(tool(LONG), function(shorten(LONG)), id="case-75"),
-        pytest.param(tool("a.b/c"), function(shorten("a.b/c")), id="case-77"),
-        pytest.param(tool(123), function("123"), id="case-78"),
+        pytest.param(tool(LONG), function(shorten(LONG)), id="long-tool-name"),
+        pytest.param(tool("a.b/c"), function(shorten("a.b/c")), id="dots-in-a-tool-name"),
+        pytest.param(tool(123), function("123"), id="number-as-tool-name"),
         pytest.param(
-            {"type": "web_search_20250305", "name": "web_search", "max_uses": 8}, {"type": "web_search"}, id="case-86"
+            {"type": "web_search_20250305", "name": "web_search", "max_uses": 8},
+            {"type": "web_search"},
+            id="web-search-only",
         ),
         pytest.param(
             {
@@ -82,7 +84,7 @@ def translate(*tools, **fields):
                 "filters": {"allowed_domains": ["example.com"]},
                 "user_location": {"type": "approximate", "country": "DE"},
             },
-            id="case-85",
+            id="web-search-tool",
         ),
     ],
 )
@@ -98,7 +100,6 @@ def test_the_first_of_two_tools_with_one_name_stays():
 
 
 def test_names_that_shorten_alike_stay_apart():
-    """case-76"""
     names = [f"mcp__{server}__{'x' * 80}" for server in ("one", "two")]
     two = [given["name"] for given in translate(*map(tool, names))]
     three = [given["name"] for given in translate(tool("other"), *map(tool, names))]
@@ -115,8 +116,8 @@ def referring(*names):
 @pytest.mark.parametrize(
     ("references", "names"),
     [
-        pytest.param([], ["a", "z"], id="case-79"),
-        pytest.param([["m"]], ["a", "z", "m"], id="case-80"),
+        pytest.param([], ["a", "z"], id="loaded-by-a-reference"),
+        pytest.param([["m"]], ["a", "z", "m"], id="loaded-tools-go-last"),
         pytest.param([["m"], ["b", "m"]], ["a", "z", "m", "b"], id="order-of-loading"),
         pytest.param([["unknown", "b"]], ["a", "z", "b"], id="unknown-reference"),
     ],
@@ -135,13 +136,15 @@ DEFINE = {"type": "tool_addition", "tool": {"type": "tool_definition", "definiti
 @pytest.mark.parametrize(
     ("blocks", "names"),
     [
-        pytest.param([ADD], ["a", "m"], id="case-22"),
-        pytest.param([ADD, REMOVE], ["a"], id="case-22-removed"),
-        pytest.param([ADD, REMOVE, ADD], ["a", "m"], id="case-22-again"),
-        pytest.param([DEFINE], ["a", "new"], id="case-22-defined"),
-        pytest.param([{**REMOVE, "tool": {"type": "tool_reference", "name": "a"}}], [], id="case-22-listed"),
-        pytest.param([{"type": "compaction", "tool_changes": [ADD]}], ["a", "m"], id="case-22-compacted"),
-        pytest.param([{**ADD, "tool": {"type": "mcp_toolset_reference", "server_name": "s"}}], ["a"], id="case-22-mcp"),
+        pytest.param([ADD], ["a", "m"], id="tool-change"),
+        pytest.param([ADD, REMOVE], ["a"], id="tool-change-removed"),
+        pytest.param([ADD, REMOVE, ADD], ["a", "m"], id="tool-change-again"),
+        pytest.param([DEFINE], ["a", "new"], id="tool-change-defined"),
+        pytest.param([{**REMOVE, "tool": {"type": "tool_reference", "name": "a"}}], [], id="tool-change-listed"),
+        pytest.param([{"type": "compaction", "tool_changes": [ADD]}], ["a", "m"], id="tool-change-compacted"),
+        pytest.param(
+            [{**ADD, "tool": {"type": "mcp_toolset_reference", "server_name": "s"}}], ["a"], id="tool-change-mcp"
+        ),
     ],
 )
 def test_tools_that_come_and_go(blocks, names):
@@ -156,40 +159,7 @@ def test_a_tool_search_loads_all_deferred_tools():
     assert [found["name"] for found in given] == ["a", "z"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "name", "properties"),
-    [
-        ("bash_20250124", "bash", {"command", "restart"}),
-        (
-            "text_editor_20250728",
-            "str_replace_based_edit_tool",
-            {"command", "path", "old_str", "new_str", "insert_line", "insert_text", "file_text", "view_range"},
-        ),
-        (
-            "text_editor_20250124",
-            "str_replace_editor",
-            {"command", "path", "old_str", "new_str", "insert_line", "file_text", "view_range"},
-        ),
-        (
-            "memory_20250818",
-            "memory",
-            {
-                *("command", "path", "old_str", "new_str", "insert_line", "insert_text", "file_text", "view_range"),
-                *("old_path", "new_path"),
-            },
-        ),
-    ],
-)
-def test_typed_client_tools_are_functions(kind, name, properties):
-    """case-87"""
-    (given,) = translate({"type": kind, "name": name})
-    assert (given["type"], given["name"], given["strict"]) == ("function", name, False)
-    assert set(given["parameters"]["properties"]) == properties
-    assert given["description"]
-
-
 def test_only_deferred_tools():
-    """case-79"""
     fields = body(tool("a", defer_loading=True), tool_choice={"type": "any"})
     assert read_tools(fields) == []
     assert to_tool_choice(fields, []) == {}
@@ -202,16 +172,20 @@ SEARCH = {"type": "web_search_20250305", "name": "search"}
     ("choice", "wanted", "parallel"),
     [
         pytest.param(None, "auto", True, id="absent"),
-        pytest.param({"type": "auto"}, "auto", True, id="case-81-auto"),
-        pytest.param({"type": "any"}, "required", True, id="case-81-any"),
-        pytest.param({"type": "none"}, "none", True, id="case-81-none"),
-        pytest.param({"type": "tool", "name": "Bash"}, {"type": "function", "name": "Bash"}, True, id="case-81-tool"),
-        pytest.param({"type": "tool", "name": LONG}, {"type": "function", "name": shorten(LONG)}, True, id="case-75"),
-        pytest.param({"type": "tool", "name": "search"}, {"type": "web_search"}, True, id="case-85"),
+        pytest.param({"type": "auto"}, "auto", True, id="tool-choice-auto"),
+        pytest.param({"type": "any"}, "required", True, id="tool-choice-any"),
+        pytest.param({"type": "none"}, "none", True, id="tool-choice-none"),
+        pytest.param(
+            {"type": "tool", "name": "Bash"}, {"type": "function", "name": "Bash"}, True, id="tool-choice-tool"
+        ),
+        pytest.param(
+            {"type": "tool", "name": LONG}, {"type": "function", "name": shorten(LONG)}, True, id="long-tool-name"
+        ),
+        pytest.param({"type": "tool", "name": "search"}, {"type": "web_search"}, True, id="web-search-tool"),
         pytest.param("auto", "auto", True, id="string"),
         pytest.param("any", "required", True, id="string-any"),
-        pytest.param({"type": "auto", "disable_parallel_tool_use": True}, "auto", False, id="case-84"),
-        pytest.param({"type": "any", "disable_parallel_tool_use": False}, "required", True, id="case-84-false"),
+        pytest.param({"type": "auto", "disable_parallel_tool_use": True}, "auto", False, id="parallel-calls"),
+        pytest.param({"type": "any", "disable_parallel_tool_use": False}, "required", True, id="parallel-calls-false"),
     ],
 )
 def test_tool_choice(choice, wanted, parallel):
@@ -224,8 +198,8 @@ def test_tool_choice(choice, wanted, parallel):
     [
         pytest.param(
             {"type": "tool", "name": "Gone"},
-            "tool_choice.name: 'Gone' is not among the tools of this request",
-            id="case-82",
+            "tool_choice.name: 'Gone' is not a tool of this request",
+            id="choice-of-an-unknown-tool",
         ),
         ({"type": "tool"}, "tool_choice.name: required"),
         ({"type": "some"}, "tool_choice.type: must be auto, any, tool or none"),
@@ -255,7 +229,7 @@ def test_wrong_choices(choice, message):
         ({"name": "x", "defer_loading": "yes"}, "tools[0].defer_loading: must be true or false"),
         (
             {**SEARCH, "allowed_domains": ["a"], "blocked_domains": ["b"]},
-            "tools[0].blocked_domains: cannot stand beside allowed_domains",
+            "tools[0].blocked_domains: can't be combined with allowed_domains",
         ),
         ({**SEARCH, "allowed_domains": "a"}, "tools[0].allowed_domains: must be a list of strings"),
     ],

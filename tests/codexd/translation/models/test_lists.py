@@ -1,7 +1,7 @@
 import pytest
 
-from codexd.translation.models.lists import Offers, to_anthropic, to_openai
-from codexd.translation.models.routes import BUILT_IN, Catalogue, ModelInfo
+from codexd.translation.models.catalogue import BUILT_IN, Catalogue, ModelInfo
+from codexd.translation.models.lists import Offers
 
 NAMES = {
     "opus": ("gpt-7", "gpt-5.5"),
@@ -93,12 +93,12 @@ def test_kilo_only_where_its_route_is_open():
         assert titles(listed)["kilo"] == "Kilo on vendor/free (a third party)"
         assert "kilo" not in titles(offers().for_openai())
     found = opened.find("kilo")
-    assert to_openai(found)["owned_by"] == "kilo"
-    assert to_anthropic(found)["max_input_tokens"] is None
+    assert found.to_openai()["owned_by"] == "kilo"
+    assert found.to_anthropic()["max_input_tokens"] is None
 
 
 def test_anthropics_entry():
-    entry = to_anthropic(offers().find("claude-gpt-6.1-sol"))
+    entry = offers().find("claude-gpt-6.1-sol").to_anthropic()
     assert (entry["type"], entry["lifecycle"], entry["line"]) == ("model", "active", None)
     assert (entry["max_input_tokens"], entry["max_tokens"]) == (500_000, 128_000)
     assert "500,000 tokens" in entry["description"]
@@ -106,11 +106,11 @@ def test_anthropics_entry():
     supported = {level for level, told in can["effort"].items() if level != "supported" and told["supported"]}
     assert supported == {"low", "max"}
     assert can["image_input"]["supported"]
-    assert not to_anthropic(offers().find("secret"))["capabilities"]["image_input"]["supported"]
-    assert to_anthropic(offers().find("opus"))["line"] == "opus"
-    assert to_anthropic(offers().find("codex"))["line"] is None
+    assert not offers().find("secret").to_anthropic()["capabilities"]["image_input"]["supported"]
+    assert offers().find("opus").to_anthropic()["line"] == "opus"
+    assert offers().find("codex").to_anthropic()["line"] is None
 
 
 def test_openais_entry():
-    entry = to_openai(offers().find("gpt-5.5"))
+    entry = offers().find("gpt-5.5").to_openai()
     assert entry == {"id": "gpt-5.5", "object": "model", "created": 0, "owned_by": "openai"}

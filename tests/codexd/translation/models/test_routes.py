@@ -1,15 +1,7 @@
 import pytest
 
-from codexd.translation.models.routes import (
-    BUILT_IN,
-    EFFORTS,
-    FAMILIES,
-    Catalogue,
-    ModelInfo,
-    clamp_effort,
-    find_family,
-    route,
-)
+from codexd.translation.models.catalogue import BUILT_IN, EFFORTS, Catalogue, ModelInfo
+from codexd.translation.models.routes import FAMILIES, find_family, route
 
 NAMES = {
     "opus": ("gpt-5.5", "gpt-5.4"),
@@ -141,14 +133,14 @@ def test_listed_are_the_visible_ones_by_priority():
     ],
 )
 def test_clamp_effort(effort, slug, clamped):
-    assert clamp_effort(effort, BUILT_IN.describe(slug)) == clamped
+    assert BUILT_IN.describe(slug).clamp_effort(effort) == clamped
 
 
 @pytest.mark.parametrize("model", BUILT_IN.models, ids=lambda model: model.slug)
 def test_a_clamped_effort_is_offered_and_not_above_what_was_asked(model):
     weakest = min(model.efforts, key=EFFORTS.index)
     for effort in EFFORTS:
-        clamped = clamp_effort(effort, model)
+        clamped = model.clamp_effort(effort)
         assert clamped in model.efforts
         assert clamped == weakest or EFFORTS.index(clamped) <= EFFORTS.index(effort)
 

@@ -1,7 +1,14 @@
 import pytest
 
 from codexd.errors import MAX_WORDS_CHARS, RequestInvalid
-from codexd.translation.reading.fields import MAX_MODEL_CHARS, MAX_SEPARATORS, MAX_VALUES, Fields, read_body, read_model
+from codexd.translation.reading.fields import (
+    MAX_MODEL_CHARS,
+    MAX_SEPARATORS,
+    MAX_VALUES,
+    Fields,
+    parse_body,
+    read_model,
+)
 
 VALUE = {
     "string": "x",
@@ -101,12 +108,12 @@ def test_paths_grow():
 )
 def test_a_body_of_too_many_values_is_refused(body):
     with pytest.raises(RequestInvalid, match=f"{MAX_VALUES} values"):
-        read_body(body)
+        parse_body(body)
 
 
 def test_what_a_string_holds_are_no_values():
     text = "[,{" * MAX_VALUES
-    assert read_body(b'{"a":"%b"}' % text.encode()).get("a") == text
+    assert parse_body(b'{"a":"%b"}' % text.encode()).get("a") == text
 
 
 def test_the_name_of_a_model_has_a_limit():

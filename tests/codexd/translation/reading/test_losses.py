@@ -10,7 +10,7 @@ def test_a_path_is_written_down_once():
     for kind in (LossKind.COSMETIC, LossKind.DROPPED):
         losses.add(kind, "a", "why")
     assert [(loss.kind, loss.path) for loss in losses] == [(LossKind.COSMETIC, "a")]
-    assert (losses.told, losses.first_dropped) == (0, None)
+    assert (losses.reported, losses.first_dropped) == (0, None)
 
 
 def test_what_is_too_much_to_keep_is_counted():
@@ -20,7 +20,7 @@ def test_what_is_too_much_to_keep_is_counted():
     losses.add(LossKind.DROPPED, "b", "first")
     losses.add(LossKind.APPROXIMATED, "c", "")
     losses.add(LossKind.COSMETIC, "d", "")
-    assert (len(losses), losses.told) == (MAX_KEPT, 2)
+    assert (len(losses), losses.reported) == (MAX_KEPT, 2)
     assert losses.first_dropped is not None
     assert losses.first_dropped.path == "b"
 

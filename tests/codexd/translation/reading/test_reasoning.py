@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codexd.translation.reading.reasoning import Reasoning, seal, tag_account, to_item, unseal
+from codexd.translation.reading.reasoning import Reasoning, ReasoningOwners, seal, tag_account, to_item, unseal
 
 few = settings(deadline=None, max_examples=150)
 VALUE = Reasoning("rs_1", "gAAAAABo", "gpt-5.5", "0a1b2c3d")
@@ -102,3 +102,21 @@ def test_an_account_tag_gives_nothing_away():
     assert tag_account("account-1") == tag_account("account-1") != tag_account("account-2")
     assert len(tag_account("account-1")) == 8
     assert "account" not in tag_account("account-1")
+
+
+def test_what_an_account_could_not_read_is_left_to_the_others():
+    owners = ReasoningOwners()
+    owners.note("own", "mine")
+    for sealed in ("own", "unknown"):
+        owners.note_refused(sealed, "mine")
+    assert [owners.is_foreign(sealed, "mine") for sealed in ("own", "unknown")] == [False, True]
+    assert not owners.is_foreign("unknown", "other")
+
+
+def test_the_memory_of_owners_is_bounded():
+    owners, refused = ReasoningOwners(maximum=2), ReasoningOwners(maximum=2)
+    for sealed in "abc":
+        owners.note(sealed, "other")
+        refused.note_refused(sealed, "mine")
+    for memory in (owners, refused):
+        assert [memory.is_foreign(sealed, "mine") for sealed in "abc"] == [False, True, True]

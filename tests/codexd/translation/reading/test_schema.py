@@ -34,7 +34,7 @@ def with_property(schema):
         ({"properties": {"a": STRING}}, {"type": "object", "properties": {"a": STRING}}),
         ({"type": "object", "properties": None}, EMPTY),
         ({"type": "object", "properties": []}, EMPTY),
-        pytest.param({**EMPTY, "required": None, "description": None}, EMPTY, id="case-71"),
+        pytest.param({**EMPTY, "required": None, "description": None}, EMPTY, id="required-is-null"),
         ({**EMPTY, "$schema": "s", "$id": "i", "$comment": "c"}, EMPTY),
         ({**EMPTY, "not": {"required": ["a"]}, "enum": [{}]}, EMPTY),
         ({**EMPTY, "anyOf": 5, "oneOf": [], "allOf": [True]}, EMPTY),
@@ -50,7 +50,7 @@ def test_the_root_is_an_object_with_properties(schema, parameters):
 @pytest.mark.parametrize(
     ("schema", "repaired"),
     [
-        pytest.param({"type": "array"}, {"type": "array", "items": {}}, id="case-70"),
+        pytest.param({"type": "array"}, {"type": "array", "items": {}}, id="array-without-items"),
         ({"type": ["string", "array"]}, {"type": ["string", "array"], "items": {}}),
         ({"type": "array", "items": None}, {"type": "array", "items": {}}),
         ({"type": "array", "prefixItems": [STRING]}, {"type": "array", "items": {"anyOf": [STRING]}}),
@@ -102,7 +102,6 @@ def test_faults_below_the_root_are_repaired(schema, repaired):
     ids=json.dumps,
 )
 def test_the_meaning_stays(schema):
-    """case-73"""
     root = {
         **with_property(schema),
         "$defs": {"node": {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}}}},

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from attrs import evolve
 from support.responses_bodies import (
     CODEX_BODIES,
     CODEX_HEADERS,
@@ -25,15 +24,15 @@ from support.responses_bodies import (
 
 from codexd.errors import RequestInvalid
 from codexd.translation.client_api import Client, Target
-from codexd.translation.models.routes import BUILT_IN
-from codexd.translation.responses.owners import ReasoningOwners
+from codexd.translation.models.catalogue import BUILT_IN
+from codexd.translation.reading.reasoning import ReasoningOwners
 from codexd.translation.responses.request import parse_compact, parse_count
 
 HI = [message("user", "hi")]
 LONG_ID = "call_" + "x" * 150
 
 
-def test_cases_181_and_182_a_minimal_request_gets_what_the_backend_demands():
+def test_a_minimal_request_gets_what_the_backend_demands():
     body = translate(sdk())
     assert find_refusal(body) is None
     key = body.pop("prompt_cache_key")
@@ -91,7 +90,7 @@ def test_nothing_that_is_legal_upstream_is_changed():
                 "foo": "dropped",
                 "store": "dropped",
             },
-            id="case-183",
+            id="stripped-fields",
         ),
         pytest.param(
             {"temperature": 1, "top_p": 1, "store": False, "background": False, "truncation": "disabled", "user": None},
@@ -122,168 +121,12 @@ def test_nothing_that_is_legal_upstream_is_changed():
         ),
         ({"parallel_tool_calls": True}, {}, {}),
         ({"tools": [FUNCTION], "parallel_tool_calls": True}, {"tools": [FUNCTION], "parallel_tool_calls": True}, {}),
-        pytest.param(
-            {"tools": [{"type": "web_search_preview"}], "tool_choice": {"type": "web_search_preview_2025_03_11"}},
-            {"tools": [{"type": "web_search"}], "tool_choice": {"type": "web_search"}},
-            {},
-            id="case-186",
-        ),
-        pytest.param(
-            {
-                "tools": [{"type": "function", "function": {"name": "f", "strict": True, "parameters": {}}}],
-                "tool_choice": {"type": "function", "function": {"name": "f"}},
-            },
-            {
-                "tools": [
-                    {"type": "function", "name": "f", "strict": True, "parameters": {"type": "object", "properties": {}}}
-                ],
-                "tool_choice": {"type": "function", "name": "f"},
-            },
-            {},
-            id="nested-function",
-        ),
-        pytest.param(
-            {
-                "tools": [{"type": "web_search_preview"}],
-                "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "web_search_preview"}]},
-            },
-            {
-                "tools": [{"type": "web_search"}],
-                "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "web_search"}]},
-            },
-            {},
-            id="allowed-tools",
-        ),
-        pytest.param({"tools": [{**FUNCTION, "defer_loading": True}]}, {"tools": [FUNCTION]}, {"tools[0].defer_loading": "approximated"}, id="deferred"),
-        ({"tools": [{"type": "apply_patch"}, {"type": "shell", "x": 1}]}, {"tools": [{"type": "apply_patch"}, {"type": "shell", "x": 1}]}, {}),
     ],
 )  # fmt: skip
 def test_what_an_sdk_asks_and_what_the_backend_gets(fields, sent, lost):
     minimal = translate(sdk())
     assert translate(sdk(**fields)) == {**minimal, **sent}
     assert losses(sdk(**fields)) == lost
-
-
-@pytest.mark.parametrize(
-    ("items", "sent", "lost"),
-    [
-        pytest.param(
-            [{"role": "system", "content": "s"}, *HI, {"role": "assistant", "content": "a"}],
-            [
-                {"type": "message", "role": "developer", "content": "s"},
-                *HI,
-                {"type": "message", "role": "assistant", "content": "a"},
-            ],
-            {},
-            id="case-184",
-        ),
-        pytest.param(
-            [{**HI[0], "content": [{"type": "input_text", "text": "hi", "prompt_cache_breakpoint": {"mode": "x"}}]}],
-            HI,
-            {"input[0].content[0].prompt_cache_breakpoint": "cosmetic"},
-            id="case-185",
-        ),
-        pytest.param(
-            [*HI, call(id="msg_1"), output(id="x" * 400)],
-            [*HI, call(), output()],
-            {"input[1].id": "cosmetic", "input[2].id": "cosmetic"},
-            id="case-190",
-        ),
-        pytest.param(
-            [message("user", "a", id="msg_1"), message("user", "b", id="msg_1")],
-            [message("user", "a", id="msg_1"), message("user", "b")],
-            {"input[1].id": "cosmetic"},
-            id="twice-the-same-id",
-        ),
-        pytest.param(
-            [*HI, {"type": "reasoning", "id": "rs_1", "summary": []}, *HI],
-            [*HI, *HI],
-            {"input[1]": "dropped"},
-            id="reasoning-without-ciphertext",
-        ),
-        pytest.param(
-            [*HI, call("c1"), call("c2"), output("c2"), *HI],
-            [*HI, call("c1"), call("c2"), output("c2"), output("c1", "aborted"), *HI],
-            {},
-            id="unanswered-call",
-        ),
-        pytest.param(
-            [*HI, output("c9", "old")],
-            [
-                *HI,
-                {
-                    "type": "message",
-                    "role": "user",
-                    "content": [
-                        {"type": "input_text", "text": "Result of an earlier tool call (c9):"},
-                        {"type": "input_text", "text": "old"},
-                    ],
-                },
-            ],
-            {"input[1]": "approximated"},
-            id="orphan-output",
-        ),
-        pytest.param(
-            [*HI, {"type": "local_shell_call", "call_id": "c1", "status": "completed", "action": {}}, output("c1")],
-            [*HI, {"type": "local_shell_call", "call_id": "c1", "status": "completed", "action": {}}, output("c1")],
-            {},
-            id="local-shell",
-        ),
-        pytest.param(
-            [*HI, {"type": "future_item", "x": [1]}, {"type": "compaction", "encrypted_content": "gAAAA"}],
-            [*HI, {"type": "future_item", "x": [1]}, {"type": "compaction", "encrypted_content": "gAAAA"}],
-            {},
-            id="unknown-items",
-        ),
-    ],
-)
-def test_what_an_sdk_sends_as_input_and_what_the_backend_gets(items, sent, lost):
-    assert translate(sdk(items))["input"] == sent
-    assert losses(sdk(items)) == lost
-
-
-def test_long_call_ids_are_shortened_on_both_sides():
-    items = translate(sdk([*HI, call(LONG_ID), output(LONG_ID)]))["input"]
-    assert items[1]["call_id"] == items[2]["call_id"] != LONG_ID
-    assert find_refusal(translate(sdk([*HI, call(LONG_ID), output(LONG_ID)]))) is None
-
-
-def test_stale_reasoning_is_left_out_of_the_second_try():
-    for body, headers in ((sdk([*HI, reasoning(), *HI]), {}), (CODEX_TURN, CODEX_HEADERS)):
-        items = translate(body, headers, keep_reasoning=False)["input"]
-        assert all(item["type"] != "reasoning" for item in items)
-    assert losses(sdk([*HI, reasoning(), *HI]), keep_reasoning=False) == {"input[1]": "approximated"}
-
-
-def test_reasoning_that_is_known_to_be_of_another_account_is_left_out_alone():
-    owners = ReasoningOwners()
-    target = Target(BUILT_IN.describe("gpt-5.5"), "mine")
-    for item_id, tag in (("rs_1", "mine"), ("rs_2", "other")):
-        stream = read(CODEX_TURN, CODEX_HEADERS, owners).open_stream({}, evolve(target, account_tag=tag), "req_1")
-        done = {"type": "response.output_item.done", "output_index": 0, "item": reasoning(item_id)}
-        stream.receive_event(done, now=0)
-    items = [*HI, reasoning("rs_1"), reasoning("rs_2"), reasoning("rs_3"), *HI]
-    for headers in (CODEX_HEADERS, {}):
-        sent = read(sdk(items), headers, owners).to_responses(target)["input"]
-        assert [item.get("id") for item in sent] == [None, "rs_1", "rs_3", None]
-
-
-def test_what_an_account_could_not_read_is_left_to_the_others():
-    owners = ReasoningOwners()
-    owners.note("own", "mine")
-    for sealed in ("own", "unknown"):
-        owners.note_refused(sealed, "mine")
-    assert [owners.is_foreign(sealed, "mine") for sealed in ("own", "unknown")] == [False, True]
-    assert not owners.is_foreign("unknown", "other")
-
-
-def test_the_memory_of_owners_is_bounded():
-    owners, refused = ReasoningOwners(maximum=2), ReasoningOwners(maximum=2)
-    for sealed in "abc":
-        owners.note(sealed, "other")
-        refused.note_refused(sealed, "mine")
-    for memory in (owners, refused):
-        assert [memory.is_foreign(sealed, "mine") for sealed in "abc"] == [False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -321,8 +164,8 @@ def test_what_can_not_be_done_is_refused_by_name(fields, path):
     assert caught.value.path == path
 
 
-def test_case_188_the_codex_cli_is_told_too_that_nothing_is_kept():
-    with pytest.raises(RequestInvalid, match="keeps no responses"):
+def test_the_codex_cli_also_learns_that_nothing_is_stored():
+    with pytest.raises(RequestInvalid, match="stores responses"):
         read({**CODEX_TURN, "previous_response_id": "resp_1"}, CODEX_HEADERS)
 
 
@@ -330,7 +173,7 @@ def test_case_188_the_codex_cli_is_told_too_that_nothing_is_kept():
 
 
 @pytest.mark.parametrize("name", CODEX_BODIES)
-def test_case_187_what_the_codex_cli_sends_goes_on_unchanged(name):
+def test_what_the_codex_cli_sends_goes_on_unchanged(name):
     body = CODEX_BODIES[name]
     assert find_refusal(body) is None
     assert translate(body, CODEX_HEADERS) == body

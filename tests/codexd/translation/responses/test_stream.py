@@ -7,7 +7,7 @@ from support.upstream_events import added, done
 
 from codexd.errors import ContextOverflow, UpstreamFailed
 from codexd.translation.client_api import State
-from codexd.translation.responses.stream import PassthroughStream, ResponseCollector
+from codexd.translation.responses.stream import ResponseCollector, ResponsesStream
 
 NOW = 1_795_000_000.0
 USAGE = {"input_tokens": 10, "output_tokens": 3, "total_tokens": 13}
@@ -33,7 +33,7 @@ PLAIN = number([CREATED, IN_PROGRESS, added(0, **MESSAGE), DELTA, done(0, **MESS
 
 
 def make(model="gpt-5.5", *, verbatim=False):
-    return PassthroughStream(model=model, verbatim=verbatim)
+    return ResponsesStream(model=model, verbatim=verbatim)
 
 
 def run(events, stream=None):
@@ -48,7 +48,7 @@ def test_events_go_on_as_they_are(verbatim):
     assert told[-1]["sequence_number"] == 5
 
 
-def test_case_182_the_last_event_has_the_whole_output_and_all_of_the_usage():
+def test_the_last_event_has_the_whole_output_and_all_of_the_usage():
     stream = make("opus")
     told = run(PLAIN, stream)
     details = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
@@ -136,7 +136,7 @@ def limited(max_tokens, words=WORDS):
     part = {"type": "output_text", "text": ""}
     deltas = [{"type": "response.output_text.delta", **PLACE, "delta": word} for word in words]
     events = [CREATED, added(0, **OPEN), {"type": "response.content_part.added", **PLACE, "part": part}, *deltas]
-    stream = PassthroughStream(model="opus", verbatim=False, max_tokens=max_tokens, count_input=lambda: 20)
+    stream = ResponsesStream(model="opus", verbatim=False, max_tokens=max_tokens, count_input=lambda: 20)
     return run(number([*events, done(0, **MESSAGE), COMPLETED]), stream), stream
 
 
@@ -212,7 +212,7 @@ def test_an_error_event_is_followed_by_the_failed_response_that_clients_wait_for
     assert told[-1]["sequence_number"] == 5
 
 
-def test_case_189_a_broken_stream_ends_with_a_failed_response():
+def test_a_broken_stream_ends_with_a_failed_response():
     stream = make("opus")
     told = run(PLAIN[:5], stream) + stream.fail({"code": "stream_disconnected", "message": "cut"})
     assert told[-1] == {
@@ -247,7 +247,7 @@ def test_items_without_places_come_one_after_the_other():
 
 
 def test_a_limit_bears_places_that_are_none():
-    stream = PassthroughStream(model="m", verbatim=False, max_tokens=1)
+    stream = ResponsesStream(model="m", verbatim=False, max_tokens=1)
     told = run([{**DELTA, "content_index": {"odd": []}, "delta": "one two three"}], stream)
     assert told[-1]["type"] == "response.incomplete"
 

@@ -4,21 +4,29 @@ import pytest
 from support.answers import NOW, blocks_of, check_grammar, make_stream, run
 from support.upstream_events import COMPLETED, added, arguments, call, done, end, message, reasoning, summary, text
 
-from codexd.translation.messages.cut import make_cut
+from codexd.translation.answering.text_cut import make_cut
+from codexd.translation.messages.cut import MessageCut
 from codexd.translation.messages.stream import State
-from codexd.translation.models.routes import MAX_OUTPUT_TOKENS
+from codexd.translation.models.catalogue import MAX_OUTPUT_TOKENS
 
 
 @pytest.mark.parametrize(
     ("events", "options", "blocks", "reason", "sequence"),
     [
         pytest.param(
-            [text("a E"), text("ND x")], {"stop_sequences": ["END"]}, ["a "], "stop_sequence", "END", id="case-126"
+            [text("a E"), text("ND x")], {"stop_sequences": ["END"]}, ["a "], "stop_sequence", "END", id="stop-sequence"
         ),
         pytest.param(
-            [text("E"), text("ND x")], {"stop_sequences": ["END"]}, [], "stop_sequence", "END", id="case-126-at-once"
+            [text("E"), text("ND x")],
+            {"stop_sequences": ["END"]},
+            [],
+            "stop_sequence",
+            "END",
+            id="stop-sequence-at-once",
         ),
-        pytest.param([text("a EN"), COMPLETED], {"stop_sequences": ["END"]}, ["a EN"], "end_turn", None, id="case-127"),
+        pytest.param(
+            [text("a EN"), COMPLETED], {"stop_sequences": ["END"]}, ["a EN"], "end_turn", None, id="prefix-at-the-end"
+        ),
         pytest.param(
             [text("a E"), done(0, **message(0, "a E")), text("ND", 1), COMPLETED],
             {"stop_sequences": ["END"]},
@@ -116,14 +124,14 @@ def test_text_is_held_back_no_longer_than_needed():
 @pytest.mark.parametrize(
     ("events", "options", "output", "thinking"),
     [
-        pytest.param([text("x" * 40), COMPLETED], {}, 10, 0, id="case-124"),
-        pytest.param([text("天地玄黄"), COMPLETED], {}, 3, 0, id="case-124-not-ascii"),
+        pytest.param([text("x" * 40), COMPLETED], {}, 10, 0, id="no-usage"),
+        pytest.param([text("天地玄黄"), COMPLETED], {}, 3, 0, id="no-usage-not-ascii"),
         pytest.param(
             [summary("x" * 8), done(0, **reasoning(0)), done(1, **call(1, '{"a":12}')), COMPLETED],
             {},
             4,
             2,
-            id="case-124-all-kinds",
+            id="no-usage-all-kinds",
         ),
         pytest.param([text("x" * 40 + "END" + "y" * 40)], {"stop_sequences": ["END"]}, 10, 0, id="cut"),
     ],
@@ -146,6 +154,6 @@ def test_a_citation_of_text_that_is_held_back_waits_for_it(rest, passed):
     start = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
     deltas = [{"type": "text_delta", "text": "E"}, citation, {"type": "text_delta", "text": rest}]
     events = [start, *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas)]
-    made = make_cut(["END"], None).pass_on([*events, {"type": "content_block_stop", "index": 0}])
+    made = MessageCut(make_cut(["END"], None)).pass_on([*events, {"type": "content_block_stop", "index": 0}])
     kinds = [(event.get("content_block") or event.get("delta") or {"type": "stop"})["type"] for event in made]
     assert kinds == passed

@@ -6,8 +6,15 @@ from hypothesis import strategies as st
 from codexd import jsontext
 from codexd.simulator.models_document import make_models_document
 from codexd.simulator.options import Options
-from codexd.translation.models.entries import MAX_SLUG_CHARS, MAX_WORDS_CHARS, is_entry, read_catalogue
-from codexd.translation.models.routes import BUILT_IN, EFFORTS, ModelInfo, clamp_effort
+from codexd.translation.models.catalogue import (
+    BUILT_IN,
+    EFFORTS,
+    MAX_LABEL_CHARS,
+    MAX_SLUG_CHARS,
+    ModelInfo,
+    is_entry,
+    read_catalogue,
+)
 
 ENTRY = {
     "slug": "gpt-7",
@@ -107,7 +114,7 @@ ANYTHING = st.recursive(
 @given(st.lists(st.dictionaries(st.sampled_from(sorted(ENTRY)), ANYTHING) | ANYTHING, max_size=4))
 def test_any_list_gives_models_that_can_be_used(entries):
     for model in read_catalogue(entries).models:
-        assert clamp_effort("high", model) in model.efforts
+        assert model.clamp_effort("high") in model.efforts
         assert model.context_window > 0
         assert jsontext.dumps(model.slug)
 
@@ -117,4 +124,4 @@ def test_words_are_fit_for_a_terminal():
     model = read_one(entry)
     assert model.display_name == "[31mGPT -7"
     assert model.description.isprintable()
-    assert len(model.description) <= MAX_WORDS_CHARS
+    assert len(model.description) <= MAX_LABEL_CHARS

@@ -1,11 +1,11 @@
-"""Web searches that the backend made, and citations on the text (2.7 of the reference)."""
+"""Web searches that the backend made, and citations on the text."""
 
 import pytest
 from support.answers import NOW, blocks_of, check_grammar, make_stream, run
 from support.upstream_events import COMPLETED, added, done, end, message, text
 
-from codexd.translation.messages.citations import to_results
 from codexd.translation.messages.collect import MessageCollector
+from codexd.translation.messages.search import to_results
 
 A, B = "https://a.example/1", "https://www.b.example/2"
 UNAVAILABLE = {"type": "web_search_tool_result_error", "error_code": "unavailable"}
@@ -59,13 +59,13 @@ SUNNY = [text("Sunny today", 9), done(9, **message(9, "Sunny today"))]
             ],
             [ASKED, RESULT_A, "Sunny today"],
             1,
-            id="case-130",
+            id="search",
         ),
         pytest.param(
             [done(0, **search(0, A)), done(1, **search(1, B, query="köln")), *SUNNY, COMPLETED],
             [ASKED, RESULT_A, 'web_search({"query":"köln"})', [result(B, "www.b.example")], "Sunny today"],
             2,
-            id="case-131",
+            id="two-searches",
         ),
         pytest.param(
             [done(0, **search(0, A)), end(output=[search(0, A), message(9, "Sunny")])],
@@ -194,7 +194,7 @@ CITED = cites(A)
         pytest.param(
             [*SUNNY[:1], CITED, CITED, part_done(CITED, "Sunny today"), *SUNNY[1:]],
             [{**LOCATION, "cited_text": "Sunny"}],
-            id="case-132",
+            id="citation-twice",
         ),
         pytest.param(
             [*SUNNY[:1], part_done(CITED, "Sunny today")], [{**LOCATION, "cited_text": "Sunny"}], id="part-only"
@@ -223,7 +223,6 @@ def test_a_citation_without_a_search_quotes_nothing():
 
 
 def test_a_search_in_a_whole_message():
-    """case-154"""
     stream, collector = make_stream(), MessageCollector()
     for event in [done(0, **search(0, A)), *SUNNY[:1], CITED, *SUNNY[1:], COMPLETED]:
         collector.receive_events(stream.receive_event(event, now=NOW))

@@ -1,0 +1,74 @@
+"""Tools of Responses requests from an SDK."""
+
+import pytest
+from support.responses_bodies import (
+    FUNCTION,
+    PARAMETERS,
+    losses,
+    sdk,
+    translate,
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sent", "lost"),
+    [
+        pytest.param(
+            {"tools": [{"type": "web_search_preview"}], "tool_choice": {"type": "web_search_preview_2025_03_11"}},
+            {"tools": [{"type": "web_search"}], "tool_choice": {"type": "web_search"}},
+            {},
+            id="web-search-preview",
+        ),
+        pytest.param(
+            {
+                "tools": [{"type": "function", "function": {"name": "f", "strict": True, "parameters": {}}}],
+                "tool_choice": {"type": "function", "function": {"name": "f"}},
+            },
+            {
+                "tools": [
+                    {
+                        "type": "function",
+                        "name": "f",
+                        "strict": True,
+                        "parameters": {"type": "object", "properties": {}},
+                    }
+                ],
+                "tool_choice": {"type": "function", "name": "f"},
+            },
+            {},
+            id="nested-function",
+        ),
+        pytest.param(
+            {
+                "tools": [{"type": "web_search_preview"}],
+                "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "web_search_preview"}]},
+            },
+            {
+                "tools": [{"type": "web_search"}],
+                "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "web_search"}]},
+            },
+            {},
+            id="allowed-tools",
+        ),
+        pytest.param(
+            {"tools": [{**FUNCTION, "defer_loading": True}]},
+            {"tools": [FUNCTION]},
+            {"tools[0].defer_loading": "approximated"},
+            id="deferred",
+        ),
+        (
+            {"tools": [{"type": "apply_patch"}, {"type": "shell", "x": 1}]},
+            {"tools": [{"type": "apply_patch"}, {"type": "shell", "x": 1}]},
+            {},
+        ),
+        (
+            {"tools": [{**FUNCTION, "parameters": {"anyOf": [PARAMETERS, {"required": ["x"]}]}}]},
+            {"tools": [{**FUNCTION, "parameters": {"type": "object", "properties": PARAMETERS["properties"]}}]},
+            {"tools[0].parameters": "approximated"},
+        ),
+    ],
+)
+def test_tools(fields, sent, lost):
+    body = translate(sdk(**fields))
+    assert body == {**translate(sdk()), **sent}
+    assert losses(sdk(**fields)) == lost
