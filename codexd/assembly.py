@@ -28,9 +28,11 @@ from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
 from codexd.settings.schema import Settings
+from codexd.translation.chat.api import CHAT
 from codexd.translation.messages import request as messages_request
-from codexd.translation.reading.reasoning import ReasoningOwners
+from codexd.translation.messages.api import MESSAGES
 from codexd.translation.responses import request as responses_request
+from codexd.translation.responses.api import ResponsesApi
 from codexd.turns.chatgpt import ChatGptPlan
 from codexd.turns.kilo import Kilo
 from codexd.turns.runner import TurnRunner
@@ -40,12 +42,9 @@ from codexd.upstream.http import make_timeout
 from codexd.upstream.kilo import FreeModels, KiloBackend
 from codexd.web.app import App, create_quart
 from codexd.web.callback import serve_callback
-from codexd.web.chat import ChatApi
 from codexd.web.codex_routes import CodexRoutes
 from codexd.web.exchange import CountRoute, ModelRoute
-from codexd.web.messages import MessagesApi
 from codexd.web.models import ModelLists
-from codexd.web.responses import ResponsesApi
 
 
 def make_accounts(
@@ -114,12 +113,11 @@ def make_app(
     third_party = Kilo(lambda: live.current, kilo.backend, kilo.models)
     turns = TurnRunner(lambda: live.current, (third_party, plan), requests, clock)
     compacting = evolve(turns, providers=(third_party, evolve(plan, backend=evolve(backend, endpoint=COMPACT))))
-    messages = MessagesApi(turns.count_input, requests.is_repeated, clock)
-    responses = ResponsesApi(clock, ReasoningOwners())
+    responses = ResponsesApi()
     compact = evolve(responses, read=responses_request.parse_compact)
     hot = {
-        "/v1/chat/completions": ModelRoute(ChatApi(clock), turns, ending, launch.timing).answer,
-        "/v1/messages": ModelRoute(messages, turns, ending, launch.timing).answer,
+        "/v1/chat/completions": ModelRoute(CHAT, turns, ending, launch.timing).answer,
+        "/v1/messages": ModelRoute(MESSAGES, turns, ending, launch.timing).answer,
         "/v1/messages/count_tokens": CountRoute(turns, messages_request.parse_count).answer,
         "/v1/responses": ModelRoute(responses, turns, ending, launch.timing).answer,
         "/v1/responses/compact": ModelRoute(compact, compacting, ending, launch.timing).answer,

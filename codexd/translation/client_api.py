@@ -1,16 +1,17 @@
 """What a client API provides: a request that becomes a body for the backend, and a stream of events for the client.
 
-Each client API is a folder here that has both.
+Each client API is a folder here, whose ``api`` has both as one value, a ``ClientApi``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from attrs import frozen
 
+from codexd.errors import CodexdError
 from codexd.translation.backend import Usage
 from codexd.translation.models.catalogue import ModelInfo
 from codexd.translation.reading.losses import Losses
@@ -104,7 +105,7 @@ class ClientRequest(Protocol):
     def headers(self) -> Mapping[str, str]:
         """The client's protocol headers that go to the backend, beside codexd's own."""
 
-    def to_responses(self, target: Target) -> Body:
+    def to_backend(self, target: Target) -> Body:
         """The body for the backend.
 
         Raises:
@@ -112,7 +113,15 @@ class ClientRequest(Protocol):
         """
 
     def open_stream(self, body: Body, target: Target, request_id: str) -> AnswerStream:
-        """The answer to ``body``, which ``to_responses`` made for ``target``."""
+        """The answer to ``body``, which ``to_backend`` made for ``target``."""
+
+
+@runtime_checkable
+class AnswersAlone(Protocol):
+    """A request that is answered without a model."""
+
+    def answer_alone(self, request_id: str, input_tokens: int) -> list[Event]:
+        """The whole answer; ``input_tokens`` is the size of the request."""
 
 
 class Collector(Protocol):
@@ -141,3 +150,42 @@ class WireError(Protocol):
 
     def to_body(self, request_id: str) -> dict[str, Any]:
         """The body of an error answer."""
+
+
+R = TypeVar("R", bound=ClientRequest)
+
+
+class ClientApi(Protocol[R]):
+    """A client API: how its requests are read and its answers encoded. Each folder beside this file exports one."""
+
+    @property
+    def ping(self) -> bytes:
+        """A frame that only shows that the stream is alive."""
+
+    @property
+    def end(self) -> bytes:
+        """What follows the last event of an answer that is whole."""
+
+    def parse(self, data: bytes, headers: Mapping[str, str], client: Client) -> R:
+        """The request in the HTTP body ``data``; ``headers`` has lower-case names.
+
+        Raises:
+            RequestInvalid: names the field.
+        """
+
+    def encode(self, event: Event) -> bytes:
+        """``event`` as a frame of the stream."""
+
+    def make_collector(self) -> Collector: ...
+
+    def relay_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Those of the backend's headers that the client gets."""
+
+    def to_wire(self, error: CodexdError, client: Client, wanted: R | None, *, now: float) -> WireError:
+        """``error`` as the client gets it.
+
+        ``wanted`` is None if the request could not be read; ``now`` is in seconds since the epoch.
+        """
+
+    def encode_error(self, wire: WireError, request_id: str) -> bytes:
+        """``wire`` as the last frame of a stream that has begun."""

@@ -53,14 +53,14 @@ class TurnRunner:
 
     def count_input(self, request: ClientRequest) -> int:
         """The tokens of ``request`` as the model that would answer it now would get it."""
-        return count_body(request.to_responses(self._find_provider(request.model).target_for(request.model)))
+        return count_body(request.to_backend(self._find_provider(request.model).target_for(request.model)))
 
     def _find_provider(self, asked: str) -> Provider:
         return next(provider for provider in self.providers if provider.serves(asked))
 
     async def _try(self, turn: Turn, provider: Provider, attempt: Attempt) -> None:
         request, record = turn.request, turn.record
-        body = request.to_responses(attempt.target)
+        body = request.to_backend(attempt.target)
         adapted = provider.adapt(body, attempt, request.losses)
         if self.settings().translation.strict:
             refuse_drops(request)
@@ -118,7 +118,7 @@ async def _with_sizes(error: CodexdError, turn: Turn, attempt: Attempt) -> Codex
     """A context overflow says how large the request is: clients compact by these numbers."""
     if isinstance(error, ContextOverflow):
         error.window_tokens = attempt.target.model.context_window
-        body = turn.request.to_responses(attempt.target)
+        body = turn.request.to_backend(attempt.target)
         error.prompt_tokens = await trio.to_thread.run_sync(count_body, body)
     return error
 

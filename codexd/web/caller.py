@@ -11,7 +11,7 @@ from attrs import frozen
 
 from codexd.errors import CodexdError
 from codexd.translation.client_api import Client, WireError
-from codexd.translation.wire_errors import for_claude_code, to_anthropic, to_codex, to_openai
+from codexd.translation.wire_errors import to_anthropic, to_codex, to_openai
 
 
 class Shape(Enum):
@@ -74,11 +74,10 @@ def _find_shape(path: str, query: str, headers: Mapping[str, str], client: Clien
 
 
 def to_wire(error: CodexdError, caller: Caller, *, now: float) -> WireError:
-    """``error`` as ``caller`` understands it; ``now`` in seconds since the epoch."""
+    """``error`` as ``caller`` understands it, outside a model request; ``now`` in seconds since the epoch."""
     match caller.shape:
         case Shape.ANTHROPIC:
-            wire = to_anthropic(error, now=now)
-            return for_claude_code(wire, error) if caller.client is Client.CLAUDE_CODE else wire
+            return to_anthropic(error, now=now)
         case Shape.CODEX:
             return to_codex(error, now=now)
         case Shape.OPENAI:

@@ -11,14 +11,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import trio
 from attrs import define, field, frozen
 
-from codexd.errors import CodexdError, RequestInvalid, ShuttingDown
+from codexd.errors import CodexdError, RequestCancelled, RequestInvalid, ShuttingDown
+from codexd.record.requests import CANCELLED
 from codexd.record.timeline import RequestRecord
-from codexd.translation.client_api import ClientRequest, Collector, Event, WireError
+from codexd.translation.client_api import (
+    AnswersAlone,
+    Client,
+    ClientApi,
+    ClientRequest,
+    Collector,
+    Event,
+    WireError,
+)
 from codexd.translation.reading.fields import peek_model
 from codexd.turns.runner import TurnRunner
 from codexd.turns.turn import Turn
@@ -51,46 +60,6 @@ class Timing:
     """The status line waits so long for the first good event: overload, quota and overflow arrive inside a 200."""
     ping_after_s: float = 10.0
     """Claude Code shows a banner after 20 s of silence and gives up after 300 s."""
-
-
-class ClientApi(Protocol[R]):
-    """How a client API reads requests and encodes answers."""
-
-    @property
-    def ping(self) -> bytes:
-        """A frame that only shows that the stream is alive."""
-
-    @property
-    def end(self) -> bytes:
-        """What follows the last event of an answer that is whole."""
-
-    def parse(self, data: bytes, request: Request) -> R:
-        """The request in the HTTP body ``data``, whose head is ``request``.
-
-        Raises:
-            RequestInvalid: names the field.
-        """
-
-    async def answer_alone(self, wanted: R, request: Request) -> list[Event] | None:
-        """The events of an answer that needs no model; None for a request that does.
-
-        Raises:
-            CodexdError: the request is refused.
-        """
-
-    def encode(self, event: Event) -> bytes:
-        """``event`` as a frame of the stream."""
-
-    def make_collector(self) -> Collector: ...
-
-    def relay_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Those of the backend's headers that the client gets."""
-
-    def to_wire(self, error: CodexdError, request: Request, wanted: R | None) -> WireError:
-        """``error`` as the client gets it; ``wanted`` is None if the request could not be read."""
-
-    def encode_error(self, wire: WireError, request_id: str) -> bytes:
-        """``wire`` as the last frame of a stream that has begun."""
 
 
 @define
@@ -162,7 +131,7 @@ class ModelRoute(Generic[R]):
 
     def _read(self, data: bytes, exchange: Exchange) -> R:
         try:
-            wanted = self.api.parse(data, exchange.request)
+            wanted = self.api.parse(data, exchange.request.headers, exchange.request.caller.client)
         except RequestInvalid:
             exchange.record.note_model(peek_model(data))
             raise
@@ -214,15 +183,26 @@ class ModelRoute(Generic[R]):
 
     async def _run(self, exchange: Exchange, wanted: R, turn: Turn, outbox: Outbox) -> None:
         try:
-            made = await self.api.answer_alone(wanted, exchange.request)
-            if made is None:
-                await self.turns.run(turn)
+            self._refuse_repeated(exchange, wanted)
+            if isinstance(wanted, AnswersAlone):
+                input_tokens = await trio.to_thread.run_sync(self.turns.count_input, wanted)
+                turn.sink.emit(wanted.answer_alone(exchange.request.id, input_tokens))
             else:
-                turn.sink.emit(made)
+                await self.turns.run(turn)
         except CodexdError as error:
             outbox.end(error)
         else:
             outbox.end()
+
+    def _refuse_repeated(self, exchange: Exchange, wanted: R) -> None:
+        """Claude Code answers an error inside a stream with a second request for the same, without a stream.
+
+        Raises:
+            RequestCancelled: its user has cancelled the first.
+        """
+        is_second_try = exchange.request.caller.client is Client.CLAUDE_CODE and not wanted.stream
+        if is_second_try and self.turns.requests.is_repeated(wanted.session_key):
+            raise RequestCancelled(f"{CANCELLED} a moment ago.")
 
     async def _watch(
         self, exchange: Exchange, turn: Turn, outbox: Outbox, receive: Receive, scope: trio.CancelScope
@@ -250,7 +230,7 @@ class ModelRoute(Generic[R]):
     def _report(self, exchange: Exchange, wanted: R | None, error: CodexdError) -> WireError:
         """``error`` as the client gets it, noted in the record."""
         exchange.record.note_failure(error)
-        wire = self.api.to_wire(error, exchange.request, wanted)
+        wire = self.api.to_wire(error, exchange.request.caller.client, wanted, now=self.turns.clock())
         exchange.record.note_reported(200 if exchange.has_begun else wire.status, wire.type, wire.message)
         return wire
 

@@ -101,7 +101,7 @@ def make_responses_request(messages_request: dict[str, Any]) -> dict[str, Any]:
     from codexd.translation.models.catalogue import BUILT_IN
 
     parsed = parse(json.dumps(messages_request).encode(), CLAUDE_CODE_HEADERS)
-    return parsed.to_responses(Target(BUILT_IN.describe("gpt-5.5"), ""))
+    return parsed.to_backend(Target(BUILT_IN.describe("gpt-5.5"), ""))
 
 
 def make_login() -> dict[str, Any]:

@@ -33,7 +33,7 @@ def client_of(headers):
 
 def translate(body, *, headers=None, model="gpt-5.5", **options):
     request = parse(dumps(body), headers or {}, client_of(headers or {}))
-    return request.to_responses(Target(BUILT_IN.describe(model), **{"account_tag": TAG, **options}))
+    return request.to_backend(Target(BUILT_IN.describe(model), **{"account_tag": TAG, **options}))
 
 
 def input_of(*messages, **options):

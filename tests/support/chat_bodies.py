@@ -21,7 +21,7 @@ def read(body):
 
 
 def translate(body, *, model="gpt-5.5", **options):
-    return read(body).to_responses(Target(BUILT_IN.describe(model), **{"account_tag": TAG, **options}))
+    return read(body).to_backend(Target(BUILT_IN.describe(model), **{"account_tag": TAG, **options}))
 
 
 def input_of(*messages, **options):
@@ -30,7 +30,7 @@ def input_of(*messages, **options):
 
 def losses_of(body, **options):
     request = read(body)
-    request.to_responses(Target(BUILT_IN.describe("gpt-5.5"), **{"account_tag": TAG, **options}))
+    request.to_backend(Target(BUILT_IN.describe("gpt-5.5"), **{"account_tag": TAG, **options}))
     return {loss.path: loss.kind for loss in request.losses}
 
 

@@ -127,12 +127,12 @@ def read(body, headers=None, owners=None):
 def translate(body, headers=None, *, model=None, **aim):
     """The body for the backend; ``model`` is the one that answers."""
     request = read(body, headers)
-    return request.to_responses(Target(BUILT_IN.describe(model or request.model), TAG, **aim))
+    return request.to_backend(Target(BUILT_IN.describe(model or request.model), TAG, **aim))
 
 
 def losses(body, **aim):
     request = read(body)
-    request.to_responses(Target(BUILT_IN.describe(request.model), TAG, **aim))
+    request.to_backend(Target(BUILT_IN.describe(request.model), TAG, **aim))
     return {loss.path: loss.kind.value for loss in request.losses}
 
 

@@ -62,13 +62,13 @@ class ChatRequest:
     def session_key(self) -> str:
         return to_session_key(_name_conversation(self))
 
-    def to_responses(self, target: Target) -> Body:
+    def to_backend(self, target: Target) -> Body:
         """The body for the backend.
 
         Raises:
             RequestInvalid: names the field.
         """
-        return _to_responses(self, target)
+        return _to_backend(self, target)
 
     def open_stream(self, body: Body, target: Target, request_id: str) -> ChatStream:
         return ChatStream(
@@ -156,7 +156,7 @@ def _read_priority(body: Fields) -> str | None:
 # -- writing --------------------------------------------------------------------------------------
 
 
-def _to_responses(request: ChatRequest, target: Target) -> Body:
+def _to_backend(request: ChatRequest, target: Target) -> Body:
     slug, items = target.model.slug, to_input(request.messages, target)
     if not items:
         raise RequestInvalid("messages", "at least one message with content is required")

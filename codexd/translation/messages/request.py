@@ -14,11 +14,11 @@ from attrs import field, frozen
 from codexd import jsontext
 from codexd.errors import RequestInvalid
 from codexd.translation.backend import make_body
-from codexd.translation.client_api import Body, Client, Target
+from codexd.translation.client_api import Body, Client, Event, Target
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.fates import TABLES
 from codexd.translation.messages.history import to_input
-from codexd.translation.messages.stream import MessagesStream
+from codexd.translation.messages.stream import MessagesStream, prewarm
 from codexd.translation.messages.tools import (
     is_web_search,
     read_blocked_domains,
@@ -74,13 +74,13 @@ class MessagesRequest:
     def session_key(self) -> str:
         return to_session_key(_name_conversation(self))
 
-    def to_responses(self, target: Target) -> Body:
+    def to_backend(self, target: Target) -> Body:
         """The body for the backend.
 
         Raises:
             RequestInvalid: names the field.
         """
-        return _to_responses(self, target)
+        return _to_backend(self, target)
 
     def open_stream(self, body: Body, target: Target, request_id: str) -> MessagesStream:
         return MessagesStream(
@@ -98,6 +98,14 @@ class MessagesRequest:
             speed="fast" if "service_tier" in body else None,
             count_input=lambda: count_body(body),
         )
+
+
+@frozen
+class PrewarmRequest(MessagesRequest):
+    """A request with ``max_tokens: 0``, with which clients fill a prompt cache: it is answered without a model."""
+
+    def answer_alone(self, request_id: str, input_tokens: int) -> list[Event]:
+        return prewarm(to_message_id(request_id), self.model, input_tokens)
 
 
 def to_message_id(request_id: str) -> str:
@@ -119,18 +127,21 @@ def parse(data: bytes, headers: Mapping[str, str], client: Client = Client.OTHER
     if body.integer("max_tokens") < 0:
         raise body.wrong("max_tokens", "must not be negative")
     from_claude_code = client is Client.CLAUDE_CODE
-    return _read(body, headers, lenient=from_claude_code, reports_refusals=not from_claude_code)
+    kind = MessagesRequest if body.get("max_tokens") else PrewarmRequest
+    return _read(body, headers, kind, lenient=from_claude_code, reports_refusals=not from_claude_code)
 
 
 def parse_count(data: bytes) -> MessagesRequest:
     """The same for ``count_tokens``, whose body has no ``max_tokens``. What can't be sent counts as nothing."""
-    return _read(parse_body(data), {}, lenient=True, reports_refusals=True)
+    return _read(parse_body(data), {}, MessagesRequest, lenient=True, reports_refusals=True)
 
 
 # -- reading --------------------------------------------------------------------------------------
 
 
-def _read(body: Fields, headers: Mapping[str, str], *, lenient: bool, reports_refusals: bool) -> MessagesRequest:
+def _read(
+    body: Fields, headers: Mapping[str, str], kind: type[MessagesRequest], *, lenient: bool, reports_refusals: bool
+) -> MessagesRequest:
     messages = read_messages(body)
     if messages[-1].get("role") == "assistant":
         raise RequestInvalid(
@@ -140,7 +151,7 @@ def _read(body: Fields, headers: Mapping[str, str], *, lenient: bool, reports_re
     decide(body, TABLES, lenient=lenient)
     tools = read_tools(body)
     thinking = body.optional_object("thinking")
-    return MessagesRequest(
+    return kind(
         model=read_model(body),
         messages=messages,
         system=_read_system(body),
@@ -246,7 +257,7 @@ def _session_of_user(body: Fields) -> str | None:
 # -- writing --------------------------------------------------------------------------------------
 
 
-def _to_responses(request: MessagesRequest, target: Target) -> Body:
+def _to_backend(request: MessagesRequest, target: Target) -> Body:
     slug, items = target.model.slug, to_input(request.messages, target)
     if not items:
         raise RequestInvalid("messages", "at least one message with content is required")

@@ -84,7 +84,7 @@ class ResponsesRequest:
     owners: ReasoningOwners
     answer: ResponsesStream | None = field(default=None, init=False)
 
-    def to_responses(self, target: Target) -> Body:
+    def to_backend(self, target: Target) -> Body:
         """The body for the backend.
 
         Raises:
@@ -118,8 +118,8 @@ class ResponsesRequest:
 class CompactRequest(ResponsesRequest):
     """A request for ``/v1/responses/compact``, whose answer is not streamed."""
 
-    def to_responses(self, target: Target) -> Body:
-        body = super().to_responses(target)
+    def to_backend(self, target: Target) -> Body:
+        body = super().to_backend(target)
         compact = {name: body[name] for name in _COMPACT_FIELDS if name in body}
         return {"instructions": "", **compact}
 

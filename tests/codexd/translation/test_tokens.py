@@ -223,7 +223,7 @@ def test_what_is_not_sent_is_not_counted():
     def count(**fields):
         body = {"model": "opus", "messages": [{"role": "user", "content": "hi"}], "system": "Be kind.", **fields}
         request = parse_count(json.dumps(body).encode())
-        return count_body(request.to_responses(Target(BUILT_IN.describe("gpt-5.5"), "")))
+        return count_body(request.to_backend(Target(BUILT_IN.describe("gpt-5.5"), "")))
 
     tool = {"name": "Bash", "input_schema": {"type": "object"}}
     deferred = {"name": "WebFetch", "input_schema": {"type": "object"}, "defer_loading": True}

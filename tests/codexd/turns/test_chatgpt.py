@@ -175,7 +175,7 @@ async def test_limits_inside_a_stream_reach_the_tracker(bench):
 
 async def test_an_answer_tells_how_large_the_session_is(bench):
     turn, attempt = await begin(bench)
-    body = turn.request.to_responses(attempt.target)
+    body = turn.request.to_backend(attempt.target)
     turn.stream = turn.request.open_stream(body, attempt.target, "req_1")
     end = {"type": "response.completed", "response": {"usage": {"input_tokens": 900, "output_tokens": 1}}}
     turn.stream.receive_event(end, now=NOW)

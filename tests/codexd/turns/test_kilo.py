@@ -58,7 +58,7 @@ async def test_one_model_no_account_no_token_one_attempt(turn):
 async def test_what_goes_there_is_a_chat_request_of_its_model(turn):
     provider = make_provider(enabled=True)
     attempt = await provider.choose(turn)
-    body = turn.request.to_responses(attempt.target)
+    body = turn.request.to_backend(attempt.target)
     assert provider.adapt(body, attempt, Losses())["model"] == attempt.model
     with pytest.raises(errors.RequestInvalid, match="conversations only"):
         provider.adapt({**body, "stream": False}, attempt, Losses())

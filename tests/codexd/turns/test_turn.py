@@ -51,7 +51,7 @@ def record():
 
 def make_turn(record, sink=None):
     turn = Turn(parse(jsontext.dumps(make(HI, stream=True)), {}), "req_1", record, sink or ListSink())
-    body = turn.request.to_responses(TARGET)
+    body = turn.request.to_backend(TARGET)
     turn.stream = turn.request.open_stream(body, TARGET, "req_1")
     return turn
 

@@ -102,7 +102,7 @@ def test_losses(body, losses):
 def test_a_second_translation_writes_nothing_twice():
     request = read(ask(seed=1, tools=[{"type": "function", "function": {"name": "a.b"}}]))
     for _ in range(2):
-        request.to_responses(Target(BUILT_IN.describe("gpt-5.5"), TAG))
+        request.to_backend(Target(BUILT_IN.describe("gpt-5.5"), TAG))
     assert [loss.path for loss in request.losses] == ["seed", "tools[0].function.name"]
     assert request.losses.reported == 1
 
@@ -139,7 +139,7 @@ def test_any_request_of_the_sdk_is_accepted_upstream_or_refused_by_name(body, mo
     try:
         body["messages"] = [*body["messages"], user("hi")]
         request = read(body)
-        first, second = (request.to_responses(Target(BUILT_IN.describe(model), TAG)) for _ in range(2))
+        first, second = (request.to_backend(Target(BUILT_IN.describe(model), TAG)) for _ in range(2))
     except RequestInvalid as error:
         event(str(error)[:60])
         assert error.path

@@ -88,7 +88,7 @@ def test_verbosity_where_the_model_has_it():
     assert translate(ask(verbosity="low"))["text"] == {"verbosity": "low"}
     request = read(ask(verbosity="low"))
     plain = evolve(BUILT_IN.describe("gpt-5.5"), verbosity=False)
-    assert "text" not in request.to_responses(Target(plain))
+    assert "text" not in request.to_backend(Target(plain))
     assert [loss.path for loss in request.losses] == ["verbosity"]
 
 

@@ -52,7 +52,7 @@ def test_every_lossy_row_has_a_reason():
 
 def ledger(body, headers=None):
     request = parse(dumps(body), headers or {}, client_of(headers or {}))
-    request.to_responses(Target(BUILT_IN.describe("gpt-5.5"), TAG))
+    request.to_backend(Target(BUILT_IN.describe("gpt-5.5"), TAG))
     return {loss.path: (loss.kind, loss.note) for loss in request.losses}
 
 
@@ -162,7 +162,7 @@ def test_losses(fields, losses):
 
 def test_nothing_of_claude_codes_own_requests_is_lost():
     request = parse(dumps(claude_code_body(len(TURNS))), {})
-    request.to_responses(Target(BUILT_IN.describe("gpt-5.5"), TAG))
+    request.to_backend(Target(BUILT_IN.describe("gpt-5.5"), TAG))
     assert {loss.kind for loss in request.losses} == {LossKind.RENAMED, LossKind.COSMETIC}
     assert request.losses.reported == 0
 
@@ -170,7 +170,7 @@ def test_nothing_of_claude_codes_own_requests_is_lost():
 def test_a_second_translation_writes_nothing_twice():
     request = parse(dumps(make(top_k=1, tools=[{"name": "a.b"}])), {})
     for _ in range(2):
-        request.to_responses(Target(BUILT_IN.describe("gpt-5.5"), TAG))
+        request.to_backend(Target(BUILT_IN.describe("gpt-5.5"), TAG))
     assert [loss.path for loss in request.losses] == ["top_k", "tools[0].name"]
     assert request.losses.reported == 1
     assert request.losses.first_dropped.path == "top_k"
@@ -255,7 +255,7 @@ def test_any_request_of_the_sdk_is_accepted_upstream_or_refused_by_name(body, mo
     try:
         body["messages"] = [*body["messages"], *HI]
         request = parse(dumps(body), {}, client_of({"user-agent": agent}))
-        first, second = (request.to_responses(Target(BUILT_IN.describe(model), TAG)) for _ in range(2))
+        first, second = (request.to_backend(Target(BUILT_IN.describe(model), TAG)) for _ in range(2))
     except RequestInvalid as error:
         event(str(error)[:60])
         assert error.path

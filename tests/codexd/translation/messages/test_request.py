@@ -92,7 +92,7 @@ def test_service_tier(fields, tier):
 
 def test_a_model_without_priority():
     request = parse(dumps(make(speed="fast")), {})
-    body = request.to_responses(Target(BUILT_IN.describe("gpt-daybreak-red-latest"), ""))
+    body = request.to_backend(Target(BUILT_IN.describe("gpt-daybreak-red-latest"), ""))
     assert "service_tier" not in body
     assert [loss.path for loss in request.losses] == ["speed"]
 

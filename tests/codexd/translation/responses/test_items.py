@@ -126,5 +126,5 @@ def test_reasoning_that_is_known_to_be_of_another_account_is_left_out_alone():
         stream.receive_event(done, now=0)
     items = [*HI, reasoning("rs_1"), reasoning("rs_2"), reasoning("rs_3"), *HI]
     for headers in (CODEX_HEADERS, {}):
-        sent = read(sdk(items), headers, owners).to_responses(target)["input"]
+        sent = read(sdk(items), headers, owners).to_backend(target)["input"]
         assert [item.get("id") for item in sent] == [None, "rs_1", "rs_3", None]

@@ -235,7 +235,7 @@ def test_a_cache_key_that_can_not_be_sent_becomes_one_that_can(key):
 def test_compact_sends_what_that_route_takes():
     body = {**CODEX_TURN, "store": False, "stream": True}
     request = parse_compact(json.dumps(body).encode(), CODEX_HEADERS, Client.CODEX, ReasoningOwners())
-    sent = request.to_responses(Target(BUILT_IN.describe("gpt-5.5")))
+    sent = request.to_backend(Target(BUILT_IN.describe("gpt-5.5")))
     assert not request.stream
     taken = ("model", "input", "tools", "parallel_tool_calls", "reasoning", "prompt_cache_key", "text")
     assert sent == {"instructions": "", **{name: CODEX_TURN[name] for name in taken}}
@@ -243,4 +243,4 @@ def test_compact_sends_what_that_route_takes():
 
 def test_a_count_needs_no_model():
     request = parse_count(b'{"input": "hi"}')
-    assert request.to_responses(Target(BUILT_IN.describe("gpt-5.5")))["input"] == HI
+    assert request.to_backend(Target(BUILT_IN.describe("gpt-5.5")))["input"] == HI

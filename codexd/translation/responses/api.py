@@ -1,4 +1,4 @@
-"""OpenAI Responses: how its requests are read and its answers encoded.
+"""OpenAI's Responses API as a value: what the HTTP side needs of it.
 
 The Codex CLI speaks it too, and more: headers of its protocol go to the backend and come back.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from codexd.errors import CodexdError, RequestCancelled, RequestInvalid
 from codexd.translation import sse
@@ -16,7 +16,6 @@ from codexd.translation.reading.reasoning import ReasoningOwners
 from codexd.translation.responses.request import ResponsesRequest, parse
 from codexd.translation.responses.stream import ResponseCollector, ResponsesStream
 from codexd.translation.wire_errors import OpenAIError, to_codex, to_openai
-from codexd.web.http import Request
 
 _RELAYED_DOWN = ("x-models-etag", "openai-model", "x-reasoning-included")
 _PREFIX_RELAYED_DOWN = "x-codex-"
@@ -32,20 +31,16 @@ class BrokenAnswer(OpenAIError):
 
 @frozen
 class ResponsesApi:
-    """``clock`` gives seconds since the epoch; ``owners`` is shared by the routes."""
+    """``ClientApi`` for Responses. ``owners`` is the memory of all routes; ``read`` is the parser of one of them."""
 
-    clock: Callable[[], float]
-    owners: ReasoningOwners
+    owners: ReasoningOwners = field(factory=ReasoningOwners)
     read: Callable[[bytes, Mapping[str, str], Client, ReasoningOwners], ResponsesRequest] = parse
     ping: bytes = b": ping\n\n"
     end: bytes = b""
     encode: Callable[[Event], bytes] = sse.encode
 
-    def parse(self, data: bytes, request: Request) -> ResponsesRequest:
-        return self.read(data, request.headers, request.caller.client, self.owners)
-
-    async def answer_alone(self, wanted: ResponsesRequest, request: Request) -> list[Event] | None:  # noqa: ARG002
-        return None
+    def parse(self, data: bytes, headers: Mapping[str, str], client: Client) -> ResponsesRequest:
+        return self.read(data, headers, client, self.owners)
 
     def make_collector(self) -> Collector:
         return ResponseCollector()
@@ -57,21 +52,21 @@ class ResponsesApi:
             if name in _RELAYED_DOWN or name.startswith(_PREFIX_RELAYED_DOWN)
         }
 
-    def to_wire(self, error: CodexdError, request: Request, wanted: ResponsesRequest | None) -> WireError:
-        from_cli = request.caller.client is Client.CODEX
-        wire = to_codex(error, now=self.clock()) if from_cli else to_openai(error, now=self.clock())
+    def to_wire(self, error: CodexdError, client: Client, wanted: ResponsesRequest | None, *, now: float) -> WireError:
+        is_codex = client is Client.CODEX
+        wire = to_codex(error, now=now) if is_codex else to_openai(error, now=now)
         if isinstance(error, RequestInvalid) and error.path == "previous_response_id":
             wire = evolve(wire, code="previous_response_not_found")
         if wanted is None:
             return wire
         answer = wanted.answer or ResponsesStream(model=wanted.model, verbatim=True)
         # After this code the Codex CLI shows the message and does not ask again.
-        is_final = isinstance(error, RequestCancelled) and from_cli
+        is_final = isinstance(error, RequestCancelled) and is_codex
         code = "invalid_prompt" if is_final else wire.code or wire.type
         events = answer.fail({**wire.more, "code": code, "message": wire.message})
         return BrokenAnswer(
             wire.status, wire.type, wire.message, wire.code, wire.param, wire.headers, wire.more, tuple(events)
         )
 
-    def encode_error(self, wire: WireError, request_id: str) -> bytes:  # noqa: ARG002
+    def encode_error(self, wire: WireError, request_id: str) -> bytes:  # noqa: ARG002 - the events have the answer's id
         return b"".join(map(sse.encode, wire.last_events)) if isinstance(wire, BrokenAnswer) else b""
