@@ -24,7 +24,7 @@ from codexd.accounts.sign_in.flows import LoginFlows
 from codexd.accounts.sign_in.oauth import TokenEndpoint
 from codexd.accounts.store.store import AccountStore, Added
 from codexd.control.method import Accounts
-from codexd.launch import Launch
+from codexd.launch import Launch, SimulatedBackend
 from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
@@ -125,6 +125,14 @@ def make_app(
     quart = create_quart(simulated=launch.simulated, clock=clock, models=models)
     CodexRoutes(store, accounts.poller, tracker.limits, clock).add_to(quart)
     return App(lambda: live.current.server, hot, quart, clock)
+
+
+def make_simulator() -> SimulatedBackend:
+    """The backend of ``codexd --simulate``."""
+    from codexd.simulator.app import Simulator  # noqa: PLC0415 - a real daemon never loads it
+    from codexd.simulator.options import Options  # noqa: PLC0415 - as above
+
+    return Simulator(options=Options(kept_requests=20))
 
 
 def keep_usage(launch: Launch) -> closing[UsageHistory]:

@@ -25,11 +25,10 @@ from codexd.control.method import Accounts, Control
 from codexd.control.socket import serve_control
 from codexd.control.socket_file import bind_socket
 from codexd.errors import AddressUnavailable, HomeMismatch
-from codexd.launch import Launch, Ready
+from codexd.launch import Launch, Ready, SimulatedBackend
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
 from codexd.service import StopAfter, reload_on_signal, stop_on_signal
-from codexd.simulator.app import Simulator
 from codexd.supervisor import OnFailure, Supervisor
 from codexd.upstream.codex import open_client
 from codexd.upstream.kilo import open_kilo_client
@@ -188,7 +187,7 @@ def _open_doors(launch: Launch) -> Iterator[_Doors]:
         yield _Doors(http, control, f"http://{shown}:{http.getsockname()[1]}")
 
 
-def _simulate(launch: Launch, simulator: Simulator, store: AccountStore) -> Run:
+def _simulate(launch: Launch, simulator: SimulatedBackend, store: AccountStore) -> Run:
     """Point the settings at the simulator, sign its accounts in; the function that runs it."""
     listener = web.bind("127.0.0.1", 0)
     base = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -17,7 +17,6 @@ from functools import cache
 from typing import Any
 
 import imagesize
-from rs_bpe import openai
 
 from codexd import jsontext
 from codexd.translation.backend import text_of
@@ -42,6 +41,8 @@ _PIECE_CHARS = 100_000
 
 @cache
 def _tokenizer() -> Any:
+    from rs_bpe import openai  # noqa: PLC0415 - loaded when first needed
+
     return openai.o200k_base()
 
 
