@@ -28,7 +28,7 @@ LAW: list[tuple[str, set[str], set[str]]] = [
     ("codexd/files.py", set(), {"time", "random", "socket"}),
     ("codexd/jsontext.py", JSON, STDLIB_IO),
     ("codexd/settings/__init__.py", set(), STDLIB_IO),
-    ("codexd/translation/tokens.py", PURE | {"rs_bpe", "imagesize"}, STDLIB_IO),
+    ("codexd/translation/tokens.py", PURE | {"splintr", "imagesize"}, STDLIB_IO),
     ("codexd/translation/", PURE, STDLIB_IO),
     ("codexd/accounts/choosing/choose.py", {"attrs"}, STDLIB_IO),
     ("codexd/accounts/limits/windows.py", {"attrs"}, STDLIB_IO),

@@ -15,7 +15,7 @@ def test_a_real_daemon_imports_neither_the_simulator_nor_the_tokenizer():
     imported = modules_after("import codexd.start")
     assert "codexd.daemon" in imported
     assert not any(name.startswith("codexd.simulator") for name in imported)
-    assert "rs_bpe" not in imported
+    assert "splintr" not in imported
 
 
 def test_a_simulated_one_imports_the_simulator():
