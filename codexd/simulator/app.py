@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,17 +18,14 @@ import trio
 
 from codexd.simulator import limits
 from codexd.simulator.agent import answer
-from codexd.simulator.checks import check_body, refuse_overflow
-from codexd.simulator.compaction import compact, refuse_fields
+from codexd.simulator.checks import check_body
+from codexd.simulator.credentials import PERSONAL
 from codexd.simulator.events import Setting, Step, play
-from codexd.simulator.exchange import Exchange
-from codexd.simulator.identity import PERSONAL
 from codexd.simulator.kilo import KiloRoutes
-from codexd.simulator.models_document import make_etag, make_models_document
-from codexd.simulator.oauth import SignIn, SimulatedAccount
+from codexd.simulator.models import make_etag, make_models_document
 from codexd.simulator.options import Options
-from codexd.simulator.records import Outcome, Request, redact_query
-from codexd.simulator.refusals import Refusal, detail, error, html
+from codexd.simulator.prompts import PromptCache, compact, count_tokens, flatten_prompt, refuse_fields
+from codexd.simulator.refusals import Refusal, detail, error, html, refuse_overflow
 from codexd.simulator.scripts import (
     Reply,
     Script,
@@ -36,21 +34,26 @@ from codexd.simulator.scripts import (
     parse_script,
     parse_token_reply,
 )
+from codexd.simulator.sign_in import SignIn, SimulatedAccount
 from codexd.simulator.sign_in_routes import SignInRoutes
-from codexd.simulator.tokens import PromptCache, count_tokens, flatten_prompt
 from codexd.simulator.wire import (
     BodyTooLarge,
     Ending,
     EventStream,
+    Exchange,
     Holds,
+    Outcome,
     Receive,
+    Request,
     Send,
     finish_stream,
     read_body,
+    redact_query,
     run_while_connected,
     send_refusal,
 )
 from codexd.translation.models.routes import BUILT_IN, ModelInfo
+from codexd.web.server import bind, serve
 
 _BACKEND_METHODS: Mapping[str, str] = {
     "/backend-api/codex/responses": "POST",
@@ -368,3 +371,17 @@ async def _live(receive: Receive, send: Send) -> None:
         await send({"type": f"{kind}.complete"})
         if kind == "lifespan.shutdown":
             return
+
+
+async def serve_simulator(
+    simulator: Simulator, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Serve until cancelled. The started value is the base URL, such as ``http://127.0.0.1:40619``.
+
+    The sign-in server is at the base itself, the backend at ``<base>/backend-api``.
+    """
+    listener = bind("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    async with trio.open_nursery() as nursery:
+        await nursery.start(partial(serve, simulator, [listener], stop=trio.Event(), drain_s=0.0))
+        task_status.started(f"http://127.0.0.1:{port}")

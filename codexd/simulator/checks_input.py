@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from codexd.simulator.reasoning import Seal, read_seal
+from codexd.simulator.prompts import Seal, read_seal
 from codexd.simulator.refusals import (
     Problems,
     Refusal,

@@ -10,9 +10,8 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from codexd.simulator.reasoning import seal_reasoning
+from codexd.simulator.prompts import BYTES_PER_TOKEN, count_tokens, seal_reasoning
 from codexd.simulator.scripts import BigText, Call, CustomCall, Item, Reasoning, Refusing, Reply, Text, WebSearch
-from codexd.simulator.tokens import BYTES_PER_TOKEN, count_tokens
 
 Event = dict[str, Any]
 

@@ -114,3 +114,101 @@ def _name_type(value: Any) -> str:
         dict: "an object",
     }
     return names.get(type(value), "null")
+
+
+CONTEXT_OVERFLOW = "Your input exceeds the context window of this model. Please adjust your input and try again."
+
+
+def refuse_overflow() -> Refusal:
+    return error(CONTEXT_OVERFLOW, param="input", code="context_length_exceeded")
+
+
+COMBINATORS = ("oneOf", "anyOf", "allOf", "enum", "not")
+
+
+KEYWORD_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "type": (str, list),
+    "properties": dict,
+    "$defs": dict,
+    "definitions": dict,
+    "required": list,
+    "enum": list,
+    "anyOf": list,
+    "oneOf": list,
+    "allOf": list,
+    "minItems": int,
+    "minLength": int,
+    "maxLength": int,
+    "minimum": (int, float),
+    "$ref": str,
+}
+"""What the value of a schema's keyword must be."""
+
+
+def find_schema_problem(schema: Any, *, strict: bool) -> str | None:
+    """What the backend says against a schema, or None: an object with properties, plain at its root."""
+    kind = schema.get("type") if isinstance(schema, dict) else None
+    if kind != "object":
+        return f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{kind}\"'."
+    if any(combinator in schema for combinator in COMBINATORS):
+        listed = "/".join(f"'{combinator}'" for combinator in ("oneOf", "anyOf", "allOf", "enum", "not"))
+        return f"schema must have type 'object' and not have {listed} at the top level."
+    if not isinstance(schema.get("properties"), dict):
+        return "In context=(), object schema missing properties."
+    return _find_node_problem(schema, (), strict=strict)
+
+
+def _find_node_problem(node: Any, context: tuple[str, ...], *, strict: bool) -> str | None:
+    """The first problem of a node and those below it; ``context`` is the path as the API writes it."""
+    if not isinstance(node, dict):
+        return None
+    where = f"In context={context!r}"
+    malformed = _find_malformed_keyword(node)
+    if malformed is not None:
+        return f"{where}, {node[malformed]!r} is not valid for '{malformed}'."
+    kinds = node["type"] if isinstance(node.get("type"), list) else [node.get("type")]
+    if "array" in kinds and "items" not in node:
+        return f"{where}, array schema missing items."
+    if "prefixItems" in node:
+        return f"{where}, 'prefixItems' is not permitted."
+    if strict and "object" in kinds:
+        problem = _find_strict_problem(node)
+        if problem is not None:
+            return f"{where}, {problem}"
+    below = (_find_node_problem(child, (*context, *step), strict=strict) for step, child in _list_children(node))
+    return next((problem for problem in below if problem is not None), None)
+
+
+def _find_malformed_keyword(node: Mapping[str, Any]) -> str | None:
+    for keyword, form in KEYWORD_TYPES.items():
+        if keyword in node and not isinstance(node[keyword], form):
+            return keyword
+    names = node.get("required") or []
+    return None if all(isinstance(name, str) for name in names) else "required"
+
+
+def _find_strict_problem(node: Mapping[str, Any]) -> str | None:
+    if node.get("additionalProperties") is not False:
+        return "'additionalProperties' is required to be supplied and to be false."
+    optional = [name for name in node.get("properties") or {} if name not in (node.get("required") or ())]
+    if optional:
+        return (
+            "'required' is required to be supplied and to be an array including every key in properties. "
+            f"Missing '{optional[0]}'."
+        )
+    return None
+
+
+def _list_children(node: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Any]]:
+    """The schemas below a node, each with the steps that lead to it."""
+    found: list[tuple[tuple[str, ...], Any]] = []
+    for keyword in ("properties", "$defs", "definitions"):
+        children = node.get(keyword)
+        if isinstance(children, dict):
+            found.extend(((keyword, name), child) for name, child in children.items())
+    found.extend(((keyword,), node.get(keyword)) for keyword in ("items", "additionalProperties"))
+    for keyword in ("anyOf", "oneOf", "allOf"):
+        children = node.get(keyword)
+        if isinstance(children, list):
+            found.extend(((keyword, str(index)), child) for index, child in enumerate(children))
+    return found

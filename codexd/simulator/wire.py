@@ -1,19 +1,89 @@
-"""ASGI by hand: bodies in, answers out, and streams that notice when their client hangs up."""
+"""One request and its answer, in plain ASGI: what is remembered of it, its body, and streams that notice a hang-up."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from enum import Enum
 from typing import Any
+from urllib.parse import parse_qsl, unquote_plus
 
 import trio
-from attrs import frozen
+from attrs import define, field, frozen
 
 from codexd.errors import CodexdError
-from codexd.jsontext import dumps
+from codexd.jsontext import dumps, loads
 from codexd.simulator.events import Cut, Pause, Step, encode
-from codexd.simulator.records import Outcome, Request
 from codexd.simulator.refusals import Refusal
 from codexd.simulator.scripts import CutBy
+
+
+class Outcome(Enum):
+    """How far a request has come."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    REFUSED = "refused"
+    CUT_BY_CLIENT = "cut by client"
+    """The client hung up, or the server was shut down, before the answer's end."""
+    CUT_BY_SCRIPT = "cut by script"
+
+
+@define(eq=False)
+class Request:
+    """One request, from its head to its end.
+
+    ``headers`` are lower-case; ``authorization`` names the account instead of holding the token. ``query`` is as
+    written, less its secrets. ``body`` is the parsed JSON object or form, None without one. ``ended`` is set once
+    ``outcome`` is final.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: dict[str, Any] | None = None
+    status: int | None = None
+    outcome: Outcome = Outcome.RUNNING
+    events_sent: int = 0
+    bytes_sent: int = 0
+    ended: trio.Event = field(factory=trio.Event, repr=False)
+
+    def finish(self, outcome: Outcome) -> None:
+        """Settle the outcome; the first settlement stands."""
+        if self.outcome is Outcome.RUNNING:
+            self.outcome = outcome
+
+
+SECRET_FIELDS = frozenset(
+    (
+        "access_token",
+        "authorization_code",
+        "code",
+        "code_verifier",
+        "device_auth_id",
+        "id_token",
+        "refresh_token",
+        "token",
+        "user_code",
+    )
+)
+REDACTED = "<redacted>"
+
+
+def redact_form(form: dict[str, Any]) -> dict[str, Any]:
+    """A sign-in form without its secrets."""
+    return {key: REDACTED if key in SECRET_FIELDS and value else value for key, value in form.items()}
+
+
+def redact_query(query: str) -> str:
+    """A query string without its secrets, and otherwise as it was written."""
+    return "&".join(_redact_pair(pair) for pair in query.split("&"))
+
+
+def _redact_pair(pair: str) -> str:
+    name, _, value = pair.partition("=")
+    return f"{name}={REDACTED}" if value and unquote_plus(name) in SECRET_FIELDS else pair
+
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -202,3 +272,65 @@ async def _watch(receive: Receive, scope: trio.CancelScope) -> None:
 def _make_head(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
     pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     return {"type": "http.response.start", "status": status, "headers": pairs}
+
+
+@frozen
+class Exchange:
+    """One request and the way back to its client. ``issuer`` is the base URL under which it came in."""
+
+    request: Request
+    raw: bytes
+    receive: Receive
+    send: Send
+
+    @property
+    def issuer(self) -> str:
+        return f"http://{self.request.headers.get('host', '')}"
+
+    @property
+    def is_json(self) -> bool:
+        return "json" in self.request.headers.get("content-type", "")
+
+    def read_json(self) -> Any:
+        """The body, and a note of it in the record; None if it is no JSON."""
+        try:
+            body = loads(self.raw)
+        except ValueError:
+            return None
+        self.request.body = body if isinstance(body, dict) else None
+        return body
+
+    def read_form(self) -> dict[str, Any]:
+        """A sign-in form, sent as JSON or URL-encoded; both are taken. The record gets it without its secrets."""
+        if self.is_json:
+            body = self.read_json()
+            form = body if isinstance(body, dict) else {}
+        else:
+            form = dict(parse_qsl(self.raw.decode("utf-8", "replace"), keep_blank_values=True))
+        self.request.body = redact_form(form)
+        return form
+
+    async def answer(self, value: Any, headers: Mapping[str, str] | None = None) -> None:
+        await send_json(self.send, self.request, value, headers)
+
+    async def answer_unchanged(self, headers: Mapping[str, str]) -> None:
+        self.request.finish(Outcome.COMPLETED)
+        await send_whole(self.send, self.request, 304, b"", headers)
+
+    async def reply(self, value: dict[str, Any] | Refusal) -> None:
+        """The answer or the refusal, whichever it is."""
+        if isinstance(value, Refusal):
+            await self.refuse(value)
+        else:
+            await self.answer(value)
+
+    async def show(self, page: str, headers: Mapping[str, str]) -> None:
+        self.request.finish(Outcome.COMPLETED)
+        await send_whole(self.send, self.request, 200, page.encode(), headers)
+
+    async def redirect(self, url: str) -> None:
+        self.request.finish(Outcome.COMPLETED)
+        await send_whole(self.send, self.request, 302, b"", {"location": url, "cache-control": "no-store"})
+
+    async def refuse(self, refusal: Refusal) -> None:
+        await send_refusal(self.send, self.request, refusal)

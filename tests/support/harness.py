@@ -20,7 +20,7 @@ from codexd.record.logs import LogFilter, LogRing, configure
 from codexd.settings.live import LiveSettings
 from codexd.simulator.app import Simulator
 from codexd.simulator.options import Options
-from codexd.simulator.records import Outcome
+from codexd.simulator.wire import Outcome
 from codexd.web.exchange import Timing
 
 HELLO = {"model": "claude-sonnet-5-5", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}

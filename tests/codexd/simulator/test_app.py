@@ -10,8 +10,8 @@ from support.simulator_bench import BODY, open_bench, read_events
 
 from codexd.jsontext import dumps
 from codexd.simulator.app import Simulator
-from codexd.simulator.oauth import CLIENT_ID
-from codexd.simulator.records import Outcome
+from codexd.simulator.sign_in import CLIENT_ID
+from codexd.simulator.wire import Outcome
 
 
 async def test_a_scripted_answer_and_its_record() -> None:

@@ -10,7 +10,7 @@ import pytest
 from codexd.simulator.checks import check_body
 from codexd.simulator.checks_input import ITEM_TYPES
 from codexd.simulator.options import Options
-from codexd.simulator.reasoning import seal_reasoning
+from codexd.simulator.prompts import seal_reasoning
 from codexd.simulator.refusals import quote_list
 
 OWN, FOREIGN = "account-own", "account-foreign"

@@ -9,7 +9,7 @@ import pytest
 from codexd.jsontext import loads
 from codexd.simulator.events import Cut, Pause, Setting, encode, play
 from codexd.simulator.options import TerminalOutput
-from codexd.simulator.reasoning import Seal, read_seal
+from codexd.simulator.prompts import Seal, read_seal
 from codexd.simulator.scripts import CutBy, parse_reply
 
 

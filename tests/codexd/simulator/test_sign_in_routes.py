@@ -13,12 +13,10 @@ import pytest
 import trio
 from attrs import define, field
 
-from codexd.simulator.app import Simulator
-from codexd.simulator.grants import CODE_LIFETIME_S, make_challenge
-from codexd.simulator.identity import CLIENT_ID
+from codexd.simulator.app import Simulator, serve_simulator
+from codexd.simulator.credentials import CLIENT_ID, CODE_LIFETIME_S, make_challenge
 from codexd.simulator.options import Options
-from codexd.simulator.records import Outcome
-from codexd.simulator.run import serve_simulator
+from codexd.simulator.wire import Outcome
 
 VERIFIER = "v" * 43
 REDIRECT_URI = "http://localhost:1455/auth/callback"

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codexd import jsontext
-from codexd.simulator.models_document import make_models_document
+from codexd.simulator.models import make_models_document
 from codexd.simulator.options import Options
 from codexd.translation.models.entries import MAX_SLUG_CHARS, MAX_WORDS_CHARS, is_entry, read_catalogue
 from codexd.translation.models.routes import BUILT_IN, EFFORTS, ModelInfo, clamp_effort

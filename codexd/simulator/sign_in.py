@@ -16,23 +16,21 @@ from urllib.parse import urlsplit
 
 from attrs import define
 
-from codexd.simulator.device_codes import DeviceBook
-from codexd.simulator.grants import (
-    CODE_LIFETIME_S,
-    AuthorizeRequest,
-    Grant,
-    find_exchange_fault,
-    make_challenge,
-    parse_authorize,
-    refuse_grant,
-)
-from codexd.simulator.identity import (
+from codexd.simulator.credentials import (
     CLIENT_ID,
+    CODE_LIFETIME_S,
     PERSONAL,
+    AuthorizeRequest,
+    DeviceBook,
+    Grant,
     SimulatedAccount,
+    find_exchange_fault,
     make_access_claims,
+    make_challenge,
     make_id_claims,
     make_jwt,
+    parse_authorize,
+    refuse_grant,
 )
 from codexd.simulator.options import Options
 from codexd.simulator.refusals import Refusal, detail, error

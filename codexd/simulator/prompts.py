@@ -1,23 +1,31 @@
-"""What a request weighs: its tokens, and how many of them the prompt cache knows.
+"""What the backend makes of a prompt: its weight in tokens, what is cached of it, and what it seals.
 
-The estimate is one token for four bytes of the prompt's JSON; an image weighs by its size (measured: 77 tokens
+The estimate is one token for four bytes of the prompt's JSON. An image weighs by its size (measured: 77 tokens
 for 256x256, 1,229 for 1024x1024, 2,448 for 1920x1080), a file the same whatever it holds. The cache compares
 blocks of 128 tokens with those of the last prompt that had the same key.
+
+Encrypted content (reasoning, and a compacted history) is opaque to a client and bound to the account that it was
+made for. Nothing is stored: the text carries a digest of its account and one of itself, so that a restarted
+simulator still recognises its own and tells a foreign one from garbage.
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import io
 import math
 import struct
 from collections import OrderedDict
+from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 import imagesize
 
 from codexd.jsontext import dumps
+from codexd.simulator.refusals import Refusal, detail
 
 BYTES_PER_TOKEN = 4
 TOKENS_PER_PATCH = 1.2
@@ -108,3 +116,85 @@ def _fill(part: dict[str, Any], tokens: int) -> str:
     digest = hashlib.sha256(dumps(part)).hexdigest()
     size = tokens * BYTES_PER_TOKEN
     return (digest * (size // len(digest) + 1))[:size]
+
+
+_HEAD = "gAAAA"
+_ACCOUNT_BYTES = 12
+_FILLING_BYTES = 64
+_CHECK_BYTES = 8
+
+
+class Seal(Enum):
+    """What a piece of encrypted reasoning turned out to be."""
+
+    OWN = "own"
+    FOREIGN = "foreign"
+    BROKEN = "broken"
+
+
+def seal_reasoning(account_id: str, item_id: str) -> str:
+    """The encrypted reasoning of one item, the same for the same item."""
+    content = _mark_account(account_id) + hashlib.sha512(item_id.encode()).digest()[:_FILLING_BYTES]
+    return _HEAD + base64.urlsafe_b64encode(content + _check(content)).decode()
+
+
+def read_seal(sealed: str, account_id: str) -> Seal:
+    """Whose reasoning it is, as seen from ``account_id``."""
+    if not sealed.startswith(_HEAD):
+        return Seal.BROKEN
+    try:
+        raw = base64.b64decode(sealed.removeprefix(_HEAD), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return Seal.BROKEN
+    content, check = raw[:-_CHECK_BYTES], raw[-_CHECK_BYTES:]
+    if _check(content) != check:
+        return Seal.BROKEN
+    return Seal.OWN if content.startswith(_mark_account(account_id)) else Seal.FOREIGN
+
+
+def _mark_account(account_id: str) -> bytes:
+    return hashlib.sha256(account_id.encode()).digest()[:_ACCOUNT_BYTES]
+
+
+def _check(content: bytes) -> bytes:
+    return hashlib.sha256(b"simulated" + content).digest()[:_CHECK_BYTES]
+
+
+FIELDS = (
+    "model",
+    "input",
+    "instructions",
+    "tools",
+    "parallel_tool_calls",
+    "reasoning",
+    "service_tier",
+    "prompt_cache_key",
+    "text",
+)
+
+
+def refuse_fields(body: Any) -> Refusal | None:
+    """What is wrong beyond the rules that a streamed request has too."""
+    if not isinstance(body, dict):
+        return detail("Bad Request")
+    unknown = next((name for name in body if name not in FIELDS), None)
+    if unknown is not None:
+        return detail(f"Unsupported parameter: {unknown}")
+    if not isinstance(body.get("instructions"), str):
+        return detail("Instructions are required")
+    return None
+
+
+def compact(body: Mapping[str, Any], *, response_id: str, account_id: str, input_tokens: int) -> dict[str, Any]:
+    """The users' messages, and one item that stands for the rest."""
+    kept = [item for item in body["input"] if item.get("role") == "user"]
+    item_id = response_id.replace("resp_", "cmp_")
+    sealed = {"id": item_id, "type": "compaction", "encrypted_content": seal_reasoning(account_id, item_id)}
+    usage = {
+        "input_tokens": input_tokens,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": 100,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": input_tokens + 100,
+    }
+    return {"id": response_id, "object": "response.compaction", "output": [*kept, sealed], "usage": usage}
