@@ -20,11 +20,11 @@ from codexd.simulator import limits
 from codexd.simulator.agent import answer
 from codexd.simulator.checks import check_body
 from codexd.simulator.credentials import PERSONAL
-from codexd.simulator.events import Setting, Step, play
+from codexd.simulator.events import ResponseContext, Step, play
 from codexd.simulator.kilo import KiloRoutes
 from codexd.simulator.models import make_etag, make_models_document
 from codexd.simulator.options import Options
-from codexd.simulator.prompts import PromptCache, compact, count_tokens, flatten_prompt, refuse_fields
+from codexd.simulator.prompts import PromptCache, check_compact_fields, compact, count_tokens, flatten_prompt
 from codexd.simulator.refusals import Refusal, detail, error, html, refuse_overflow
 from codexd.simulator.scripts import (
     Reply,
@@ -69,9 +69,9 @@ class Simulator:
     """A Codex backend and its sign-in server.
 
     Args:
-        clock: seconds since the epoch; token expiry and rate-limit windows go by it.
+        clock: gives seconds since the epoch, for token expiry and rate-limit windows.
         options: the backend's switches.
-        models: what it serves; another list may be set while it runs.
+        models: the models that it serves; they can be replaced while it runs.
     """
 
     def __init__(
@@ -104,16 +104,17 @@ class Simulator:
         *,
         workspace: str = PERSONAL,
     ) -> dict[str, Any]:
-        """The Codex CLI style ``auth.json`` of a new sign-in; it may be expired from the start.
+        """Sign in. Returns an ``auth.json`` like the Codex CLI's; it may be expired from the start.
 
         Each workspace of an email is an account of its own, with the same user.
         """
         return self.oauth.sign_in(email, plan, access_expires_in_s, workspace)
 
     def sign_in_again(self, email: str, plan: str, account_id: str) -> dict[str, Any] | None:
-        """The same for an account of an earlier run, whose tokens nobody knows any more.
+        """Sign in an account of an earlier run again, as its tokens are lost.
 
-        None for one that is known, and for one in a workspace, whose name its id does not tell.
+        Returns None if the account is signed in already, and if it belongs to a workspace: the workspace's name can't
+        be derived from its id.
         """
         is_personal = SimulatedAccount(email, plan).account_id == account_id
         return self.sign_in(email, plan) if is_personal and not self.oauth.knows(email) else None
@@ -123,11 +124,11 @@ class Simulator:
         self._book = ScriptBook(parse_script(script))
 
     def load_token_replies(self, *replies: Mapping[str, Any]) -> None:
-        """What the next calls of ``/oauth/token`` are answered; then the usual again."""
+        """Set the replies to the next calls of ``/oauth/token``; later calls get the usual one again."""
         self._sign_in.scripted = [parse_token_reply(reply) for reply in replies]
 
     def release(self, hold: str) -> None:
-        """Let answers go on that wait at ``hold``, now and later."""
+        """Let every answer that waits at ``hold`` go on, now and later."""
         self._holds.release(hold)
 
     def set_used(
@@ -140,9 +141,9 @@ class Simulator:
         limit: str = limits.MAIN_LIMIT,
         workspace: str = PERSONAL,
     ) -> None:
-        """Put the ``primary`` or ``secondary`` window of an account at ``percent``.
+        """Set how much of an account's ``primary`` or ``secondary`` window is used.
 
-        ``resets_in_s`` moves the window's end, ``limit`` is the feature of a metered limit.
+        ``resets_in_s`` moves the end of the window. ``limit`` is the feature of a metered limit.
         """
         account = self.oauth.find(email, workspace)
         self.limits.set_used(
@@ -150,11 +151,11 @@ class Simulator:
         )
 
     def restore(self, email: str, *, workspace: str = PERSONAL) -> None:
-        """Give an account all of its quota back, before any window's end."""
+        """Give an account its whole quota back before its windows end."""
         self.limits.restore(self.oauth.find(email, workspace).account_id)
 
     def fail_usage(self, status: int | None) -> None:
-        """Let the usage endpoint answer with this error status from now on; None mends it."""
+        """Make the usage endpoint answer with this error status from now on; None ends that."""
         self._usage_status = status
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -211,7 +212,7 @@ class Simulator:
             await self._usage(exchange, account)
 
     def _identify(self, request: Request) -> SimulatedAccount | Refusal:
-        """Whose request it is; takes the token out of the record."""
+        """The account that sent the request. Removes the token from the record."""
         account = self.oauth.check(request.headers)
         if "authorization" in request.headers:
             request.headers["authorization"] = self.oauth.name_bearer(request.headers["authorization"])
@@ -251,21 +252,21 @@ class Simulator:
         if refusal is not None:
             await exchange.refuse(refusal)
             return
-        reply, setting = self._prepare(body, account, exchange.raw)
+        reply, context = self._prepare(body, account, exchange.raw)
         if isinstance(reply, Refusal):
             await exchange.refuse(reply)
             return
 
         async def respond() -> Ending:
-            return await self._stream(reply, setting, account, exchange)
+            return await self._stream(reply, context, account, exchange)
 
         ending = await run_while_connected(exchange.receive, respond)
         await finish_stream(exchange.send, exchange.request, ending)
 
     async def _compact(self, exchange: Exchange, account: SimulatedAccount) -> None:
-        """A scripted error, or the compacted history."""
+        """Answer with a scripted error or the compacted history."""
         body = exchange.read_json()
-        refusal = refuse_fields(body) or self._refuse(
+        refusal = check_compact_fields(body) or self._refuse(
             exchange.request, {**body, "store": False, "stream": True}, account
         )
         reply = self._book.take(body) if refusal is None else None
@@ -297,8 +298,10 @@ class Simulator:
             return refusal
         return limits.refuse_used_up(self._read_limits(account).for_model(body["model"]), self._clock())
 
-    def _prepare(self, body: dict[str, Any], account: SimulatedAccount, raw: bytes) -> tuple[Reply | Refusal, Setting]:
-        """The reply to a request that is in order, and what its stream needs to know."""
+    def _prepare(
+        self, body: dict[str, Any], account: SimulatedAccount, raw: bytes
+    ) -> tuple[Reply | Refusal, ResponseContext]:
+        """The reply to a request that passed the checks, and what its stream needs to know."""
         prompt = flatten_prompt(body)
         cached_tokens = self._cache.read(account.account_id, body.get("prompt_cache_key"), prompt)
         input_tokens = count_tokens(prompt)
@@ -312,7 +315,7 @@ class Simulator:
         served = reply.model if isinstance(reply, Reply) and reply.model else model.slug
         standing = self._read_limits(account).for_model(model.slug)
         digest = hashlib.sha256(b"%d:" % next(self._serials) + raw).hexdigest()
-        return reply, Setting(
+        return reply, ResponseContext(
             response_id=f"resp_{digest[:32]}",
             model=served,
             created_at=int(self._clock()),
@@ -325,9 +328,11 @@ class Simulator:
             preface=limits.make_events(standing) if self.options.rate_limits_event else (),
         )
 
-    async def _stream(self, reply: Reply, setting: Setting, account: SimulatedAccount, exchange: Exchange) -> Ending:
+    async def _stream(
+        self, reply: Reply, context: ResponseContext, account: SimulatedAccount, exchange: Exchange
+    ) -> Ending:
         await trio.sleep(reply.delay_s)
-        headers = self._make_headers(setting, account, exchange.request)
+        headers = self._make_headers(context, account, exchange.request)
         if reply.error is not None:
             await self._holds.wait(reply.hold)
             return Ending(refusal=Refusal(reply.error.status, reply.error.body, {**headers, **reply.error.headers}))
@@ -342,20 +347,20 @@ class Simulator:
         if reply.raw is not None:
             await stream.write(reply.raw.encode())
             return Ending(cut=reply.cut)
-        return await stream.play(self._spend(play(reply, setting), setting.request["model"], account))
+        return await stream.play(self._spend(play(reply, context), context.request["model"], account))
 
-    def _make_headers(self, setting: Setting, account: SimulatedAccount, request: Request) -> dict[str, str]:
-        standing = self._read_limits(account).for_model(setting.request["model"])
+    def _make_headers(self, context: ResponseContext, account: SimulatedAccount, request: Request) -> dict[str, str]:
+        standing = self._read_limits(account).for_model(context.request["model"])
         catalogue = make_models_document(self._models_of(account), self.options, request.headers.get("version", ""))
         return {
-            "openai-model": setting.model,
-            "x-request-id": f"req_{setting.response_id.removeprefix('resp_')}",
+            "openai-model": context.model,
+            "x-request-id": f"req_{context.response_id.removeprefix('resp_')}",
             "x-models-etag": make_etag(catalogue),
             **limits.make_headers(standing, self._clock()),
         }
 
     def _spend(self, steps: Iterator[Step], model: str, account: SimulatedAccount) -> Iterator[Step]:
-        """The steps; counts the terminal event's tokens against the plan."""
+        """Pass the steps on, and count the tokens of the terminal event against the plan."""
         for step in steps:
             if isinstance(step, dict) and step.get("type") in ("response.completed", "response.incomplete"):
                 usage = (step.get("response") or {}).get("usage") or {}
@@ -365,7 +370,7 @@ class Simulator:
 
 
 async def _live(receive: Receive, send: Send) -> None:
-    """ASGI's lifespan: nothing to start, nothing to stop."""
+    """Answer ASGI's lifespan messages: there is nothing to start or stop."""
     while True:
         kind = (await receive())["type"]
         await send({"type": f"{kind}.complete"})
@@ -378,7 +383,7 @@ async def serve_simulator(
 ) -> None:
     """Serve until cancelled. The started value is the base URL, such as ``http://127.0.0.1:40619``.
 
-    The sign-in server is at the base itself, the backend at ``<base>/backend-api``.
+    The sign-in server is at the base URL itself, the backend at ``<base>/backend-api``.
     """
     listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]

@@ -49,7 +49,7 @@ FIELDS = (
     "client_metadata",
     "stream_options",
 )
-"""Every other field of the public Responses API is an "unsupported parameter" here."""
+"""The backend calls any other field of the public Responses API an "unsupported parameter"."""
 
 VERBOSITIES = ("low", "medium", "high")
 SUMMARIES = ("auto", "concise", "detailed")
@@ -68,10 +68,10 @@ def check_body(
 
     Args:
         body: the parsed JSON.
-        account_id: whose encrypted reasoning may be replayed.
-        options: the backend's switches.
-        models: what the backend serves.
-        headers: the request's, lower-case; the gates look at who the client says it is.
+        account_id: the account that sends it; only its own encrypted reasoning is accepted.
+        options: the backend's own switches.
+        models: the models that the backend serves.
+        headers: of the request, lower-case; the gates read the client's name and version from them.
     """
     return next(_find_problems(body, account_id, options, models, headers or {}), None)
 
@@ -131,7 +131,7 @@ def _check_reasoning(reasoning: Any, model: ModelInfo) -> Problems:
         if name not in ("effort", "summary", "context", "mode"):
             yield unknown(f"reasoning.{name}")
     effort = reasoning.get("effort")
-    # "ultra" is a client's name for "max" with delegation; the backend has never heard of it.
+    # "ultra" is a client's name for "max" with delegation; the backend does not know it.
     efforts = [offered for offered in model.efforts if offered != "ultra"]
     if effort is not None and effort not in efforts:
         yield _unsupported("reasoning.effort", effort, model, efforts)
@@ -175,7 +175,7 @@ def _check_format(form: Any) -> Problems:
 
 
 def _check_json_word(body: Mapping[str, Any]) -> Problems:
-    """Who asks for JSON of any form has to say so in the input as well; the instructions do not count."""
+    """A request for free-form JSON must also mention JSON in the input; the instructions do not count."""
     if ((body.get("text") or {}).get("format") or {}).get("type") != "json_object":
         return
     contents = [item.get("content") for item in body["input"] if item.get("type", "message") == "message"]
@@ -230,7 +230,7 @@ TOOL_KEYS: Mapping[str, tuple[str, ...]] = {
     "tool_search": ("execution", "description", "parameters"),
     "local_shell": (),
 }
-"""The tools that there are, and what each may hold besides ``type``."""
+"""The types of tools, and the keys that each may have besides ``type``."""
 
 NAMED_TOOLS = ("function", "custom", "namespace")
 
@@ -239,7 +239,7 @@ CHOICE_TYPES = ("function", "custom", "web_search", "image_generation", "allowed
 
 
 def check_tools(tools: Any) -> Problems:
-    """What is wrong with a request's ``tools``."""
+    """Find what is wrong with the ``tools`` of a request."""
     if tools is None:
         return
     if not isinstance(tools, list):
@@ -282,7 +282,7 @@ def _check_namespace(tools: Any, path: str) -> Problems:
     for index, tool in enumerate(tools):
         if not isinstance(tool, dict):
             yield wrong_type(f"{path}[{index}]", "an object", tool)
-        # Only here may a tool be marked as one that the client loads on demand.
+        # Only a tool in a namespace may be marked as one that the client loads on demand.
         plain = {key: value for key, value in tool.items() if key != "defer_loading"}
         yield from _check_tool(plain, f"{path}[{index}]")
 
@@ -320,7 +320,7 @@ def _check_image_tool(tool: Mapping[str, Any], path: str) -> Problems:
 
 
 def check_tool_choice(choice: Any, tools: Sequence[Mapping[str, Any]], items: Sequence[Any]) -> Problems:
-    """What is wrong with a request's ``tool_choice``; tools may also come as items of the input."""
+    """Find what is wrong with the ``tool_choice`` of a request. Tools may also be items of the input."""
     if choice is None:
         return
     if isinstance(choice, str):

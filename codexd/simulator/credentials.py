@@ -28,13 +28,13 @@ from codexd.simulator.refusals import Refusal, detail, error
 CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
 ISSUER = "https://auth.openai.com"
 PERSONAL = "personal"
-"""The workspace that everybody has."""
+"""The workspace that every user has."""
 ID_TOKEN_LIFETIME_S = 3_600
 
 
 @frozen
 class SimulatedAccount:
-    """A person in a workspace; everything else follows from the email, the plan and the workspace's name."""
+    """A person in a workspace. Ids are derived from the email and the name of the workspace."""
 
     email: str
     plan: str
@@ -51,7 +51,7 @@ class SimulatedAccount:
 
     @property
     def label(self) -> str:
-        """What a record calls it: the email, with the workspace unless that is the personal one."""
+        """Its name in a record: the email, and the workspace unless that is the personal one."""
         return self.email if self.workspace == PERSONAL else f"{self.email} ({self.workspace})"
 
 
@@ -107,7 +107,7 @@ _NO_SIGNATURE = base64.urlsafe_b64encode(b"simulated").decode()
 
 
 def make_jwt(claims: Mapping[str, Any]) -> str:
-    """An unsigned token: a fake must not look signed. The Codex CLI reads no token whose third part is empty."""
+    """An unsigned token: a fake must not look signed. The Codex CLI rejects a token with an empty third part."""
     header = {"alg": "none", "typ": "JWT"}
     return f"{_encode_part(header)}.{_encode_part(claims)}.{_NO_SIGNATURE}"
 
@@ -119,7 +119,7 @@ def _encode_part(value: Mapping[str, Any]) -> str:
 CODE_LIFETIME_S = 600
 SCOPES = ("openid", "profile", "email", "offline_access")
 REDIRECT_URIS = tuple(f"http://localhost:{port}/auth/callback" for port in (1455, 1457))
-"""The whole allow-list: another port, another path and 127.0.0.1 are refused."""
+"""The whole allow-list: any other port or path is refused, and so is 127.0.0.1."""
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
@@ -127,20 +127,20 @@ _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 @frozen
 class AuthorizeRequest:
-    """What the sign-in page is opened with, once it is found to be in order."""
+    """A valid request for the sign-in page."""
 
     redirect_uri: str
     state: str
     challenge: str
 
     def make_callback(self, **answer: str) -> str:
-        """The URL that the browser is sent back to."""
+        """The URL that the browser is redirected to."""
         return f"{self.redirect_uri}?{urlencode({**answer, 'state': self.state}, quote_via=quote)}"
 
 
 @define
 class Grant:
-    """An authorization code's meaning. ``family`` is that of the tokens it was exchanged for."""
+    """What an authorization code stands for. ``family``: of the tokens that were issued for it."""
 
     account: SimulatedAccount
     challenge: str
@@ -154,7 +154,7 @@ def parse_authorize(query: str) -> AuthorizeRequest:
     """The request in the query string of an authorize URL.
 
     Raises:
-        ValueError: it is not in order; the text is a sentence that names the fault.
+        ValueError: the request is not valid; the text is a sentence that names the fault.
     """
     pairs = parse_qsl(query, keep_blank_values=True)
     parameters = dict(pairs)
@@ -188,7 +188,7 @@ def _find_faults(query: str, parameters: Mapping[str, str], repeated: list[str])
 
 
 def find_exchange_fault(grant: Grant, form: Mapping[str, object], now: float) -> str | None:
-    """Why ``form`` does not get the tokens of ``grant``; None if it does."""
+    """Why ``form`` can't be exchanged for the tokens of ``grant``; None if it can."""
     verifier = form.get("code_verifier")
     if now >= grant.expires_at:
         return "The authorization code has expired."
@@ -222,7 +222,7 @@ class DeviceState(Enum):
     APPROVED = "approved"
     DENIED = "denied"
     FINISHED = "finished"
-    """Its authorization code was handed out."""
+    """Its authorization code was issued."""
 
 
 @define
@@ -234,7 +234,7 @@ class _Device:
 
 
 class DeviceBook:
-    """The device codes given out so far."""
+    """The device codes issued so far."""
 
     def __init__(self, *, clock: Callable[[], float], options: Options) -> None:
         self._clock = clock
@@ -243,11 +243,11 @@ class DeviceBook:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Every ``device_auth_id`` ever given out."""
+        """Every ``device_auth_id`` ever issued."""
         return tuple(self._devices)
 
     def request_code(self, form: Mapping[str, Any]) -> dict[str, Any] | Refusal:
-        """A new code; 404 where device sign-in is switched off."""
+        """Issue a new code; 404 if device sign-in is switched off."""
         if not self._options.device_login:
             return detail("Not Found", status=404)
         if form.get("client_id") != CLIENT_ID:
@@ -280,7 +280,7 @@ class DeviceBook:
         self._expect_pending(user_code).state = DeviceState.DENIED
 
     def take(self, form: Mapping[str, Any]) -> SimulatedAccount | Refusal:
-        """Who approved the device that asks; each approval is handed out once."""
+        """The account that approved the polling device. Each approval is returned once."""
         device = self._devices.get(str(form.get("device_auth_id")))
         if device is None or device.user_code != form.get("user_code"):
             return error("Device authorization is unknown.", code="deviceauth_authorization_unknown")

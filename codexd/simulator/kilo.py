@@ -57,10 +57,10 @@ Chunk = dict[str, Any]
 
 @frozen(kw_only=True)
 class KiloReply:
-    """One answer: ``{"reasoning": "...", "text": "...", "calls": [{"name": ..., "arguments": "..."}], ...}``.
+    """One reply: ``{"reasoning": "...", "text": "...", "calls": [{"name": ..., "arguments": "..."}], ...}``.
 
-    ``hold`` waits before the finish reason, ``failed`` (an error object) and ``cut`` come in its place. ``raw`` is the
-    whole body as it stands.
+    ``hold`` waits before the finish reason; ``failed`` (an error object) and ``cut`` replace it. ``raw`` is the whole
+    body, sent verbatim.
     """
 
     reasoning: str = ""
@@ -80,7 +80,7 @@ _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 
 
 class KiloRoutes:
-    """The gateway. Each request takes the next scripted reply; without one a canned text answers."""
+    """The gateway. Each request gets the next scripted reply, or a canned text if none is left."""
 
     def __init__(self, holds: Holds) -> None:
         self._holds = holds
@@ -89,11 +89,11 @@ class KiloRoutes:
         self._list_error: Refusal | None = None
 
     def load(self, *replies: Mapping[str, Any]) -> None:
-        """What the next requests are answered. Raises an error for a key that ``KiloReply`` has not."""
+        """Set the replies to the next requests. Raises an error for a key that ``KiloReply`` does not have."""
         self._replies = [_CONVERTER.structure(reply, KiloReply) for reply in replies]
 
     def fail_list(self, status: int | None) -> None:
-        """Let ``GET /models`` answer with this error status from now on; None mends it."""
+        """Make ``GET /models`` answer with this error status from now on; None ends that."""
         self._list_error = None if status is None else html(status, "Error")
 
     def serves(self, path: str) -> bool:
@@ -220,16 +220,15 @@ def make_error(status: int, message: str, **more: Any) -> Refusal:
 
 
 def check_chat(body: Any, headers: Mapping[str, str], models: Mapping[str, Mapping[str, Any]]) -> Refusal | None:
-    """The first thing wrong with a request, if any."""
+    """The first thing wrong with a request, or None."""
     return next(_check(body, headers, models), None)
 
 
 def _check(body: Any, headers: Mapping[str, str], models: Mapping[str, Mapping[str, Any]]) -> Problems:
-    strange = sorted(set(headers) - _HEADERS)
-    if strange:
-        yield make_error(400, f"Strange headers: {', '.join(strange)}")
+    if unknown := sorted(set(headers) - _HEADERS):
+        yield make_error(400, f"Unknown headers: {', '.join(unknown)}")
     if not isinstance(body, dict):
-        yield make_error(400, "The body is no JSON object")
+        yield make_error(400, "The body is not a JSON object")
     if unknown := sorted(set(body) - _FIELDS):
         yield make_error(400, f"Unknown fields: {', '.join(unknown)}")
     model = models.get(body.get("model", ""))

@@ -1,7 +1,4 @@
-"""The reply of ``GET /backend-api/codex/models``, built from the catalogue.
-
-Source: codex-backend.md, section 5.5.
-"""
+"""Which models a client gets: the reply of ``GET /backend-api/codex/models``, and the gates of single models."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from codexd.translation.models.routes import ModelInfo
 
 
 def make_models_document(models: Sequence[ModelInfo], options: Options, client_version: str) -> dict[str, Any]:
-    """The models that a client of this version is shown; a version that can't be read hides the gated ones."""
+    """The models listed for a client of this version. A version that can't be read hides the gated ones."""
     claimed = read_version(client_version) or ()
     shown = (
         model
@@ -75,7 +72,7 @@ def refuse_model(slug: str) -> Refusal:
 
 
 def check_gates(model: ModelInfo, options: Options, headers: Mapping[str, str]) -> Problems:
-    """Codex-backend.md 2.3: the server compares the version that a client claims, and who it says it is."""
+    """The server goes by the version and the originator that a client claims."""
     needed = options.minimal_client_versions.get(model.slug)
     if needed is not None:
         claimed = read_version(headers.get("version", "")) or read_version(headers.get("user-agent", ""))

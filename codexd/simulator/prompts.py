@@ -30,7 +30,7 @@ from codexd.simulator.refusals import Refusal, detail
 BYTES_PER_TOKEN = 4
 TOKENS_PER_PATCH = 1.2
 PATCH_PIXELS = 32
-MOST_PATCHES = 10_000
+MAX_PATCHES = 10_000
 UNKNOWN_IMAGE_TOKENS = 1_844
 FILE_TOKENS = 2_000
 BLOCK_TOKENS = 128
@@ -39,14 +39,14 @@ _REMEMBERED_PROMPTS = 256
 
 
 def flatten_prompt(body: dict[str, Any]) -> bytes:
-    """The prompt as the model would read it: instructions, tools, then the input in its order."""
+    """The prompt as the model would read it: instructions, tools, and the input in order."""
     parts = [body.get("instructions") or "", body.get("tools") or [], *body.get("input", [])]
     text = b"\n".join(dumps(_weigh(part)) for part in parts)
-    return text.replace(b"\\n", b"\n").replace(b'\\"', b'"')  # the model reads a line end, not its escape
+    return text.replace(b"\\n", b"\n").replace(b'\\"', b'"')  # the model reads a line feed, not its escape
 
 
 def count_tokens(text: str | bytes) -> int:
-    """Tokens of a text; at least one if there is any text."""
+    """Tokens of a text: at least one, unless the text is empty."""
     size = len(text.encode("utf-8", "replace") if isinstance(text, str) else text)
     return -(-size // BYTES_PER_TOKEN)
 
@@ -58,7 +58,7 @@ class PromptCache:
         self._prompts: OrderedDict[tuple[str, str], tuple[bytes, ...]] = OrderedDict()
 
     def read(self, account_id: str, key: str | None, prompt: bytes) -> int:
-        """Cached tokens of ``prompt``, a multiple of 128; remembers it for the next."""
+        """Cached tokens of ``prompt``, a multiple of 128. Remembers the prompt for the next request."""
         if not key:
             return 0
         blocks = _digest_blocks(prompt)
@@ -81,7 +81,7 @@ def _count_common(previous: tuple[bytes, ...], blocks: tuple[bytes, ...]) -> int
 
 
 def _weigh(value: Any) -> Any:
-    """``value`` with each image and file replaced by a text of its weight."""
+    """``value`` with each image, file and piece of reasoning replaced by a text of its weight."""
     if isinstance(value, list):
         return [_weigh(child) for child in value]
     if not isinstance(value, dict):
@@ -103,11 +103,11 @@ def _count_image(url: str) -> int:
     if width <= 0 or height <= 0:
         return UNKNOWN_IMAGE_TOKENS
     patches: int = -(-width // PATCH_PIXELS) * -(-height // PATCH_PIXELS)
-    return math.ceil(TOKENS_PER_PATCH * min(patches, MOST_PATCHES))
+    return math.ceil(TOKENS_PER_PATCH * min(patches, MAX_PATCHES))
 
 
 def _count_reasoning(ciphertext: Any) -> int:
-    """The official client's estimate: base64 of the reasoning with some 650 bytes around it."""
+    """The official client's estimate: base64 of the reasoning and some 650 bytes around it."""
     size = len(ciphertext) * 3 // 4 - 650 if isinstance(ciphertext, str) else 0
     return max(0, size) // BYTES_PER_TOKEN
 
@@ -125,7 +125,7 @@ _CHECK_BYTES = 8
 
 
 class Seal(Enum):
-    """What a piece of encrypted reasoning turned out to be."""
+    """Whose a piece of encrypted content is."""
 
     OWN = "own"
     FOREIGN = "foreign"
@@ -139,7 +139,7 @@ def seal_reasoning(account_id: str, item_id: str) -> str:
 
 
 def read_seal(sealed: str, account_id: str) -> Seal:
-    """Whose reasoning it is, as seen from ``account_id``."""
+    """Whether ``sealed`` belongs to ``account_id``."""
     if not sealed.startswith(_HEAD):
         return Seal.BROKEN
     try:
@@ -160,7 +160,7 @@ def _check(content: bytes) -> bytes:
     return hashlib.sha256(b"simulated" + content).digest()[:_CHECK_BYTES]
 
 
-FIELDS = (
+COMPACT_FIELDS = (
     "model",
     "input",
     "instructions",
@@ -173,11 +173,11 @@ FIELDS = (
 )
 
 
-def refuse_fields(body: Any) -> Refusal | None:
-    """What is wrong beyond the rules that a streamed request has too."""
+def check_compact_fields(body: Any) -> Refusal | None:
+    """What is wrong with a body of ``POST /codex/responses/compact``, beyond the rules for streamed requests."""
     if not isinstance(body, dict):
         return detail("Bad Request")
-    unknown = next((name for name in body if name not in FIELDS), None)
+    unknown = next((name for name in body if name not in COMPACT_FIELDS), None)
     if unknown is not None:
         return detail(f"Unsupported parameter: {unknown}")
     if not isinstance(body.get("instructions"), str):
@@ -186,7 +186,7 @@ def refuse_fields(body: Any) -> Refusal | None:
 
 
 def compact(body: Mapping[str, Any], *, response_id: str, account_id: str, input_tokens: int) -> dict[str, Any]:
-    """The users' messages, and one item that stands for the rest."""
+    """The user's messages, and one item that stands for everything else."""
     kept = [item for item in body["input"] if item.get("role") == "user"]
     item_id = response_id.replace("resp_", "cmp_")
     sealed = {"id": item_id, "type": "compaction", "encrypted_content": seal_reasoning(account_id, item_id)}

@@ -1,6 +1,6 @@
-"""How the backend says no: the three shapes of its error bodies.
+"""How the backend says no: the three shapes of its error bodies, and the checks that several rules share.
 
-Source: codex-backend.md, section 4.
+Those are for strings and for JSON schemas.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Refusal:
 
 
 Problems = Iterator[Refusal]
-"""What is wrong with a request, in the order of looking; the first is what the client gets.
+"""What is wrong with a request, in the order of the checks. The client gets the first problem.
 
-A check stops being driven at its first yield, so what follows may rely on what was checked before.
+A check is not resumed after its first yield, so the code that follows can rely on what was checked before.
 """
 
 
@@ -39,7 +39,7 @@ def error(message: str, *, param: str | None = None, code: str | None = None, st
 
 
 def html(status: int, title: str) -> Refusal:
-    """What stands in front of the backend answers in HTML."""
+    """The proxy in front of the backend answers in HTML."""
     page = f"<html><head><title>{status} {title}</title></head><body><center><h1>{status} {title}</h1></center>"
     return Refusal(status, f"{page}<hr><center>cloudflare</center></body></html>", {"server": "cloudflare"})
 
@@ -85,7 +85,7 @@ def wrong_pattern(path: str, pattern: str) -> Refusal:
 
 
 def check_string(path: str, value: Any, *, maximum: int | None = None) -> Problems:
-    """A required string that is not empty."""
+    """Check a required string, which must not be empty."""
     if value is None:
         yield missing(path)
     if not isinstance(value, str):
@@ -97,7 +97,7 @@ def check_string(path: str, value: Any, *, maximum: int | None = None) -> Proble
 
 
 def quote_list(values: Sequence[str]) -> str:
-    """``'low', 'medium', and 'high'``: the way the API writes its lists."""
+    """Write a list as the API does: ``'low', 'medium', and 'high'``."""
     quoted = [f"'{value}'" for value in values]
     if len(quoted) <= 2:
         return " and ".join(quoted)
@@ -142,11 +142,11 @@ KEYWORD_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "minimum": (int, float),
     "$ref": str,
 }
-"""What the value of a schema's keyword must be."""
+"""The types that the value of each schema keyword may have."""
 
 
 def find_schema_problem(schema: Any, *, strict: bool) -> str | None:
-    """What the backend says against a schema, or None: an object with properties, plain at its root."""
+    """What the backend objects to in a schema, or None. The root must be a plain object with properties."""
     kind = schema.get("type") if isinstance(schema, dict) else None
     if kind != "object":
         return f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{kind}\"'."
@@ -159,7 +159,7 @@ def find_schema_problem(schema: Any, *, strict: bool) -> str | None:
 
 
 def _find_node_problem(node: Any, context: tuple[str, ...], *, strict: bool) -> str | None:
-    """The first problem of a node and those below it; ``context`` is the path as the API writes it."""
+    """The first problem of a node or of those below it. ``context`` is the path as the API writes it."""
     if not isinstance(node, dict):
         return None
     where = f"In context={context!r}"
@@ -200,7 +200,7 @@ def _find_strict_problem(node: Mapping[str, Any]) -> str | None:
 
 
 def _list_children(node: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Any]]:
-    """The schemas below a node, each with the steps that lead to it."""
+    """The schemas below a node, each with the keys that lead to it."""
     found: list[tuple[tuple[str, ...], Any]] = []
     for keyword in ("properties", "$defs", "definitions"):
         children = node.get(keyword)

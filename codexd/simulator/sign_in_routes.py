@@ -21,11 +21,11 @@ from codexd.simulator.wire import Ending, Exchange, Holds, cut_connection, run_w
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
-_BAD_EMAIL = "Give an e-mail address; any will do."
+_BAD_EMAIL = "Enter an e-mail address; any will do."
 
 
 class SignInRoutes:
-    """The sign-in server. ``scripted`` are the next answers of ``/oauth/token``."""
+    """The routes. ``scripted``: the next replies of ``/oauth/token``."""
 
     def __init__(self, oauth: SignIn, options: Options, holds: Holds) -> None:
         self.scripted: list[TokenReply] = []
@@ -57,19 +57,19 @@ class SignInRoutes:
 
     async def _decide_login(self, exchange: Exchange) -> None:
         form = exchange.read_form()
-        asked = await self._read_authorize(exchange)
-        if asked is None:
+        wanted = await self._read_authorize(exchange)
+        if wanted is None:
             return
         email, workspace = _read_identity(form)
         if form.get("decision") != "allow":
-            await exchange.redirect(self._oauth.deny(asked))
+            await exchange.redirect(self._oauth.deny(wanted))
         elif "@" not in email:
             await exchange.refuse(_make_page_refusal(make_login_page(email, workspace, _BAD_EMAIL)))
         else:
-            await exchange.redirect(self._oauth.allow(asked, email, workspace))
+            await exchange.redirect(self._oauth.allow(wanted, email, workspace))
 
     async def _read_authorize(self, exchange: Exchange) -> AuthorizeRequest | None:
-        """What the page was opened with; None if it was not in order, which has been answered then."""
+        """The request that opened the page; None if it was not valid and has been refused."""
         try:
             return parse_authorize(exchange.request.query)
         except ValueError as fault:
@@ -136,7 +136,7 @@ class SignInRoutes:
         allowed = form.get("decision", "allow") == "allow"
         fault = _BAD_EMAIL if allowed and "@" not in email else ""
         if not self._oauth.devices.is_pending(user_code):
-            fault = "No program waits with this code. It may have expired; begin again there."
+            fault = "No program is waiting with this code. It may have expired: start again there."
         if fault:
             page = make_device_page(user_code, email, workspace, fault)
             await exchange.refuse(_make_page_refusal(page))
@@ -149,7 +149,7 @@ class SignInRoutes:
 
 
 def _read_identity(form: Mapping[str, Any]) -> tuple[str, str]:
-    """The email and the workspace that a page's form gives; a field left out has its default."""
+    """The email and the workspace in the form of a page; a missing field gets its default."""
     email = str(form.get("email", DEFAULT_EMAIL)).strip()
     return email, str(form.get("workspace", "")).strip() or PERSONAL
 
@@ -165,7 +165,7 @@ PAGE_HEADERS: Mapping[str, str] = {
     "content-type": "text/html; charset=utf-8",
     "cache-control": "no-store",
     "referrer-policy": "no-referrer",
-    # A browser holds form-action against the redirect that follows the form, too.
+    # Browsers apply form-action to the redirect that follows the form, too.
     "content-security-policy": f"default-src 'none'; style-src 'unsafe-inline'; form-action 'self' {_ORIGINS}",
 }
 
@@ -178,18 +178,18 @@ input{width:100%;box-sizing:border-box;padding:.5rem;font:inherit}
 button{margin:1.2rem .5rem 0 0;padding:.5rem 1.2rem;font:inherit}
 .simulated{color:#8a4b00}.fault{color:#a00000}
 """
-_NOTICE = "This is a simulated sign-in page: no password is asked for, and nothing leaves this computer."
+_NOTICE = "This is a simulated sign-in page: it asks for no password, and nothing leaves this computer."
 
 
 def make_login_page(email: str = DEFAULT_EMAIL, workspace: str = PERSONAL, fault: str = "") -> str:
-    """The page that asks whether the program may sign in. Its form goes to the page's own URL, query included."""
+    """The page that asks whether the program may sign in. Its form posts to the page's own URL, query included."""
     return _make_page("Sign in to the simulated ChatGPT", _make_form(_make_identity_fields(email, workspace), fault))
 
 
 def make_device_page(
     user_code: str = "", email: str = DEFAULT_EMAIL, workspace: str = PERSONAL, fault: str = ""
 ) -> str:
-    """The page that takes a device's code."""
+    """The page where a person enters the code of a device."""
     code_field = _make_field("user_code", "Code shown by the program", user_code)
     return _make_page("Sign in a device", _make_form(code_field + _make_identity_fields(email, workspace), fault))
 
@@ -199,7 +199,7 @@ def make_done_page(text: str) -> str:
 
 
 def make_fault_page(fault: str) -> str:
-    """What a request that is not in order is shown."""
+    """The page for a request that is not valid."""
     return _make_page("Authentication error", f'<p class="fault" id="fault">{escape(fault)}</p>')
 
 

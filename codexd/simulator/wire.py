@@ -1,4 +1,7 @@
-"""One request and its answer, in plain ASGI: what is remembered of it, its body, and streams that notice a hang-up."""
+"""One request and its answer in plain ASGI: the record for tests, the body, and streams that notice a hang-up.
+
+Records hold no tokens.
+"""
 
 from __future__ import annotations
 
@@ -18,23 +21,23 @@ from codexd.simulator.scripts import CutBy
 
 
 class Outcome(Enum):
-    """How far a request has come."""
+    """How a request ended."""
 
     RUNNING = "running"
     COMPLETED = "completed"
     REFUSED = "refused"
     CUT_BY_CLIENT = "cut by client"
-    """The client hung up, or the server was shut down, before the answer's end."""
+    """The client hung up, or the server was shut down, before the end of the answer."""
     CUT_BY_SCRIPT = "cut by script"
 
 
 @define(eq=False)
 class Request:
-    """One request, from its head to its end.
+    """The record of one request.
 
     ``headers`` are lower-case; ``authorization`` names the account instead of holding the token. ``query`` is as
-    written, less its secrets. ``body`` is the parsed JSON object or form, None without one. ``ended`` is set once
-    ``outcome`` is final.
+    written, without its secrets. ``body`` is the parsed JSON object or form, or None. ``ended`` is set once ``outcome``
+    is final.
     """
 
     method: str
@@ -49,7 +52,7 @@ class Request:
     ended: trio.Event = field(factory=trio.Event, repr=False)
 
     def finish(self, outcome: Outcome) -> None:
-        """Settle the outcome; the first settlement stands."""
+        """Set the outcome, unless it is set already."""
         if self.outcome is Outcome.RUNNING:
             self.outcome = outcome
 
@@ -76,7 +79,7 @@ def redact_form(form: dict[str, Any]) -> dict[str, Any]:
 
 
 def redact_query(query: str) -> str:
-    """A query string without its secrets, and otherwise as it was written."""
+    """A query string without its secrets, otherwise as written."""
     return "&".join(_redact_pair(pair) for pair in query.split("&"))
 
 
@@ -92,7 +95,7 @@ KEEPALIVE = b': keepalive\n\nevent: keepalive\ndata: {"type":"keepalive"}\n\n'
 
 
 class ConnectionCut(CodexdError):
-    """A script asked for it: an app that fails in the middle of a body makes the server close the connection."""
+    """Raised on purpose: if an app fails in the middle of a body, the server closes the connection."""
 
 
 class BodyTooLarge(CodexdError):
@@ -100,7 +103,7 @@ class BodyTooLarge(CodexdError):
 
 
 async def read_body(receive: Receive, max_bytes: int) -> bytes | None:
-    """The request's body; None if the client left before its end.
+    """The body of the request; None if the client hung up before its end.
 
     Raises:
         BodyTooLarge: it has more than ``max_bytes``.
@@ -141,7 +144,7 @@ async def send_whole(send: Send, request: Request, status: int, body: bytes, hea
 
 
 async def cut_connection(send: Send, request: Request, *, begun: bool) -> None:
-    """Close the connection in the middle of the answer, which is begun first if need be.
+    """Close the connection in the middle of the answer. Starts the answer first unless it has ``begun``.
 
     Raises:
         ConnectionCut: always.
@@ -156,7 +159,7 @@ async def cut_connection(send: Send, request: Request, *, begun: bool) -> None:
 
 @frozen
 class Ending:
-    """How an answer ended: by itself, by a cut, or in a refusal that is still to be sent."""
+    """How an answer ended: normally, in a cut, or in a refusal that is still to be sent."""
 
     cut: CutBy | None = None
     refusal: Refusal | None = None
@@ -187,7 +190,7 @@ class EventStream:
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def play(self, steps: Iterator[Step]) -> Ending:
-        """Send the steps in their order and time, as fast as the client reads."""
+        """Send the steps in order, with their pauses, as fast as the client reads."""
         for step in steps:
             if isinstance(step, Cut):
                 await self._flush()
@@ -236,7 +239,7 @@ class Holds:
 
 
 async def run_while_connected(receive: Receive, answer: Callable[[], Awaitable[Ending]]) -> Ending | None:
-    """What ``answer`` came to; None if the client hung up first, which cancels it."""
+    """Run ``answer`` and return its ending; None if the client hung up first, which cancels it."""
     ending: Ending | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_watch, receive, nursery.cancel_scope)
@@ -246,7 +249,7 @@ async def run_while_connected(receive: Receive, answer: Callable[[], Awaitable[E
 
 
 async def finish_stream(send: Send, request: Request, ending: Ending | None) -> None:
-    """The last part of an answer; to be called outside the nursery that a hang-up cancels.
+    """Send the last part of an answer. Call it outside the nursery that a hang-up cancels.
 
     Raises:
         ConnectionCut: the ending asks for it.
@@ -258,7 +261,7 @@ async def finish_stream(send: Send, request: Request, ending: Ending | None) -> 
     elif ending.cut is CutBy.CONNECTION:
         await cut_connection(send, request, begun=True)
     else:
-        # Settled before the last part: whoever has read all of the answer finds it so.
+        # Set before the last part is sent: a client that has read the whole answer finds the outcome final.
         request.finish(Outcome.COMPLETED if ending.cut is None else Outcome.CUT_BY_SCRIPT)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -276,7 +279,7 @@ def _make_head(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
 
 @frozen
 class Exchange:
-    """One request and the way back to its client. ``issuer`` is the base URL under which it came in."""
+    """One request and the ways to answer it. ``issuer`` is the base URL that the client used."""
 
     request: Request
     raw: bytes
@@ -292,7 +295,7 @@ class Exchange:
         return "json" in self.request.headers.get("content-type", "")
 
     def read_json(self) -> Any:
-        """The body, and a note of it in the record; None if it is no JSON."""
+        """Parse the body and keep it in the record; None if it is not JSON."""
         try:
             body = loads(self.raw)
         except ValueError:
@@ -301,7 +304,7 @@ class Exchange:
         return body
 
     def read_form(self) -> dict[str, Any]:
-        """A sign-in form, sent as JSON or URL-encoded; both are taken. The record gets it without its secrets."""
+        """Parse a sign-in form, JSON or URL-encoded, and keep it in the record without its secrets."""
         if self.is_json:
             body = self.read_json()
             form = body if isinstance(body, dict) else {}
@@ -318,7 +321,7 @@ class Exchange:
         await send_whole(self.send, self.request, 304, b"", headers)
 
     async def reply(self, value: dict[str, Any] | Refusal) -> None:
-        """The answer or the refusal, whichever it is."""
+        """Send an answer or a refusal."""
         if isinstance(value, Refusal):
             await self.refuse(value)
         else:

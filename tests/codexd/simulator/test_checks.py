@@ -1,4 +1,4 @@
-"""What the backend refuses, in its own words: one row per rule of codex-backend.md 2.2 to 2.8 and 8.3."""
+"""What the backend refuses, in its own words: one row per rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Event sequences, event by event, as codex-backend.md 3.3 to 3.11 writes them down."""
+"""The events of a response, event by event, from the data of a reply."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from codexd.jsontext import loads
-from codexd.simulator.events import Cut, Pause, Setting, encode, play
+from codexd.simulator.events import Cut, Pause, ResponseContext, encode, play
 from codexd.simulator.options import TerminalOutput
 from codexd.simulator.prompts import Seal, read_seal
 from codexd.simulator.scripts import CutBy, parse_reply
 
 
-def make_setting(**changes: Any) -> Setting:
+def make_context(**changes: Any) -> ResponseContext:
     given: dict[str, Any] = {
         "response_id": "resp_1",
         "model": "gpt-5.5",
@@ -24,11 +24,11 @@ def make_setting(**changes: Any) -> Setting:
         "delta_chars": 3,
         "request": {"include": ["reasoning.encrypted_content"]},
     }
-    return Setting(**{**given, **changes})
+    return ResponseContext(**{**given, **changes})
 
 
 def run(reply: dict[str, Any], **changes: Any) -> list[Any]:
-    return list(play(parse_reply(reply), make_setting(**changes)))
+    return list(play(parse_reply(reply), make_context(**changes)))
 
 
 def shorten(steps: list[Any]) -> list[str]:
@@ -320,10 +320,10 @@ def test_a_stall_counts_no_preface() -> None:
 
 
 def test_a_big_text_has_its_size_and_no_memory_of_it() -> None:
-    stream = play(parse_reply({"big_text": {"bytes": 2_500, "chunk_bytes": 1_000}}), make_setting())
+    stream = play(parse_reply({"big_text": {"bytes": 2_500, "chunk_bytes": 1_000}}), make_context())
     steps = list(stream)
     assert [len(step["delta"]) for step in steps if "delta" in step] == [1_000, 1_000, 500]
-    endless = play(parse_reply({"big_text": {"bytes": 10**15}}), make_setting())
+    endless = play(parse_reply({"big_text": {"bytes": 10**15}}), make_context())
     assert [next(endless)["type"] for _ in range(6)][-1] == "response.output_text.delta"
 
 
