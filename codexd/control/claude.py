@@ -14,13 +14,11 @@ from codexd import jsontext
 from codexd.api import clients as api
 from codexd.api.params import NoParams
 from codexd.clients import claude_code
+from codexd.clients.address import Address, as_claude_code, ask
 from codexd.clients.claude_code import BASE_URL, BYPASSES, FAMILY_KEYS, OWN_KEYS, Mode
-from codexd.clients.door import Door
-from codexd.clients.formats import ENV_IN_JSON
-from codexd.clients.kept import Kept
-from codexd.clients.proof import as_claude_code, ask
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
-from codexd.clients.settings_file import Content, read_settings
+from codexd.clients.settings_file import ENV_IN_JSON, Content, read_settings
+from codexd.clients.undo import UndoRecord
 from codexd.control.method import Call, Control
 from codexd.control.set_up import (
     change_file,
@@ -146,7 +144,7 @@ def _change(
     return tell(change, backup, mode, claude_code.show_value, dry_run=dry_run, notes=notes)
 
 
-def _recognise(control: Control, content: Content, kept: Kept, door: Door) -> Kept:
+def _recognise(control: Control, content: Content, kept: UndoRecord, door: Address) -> UndoRecord:
     """A file that leads to this daemon although nothing is remembered: set up by hand, or the state was lost."""
     base_url = plain_values(content, read_values(content, (BASE_URL,))).get(BASE_URL)
     if kept.entries or claude_code.find_mode(base_url, door) is not Mode.CODEXD:
@@ -170,7 +168,7 @@ def _own_window(content: Content) -> int | None:
     return window if isinstance(window, int) and not isinstance(window, bool) else None
 
 
-def _led_here(content: Content, kept: Kept, base_url: Any) -> bool:
+def _led_here(content: Content, kept: UndoRecord, base_url: Any) -> bool:
     """Whether ``claude.proxy`` wrote ``base_url``, and not ``claude.set``, which writes no models."""
     return wrote(content, kept, BASE_URL) == base_url and any(wrote(content, kept, key) for key in FAMILY_KEYS)
 

@@ -11,13 +11,11 @@ from attrs import evolve, frozen
 
 from codexd.api import clients as api
 from codexd.clients import codex_cli, toml_text
+from codexd.clients.address import Address, as_codex_cli, ask
 from codexd.clients.codex_cli import CHATGPT_URL, PROVIDER, TABLES, Mode, table_of
-from codexd.clients.door import Door
-from codexd.clients.formats import TOML
-from codexd.clients.kept import Kept
-from codexd.clients.proof import as_codex_cli, ask
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
-from codexd.clients.settings_file import Content, read_settings
+from codexd.clients.settings_file import TOML, Content, read_settings
+from codexd.clients.undo import UndoRecord
 from codexd.control.method import Call, Control
 from codexd.control.set_up import (
     change_file,
@@ -89,7 +87,7 @@ class Place:
         """By the file: a login in the system's key ring is not seen, and not needed."""
         return codex_cli.has_chatgpt_login(_read_text(self.folder / "auth.json"))
 
-    def names(self, kept: Kept) -> tuple[str, ...]:
+    def names(self, kept: UndoRecord) -> tuple[str, ...]:
         """Every name that codexd may write."""
         return CHATGPT_URL, PROVIDER, table_of(codex_cli.choose_provider(tuple(kept.entries), self.tables))
 
@@ -144,7 +142,7 @@ async def codex_reset(call: Call, params: api.ClientChange) -> api.ClientSetUp:
 
 
 def _change(
-    control: Control, place: Place, kept: Kept, make_wanted: MakeWanted, *, dry_run: bool, notes: Iterable[str]
+    control: Control, place: Place, kept: UndoRecord, make_wanted: MakeWanted, *, dry_run: bool, notes: Iterable[str]
 ) -> api.ClientSetUp:
     change, backup = change_file(control, place.content, kept, place.names(kept), make_wanted, dry_run=dry_run)
     after = values_after(change)
@@ -155,7 +153,7 @@ def _change(
     return tell(change, backup, mode, lambda _, value: codex_cli.show_value(value), dry_run=dry_run, notes=notes)
 
 
-def _recognise(place: Place, kept: Kept) -> Kept:
+def _recognise(place: Place, kept: UndoRecord) -> UndoRecord:
     """A file that leads to a codexd although nothing is remembered: the state was lost."""
     provider = place.config.get(PROVIDER)
     table = place.tables.get(provider) if isinstance(provider, str) else None
@@ -177,7 +175,7 @@ def _find_folder(control: Control, config_dir: str | None) -> Path:
     return find_folder(control, config_dir, "CODEX_HOME", ".codex")
 
 
-def _status_notes(control: Control, place: Place, kept: Kept, door: Door, mode: Mode) -> list[str]:
+def _status_notes(control: Control, place: Place, kept: UndoRecord, door: Address, mode: Mode) -> list[str]:
     notes = _file_notes(control, place)
     provider = place.config.get(PROVIDER)
     url = codex_cli.base_url_of(provider, place.tables)
