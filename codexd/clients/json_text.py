@@ -41,7 +41,7 @@ class JsonObject:
 
 
 def check(text: str) -> None:
-    """Raises ValueError, with what and where, unless ``text`` is JSON whose root is an object."""
+    """Raises ValueError, which says what is wrong and where, unless ``text`` is a JSON object."""
     try:
         root = _decoder.decode(text)
     except RecursionError:

@@ -32,16 +32,15 @@ def measure(rounds: int) -> dict[str, float]:
     """Milliseconds of CPU of each program, and how the dearer one compares with Python alone."""
     for arguments in RUNS.values():
         _take_cpu_s(arguments)  # pip compiles what it installs; here the first run does
-    taken = {name: min(found) for name, found in zip(RUNS, zip(*_repeat(rounds), strict=True), strict=True)}
+    rows = [[_take_cpu_s(arguments) * 1000 for arguments in RUNS.values()] for _ in range(rounds)]
+    pass_ms, version_ms, help_ms = (min(column) for column in zip(*rows, strict=True))
     return {
-        **{f"{name}_ms": cpu_s * 1000 for name, cpu_s in taken.items()},
-        "ratio": max(taken["version"], taken["help"]) / taken["pass"],
+        "pass_ms": pass_ms,
+        "version_ms": version_ms,
+        "help_ms": help_ms,
+        "ratio": max(version_ms, help_ms) / pass_ms,
         "limit": LIMIT,
     }
-
-
-def _repeat(rounds: int) -> list[list[float]]:
-    return [[_take_cpu_s(arguments) for arguments in RUNS.values()] for _ in range(rounds)]
 
 
 def _take_cpu_s(arguments: Sequence[str]) -> float:
