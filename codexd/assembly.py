@@ -1,16 +1,17 @@
-"""The daemon's parts, each given what it works on. What runs, and what stops what, is told by ``daemon``."""
+"""What a daemon is started with, and its parts, each given what it works on. ``daemon`` says what runs when."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import trio
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from codexd.accounts.catalogues import Catalogues
 from codexd.accounts.choosing.picker import AccountPicker
@@ -23,10 +24,11 @@ from codexd.accounts.sign_in.flows import LoginFlows
 from codexd.accounts.sign_in.server import DeviceEndpoint, TokenEndpoint
 from codexd.accounts.store.store import AccountStore, Added
 from codexd.control.method import Accounts
-from codexd.launch import Launch
+from codexd.paths import Places
 from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
+from codexd.settings.live import LiveSettings
 from codexd.settings.schema import Settings
 from codexd.translation.chat.api import CHAT
 from codexd.translation.messages import request as messages_request
@@ -43,8 +45,51 @@ from codexd.upstream.kilo import FreeModels, KiloBackend
 from codexd.web.app import App, create_quart
 from codexd.web.callback import serve_callback
 from codexd.web.codex_routes import CodexRoutes
-from codexd.web.exchange import CountRoute, ModelRoute
+from codexd.web.exchange import CountRoute, ModelRoute, Timing
 from codexd.web.models import ModelLists
+
+DRAIN_S = 30.0
+"""How long running streams may go on after SIGTERM."""
+
+
+class SimulatedBackend(Protocol):
+    """What a daemon needs of the simulator: an ASGI app that signs in accounts of its own."""
+
+    def sign_in(self) -> dict[str, Any]: ...
+
+    def sign_in_again(self, email: str, plan: str, account_id: str, /) -> dict[str, Any] | None: ...
+
+    async def __call__(self, scope: Any, receive: Any, send: Any, /) -> None: ...
+
+
+@frozen
+class Launch:
+    """What a daemon is started with. With ``simulator`` it runs on that instead of the real backend.
+
+    ``clock`` gives seconds since the epoch; ``drain_s`` is how long streams may go on after the signal.
+    """
+
+    settings: LiveSettings
+    places: Places
+    logs: LogRing
+    environ: Mapping[str, str]
+    simulator: SimulatedBackend | None = None
+    clock: Callable[[], float] = time.time
+    drain_s: float = DRAIN_S
+    timing: Timing = field(factory=Timing)
+
+    @property
+    def simulated(self) -> bool:
+        return self.simulator is not None
+
+
+@frozen
+class Ready:
+    """What ``serve`` reports once the HTTP proxy and the control socket accept connections."""
+
+    address: str
+    places: Places
+    simulated: bool
 
 
 def make_accounts(
@@ -129,6 +174,14 @@ def make_app(
     quart = create_quart(simulated=launch.simulated, clock=clock, models=models)
     CodexRoutes(store, accounts.poller, tracker.limits, clock).add_to(quart)
     return App(lambda: live.current.server, hot, quart, clock)
+
+
+def make_simulator() -> SimulatedBackend:
+    """The backend of ``codexd --simulate``."""
+    from codexd.simulator.app import Simulator  # noqa: PLC0415 - a real daemon never loads it
+    from codexd.simulator.options import Options  # noqa: PLC0415 - as above
+
+    return Simulator(options=Options(kept_requests=20))
 
 
 def keep_usage(launch: Launch) -> closing[UsageHistory]:

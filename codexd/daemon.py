@@ -20,15 +20,23 @@ import trio
 from attrs import frozen
 
 from codexd.accounts.store.store import AccountStore
-from codexd.assembly import ThirdParty, apply_settings, keep_usage, make_accounts, make_app, make_kilo
+from codexd.assembly import (
+    Launch,
+    Ready,
+    SimulatedBackend,
+    ThirdParty,
+    apply_settings,
+    keep_usage,
+    make_accounts,
+    make_app,
+    make_kilo,
+)
 from codexd.control.method import Accounts, Control
 from codexd.control.socket import bind_socket, serve_control
 from codexd.errors import AddressUnavailable, HomeMismatch
-from codexd.launch import Launch, Ready
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
 from codexd.service import StopAfter, reload_on_signal, stop_on_signal
-from codexd.simulator.app import Simulator
 from codexd.supervisor import OnFailure, Supervisor
 from codexd.upstream.http import open_client
 from codexd.upstream.kilo import open_kilo_client
@@ -49,7 +57,7 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
     supervisor, stopping, ending = Supervisor(), trio.Event(), trio.Event()
     with (
         AccountStore.open(launch.places.state_dir) as store,
-        _open_doors(launch) as doors,
+        _open_listeners(launch) as listeners,
         keep_usage(launch) as usage,
     ):
         _check_home(launch, store)
@@ -70,16 +78,16 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
 
             async with trio.open_nursery() as background:
                 stop_after = StopAfter(background, stopping, launch.drain_s)
-                control = _make_control(launch, doors, accounts, kilo, supervisor, requests, usage, stop_after)
-                run_control = partial(serve_control, control, doors.control)
+                control = _make_control(launch, listeners, accounts, kilo, supervisor, requests, usage, stop_after)
+                run_control = partial(serve_control, control, listeners.control)
                 for name, run, on_failure in _list_tasks(accounts, usage, run_control, run_simulator):
                     background.start_soon(supervisor.supervise, name, run, on_failure)
                 background.start_soon(stop_on_signal, stopping, launch.drain_s)
                 await background.start(reload_on_signal, live)
-                _report_start(launch, doors, store)
-                task_status.started(Ready(doors.address, launch.places, launch.simulated))
+                _report_start(launch, listeners, store)
+                task_status.started(Ready(listeners.address, launch.places, launch.simulated))
                 run_http = partial(
-                    web.serve, app, [doors.http], stop=stopping, drain_s=launch.drain_s, on_drain_end=ending.set
+                    web.serve, app, [listeners.http], stop=stopping, drain_s=launch.drain_s, on_drain_end=ending.set
                 )
                 await supervisor.supervise("HTTP proxy", run_http, OnFailure.END_DAEMON)
                 background.cancel_scope.cancel("the HTTP proxy has drained")
@@ -121,7 +129,7 @@ def _list_tasks(accounts: Accounts, usage: UsageHistory, control: Run, simulator
 
 def _make_control(
     launch: Launch,
-    doors: _Doors,
+    listeners: _Listeners,
     accounts: Accounts,
     kilo: ThirdParty,
     supervisor: Supervisor,
@@ -138,7 +146,7 @@ def _make_control(
         usage=usage,
         places=launch.places,
         live=launch.settings,
-        addresses=(doors.address,),
+        addresses=(listeners.address,),
         simulated=launch.simulated,
         started_at=launch.clock(),
         clock=launch.clock,
@@ -148,23 +156,23 @@ def _make_control(
     )
 
 
-def _report_start(launch: Launch, doors: _Doors, store: AccountStore) -> None:
+def _report_start(launch: Launch, listeners: _Listeners, store: AccountStore) -> None:
     for problem in store.problems:
         log.error("%s", problem)
     if store.active is None:
         log.warning("no account is active; sign in with `codexctl accounts add`")
-    log.info("listening on %s and %s", doors.address, launch.places.socket)
+    log.info("listening on %s and %s", listeners.address, launch.places.socket)
 
 
 @frozen
-class _Doors:
+class _Listeners:
     http: socket.socket
     control: socket.socket
     address: str
 
 
 @contextmanager
-def _open_doors(launch: Launch) -> Iterator[_Doors]:
+def _open_listeners(launch: Launch) -> Iterator[_Listeners]:
     """Both listening sockets, before anything runs: what can't be had ends the start with a clear error."""
     server = launch.settings.current.server
     host, port = server.host, server.port
@@ -184,10 +192,10 @@ def _open_doors(launch: Launch) -> Iterator[_Doors]:
                 "set CODEXD_SOCKET to a path that can be written"
             ) from error
         shown = f"[{host}]" if ":" in host else host
-        yield _Doors(http, control, f"http://{shown}:{http.getsockname()[1]}")
+        yield _Listeners(http, control, f"http://{shown}:{http.getsockname()[1]}")
 
 
-def _simulate(launch: Launch, simulator: Simulator, store: AccountStore) -> Run:
+def _simulate(launch: Launch, simulator: SimulatedBackend, store: AccountStore) -> Run:
     """Point the settings at the simulator, sign its accounts in; the function that runs it."""
     listener = web.bind("127.0.0.1", 0)
     base = f"http://127.0.0.1:{listener.getsockname()[1]}"

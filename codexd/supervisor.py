@@ -21,7 +21,7 @@ FAILURE_WINDOW_S = 60.0
 """A task that fails more often than ``MAX_FAILURES`` in this time ends the daemon."""
 
 FIRST_DELAY_S = 0.5
-LONGEST_DELAY_S = 30.0
+MAX_DELAY_S = 30.0
 JITTER = 0.25
 
 
@@ -35,7 +35,7 @@ class TaskState(StrEnum):
 class OnFailure(Enum):
     RESTART = "restart"
     END_DAEMON = "end_daemon"
-    """For listeners: a daemon that accepts nothing must not look alive."""
+    """For listeners: a daemon that accepts no connections must not look alive."""
 
 
 @define
@@ -47,7 +47,7 @@ class _Task:
     failed: deque[float] = field(factory=deque)
 
     def note_failure(self, error: Exception, now: float) -> int:
-        """How many failures the window holds with this one."""
+        """Record a failure. Returns how many there are in the window."""
         self.last_error = describe(error)
         self.failed.append(now)
         while self.failed[0] < now - FAILURE_WINDOW_S:
@@ -56,7 +56,7 @@ class _Task:
 
 
 class Supervisor:
-    """The tasks of one daemon. ``jitter`` gives a number from -1 to 1."""
+    """The tasks of one daemon. ``jitter`` returns a number from -1 to 1."""
 
     def __init__(self, jitter: Callable[[], float] = lambda: random.uniform(-1, 1)) -> None:  # noqa: S311 - no secret
         self._tasks: dict[str, _Task] = {}
@@ -72,14 +72,14 @@ class Supervisor:
         """Run ``run`` until it returns or is cancelled.
 
         Raises:
-            TaskGaveUp: it failed too often, or may not fail at all.
+            TaskGaveUp: the task failed too often, or must not fail at all.
         """
         task = self._tasks[name] = _Task(name)
         while True:
             task.state = TaskState.RUNNING
             try:
                 await run()
-            except Exception as error:  # noqa: BLE001 - the supervisor: anything that a task did not expect
+            except Exception as error:  # noqa: BLE001 - the supervisor: whatever a task did not expect
                 await self._recover(task, error, on_failure)
             else:
                 task.state = TaskState.STOPPED
@@ -99,13 +99,13 @@ class Supervisor:
 
 
 def back_off_s(failures: int, jitter: float) -> float:
-    """Seconds to wait after so many failures in a row; ``jitter`` is from -1 to 1."""
-    delay_s = min(FIRST_DELAY_S * 2.0 ** (failures - 1), LONGEST_DELAY_S)
+    """Seconds to wait after this number of ``failures``; ``jitter`` is from -1 to 1."""
+    delay_s = min(FIRST_DELAY_S * 2.0 ** (failures - 1), MAX_DELAY_S)
     return delay_s * (1 + JITTER * jitter)
 
 
 def describe(error: BaseException) -> str:
-    """The first plain error in ``error``, in one line."""
+    """The first error in ``error`` that is not a group, in one line."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -1,4 +1,4 @@
-"""The import law: who may import what, and why. A new module must find its row here."""
+"""The import law: two lists, one of our own layers and one of third parties. A new module must find its row in both."""
 
 from __future__ import annotations
 
@@ -9,76 +9,92 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-STDLIB_IO = {"time", "os", "random", "socket"}
-VALUES = {"attrs", "cattrs"}
-JSON = {"orjson"}
-WEB = {"h11", "quart", "quart_trio", "hypercorn", "werkzeug"}
+FILES = sorted(
+    path.relative_to(ROOT).as_posix() for name in ("codexd", "codexctl") for path in (ROOT / name).rglob("*.py")
+)
 
+LAYERS: list[tuple[str, ...]] = [
+    # From the ground up. A module imports from its own room and from the layers below, and from nowhere else.
+    ("codexd.__init__",),
+    ("codexd.errors", "codexd.files", "codexd.jsontext", "codexd.paths", "codexd.rpc", "codexd.strict"),
+    ("codexd.api",),
+    ("codexd.supervisor",),
+    ("codexd.settings",),
+    ("codexd.translation",),
+    ("codexd.accounts", "codexd.clients", "codexd.record"),
+    ("codexd.upstream",),
+    ("codexd.turns",),
+    ("codexd.control",),
+    ("codexd.web",),
+    ("codexd.simulator",),
+    ("codexd.service", "codexd.assembly", "codexd.daemon", "codexd.start"),
+    ("codexd.__main__",),
+]
+GROUND = 1
+"""The number of the ground floor in the list."""
+
+BESIDE = {
+    # Within one layer: who may import whom. The ground floor is one room.
+    "codexd.assembly": (),
+    "codexd.daemon": ("codexd.assembly", "codexd.service"),
+    "codexd.start": ("codexd.assembly", "codexd.daemon"),
+}
+CODEXCTL_MAY = ("codexctl", "codexd.__version__", "codexd.paths", "codexd.rpc")
+ONLY_BY = {
+    # Who alone may import it.
+    "codexd.simulator": ("codexd.simulator", "codexd.assembly"),
+    "codexd.daemon": ("codexd.start",),
+    "codexd.start": ("codexd.__main__",),
+}
+
+IO = {"time", "os", "random", "socket"}
+"""Modules of the standard library that a pure room leaves alone."""
+VALUES, JSON = {"attrs", "cattrs"}, {"orjson"}
+WEB = {"h11", "quart", "quart_trio", "hypercorn", "werkzeug"}
 PURE = VALUES | JSON
-LAW: list[tuple[str, set[str], set[str]]] = [
-    # path (the first that fits counts), third-party packages allowed, standard modules forbidden
-    ("codexd/rpc.py", set(), STDLIB_IO),
-    ("codexd/errors.py", {"attrs"}, STDLIB_IO),
-    ("codexd/api/", PURE, STDLIB_IO),
-    ("codexd/settings/schema.py", PURE, STDLIB_IO),
-    ("codexd/settings/load.py", PURE, STDLIB_IO),
-    ("codexd/settings/edit.py", PURE | {"tomlkit"}, STDLIB_IO),
-    ("codexd/settings/live.py", VALUES, {"time", "random", "socket"}),
-    ("codexd/paths.py", {"platformdirs"}, {"time", "random", "socket"}),
+
+THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
+    # The first row that fits counts: path, packages allowed, modules of the standard library forbidden.
+    ("codexd/__init__.py", set(), IO),
+    ("codexd/__main__.py", set(), IO),
+    ("codexd/errors.py", {"attrs"}, IO),
     ("codexd/files.py", set(), {"time", "random", "socket"}),
-    ("codexd/jsontext.py", JSON, STDLIB_IO),
-    ("codexd/strict.py", VALUES, STDLIB_IO),
-    ("codexd/settings/__init__.py", set(), STDLIB_IO),
-    ("codexd/translation/tokens.py", PURE | {"rs_bpe", "imagesize"}, STDLIB_IO),
-    ("codexd/translation/", PURE, STDLIB_IO),
-    ("codexd/accounts/limits/windows.py", {"attrs"}, STDLIB_IO),
-    ("codexd/accounts/model.py", {"attrs"}, STDLIB_IO),
-    ("codexd/accounts/limits/cooldown.py", {"attrs"}, STDLIB_IO),
-    ("codexd/accounts/choosing/choose.py", {"attrs"}, STDLIB_IO),
-    ("codexd/accounts/choosing/sessions.py", {"attrs"}, STDLIB_IO),
-    ("codexd/accounts/sign_in/server.py", PURE | {"trio", "httpx"}, {"random", "socket"}),
-    ("codexd/accounts/", PURE | {"trio"}, {"socket"}),
-    ("codexd/upstream/", PURE | {"trio", "httpx"}, {"random", "socket"}),
-    ("codexd/record/", PURE | {"trio"}, {"random", "socket"}),
+    ("codexd/jsontext.py", JSON, IO),
+    ("codexd/paths.py", {"platformdirs"}, {"time", "random", "socket"}),
+    ("codexd/rpc.py", set(), IO),
+    ("codexd/strict.py", VALUES, IO),
     ("codexd/supervisor.py", PURE | {"trio"}, {"socket"}),
-    ("codexd/clients/json_text.py", {"attrs"}, STDLIB_IO),
-    ("codexd/clients/undo.py", {"attrs"}, STDLIB_IO),
-    ("codexd/clients/claude_code.py", {"attrs"}, STDLIB_IO),
-    ("codexd/clients/toml_text.py", {"attrs", "tomlkit"}, STDLIB_IO),
-    ("codexd/clients/codex_cli.py", {"attrs"}, STDLIB_IO),
-    ("codexd/clients/door.py", {"attrs"}, STDLIB_IO),
-    ("codexd/clients/formats.py", {"attrs"}, STDLIB_IO),
-    ("codexd/clients/proof.py", PURE | {"trio", "httpx"}, {"random", "socket"}),
-    ("codexd/clients/", PURE, {"time", "random", "socket"}),
-    ("codexd/control/", PURE | {"trio"}, {"random"}),
-    ("codexd/turns/retry.py", {"attrs"}, STDLIB_IO),
+    ("codexd/api/", PURE, IO),
+    ("codexd/settings/live.py", PURE, {"time", "random", "socket"}),
+    ("codexd/settings/edit.py", PURE | {"tomlkit"}, IO),
+    ("codexd/settings/", PURE, IO),
+    ("codexd/translation/tokens.py", PURE | {"splintr", "imagesize"}, IO),
+    ("codexd/translation/", PURE, IO),
+    ("codexd/accounts/choosing/picker.py", PURE | {"trio"}, {"random", "socket"}),
+    ("codexd/accounts/choosing/", {"attrs"}, IO),
+    ("codexd/accounts/limits/windows.py", {"attrs"}, IO),
+    ("codexd/accounts/limits/cooldown.py", {"attrs"}, IO),
+    ("codexd/accounts/sign_in/values.py", {"attrs"}, IO),
+    ("codexd/accounts/sign_in/", PURE | {"trio", "httpx"}, {"random"}),
+    ("codexd/accounts/model.py", {"attrs"}, IO),
+    ("codexd/accounts/", PURE | {"trio"}, {"socket"}),
+    ("codexd/clients/", PURE | {"trio", "httpx", "tomlkit"}, {"random", "socket"}),
+    ("codexd/record/", PURE | {"trio"}, {"random", "socket"}),
+    ("codexd/upstream/", PURE | {"trio", "httpx"}, {"random", "socket"}),
+    ("codexd/turns/retry.py", {"attrs"}, IO),
     ("codexd/turns/", PURE | {"trio"}, {"random", "socket"}),
-    ("codexd/web/", PURE | {"trio", "httpx"} | WEB, set()),
+    ("codexd/control/", PURE | {"trio"}, {"random"}),
+    ("codexd/web/", PURE | {"trio"} | WEB, set()),
     ("codexd/simulator/", PURE | {"trio", "httpx", "imagesize"} | WEB, set()),
-    ("codexd/daemon.py", PURE | {"trio", "httpx"} | WEB, set()),
-    ("codexd/assembly.py", PURE | {"trio", "httpx"} | WEB, set()),
-    ("codexd/launch.py", PURE, {"os", "random", "socket"}),
-    ("codexd/service.py", PURE | {"trio"}, STDLIB_IO),
-    ("codexd/__main__.py", {"trio"}, set()),
-    ("codexd/__init__.py", set(), STDLIB_IO),
+    ("codexd/start.py", {"trio"}, set()),
+    ("codexd/service.py", PURE | {"trio"}, IO),
+    ("codexd/assembly.py", PURE | {"trio", "httpx"}, set()),
+    ("codexd/daemon.py", PURE | {"trio", "httpx"}, set()),
     ("codexctl/top/screen.py", {"prompt_toolkit"}, set()),
     ("codexctl/shell/__init__.py", set(), set()),
     ("codexctl/shell/", {"prompt_toolkit"}, set()),
     ("codexctl/", set(), set()),
 ]
-OWN: list[tuple[str, set[str]]] = [
-    # of our own modules these may be imported
-    ("codexd/rpc.py", set()),
-    ("codexd/errors.py", set()),
-    ("codexd/paths.py", set()),
-    ("codexd/settings/schema.py", {"codexd.errors"}),
-    ("codexd/translation/", {"codexd.api", "codexd.errors", "codexd.jsontext", "codexd.translation"}),
-    ("codexctl/", {"codexctl", "codexd.rpc", "codexd.paths", "codexd.__version__"}),
-]
-
-FILES = sorted(
-    path.relative_to(ROOT).as_posix() for name in ("codexd", "codexctl") for path in (ROOT / name).rglob("*.py")
-)
 
 
 def imports_of(path):
@@ -93,36 +109,57 @@ def imports_of(path):
     return found
 
 
-def is_within(name, allowed):
-    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in allowed)
+def is_ours(name):
+    return name.partition(".")[0] in ("codexd", "codexctl")
+
+
+def is_within(name, rooms):
+    return any(name == room or name.startswith(f"{room}.") for room in rooms)
+
+
+def room_of(name):
+    """The room of a dotted name, and the number of its layer."""
+    rooms = [(room, number) for number, layer in enumerate(LAYERS) for room in layer if is_within(name, [room])]
+    return rooms[0] if rooms else ("codexd.__init__", 0)
+
+
+def test_every_module_has_a_layer():
+    tops = {path.removesuffix(".py").split("/")[1] for path in FILES if path.startswith("codexd/")}
+    known = {room.split(".")[1] for layer in LAYERS for room in layer}
+    assert tops == known
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.startswith("codexd/")])
+def test_nothing_is_imported_from_above_or_beside(path):
+    room, layer = room_of(path.removesuffix(".py").replace("/", "."))
+    for name in filter(is_ours, imports_of(path)):
+        other, below = room_of(name)
+        beside = LAYERS[GROUND] if layer == GROUND else BESIDE.get(room, ())
+        assert below < layer or other == room or other in beside, f"{path} imports {name}: {other} is not below {room}"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.startswith("codexctl/")])
+def test_codexctl_knows_the_daemon_by_its_socket_only(path):
+    for name in filter(is_ours, imports_of(path)):
+        assert is_within(name, CODEXCTL_MAY), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_some_rooms_have_one_door(path):
+    for room, importers in ONLY_BY.items():
+        if any(is_within(name, [room]) for name in imports_of(path)):
+            dotted = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+            assert is_within(dotted, importers), f"{path} imports {room}"
 
 
 @pytest.mark.parametrize("path", FILES)
 def test_third_parties(path):
-    row = next((row for row in LAW if path.startswith(row[0])), None)
-    assert row is not None, f"{path} has no row in the import law"
+    row = next((row for row in THIRD_PARTIES if path.startswith(row[0])), None)
+    assert row is not None, f"{path} has no row"
     _, allowed, forbidden = row
     for name in imports_of(path):
         top = name.partition(".")[0]
-        if top in ("codexd", "codexctl"):
-            continue
         if top in sys.stdlib_module_names:
-            assert top not in forbidden, f"{path} imports {top}: this layer is pure"
-        else:
-            assert top in allowed, f"{path} imports {top}, which this layer may not"
-
-
-@pytest.mark.parametrize("path", FILES)
-def test_our_own(path):
-    allowed = next((allowed for prefix, allowed in OWN if path.startswith(prefix)), None)
-    if allowed is None:
-        return
-    for name in imports_of(path):
-        if name.partition(".")[0] in ("codexd", "codexctl"):
-            assert is_within(name, allowed), f"{path} imports {name}"
-
-
-def test_only_the_main_module_imports_the_daemon():
-    for path in FILES:
-        if path != "codexd/__main__.py":
-            assert not any(is_within(name, {"codexd.daemon"}) for name in imports_of(path)), path
+            assert top not in forbidden, f"{path} imports {top}: this room is pure"
+        elif not is_ours(name):
+            assert top in allowed, f"{path} imports {top}, which this room may not"

@@ -1,8 +1,7 @@
-"""What Claude Code is told so that it works through codexd: names and values of its environment. Pure.
+"""How Claude Code is pointed at codexd: the names and values of its environment. Pure.
 
-Claude Code takes them from ``env`` of its settings file, which wins over the shell's environment; only the settings
-of a project, ``--settings`` and an administrator win over that file.
-Source: real-clients.md 2.1, 2.4 and 2.8 (Claude Code 2.1.330).
+Claude Code takes them from ``env`` in its settings file, which overrides the shell's environment. Only the settings of
+a project, ``--settings`` and an administrator's settings override that file (Claude Code 2.1.330).
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from codexd.clients.door import NO_KEY, Door, hide_user_info
+from codexd.clients.address import NO_KEY, Address, hide_user_info
 from codexd.settings.schema import Settings
 from codexd.translation.kilo.models import KILO
 from codexd.translation.models.catalogue import BUILT_IN, Catalogue
@@ -23,16 +22,16 @@ AUTH_TOKEN = "ANTHROPIC_AUTH_TOKEN"  # noqa: S105 - the name of a variable
 API_KEY = "ANTHROPIC_API_KEY"
 COMPACT_WINDOW = "CLAUDE_CODE_AUTO_COMPACT_WINDOW"
 DISCOVERY = "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY"
-"""With it the model picker lists what ``GET /v1/models`` offers (real-clients.md 2.2)."""
+"""With it the model picker lists what ``GET /v1/models`` offers."""
 
 CHOSEN_MODELS = ("ANTHROPIC_MODEL", "ANTHROPIC_SMALL_FAST_MODEL", "CLAUDE_CODE_SUBAGENT_MODEL")
 SECRETS = (AUTH_TOKEN, API_KEY)
 
-LEAST_WINDOW_TOKENS = 100_000
-"""Below it Claude Code takes no notice of the variable."""
+MIN_WINDOW_TOKENS = 100_000
+"""Claude Code ignores a smaller value of the variable."""
 
 MAX_DIGITS = 18
-"""Of a number of tokens; Python refuses to read those of thousands."""
+"""Of a number of tokens; Python refuses to parse a number with thousands of digits."""
 
 BYPASSES = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
 
@@ -46,37 +45,37 @@ class Mode(Enum):
 
 
 def family_key(family: str, part: str = "") -> str:
-    """The variable of a model family; ``part``: ``_NAME`` and ``_DESCRIPTION`` are what the model picker shows."""
+    """The variable of a model family. ``part``: ``_NAME`` or ``_DESCRIPTION`` for the texts in the model picker."""
     return f"ANTHROPIC_DEFAULT_{family.upper()}_MODEL{part}"
 
 
 FAMILY_KEYS = tuple(family_key(family, part) for family in CLAUDE_IDS for part in ("", "_NAME", "_DESCRIPTION"))
 NAME_KEYS = tuple(family_key(family, "_NAME") for family in CLAUDE_IDS)
 OWN_KEYS = (BASE_URL, AUTH_TOKEN, API_KEY, *CHOSEN_MODELS, *FAMILY_KEYS, COMPACT_WINDOW, DISCOVERY)
-"""Every name that codexd writes or removes."""
+"""Every variable that codexd writes or removes."""
 
 Wanted = dict[str, str | None]
-"""Name -> value, or None: it has to go."""
+"""Name -> value; None: remove it."""
 
 
 def through_codexd(
-    door: Door,
+    address: Address,
     settings: Settings,
     before: Mapping[str, Any],
     catalogue: Catalogue = BUILT_IN,
     *,
     window: int | None = None,
 ) -> Wanted:
-    """The values that lead to codexd.
+    """The values that point Claude Code at codexd.
 
     Args:
-        door: where it listens.
-        settings: codexd's own.
-        before: what the names hold without codexd.
-        catalogue: that of the active account.
-        window: the size in tokens at which the user's own ``autoCompactWindow`` compacts.
+        address: of codexd.
+        settings: of codexd.
+        before: the values without codexd.
+        catalogue: of the active account.
+        window: the user's own ``autoCompactWindow``, in tokens.
     """
-    wanted: Wanted = {BASE_URL: door.url, AUTH_TOKEN: door.token, API_KEY: None}
+    wanted: Wanted = {BASE_URL: address.url, AUTH_TOKEN: address.token, API_KEY: None}
     for family, model in CLAUDE_IDS.items():
         used = catalogue.choose(getattr(settings.models, family))
         wanted[family_key(family)] = model
@@ -85,7 +84,7 @@ def through_codexd(
     wanted |= {key: None for key in CHOSEN_MODELS if _is_foreign(before.get(key), catalogue)}
     limit = context_window(settings, catalogue)
     chosen = _number(before.get(COMPACT_WINDOW)) or window
-    if chosen is None or not LEAST_WINDOW_TOKENS <= chosen <= limit:
+    if chosen is None or not MIN_WINDOW_TOKENS <= chosen <= limit:
         wanted[COMPACT_WINDOW] = str(limit)
     if before.get(DISCOVERY) is None:
         wanted[DISCOVERY] = "1"
@@ -93,13 +92,13 @@ def through_codexd(
 
 
 def earlier_names(shown: Mapping[str, Any], settings: Settings) -> Wanted:
-    """Of the names that the picker is ``shown`` those that were written when the account was offered other models."""
+    """Those of the ``shown`` names that codexd wrote when the account was offered other models."""
     candidates = {family_key(family, "_NAME"): getattr(settings.models, family) for family in CLAUDE_IDS}
     return {key: name for key, name in shown.items() if name in candidates[key]}
 
 
 def to_anthropic(api_key: str | None, before: Mapping[str, Any]) -> Wanted:
-    """The values that lead to Anthropic's own servers, with ``api_key`` or else with the login that Claude Code has."""
+    """The values that point Claude Code at Anthropic, with ``api_key`` or else with its own login."""
     wanted: Wanted = {BASE_URL: None, AUTH_TOKEN: None}
     if api_key is not None:
         wanted[API_KEY] = api_key
@@ -109,7 +108,7 @@ def to_anthropic(api_key: str | None, before: Mapping[str, Any]) -> Wanted:
 
 
 def to_other(api_url: str, api_key: str | None) -> Wanted:
-    """The values that lead to another server with Anthropic's API. The bearer token needs no approval, unlike a key."""
+    """The values that point Claude Code at another server. Unlike an API key, a bearer token needs no approval."""
     wanted: Wanted = {BASE_URL: api_url}
     if api_key is not None:
         wanted |= {AUTH_TOKEN: api_key, API_KEY: None}
@@ -117,33 +116,33 @@ def to_other(api_url: str, api_key: str | None) -> Wanted:
 
 
 def context_window(settings: Settings, catalogue: Catalogue = BUILT_IN) -> int:
-    """Tokens that the smallest of the mapped models takes: a session may move between families."""
+    """The smallest context window of the mapped models, in tokens: a session may move between families."""
     used = (catalogue.choose(getattr(settings.models, family)) for family in CLAUDE_IDS)
     return min(catalogue.describe(slug).context_window for slug in used)
 
 
 def is_codexds(model: Any, catalogue: Catalogue) -> bool:
-    """Whether a model name is one of those that the picker shows through codexd, and Anthropic does not know."""
+    """Whether a model name is one that only codexd offers and Anthropic does not know."""
     if not isinstance(model, str):
         return False
     name = model.removesuffix("[1m]").removeprefix("claude-")
     return name == KILO or name.startswith("gpt-") or catalogue.find(name) is not None
 
 
-def shows_key(values: Mapping[str, Any], door: Door) -> bool:
-    """Whether there is the key that ``door`` asks for; without either variable it may come from elsewhere."""
+def shows_key(values: Mapping[str, Any], address: Address) -> bool:
+    """Whether the values hold the key of ``address``. If they hold none, it may come from elsewhere."""
     shown = [values[name] for name in SECRETS if values.get(name)]
-    return door.key is None or not shown or door.key in shown
+    return address.key is None or not shown or address.key in shown
 
 
-def find_mode(base_url: Any, door: Door) -> Mode:
+def find_mode(base_url: Any, address: Address) -> Mode:
     if not base_url:
         return Mode.ANTHROPIC
-    return Mode.CODEXD if str(base_url).rstrip("/").lower() == door.url else Mode.OTHER
+    return Mode.CODEXD if str(base_url).rstrip("/").lower() == address.url else Mode.OTHER
 
 
 def show_value(name: str, value: Any) -> str:
-    """``value`` for the user's eyes: no secret, and no password in an address."""
+    """``value`` as shown to the user: without secrets, and without a password in a URL."""
     text = value if isinstance(value, str) else json.dumps(value)
     if name in SECRETS:
         return text if text == NO_KEY else "(secret)"
@@ -151,7 +150,7 @@ def show_value(name: str, value: Any) -> str:
 
 
 def _is_foreign(model: Any, catalogue: Catalogue = BUILT_IN, *, gpt: bool = False) -> bool:
-    """Whether a model name means nothing to the server; ``gpt``: neither do the names that only codexd knows."""
+    """Whether the server does not know a model name. ``gpt``: nor the names that only codexd knows."""
     if not isinstance(model, str) or not model:
         return False
     name = model.lower().removesuffix("[1m]")

@@ -1,9 +1,8 @@
-"""What the Codex CLI is told so that it works through codexd: keys of its ``config.toml``. Pure.
+"""How the Codex CLI is pointed at codexd: keys of its ``config.toml``. Pure.
 
-A provider of its own is the only way to another server that needs no login of the CLI. A project's configuration can't
-change the provider; a profile's file can. The CLI has a refused token refreshed and asks for ``/status`` only where
-``requires_openai_auth`` is set and it is signed in with ChatGPT.
-Source: real-clients.md 3.1, 3.2 and 3.6, and the Codex CLI 0.169.0 at work.
+Only with a provider of its own can the CLI use another server without a login. The configuration of a project can't
+change the provider; the file of a profile can. The CLI refreshes a refused token and asks for ``/status`` only if
+``requires_openai_auth`` is set and it is signed in with ChatGPT (observed with the Codex CLI 0.169.0).
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from codexd.clients.door import Door, hide_user_info
+from codexd.clients.address import Address, hide_user_info
 from codexd.settings.schema import Settings
 from codexd.translation.models.routes import route
 
 PROVIDER, CHATGPT_URL = "model_provider", "chatgpt_base_url"
 TABLES = "model_providers"
 NAME = "codexd"
-"""Of the provider, as the CLI shows it; and its key, unless the user has another provider there."""
+"""The provider's name in the CLI, and its key unless the user has another provider under that key."""
 
 BUILT_IN_PROVIDER = "openai"
 
@@ -36,11 +35,11 @@ def table_of(provider: str) -> str:
 
 
 def choose_provider(remembered: tuple[str, ...], tables: Mapping[str, Any]) -> str:
-    """The key of our provider: the one that was written before, else one at which the user has no provider.
+    """The key of our provider: the one written before, or else one that the user does not use.
 
     Args:
         remembered: the names that codexd has written.
-        tables: the providers of the file.
+        tables: the providers in the file.
     """
     for name in remembered:
         if name.startswith(f"{TABLES}."):
@@ -50,49 +49,49 @@ def choose_provider(remembered: tuple[str, ...], tables: Mapping[str, Any]) -> s
 
 
 def is_ours(table: Any) -> bool:
-    """Whether a provider says what codexd says, whatever the address and the key."""
+    """Whether a provider is one that codexd wrote, whatever its address and key."""
     if not isinstance(table, dict):
         return False
-    other = make_table(Door("", ""), signed_in=False)
+    other = make_table(Address("", ""), signed_in=False)
     steady = ("name", "wire_api", "supports_websockets")
     return set(table) - {"http_headers"} == set(other) and all(table[key] == other[key] for key in steady)
 
 
-def make_table(door: Door, *, signed_in: bool) -> dict[str, Any]:
-    """Our provider."""
+def make_table(address: Address, *, signed_in: bool) -> dict[str, Any]:
+    """The table of our provider."""
     table: dict[str, Any] = {
         "name": NAME,
-        "base_url": f"{door.url}/v1",
+        "base_url": f"{address.url}/v1",
         "wire_api": "responses",
         "requires_openai_auth": signed_in,
         "supports_websockets": False,
     }
-    # As a header, for a bearer token would make the CLI leave out the question for the models.
-    return table | ({"http_headers": {"x-api-key": door.key}} if door.key else {})
+    # As a header: with a bearer token the CLI would not ask for the models.
+    return table | ({"http_headers": {"x-api-key": address.key}} if address.key else {})
 
 
-def shows_key(table: Mapping[str, Any], door: Door) -> bool:
-    """Whether a provider has the key that ``door`` asks for; one of the user's own may have it from elsewhere."""
-    asked = make_table(door, signed_in=False).get("http_headers")
+def shows_key(table: Mapping[str, Any], address: Address) -> bool:
+    """Whether a provider sends the key of ``address``. The user's own provider may get it from elsewhere."""
+    asked = make_table(address, signed_in=False).get("http_headers")
     return asked is None or table.get("http_headers") == asked or not is_ours(table)
 
 
-def through_codexd(door: Door, provider: str, *, signed_in: bool) -> dict[str, Any]:
-    """The values that lead to codexd.
+def through_codexd(address: Address, provider: str, *, signed_in: bool) -> dict[str, Any]:
+    """The values that point the Codex CLI at codexd.
 
     Args:
-        door: where it listens.
+        address: of codexd.
         provider: the key of our provider.
-        signed_in: the CLI has a login with ChatGPT. Only then does it ask for limits, and that at codexd.
+        signed_in: whether the CLI is signed in with ChatGPT. Only then does it ask codexd for limits.
     """
-    limits = {CHATGPT_URL: f"{door.url}/backend-api"} if signed_in else {}
-    return {**limits, PROVIDER: provider, table_of(provider): make_table(door, signed_in=signed_in)}
+    limits = {CHATGPT_URL: f"{address.url}/backend-api"} if signed_in else {}
+    return {**limits, PROVIDER: provider, table_of(provider): make_table(address, signed_in=signed_in)}
 
 
-def find_mode(provider: Any, tables: Mapping[str, Any], door: Door) -> Mode:
+def find_mode(provider: Any, tables: Mapping[str, Any], address: Address) -> Mode:
     if provider in (None, "", BUILT_IN_PROVIDER):
         return Mode.OPENAI
-    return Mode.CODEXD if base_url_of(provider, tables) == f"{door.url}/v1" else Mode.OTHER
+    return Mode.CODEXD if base_url_of(provider, tables) == f"{address.url}/v1" else Mode.OTHER
 
 
 def base_url_of(provider: Any, tables: Mapping[str, Any]) -> str | None:
@@ -102,7 +101,10 @@ def base_url_of(provider: Any, tables: Mapping[str, Any]) -> str | None:
 
 
 def has_chatgpt_login(auth_json: str) -> bool:
-    """Whether the text of an ``auth.json`` is a login with ChatGPT. Source: codex-backend.md 1.8."""
+    """Whether the text of an ``auth.json`` is a login with ChatGPT.
+
+    Without ``auth_mode``, an ``OPENAI_API_KEY`` means that it is not.
+    """
     try:
         login = json.loads(auth_json)
     except (ValueError, RecursionError):
@@ -114,7 +116,7 @@ def has_chatgpt_login(auth_json: str) -> bool:
 
 
 def is_unknown_model(model: Any, settings: Settings) -> bool:
-    """Whether a model name of the file means nothing to codexd, which then takes ``models.default``."""
+    """Whether codexd does not know a model name in the file, and so would use ``models.default``."""
     if not isinstance(model, str) or not model:
         return False
     found = route(model, settings.models.families, settings.models.aliases)
@@ -122,8 +124,8 @@ def is_unknown_model(model: Any, settings: Settings) -> bool:
 
 
 def show_value(value: Any) -> str:
-    """``value`` for the user's eyes: no secret, and of a provider what matters."""
+    """``value`` as shown to the user: without secrets, and only what matters of a provider."""
     if not isinstance(value, dict):
         return hide_user_info(value if isinstance(value, str) else json.dumps(value, default=str))
-    known = {"http_headers": "with a key", "requires_openai_auth": "asks for limits"}
-    return ", ".join([str(value.get("base_url")), *(told for key, told in known.items() if value.get(key))])
+    notes = {"http_headers": "with a key", "requires_openai_auth": "asks for limits"}
+    return ", ".join([str(value.get("base_url")), *(note for key, note in notes.items() if value.get(key))])

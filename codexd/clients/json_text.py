@@ -1,7 +1,7 @@
-"""Editing one member of a JSON text: everything else stays as it was, byte for byte.
+"""Edit one member of a JSON text: everything else stays as it was, byte for byte. Pure.
 
-What is added takes the layout of its neighbours: indentation, line ends, the space after a colon. What was added and
-is dropped again leaves the text that was there before. Pure.
+A new member takes the layout of its neighbours: indentation, line ends, the space after a colon. Once it is dropped
+again, the text is what it was before.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from attrs import frozen
 
 Path = tuple[str, ...]
-"""The keys that lead to a member, from the root object on."""
+"""The keys that lead from the root object to a member."""
 
 DEFAULT_INDENT = "  "
 
@@ -22,7 +22,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 @frozen
 class Member:
-    """``"key": value``: where its key begins, and where its value begins and ends."""
+    """``"key": value``: the offsets of its key, its colon, and the start and end of its value."""
 
     key: str
     start: int
@@ -33,7 +33,7 @@ class Member:
 
 @frozen
 class JsonObject:
-    """From its opening brace to past its closing one."""
+    """An object, from its opening brace to past its closing one."""
 
     start: int
     end: int
@@ -41,24 +41,24 @@ class JsonObject:
 
 
 def check(text: str) -> None:
-    """Raises ValueError, with what and where, unless ``text`` is JSON whose root is an object."""
+    """Raises ValueError, which says what is wrong and where, unless ``text`` is a JSON object."""
     try:
         root = _decoder.decode(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(root, dict):
-        raise ValueError("it holds no object")  # noqa: TRY004 - a wrong text, not a wrong type
+        raise ValueError("it does not hold a JSON object")  # noqa: TRY004 - a wrong text, not a wrong type
 
 
 def check_names(raw: str) -> None:
-    """Raises ValueError when the object ``raw`` holds a key twice."""
+    """Raises ValueError if the object ``raw`` holds a key twice."""
     holder = _scan(raw)
     for member in holder.members:
         _only(holder, member.key)
 
 
 def read(text: str, path: Path) -> str | None:
-    """The raw text of the value at ``path``; None where there is none."""
+    """The raw text of the value at ``path``; None if there is none."""
     found: str | None = text
     for key in path:
         member = _find(text := found or "", key)
@@ -78,10 +78,10 @@ def is_empty(raw: str) -> bool:
 
 
 def put(text: str, path: Path, raw: str) -> str:
-    """``text`` with the value ``raw`` at ``path``; the object that is to hold it must be there.
+    """``text`` with the value ``raw`` at ``path``. The object that holds it must exist.
 
     Raises:
-        ValueError: an object on the way is missing, is no object, or holds the key twice.
+        ValueError: a value on the path is missing, is not an object, or holds the key twice.
     """
     holder = _scan_at(text, path[:-1])
     member = _only(holder, path[-1])
@@ -97,7 +97,7 @@ def put(text: str, path: Path, raw: str) -> str:
 
 
 def drop(text: str, path: Path) -> str:
-    """``text`` without the member at ``path``; as it is where there is none.
+    """``text`` without the member at ``path``; unchanged if there is none.
 
     Raises:
         ValueError: as ``put``.
@@ -118,17 +118,17 @@ def drop(text: str, path: Path) -> str:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _scan(text: str, start: int = 0) -> JsonObject:
-    """The object that begins at or after ``start``."""
+    """The object that starts at or after ``start``."""
     start = at = _skip_space(text, start)
     if text[at : at + 1] != "{":
-        raise ValueError("it is no object")
+        raise ValueError("it is not an object")
     members: list[Member] = []
     while True:
         at = _skip_space(text, at + 1)  # past the brace, or a comma
@@ -167,7 +167,7 @@ def _find(text: str, key: str) -> Member | None:
 
 
 def _only(holder: JsonObject, key: str) -> Member | None:
-    """Where a key stands twice, programs differ in which of them counts."""
+    """The only member with ``key``: if a key occurs twice, programs differ in which value counts."""
     members = [member for member in holder.members if member.key == key]
     if len(members) > 1:
         raise ValueError(f'it holds "{key}" twice')
@@ -178,13 +178,13 @@ def _only(holder: JsonObject, key: str) -> Member | None:
 
 
 def _colon_like(text: str, holder: JsonObject) -> str | None:
-    """What stands between a key and its value."""
+    """The text between a key and its value."""
     last = holder.members[-1] if holder.members else None
     return text[last.colon : last.value] if last else None
 
 
 def _gap_like(text: str, holder: JsonObject) -> str:
-    """What stands between a comma and the next key."""
+    """The text between a comma and the next key."""
     last = holder.members[-1]
     gap = _gap_before(text, holder, last)
     if "\n" in gap or len(holder.members) > 1:

@@ -1,4 +1,4 @@
-"""Setting a client up in its settings file, and putting the file back."""
+"""Set a client up in its settings file, and put the file back."""
 
 from __future__ import annotations
 
@@ -10,26 +10,36 @@ from typing import Any
 from attrs import evolve, frozen
 
 from codexd.clients import settings_file
-from codexd.clients.kept import Kept, KeptFile, Original, digest
 from codexd.clients.settings_file import Content
-from codexd.clients.undo import Entry, Plan, Values, is_same, make_plan, without_us
+from codexd.clients.undo import (
+    Entry,
+    Original,
+    Plan,
+    UndoFile,
+    UndoRecord,
+    Values,
+    digest,
+    is_same,
+    make_plan,
+    without_codexd,
+)
 from codexd.errors import ClientFileRefused
 
 MakeWanted = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-"""From what the names would hold without codexd to what they shall hold; None: it has to go."""
+"""From the values without codexd to the wanted ones; None: remove the name."""
 
 
 @frozen
 class SetUp:
-    """One change of a settings file, thought through and not yet made.
+    """One change of a settings file, prepared and not yet made.
 
-    ``data``: the file's new bytes, None to delete it. ``mode``: its new mode where that is not 0600.
+    ``data``: the new bytes of the file, None to delete it. ``mode``: its new mode, None for 0600.
     """
 
     content: Content
     now: Values
     plan: Plan
-    kept: Kept
+    kept: UndoRecord
     data: bytes | None
     mode: int | None = None
 
@@ -48,14 +58,14 @@ def plain_values(content: Content, values: Values) -> dict[str, Any]:
     return {name: content.format.parse(raw) for name, raw in values.items() if raw is not None}
 
 
-def prepare(content: Content, kept: Kept, names: tuple[str, ...], make_wanted: MakeWanted) -> SetUp:
-    """The change that gives ``names`` the values of ``make_wanted``; what codexd wrote beside them is undone.
+def prepare(content: Content, kept: UndoRecord, names: tuple[str, ...], make_wanted: MakeWanted) -> SetUp:
+    """The change that sets ``names`` to the values of ``make_wanted``, and undoes whatever else codexd wrote.
 
     Raises:
         ClientFileRefused: the file is written in a way that can't be edited.
     """
     now, kept, parse = read_values(content, names), kept.of(content.data), content.format.parse
-    before = plain_values(content, without_us(now, kept.entries, parse))
+    before = plain_values(content, without_codexd(now, kept.entries, parse))
     wanted = {name: _raw(content, value) for name, value in make_wanted(before).items()}
     plan = make_plan(now, kept.entries, wanted, parse)
     kept = _remember(content, now, kept)
@@ -67,8 +77,8 @@ def prepare(content: Content, kept: Kept, names: tuple[str, ...], make_wanted: M
     return SetUp(content, now, plan, kept, data, None if plan.entries else kept.mode)
 
 
-def adopt(content: Content, kept: Kept, wanted: Mapping[str, Any]) -> Kept:
-    """Take values that are exactly what codexd would write for codexd's own, where nothing is remembered."""
+def adopt(content: Content, kept: UndoRecord, wanted: Mapping[str, Any]) -> UndoRecord:
+    """If nothing is remembered: treat values that are exactly what codexd would write as its own."""
     if kept.entries:
         return kept
     now = read_values(content, tuple(wanted))
@@ -81,11 +91,11 @@ def adopt(content: Content, kept: Kept, wanted: Mapping[str, Any]) -> Kept:
     )
 
 
-def carry_out(change: SetUp, file: KeptFile) -> Path | None:
-    """Make the change; gives the path of the backup if there is one.
+def carry_out(change: SetUp, file: UndoFile) -> Path | None:
+    """Make the change. Returns the path of the backup if there is one.
 
-    What undoes it is on disk before the settings file changes: should that fail, no value is codexd's, and the next
-    change starts afresh. So it is with the name of the backup, which goes before the memory of it.
+    The undo record is on disk before the settings file changes. If that fails, codexd has written no value, and the
+    next change starts afresh. For the same reason the backup is deleted before its name is forgotten.
 
     Raises:
         ClientFileRefused: the settings file can't be written; it is as before.
@@ -112,7 +122,7 @@ def carry_out(change: SetUp, file: KeptFile) -> Path | None:
 
 
 def _name_backup(change: SetUp) -> Path | None:
-    """Where a copy of the file is to be made; None if there is one already, or nothing to copy."""
+    """Where to copy the file; None if there is a copy already, or nothing to copy."""
     kept, content = change.kept, change.content
     if not (kept.entries and kept.had_file and change.is_needed):
         return None
@@ -122,27 +132,27 @@ def _name_backup(change: SetUp) -> Path | None:
     return Path(kept.backup) if was_never_made else None
 
 
-def _previous(path: Path, file: KeptFile) -> Kept | None:
+def _previous(path: Path, file: UndoFile) -> UndoRecord | None:
     found = file.find(path)
     return evolve(found, previous=None) if found.entries else None
 
 
-def _clear_away(kept: Kept) -> Kept:
-    """The backup goes when the very file is back; else it stays for its user to look into."""
+def _clear_away(kept: UndoRecord) -> UndoRecord:
+    """Delete the backup if the file is exactly as before; otherwise the user may want to look at it."""
     if kept.backup is None or kept.original is None:
         return kept
     Path(kept.backup).unlink(missing_ok=True)
     return evolve(kept, backup=None)
 
 
-def _remember(content: Content, now: Values, kept: Kept) -> Kept:
-    """``kept``, brought up to the file as it is now."""
+def _remember(content: Content, now: Values, kept: UndoRecord) -> UndoRecord:
+    """``kept``, updated to the file as it is now."""
     if any(is_same(now.get(name), entry.wrote, content.format.parse) for name, entry in kept.entries.items()):
         return kept if digest(content.data) == kept.wrote else evolve(kept, original=None)
     text = None if content.data is None else content.data.decode()
-    # The very file is back, or was never changed: a daemon was killed in the middle.
+    # If the file is the original one, a daemon was killed before it changed the file: its backup is still good.
     backup = kept.backup if kept.is_original(content.data) else None
-    return Kept(
+    return UndoRecord(
         entries=kept.entries,
         original=Original(text),
         mode=content.mode,
@@ -152,7 +162,7 @@ def _remember(content: Content, now: Values, kept: Kept) -> Kept:
     )
 
 
-def _edit(content: Content, plan: Plan, kept: Kept) -> bytes | None:
+def _edit(content: Content, plan: Plan, kept: UndoRecord) -> bytes | None:
     form, text = content.format, content.settings_text
     if not plan.targets:
         return content.data

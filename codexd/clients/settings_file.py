@@ -1,19 +1,153 @@
-"""The settings file of another program, read and replaced with care: it is its user's, not ours."""
+"""The settings file of another program, read and replaced with care: it belongs to the user, not to codexd.
+
+A format knows how to change some names and nothing else. It passes a value as the text that stands for it in the file,
+so that the user's own comes back as they wrote it.
+"""
 
 from __future__ import annotations
 
 import codecs
+import json
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
-from codexd.clients.formats import Format
+from codexd.clients import json_text, toml_text
 from codexd.errors import ClientFileRefused
 from codexd.files import PRIVATE, delete_leftovers, sync_folder, unused_name, write_atomic
+
+
+class Format(Protocol):
+    """Pure. ``text`` is always one that ``check`` accepts."""
+
+    @property
+    def blank(self) -> str:
+        """The text that an empty file stands for."""
+
+    @property
+    def broken_hint(self) -> str:
+        """What the client accepts, for a user whose file can't be read."""
+
+    @property
+    def read_only_hint(self) -> str:
+        """What a user can do instead if the file must not be written."""
+
+    def check(self, text: str) -> None:
+        """Raises ValueError, which says what is wrong and where, unless ``text`` can be edited safely."""
+
+    def read(self, text: str, name: str) -> str | None:
+        """The value of ``name``; None if there is none."""
+
+    def put(self, text: str, name: str, raw: str) -> str:
+        """Raises ValueError."""
+
+    def drop(self, text: str, name: str) -> str:
+        """Raises ValueError."""
+
+    def parse(self, raw: str) -> Any: ...
+
+    def dump(self, value: Any) -> str: ...
+
+    def has_holder(self, text: str) -> bool:
+        """Whether the object that holds the names exists."""
+
+    def without_holder(self, text: str) -> str:
+        """``text`` without that object, if it is empty."""
+
+    def is_empty(self, text: str) -> bool:
+        """Whether ``text`` sets nothing."""
+
+
+@frozen
+class EnvInJson:
+    """Claude Code's ``settings.json``: the names are variables in its ``env``."""
+
+    blank: str = field(default="{}\n", init=False)
+    broken_hint: str = field(default="Claude Code accepts only plain JSON, without comments.", init=False)
+    read_only_hint: str = field(default=", or use `codexctl claude run`, which edits no file", init=False)
+
+    def check(self, text: str) -> None:
+        json_text.check(text)
+        env = json_text.read(text, ("env",))
+        if env is not None and not json_text.is_object(env):
+            raise ValueError('its "env" is not an object')
+        json_text.check_names(env or "{}")
+
+    def read(self, text: str, name: str) -> str | None:
+        return json_text.read(text, ("env", name))
+
+    def put(self, text: str, name: str, raw: str) -> str:
+        if not self.has_holder(text):
+            text = json_text.put(text, ("env",), "{}")
+        return json_text.put(text, ("env", name), raw)
+
+    def drop(self, text: str, name: str) -> str:
+        return json_text.drop(text, ("env", name)) if self.has_holder(text) else text
+
+    def parse(self, raw: str) -> Any:
+        return json.loads(raw)
+
+    def dump(self, value: Any) -> str:
+        return json.dumps(value, ensure_ascii=False)
+
+    def has_holder(self, text: str) -> bool:
+        return json_text.read(text, ("env",)) is not None
+
+    def without_holder(self, text: str) -> str:
+        empty = json_text.is_empty(json_text.read(text, ("env",)) or "{}")
+        return json_text.drop(text, ("env",)) if empty else text
+
+    def is_empty(self, text: str) -> bool:
+        return json_text.is_empty(text)
+
+
+@frozen
+class Toml:
+    """The Codex CLI's ``config.toml``: the names are keys of its root, or ``table.key`` for a nested table."""
+
+    blank: str = field(default="", init=False)
+    broken_hint: str = field(default="The Codex CLI can't read it either.", init=False)
+    read_only_hint: str = field(default="", init=False)
+
+    def check(self, text: str) -> None:
+        toml_text.check(text)
+
+    def read(self, text: str, name: str) -> str | None:
+        return toml_text.read(text, _path(name))
+
+    def put(self, text: str, name: str, raw: str) -> str:
+        return toml_text.put(text, _path(name), raw)
+
+    def drop(self, text: str, name: str) -> str:
+        return toml_text.drop(text, _path(name))
+
+    def parse(self, raw: str) -> Any:
+        return toml_text.parse(raw)
+
+    def dump(self, value: Any) -> str:
+        return toml_text.dump(value)
+
+    def has_holder(self, text: str) -> bool:  # noqa: ARG002 - the root always exists
+        return True
+
+    def without_holder(self, text: str) -> str:
+        return text
+
+    def is_empty(self, text: str) -> bool:
+        return not text.strip()
+
+
+def _path(name: str) -> toml_text.Path:
+    return tuple(name.split("."))
+
+
+ENV_IN_JSON, TOML = EnvInJson(), Toml()
+
 
 MAX_BYTES = 4 * 1024 * 1024
 BACKUP_ENDING = ".before-codexd"
@@ -21,9 +155,9 @@ BACKUP_ENDING = ".before-codexd"
 
 @frozen
 class Content:
-    """What a file holds. ``path``: the file itself, behind any link. ``text``: None where there is no file.
+    """The content of a file. ``path``: the file itself, with links resolved. ``text``: None if there is no file.
 
-    ``names``: how many hard links it has. ``owner``: a user's id.
+    ``names``: the number of its hard links. ``owner``: a user id.
     """
 
     path: Path
@@ -40,7 +174,7 @@ class Content:
 
     @property
     def settings_text(self) -> str:
-        """Of the format in any case: no file and an empty one mean no settings."""
+        """The text to edit: a missing or empty file means no settings."""
         return self.format.blank if self.text is None or self.is_blank else self.text
 
     @property
@@ -53,10 +187,10 @@ def encode(text: str, *, has_bom: bool) -> bytes:
 
 
 def read_settings(path: Path, form: Format) -> Content:
-    """The file at ``path``.
+    """Read the file at ``path``.
 
     Raises:
-        ClientFileRefused: it can't be read, or is nothing that could be edited safely; says why.
+        ClientFileRefused: it can't be read or can't be edited safely; says why.
     """
     with _explained(path, "read"):
         real = path.resolve()
@@ -65,9 +199,9 @@ def read_settings(path: Path, form: Format) -> Content:
         except FileNotFoundError:
             return Content(real, form, None)
         if not stat.S_ISREG(status.st_mode):
-            raise ClientFileRefused(f"{path} is no file. Move it away, then try again.")
+            raise ClientFileRefused(f"{path} is not a regular file. Move it away, then try again.")
         if status.st_size > MAX_BYTES:
-            raise ClientFileRefused(f"{path} is larger than {MAX_BYTES >> 20} MiB: that is no settings file.")
+            raise ClientFileRefused(f"{path} is larger than {MAX_BYTES >> 20} MiB, too large for a settings file.")
         data = real.read_bytes()
     has_bom = data.startswith(codecs.BOM_UTF8)
     try:
@@ -84,12 +218,12 @@ def _check_text(path: Path, content: Content) -> None:
         content.format.check(content.settings_text)
     except ValueError as wrong:
         raise ClientFileRefused(
-            f"{path} can't be edited: {wrong}. {content.format.broken_hint} Mend the file, then try again."
+            f"{path} can't be edited: {wrong}. {content.format.broken_hint} Fix the file, then try again."
         ) from None
 
 
 def check_writable(content: Content) -> None:
-    """A new file is renamed into place, which needs no leave to write to the old one, and parts it from its links.
+    """Check what an edit would ignore: it renames a new file into place, whatever the mode and links of the old one.
 
     Raises:
         ClientFileRefused
@@ -98,20 +232,20 @@ def check_writable(content: Content) -> None:
         return
     problem = None
     if not content.mode & stat.S_IWUSR:
-        problem = "is read-only, so it stays as it is. Allow writing with `chmod u+w`"
+        problem = "is read-only and was not changed. Allow writing with `chmod u+w`"
     elif content.owner != os.geteuid():
-        problem = f"belongs to another user (uid {content.owner}), so it stays as it is. Change it as that user"
+        problem = f"belongs to another user (uid {content.owner}) and was not changed. Change it as that user"
     elif content.names > 1:
-        problem = f"has {content.names} names (hard links), which an edit would part. Replace them by symbolic links"
+        problem = f"has {content.names} hard links, which an edit would separate. Replace them with symbolic links"
     if problem:
         raise ClientFileRefused(f"{content.path} {problem}{content.format.read_only_hint}.")
 
 
 def replace(content: Content, data: bytes | None, mode: int | None = None) -> None:
-    """Put ``data`` in place of the file, mode 0600 unless ``mode`` says otherwise; None: no file any more.
+    """Replace the file with ``data``, with mode 0600 unless ``mode`` is given. None deletes the file.
 
     Raises:
-        ClientFileRefused: it can't be written, or is not what was read any more; it is as before.
+        ClientFileRefused: it can't be written, or has changed since it was read. It is as before.
     """
     with _explained(content.path, "written"):
         if _read(content.path) != content.data:
@@ -126,12 +260,12 @@ def replace(content: Content, data: bytes | None, mode: int | None = None) -> No
 
 
 def name_backup(content: Content) -> Path:
-    """Where a copy of the file is to stand."""
+    """An unused path for a copy of the file."""
     return unused_name(content.path.with_name(content.path.name + BACKUP_ENDING))
 
 
 def back_up(content: Content, backup: Path) -> None:
-    """Keep a copy of the file, which there must be, at ``backup``, mode 0600.
+    """Copy the file, which must exist, to ``backup`` with mode 0600.
 
     Raises:
         ClientFileRefused
@@ -141,7 +275,7 @@ def back_up(content: Content, backup: Path) -> None:
 
 
 def tidy(content: Content) -> None:
-    """Delete what a killed daemon left half written next to the file: it may hold codexd's key."""
+    """Delete half-written files that a killed daemon left next to the file: they may hold codexd's key."""
     with suppress(OSError):
         for name in (content.path.name, content.path.name + BACKUP_ENDING):
             delete_leftovers(content.path.parent, name)

@@ -1,8 +1,8 @@
-"""Editing one key or one table of a TOML text: everything else stays as it was, byte for byte.
+"""Edit one key or one table of a TOML text: everything else stays as it was, byte for byte. Pure.
 
-A key that is new stands first in the text, where no table can claim it; a table that is new stands last. What was added
-and is dropped again leaves the text that was there before. Each edit is read back, so that a way to write TOML that is
-not understood here is refused rather than spoilt. Pure.
+A new key comes first in the text, where it can't become part of a table; a new table comes last. Once it is dropped
+again, the text is what it was before. Each edit is parsed again and compared, so that TOML written in a way that is not
+understood here is refused rather than damaged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from attrs import frozen
 from tomlkit.exceptions import TOMLKitError
 
 Path = tuple[str, ...]
-"""The keys that lead to a value, from the root on: one for a plain key, two for a table in a table."""
+"""The keys that lead from the root to a value: one for a plain key, two for a nested table."""
 
 _KEY = r"""(?:"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[\w-]+)"""
 _DOTTED = rf"{_KEY}(?:[ \t]*\.[ \t]*{_KEY})*"
@@ -34,9 +34,9 @@ _TOKEN = re.compile(
 
 @frozen
 class Statement:
-    """A header, or a key with its value: where its line begins, its value begins and ends, and its last line ends.
+    """A header, or a key with its value: the offsets of its line, of its value's start and end, and of where it stops.
 
-    ``path`` leads from the root. A header has no value: ``value`` and ``end`` are where it ends.
+    ``path`` starts at the root. A header has no value: its ``value`` and ``end`` are where it ends.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class Statement:
 
 
 def check(text: str) -> None:
-    """Raises ValueError, with what and where, unless ``text`` is TOML."""
+    """Raises ValueError, which says what is wrong and where, unless ``text`` is TOML."""
     try:
         tomllib.loads(text)
     except RecursionError:
@@ -56,7 +56,7 @@ def check(text: str) -> None:
 
 
 def find(text: str, path: Path) -> Any:
-    """The value at ``path``; None where there is none, for TOML has no null."""
+    """The value at ``path``; None if there is none, as TOML has no null."""
     found: Any = tomllib.loads(text)
     for key in path:
         found = found.get(key) if isinstance(found, dict) else None
@@ -64,7 +64,7 @@ def find(text: str, path: Path) -> Any:
 
 
 def read(text: str, path: Path) -> str | None:
-    """The value at ``path`` as its text says it; a table is given in one line, however it is written."""
+    """The text of the value at ``path``. A table is returned in one line, however it is written."""
     value = find(text, path)
     if value is None:
         return None
@@ -73,7 +73,7 @@ def read(text: str, path: Path) -> str | None:
 
 
 def parse(raw: str) -> Any:
-    """The value that ``raw`` says."""
+    """The value that ``raw`` stands for."""
     return tomllib.loads(f"value = {raw}")["value"]
 
 
@@ -85,7 +85,7 @@ def dump(value: Any) -> str:
 
 
 def put(text: str, path: Path, raw: str) -> str:
-    """``text`` with the value ``raw`` at ``path``; a table that was there is written anew, as the last.
+    """``text`` with the value ``raw`` at ``path``. An existing table is replaced by a new one at the end.
 
     Raises:
         ValueError: the text is written in a way that is not understood.
@@ -95,7 +95,7 @@ def put(text: str, path: Path, raw: str) -> str:
 
 
 def drop(text: str, path: Path) -> str:
-    """``text`` without the value at ``path``; as it is where there is none.
+    """``text`` without the value at ``path``; unchanged if there is none.
 
     Raises:
         ValueError: as ``put``.
@@ -135,7 +135,7 @@ def _drop_table(text: str, path: Path) -> str:
         return _edit_inline(text, path, None)
     for start, stop in reversed(list(_find_blocks(text, path))):
         before = text[:start]
-        for gap in ("\r\n", "\n"):  # the empty line that parts it from what stands before
+        for gap in ("\r\n", "\n"):  # the empty line between it and the text before
             if before.endswith(gap) and before.removesuffix(gap).endswith("\n"):
                 before = before.removesuffix(gap)
                 break
@@ -144,7 +144,7 @@ def _drop_table(text: str, path: Path) -> str:
 
 
 def _find_blocks(text: str, path: Path) -> Iterator[tuple[int, int]]:
-    """Where the headers of the table at ``path``, and of tables within, stand with what is under each."""
+    """The offsets of the table at ``path`` and of the tables within it: each header with what follows it."""
     block: tuple[int, int] | None = None
     for statement in _scan(text):
         if statement.is_header and block is not None:
@@ -159,7 +159,7 @@ def _find_blocks(text: str, path: Path) -> Iterator[tuple[int, int]]:
 
 
 def _edit_inline(text: str, path: Path, raw: str | None) -> str:
-    """For a holder that is written ``key = { ... }``, which no header may add to."""
+    """Edit a holder that is written ``key = { ... }``: a header can't add to it."""
     holder = _find_pair(text, path[:-1])
     assert holder is not None  # noqa: S101 - for mypy; callers look first
     try:
@@ -169,18 +169,18 @@ def _edit_inline(text: str, path: Path, raw: str | None) -> str:
         else:
             document["value"][path[-1]] = tomlkit.parse(f"value = {raw}")["value"]
     except (TOMLKitError, TypeError, KeyError) as wrong:
-        raise ValueError(f"{'.'.join(path[:-1])} can't be added to ({wrong})") from None
+        raise ValueError(f"{'.'.join(path[:-1])} can't be edited ({wrong})") from None
     return text[: holder.value] + tomlkit.dumps(document).removeprefix("value = ") + text[holder.end :]
 
 
 def _check_edit(text: str, edited: str, path: Path, value: Any) -> str:
-    """``edited``, which must say what ``text`` says but for ``value`` at ``path``."""
+    """Return ``edited`` if it differs from ``text`` only in ``value`` at ``path``."""
     wanted = tomllib.loads(text)
     holder = wanted
     for key in path[:-1]:
         holder = holder.setdefault(key, {})
         if not isinstance(holder, dict):
-            raise ValueError(f"{key} is no table")  # noqa: TRY004 - a wrong text, not a wrong type
+            raise ValueError(f"{key} is not a table")  # noqa: TRY004 - a wrong text, not a wrong type
     if value is None:
         holder.pop(path[-1], None)
     else:
@@ -190,11 +190,11 @@ def _check_edit(text: str, edited: str, path: Path, value: Any) -> str:
             return edited
     except tomllib.TOMLDecodeError:
         pass
-    raise ValueError(f"the way that {'.'.join(path)} is written is not understood")
+    raise ValueError(f"codexd does not understand the way that {'.'.join(path)} is written")
 
 
 def _without_empty(table: dict[str, Any]) -> dict[str, Any]:
-    """A table with nothing in it may be written or not."""
+    """``table`` without empty tables: whether those are written makes no difference."""
     plain = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in table.items()}
     return {key: value for key, value in plain.items() if value != {}}
 
@@ -223,7 +223,7 @@ def _scan(text: str) -> Iterator[Statement]:
             yield Statement(path, False, at, pair.end(), end, stop := _end_of_line(text, end))
             at = stop
         else:
-            raise ValueError(f"line {text.count(chr(10), 0, at) + 1} is not understood")
+            raise ValueError(f"codexd does not understand line {text.count(chr(10), 0, at) + 1}")
 
 
 def _end_of_value(text: str, at: int) -> int:

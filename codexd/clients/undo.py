@@ -1,27 +1,35 @@
-"""Which keys change, and what undoes it. Pure.
+"""Which keys of a settings file change, and what undoes it: remembered in ``clients.json`` in the state folder, 0600.
 
-The rule: what codexd did not write is the user's. A key whose value is no longer the one that codexd wrote was changed
-by the user since; that value then counts as the one to keep.
+The rule: what codexd did not write belongs to the user. If the value of a key is no longer the one that codexd wrote,
+the user has changed it since, and their value is the one to keep.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+import cattrs
+from attrs import field, frozen
+from attrs.validators import in_
+
+from codexd import jsontext
+from codexd.errors import FileUnreadable
+from codexd.files import delete_leftovers, read_private, write_atomic
 
 Values = Mapping[str, str | None]
-"""Key -> raw text of its value, or None where there is none."""
+"""Key -> raw text of its value; None: no such key."""
 
 Parse = Callable[[str], Any]
-"""What raw text means, in the format of the file."""
+"""Turns raw text into a value, in the format of the file."""
 
 
 @frozen
 class Entry:
-    """What a key held before codexd wrote to it, and what codexd wrote; None: no such key."""
+    """The value of a key before codexd wrote it, and the value that codexd wrote; None: no such key."""
 
     before: str | None
     wrote: str | None
@@ -29,9 +37,9 @@ class Entry:
 
 @frozen
 class Plan:
-    """``targets``: the keys to change. ``entries``: what is to be remembered then.
+    """``targets``: the keys to change. ``entries``: what to remember afterwards.
 
-    ``left``: keys that codexd wrote once, that the user has changed since, and that stay.
+    ``left``: keys that codexd wrote once and that stay, as the user has changed them since.
     """
 
     targets: Values
@@ -39,20 +47,22 @@ class Plan:
     left: tuple[str, ...]
 
 
-def without_us(now: Values, entries: Mapping[str, Entry], parse: Parse = json.loads) -> Values:
-    """What the keys would hold had codexd never written."""
+def without_codexd(now: Values, entries: Mapping[str, Entry], parse: Parse = json.loads) -> Values:
+    """What the keys would hold if codexd had never written them."""
     ours = {key: entry.before for key, entry in entries.items() if is_same(now.get(key), entry.wrote, parse)}
     return {**now, **ours}
 
 
 def make_plan(now: Values, entries: Mapping[str, Entry], wanted: Values, parse: Parse = json.loads) -> Plan:
-    """From what the keys hold ``now`` to ``wanted``; a key that is not wanted goes back to what was there before."""
-    before = without_us(now, entries, parse)
-    aims = {key: wanted[key] if key in wanted else before.get(key) for key in dict.fromkeys((*entries, *wanted))}
+    """The plan that leads from ``now`` to ``wanted``. A key that is not wanted gets its earlier value back."""
+    before = without_codexd(now, entries, parse)
+    goals = {key: wanted[key] if key in wanted else before.get(key) for key in dict.fromkeys((*entries, *wanted))}
     return Plan(
-        targets={key: aim for key, aim in aims.items() if not is_same(aim, now.get(key), parse)},
+        targets={key: goal for key, goal in goals.items() if not is_same(goal, now.get(key), parse)},
         entries={
-            key: Entry(before.get(key), aim) for key, aim in aims.items() if not is_same(aim, before.get(key), parse)
+            key: Entry(before.get(key), goal)
+            for key, goal in goals.items()
+            if not is_same(goal, before.get(key), parse)
         },
         left=tuple(
             key for key, entry in entries.items() if key not in wanted and not is_same(now.get(key), entry.wrote, parse)
@@ -61,7 +71,87 @@ def make_plan(now: Values, entries: Mapping[str, Entry], wanted: Values, parse: 
 
 
 def is_same(raw: str | None, other: str | None, parse: Parse = json.loads) -> bool:
-    """Another program may have written the same value with other escapes."""
+    """Whether both mean the same value: another program may have written it with other escapes."""
     if raw is None or other is None:
         return raw is other
     return raw == other or bool(parse(raw) == parse(other))
+
+
+FILE_NAME = "clients.json"
+VERSION = 1
+"""A file of a later version is not overwritten."""
+
+
+@frozen
+class Original:
+    """The file as codexd found it. ``text``: with any byte-order mark; None if there was no file."""
+
+    text: str | None
+
+
+@frozen
+class UndoRecord:
+    """What undoes the changes of one settings file.
+
+    ``original`` is forgotten once someone else has changed the file: then only ``entries`` can be put back.
+    ``wrote``: SHA-256 of the file as codexd left it. ``mode``: of the file before. ``backup``: path of the copy next to
+    it. ``previous``: the record before the last change, in case that change was never made.
+    """
+
+    entries: Mapping[str, Entry] = field(factory=dict)
+    original: Original | None = None
+    wrote: str = ""
+    mode: int | None = None
+    had_file: bool = True
+    had_env: bool = True
+    backup: str | None = None
+    previous: UndoRecord | None = None
+
+    def is_original(self, data: bytes | None) -> bool:
+        """Whether ``data`` is the file as codexd found it."""
+        return self.original is not None and self.original.text == (None if data is None else data.decode())
+
+    def of(self, data: bytes | None) -> UndoRecord:
+        """The record that applies to a file that holds ``data``."""
+        if self.previous is not None and digest(data) == self.previous.wrote:
+            return self.previous
+        return self
+
+
+@frozen
+class _Content:
+    """``files``: settings file -> record."""
+
+    version: int = field(validator=in_((VERSION,)))
+    files: dict[str, UndoRecord]
+
+
+@frozen
+class UndoFile:
+    path: Path
+
+    def find(self, settings: Path) -> UndoRecord:
+        """Raises FileUnreadable."""
+        return self._read().get(str(settings), UndoRecord())
+
+    def save(self, settings: Path, kept: UndoRecord) -> None:
+        """Raises FileUnreadable and OSError."""
+        others = {name: each for name, each in self._read().items() if name != str(settings)}
+        delete_leftovers(self.path.parent, self.path.name)
+        everything = others | ({str(settings): kept} if kept.entries else {})
+        write_atomic(self.path, jsontext.dumps({"version": VERSION, "files": cattrs.unstructure(everything)}))
+
+    def _read(self) -> dict[str, UndoRecord]:
+        try:
+            return cattrs.structure(jsontext.loads(read_private(self.path)), _Content).files
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, AttributeError, cattrs.BaseValidationError) as error:
+            raise FileUnreadable(
+                f"{self.path} can't be read ({type(error).__name__}), so codexd does not know how to undo the set-up "
+                "of clients. Move the file away to go on without it; the backups are next to the settings files."
+            ) from None
+
+
+def digest(data: bytes | None) -> str:
+    return "" if data is None else hashlib.sha256(data).hexdigest()

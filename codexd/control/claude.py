@@ -14,20 +14,18 @@ from codexd import jsontext
 from codexd.api import clients as api
 from codexd.api.params import NoParams
 from codexd.clients import claude_code
+from codexd.clients.address import Address, as_claude_code, ask
 from codexd.clients.claude_code import BASE_URL, BYPASSES, FAMILY_KEYS, OWN_KEYS, Mode
-from codexd.clients.door import Door
-from codexd.clients.formats import ENV_IN_JSON
-from codexd.clients.kept import Kept
-from codexd.clients.proof import as_claude_code, ask
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
-from codexd.clients.settings_file import Content, read_settings
+from codexd.clients.settings_file import ENV_IN_JSON, Content, read_settings
+from codexd.clients.undo import UndoRecord
 from codexd.control.clients import (
     CLIENT_FILE,
     change_file,
     find_folder,
-    find_kept_file,
     find_notes,
-    find_own_door,
+    find_own_address,
+    find_undo_file,
     last_written,
     to_proof,
     to_set_up,
@@ -65,18 +63,18 @@ MODEL_NOTE = (
 async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus:
     """How Claude Code is set up."""
     control, path = call.control, _settings_path(call.control, params.config_dir)
-    door = find_own_door(control)
+    address = find_own_address(control)
     try:
         content = read_settings(path, ENV_IN_JSON)
         values = plain_values(content, read_values(content, OWN_KEYS))
-        kept = find_kept_file(control).find(content.path)
+        kept = find_undo_file(control).find(content.path)
     except ClientFileRefused as refused:
-        return api.ClaudeStatus(str(path), True, None, None, door.url, (), False, (), str(refused))
-    base_url, mode = values.get(BASE_URL), claude_code.find_mode(values.get(BASE_URL), door)
+        return api.ClaudeStatus(str(path), True, None, None, address.url, (), False, (), str(refused))
+    base_url, mode = values.get(BASE_URL), claude_code.find_mode(values.get(BASE_URL), address)
     notes = _file_notes(content)
     if mode is Mode.OTHER and _pointed_here(content, kept, base_url):
-        notes = (*notes, STALE_NOTE.format(url=base_url, now=door.url))
-    if mode is Mode.CODEXD and not claude_code.shows_key(values, door):
+        notes = (*notes, STALE_NOTE.format(url=base_url, now=address.url))
+    if mode is Mode.CODEXD and not claude_code.shows_key(values, address):
         notes = (*notes, KEY_NOTE)
     if mode is Mode.ANTHROPIC:
         notes = (*notes, *_model_notes(control, content))
@@ -85,7 +83,7 @@ async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus
         exists=content.text is not None,
         mode=mode.value,
         base_url=None if base_url is None else claude_code.show_value(BASE_URL, base_url),
-        address=door.url,
+        address=address.url,
         values=tuple(api.ClientValue(name, claude_code.show_value(name, value)) for name, value in values.items()),
         can_reset=bool(kept.entries),
         notes=notes,
@@ -98,16 +96,16 @@ async def claude_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     """Set Claude Code up to work through codexd, and prove it with a request."""
     control = call.control
     content = read_settings(_settings_path(control, params.config_dir), ENV_IN_JSON)
-    door, window = find_own_door(control), _own_window(content)
+    address, window = find_own_address(control), _own_window(content)
     make_wanted = partial(
-        claude_code.through_codexd, door, control.settings, catalogue=_catalogue(control), window=window
+        claude_code.through_codexd, address, control.settings, catalogue=_catalogue(control), window=window
     )
     notes = (RESTART_NOTE, AUTO_MODE_NOTE, *_file_notes(content), *find_notes(control))
     done = _change(control, content, make_wanted, dry_run=params.dry_run, notes=notes)
     if params.dry_run:
         return done
-    question = as_claude_code(door)
-    return evolve(done, proof=to_proof(control, question, await ask(door, question)))
+    question = as_claude_code(address)
+    return evolve(done, proof=to_proof(control, question, await ask(address, question)))
 
 
 @method("claude.direct", example=EXAMPLE, errors=CLIENT_FILE)
@@ -138,7 +136,7 @@ async def claude_reset(call: Call, params: api.ClientChange) -> api.ClientSetUp:
 async def claude_environment(call: Call, _params: NoParams) -> api.ClaudeEnvironment:
     """What Claude Code needs to work through codexd with no file edited."""
     control = call.control
-    wanted = claude_code.through_codexd(find_own_door(control), control.settings, {}, _catalogue(control))
+    wanted = claude_code.through_codexd(find_own_address(control), control.settings, {}, _catalogue(control))
     variables = {name: value for name, value in wanted.items() if value is not None}
     remove = tuple(name for name in OWN_KEYS if name not in variables) + BYPASSES
     path = control.places.state_dir / RUN_SETTINGS
@@ -151,21 +149,21 @@ async def claude_environment(call: Call, _params: NoParams) -> api.ClaudeEnviron
 def _change(
     control: Control, content: Content, make_wanted: MakeWanted, *, dry_run: bool, notes: Iterable[str]
 ) -> api.ClientSetUp:
-    door = find_own_door(control)
-    kept = _recognise(control, content, find_kept_file(control).find(content.path), door)
+    address = find_own_address(control)
+    kept = _recognise(control, content, find_undo_file(control).find(content.path), address)
     change, backup = change_file(control, content, kept, OWN_KEYS, make_wanted, dry_run=dry_run)
-    mode = claude_code.find_mode(values_after(change).get(BASE_URL), door)
+    mode = claude_code.find_mode(values_after(change).get(BASE_URL), address)
     if mode is Mode.ANTHROPIC:
         notes = (*notes, *_model_notes(control, content))
     return to_set_up(change, backup, mode, claude_code.show_value, dry_run=dry_run, notes=notes)
 
 
-def _recognise(control: Control, content: Content, kept: Kept, door: Door) -> Kept:
-    """A file may lead to this daemon with nothing remembered: it was set up by hand, or the state was lost."""
+def _recognise(control: Control, content: Content, kept: UndoRecord, address: Address) -> UndoRecord:
+    """A file that leads to this daemon although nothing is remembered: set up by hand, or the state was lost."""
     base_url = plain_values(content, read_values(content, (BASE_URL,))).get(BASE_URL)
-    if kept.entries or claude_code.find_mode(base_url, door) is not Mode.CODEXD:
+    if kept.entries or claude_code.find_mode(base_url, address) is not Mode.CODEXD:
         return kept
-    wanted = claude_code.through_codexd(door, control.settings, {}, _catalogue(control))
+    wanted = claude_code.through_codexd(address, control.settings, {}, _catalogue(control))
     shown = plain_values(content, read_values(content, claude_code.NAME_KEYS))
     return adopt(content, kept, wanted | claude_code.earlier_names(shown, control.settings))
 
@@ -184,7 +182,7 @@ def _own_window(content: Content) -> int | None:
     return window if isinstance(window, int) and not isinstance(window, bool) else None
 
 
-def _pointed_here(content: Content, kept: Kept, base_url: Any) -> bool:
+def _pointed_here(content: Content, kept: UndoRecord, base_url: Any) -> bool:
     """Whether ``claude.proxy`` wrote ``base_url``, and not ``claude.set``, which writes no models."""
     return last_written(content, kept, BASE_URL) == base_url and any(
         last_written(content, kept, key) for key in FAMILY_KEYS

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from codexd.api import clients as api
-from codexd.clients.door import Door, find_door
-from codexd.clients.kept import FILE_NAME, Kept, KeptFile
-from codexd.clients.proof import Answer, Question
+from codexd.clients.address import Address, Answer, Question, find_address
 from codexd.clients.set_up import MakeWanted, SetUp, carry_out, plain_values, prepare
 from codexd.clients.settings_file import Content, check_writable
+from codexd.clients.undo import FILE_NAME, UndoFile, UndoRecord
 from codexd.control.method import Control
 from codexd.errors import ClientFileRefused, FileUnreadable, FileUnwritable, RequestInvalid, RequestNotFound
 
@@ -40,12 +39,12 @@ def find_folder(control: Control, config_dir: str | None, variable: str, below_h
     return Path(environ["HOME"]) / below_home
 
 
-def find_kept_file(control: Control) -> KeptFile:
-    return KeptFile(control.places.state_dir / FILE_NAME)
+def find_undo_file(control: Control) -> UndoFile:
+    return UndoFile(control.places.state_dir / FILE_NAME)
 
 
-def find_own_door(control: Control) -> Door:
-    return find_door(control.addresses, control.settings)
+def find_own_address(control: Control) -> Address:
+    return find_address(control.addresses, control.settings)
 
 
 def find_notes(control: Control) -> list[str]:
@@ -55,7 +54,13 @@ def find_notes(control: Control) -> list[str]:
 
 
 def change_file(
-    control: Control, content: Content, kept: Kept, names: tuple[str, ...], make_wanted: MakeWanted, *, dry_run: bool
+    control: Control,
+    content: Content,
+    kept: UndoRecord,
+    names: tuple[str, ...],
+    make_wanted: MakeWanted,
+    *,
+    dry_run: bool,
 ) -> tuple[SetUp, Path | None]:
     """The change, carried out unless ``dry_run``, and the path of the backup.
 
@@ -67,7 +72,7 @@ def change_file(
         check_writable(content)
     if dry_run:
         return change, None
-    file = find_kept_file(control)
+    file = find_undo_file(control)
     try:
         return change, carry_out(change, file)
     except OSError as error:
@@ -106,7 +111,7 @@ def _edits_of(change: SetUp, show: Show) -> tuple[api.ClientEdit, ...]:
     return tuple(api.ClientEdit(name, shown(name, before), shown(name, after)) for name in change.plan.targets)
 
 
-def last_written(content: Content, kept: Kept, name: str) -> Any:
+def last_written(content: Content, kept: UndoRecord, name: str) -> Any:
     """The value that codexd wrote for ``name``, or None."""
     entry = kept.entries.get(name)
     return None if entry is None or entry.wrote is None else content.format.parse(entry.wrote)

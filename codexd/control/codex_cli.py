@@ -11,20 +11,18 @@ from attrs import evolve, frozen
 
 from codexd.api import clients as api
 from codexd.clients import codex_cli, toml_text
+from codexd.clients.address import Address, as_codex_cli, ask
 from codexd.clients.codex_cli import CHATGPT_URL, PROVIDER, TABLES, Mode, table_of
-from codexd.clients.door import Door
-from codexd.clients.formats import TOML
-from codexd.clients.kept import Kept
-from codexd.clients.proof import as_codex_cli, ask
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
-from codexd.clients.settings_file import Content, read_settings
+from codexd.clients.settings_file import TOML, Content, read_settings
+from codexd.clients.undo import UndoRecord
 from codexd.control.clients import (
     CLIENT_FILE,
     change_file,
     find_folder,
-    find_kept_file,
     find_notes,
-    find_own_door,
+    find_own_address,
+    find_undo_file,
     last_written,
     to_proof,
     to_set_up,
@@ -92,7 +90,7 @@ class Place:
         """Reads the file alone: a login in the system's keyring is not seen, and not needed."""
         return codex_cli.has_chatgpt_login(_read_text(self.folder / "auth.json"))
 
-    def names(self, kept: Kept) -> tuple[str, ...]:
+    def names(self, kept: UndoRecord) -> tuple[str, ...]:
         """Every name that codexd may write."""
         return CHATGPT_URL, PROVIDER, table_of(codex_cli.choose_provider(tuple(kept.entries), self.tables))
 
@@ -101,26 +99,26 @@ class Place:
 async def codex_status(call: Call, params: api.ClientPlace) -> api.CodexStatus:
     """How the Codex CLI is set up."""
     control, folder = call.control, _find_folder(call.control, params.config_dir)
-    door = find_own_door(control)
+    address = find_own_address(control)
     try:
         place = _read_place(folder)
-        kept = find_kept_file(control).find(place.content.path)
+        kept = find_undo_file(control).find(place.content.path)
         values = plain_values(place.content, read_values(place.content, place.names(kept)))
     except ClientFileRefused as refused:
-        return api.CodexStatus(str(folder / FILE), True, None, None, door.url, (), False, False, (), str(refused))
+        return api.CodexStatus(str(folder / FILE), True, None, None, address.url, (), False, False, (), str(refused))
     provider = place.config.get(PROVIDER)
-    mode = codex_cli.find_mode(provider, place.tables, door)
+    mode = codex_cli.find_mode(provider, place.tables, address)
     base_url = codex_cli.base_url_of(provider, place.tables)
     return api.CodexStatus(
         path=str(place.content.path),
         exists=place.content.text is not None,
         mode=mode.value,
         base_url=base_url and codex_cli.show_value(base_url),
-        address=door.url,
+        address=address.url,
         values=tuple(api.ClientValue(name, codex_cli.show_value(value)) for name, value in values.items()),
         signed_in=place.signed_in,
         can_reset=bool(kept.entries),
-        notes=tuple(_status_notes(control, place, kept, door, mode)),
+        notes=tuple(_status_notes(control, place, kept, address, mode)),
         problem=None,
     )
 
@@ -129,43 +127,43 @@ async def codex_status(call: Call, params: api.ClientPlace) -> api.CodexStatus:
 async def codex_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     """Set the Codex CLI up to work through codexd, and prove it with a request."""
     control = call.control
-    place, door = _read_place(_find_folder(control, params.config_dir)), find_own_door(control)
+    place, address = _read_place(_find_folder(control, params.config_dir)), find_own_address(control)
     signed_in = place.signed_in
     notes = [RESTART_NOTE, SESSIONS_NOTE, SIGNED_IN_NOTE if signed_in else NO_LOGIN_NOTE]
     notes += [*_file_notes(control, place), *find_notes(control)]
-    kept = _recognise(place, find_kept_file(control).find(place.content.path))
+    kept = _recognise(place, find_undo_file(control).find(place.content.path))
     provider = codex_cli.choose_provider(tuple(kept.entries), place.tables)
-    wanted = codex_cli.through_codexd(door, provider, signed_in=signed_in)
+    wanted = codex_cli.through_codexd(address, provider, signed_in=signed_in)
     done = _change(control, place, kept, lambda _: wanted, dry_run=params.dry_run, notes=notes)
     if params.dry_run:
         return done
     model = place.config.get("model")
-    question = as_codex_cli(door, model if isinstance(model, str) else control.settings.models.default[0])
-    return evolve(done, proof=to_proof(control, question, await ask(door, question)))
+    question = as_codex_cli(address, model if isinstance(model, str) else control.settings.models.default[0])
+    return evolve(done, proof=to_proof(control, question, await ask(address, question)))
 
 
 @method("codex.reset", example=EXAMPLE, errors=CLIENT_FILE)
 async def codex_reset(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     """Put back what was in the Codex CLI's settings before codexd."""
     control, place = call.control, _read_place(_find_folder(call.control, params.config_dir))
-    kept = _recognise(place, find_kept_file(control).find(place.content.path))
+    kept = _recognise(place, find_undo_file(control).find(place.content.path))
     return _change(control, place, kept, lambda _: {}, dry_run=params.dry_run, notes=(RESET_NOTE,))
 
 
 def _change(
-    control: Control, place: Place, kept: Kept, make_wanted: MakeWanted, *, dry_run: bool, notes: Iterable[str]
+    control: Control, place: Place, kept: UndoRecord, make_wanted: MakeWanted, *, dry_run: bool, notes: Iterable[str]
 ) -> api.ClientSetUp:
     change, backup = change_file(control, place.content, kept, place.names(kept), make_wanted, dry_run=dry_run)
     after = values_after(change)
     tables = place.tables | {
         name.removeprefix(f"{TABLES}."): value for name, value in after.items() if name.startswith(f"{TABLES}.")
     }
-    mode = codex_cli.find_mode(after.get(PROVIDER), tables, find_own_door(control))
+    mode = codex_cli.find_mode(after.get(PROVIDER), tables, find_own_address(control))
     return to_set_up(change, backup, mode, lambda _, value: codex_cli.show_value(value), dry_run=dry_run, notes=notes)
 
 
-def _recognise(place: Place, kept: Kept) -> Kept:
-    """A file may lead to a codexd with nothing remembered: the state was lost."""
+def _recognise(place: Place, kept: UndoRecord) -> UndoRecord:
+    """A file that leads to a codexd although nothing is remembered: the state was lost."""
     provider = place.config.get(PROVIDER)
     table = place.tables.get(provider) if isinstance(provider, str) else None
     if kept.entries or not isinstance(table, dict) or not codex_cli.is_ours(table):
@@ -186,15 +184,15 @@ def _find_folder(control: Control, config_dir: str | None) -> Path:
     return find_folder(control, config_dir, "CODEX_HOME", ".codex")
 
 
-def _status_notes(control: Control, place: Place, kept: Kept, door: Door, mode: Mode) -> list[str]:
+def _status_notes(control: Control, place: Place, kept: UndoRecord, address: Address, mode: Mode) -> list[str]:
     notes = _file_notes(control, place)
     provider = place.config.get(PROVIDER)
     url = codex_cli.base_url_of(provider, place.tables)
     if mode is Mode.OTHER and provider is not None and last_written(place.content, kept, PROVIDER) == provider:
-        notes.append(STALE_NOTE.format(url=url, now=door.url))
+        notes.append(STALE_NOTE.format(url=url, now=address.url))
     if mode is Mode.CODEXD:
         table = place.tables[str(provider)]
-        if not codex_cli.shows_key(table, door):
+        if not codex_cli.shows_key(table, address):
             notes.append(KEY_NOTE)
         expects_login = bool(table.get("requires_openai_auth"))
         if place.signed_in and not expects_login:

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import attrs
 from attrs import Factory, field, frozen
 
+from codexd.settings import LOG_LEVELS
+
 EFFORT_CHOICES = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 ENVIRON_PREFIX = "CODEXD_"
 NOT_SETTINGS = ("CODEXD_HOME", "CODEXD_SOCKET")
@@ -187,7 +189,7 @@ class TranslationSettings:
 
 @frozen
 class LogSettings:
-    level: str = setting("info", "Lowest level that is logged", choices=("debug", "info", "warning", "error"))
+    level: str = setting("info", "Lowest level that is logged", choices=LOG_LEVELS)
     history: int = setting(10_000, "Log entries kept in memory", unit="entries", check=_from_one_to(1_000_000))
 
 

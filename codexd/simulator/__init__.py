@@ -1,6 +1,6 @@
 """A simulated Codex backend and sign-in server: strict, scriptable, in one process with its user.
 
-It serves ``codexd --simulate`` and most tests, and refuses what the real backend refuses, in the same words.
+It serves ``codexd --simulate`` and most tests. What the real backend refuses, it refuses in the same words.
 
 ::
 
@@ -12,8 +12,8 @@ It serves ``codexd --simulate`` and most tests, and refuses what the real backen
     ...
     assert simulator.requests[0].outcome is Outcome.COMPLETED
 
-Signing in works as with the real server: a browser opens ``<base>/oauth/authorize?...`` or ``<base>/codex/device``;
-without one, ``simulator.oauth.allow_url(url, email)`` and ``simulator.oauth.approve_device(user_code, email)``.
+You sign in as with the real server: a browser opens ``<base>/oauth/authorize?...`` or ``<base>/codex/device``.
+Without one, call ``simulator.oauth.allow_url(url, email)`` or ``simulator.oauth.approve_device(user_code, email)``.
 
-``scripts.py`` lists what a script may say; ``options.py`` the backend's own switches.
+``scripts.py`` lists what a script may say, ``options.py`` the backend's own switches.
 """

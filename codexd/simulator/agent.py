@@ -1,4 +1,4 @@
-"""The canned agent that answers where no script does: helpful, deterministic, and honest about what it is."""
+"""The canned agent that answers when no script does: helpful, deterministic, and honest about what it is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from codexd.jsontext import dumps_text
-from codexd.simulator.examples import make_example
 from codexd.simulator.scripts import find_last_user_text, read_text
 
 GREETING = (
@@ -15,13 +14,14 @@ GREETING = (
     "Ask me to list your files and I will call one of your client's tools to show the whole way of a request."
 )
 SUMMARY = (
-    "<summary>The user tried codexd's simulated backend, which answers with canned texts.</summary>"  # else asked twice
+    # Without the tags, Claude Code asks a second time.
+    "<summary>The user tried codexd's simulated backend, which answers with canned texts.</summary>"
 )
 SHELL_TOOLS = ("Bash", "bash", "shell", "exec_command", "shell_command")
 COMMAND = "ls"
 CODE_TOOL = "exec"
 CODE = f'text((await tools.exec_command({{cmd: "{COMMAND}"}})).output)'
-"""The command as the Codex CLI wants it of most models: as JavaScript, for a custom tool."""
+"""The command in the form that the Codex CLI expects from most models: JavaScript for a custom tool."""
 
 QUOTED_LINES = 10
 
@@ -33,7 +33,7 @@ _CALL_OUTPUTS = ("function_call_output", "custom_tool_call_output")
 
 
 def answer(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The reply, in the form of a script, to the request ``body``."""
+    """The reply to the request ``body``, in the form of a script."""
     schema = _find_schema(body)
     if schema is not None:
         return {"output": [{"text": dumps_text(make_example(schema))}]}
@@ -44,7 +44,7 @@ def _act(body: Mapping[str, Any]) -> dict[str, Any]:
     output = _find_fresh_output(body)
     if output is not None:
         return {"text": _quote(output)}
-    # Reminders are the client's words, not the user's, and full of words such as "files".
+    # Reminders come from the client, not from the user, and often contain words such as "files".
     asked = _REMINDER.sub("", find_last_user_text(body))
     if _WANTS_SUMMARY.search(asked):
         return {"text": SUMMARY}
@@ -67,7 +67,7 @@ def _find_schema(body: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _find_fresh_output(body: Mapping[str, Any]) -> str | None:
-    """The first call's output that the user has not spoken after."""
+    """The output of the first call since the user's last message."""
     outputs: list[str] = []
     for item in body.get("input") or []:
         if item.get("type") in _CALL_OUTPUTS:
@@ -80,14 +80,14 @@ def _find_fresh_output(body: Mapping[str, Any]) -> str | None:
 def _quote(output: str) -> str:
     lines = output.strip().splitlines()
     if not lines:
-        return "The tool answered nothing. (Simulated backend: no model has read it.)"
+        return "The tool answered nothing. (Simulated backend: no model has read this.)"
     quoted = "\n".join(lines[:QUOTED_LINES])
     more = f"\n\nand {len(lines) - QUOTED_LINES} more lines" if len(lines) > QUOTED_LINES else ""
     return f"The tool answered:\n\n```\n{quoted}\n```{more}\n\n(Simulated backend: no model has read it.)"
 
 
 def _make_call(body: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A call of a tool that runs commands; None where the request offers no such tool."""
+    """A call of a tool that runs commands; None if the request offers no such tool."""
     if body.get("tool_choice") == "none":
         return None
     offered = list(_list_tools(body))
@@ -109,7 +109,7 @@ def _list_tools(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _fill_arguments(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """What the tool's schema requires, with the command where a command goes."""
+    """The arguments that the tool's schema requires, with the command where a command belongs."""
     properties = schema.get("properties") or {}
     arguments = make_example({**schema, "type": "object"})
     for key in ("command", "cmd"):
@@ -119,3 +119,55 @@ def _fill_arguments(schema: Mapping[str, Any]) -> dict[str, Any]:
     if "description" in arguments:
         arguments["description"] = "List the files"
     return dict(arguments)
+
+
+_MAX_DEPTH = 20
+_MAX_LENGTH = 100
+"""The most items or characters made to reach a minimum: more would only waste memory."""
+
+
+def make_example(schema: Mapping[str, Any]) -> Any:
+    """A value with the required properties of ``schema`` and little else."""
+    return _make(schema, schema, 0)
+
+
+def _make(schema: Any, root: Mapping[str, Any], depth: int) -> Any:
+    if not isinstance(schema, Mapping) or depth > _MAX_DEPTH:
+        return None
+    if "const" in schema:
+        return schema["const"]
+    if schema.get("enum"):
+        return schema["enum"][0]
+    if "$ref" in schema:
+        return _make(_resolve(schema["$ref"], root), root, depth + 1)
+    for combination in ("anyOf", "oneOf", "allOf"):
+        if schema.get(combination):
+            return _make(schema[combination][0], root, depth + 1)
+    return _make_of_type(schema, root, depth)
+
+
+def _make_of_type(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Any:
+    kind = schema.get("type", "object" if "properties" in schema else "string")
+    match next(iter(kind), None) if isinstance(kind, list) else kind:
+        case "object":
+            properties = schema.get("properties") or {}
+            return {key: _make(properties.get(key), root, depth + 1) for key in schema.get("required") or ()}
+        case "array":
+            return [
+                _make(schema.get("items"), root, depth + 1) for _ in range(min(schema.get("minItems", 0), _MAX_LENGTH))
+            ]
+        case "string":
+            return "Simulated".ljust(min(schema.get("minLength", 0), _MAX_LENGTH), ".")[: schema.get("maxLength")]
+        case "integer" | "number":
+            return schema.get("minimum", 0)
+        case "boolean":
+            return False
+    return None
+
+
+def _resolve(pointer: str, root: Mapping[str, Any]) -> Any:
+    node: Any = root
+    for name in pointer.removeprefix("#").strip("/").split("/"):
+        if name:
+            node = node.get(name.replace("~1", "/").replace("~0", "~")) if isinstance(node, Mapping) else None
+    return node

@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,17 +18,14 @@ import trio
 
 from codexd.simulator import limits
 from codexd.simulator.agent import answer
-from codexd.simulator.checks import check_body, refuse_overflow
-from codexd.simulator.compaction import compact, refuse_fields
-from codexd.simulator.events import Setting, Step, play
-from codexd.simulator.exchange import Exchange
-from codexd.simulator.identity import PERSONAL
+from codexd.simulator.checks import check_body
+from codexd.simulator.credentials import PERSONAL
+from codexd.simulator.events import ResponseContext, Step, play
 from codexd.simulator.kilo import KiloRoutes
-from codexd.simulator.models_document import make_etag, make_models_document
-from codexd.simulator.oauth import SignIn, SimulatedAccount
+from codexd.simulator.models import make_etag, make_models_document
 from codexd.simulator.options import Options
-from codexd.simulator.records import Outcome, Request, redact_query
-from codexd.simulator.refusals import Refusal, detail, error, html
+from codexd.simulator.prompts import PromptCache, check_compact_fields, compact, count_tokens, flatten_prompt
+from codexd.simulator.refusals import Refusal, detail, error, html, refuse_overflow
 from codexd.simulator.scripts import (
     Reply,
     Script,
@@ -36,21 +34,26 @@ from codexd.simulator.scripts import (
     parse_script,
     parse_token_reply,
 )
+from codexd.simulator.sign_in import SignIn, SimulatedAccount
 from codexd.simulator.sign_in_routes import SignInRoutes
-from codexd.simulator.tokens import PromptCache, count_tokens, flatten_prompt
 from codexd.simulator.wire import (
     BodyTooLarge,
     Ending,
     EventStream,
+    Exchange,
     Holds,
+    Outcome,
     Receive,
+    Request,
     Send,
     finish_stream,
     read_body,
+    redact_query,
     run_while_connected,
     send_refusal,
 )
 from codexd.translation.models.catalogue import BUILT_IN, ModelInfo
+from codexd.web.server import bind, serve
 
 _BACKEND_METHODS: Mapping[str, str] = {
     "/backend-api/codex/responses": "POST",
@@ -66,9 +69,9 @@ class Simulator:
     """A Codex backend and its sign-in server.
 
     Args:
-        clock: seconds since the epoch; token expiry and rate-limit windows go by it.
+        clock: gives seconds since the epoch, for token expiry and rate-limit windows.
         options: the backend's switches.
-        models: what it serves; another list may be set while it runs.
+        models: the models that it serves; they can be replaced while it runs.
     """
 
     def __init__(
@@ -101,16 +104,17 @@ class Simulator:
         *,
         workspace: str = PERSONAL,
     ) -> dict[str, Any]:
-        """The Codex CLI style ``auth.json`` of a new sign-in; it may be expired from the start.
+        """Sign in. Returns an ``auth.json`` like the Codex CLI's; it may be expired from the start.
 
         Each workspace of an email is an account of its own, with the same user.
         """
         return self.oauth.sign_in(email, plan, access_expires_in_s, workspace)
 
     def sign_in_again(self, email: str, plan: str, account_id: str) -> dict[str, Any] | None:
-        """The same for an account of an earlier run, whose tokens nobody knows any more.
+        """Sign in an account of an earlier run again, as its tokens are lost.
 
-        None for one that is known, and for one in a workspace, whose name its id does not tell.
+        Returns None if the account is signed in already, and if it belongs to a workspace: the workspace's name can't
+        be derived from its id.
         """
         is_personal = SimulatedAccount(email, plan).account_id == account_id
         return self.sign_in(email, plan) if is_personal and not self.oauth.knows(email) else None
@@ -120,11 +124,11 @@ class Simulator:
         self._book = ScriptBook(parse_script(script))
 
     def load_token_replies(self, *replies: Mapping[str, Any]) -> None:
-        """What the next calls of ``/oauth/token`` are answered; then the usual again."""
+        """Set the replies to the next calls of ``/oauth/token``; later calls get the usual one again."""
         self._sign_in.scripted = [parse_token_reply(reply) for reply in replies]
 
     def release(self, hold: str) -> None:
-        """Let answers go on that wait at ``hold``, now and later."""
+        """Let every answer that waits at ``hold`` go on, now and later."""
         self._holds.release(hold)
 
     def set_used(
@@ -137,9 +141,9 @@ class Simulator:
         limit: str = limits.MAIN_LIMIT,
         workspace: str = PERSONAL,
     ) -> None:
-        """Put the ``primary`` or ``secondary`` window of an account at ``percent``.
+        """Set how much of an account's ``primary`` or ``secondary`` window is used.
 
-        ``resets_in_s`` moves the window's end, ``limit`` is the feature of a metered limit.
+        ``resets_in_s`` moves the end of the window. ``limit`` is the feature of a metered limit.
         """
         account = self.oauth.find(email, workspace)
         self.limits.set_used(
@@ -147,11 +151,11 @@ class Simulator:
         )
 
     def restore(self, email: str, *, workspace: str = PERSONAL) -> None:
-        """Give an account all of its quota back, before any window's end."""
+        """Give an account its whole quota back before its windows end."""
         self.limits.restore(self.oauth.find(email, workspace).account_id)
 
     def fail_usage(self, status: int | None) -> None:
-        """Let the usage endpoint answer with this error status from now on; None mends it."""
+        """Make the usage endpoint answer with this error status from now on; None ends that."""
         self._usage_status = status
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -208,7 +212,7 @@ class Simulator:
             await self._usage(exchange, account)
 
     def _identify(self, request: Request) -> SimulatedAccount | Refusal:
-        """Whose request it is; takes the token out of the record."""
+        """The account that sent the request. Removes the token from the record."""
         account = self.oauth.check(request.headers)
         if "authorization" in request.headers:
             request.headers["authorization"] = self.oauth.name_bearer(request.headers["authorization"])
@@ -248,21 +252,21 @@ class Simulator:
         if refusal is not None:
             await exchange.refuse(refusal)
             return
-        reply, setting = self._prepare(body, account, exchange.raw)
+        reply, context = self._prepare(body, account, exchange.raw)
         if isinstance(reply, Refusal):
             await exchange.refuse(reply)
             return
 
         async def respond() -> Ending:
-            return await self._stream(reply, setting, account, exchange)
+            return await self._stream(reply, context, account, exchange)
 
         ending = await run_while_connected(exchange.receive, respond)
         await finish_stream(exchange.send, exchange.request, ending)
 
     async def _compact(self, exchange: Exchange, account: SimulatedAccount) -> None:
-        """A scripted error, or the compacted history."""
+        """Answer with a scripted error or the compacted history."""
         body = exchange.read_json()
-        refusal = refuse_fields(body) or self._refuse(
+        refusal = check_compact_fields(body) or self._refuse(
             exchange.request, {**body, "store": False, "stream": True}, account
         )
         reply = self._book.take(body) if refusal is None else None
@@ -294,8 +298,10 @@ class Simulator:
             return refusal
         return limits.refuse_used_up(self._read_limits(account).for_model(body["model"]), self._clock())
 
-    def _prepare(self, body: dict[str, Any], account: SimulatedAccount, raw: bytes) -> tuple[Reply | Refusal, Setting]:
-        """The reply to a request that is in order, and what its stream needs to know."""
+    def _prepare(
+        self, body: dict[str, Any], account: SimulatedAccount, raw: bytes
+    ) -> tuple[Reply | Refusal, ResponseContext]:
+        """The reply to a request that passed the checks, and what its stream needs to know."""
         prompt = flatten_prompt(body)
         cached_tokens = self._cache.read(account.account_id, body.get("prompt_cache_key"), prompt)
         input_tokens = count_tokens(prompt)
@@ -309,7 +315,7 @@ class Simulator:
         served = reply.model if isinstance(reply, Reply) and reply.model else model.slug
         standing = self._read_limits(account).for_model(model.slug)
         digest = hashlib.sha256(b"%d:" % next(self._serials) + raw).hexdigest()
-        return reply, Setting(
+        return reply, ResponseContext(
             response_id=f"resp_{digest[:32]}",
             model=served,
             created_at=int(self._clock()),
@@ -322,9 +328,11 @@ class Simulator:
             preface=limits.make_events(standing) if self.options.rate_limits_event else (),
         )
 
-    async def _stream(self, reply: Reply, setting: Setting, account: SimulatedAccount, exchange: Exchange) -> Ending:
+    async def _stream(
+        self, reply: Reply, context: ResponseContext, account: SimulatedAccount, exchange: Exchange
+    ) -> Ending:
         await trio.sleep(reply.delay_s)
-        headers = self._make_headers(setting, account, exchange.request)
+        headers = self._make_headers(context, account, exchange.request)
         if reply.error is not None:
             await self._holds.wait(reply.hold)
             return Ending(refusal=Refusal(reply.error.status, reply.error.body, {**headers, **reply.error.headers}))
@@ -339,20 +347,20 @@ class Simulator:
         if reply.raw is not None:
             await stream.write(reply.raw.encode())
             return Ending(cut=reply.cut)
-        return await stream.play(self._spend(play(reply, setting), setting.request["model"], account))
+        return await stream.play(self._spend(play(reply, context), context.request["model"], account))
 
-    def _make_headers(self, setting: Setting, account: SimulatedAccount, request: Request) -> dict[str, str]:
-        standing = self._read_limits(account).for_model(setting.request["model"])
+    def _make_headers(self, context: ResponseContext, account: SimulatedAccount, request: Request) -> dict[str, str]:
+        standing = self._read_limits(account).for_model(context.request["model"])
         catalogue = make_models_document(self._models_of(account), self.options, request.headers.get("version", ""))
         return {
-            "openai-model": setting.model,
-            "x-request-id": f"req_{setting.response_id.removeprefix('resp_')}",
+            "openai-model": context.model,
+            "x-request-id": f"req_{context.response_id.removeprefix('resp_')}",
             "x-models-etag": make_etag(catalogue),
             **limits.make_headers(standing, self._clock()),
         }
 
     def _spend(self, steps: Iterator[Step], model: str, account: SimulatedAccount) -> Iterator[Step]:
-        """The steps; counts the terminal event's tokens against the plan."""
+        """Pass the steps on, and count the tokens of the terminal event against the plan."""
         for step in steps:
             if isinstance(step, dict) and step.get("type") in ("response.completed", "response.incomplete"):
                 usage = (step.get("response") or {}).get("usage") or {}
@@ -362,9 +370,23 @@ class Simulator:
 
 
 async def _live(receive: Receive, send: Send) -> None:
-    """ASGI's lifespan: nothing to start, nothing to stop."""
+    """Answer ASGI's lifespan messages: there is nothing to start or stop."""
     while True:
         kind = (await receive())["type"]
         await send({"type": f"{kind}.complete"})
         if kind == "lifespan.shutdown":
             return
+
+
+async def serve_simulator(
+    simulator: Simulator, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Serve until cancelled. The started value is the base URL, such as ``http://127.0.0.1:40619``.
+
+    The sign-in server is at the base URL itself, the backend at ``<base>/backend-api``.
+    """
+    listener = bind("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    async with trio.open_nursery() as nursery:
+        await nursery.start(partial(serve, simulator, [listener], stop=trio.Event(), drain_s=0.0))
+        task_status.started(f"http://127.0.0.1:{port}")

@@ -1,7 +1,7 @@
 """What the backend refuses in the body of ``POST /codex/responses``, in the words that it uses. Pure.
 
-Source: codex-backend.md, sections 2.2 to 2.8 and 8.3. The rules for the input stand in ``checks_input``,
-those for tools in ``checks_tools``.
+The rules for the input are in ``checks_input.py``. Where the backend's own rules are not known, those of the public
+Responses API stand in for them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from codexd.simulator.checks_input import check_input
-from codexd.simulator.checks_tools import check_tool_choice, check_tools, find_schema_problem
+from codexd.simulator.checks_input import NAME_PATTERN, check_input
+from codexd.simulator.models import check_gates, refuse_model
 from codexd.simulator.options import Options
 from codexd.simulator.refusals import (
     Problems,
@@ -20,9 +20,12 @@ from codexd.simulator.refusals import (
     detail,
     empty_string,
     error,
+    find_schema_problem,
+    missing,
     quote_list,
     too_long,
     unknown,
+    wrong_pattern,
     wrong_type,
     wrong_value,
 )
@@ -46,14 +49,11 @@ FIELDS = (
     "client_metadata",
     "stream_options",
 )
-"""Every other field of the public Responses API is an "unsupported parameter" here."""
+"""The backend calls any other field of the public Responses API an "unsupported parameter"."""
 
-CONTEXT_OVERFLOW = "Your input exceeds the context window of this model. Please adjust your input and try again."
 VERBOSITIES = ("low", "medium", "high")
 SUMMARIES = ("auto", "concise", "detailed")
 CONTEXTS = ("auto", "current_turn", "all_turns")
-CODEX_ORIGINATOR = re.compile(r"codex[_-]|Codex ")
-_VERSION = re.compile(r"\d+(?:\.\d+)+")
 
 
 def check_body(
@@ -68,16 +68,12 @@ def check_body(
 
     Args:
         body: the parsed JSON.
-        account_id: whose encrypted reasoning may be replayed.
-        options: the backend's switches.
-        models: what the backend serves.
-        headers: the request's, lower-case; the gates look at who the client says it is.
+        account_id: the account that sends it; only its own encrypted reasoning is accepted.
+        options: the backend's own switches.
+        models: the models that the backend serves.
+        headers: of the request, lower-case; the gates read the client's name and version from them.
     """
     return next(_find_problems(body, account_id, options, models, headers or {}), None)
-
-
-def refuse_overflow() -> Refusal:
-    return error(CONTEXT_OVERFLOW, param="input", code="context_length_exceeded")
 
 
 def _find_problems(
@@ -89,9 +85,9 @@ def _find_problems(
     yield from check_string("model", body.get("model"))
     model = next((model for model in models if model.slug == body["model"]), None)
     if model is None or model.slug in options.refused_models:
-        yield _refuse_model(body["model"])
+        yield refuse_model(body["model"])
         return
-    yield from _check_gates(model, options, headers)
+    yield from check_gates(model, options, headers)
     yield from _check_model_settings(body, model)
     yield from _check_plain_values(body)
     yield from check_tools(body.get("tools"))
@@ -118,32 +114,6 @@ def _check_fields(body: Mapping[str, Any], options: Options) -> Problems:
         yield detail("Input must be a list")
 
 
-def _refuse_model(slug: str) -> Refusal:
-    return detail(f"The '{slug}' model is not supported when using Codex with a ChatGPT account.")
-
-
-def _check_gates(model: ModelInfo, options: Options, headers: Mapping[str, str]) -> Problems:
-    """Codex-backend.md 2.3: the server compares the version that a client claims, and who it says it is."""
-    needed = options.minimal_client_versions.get(model.slug)
-    if needed is not None:
-        claimed = read_version(headers.get("version", "")) or read_version(headers.get("user-agent", ""))
-        if claimed is None:
-            yield _refuse_model(model.slug)
-        elif claimed < (read_version(needed) or ()):
-            yield detail(
-                f"The '{model.slug}' model requires a newer version of Codex. "
-                "Please upgrade to the latest app or CLI and try again."
-            )
-    if model.slug in options.codex_originators_only and not CODEX_ORIGINATOR.match(headers.get("originator", "")):
-        yield error(f"Model not found {model.slug}", param="model", status=404)
-
-
-def read_version(text: str) -> tuple[int, ...] | None:
-    """The first dotted number in ``text``, such as (0, 161, 0)."""
-    found = _VERSION.search(text)
-    return tuple(int(part) for part in found.group().split(".")) if found else None
-
-
 def _check_model_settings(body: Mapping[str, Any], model: ModelInfo) -> Problems:
     yield from _check_reasoning(body.get("reasoning"), model)
     yield from _check_text(body.get("text"), model)
@@ -161,7 +131,7 @@ def _check_reasoning(reasoning: Any, model: ModelInfo) -> Problems:
         if name not in ("effort", "summary", "context", "mode"):
             yield unknown(f"reasoning.{name}")
     effort = reasoning.get("effort")
-    # "ultra" is a client's name for "max" with delegation; the backend has never heard of it.
+    # "ultra" is a client's name for "max" with delegation; the backend does not know it.
     efforts = [offered for offered in model.efforts if offered != "ultra"]
     if effort is not None and effort not in efforts:
         yield _unsupported("reasoning.effort", effort, model, efforts)
@@ -205,7 +175,7 @@ def _check_format(form: Any) -> Problems:
 
 
 def _check_json_word(body: Mapping[str, Any]) -> Problems:
-    """Who asks for JSON of any form has to say so in the input as well; the instructions do not count."""
+    """A request for free-form JSON must also mention JSON in the input; the instructions do not count."""
     if ((body.get("text") or {}).get("format") or {}).get("type") != "json_object":
         return
     contents = [item.get("content") for item in body["input"] if item.get("type", "message") == "message"]
@@ -241,3 +211,148 @@ def _check_plain_values(body: Mapping[str, Any]) -> Problems:
     metadata = body.get("client_metadata", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         yield wrong_type("client_metadata", "an object of strings", metadata)
+
+
+MAX_NAME_CHARS = 64
+TOOL_KEYS: Mapping[str, tuple[str, ...]] = {
+    "function": ("name", "description", "strict", "parameters"),
+    "custom": ("name", "description", "format"),
+    "web_search": (
+        "search_context_size",
+        "filters",
+        "user_location",
+        "external_web_access",
+        "indexed_web_access",
+        "search_content_types",
+    ),
+    "image_generation": ("output_format", "size", "model", "background", "quality", "partial_images"),
+    "namespace": ("name", "description", "tools"),
+    "tool_search": ("execution", "description", "parameters"),
+    "local_shell": (),
+}
+"""The types of tools, and the keys that each may have besides ``type``."""
+
+NAMED_TOOLS = ("function", "custom", "namespace")
+
+CHOICES = ("none", "auto", "required")
+CHOICE_TYPES = ("function", "custom", "web_search", "image_generation", "allowed_tools")
+
+
+def check_tools(tools: Any) -> Problems:
+    """Find what is wrong with the ``tools`` of a request."""
+    if tools is None:
+        return
+    if not isinstance(tools, list):
+        yield wrong_type("tools", "an array", tools)
+    names: set[str] = set()
+    for index, tool in enumerate(tools):
+        path = f"tools[{index}]"
+        yield from _check_tool(tool, path)
+        name = tool.get("name") if tool["type"] in NAMED_TOOLS else None
+        if name in names:
+            yield error(f"Duplicate tool name: '{name}'.", param=f"{path}.name", code="invalid_value")
+        names |= {name} if name else set()
+
+
+def _check_tool(tool: Any, path: str) -> Problems:
+    if not isinstance(tool, dict):
+        yield wrong_type(path, "an object", tool)
+    kind = tool.get("type")
+    if kind is None:
+        yield missing(f"{path}.type")
+    if kind not in tuple(TOOL_KEYS):
+        yield detail(f"Unsupported tool type: {kind}")
+    if kind in NAMED_TOOLS:
+        yield from _check_name(tool.get("name"), f"{path}.name")
+    for key in tool:
+        if key not in ("type", *TOOL_KEYS[kind]):
+            yield unknown(f"{path}.{key}")
+    match kind:
+        case "function":
+            yield from _check_function(tool, path)
+        case "image_generation":
+            yield from _check_image_tool(tool, path)
+        case "namespace":
+            yield from _check_namespace(tool.get("tools"), f"{path}.tools")
+
+
+def _check_namespace(tools: Any, path: str) -> Problems:
+    if not isinstance(tools, list):
+        yield wrong_type(path, "an array", tools)
+    for index, tool in enumerate(tools):
+        if not isinstance(tool, dict):
+            yield wrong_type(f"{path}[{index}]", "an object", tool)
+        # Only a tool in a namespace may be marked as one that the client loads on demand.
+        plain = {key: value for key, value in tool.items() if key != "defer_loading"}
+        yield from _check_tool(plain, f"{path}[{index}]")
+
+
+def _check_name(name: Any, path: str) -> Problems:
+    yield from check_string(path, name)
+    if not re.fullmatch(NAME_PATTERN, name):
+        yield wrong_pattern(path, NAME_PATTERN)
+    if len(name) > MAX_NAME_CHARS:
+        yield too_long(path, name, MAX_NAME_CHARS)
+
+
+def _check_function(tool: Mapping[str, Any], path: str) -> Problems:
+    if "parameters" not in tool:
+        yield missing(f"{path}.parameters")
+    if not isinstance(tool.get("strict", False), bool | None):
+        yield wrong_type(f"{path}.strict", "a boolean", tool["strict"])
+    problem = find_schema_problem(tool["parameters"], strict=bool(tool.get("strict")))
+    if problem is not None:
+        message = f"Invalid schema for function '{tool['name']}': {problem}"
+        yield error(message, param=f"{path}.parameters", code="invalid_function_parameters")
+
+
+def _check_image_tool(tool: Mapping[str, Any], path: str) -> Problems:
+    if tool.get("output_format") == "gif":
+        yield wrong_value(f"{path}.output_format", "gif", ("png", "webp", "jpeg"))
+    if tool.get("background") == "transparent":
+        yield wrong_value(f"{path}.background", "transparent", ("opaque", "auto"))
+    partial_images = tool.get("partial_images", 0)
+    if not isinstance(partial_images, int):
+        yield wrong_type(f"{path}.partial_images", "an integer", partial_images)
+    if partial_images > 3:
+        message = f"Invalid '{path}.partial_images': integer above maximum value. Expected a value <= 3."
+        yield error(message, param=f"{path}.partial_images", code="integer_above_max_value")
+
+
+def check_tool_choice(choice: Any, tools: Sequence[Mapping[str, Any]], items: Sequence[Any]) -> Problems:
+    """Find what is wrong with the ``tool_choice`` of a request. Tools may also be items of the input."""
+    if choice is None:
+        return
+    if isinstance(choice, str):
+        if choice not in CHOICES:
+            yield wrong_value("tool_choice", choice, CHOICES)
+        if choice == "required" and not tools and not _has_additional_tools(items):
+            message = "Tool choice 'required' must be specified with 'tools' parameter."
+            yield error(message, param="tool_choice")
+        return
+    if not isinstance(choice, dict):
+        yield wrong_type("tool_choice", "a string or an object", choice)
+    kind = choice.get("type")
+    if kind not in CHOICE_TYPES:
+        yield wrong_value("tool_choice.type", kind, CHOICE_TYPES)
+    if kind == "allowed_tools" and choice.get("mode") not in ("auto", "required"):
+        yield wrong_value("tool_choice.mode", choice.get("mode"), ("auto", "required"))
+    wanted = choice.get("tools") if kind == "allowed_tools" else [choice]
+    if not isinstance(wanted, list) or not all(isinstance(tool, dict) for tool in wanted):
+        yield wrong_type("tool_choice.tools", "an array of objects", wanted)
+        return
+    for tool in wanted:
+        yield from _check_chosen(tool, tools)
+
+
+def _check_chosen(wanted: Mapping[str, Any], tools: Sequence[Mapping[str, Any]]) -> Problems:
+    kind = wanted.get("type")
+    if kind in NAMED_TOOLS:
+        yield from check_string("tool_choice.name", wanted.get("name"))
+    offered = any(tool["type"] == kind and tool.get("name") == wanted.get("name") for tool in tools)
+    if not offered:
+        yield error(f"Tool choice '{wanted.get('name', kind)}' not found in 'tools' parameter.", param="tool_choice")
+
+
+def _has_additional_tools(items: Sequence[Any]) -> bool:
+    return any(isinstance(item, dict) and item.get("type") == "additional_tools" for item in items)

@@ -1,6 +1,6 @@
 """What the backend refuses in ``input``: items, their ids, their parts, and calls without outputs. Pure.
 
-Source: codex-backend.md, section 2.7; where it is silent, the public Responses API's rules and words.
+Where the backend's own rules are not known, those of the public Responses API stand in for them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from codexd.simulator.reasoning import Seal, read_seal
+from codexd.simulator.prompts import Seal, read_seal
 from codexd.simulator.refusals import (
     Problems,
     Refusal,
@@ -59,20 +59,20 @@ PART_KEYS: Mapping[str, tuple[str, ...]] = {
     "input_image": ("image_url", "detail"),
     "input_file": ("filename", "file_data"),
 }
-"""What a part may hold besides ``type``; the types left out are not looked into."""
+"""The keys that a part may have besides ``type``. Parts of other types are not checked."""
 
 CALLS: Mapping[str, str] = {
     "function_call": "function call",
     "custom_tool_call": "custom tool call",
     "local_shell_call": "function call",
 }
-"""Items that ask for something, and what an error calls them."""
+"""The items that are calls, and what an error calls them."""
 
 OUTPUTS: Mapping[str, str] = {
     "function_call_output": "function call",
     "custom_tool_call_output": "custom tool call",
 }
-"""Items that answer, and the kind of call that each answers."""
+"""The items that answer a call, and the kind of call that each answers."""
 
 ANY_ITEM_KEYS = ("type", "id", "status", "internal_chat_message_metadata_passthrough")
 ITEM_KEYS: Mapping[str, tuple[str, ...]] = {
@@ -83,7 +83,7 @@ ITEM_KEYS: Mapping[str, tuple[str, ...]] = {
     "custom_tool_call": ("name", "input", "call_id", "namespace"),
     "custom_tool_call_output": ("call_id", "output", "name"),
 }
-"""What an item may hold besides ``ANY_ITEM_KEYS``; the types left out are not looked into."""
+"""The keys that an item may have besides ``ANY_ITEM_KEYS``. Items of other types are not checked."""
 
 NAME_PATTERN = r"^[a-zA-Z0-9_-]+$"
 MAX_ID_CHARS = 64
@@ -92,7 +92,7 @@ _IMAGE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"RIFF")
 
 
 def check_input(items: Sequence[Any], *, account_id: str, modalities: Sequence[str]) -> Problems:
-    """What is wrong with ``items``, sent by an account to a model of these input modalities."""
+    """Find what is wrong with ``items`` that an account sends to a model with these input modalities."""
     for index, item in enumerate(items):
         path = f"input[{index}]"
         if not isinstance(item, dict):
@@ -214,7 +214,7 @@ def _check_part(part: Mapping[str, Any], kind: str, path: str, modalities: Seque
 
 
 def _check_text(text: Any, path: str) -> Problems:
-    """A text that may be empty."""
+    """Check a text that may be empty."""
     if text is None:
         yield missing(path)
     if not isinstance(text, str):
@@ -312,7 +312,7 @@ def _check_unique_ids(items: Sequence[Mapping[str, Any]]) -> Problems:
 
 
 def _check_pairs(items: Sequence[Mapping[str, Any]]) -> Problems:
-    """Every call has an output after it, every output a call before it."""
+    """Check that an output follows each call, and that a call precedes each output."""
     calls: dict[str, str] = {}
     answered: set[str] = set()
     for item in items:

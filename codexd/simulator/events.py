@@ -1,7 +1,4 @@
-"""The whole stream of one response, from a reply's data: events, pauses and cuts, in order. Pure.
-
-Source: codex-backend.md, section 3.
-"""
+"""The whole stream of one response, made from the data of a reply: events, pauses and cuts, in order. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +9,14 @@ from typing import Any
 from attrs import field, frozen
 
 from codexd.jsontext import dumps
-from codexd.simulator.items import Event, Lane, Maker, make_lane
+from codexd.simulator.items import Event, ItemEvents, ItemOptions, make_item_events
 from codexd.simulator.options import TerminalOutput
 from codexd.simulator.scripts import CutBy, FailedAs, Reply
 
 
 @frozen
 class Pause:
-    """Silence: for ``seconds``, and then until ``hold`` is released."""
+    """Silence for ``seconds``, and then until ``hold`` is released."""
 
     seconds: float
     hold: str | None
@@ -34,7 +31,7 @@ Step = Event | Pause | Cut
 
 
 @frozen(kw_only=True)
-class Setting:
+class ResponseContext:
     """What a stream takes from its request and its backend."""
 
     response_id: str
@@ -47,7 +44,7 @@ class Setting:
     delta_chars: int = 16
     terminal_output: TerminalOutput = TerminalOutput.EMPTY
     preface: tuple[Event, ...] = ()
-    """Events that come before ``response.created``; they do not count for ``after_events``."""
+    """Events sent before ``response.created``. ``after_events`` does not count them."""
 
 
 ERROR_MESSAGES: Mapping[str, str] = {
@@ -68,15 +65,15 @@ ERROR_MESSAGES: Mapping[str, str] = {
         "The encrypted content could not be verified. (Reason: Encrypted content could not be decrypted or parsed.)"
     ),
 }
-"""What the backend says with a code; a script's own ``message`` comes first."""
+"""The message for each code, unless a script gives its own."""
 
 
-def play(reply: Reply, setting: Setting) -> Iterator[Step]:
-    """The steps of the response; each event of the API's own vocabulary gets its ``sequence_number``."""
+def play(reply: Reply, context: ResponseContext) -> Iterator[Step]:
+    """The steps of the response. Each of the API's own events gets its ``sequence_number``."""
     if reply.events is None:
-        yield from setting.preface
+        yield from context.preface
     numbers = itertools.count()
-    for step in _play(reply, setting):
+    for step in _play(reply, context):
         if isinstance(step, Pause | Cut) or reply.events is not None or step["type"].startswith("codex."):
             yield step
         else:
@@ -88,8 +85,8 @@ def encode(event: Event) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (str(event.get("type", "message")).encode(), dumps(event))
 
 
-def _play(reply: Reply, setting: Setting) -> Iterator[Step]:
-    stream = _play_raw(reply) if reply.events is not None else _play_response(reply, setting)
+def _play(reply: Reply, context: ResponseContext) -> Iterator[Step]:
+    stream = _play_raw(reply) if reply.events is not None else _play_response(reply, context)
     if not (reply.stall_s or reply.hold or reply.failed is not None or reply.cut):
         yield from stream
         return
@@ -97,7 +94,7 @@ def _play(reply: Reply, setting: Setting) -> Iterator[Step]:
     if reply.stall_s or reply.hold:
         yield Pause(reply.stall_s, reply.hold)
     if reply.failed is not None:
-        yield from _make_failure(reply.failed, reply.failed_as, setting)
+        yield from _make_failure(reply.failed, reply.failed_as, context)
     elif reply.cut is not None:
         yield Cut(reply.cut)
     else:
@@ -105,7 +102,7 @@ def _play(reply: Reply, setting: Setting) -> Iterator[Step]:
 
 
 def _take_until_point(reply: Reply, stream: Iterator[Event]) -> Iterator[Event]:
-    """The events before the reply's point; leaves the rest in ``stream``."""
+    """The events before the point that the reply names; the rest stays in ``stream``."""
     if reply.after_events is not None:
         yield from itertools.islice(stream, reply.after_events)
     elif reply.after_items is None and reply.cut is not None:
@@ -115,7 +112,7 @@ def _take_until_point(reply: Reply, stream: Iterator[Event]) -> Iterator[Event]:
 
 
 def _take_items(count: int, stream: Iterator[Event]) -> Iterator[Event]:
-    """The opening of the response and its first ``count`` items."""
+    """The opening events of the response and those of its first ``count`` items."""
     seen = 0
     for event in stream:
         yield event
@@ -140,61 +137,62 @@ def _play_raw(reply: Reply) -> Iterator[Event]:
     yield from reply.events or ()
 
 
-def _play_response(reply: Reply, setting: Setting) -> Iterator[Event]:
-    response = _make_response(setting)
+def _play_response(reply: Reply, context: ResponseContext) -> Iterator[Event]:
+    response = _make_response(context)
     yield {"type": "response.created", "response": response}
     yield {"type": "response.in_progress", "response": response}
-    lanes: list[Lane] = []
-    yield from _play_items(reply, setting, lanes)
-    yield _make_terminal(reply, setting, lanes)
+    items: list[ItemEvents] = []
+    yield from _play_items(reply, context, items)
+    yield _make_terminal(reply, context, items)
 
 
-def _play_items(reply: Reply, setting: Setting, lanes: list[Lane]) -> Iterator[Event]:
-    """The events of all items; leaves what they were in ``lanes``."""
-    for index, item in enumerate(reply.output):
-        lanes.append(make_lane(item, index, _make_maker(reply, setting, last=index == len(reply.output) - 1)))
+def _play_items(reply: Reply, context: ResponseContext, items: list[ItemEvents]) -> Iterator[Event]:
+    """The events of all items, which are added to ``items``."""
+    for index, scripted in enumerate(reply.output):
+        options = _make_item_options(reply, context, last=index == len(reply.output) - 1)
+        items.append(make_item_events(scripted, index, options))
     if not reply.interleave:
-        for lane in lanes:
-            yield from lane.play()
+        for item in items:
+            yield from item.play()
         return
-    for is_call, group in itertools.groupby(lanes, key=lambda lane: lane.is_call):
+    for is_call, group in itertools.groupby(items, key=lambda item: item.is_call):
         if is_call:
             yield from _interleave(list(group))
         else:
-            for lane in group:
-                yield from lane.play()
+            for item in group:
+                yield from item.play()
 
 
-def _interleave(lanes: list[Lane]) -> Iterator[Event]:
-    """Parallel calls: all open, their deltas take turns, the last closes first."""
-    for lane in lanes:
-        yield from lane.opening
-    for turn in itertools.zip_longest(*(lane.pieces for lane in lanes)):
+def _interleave(items: list[ItemEvents]) -> Iterator[Event]:
+    """Interleave parallel calls: all open first, their deltas take turns, and the last one closes first."""
+    for item in items:
+        yield from item.opening
+    for turn in itertools.zip_longest(*(item.pieces for item in items)):
         yield from (event for event in turn if event is not None)
-    for lane in reversed(lanes):
-        yield from lane.closing
+    for item in reversed(items):
+        yield from item.closing
 
 
-def _make_maker(reply: Reply, setting: Setting, *, last: bool) -> Maker:
-    return Maker(
-        account_id=setting.account_id,
-        response_key=setting.response_id.removeprefix("resp_"),
-        delta_chars=setting.delta_chars,
+def _make_item_options(reply: Reply, context: ResponseContext, *, last: bool) -> ItemOptions:
+    return ItemOptions(
+        account_id=context.account_id,
+        response_key=context.response_id.removeprefix("resp_"),
+        delta_chars=context.delta_chars,
         reply=reply,
-        seals_reasoning="reasoning.encrypted_content" in (setting.request.get("include") or ()),
+        seals_reasoning="reasoning.encrypted_content" in (context.request.get("include") or ()),
         completed="incomplete" if last and reply.incomplete else "completed",
     )
 
 
-def _make_response(setting: Setting) -> dict[str, Any]:
-    request = setting.request
+def _make_response(context: ResponseContext) -> dict[str, Any]:
+    request = context.request
     reasoning = request.get("reasoning") or {}
     return {
-        "id": setting.response_id,
+        "id": context.response_id,
         "object": "response",
-        "created_at": setting.created_at,
+        "created_at": context.created_at,
         "status": "in_progress",
-        "model": setting.model,
+        "model": context.model,
         "output": [],
         "instructions": request.get("instructions"),
         "parallel_tool_calls": request.get("parallel_tool_calls", True),
@@ -213,12 +211,12 @@ def _make_response(setting: Setting) -> dict[str, Any]:
     }
 
 
-def _make_terminal(reply: Reply, setting: Setting, lanes: list[Lane]) -> Event:
-    response = _make_response(setting)
-    # The real backend echoes "default" even where a faster tier was honoured.
-    response |= {"service_tier": "default", "output": _make_output(setting.terminal_output, lanes)}
+def _make_terminal(reply: Reply, context: ResponseContext, items: list[ItemEvents]) -> Event:
+    response = _make_response(context)
+    # The real backend says "default" even if it served a faster tier.
+    response |= {"service_tier": "default", "output": _make_output(context.terminal_output, items)}
     if reply.usage == "computed":
-        response["usage"] = _make_usage(setting, lanes)
+        response["usage"] = _make_usage(context, items)
     elif reply.usage == "absent":
         del response["usage"]
     else:
@@ -229,28 +227,28 @@ def _make_terminal(reply: Reply, setting: Setting, lanes: list[Lane]) -> Event:
     return {"type": "response.incomplete", "response": response}
 
 
-def _make_output(form: TerminalOutput, lanes: list[Lane]) -> list[dict[str, Any]]:
+def _make_output(form: TerminalOutput, items: list[ItemEvents]) -> list[dict[str, Any]]:
     match form:
         case TerminalOutput.EMPTY:
             return []
         case TerminalOutput.FULL:
-            return [lane.item for lane in lanes]
+            return [item.final for item in items]
         case TerminalOutput.WITHOUT_IDS:
-            return [{key: value for key, value in lane.item.items() if key != "id"} for lane in lanes]
+            return [{key: value for key, value in item.final.items() if key != "id"} for item in items]
 
 
-def _make_usage(setting: Setting, lanes: list[Lane]) -> dict[str, Any]:
-    output_tokens = sum(lane.tokens for lane in lanes)
+def _make_usage(context: ResponseContext, items: list[ItemEvents]) -> dict[str, Any]:
+    output_tokens = sum(item.tokens for item in items)
     return {
-        "input_tokens": setting.input_tokens,
-        "input_tokens_details": {"cached_tokens": setting.cached_tokens},
+        "input_tokens": context.input_tokens,
+        "input_tokens_details": {"cached_tokens": context.cached_tokens},
         "output_tokens": output_tokens,
-        "output_tokens_details": {"reasoning_tokens": sum(lane.reasoning_tokens for lane in lanes)},
-        "total_tokens": setting.input_tokens + output_tokens,
+        "output_tokens_details": {"reasoning_tokens": sum(item.reasoning_tokens for item in items)},
+        "total_tokens": context.input_tokens + output_tokens,
     }
 
 
-def _make_failure(failed: Mapping[str, Any], form: FailedAs, setting: Setting) -> Iterator[Event]:
+def _make_failure(failed: Mapping[str, Any], form: FailedAs, context: ResponseContext) -> Iterator[Event]:
     code = failed.get("code")
     message = failed.get("message") or ERROR_MESSAGES.get(code or failed.get("type", ""), "The request failed.")
     error = {"type": "server_error", "param": None, **failed, "code": code, "message": message}
@@ -262,5 +260,5 @@ def _make_failure(failed: Mapping[str, Any], form: FailedAs, setting: Setting) -
         short = {key: value for key, value in error.items() if key in failed or key in ("code", "message")}
         yield {
             "type": "response.failed",
-            "response": {**_make_response(setting), "status": "failed", "error": short},
+            "response": {**_make_response(context), "status": "failed", "error": short},
         }

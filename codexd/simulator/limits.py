@@ -1,6 +1,6 @@
 """Plan limits: counters that the headers, the event, the 429 and ``/wham/usage`` all agree with.
 
-Source: codex-backend.md, sections 4 and 5. A free plan has one window, a week long, in the primary slot.
+A free plan has one window, a week long, in the primary slot.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAIN_LIMIT = "codex"
 
 @frozen
 class Window:
-    """One window of a limit; it begins anew once ``resets_at`` has passed."""
+    """One window of a limit. It starts again once ``resets_at`` has passed."""
 
     slot: str
     length_s: int
@@ -34,7 +34,7 @@ class Window:
 
 @frozen
 class Limit:
-    """The plan's own limit, ``codex``, or one that meters some models and has a name for people."""
+    """The plan's own limit, ``codex``, or one that meters some models and has a display name."""
 
     feature: str
     windows: tuple[Window, ...]
@@ -43,14 +43,14 @@ class Limit:
 
     @property
     def used_up(self) -> Window | None:
-        """The used-up window that resets last: until then the limit lets nothing through."""
+        """The used-up window that resets last: until then the limit refuses every request."""
         full = [window for window in self.windows if window.used_tokens >= window.budget_tokens]
         return max(full, key=lambda window: window.resets_at, default=None)
 
 
 @frozen
 class Standing:
-    """What an account has used, of its plan's limit and of the metered ones."""
+    """What an account has used of its plan's limit and of the metered ones."""
 
     plan: str
     main: Limit
@@ -59,12 +59,12 @@ class Standing:
 
     @property
     def is_open(self) -> bool:
-        """Whether the main limit lets requests through; credits pay for what is beyond it."""
+        """Whether the main limit lets requests through. Credits pay for what exceeds it."""
         return self.credits is not None or self.main.used_up is None
 
     @property
     def refusing(self) -> Limit | None:
-        """The limit that refuses a request, if any does; of several the one that does so for longest."""
+        """The limit that refuses a request; of several, the one that resets last. None if no limit does."""
         limits = self.metered if self.is_open else (self.main, *self.metered)
         full = [(limit.used_up.resets_at, limit) for limit in limits if limit.used_up]
         return max(full, key=lambda pair: pair[0], default=(0, None))[1]
@@ -82,13 +82,13 @@ class PlanLimits:
         self._windows: dict[tuple[str, str], tuple[Window, ...]] = {}
 
     def read(self, account_id: str, plan: str, now: float) -> Standing:
-        """The account's limits as they stand at ``now``."""
+        """The limits of the account at ``now``."""
         main = Limit(MAIN_LIMIT, self._renew(account_id, MAIN_LIMIT, self._open_windows(plan, now), now))
         metered = tuple(self._read_metered(account_id, each, now) for each in self._options.metered_limits)
         return Standing(plan, main, metered, self._options.credits)
 
     def spend(self, account_id: str, plan: str, tokens: int, now: float, *, model: str = "") -> None:
-        """Count ``tokens`` against every limit that the model has."""
+        """Count ``tokens`` against every limit that applies to the model."""
         standing = self.read(account_id, plan, now).for_model(model)
         for limit in (standing.main, *standing.metered):
             self._windows[account_id, limit.feature] = tuple(
@@ -106,7 +106,7 @@ class PlanLimits:
         resets_in_s: int | None = None,
         feature: str = MAIN_LIMIT,
     ) -> None:
-        """Put a window at ``percent``; 100 makes the backend answer 429 until the window resets.
+        """Set a window to ``percent``; at 100 the backend answers 429 until the window resets.
 
         Raises:
             ValueError: the account has no such window.
@@ -124,7 +124,7 @@ class PlanLimits:
         self._windows[account_id, feature] = tuple(changed if each is window else each for each in limit.windows)
 
     def restore(self, account_id: str) -> None:
-        """Give all quota back: every window of the account begins anew at the next look."""
+        """Give the whole quota back: every window of the account starts again when it is next read."""
         for key in [key for key in self._windows if key[0] == account_id]:
             del self._windows[key]
 
@@ -134,7 +134,7 @@ class PlanLimits:
         return Limit(limit.feature, windows, limit.name, limit.models)
 
     def _renew(self, account_id: str, feature: str, fresh: tuple[Window, ...], now: float) -> tuple[Window, ...]:
-        """The windows as they stand; those past their end begin anew, and unknown ones are ``fresh``."""
+        """The current windows: one past its end starts again, and a new limit gets the ``fresh`` ones."""
         windows = tuple(
             evolve(window, used_tokens=0, resets_at=int(now) + window.length_s) if now >= window.resets_at else window
             for window in self._windows.get((account_id, feature), fresh)
@@ -154,7 +154,7 @@ class PlanLimits:
 
 
 def make_headers(standing: Standing, now: float) -> dict[str, str]:
-    """The ``x-codex-*`` headers. The active limit is the one that refuses, else the main one."""
+    """The ``x-codex-*`` headers. The active limit is the one that refuses, or else the main one."""
     paid = _make_credits(standing.credits, "")
     headers = {
         "x-codex-plan-type": standing.plan,
@@ -184,7 +184,7 @@ def _make_limit_headers(limit: Limit, now: float) -> dict[str, str]:
 
 
 def make_events(standing: Standing) -> tuple[dict[str, Any], ...]:
-    """The ``codex.rate_limits`` events, one for each limit."""
+    """The ``codex.rate_limits`` events, one per limit."""
     return tuple(_make_event(standing, limit) for limit in (standing.main, *standing.metered))
 
 
@@ -208,7 +208,7 @@ def _make_event(standing: Standing, limit: Limit) -> dict[str, Any]:
 
 
 def refuse_used_up(standing: Standing, now: float) -> Refusal | None:
-    """The 429 of the limit that refuses; None if none does."""
+    """The 429 of the limit that refuses the request; None if no limit does."""
     window = standing.refusing.used_up if standing.refusing else None
     if window is None:
         return None
@@ -223,7 +223,7 @@ def refuse_used_up(standing: Standing, now: float) -> Refusal | None:
 
 
 def make_usage_document(standing: Standing, now: float) -> dict[str, Any]:
-    """The reply of ``GET /backend-api/wham/usage``, less the account's own fields."""
+    """The reply of ``GET /backend-api/wham/usage``, without the fields about the account itself."""
     return {
         "plan_type": standing.plan,
         "rate_limit": _make_usage_block(standing, standing.main, now),
@@ -256,7 +256,7 @@ def _make_usage_block(standing: Standing, limit: Limit, now: float) -> dict[str,
 
 
 def _make_verdict(standing: Standing, limit: Limit) -> dict[str, bool]:
-    """Whether the limit lets requests through, and whether it is used up; credits make both true of the main one."""
+    """Whether the limit lets requests through, and whether it is used up. With credits the main one can be both."""
     reached = limit.used_up is not None
     return {"allowed": standing.is_open if limit is standing.main else not reached, "limit_reached": reached}
 

@@ -1,4 +1,4 @@
-"""The knobs of the simulated backend."""
+"""The options of the simulated backend."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 
 class TerminalOutput(Enum):
-    """What ``response.output`` of the terminal event holds; the backend is known to do all three."""
+    """What ``response.output`` of the terminal event holds. The real backend does all three."""
 
     EMPTY = "empty"
     FULL = "full"
@@ -20,7 +20,7 @@ class TerminalOutput(Enum):
 class Credits:
     """What an account may spend beyond its plan: it is served although its own limit is used up.
 
-    The balance is only shown, nothing is taken from it.
+    The balance is only shown; nothing is deducted from it.
     """
 
     balance: str = "10.00"
@@ -29,7 +29,7 @@ class Credits:
 
 @frozen
 class MeteredLimit:
-    """A limit besides the plan's own: requests for ``models`` count against both, and either may refuse them.
+    """A limit in addition to the plan's own. Requests for ``models`` count against both, and either may refuse them.
 
     It has one window, in the primary slot. ``feature`` is the limit's id in the headers and events.
     """
@@ -43,27 +43,26 @@ class MeteredLimit:
 
 @frozen(kw_only=True)
 class Options:
-    """How this backend behaves; the defaults are what the real one does most of the time.
+    """How this backend behaves. The defaults are what the real one does most of the time.
 
-    Gates: ``minimal_client_versions`` names the models that are served and listed only to a client
-    that claims at least this version; ``codex_originators_only`` those that are served only to an
-    ``originator`` of the Codex family; ``refused_models`` those that are listed but refused; ``plan_models``, by plan,
-    all that it includes.
+    Gates: ``minimal_client_versions`` names the models that are served and listed only if the client claims at least
+    this version; ``codex_originators_only`` those that are served only to an ``originator`` of the Codex family;
+    ``refused_models`` those that are listed but refused; ``plan_models``, by plan, all models that the plan includes.
     """
 
     access_token_lifetime_s: float = 864_000
     kill_family_on_reuse: bool = True
     missing_codex_entitlement: bool = False
-    """Whoever signs in is sent back with an error: the workspace has no Codex."""
+    """Each sign-in is redirected back with an error: the workspace has no Codex."""
     revoke_status: int = 200
-    """From 400 on, ``/oauth/revoke`` fails with it and revokes nothing."""
+    """With 400 or more, ``/oauth/revoke`` fails with it and revokes nothing."""
     device_login: bool = True
     device_pending_status: int = 403
-    """What a device that is not yet approved is told: 403, or 404."""
+    """The status while a device is not yet approved: 403 or 404."""
     device_interval_s: float = 5
 
     context_window_tokens: int | None = None
-    """Replaces every model's own window, so that a test overflows it with a short text."""
+    """Replaces the window of every model, so that a test can overflow it with a short text."""
     overflow_in_stream: bool = False
     max_body_bytes: int = 64 * 1024 * 1024
     instructions_required: bool = False
@@ -72,12 +71,12 @@ class Options:
     refused_models: frozenset[str] = frozenset()
     plan_models: Mapping[str, frozenset[str]] = field(factory=dict)
     models_status: int = 200
-    """From 400 on, the list of models is refused with it."""
+    """With 400 or more, the list of models is refused with it."""
 
     terminal_output: TerminalOutput = TerminalOutput.EMPTY
     delta_chars: int = 16
     chunk_events: int = 1
-    """Events sent in one HTTP chunk."""
+    """Events per HTTP chunk."""
     rate_limits_event: bool = True
     keepalive_interval_s: float | None = None
 
@@ -87,4 +86,4 @@ class Options:
     metered_limits: tuple[MeteredLimit, ...] = ()
 
     kept_requests: int = 1_000
-    """How many requests are remembered, bodies included."""
+    """How many requests are kept, bodies included."""

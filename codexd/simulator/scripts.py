@@ -1,8 +1,8 @@
 """Scripts: what the simulated backend answers, as data.
 
-A script is ``{"replies": [reply, ...], "then": "agent" | "repeat-last"}``. Every request that passes the
-checks takes the first unused reply whose ``when`` fits it, else the first unused one without ``when``, else
-what ``then`` says. The classes below are the forms, key by key; an unknown key is an error.
+A script is ``{"replies": [reply, ...], "then": "agent" | "repeat-last"}``. Each request that passes the checks gets the
+first unused reply with a matching ``when``, or else the first unused one without ``when``, or else what ``then`` says.
+The classes below list the keys of each form; an unknown key is an error.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Text:
 
 @frozen
 class BigText:
-    """``{"big_text": {"bytes": 200000000, "chunk_bytes": 16384}}``: a long answer made while it is sent.
+    """``{"big_text": {"bytes": 200000000, "chunk_bytes": 16384}}``: a long answer, generated while it is sent.
 
-    Its ``.done`` events carry no text, since they would have to hold all of it.
+    Its ``.done`` events carry no text, as they would have to hold all of it.
     """
 
     size_bytes: int
@@ -49,7 +49,7 @@ class Refusing:
 class Reasoning:
     """``{"reasoning": {"summary": ["**Plan**"], "encrypted": true, "text": ""?}}``.
 
-    ``encrypted`` may be a string, which is sent as it is. ``text`` is raw reasoning.
+    ``encrypted`` may be a string, which is sent verbatim. ``text`` is raw reasoning.
     """
 
     summary: tuple[str, ...] = ()
@@ -101,18 +101,18 @@ _WRAPPED: Mapping[str, type[Any]] = {
 
 
 class FailedAs(Enum):
-    """The events that a failure inside a stream consists of."""
+    """The events that report a failure inside a stream."""
 
     FAILED = "failed"
     ERROR = "error"
     BOTH = "both"
     FLAT_ERROR = "flat-error"
-    """An ``error`` event whose code and message stand at its top level."""
+    """An ``error`` event with the code and the message at its top level."""
 
 
 class CutBy(Enum):
     EOF = "eof"
-    """The body ends in good order, without a terminal event."""
+    """The body ends properly, but without a terminal event."""
     CONNECTION = "connection"
     """The connection closes in the middle of the body."""
 
@@ -128,37 +128,37 @@ class HttpError:
 
 @frozen
 class When:
-    """Which requests a reply is for; every key given must fit."""
+    """Which requests a reply is for; every given key must match."""
 
     model: str | None = None
     contains: str | None = None
     """A text anywhere in the body's JSON."""
     last_user_contains: str | None = None
     tool: str | None = None
-    """The name of a tool that the request offers."""
+    """The name of a tool in the request."""
     output_format: str | None = None
     """``text.format.type``, such as ``json_schema``."""
 
 
 @frozen(kw_only=True)
 class Reply:
-    """One answer.
+    """One reply.
 
-    ``after_items`` or ``after_events`` is the point at which ``stall_s``, ``hold``, ``failed`` and ``cut``
-    happen. Left out, it is before the first item; for ``cut`` it is before the terminal event.
+    ``after_items`` or ``after_events`` is the point at which ``stall_s``, ``hold``, ``failed`` and ``cut`` happen. By
+    default it is before the first item, and for ``cut`` before the terminal event.
     """
 
     when: When | None = None
     times: int = 1
-    """How often the reply serves; 0 = always."""
+    """How many requests get the reply; 0 means any number."""
     delay_s: float = 0.0
-    """Silence before the response headers."""
+    """Delay before the response headers."""
     model: str | None = None
-    """The model that the response claims to be from."""
+    """The model that the response names."""
 
     output: tuple[Item, ...] = ()
     usage: Any = "computed"
-    """``"computed"``, ``"absent"``, null or the object to send."""
+    """``"computed"``, ``"absent"``, null, or the object to send."""
     incomplete: str | None = None
     interleave: bool = False
     arguments_in_done_only: bool = False
@@ -168,9 +168,9 @@ class Reply:
 
     error: HttpError | None = None
     events: tuple[dict[str, Any], ...] | None = None
-    """Events sent as they stand, instead of ``output``."""
+    """Events sent verbatim instead of ``output``."""
     raw: str | None = None
-    """The whole body as it stands, for odd framing."""
+    """The whole body, sent verbatim, for odd framing."""
 
     after_items: int | None = None
     after_events: int | None = None
@@ -179,7 +179,7 @@ class Reply:
     """Wait at the point until ``simulator.release(name)``."""
     failed: dict[str, Any] | None = None
     failed_as: FailedAs = FailedAs.FAILED
-    """Spelled ``"as"`` in a script."""
+    """``"as"`` in a script."""
     cut: CutBy | None = None
 
 
@@ -187,23 +187,23 @@ class Drop(Enum):
     """When the connection is lost in a refresh."""
 
     BEFORE = "before"
-    """Before anything was rotated."""
+    """Before the token is rotated."""
     AFTER = "after"
-    """After the new tokens were made, and the old one was spent: the client never learns them."""
+    """After the old token is spent: the client never receives the new ones."""
 
 
 @frozen(kw_only=True)
 class TokenReply:
-    """One answer of ``/oauth/token``, such as ``{"code": "refresh_token_expired"}``; ``{}`` is the usual one."""
+    """One reply of ``/oauth/token``, such as ``{"code": "refresh_token_expired"}``; ``{}`` is the usual one."""
 
     delay_s: float = 0.0
     hold: str | None = None
     code: str | None = None
-    """Refuse with a 401 of this code."""
+    """Refuse with a 401 and this code."""
     error: HttpError | None = None
     drop: Drop | None = None
     omit: tuple[str, ...] = ()
-    """Fields left out of the reply; without ``refresh_token`` the presented one stays good."""
+    """Fields left out of the reply. Without ``refresh_token`` the presented one stays valid."""
     access_expires_in_s: float | None = None
 
 
@@ -219,7 +219,7 @@ class Script:
 
 
 def parse_script(data: Any) -> Script:
-    """The script in ``data``, a JSON text or value.
+    """Read a script from a JSON text or value.
 
     Raises:
         ValueError: names each wrong key.
@@ -229,17 +229,17 @@ def parse_script(data: Any) -> Script:
 
 
 def parse_reply(data: Mapping[str, Any]) -> Reply:
-    """One reply. Raises ValueError like ``parse_script``."""
+    """Read one reply. Raises ValueError like ``parse_script``."""
     return _structure(data, Reply)
 
 
 def parse_token_reply(data: Mapping[str, Any]) -> TokenReply:
-    """One answer to a refresh. Raises ValueError like ``parse_script``."""
+    """Read one reply of ``/oauth/token``. Raises ValueError like ``parse_script``."""
     return _structure(data, TokenReply)
 
 
 def matches(when: When, body: Mapping[str, Any]) -> bool:
-    """Whether a request fits all that ``when`` names."""
+    """Whether a request matches every key of ``when``."""
     output_format = ((body.get("text") or {}).get("format") or {}).get("type")
     return (
         (when.model is None or when.model == body.get("model"))
@@ -251,7 +251,7 @@ def matches(when: When, body: Mapping[str, Any]) -> bool:
 
 
 def find_last_user_text(body: Mapping[str, Any]) -> str:
-    """The texts of the last user message, joined by line ends; "" without one."""
+    """The texts of the last user message, joined by line feeds; "" without one."""
     for item in reversed(body.get("input") or []):
         if item.get("role") == "user":
             return read_text(item.get("content"))
@@ -259,21 +259,21 @@ def find_last_user_text(body: Mapping[str, Any]) -> str:
 
 
 def read_text(content: Any) -> str:
-    """The text of a message's content or of a call's output."""
+    """The text in the content of a message or in the output of a call."""
     if isinstance(content, str):
         return content
     return "\n".join(part["text"] for part in content or () if isinstance(part.get("text"), str))
 
 
 class ScriptBook:
-    """Hands out a script's replies."""
+    """The replies of a script, and which of them are still unused."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
         self._unused: list[tuple[Reply, int]] = [(reply, reply.times) for reply in script.replies]
 
     def take(self, body: Mapping[str, Any]) -> Reply | None:
-        """The reply for this request; None = let the agent answer."""
+        """The reply to this request; None: the agent answers."""
         fitting = [
             *(entry for entry in self._unused if entry[0].when is not None and matches(entry[0].when, body)),
             *(entry for entry in self._unused if entry[0].when is None),
@@ -320,7 +320,7 @@ def _structure_reply(data: Any, _: Any) -> Any:
 def _strict(form: type[Any], *accepted: type[Any]) -> Any:
     def structure(value: Any, _: Any) -> Any:
         if type(value) not in (form, *accepted):
-            raise ValueError(f"{value!r} is no {form.__name__}")
+            raise ValueError(f"{value!r} is not a {form.__name__}")
         return form(value)
 
     return structure

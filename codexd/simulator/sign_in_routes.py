@@ -1,4 +1,4 @@
-"""The sign-in server's routes.
+"""The sign-in server's routes and pages. Each page says that it is simulated and loads nothing from elsewhere.
 
 ``/oauth/authorize``, ``/oauth/token``, ``/oauth/revoke``, ``/api/accounts/deviceauth/usercode``,
 ``/api/accounts/deviceauth/token``, ``/codex/device``.
@@ -7,27 +7,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from html import escape
 from typing import Any
 
 import trio
 
-from codexd.simulator import login_pages
-from codexd.simulator.exchange import Exchange
-from codexd.simulator.grants import AuthorizeRequest, parse_authorize
-from codexd.simulator.identity import PERSONAL
-from codexd.simulator.oauth import SignIn, refuse_refresh
+from codexd.simulator.credentials import PERSONAL, REDIRECT_URIS, AuthorizeRequest, parse_authorize
 from codexd.simulator.options import Options
 from codexd.simulator.refusals import Refusal, detail, error
 from codexd.simulator.scripts import Drop, TokenReply
-from codexd.simulator.wire import Ending, Holds, cut_connection, run_while_connected
+from codexd.simulator.sign_in import SignIn, refuse_refresh
+from codexd.simulator.wire import Ending, Exchange, Holds, cut_connection, run_while_connected
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
-_BAD_EMAIL = "Give an e-mail address; any will do."
+_BAD_EMAIL = "Enter an e-mail address; any will do."
 
 
 class SignInRoutes:
-    """The sign-in server. ``scripted`` are the next answers of ``/oauth/token``."""
+    """The routes. ``scripted``: the next replies of ``/oauth/token``."""
 
     def __init__(self, oauth: SignIn, options: Options, holds: Holds) -> None:
         self.scripted: list[TokenReply] = []
@@ -55,27 +53,27 @@ class SignInRoutes:
 
     async def _show_login(self, exchange: Exchange) -> None:
         if await self._read_authorize(exchange) is not None:
-            await exchange.show(login_pages.make_login_page(), login_pages.HEADERS)
+            await exchange.show(make_login_page(), PAGE_HEADERS)
 
     async def _decide_login(self, exchange: Exchange) -> None:
         form = exchange.read_form()
-        asked = await self._read_authorize(exchange)
-        if asked is None:
+        wanted = await self._read_authorize(exchange)
+        if wanted is None:
             return
         email, workspace = _read_identity(form)
         if form.get("decision") != "allow":
-            await exchange.redirect(self._oauth.deny(asked))
+            await exchange.redirect(self._oauth.deny(wanted))
         elif "@" not in email:
-            await exchange.refuse(_make_page_refusal(login_pages.make_login_page(email, workspace, _BAD_EMAIL)))
+            await exchange.refuse(_make_page_refusal(make_login_page(email, workspace, _BAD_EMAIL)))
         else:
-            await exchange.redirect(self._oauth.allow(asked, email, workspace))
+            await exchange.redirect(self._oauth.allow(wanted, email, workspace))
 
     async def _read_authorize(self, exchange: Exchange) -> AuthorizeRequest | None:
-        """What the page was opened with; None if it was not in order, which has been answered then."""
+        """The request that opened the page; None if it was not valid and has been refused."""
         try:
             return parse_authorize(exchange.request.query)
         except ValueError as fault:
-            await exchange.refuse(_make_page_refusal(login_pages.make_fault_page(str(fault))))
+            await exchange.refuse(_make_page_refusal(make_fault_page(str(fault))))
             return None
 
     async def _token(self, exchange: Exchange) -> None:
@@ -129,7 +127,7 @@ class SignInRoutes:
         await exchange.reply(self._oauth.poll_device(exchange.read_form(), exchange.issuer))
 
     async def _show_device(self, exchange: Exchange) -> None:
-        await exchange.show(login_pages.make_device_page(), login_pages.HEADERS)
+        await exchange.show(make_device_page(), PAGE_HEADERS)
 
     async def _decide_device(self, exchange: Exchange) -> None:
         form = exchange.read_form()
@@ -138,23 +136,96 @@ class SignInRoutes:
         allowed = form.get("decision", "allow") == "allow"
         fault = _BAD_EMAIL if allowed and "@" not in email else ""
         if not self._oauth.devices.is_pending(user_code):
-            fault = "No program waits with this code. It may have expired; begin again there."
+            fault = "No program is waiting with this code. It may have expired: start again there."
         if fault:
-            page = login_pages.make_device_page(user_code, email, workspace, fault)
+            page = make_device_page(user_code, email, workspace, fault)
             await exchange.refuse(_make_page_refusal(page))
         elif allowed:
             self._oauth.approve_device(user_code, email, workspace)
-            await exchange.show(login_pages.make_done_page("The device is signed in."), login_pages.HEADERS)
+            await exchange.show(make_done_page("The device is signed in."), PAGE_HEADERS)
         else:
             self._oauth.devices.deny(user_code)
-            await exchange.show(login_pages.make_done_page("The device was denied."), login_pages.HEADERS)
+            await exchange.show(make_done_page("The device was denied."), PAGE_HEADERS)
 
 
 def _read_identity(form: Mapping[str, Any]) -> tuple[str, str]:
-    """The email and the workspace that a page's form gives; a field left out has its default."""
-    email = str(form.get("email", login_pages.DEFAULT_EMAIL)).strip()
+    """The email and the workspace in the form of a page; a missing field gets its default."""
+    email = str(form.get("email", DEFAULT_EMAIL)).strip()
     return email, str(form.get("workspace", "")).strip() or PERSONAL
 
 
 def _make_page_refusal(page: str) -> Refusal:
-    return Refusal(400, page, login_pages.HEADERS)
+    return Refusal(400, page, PAGE_HEADERS)
+
+
+DEFAULT_EMAIL = "simulated@example.com"
+
+_ORIGINS = " ".join(uri.removesuffix("/auth/callback") for uri in REDIRECT_URIS)
+PAGE_HEADERS: Mapping[str, str] = {
+    "content-type": "text/html; charset=utf-8",
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+    # Browsers apply form-action to the redirect that follows the form, too.
+    "content-security-policy": f"default-src 'none'; style-src 'unsafe-inline'; form-action 'self' {_ORIGINS}",
+}
+
+_STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;margin:0;background:#f4f4f2;color:#222}
+main{max-width:26rem;margin:12vh auto;padding:2rem;background:#fff;border:1px solid #ddd;border-radius:.6rem}
+h1{font-size:1.3rem;margin:0 0 .5rem}
+label{display:block;margin:1rem 0 .2rem}
+input{width:100%;box-sizing:border-box;padding:.5rem;font:inherit}
+button{margin:1.2rem .5rem 0 0;padding:.5rem 1.2rem;font:inherit}
+.simulated{color:#8a4b00}.fault{color:#a00000}
+"""
+_NOTICE = "This is a simulated sign-in page: it asks for no password, and nothing leaves this computer."
+
+
+def make_login_page(email: str = DEFAULT_EMAIL, workspace: str = PERSONAL, fault: str = "") -> str:
+    """The page that asks whether the program may sign in. Its form posts to the page's own URL, query included."""
+    return _make_page("Sign in to the simulated ChatGPT", _make_form(_make_identity_fields(email, workspace), fault))
+
+
+def make_device_page(
+    user_code: str = "", email: str = DEFAULT_EMAIL, workspace: str = PERSONAL, fault: str = ""
+) -> str:
+    """The page where a person enters the code of a device."""
+    code_field = _make_field("user_code", "Code shown by the program", user_code)
+    return _make_page("Sign in a device", _make_form(code_field + _make_identity_fields(email, workspace), fault))
+
+
+def make_done_page(text: str) -> str:
+    return _make_page("Done", f'<p id="done">{escape(text)} You can close this page.</p>')
+
+
+def make_fault_page(fault: str) -> str:
+    """The page for a request that is not valid."""
+    return _make_page("Authentication error", f'<p class="fault" id="fault">{escape(fault)}</p>')
+
+
+def _make_page(title: str, content: str) -> str:
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)} (simulated)</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
+        f'<body><main><h1>{escape(title)}</h1><p class="simulated">{_NOTICE}</p>{content}</main></body></html>'
+    )
+
+
+def _make_form(fields: str, fault: str) -> str:
+    note = f'<p class="fault" id="fault">{escape(fault)}</p>' if fault else ""
+    return (
+        f'<form method="post">{note}{fields}'
+        '<button id="allow" name="decision" value="allow">Allow</button>'
+        '<button id="deny" name="decision" value="deny" formnovalidate>Deny</button></form>'
+    )
+
+
+def _make_identity_fields(email: str, workspace: str) -> str:
+    return _make_field("email", "E-mail", email, kind="email") + _make_field("workspace", "Workspace", workspace)
+
+
+def _make_field(name: str, label: str, value: str, *, kind: str = "text") -> str:
+    return (
+        f'<label for="{name}">{label}</label>'
+        f'<input id="{name}" name="{name}" type="{kind}" value="{escape(value)}" autocomplete="off" required>'
+    )

@@ -16,7 +16,6 @@ from functools import cache
 from typing import Any
 
 import imagesize
-from rs_bpe import openai
 
 from codexd import jsontext
 from codexd.translation.backend import text_of
@@ -40,12 +39,15 @@ _PIECE_CHARS = 100_000
 
 @cache
 def _tokenizer() -> Any:
-    return openai.o200k_base()
+    from splintr import Tokenizer  # noqa: PLC0415 - 30 MB that a daemon which counts nothing does without
+
+    return Tokenizer.from_pretrained("o200k_base")
 
 
 def count_text(text: str) -> int:
     """Tokens of ``text``. Special tokens such as ``<|endoftext|>`` in it count as plain text."""
-    return sum(_tokenizer().count(text[start : start + _PIECE_CHARS]) for start in range(0, len(text), _PIECE_CHARS))
+    encode = _tokenizer().encode_ordinary
+    return sum(len(encode(text[start : start + _PIECE_CHARS])) for start in range(0, len(text), _PIECE_CHARS))
 
 
 def count_bytes(text: str) -> int:

@@ -1,7 +1,6 @@
 """The ASGI app: the guard in front, the hot paths as plain callables, Quart-Trio for everything else.
 
-This is the HTTP door: whatever goes wrong in a handler becomes an answer and a log entry here, and
-never reaches the daemon.
+Whatever goes wrong in a handler becomes an answer and a log entry here, and never reaches the daemon.
 """
 
 from __future__ import annotations
@@ -157,7 +156,7 @@ class App:
             pass
         except CodexdError as error:
             await self._refuse(answer, incoming, error)
-        except Exception:  # the HTTP door
+        except Exception:  # a bug in one handler, which must not end the daemon
             log.exception("%s %s failed", incoming.method, incoming.path, extra={"request": incoming.id})
             await self._refuse(answer, incoming, _INTERNAL)
 

@@ -1,8 +1,8 @@
-"""Where a browser comes back to after a sign-in: ``http://localhost:<port>/auth/callback``, and the page it ends on.
+"""Where a browser returns after a sign-in: ``http://localhost:<port>/auth/callback``, and the page it ends on.
 
-Only a browser of this machine can reach it, and only a sign-in that codexd started is known by its ``state``. The
-authorization code in the URL must not stay in the address bar: the page replaces the address, and lets nothing of
-itself be stored or sent on.
+Only a browser on this machine can reach it, and the ``state`` must belong to a sign-in that codexd started. The
+authorization code in the URL must not stay in the address bar: the page replaces the address, and nothing of it may be
+stored or sent on.
 """
 
 from __future__ import annotations

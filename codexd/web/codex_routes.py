@@ -1,9 +1,9 @@
 """What the Codex CLI asks ``chatgpt_base_url`` for, answered with what codexd knows.
 
-Its ``/status`` shows the limits of the account that its requests use, which is codexd's active one. Whatever login the
-CLI sends along is not looked at, and goes nowhere. All else below ``/backend-api`` is a 404, which the CLI bears, but
-for ChatGPT's apps: of a 404 there it warns at each start. Source: real-clients.md 3.2, codex-backend.md 5.3, and the
-lifecycle of MCP (https://modelcontextprotocol.io/specification).
+Its ``/status`` shows the limits of the account that its requests use, which is codexd's active one. The login that the
+CLI sends along is ignored, and goes nowhere. Everything else below ``/backend-api`` is a 404, which the CLI takes well,
+except for ChatGPT's apps: a 404 there makes it warn at each start. Their answers follow the lifecycle of MCP
+(https://modelcontextprotocol.io/specification).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from codexd.settings.schema import is_loopback
 log = logging.getLogger("codexd.http")
 
 NOWHERE = "https://127.0.0.1"
-"""The CLI wants an https origin here. It uses none with a provider of its own, and nobody listens at this one."""
+"""The CLI wants an https origin here. With its own provider it uses none, and nobody listens at this one."""
 
 
 @frozen
@@ -59,13 +59,13 @@ class CodexRoutes:
         return _json(to_usage(limits, limits.plan or account.plan, self.clock()))
 
     async def check_accounts(self) -> Response:
-        """The account that the CLI is signed in to, as one that has no place of its own."""
+        """The account that the CLI is signed in to, without an origin of its own."""
         _check_peer()
         own = {"account_routing_override": "NO_CONSTRAINT", "workspace_backend_origin": NOWHERE}
         return _json({"accounts": [{"id": request.headers.get("chatgpt-account-id", ""), **own}]})
 
     async def apps(self) -> Response:
-        """ChatGPT's apps, which are out of reach: an MCP server that has nothing to offer."""
+        """ChatGPT's apps, which are out of reach: an MCP server that offers nothing."""
         _check_peer()
         data = await request.data
         match rpc.Connection().receive_data(data.replace(b"\n", b" ") + b"\n"):
@@ -84,7 +84,7 @@ class CodexRoutes:
 
 
 def to_usage(limits: Limits, plan: str | None, now: float) -> dict[str, Any]:
-    """``limits`` as the backend's usage document says them."""
+    """``limits`` in the form of the backend's usage document."""
     metered = dict.fromkeys(window.limit for window in limits.windows if window.limit is not None)
     main = [window for window in limits.windows if window.limit is None]
     reached = limits.is_used_up(now)
@@ -126,14 +126,14 @@ def _is_full(window: Window, now: float) -> bool:
 
 
 def _check_peer() -> None:
-    """The CLI can't send codexd's key here, so these answers are for programs of this machine.
+    """The CLI can't send codexd's key here, so only programs on this machine get answers.
 
     Raises:
         Forbidden
     """
     client = cast("dict[str, Any]", request.scope).get("client")
     if not client or not is_loopback(client[0]):
-        raise Forbidden("the Codex CLI's usage is answered to programs of this machine only")
+        raise Forbidden("only programs on this machine can ask for the Codex CLI's usage")
 
 
 def _rpc(answer: rpc.Result | rpc.Failure) -> Response:

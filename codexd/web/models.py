@@ -1,7 +1,7 @@
 """``GET /v1/models`` and ``/v1/models/{id}``, in the shape of the client that asks.
 
-The Codex CLI gets the backend's own entries. While those are not known it gets a 404, which it takes well: it goes on
-with the list that it has inside, prompts included, while entries made up here would replace those prompts.
+The Codex CLI gets the backend's own entries. While those are unknown it gets a 404, which it takes well: it goes on with
+its built-in list, prompts included, whereas entries made up here would replace those prompts.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class ModelLists:
     def _raw(self) -> tuple[bytes, dict[str, str]]:
         known = self.catalogues.raw(self.store.active)
         if known is None:
-            raise ModelNotFound("codexd does not know the backend's list of models yet; use the list that you have")
+            raise ModelNotFound("codexd does not know the backend's list of models yet; use your built-in list")
         raw, etag = known
         return raw, {"etag": etag} if etag else {}
 
@@ -96,7 +96,7 @@ def _found(document: Any) -> Found:
 
 
 def _refuse(name: str) -> Found:
-    raise ModelNotFound(f"there is no model {name[:200]!r}; GET /v1/models lists those that there are")
+    raise ModelNotFound(f"there is no model {name[:200]!r}; GET /v1/models lists the models")
 
 
 def _page(entries: list[dict[str, Any]], query: Mapping[str, str]) -> dict[str, Any]:

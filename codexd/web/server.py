@@ -170,7 +170,7 @@ class Server:
             await connection.run()
         except* _CLIENTS_OWN as group:
             log.debug("a connection ended: %s", group.exceptions[0])
-        except* Exception:  # door of the HTTP side: whatever a client does ends its own connection
+        except* Exception:  # whatever a client does ends its own connection and nothing else
             log.exception("a connection failed")
         finally:
             self._connections.discard(connection)

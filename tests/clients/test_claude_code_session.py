@@ -17,7 +17,7 @@ from support.harness import start_daemon
 
 from codexd.api.records import LogFilter
 from codexd.jsontext import dumps
-from codexd.simulator.tokens import count_tokens, flatten_prompt
+from codexd.simulator.prompts import count_tokens, flatten_prompt
 from codexd.translation.tokens import count_body
 
 pytestmark = pytest.mark.client

@@ -144,12 +144,6 @@ def test_a_home_is_real_or_simulated(tmp_path, simulated):
     assert (tmp_path / "accounts.json").read_bytes() == before
 
 
-def test_version_and_help():
-    assert subprocess.run([sys.executable, "-m", "codexd", "--version"], check=True, capture_output=True).stdout
-    said = subprocess.run([sys.executable, "-m", "codexd", "--help"], check=True, capture_output=True, text=True).stdout
-    assert "--simulate" in said
-
-
 def test_the_log_is_json_when_asked():
     with running("--log-format", "json") as (process, address):
         httpx.post(f"{address}/v1/messages", json=HELLO, trust_env=False)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import trio
 
+from codexd.assembly import Launch
 from codexd.daemon import serve
-from codexd.launch import Launch
 from codexd.paths import find_places
 from codexd.record.logs import LogRing, configure
 from codexd.settings.live import LiveSettings

@@ -7,7 +7,7 @@ import json
 from codexd.jsontext import dumps
 from codexd.simulator.checks import check_body
 from codexd.simulator.options import Options
-from codexd.simulator.reasoning import seal_reasoning
+from codexd.simulator.prompts import seal_reasoning
 from codexd.translation.client_api import Target
 from codexd.translation.messages.request import parse
 from codexd.translation.models.catalogue import BUILT_IN

@@ -3,7 +3,7 @@
 from support.bodies import ACCOUNT, PNG, TAG
 
 from codexd.jsontext import dumps
-from codexd.simulator.reasoning import seal_reasoning
+from codexd.simulator.prompts import seal_reasoning
 from codexd.translation.chat.request import parse
 from codexd.translation.client_api import Target
 from codexd.translation.models.catalogue import BUILT_IN

@@ -14,14 +14,14 @@ import trio
 from attrs import define, frozen
 
 from codexd.api.records import LogFilter
+from codexd.assembly import Launch, Ready
 from codexd.daemon import serve
-from codexd.launch import Launch, Ready
 from codexd.paths import Places, find_places
 from codexd.record.logs import LogRing, configure
 from codexd.settings.live import LiveSettings
 from codexd.simulator.app import Simulator
 from codexd.simulator.options import Options
-from codexd.simulator.records import Outcome
+from codexd.simulator.wire import Outcome
 from codexd.web.exchange import Timing
 
 HELLO = {"model": "claude-sonnet-5-5", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}

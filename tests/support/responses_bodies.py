@@ -6,7 +6,7 @@ from support.bodies import ACCOUNT, PNG, TAG
 
 from codexd.simulator.checks import check_body
 from codexd.simulator.options import Options
-from codexd.simulator.reasoning import seal_reasoning
+from codexd.simulator.prompts import seal_reasoning
 from codexd.translation.client_api import Target
 from codexd.translation.models.catalogue import BUILT_IN
 from codexd.translation.reading.reasoning import ReasoningOwners

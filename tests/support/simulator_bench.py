@@ -11,10 +11,9 @@ import trio
 from attrs import define
 
 from codexd.jsontext import loads
-from codexd.simulator.app import Simulator
-from codexd.simulator.oauth import CLIENT_ID
+from codexd.simulator.app import Simulator, serve_simulator
 from codexd.simulator.options import Options
-from codexd.simulator.run import serve_simulator
+from codexd.simulator.sign_in import CLIENT_ID
 
 BODY: dict[str, Any] = {
     "model": "gpt-5.5",

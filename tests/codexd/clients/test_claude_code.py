@@ -1,31 +1,17 @@
 import pytest
 
+from codexd.clients.address import Address, find_address
 from codexd.clients.claude_code import DISCOVERY, Mode, find_mode, show_value, through_codexd, to_anthropic
-from codexd.clients.door import Door, find_door
 from codexd.settings.load import load
 from codexd.settings.schema import Settings
 
-DOOR = Door("http://127.0.0.1:8081", "codexd")
+ADDRESS = Address("http://127.0.0.1:8081", "codexd")
 WINDOW = "CLAUDE_CODE_AUTO_COMPACT_WINDOW"
-
-
-@pytest.mark.parametrize(
-    ("address", "url"),
-    [
-        ("http://127.0.0.1:8081", "http://127.0.0.1:8081"),
-        ("http://0.0.0.0:9000", "http://127.0.0.1:9000"),
-        ("http://[::]:9000", "http://[::1]:9000"),
-        ("http://[::1]:9000", "http://[::1]:9000"),
-        ("http://192.168.1.5:9000", "http://192.168.1.5:9000"),
-    ],
-)
-def test_an_address_that_can_be_called(address, url):
-    assert find_door((address,), Settings()) == Door(url, "codexd")
 
 
 def test_the_key_of_the_settings_is_the_token():
     settings = load(environ={}, flags={"server.api_key": "k-1"}).settings
-    wanted = through_codexd(find_door(("http://127.0.0.1:1",), settings), settings, {})
+    wanted = through_codexd(find_address(("http://127.0.0.1:1",), settings), settings, {})
     assert wanted["ANTHROPIC_AUTH_TOKEN"] == "k-1"
 
 
@@ -45,19 +31,19 @@ def test_the_key_of_the_settings_is_the_token():
 )
 def test_the_window_is_never_wider_than_the_models_and_never_widens_the_users(value, own, wanted):
     before = {} if value is None else {WINDOW: value}
-    assert through_codexd(DOOR, Settings(), before, window=own).get(WINDOW) == wanted
+    assert through_codexd(ADDRESS, Settings(), before, window=own).get(WINDOW) == wanted
 
 
 @pytest.mark.parametrize(("before", "wanted"), [({}, "1"), ({"X": "0"}, "1"), ({DISCOVERY: "0"}, None)])
 def test_the_picker_lists_the_accounts_models_unless_its_user_says_no(before, wanted):
-    assert through_codexd(DOOR, Settings(), before).get(DISCOVERY) == wanted
+    assert through_codexd(ADDRESS, Settings(), before).get(DISCOVERY) == wanted
 
 
 def test_the_window_is_that_of_the_smallest_mapped_model():
     settings = load(environ={}, flags={"models.opus": "gpt-6.1-terra", "models.haiku": "unheard-of"}).settings
-    assert through_codexd(DOOR, settings, {})[WINDOW] == "272000"
+    assert through_codexd(ADDRESS, settings, {})[WINDOW] == "272000"
     same = dict.fromkeys(("models.opus", "models.sonnet", "models.haiku", "models.fable"), "gpt-6.1-terra")
-    assert through_codexd(DOOR, load(environ={}, flags=same).settings, {})[WINDOW] == "500000"
+    assert through_codexd(ADDRESS, load(environ={}, flags=same).settings, {})[WINDOW] == "500000"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +59,7 @@ def test_the_window_is_that_of_the_smallest_mapped_model():
 )
 def test_a_model_that_the_server_does_not_know_goes(model, codexd_drops, anthropic_drops):
     before = {"ANTHROPIC_MODEL": model}
-    assert ("ANTHROPIC_MODEL" in through_codexd(DOOR, Settings(), before)) == codexd_drops
+    assert ("ANTHROPIC_MODEL" in through_codexd(ADDRESS, Settings(), before)) == codexd_drops
     assert ("ANTHROPIC_MODEL" in to_anthropic(None, before)) == anthropic_drops
 
 
@@ -89,7 +75,7 @@ def test_a_model_that_the_server_does_not_know_goes(model, codexd_drops, anthrop
     ],
 )
 def test_where_a_base_url_leads(url, mode):
-    assert find_mode(url, DOOR) is mode
+    assert find_mode(url, ADDRESS) is mode
 
 
 def test_secrets_are_not_shown():

@@ -102,10 +102,10 @@ def test_what_is_added_looks_like_its_neighbours(text, result):
     ("text", "problem"),
     [
         ("", "Expecting value"),
-        ("[]", "it holds no object"),
+        ("[]", "it does not hold a JSON object"),
         ('{"a": 1,}', "property name|trailing comma"),
         ('{"a": 1 // one\n}', "delimiter"),
-        ('{"a": NaN}', "NaN is no JSON value"),
+        ('{"a": NaN}', "NaN is not a JSON value"),
         ('{"a": 1} x', "Extra data"),
         ('{"a": ' + "[" * 200_000, "nested too deeply"),
     ],

@@ -9,16 +9,15 @@ import pytest
 from support.settings_user import BOM, SettingsUser
 
 from codexd.clients import claude_code
+from codexd.clients.address import Address
 from codexd.clients.claude_code import BASE_URL, OWN_KEYS
-from codexd.clients.door import Door
-from codexd.clients.formats import ENV_IN_JSON
-from codexd.clients.kept import Kept, KeptFile
 from codexd.clients.set_up import adopt, carry_out, prepare
-from codexd.clients.settings_file import check_writable, read_settings
+from codexd.clients.settings_file import ENV_IN_JSON, check_writable, read_settings
+from codexd.clients.undo import UndoFile, UndoRecord
 from codexd.errors import ClientFileRefused, FileUnreadable
 from codexd.settings.schema import Settings
 
-DOOR = Door("http://127.0.0.1:8081", "codexd")
+ADDRESS = Address("http://127.0.0.1:8081", "codexd")
 
 SHAPES = {
     "none at all": None,
@@ -51,17 +50,17 @@ BROKEN = {
     "trailing comma": (b'{"env": {"A": "1",}}', "without comments"),
     "cut off": (b'{"env": {"A": "1"', "can't be edited"),
     "a conflict of git": (b"<<<<<<< HEAD\n{}\n", "line 1 column 1"),
-    "an array": (b"[]", "it holds no object"),
-    "env is no object": (b'{"env": ["A=1"]}', '"env" is no object'),
+    "an array": (b"[]", "it does not hold a JSON object"),
+    "env is not an object": (b'{"env": ["A=1"]}', '"env" is not an object'),
     "env twice": (b'{"env": {}, "env": {"A": "1"}}', 'it holds "env" twice'),
     "a key twice": (b'{"env": {"A": "1", "A": "2"}}', 'it holds "A" twice'),
     "UTF-16": ('{"model": "opus"}'.encode("utf-16"), "is not UTF-8"),
-    "not finite": (b'{"a": Infinity}', "Infinity is no JSON value"),
+    "not finite": (b'{"a": Infinity}', "Infinity is not a JSON value"),
 }
 
 
 def through_codexd(before):
-    return claude_code.through_codexd(DOOR, Settings(), before)
+    return claude_code.through_codexd(ADDRESS, Settings(), before)
 
 
 class User(SettingsUser):
@@ -71,7 +70,7 @@ class User(SettingsUser):
 
     def change(self, make_wanted):
         """As a daemon does that has just been started: what it knows is in its file."""
-        content, kept = read_settings(self.file, ENV_IN_JSON), KeptFile(self.state)
+        content, kept = read_settings(self.file, ENV_IN_JSON), UndoFile(self.state)
         change = prepare(content, kept.find(content.path), OWN_KEYS, make_wanted)
         check_writable(content)
         carry_out(change, kept)
@@ -94,7 +93,7 @@ def test_it_is_set_up_and_undone_byte_for_byte(user, data):
     user.write(data)
     user.set_up()
     env = user.values["env"]
-    assert env[BASE_URL] == DOOR.url
+    assert env[BASE_URL] == ADDRESS.url
     assert env["ANTHROPIC_AUTH_TOKEN"] == "codexd"
     assert env["ANTHROPIC_DEFAULT_OPUS_MODEL_NAME"] == "gpt-5.5"
     assert env["CLAUDE_CODE_AUTO_COMPACT_WINDOW"] == "272000"
@@ -150,7 +149,7 @@ def test_a_file_with_another_name_stays(user):
     user.write(b"{}")
     other = user.file.with_name("dotfiles.json")
     other.hardlink_to(user.file)
-    with pytest.raises(ClientFileRefused, match="2 names"):
+    with pytest.raises(ClientFileRefused, match="2 hard links"):
         user.set_up()
     assert (user.data, user.files) == (b"{}", ["dotfiles.json", "settings.json"])
 
@@ -166,7 +165,7 @@ def test_the_file_of_another_user_stays(user):
 
 def test_a_change_by_another_program_at_the_same_moment_is_not_lost(user):
     user.write(b"{}")
-    content, kept = read_settings(user.file, ENV_IN_JSON), KeptFile(user.state)
+    content, kept = read_settings(user.file, ENV_IN_JSON), UndoFile(user.state)
     change = prepare(content, kept.find(content.path), OWN_KEYS, through_codexd)
     user.write(b'{"theme": "dark"}')
     with pytest.raises(ClientFileRefused, match="just been changed"):
@@ -181,12 +180,12 @@ def test_the_mode_comes_back_where_nothing_was_remembered(user):
     user.write(b"{}")
     user.file.chmod(0o640)
     content = read_settings(user.file, ENV_IN_JSON)
-    assert adopt(content, Kept(), {}).mode == 0o640
+    assert adopt(content, UndoRecord(), {}).mode == 0o640
 
 
 def test_a_folder_in_the_place_of_the_file_is_refused(user):
     user.file.mkdir()
-    with pytest.raises(ClientFileRefused, match="is no file"):
+    with pytest.raises(ClientFileRefused, match="is not a regular file"):
         user.set_up()
 
 
@@ -196,7 +195,7 @@ def test_a_link_stays_a_link_and_its_target_changes(user, tmp_path):
     user.file.symlink_to(target)
     user.set_up()
     assert user.file.is_symlink()
-    assert json.loads(target.read_bytes())["env"][BASE_URL] == DOOR.url
+    assert json.loads(target.read_bytes())["env"][BASE_URL] == ADDRESS.url
     user.reset()
     assert user.file.is_symlink()
     assert target.read_bytes() == b'{"model": "opus"}'
@@ -298,7 +297,7 @@ def test_a_second_change_that_failed_leaves_the_first_to_undo(user, monkeypatch)
     user.write(b'{"env": {"ANTHROPIC_BASE_URL": "https://mine"}}')
     user.set_up()
     before = user.data
-    moved = Door("http://127.0.0.1:9", "codexd")
+    moved = Address("http://127.0.0.1:9", "codexd")
     monkeypatch.setattr("codexd.clients.settings_file.write_atomic", full_disk)
     with pytest.raises(ClientFileRefused):
         user.change(lambda old: claude_code.through_codexd(moved, Settings(), old))

@@ -7,7 +7,7 @@ import pytest
 from support.control_server import make_control
 
 from codexd.accounts.store.store import AccountStore
-from codexd.clients.proof import Answer, Question
+from codexd.clients.address import Answer, Question
 from codexd.control.clients import ANY_PORT_NOTE, SIMULATED_NOTE, find_folder, find_notes, to_proof
 from codexd.errors import RequestInvalid
 

@@ -9,7 +9,7 @@ import trio
 from support.control_peer import Peer
 from support.harness import HELLO, RefusedError, post, read_events, start_daemon, text_of
 
-from codexd.simulator.records import Outcome
+from codexd.simulator.wire import Outcome
 
 STREAMED = {**HELLO, "max_tokens": 1_000_000_000, "stream": True}
 HELD = {"output": [{"text": "so far, so good"}], "hold": "for ever", "after_items": 1}

@@ -13,7 +13,7 @@ from support.harness import HELLO, WallClock, post, start_daemon
 
 from codexd.errors import AlreadyRunning
 from codexd.simulator.app import Simulator
-from codexd.simulator.identity import CLIENT_ID
+from codexd.simulator.credentials import CLIENT_ID
 from codexd.simulator.options import Options
 
 SIMULATED = "simulated@example.com"

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from codexd.jsontext import loads
-from codexd.simulator.agent import GREETING, SUMMARY, answer
-from codexd.simulator.examples import make_example
+from codexd.simulator.agent import GREETING, SUMMARY, answer, make_example
 from codexd.simulator.scripts import parse_reply
 
 BASH = {

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import httpx
 import pytest
-import trio
-import trio.testing
 from support.simulator_bench import BODY, open_bench, read_events
 
-from codexd.jsontext import dumps
-from codexd.simulator.app import Simulator
-from codexd.simulator.oauth import CLIENT_ID
-from codexd.simulator.records import Outcome
+from codexd.simulator.sign_in import CLIENT_ID
+from codexd.simulator.wire import Outcome
 
 
 async def test_a_scripted_answer_and_its_record() -> None:
@@ -68,97 +64,6 @@ async def test_replayed_reasoning_is_verified() -> None:
         assert response.json()["error"]["code"] == "invalid_encrypted_content"
 
 
-async def wait_for_events(simulator: Simulator) -> None:
-    """Until the first request has been sent something."""
-    with trio.fail_after(5):
-        while not (simulator.requests and simulator.requests[0].events_sent):
-            await trio.lowlevel.checkpoint()
-
-
-async def test_a_client_that_hangs_up_is_noticed() -> None:
-    async with open_bench() as bench:
-        bench.simulator.load({"replies": [{"output": [{"text": "Hello"}], "hold": "never", "after_events": 5}]})
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(bench.post)
-            await wait_for_events(bench.simulator)
-            [record] = bench.simulator.requests
-            assert record.outcome is Outcome.RUNNING
-            nursery.cancel_scope.cancel()
-        with trio.fail_after(5):
-            await record.ended.wait()
-        assert record.outcome is Outcome.CUT_BY_CLIENT
-
-
-async def test_a_client_that_hangs_up_before_the_headers_is_noticed() -> None:
-    async with open_bench() as bench:
-        bench.simulator.load({"replies": [{"delay_s": 600}]})
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(bench.post)
-            with trio.fail_after(5):
-                while not (bench.simulator.requests and bench.simulator.requests[0].body):
-                    await trio.lowlevel.checkpoint()
-            nursery.cancel_scope.cancel()
-        with trio.fail_after(5):
-            await bench.simulator.requests[0].ended.wait()
-        assert bench.simulator.requests[0].outcome is Outcome.CUT_BY_CLIENT
-        assert bench.simulator.requests[0].status is None
-
-
-async def test_a_slow_reader_slows_the_answer_down() -> None:
-    async with open_bench() as bench:
-        bench.simulator.load({"replies": [{"big_text": {"bytes": 200_000_000}}]})
-        head = "".join(f"{name}: {value}\r\n" for name, value in bench.headers.items())
-        body = dumps(BODY)
-        request = f"POST /backend-api/codex/responses HTTP/1.1\r\nhost: x\r\n{head}content-length: {len(body)}\r\n\r\n"
-        port = bench.http.base_url.port
-        assert port is not None
-        stream = await trio.open_tcp_stream("127.0.0.1", port)
-        await stream.send_all(request.encode() + body)
-        await wait_for_events(bench.simulator)
-        [record] = bench.simulator.requests
-        sent = -1
-        while record.bytes_sent != sent:
-            sent = record.bytes_sent
-            await trio.testing.wait_all_tasks_blocked(0.01)
-        assert sent < 50_000_000
-        await stream.aclose()
-        with trio.fail_after(5):
-            await record.ended.wait()
-        assert record.outcome is Outcome.CUT_BY_CLIENT
-
-
-async def test_a_hold_is_released() -> None:
-    async with open_bench() as bench:
-        bench.simulator.load({"replies": [{"output": [{"text": "Hello"}], "hold": "gate"}]})
-        results: list[httpx.Response] = []
-
-        async def post() -> None:
-            results.append(await bench.post())
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(post)
-            await wait_for_events(bench.simulator)
-            bench.simulator.release("gate")
-        assert "Hello" in results[0].text
-
-
-async def test_a_cut_connection() -> None:
-    async with open_bench() as bench:
-        bench.simulator.load({"replies": [{"output": [{"text": "Hello"}], "cut": "connection"}]})
-        with pytest.raises(httpx.RemoteProtocolError):
-            await bench.post()
-        assert bench.simulator.requests[0].outcome is Outcome.CUT_BY_SCRIPT
-        assert (await bench.post()).status_code == 200
-
-
-async def test_an_end_without_a_terminal_event() -> None:
-    async with open_bench() as bench:
-        bench.simulator.load({"replies": [{"output": [{"text": "Hello"}], "cut": "eof"}]})
-        events = read_events((await bench.post()).text)
-        assert events[-1]["type"] == "response.output_item.done"
-        assert bench.simulator.requests[0].outcome is Outcome.CUT_BY_SCRIPT
-
-
 async def test_scripted_http_errors() -> None:
     async with open_bench() as bench:
         bench.simulator.load(
@@ -184,35 +89,6 @@ async def test_scripted_http_errors() -> None:
         assert (odd.status_code, odd.headers["content-type"]) == (200, "application/json")
 
 
-async def test_the_catalogues_etag_stands_on_each_answer() -> None:
-    async with open_bench(minimal_client_versions={"gpt-6-astra": "0.153.0"}) as bench:
-        listed = await bench.http.get("/backend-api/codex/models?client_version=0.1.0", headers=bench.headers)
-        headers = {**bench.headers, "version": "0.1.0"}
-        answered = await bench.http.post("/backend-api/codex/responses", json=BODY, headers=headers)
-        assert answered.headers["x-models-etag"] == listed.headers["etag"]
-
-
-async def test_raw_bytes_and_chunks() -> None:
-    async with open_bench(chunk_events=100) as bench:
-        bench.simulator.load(
-            {"replies": [{"raw": "data: {}\r\n\r\n: x\n\ndata: [DONE]\n\n"}, {"output": [{"text": "Hello"}]}]}
-        )
-        assert (await bench.post()).text == "data: {}\r\n\r\n: x\n\ndata: [DONE]\n\n"
-        async with bench.http.stream(
-            "POST", "/backend-api/codex/responses", json=BODY, headers=bench.headers
-        ) as response:
-            chunks = [chunk async for chunk in response.aiter_raw() if chunk]
-        assert len(chunks) == 1
-
-
-async def test_keepalives_fill_a_stall() -> None:
-    async with open_bench(keepalive_interval_s=0.001) as bench:
-        bench.simulator.load({"replies": [{"output": [{"text": "Hello"}], "stall_s": 0.01}]})
-        text = (await bench.post()).text
-        assert ": keepalive\n\n" in text
-        assert {"type": "keepalive"} in read_events(text)
-
-
 @pytest.mark.parametrize("in_stream", [False, True])
 async def test_a_prompt_over_the_window(in_stream: bool) -> None:
     async with open_bench(context_window_tokens=5, overflow_in_stream=in_stream) as bench:
@@ -235,27 +111,6 @@ async def test_cached_tokens_follow_the_cache_key() -> None:
         assert cached[0] == 0
         assert 0 < cached[1] <= usages[1]["input_tokens"]
         assert cached[1] % 128 == 0
-
-
-async def test_too_large_a_body() -> None:
-    async with open_bench(max_body_bytes=100) as bench:
-        response = await bench.post()
-        assert response.status_code == 413
-        assert "413 Request Entity Too Large" in response.text
-
-
-async def test_the_catalogue_is_filtered_by_version() -> None:
-    async with open_bench(minimal_client_versions={"gpt-6-astra": "0.153.0"}) as bench:
-
-        async def list_slugs(query: str) -> tuple[set[str], str]:
-            response = await bench.http.get(f"/backend-api/codex/models{query}", headers=bench.headers)
-            return {model["slug"] for model in response.json()["models"]}, response.headers["etag"]
-
-        old, old_etag = await list_slugs("?client_version=0.152.0")
-        new, new_etag = await list_slugs("?client_version=0.153.0")
-        assert new - old == {"gpt-6-astra"}
-        assert (await list_slugs(""))[0] == old
-        assert old_etag != new_etag
 
 
 async def test_refreshing_over_http() -> None:

@@ -13,9 +13,8 @@ from codexd.jsontext import dumps
 from codexd.simulator.agent import answer
 from codexd.simulator.checks import check_body
 from codexd.simulator.options import Options
-from codexd.simulator.reasoning import seal_reasoning
+from codexd.simulator.prompts import flatten_prompt, seal_reasoning
 from codexd.simulator.scripts import ScriptBook, parse_reply, parse_script
-from codexd.simulator.tokens import flatten_prompt
 
 ACCOUNT = "account-own"
 PNG = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()

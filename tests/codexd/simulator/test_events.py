@@ -1,49 +1,16 @@
-"""Event sequences, event by event, as codex-backend.md 3.3 to 3.11 writes them down."""
+"""The events of a response, event by event, from the data of a reply."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from support.simulator_events import TWO_CALLS, run, shorten
 
 from codexd.jsontext import loads
-from codexd.simulator.events import Cut, Pause, Setting, encode, play
+from codexd.simulator.events import Cut, Pause, encode
 from codexd.simulator.options import TerminalOutput
-from codexd.simulator.reasoning import Seal, read_seal
-from codexd.simulator.scripts import CutBy, parse_reply
-
-
-def make_setting(**changes: Any) -> Setting:
-    given: dict[str, Any] = {
-        "response_id": "resp_1",
-        "model": "gpt-5.5",
-        "created_at": 1_795_000_000,
-        "account_id": "account-own",
-        "input_tokens": 120,
-        "cached_tokens": 64 * 2,
-        "delta_chars": 3,
-        "request": {"include": ["reasoning.encrypted_content"]},
-    }
-    return Setting(**{**given, **changes})
-
-
-def run(reply: dict[str, Any], **changes: Any) -> list[Any]:
-    return list(play(parse_reply(reply), make_setting(**changes)))
-
-
-def shorten(steps: list[Any]) -> list[str]:
-    """``type`` without ``response.``, with the output index and the delta where there is one."""
-    short = []
-    for step in steps:
-        if isinstance(step, Pause | Cut):
-            short.append(type(step).__name__)
-            continue
-        parts = [step["type"].removeprefix("response.")]
-        parts += [str(step["output_index"])] if "output_index" in step else []
-        parts += [step["delta"]] if "delta" in step else []
-        short.append(" ".join(parts))
-    return short
-
+from codexd.simulator.scripts import CutBy
 
 TEXT = [
     "created",
@@ -92,72 +59,6 @@ def test_the_terminal_event_can_hold_the_output() -> None:
     assert "id" not in bare[0]
 
 
-def test_reasoning_then_text() -> None:
-    steps = run({"output": [{"reasoning": {"summary": ["Plan", "B"]}}, {"text": "x"}]})
-    assert shorten(steps)[2:16] == [
-        "output_item.added 0",
-        "reasoning_summary_part.added 0",
-        "reasoning_summary_text.delta 0 Pla",
-        "reasoning_summary_text.delta 0 n",
-        "reasoning_summary_text.done 0",
-        "reasoning_summary_part.done 0",
-        "reasoning_summary_part.added 0",
-        "reasoning_summary_text.delta 0 B",
-        "reasoning_summary_text.done 0",
-        "reasoning_summary_part.done 0",
-        "output_item.done 0",
-        "output_item.added 1",
-        "content_part.added 1",
-        "output_text.delta 1 x",
-    ]
-    assert [step["summary_index"] for step in steps if "summary_index" in step] == [0] * 5 + [1] * 4
-    sealed = steps[12]["item"]["encrypted_content"]
-    assert read_seal(sealed, "account-own") is Seal.OWN
-    assert read_seal(sealed, "account-foreign") is Seal.FOREIGN
-    assert steps[2]["item"]["encrypted_content"] != sealed
-    assert steps[-1]["response"]["usage"]["output_tokens_details"]["reasoning_tokens"] == 2
-
-
-def test_reasoning_without_a_summary_still_carries_its_seal() -> None:
-    steps = run({"output": [{"reasoning": {}}]})
-    assert shorten(steps)[2:4] == ["output_item.added 0", "output_item.done 0"]
-    assert steps[3]["item"]["encrypted_content"].startswith("gAAAA")
-
-
-def test_reasoning_is_sealed_only_for_who_asks_for_it() -> None:
-    (done,) = [step for step in run({"output": [{"reasoning": {}}]}, request={}) if "output_item.done" in step["type"]]
-    assert "encrypted_content" not in done["item"]
-
-
-def test_a_summary_in_done_events_only() -> None:
-    steps = run({"output": [{"reasoning": {"summary": ["Plan"]}}], "summary_in_done_only": True})
-    assert not any("delta" in step for step in steps)
-    assert [step["text"] for step in steps if step["type"] == "response.reasoning_summary_text.done"] == ["Plan"]
-
-
-def test_a_function_call() -> None:
-    steps = run({"output": [{"call": {"name": "ls", "arguments": {"a": 1}, "call_id": "call_1"}}]})
-    assert shorten(steps)[2:-1] == [
-        "output_item.added 0",
-        'function_call_arguments.delta 0 {"a',
-        'function_call_arguments.delta 0 ":1',
-        "function_call_arguments.delta 0 }",
-        "function_call_arguments.done 0",
-        "output_item.done 0",
-    ]
-    assert steps[2]["item"]["arguments"] == ""
-    assert steps[2]["item"]["name"] == "ls"
-    assert steps[6]["arguments"] == '{"a":1}'
-    assert not any("call_id" in step for step in steps)
-    assert steps[7]["item"] == {**steps[2]["item"], "status": "completed", "arguments": '{"a":1}'}
-
-
-TWO_CALLS = [
-    {"call": {"name": "a", "arguments": "123456", "call_id": "call_a"}},
-    {"call": {"name": "b", "arguments": "78", "call_id": "call_b"}},
-]
-
-
 def test_parallel_calls_interleave_and_close_in_reverse() -> None:
     steps = run({"output": [{"text": "x", "phase": "commentary"}, *TWO_CALLS], "interleave": True})
     assert shorten(steps)[8:-1] == [
@@ -172,66 +73,6 @@ def test_parallel_calls_interleave_and_close_in_reverse() -> None:
         "output_item.done 1",
     ]
     assert steps[2]["item"]["phase"] == "commentary"
-
-
-def test_odd_calls() -> None:
-    steps = run(
-        {
-            "output": TWO_CALLS[:1],
-            "arguments_in_done_only": True,
-            "name_in_done_only": True,
-            "done_without_index": True,
-        }
-    )
-    assert shorten(steps)[2:-1] == ["output_item.added 0", "function_call_arguments.done 0", "output_item.done"]
-    assert steps[2]["item"]["name"] == ""
-    assert steps[4]["item"]["name"] == "a"
-
-
-def test_custom_calls_searches_and_refusals() -> None:
-    steps = run(
-        {
-            "output": [
-                {"custom_call": {"name": "apply_patch", "input": "***"}},
-                {"web_search": {"query": "bonn", "sources": ["https://example.com/a"]}},
-                {"refusal": "No."},
-            ]
-        }
-    )
-    assert shorten(steps)[2:-1] == [
-        "output_item.added 0",
-        "custom_tool_call_input.delta 0 ***",
-        "custom_tool_call_input.done 0",
-        "output_item.done 0",
-        "output_item.added 1",
-        "web_search_call.in_progress 1",
-        "web_search_call.searching 1",
-        "web_search_call.completed 1",
-        "output_item.done 1",
-        "output_item.added 2",
-        "content_part.added 2",
-        "refusal.delta 2 No.",
-        "refusal.done 2",
-        "content_part.done 2",
-        "output_item.done 2",
-    ]
-    assert "action" not in steps[6]["item"]
-    assert steps[10]["item"]["action"] == {
-        "type": "search",
-        "query": "bonn",
-        "queries": ["bonn"],
-        "sources": [{"type": "url", "url": "https://example.com/a"}],
-    }
-    assert steps[12]["part"] == {"type": "refusal", "refusal": ""}
-    assert steps[16]["item"]["content"] == [{"type": "refusal", "refusal": "No."}]
-
-
-def test_annotations_come_one_by_one_and_again_in_the_part() -> None:
-    note = {"type": "url_citation", "start_index": 0, "end_index": 3, "url": "https://example.com/a", "title": "A"}
-    steps = run({"output": [{"text": "abc", "annotations": [note]}]})
-    assert shorten(steps)[4:7] == ["output_text.delta 0 abc", "output_text.annotation.added 0", "output_text.done 0"]
-    assert steps[3]["part"]["annotations"] == []
-    assert steps[7]["part"]["annotations"] == [note]
 
 
 def test_an_incomplete_answer() -> None:
@@ -317,26 +158,6 @@ def test_the_preface_comes_first_and_is_not_numbered() -> None:
 def test_a_stall_counts_no_preface() -> None:
     steps = run({"output": [], "stall_s": 1, "after_events": 1}, preface=({"type": "codex.rate_limits"},))
     assert shorten(steps)[:3] == ["codex.rate_limits", "created", "Pause"]
-
-
-def test_a_big_text_has_its_size_and_no_memory_of_it() -> None:
-    stream = play(parse_reply({"big_text": {"bytes": 2_500, "chunk_bytes": 1_000}}), make_setting())
-    steps = list(stream)
-    assert [len(step["delta"]) for step in steps if "delta" in step] == [1_000, 1_000, 500]
-    endless = play(parse_reply({"big_text": {"bytes": 10**15}}), make_setting())
-    assert [next(endless)["type"] for _ in range(6)][-1] == "response.output_text.delta"
-
-
-def test_ids_differ_between_items_and_responses() -> None:
-    reply = {"output": [{"text": "a"}, {"text": "b"}]}
-    ids = [
-        step["item"]["id"]
-        for response_id in ("resp_1", "resp_2")
-        for step in run(reply, response_id=response_id)
-        if step["type"] == "response.output_item.done"
-    ]
-    assert len(set(ids)) == 4
-    assert all(len(item_id) <= 64 for item_id in ids)
 
 
 def test_framing() -> None:

@@ -13,12 +13,10 @@ import pytest
 import trio
 from attrs import define, field
 
-from codexd.simulator.app import Simulator
-from codexd.simulator.grants import CODE_LIFETIME_S, make_challenge
-from codexd.simulator.identity import CLIENT_ID
+from codexd.simulator.app import Simulator, serve_simulator
+from codexd.simulator.credentials import CLIENT_ID, CODE_LIFETIME_S, make_challenge
 from codexd.simulator.options import Options
-from codexd.simulator.records import Outcome
-from codexd.simulator.run import serve_simulator
+from codexd.simulator.wire import Outcome
 
 VERIFIER = "v" * 43
 REDIRECT_URI = "http://localhost:1455/auth/callback"
@@ -180,7 +178,7 @@ async def test_an_email_that_is_none_is_asked_for_again() -> None:
     async with open_bench() as bench:
         response = await bench.http.post(make_url(), data={"email": '"><script>', "decision": "allow"})
         assert response.status_code == 400
-        assert "Give an e-mail address" in response.text
+        assert "Enter an e-mail address" in response.text
         assert "<script>" not in response.text
 
 
@@ -290,7 +288,7 @@ async def test_the_device_page() -> None:
         assert 'name="user_code"' in page.text
         wrong = await bench.http.post("/codex/device", data={"user_code": "XXXX-00000"})
         assert wrong.status_code == 400
-        assert "No program waits with this code" in wrong.text
+        assert "No program is waiting with this code" in wrong.text
         typed = f" {device['user_code'].lower()} "
         right = await bench.http.post("/codex/device", data={"user_code": typed, "email": "ben@example.com"})
         assert right.status_code == 200

@@ -50,7 +50,25 @@ def pdf(data):
     )
 
 
-@pytest.mark.parametrize(("text", "count"), [("", 0), ("hello world", 2), ("<|endoftext|>", 7), ("größe", 1)])
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("", 0),
+        ("hello world", 2),
+        ("<|endoftext|>", 7),
+        ("größe", 1),
+        ("<|endoftext|><|fim_prefix|>", 12),
+        ("I'Ve DON'T we'LL", 7),
+        ("  \r\n\n\t \u3000\xa0x", 6),
+        ("camelCaseHTTPServer2000", 6),
+        ("1234567890.12", 6),
+        ("日本語 한국어 العربية हिन्दी ไทย", 7),
+        ("\U0001f469\u200d\U0001f469\u200d\U0001f467 \U0001f3f3\ufe0f\u200d\U0001f308", 15),
+        ("e\u0301 \u0301a", 5),
+        ("\x00\x7f\ufffd\U0010ffff", 7),
+        ("def f(x):\n\treturn x  # ok\n\n\n", 10),
+    ],
+)
 def test_text(text, count):
     assert count_text(text) == count
 

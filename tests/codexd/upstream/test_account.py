@@ -12,9 +12,8 @@ from codexd.accounts.limits.windows import parse_event, parse_headers, parse_usa
 from codexd.accounts.model import Account
 from codexd.errors import TokenRejected, UpstreamError, UpstreamFailed, UpstreamTimeout
 from codexd.settings.schema import UpstreamSettings
-from codexd.simulator.app import Simulator
+from codexd.simulator.app import Simulator, serve_simulator
 from codexd.simulator.options import Credits, MeteredLimit, Options
-from codexd.simulator.run import serve_simulator
 from codexd.upstream import account as account_module
 from codexd.upstream.account import AccountEndpoint, ModelList
 from codexd.upstream.http import open_client

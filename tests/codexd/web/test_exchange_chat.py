@@ -13,7 +13,7 @@ from support.chunks import deltas_of, finish_of
 from support.harness import hang_up, post, start_daemon
 
 from codexd.simulator.options import Options
-from codexd.simulator.records import Outcome
+from codexd.simulator.wire import Outcome
 from codexd.web.exchange import Timing
 
 chat = partial(post, path="/v1/chat/completions")

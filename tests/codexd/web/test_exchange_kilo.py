@@ -12,7 +12,7 @@ from support.harness import HELLO, WallClock, post, read_events, start_daemon, t
 from codexd import __version__
 from codexd.record.timeline import MAX_MODEL_CHARS
 from codexd.simulator.kilo import FREE_MODEL, PAID_MODEL
-from codexd.simulator.records import Outcome
+from codexd.simulator.wire import Outcome
 from codexd.web.exchange import Timing
 
 KILO = {**HELLO, "model": "kilo"}

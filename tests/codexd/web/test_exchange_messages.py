@@ -14,7 +14,7 @@ import trio
 from support.harness import HELLO, hang_up, post, read_events, start_daemon, start_request, text_of
 
 from codexd.simulator.options import Options
-from codexd.simulator.records import Outcome
+from codexd.simulator.wire import Outcome
 from codexd.web.exchange import Timing
 from codexd.web.http import MAX_BODY_BYTES
 

@@ -11,7 +11,7 @@ from support.harness import post, read_events, start_daemon, start_request
 from support.responses_bodies import CODEX_BODIES, CODEX_HEADERS, CODEX_TURN, FUNCTION, THREAD
 
 from codexd.simulator.options import Options
-from codexd.simulator.records import Outcome
+from codexd.simulator.wire import Outcome
 from codexd.web.exchange import Timing
 
 PATH = "/v1/responses"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codexd.simulator.kilo_checks import check_chat
+from codexd.simulator.kilo import check_chat
 from codexd.translation.kilo.request import to_chat
 from codexd.translation.reading.losses import Losses
 

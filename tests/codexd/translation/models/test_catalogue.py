@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codexd import jsontext
-from codexd.simulator.models_document import make_models_document
+from codexd.simulator.models import make_models_document
 from codexd.simulator.options import Options
 from codexd.translation.models.catalogue import (
     BUILT_IN,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codexd.simulator.checks_tools import find_schema_problem
+from codexd.simulator.checks import find_schema_problem
 from codexd.translation.reading.schema import explain_root, is_strict, to_parameters
 
 few = settings(deadline=None, max_examples=200)

@@ -1,22 +1,20 @@
-"""The reply of ``GET /backend-api/codex/models``, built from the catalogue.
-
-Source: codex-backend.md, section 5.5.
-"""
+"""Which models a client gets: the reply of ``GET /backend-api/codex/models``, and the gates of single models."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codexd.jsontext import dumps
-from codexd.simulator.checks import read_version
 from codexd.simulator.options import Options
+from codexd.simulator.refusals import Problems, Refusal, detail, error
 from codexd.translation.models.catalogue import ModelInfo
 
 
 def make_models_document(models: Sequence[ModelInfo], options: Options, client_version: str) -> dict[str, Any]:
-    """The models that a client of this version is shown; a version that can't be read hides the gated ones."""
+    """The models listed for a client of this version. A version that can't be read hides the gated ones."""
     claimed = read_version(client_version) or ()
     shown = (
         model
@@ -61,3 +59,35 @@ def _describe(model: ModelInfo, options: Options) -> dict[str, Any]:
         "input_modalities": list(model.input_modalities),
         "minimal_client_version": options.minimal_client_versions.get(model.slug),
     }
+
+
+CODEX_ORIGINATOR = re.compile(r"codex[_-]|Codex ")
+
+
+_VERSION = re.compile(r"\d+(?:\.\d+)+")
+
+
+def refuse_model(slug: str) -> Refusal:
+    return detail(f"The '{slug}' model is not supported when using Codex with a ChatGPT account.")
+
+
+def check_gates(model: ModelInfo, options: Options, headers: Mapping[str, str]) -> Problems:
+    """The server goes by the version and the originator that a client claims."""
+    needed = options.minimal_client_versions.get(model.slug)
+    if needed is not None:
+        claimed = read_version(headers.get("version", "")) or read_version(headers.get("user-agent", ""))
+        if claimed is None:
+            yield refuse_model(model.slug)
+        elif claimed < (read_version(needed) or ()):
+            yield detail(
+                f"The '{model.slug}' model requires a newer version of Codex. "
+                "Please upgrade to the latest app or CLI and try again."
+            )
+    if model.slug in options.codex_originators_only and not CODEX_ORIGINATOR.match(headers.get("originator", "")):
+        yield error(f"Model not found {model.slug}", param="model", status=404)
+
+
+def read_version(text: str) -> tuple[int, ...] | None:
+    """The first dotted number in ``text``, such as (0, 161, 0)."""
+    found = _VERSION.search(text)
+    return tuple(int(part) for part in found.group().split(".")) if found else None

@@ -6,8 +6,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 
-from codexd.simulator.grants import make_challenge, parse_authorize
-from codexd.simulator.identity import CLIENT_ID
+from codexd.simulator.credentials import CLIENT_ID, make_challenge, parse_authorize
 
 CHALLENGE = make_challenge("v" * 43)
 GOOD = {

@@ -8,15 +8,14 @@ import pytest
 from support.settings_user import BOM, SettingsUser
 
 from codexd.clients import codex_cli
+from codexd.clients.address import Address
 from codexd.clients.codex_cli import CHATGPT_URL, PROVIDER, table_of
-from codexd.clients.door import Door
-from codexd.clients.formats import TOML
-from codexd.clients.kept import KeptFile
 from codexd.clients.set_up import carry_out, prepare
-from codexd.clients.settings_file import check_writable, read_settings
+from codexd.clients.settings_file import TOML, check_writable, read_settings
+from codexd.clients.undo import UndoFile
 from codexd.errors import ClientFileRefused
 
-DOOR = Door("http://127.0.0.1:8081", "codexd")
+ADDRESS = Address("http://127.0.0.1:8081", "codexd")
 
 SHAPES = {
     "none at all": None,
@@ -50,7 +49,7 @@ BROKEN = {
     "JSON": (b'{"model": "gpt-5.5"}', "can't be edited"),
     "UTF-16": ('model = "gpt-5.5"'.encode("utf-16"), "is not UTF-8"),
     "the providers are no table": (b'model_providers = "x"\n', "model_providers"),
-    "the providers are an array": (b"[[model_providers]]\nname = 'x'\n", "model_providers is no table"),
+    "the providers are an array": (b"[[model_providers]]\nname = 'x'\n", "model_providers is not a table"),
 }
 
 
@@ -59,23 +58,23 @@ class User(SettingsUser):
     def said(self):
         return tomllib.loads(self.data.removeprefix(BOM).decode())
 
-    def change(self, wanted, door=DOOR):
+    def change(self, wanted, address=ADDRESS):
         """As a daemon does that has just been started: what it knows is in its file."""
-        content, file = read_settings(self.file, TOML), KeptFile(self.state)
+        content, file = read_settings(self.file, TOML), UndoFile(self.state)
         kept = file.find(content.path)
         tables = tomllib.loads(content.settings_text).get("model_providers", {})
         provider = codex_cli.choose_provider(tuple(kept.entries), tables if isinstance(tables, dict) else {})
         names = (CHATGPT_URL, PROVIDER, table_of(provider))
-        change = prepare(content, kept, names, lambda _: wanted(provider, door))
+        change = prepare(content, kept, names, lambda _: wanted(provider, address))
         check_writable(content)
         carry_out(change, file)
         return change.plan
 
-    def set_up(self, *, signed_in=True, door=DOOR):
-        def wanted(provider, door):
-            return codex_cli.through_codexd(door, provider, signed_in=signed_in)
+    def set_up(self, *, signed_in=True, address=ADDRESS):
+        def wanted(provider, address):
+            return codex_cli.through_codexd(address, provider, signed_in=signed_in)
 
-        return self.change(wanted, door)
+        return self.change(wanted, address)
 
     def reset(self):
         return self.change(lambda *_: {})
@@ -102,7 +101,7 @@ def test_it_is_set_up_and_undone_byte_for_byte(user, data, signed_in):
     table = said["model_providers"][provider]
     assert table["base_url"] == "http://127.0.0.1:8081/v1"
     assert (table["wire_api"], table["requires_openai_auth"]) == ("responses", signed_in)
-    assert said.get(CHATGPT_URL) == (f"{DOOR.url}/backend-api" if signed_in else before.get(CHATGPT_URL))
+    assert said.get(CHATGPT_URL) == (f"{ADDRESS.url}/backend-api" if signed_in else before.get(CHATGPT_URL))
     assert less_ours(said, provider) == less_ours(before, None)
     assert user.data.startswith(BOM) == (data or b"").startswith(BOM)
     assert stat.S_IMODE(user.file.stat().st_mode) == 0o600
@@ -143,14 +142,14 @@ def test_a_provider_of_the_user_keeps_its_name(user):
     user.set_up()
     assert user.said[PROVIDER] == "codexd-2"
     assert user.said["model_providers"]["codexd"]["name"] == "my codexd"
-    user.set_up(door=Door("http://127.0.0.1:9000", "codexd"))
+    user.set_up(address=Address("http://127.0.0.1:9000", "codexd"))
     assert set(user.said["model_providers"]) == {"codexd", "codexd-2"}
 
 
 def test_a_new_address_and_a_key_are_set_in_place(user):
     user.write(SHAPES["as the Codex CLI writes it"])
     user.set_up()
-    user.set_up(door=Door("http://127.0.0.1:9000", "local-secret"), signed_in=False)
+    user.set_up(address=Address("http://127.0.0.1:9000", "local-secret"), signed_in=False)
     table = user.said["model_providers"]["codexd"]
     assert (table["base_url"], table["http_headers"]) == ("http://127.0.0.1:9000/v1", {"x-api-key": "local-secret"})
     assert CHATGPT_URL not in user.said
@@ -215,7 +214,7 @@ def test_a_copy_stands_next_to_the_file_until_it_is_undone(user):
 
 
 def test_lost_memory_is_recognised_by_what_codexd_writes():
-    table = codex_cli.make_table(Door("http://127.0.0.1:1", "k"), signed_in=True)
+    table = codex_cli.make_table(Address("http://127.0.0.1:1", "k"), signed_in=True)
     assert codex_cli.is_ours(table)
     assert not codex_cli.is_ours(table | {"query_params": {}})
     assert not codex_cli.is_ours(table | {"name": "mine"})
@@ -243,11 +242,11 @@ def test_a_login_with_chatgpt_is_known(text, signed_in):
 
 
 def test_no_secret_is_shown():
-    table = codex_cli.make_table(Door("http://127.0.0.1:1", "local-secret"), signed_in=True)
+    table = codex_cli.make_table(Address("http://127.0.0.1:1", "local-secret"), signed_in=True)
     assert "local-secret" not in codex_cli.show_value(table)
     assert codex_cli.show_value(table) == "http://127.0.0.1:1/v1, with a key, asks for limits"
     assert codex_cli.show_value("azure") == "azure"
-    assert "local-secret" not in repr(Door("http://127.0.0.1:1", "local-secret"))
+    assert "local-secret" not in repr(Address("http://127.0.0.1:1", "local-secret"))
 
 
 # -- killed in the middle -----------------------------------------------------------------------------

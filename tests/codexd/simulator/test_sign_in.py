@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from codexd.jsontext import loads
-from codexd.simulator.oauth import CLIENT_ID, SignIn
 from codexd.simulator.options import Options
 from codexd.simulator.refusals import Refusal
+from codexd.simulator.sign_in import CLIENT_ID, SignIn
 
 EMAIL = "ann@example.com"
 

@@ -1,7 +1,7 @@
-"""The sign-in server's books: accounts, their tokens, and the grants that lead to tokens.
+"""The sign-in server: accounts, their tokens, and the grants that lead to tokens.
 
-Refresh tokens and authorization codes serve once. A second use of one is refused and, by default, kills every
-token that came of the same sign-in. Source: codex-backend.md, sections 1.3 to 1.8.
+Refresh tokens and authorization codes can be used once. A second use is refused and, by default, revokes every token
+of the same sign-in.
 """
 
 from __future__ import annotations
@@ -16,23 +16,21 @@ from urllib.parse import urlsplit
 
 from attrs import define
 
-from codexd.simulator.device_codes import DeviceBook
-from codexd.simulator.grants import (
-    CODE_LIFETIME_S,
-    AuthorizeRequest,
-    Grant,
-    find_exchange_fault,
-    make_challenge,
-    parse_authorize,
-    refuse_grant,
-)
-from codexd.simulator.identity import (
+from codexd.simulator.credentials import (
     CLIENT_ID,
+    CODE_LIFETIME_S,
     PERSONAL,
+    AuthorizeRequest,
+    DeviceBook,
+    Grant,
     SimulatedAccount,
+    find_exchange_fault,
     make_access_claims,
+    make_challenge,
     make_id_claims,
     make_jwt,
+    parse_authorize,
+    refuse_grant,
 )
 from codexd.simulator.options import Options
 from codexd.simulator.refusals import Refusal, detail, error
@@ -40,7 +38,7 @@ from codexd.simulator.refusals import Refusal, detail, error
 __all__ = ["CLIENT_ID", "SignIn", "SimulatedAccount", "TokenState", "refuse_refresh"]
 
 NEW_PLAN = "plus"
-"""What an e-mail address is on that signs in for the first time."""
+"""The plan of an account that signs in for the first time."""
 
 
 class TokenState(Enum):
@@ -51,7 +49,7 @@ class TokenState(Enum):
 
 @define
 class _Token:
-    """What the server knows of one token that it gave out. Access tokens have an expiry."""
+    """What the server knows of one token that it issued. Only access tokens have an expiry."""
 
     account: SimulatedAccount
     family: int
@@ -60,7 +58,7 @@ class _Token:
 
 
 class SignIn:
-    """Gives out tokens and checks them."""
+    """Issues tokens and checks them."""
 
     def __init__(self, *, clock: Callable[[], float], options: Options) -> None:
         self._clock = clock
@@ -100,7 +98,7 @@ class SignIn:
         return self._accounts[email, workspace]
 
     def all_tokens(self) -> tuple[str, ...]:
-        """Every token, authorization code and other secret ever given out, for a test that looks for leaks."""
+        """Every token, authorization code and other secret ever issued, for tests that look for leaks."""
         return (*self._access, *self._refresh, *self._grants, *self._other_secrets, *self.devices.ids)
 
     def is_live(self, refresh_token: str) -> bool:
@@ -109,29 +107,29 @@ class SignIn:
         return token is not None and token.state is TokenState.LIVE
 
     def deactivate(self, email: str, workspace: str = PERSONAL) -> None:
-        """From now on the workspace answers 402."""
+        """Answer 402 for the workspace from now on."""
         self._deactivated.add(self._accounts[email, workspace].account_id)
 
     def revoke(self, email: str) -> None:
-        """Sign a person out everywhere: all access and refresh tokens are invalid from now on."""
+        """Sign a person out everywhere: revoke all access and refresh tokens."""
         for token in (*self._access.values(), *self._refresh.values()):
             if token.account.email == email:
                 token.state = TokenState.REVOKED
 
     def revoke_access(self, email: str) -> None:
-        """Invalidate a person's access tokens only; a refresh mends it."""
+        """Revoke the access tokens of a person, who needs no more than a refresh."""
         for token in self._access.values():
             if token.account.email == email:
                 token.state = TokenState.REVOKED
 
     def expire_access(self, email: str) -> None:
-        """Let a person's access tokens be expired, whatever their ``exp`` says."""
+        """Treat the access tokens of a person as expired, whatever their ``exp`` says."""
         for token in self._access.values():
             if token.account.email == email:
                 token.expires_at = self._clock()
 
     def check(self, headers: Mapping[str, str]) -> SimulatedAccount | Refusal:
-        """Whose request it is, by its ``authorization`` and ``chatgpt-account-id`` headers."""
+        """The account that sent a request, by its ``authorization`` and ``chatgpt-account-id`` headers."""
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not bearer:
             return detail("Unauthorized", status=401)
@@ -152,16 +150,16 @@ class SignIn:
         return account
 
     def name_bearer(self, authorization: str) -> str:
-        """The account that an ``authorization`` header stands for, so that a record can do without the token."""
+        """The account behind an ``authorization`` header, for a record that must not hold the token."""
         token = self._access.get(authorization.partition(" ")[2])
         return token.account.label if token else "unknown"
 
     def refresh(
         self, form: Mapping[str, Any], *, omit: tuple[str, ...] = (), access_expires_in_s: float | None = None
     ) -> dict[str, Any] | Refusal:
-        """A refresh: the new tokens, less those in ``omit``. The presented token is spent with it.
+        """Refresh: returns the new tokens without those in ``omit``, and spends the presented one.
 
-        ``omit`` with ``refresh_token`` leaves the presented one alive, as a server does that does not rotate.
+        If ``omit`` names ``refresh_token``, the presented one stays live, as with a server that does not rotate.
         """
         presented = form.get("refresh_token")
         if presented == "":
@@ -176,7 +174,7 @@ class SignIn:
             return refuse_refresh("refresh_token_invalidated")
         token = self._refresh[presented]
         if token.state is TokenState.SPENT:
-            self._punish_reuse(token.family)
+            self._end_reused_family(token.family)
             return refuse_refresh("refresh_token_reused")
         if token.state is TokenState.REVOKED:
             return refuse_refresh("refresh_token_invalidated")
@@ -184,35 +182,35 @@ class SignIn:
             token.state = TokenState.SPENT
         return self._make_reply(token.account, token.family, omit, access_expires_in_s)
 
-    def allow(self, asked: AuthorizeRequest, email: str, workspace: str = PERSONAL) -> str:
-        """The callback URL of a sign-in that the person allows."""
+    def allow(self, wanted: AuthorizeRequest, email: str, workspace: str = PERSONAL) -> str:
+        """Allow a sign-in. Returns the callback URL."""
         if self._options.missing_codex_entitlement:
-            return asked.make_callback(error="access_denied", error_description="missing_codex_entitlement")
-        code = self._make_code(self._enrol(email, workspace), asked.challenge, asked.redirect_uri)
-        return asked.make_callback(code=code)
+            return wanted.make_callback(error="access_denied", error_description="missing_codex_entitlement")
+        code = self._make_code(self._find_or_add(email, workspace), wanted.challenge, wanted.redirect_uri)
+        return wanted.make_callback(code=code)
 
-    def deny(self, asked: AuthorizeRequest) -> str:
-        """The callback URL of a sign-in that the person denies."""
-        return asked.make_callback(error="access_denied", error_description="The user denied the request.")
+    def deny(self, wanted: AuthorizeRequest) -> str:
+        """Deny a sign-in. Returns the callback URL."""
+        return wanted.make_callback(error="access_denied", error_description="The user denied the request.")
 
     def allow_url(self, url: str, email: str, workspace: str = PERSONAL) -> str:
-        """The callback URL that a browser ends at which opens an authorize URL and allows the sign-in there.
+        """Open an authorize URL and allow the sign-in, as a browser does. Returns the callback URL.
 
         Raises:
-            ValueError: the authorize URL is not in order.
+            ValueError: the authorize URL is not valid.
         """
         return self.allow(parse_authorize(urlsplit(url).query), email, workspace)
 
     def exchange(
         self, form: Mapping[str, Any], *, omit: tuple[str, ...] = (), access_expires_in_s: float | None = None
     ) -> dict[str, Any] | Refusal:
-        """The tokens for an authorization code, which is spent by being presented, rightly or wrongly."""
+        """Exchange an authorization code for tokens. Presenting the code spends it, even if the request is wrong."""
         grant = self._grants.get(str(form.get("code")))
         if grant is None:
             return refuse_grant("The authorization code is unknown.")
         if grant.spent:
             if grant.family is not None:
-                self._punish_reuse(grant.family)
+                self._end_reused_family(grant.family)
             return refuse_grant("The authorization code has already been used.")
         grant.spent = True
         fault = find_exchange_fault(grant, form, self._clock())
@@ -222,11 +220,11 @@ class SignIn:
         return self._make_reply(grant.account, grant.family, omit, access_expires_in_s)
 
     def approve_device(self, user_code: str, email: str, workspace: str = PERSONAL) -> None:
-        """What a person does at ``/codex/device``. Raises ValueError if no device waits with this code."""
-        self.devices.approve(user_code, self._enrol(email, workspace))
+        """Approve a device as at ``/codex/device``. Raises ValueError if no device waits with this code."""
+        self.devices.approve(user_code, self._find_or_add(email, workspace))
 
     def poll_device(self, form: Mapping[str, Any], issuer: str) -> dict[str, Any] | Refusal:
-        """What a waiting device is told: once approved, a code and both halves of a PKCE pair made here."""
+        """Answer a waiting device: once approved, it gets a code and both halves of a PKCE pair made here."""
         account = self.devices.take(form)
         if isinstance(account, Refusal):
             return account
@@ -237,18 +235,18 @@ class SignIn:
         return {"authorization_code": code, "code_challenge": challenge, "code_verifier": verifier}
 
     def revoke_token(self, presented: Any) -> None:
-        """Log out: ends the family of a refresh token, or one access token. Unknown tokens are no error."""
+        """Log out: revoke the family of a refresh token, or one access token. An unknown token is not an error."""
         if presented in self._refresh:
             self._end_family(self._refresh[presented].family)
         elif presented in self._access:
             self._access[presented].state = TokenState.REVOKED
 
-    def _enrol(self, email: str, workspace: str) -> SimulatedAccount:
-        """The account that signs in: known, or new on the plan that everybody begins with."""
+    def _find_or_add(self, email: str, workspace: str) -> SimulatedAccount:
+        """The account that signs in. One that is not known yet gets the plan of new accounts."""
         return self._accounts.setdefault((email, workspace), SimulatedAccount(email, NEW_PLAN, workspace))
 
     def _look_up(self, account: SimulatedAccount) -> SimulatedAccount:
-        """The account as it is now: its plan may have changed since a token was given out."""
+        """The account as it is now: its plan may have changed since the token was issued."""
         return self._accounts[account.email, account.workspace]
 
     def _make_code(self, account: SimulatedAccount, challenge: str, redirect_uri: str) -> str:
@@ -256,12 +254,12 @@ class SignIn:
         self._grants[code] = Grant(account, challenge, redirect_uri, self._clock() + CODE_LIFETIME_S)
         return code
 
-    def _punish_reuse(self, family: int) -> None:
+    def _end_reused_family(self, family: int) -> None:
         if self._options.kill_family_on_reuse:
             self._end_family(family)
 
     def _end_family(self, family: int) -> None:
-        """A spent token stays spent: presenting it again is still reuse."""
+        """Revoke the tokens of a sign-in. A spent token stays spent: to present it again is still reuse."""
         for token in (*self._access.values(), *self._refresh.values()):
             if token.family == family and token.state is TokenState.LIVE:
                 token.state = TokenState.REVOKED
@@ -301,7 +299,7 @@ _REFRESH_MESSAGES: Mapping[str, str] = {
 
 
 def refuse_refresh(code: str) -> Refusal:
-    """The 401 of a refresh token that can't be used, with one of the three codes of section 1.4 or any other."""
+    """The 401 for a refresh token that can't be used. ``code``: one of the three above, or any other."""
     message = _REFRESH_MESSAGES.get(code, "Could not refresh your session. Please try signing in again.")
     return error(message, code=code, status=401)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from codexd.simulator.tokens import (
+from codexd.simulator.prompts import (
     FILE_TOKENS,
     UNKNOWN_IMAGE_TOKENS,
     PromptCache,

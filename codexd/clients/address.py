@@ -1,18 +1,52 @@
-"""A small real request through the HTTP door, as a client that was just set up would make it."""
+"""How a client reaches codexd: the base URL, the token, and a small real request that proves it."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import trio
 from attrs import field, frozen
 
 from codexd import __version__, jsontext
-from codexd.clients.door import Door
+from codexd.settings.schema import Settings
 from codexd.translation.models.routes import CLAUDE_IDS
+
+_USER_INFO = re.compile(r"(?<=//)[^/@]*@")
+
+NO_KEY = "codexd"
+"""The token if ``server.api_key`` is unset: without any, some clients ask for a login."""
+
+
+@frozen
+class Address:
+    """The base URL of codexd, and the token that a client sends there."""
+
+    url: str
+    token: str = field(repr=False)
+
+    @property
+    def key(self) -> str | None:
+        """``server.api_key``; None if it is unset."""
+        return None if self.token == NO_KEY else self.token
+
+
+def find_address(addresses: tuple[str, ...], settings: Settings) -> Address:
+    """The first of ``addresses``. One that stands for all interfaces is reached at loopback."""
+    parts = urlsplit(addresses[0])
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(parts.hostname or "")
+    url = f"http://{host}:{parts.port}" if host else addresses[0]
+    return Address(url, settings.server.api_key or NO_KEY)
+
+
+def hide_user_info(text: str) -> str:
+    """``text`` without the user name and password of a URL."""
+    return _USER_INFO.sub("", text)
+
 
 PROMPT = "Answer with the word OK and nothing else."
 ANSWER_TOKENS = 64
@@ -21,7 +55,7 @@ TIMEOUT_S = 60.0
 
 @frozen
 class Question:
-    """``command``: of codexctl, named in the log of requests. ``headers``: besides those of every question."""
+    """A request. ``command``: of codexctl, shown in the log of requests. ``headers``: besides the usual ones."""
 
     command: str
     path: str
@@ -32,7 +66,7 @@ class Question:
 
 @frozen
 class Answer:
-    """``status``: of HTTP, None without an answer. ``problem``: why there is none, or what it says."""
+    """``status``: the HTTP status, None without an answer. ``problem``: why there is none, or the error it reports."""
 
     duration_ms: int
     status: int | None = None
@@ -40,8 +74,8 @@ class Answer:
     problem: str | None = None
 
 
-def as_claude_code(door: Door) -> Question:
-    """With the model that is Claude Code's default."""
+def as_claude_code(address: Address) -> Question:
+    """A request like Claude Code's, for its default model."""
     model = CLAUDE_IDS["opus"]
     body = {
         "model": model,
@@ -49,11 +83,12 @@ def as_claude_code(door: Door) -> Question:
         "messages": [{"role": "user", "content": PROMPT}],
         "output_config": {"effort": "low"},
     }
-    headers = {"authorization": f"Bearer {door.token}", "anthropic-version": "2023-06-01"}
+    headers = {"authorization": f"Bearer {address.token}", "anthropic-version": "2023-06-01"}
     return Question("claude proxy", "/v1/messages", model, body, headers)
 
 
-def as_codex_cli(door: Door, model: str) -> Question:
+def as_codex_cli(address: Address, model: str) -> Question:
+    """A request like the Codex CLI's."""
     body = {
         "model": model,
         "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": PROMPT}]}],
@@ -61,12 +96,12 @@ def as_codex_cli(door: Door, model: str) -> Question:
         "store": False,
         "stream": False,
     }
-    headers = {"x-api-key": door.key} if door.key else {}
+    headers = {"x-api-key": address.key} if address.key else {}
     return Question("codex proxy", "/v1/responses", model, body, headers)
 
 
-async def ask(door: Door, question: Question, *, timeout_s: float = TIMEOUT_S) -> Answer:
-    """Ask for one word. Costs a few tokens of the active account."""
+async def ask(address: Address, question: Question, *, timeout_s: float = TIMEOUT_S) -> Answer:
+    """Ask for one word. This costs a few tokens of the active account."""
     headers = {
         "content-type": "application/json",
         "user-agent": f"codexd/{__version__} ({question.command})",
@@ -75,15 +110,15 @@ async def ask(door: Door, question: Question, *, timeout_s: float = TIMEOUT_S) -
     started = time.monotonic()
     try:
         with trio.fail_after(timeout_s):
-            # A loopback address is never behind the proxy that the environment names.
+            # A loopback address is never reached through the proxy in the environment.
             async with httpx.AsyncClient(trust_env=False, timeout=None) as http:  # noqa: S113 - the scope above
                 reply = await http.post(
-                    f"{door.url}{question.path}", content=jsontext.dumps(question.body), headers=headers
+                    f"{address.url}{question.path}", content=jsontext.dumps(question.body), headers=headers
                 )
     except trio.TooSlowError:
         return Answer(_since(started), problem=f"no answer within {timeout_s:.0f} s")
     except httpx.HTTPError as error:
-        return Answer(_since(started), problem=f"{door.url} can't be reached: {error or type(error).__name__}")
+        return Answer(_since(started), problem=f"{address.url} can't be reached: {error or type(error).__name__}")
     problem = None if reply.is_success else _read_problem(reply)
     return Answer(_since(started), reply.status_code, reply.headers.get("request-id"), problem)
 

@@ -1,0 +1,76 @@
+"""Which models a client is listed and served."""
+
+from __future__ import annotations
+
+import pytest
+from support.simulator_bench import BODY, open_bench
+from support.simulator_checks import (
+    OWN,
+    find_refusal,
+    make_body,
+)
+
+from codexd.simulator.checks import check_body
+from codexd.simulator.options import Options
+
+
+def test_a_listed_model_can_be_refused() -> None:
+    status, body = find_refusal(make_body(), refused_models=frozenset({"gpt-5.5"}))
+    assert (status, body["detail"]) == (
+        400,
+        "The 'gpt-5.5' model is not supported when using Codex with a ChatGPT account.",
+    )
+
+
+UPGRADE = (
+    "The 'gpt-5.5' model requires a newer version of Codex. Please upgrade to the latest app or CLI and try again."
+)
+
+
+NOT_SUPPORTED = "The 'gpt-5.5' model is not supported when using Codex with a ChatGPT account."
+
+
+@pytest.mark.parametrize(
+    ("headers", "text"),
+    [
+        ({}, NOT_SUPPORTED),
+        ({"version": "0.123.9"}, UPGRADE),
+        ({"user-agent": "codexd/0.9.0"}, UPGRADE),
+        ({"version": "0.124.0", "user-agent": "codexd/0.9.0"}, None),
+        ({"user-agent": "codex_cli_rs/0.161.0"}, None),
+    ],
+)
+def test_the_version_gate(headers: dict[str, str], text: str | None) -> None:
+    options = Options(minimal_client_versions={"gpt-5.5": "0.124.0"})
+    refusal = check_body(make_body(), account_id=OWN, options=options, headers=headers)
+    assert (refusal and refusal.body) == (text and {"detail": text})
+
+
+@pytest.mark.parametrize(("originator", "status"), [("codexd", 404), ("", 404), ("codex_cli_rs", None)])
+def test_the_originator_gate(originator: str, status: int | None) -> None:
+    options = Options(codex_originators_only=frozenset({"gpt-5.5"}))
+    headers = {"originator": originator}
+    refusal = check_body(make_body(), account_id=OWN, options=options, headers=headers)
+    assert (refusal.status if refusal else None) == status
+
+
+async def test_the_catalogues_etag_stands_on_each_answer() -> None:
+    async with open_bench(minimal_client_versions={"gpt-6-astra": "0.153.0"}) as bench:
+        listed = await bench.http.get("/backend-api/codex/models?client_version=0.1.0", headers=bench.headers)
+        headers = {**bench.headers, "version": "0.1.0"}
+        answered = await bench.http.post("/backend-api/codex/responses", json=BODY, headers=headers)
+        assert answered.headers["x-models-etag"] == listed.headers["etag"]
+
+
+async def test_the_catalogue_is_filtered_by_version() -> None:
+    async with open_bench(minimal_client_versions={"gpt-6-astra": "0.153.0"}) as bench:
+
+        async def list_slugs(query: str) -> tuple[set[str], str]:
+            response = await bench.http.get(f"/backend-api/codex/models{query}", headers=bench.headers)
+            return {model["slug"] for model in response.json()["models"]}, response.headers["etag"]
+
+        old, old_etag = await list_slugs("?client_version=0.152.0")
+        new, new_etag = await list_slugs("?client_version=0.153.0")
+        assert new - old == {"gpt-6-astra"}
+        assert (await list_slugs(""))[0] == old
+        assert old_etag != new_etag
