@@ -31,7 +31,7 @@ def has_logic(module):
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def tests_of(module):
+def find_tests(module):
     folder, name = ROOT / "tests" / module.parent, module.stem.strip("_")
     return [*folder.glob(f"test_{name}.py"), *folder.glob(f"test_{name}_*.py")]
 
@@ -41,7 +41,7 @@ def test_a_module_with_logic_has_its_tests(module):
     if module in TESTED_ELSEWHERE:
         assert (ROOT / TESTED_ELSEWHERE[module]).exists()
     else:
-        assert tests_of(Path(module)), f"{module} has no tests/{Path(module).parent}/test_{Path(module).stem}.py"
+        assert find_tests(Path(module)), f"{module} has no tests/{Path(module).parent}/test_{Path(module).stem}.py"
 
 
 def test_every_folder_of_tests_mirrors_one_of_a_package():

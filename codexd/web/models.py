@@ -1,7 +1,7 @@
 """``GET /v1/models`` and ``/v1/models/{id}``, in the shape of the client that asks.
 
-The Codex CLI gets the backend's own entries. While those are unknown it gets a 404, which it takes well: it goes on with
-its built-in list, prompts included, whereas entries made up here would replace those prompts.
+The Codex CLI gets the backend's own entries. While those are unknown it gets a 404, which it takes well: it keeps its
+built-in list, prompts included, whereas entries made up here would replace those prompts.
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from support.harness import HELLO, RefusedError, post, start_daemon
 from codexd.api.records import LogFilter
 from codexd.assembly import apply_settings
 from codexd.record.logs import LogRing
-from codexd.service import StopAfter
 from codexd.settings.schema import Settings, replace_values
 from codexd.upstream.http import make_timeout
 
@@ -156,18 +155,6 @@ async def test_a_client_that_does_not_wait_for_the_reply_stops_the_daemon_too(tm
             running = await start_daemon(daemons, tmp_path)
             async with await trio.open_unix_socket(str(running.places.socket)) as stream:
                 await stream.send_all(b'{"jsonrpc": "2.0", "method": "daemon.stop"}\n')
-
-
-async def test_the_reply_to_a_stop_goes_first_but_is_not_waited_for_without_end(autojump_clock):
-    for is_replied in (True, False):
-        stopping, replied = trio.Event(), trio.Event()
-        async with trio.open_nursery() as background:
-            StopAfter(background, stopping, 30.0)(replied)
-            await trio.testing.wait_all_tasks_blocked()
-            assert not stopping.is_set()
-            if is_replied:
-                replied.set()
-            await stopping.wait()
 
 
 async def test_the_clients_get_another_connect_timeout():

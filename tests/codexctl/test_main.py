@@ -1,0 +1,33 @@
+"""The program itself: ``test_cli`` has its commands."""
+
+import io
+import sys
+
+import pytest
+
+from codexctl.__main__ import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(["--version"], 0), (["--help"], 0), (["nope"], 2), (["status", "-x"], 2)]
+)
+def test_usage(arguments, status, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == status
+    assert capsys.readouterr().err == "" or status == 2
+
+
+def test_no_daemon_is_exit_3(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CODEXD_SOCKET", str(tmp_path / "control.sock"))
+    assert main(["status"]) == 3
+    assert "codexd is not running" in capsys.readouterr().err
+
+
+def test_a_terminal_without_a_character_gets_a_question_mark(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
+    assert main(["completion", "bash"]) == 0
+    print("\u2587")
+    sys.stdout.flush()
+    assert written.getvalue().endswith(b"?\n")
