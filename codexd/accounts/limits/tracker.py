@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,11 +11,13 @@ import attrs
 import trio
 from attrs import Factory, define, frozen
 
+from codexd import jsontext
 from codexd.accounts.limits.cooldown import Cooldown, cooldown_of, is_quota_back
-from codexd.accounts.limits.limits_file import Kept, dump_limits, open_limits
 from codexd.accounts.limits.windows import Limits, Observation, Window
+from codexd.accounts.store.cache_file import CacheFile
 from codexd.api.accounts import CreditsInfo
 from codexd.errors import RateLimited, UpstreamError
+from codexd.strict import load_versioned, structure
 
 log = logging.getLogger("codexd.limits")
 
@@ -24,6 +26,8 @@ THRESHOLDS = (80, 100)
 """Percent of a window at which the log says so, once."""
 
 SAVE_INTERVAL_S = 10.0
+VERSION = 1
+"""That of the file."""
 
 
 @frozen
@@ -232,3 +236,38 @@ def _report(account_id: str, window: Window, reported: int) -> int:
 def _passed(window: Window) -> int:
     """The highest threshold that the window has passed, or 0."""
     return max((step for step in THRESHOLDS if step <= window.used_percent), default=0)
+
+
+# -- limits.json: by account id, without e-mail addresses and tokens ----------------------------------
+
+
+@frozen
+class Kept:
+    """One account's part of the file."""
+
+    limits: Limits = Factory(Limits)
+    cooldowns: tuple[Cooldown, ...] = ()
+
+
+@frozen
+class _Content:
+    version: int
+    accounts: Mapping[str, Kept]
+
+
+def open_limits(path: Path) -> CacheFile[Mapping[str, Kept]]:
+    return CacheFile(path, parse_limits, "limits")
+
+
+def parse_limits(data: bytes) -> Mapping[str, Kept]:
+    """The file's content, by account id.
+
+    Raises:
+        FileUnreadable: the reason only.
+    """
+    return structure(load_versioned(data, VERSION), _Content).accounts
+
+
+def dump_limits(accounts: Mapping[str, Kept]) -> bytes:
+    content = {"version": VERSION, "accounts": {key: attrs.asdict(kept) for key, kept in accounts.items()}}
+    return jsontext.dumps(content) + b"\n"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codexd.accounts.limits.cooldown import Cooldown
-from codexd.accounts.limits.limits_file import Kept, dump_limits, open_limits, parse_limits
+from codexd.accounts.limits.tracker import Kept, dump_limits, open_limits, parse_limits
 from codexd.accounts.limits.windows import Limits, Window
 from codexd.api.accounts import CreditsInfo
 from codexd.errors import FileUnreadable
