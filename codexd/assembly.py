@@ -31,6 +31,7 @@ from codexd.record.usage import UsageHistory
 from codexd.settings.live import LiveSettings
 from codexd.settings.schema import Settings
 from codexd.translation.chat.api import CHAT
+from codexd.translation.client_api import ClientApi
 from codexd.translation.messages import request as messages_request
 from codexd.translation.messages.api import MESSAGES
 from codexd.translation.responses import request as responses_request
@@ -46,6 +47,7 @@ from codexd.web.app import App, create_quart
 from codexd.web.callback import serve_callback
 from codexd.web.codex_routes import CodexRoutes
 from codexd.web.exchange import CountRoute, ModelRoute, Timing
+from codexd.web.http import Handler
 from codexd.web.models import ModelLists
 
 DRAIN_S = 30.0
@@ -118,62 +120,58 @@ def make_accounts(
     )
 
 
-@frozen
-class ThirdParty:
-    """Kilo's gateway, and what is known about its models."""
-
-    backend: KiloBackend
-    models: FreeModels
-
-
-def make_kilo(launch: Launch, http: httpx.AsyncClient) -> ThirdParty:
+def make_kilo(launch: Launch, http: httpx.AsyncClient) -> Kilo:
     live = launch.settings
     backend = KiloBackend(http, lambda: live.current, launch.clock)
-    return ThirdParty(backend, FreeModels(backend))
+    return Kilo(lambda: live.current, backend, FreeModels(backend))
 
 
 def make_app(
     launch: Launch,
     accounts: Accounts,
-    kilo: ThirdParty,
+    kilo: Kilo,
     http: httpx.AsyncClient,
     requests: RequestLog,
     ending: trio.Event,
 ) -> App:
     """The HTTP side; each request reads the settings that hold then."""
+    live, clock = launch.settings, launch.clock
+    plan = _make_plan(launch, accounts, http, requests)
+    turns = TurnRunner(lambda: live.current, (kilo, plan), requests, clock)
+    compacting = evolve(turns, providers=(kilo, evolve(plan, backend=evolve(plan.backend, endpoint=COMPACT))))
+
+    def route(api: ClientApi[Any], runner: TurnRunner = turns) -> Handler:
+        return ModelRoute(api, runner, requests, ending, clock, launch.timing).answer
+
+    responses = ResponsesApi()
+    count_responses = CountRoute(turns, responses_request.parse_count, {"object": "response.input_tokens"})
+    hot = {
+        "/v1/chat/completions": route(CHAT),
+        "/v1/messages": route(MESSAGES),
+        "/v1/messages/count_tokens": CountRoute(turns, messages_request.parse_count).answer,
+        "/v1/responses": route(responses),
+        "/v1/responses/compact": route(evolve(responses, read=responses_request.parse_compact), compacting),
+        "/v1/responses/input_tokens": count_responses.answer,
+    }
+    models = ModelLists(lambda: live.current, accounts.store, accounts.catalogues)
+    quart = create_quart(simulated=launch.simulated, clock=clock, models=models)
+    CodexRoutes(accounts.store, accounts.poller, accounts.tracker.limits, clock).add_to(quart)
+    return App(lambda: live.current.server, hot, quart, clock)
+
+
+def _make_plan(launch: Launch, accounts: Accounts, http: httpx.AsyncClient, requests: RequestLog) -> ChatGptPlan:
     store, tracker, clock, live = accounts.store, accounts.tracker, launch.clock, launch.settings
-    picker = AccountPicker(lambda: live.current.rotation, store, tracker, accounts.sessions, accounts.poller, clock)
-    backend = CodexBackend(http, lambda: live.current.upstream, clock)
-    plan = ChatGptPlan(
+    return ChatGptPlan(
         settings=lambda: live.current,
         store=store,
-        picker=picker,
+        picker=AccountPicker(lambda: live.current.rotation, store, tracker, accounts.sessions, accounts.poller, clock),
         refresher=accounts.refresher,
         tracker=tracker,
         catalogues=accounts.catalogues,
-        backend=backend,
+        backend=CodexBackend(http, lambda: live.current.upstream, clock),
         clock=clock,
         now=requests.now,
     )
-    third_party = Kilo(lambda: live.current, kilo.backend, kilo.models)
-    turns = TurnRunner(lambda: live.current, (third_party, plan), requests, clock)
-    compacting = evolve(turns, providers=(third_party, evolve(plan, backend=evolve(backend, endpoint=COMPACT))))
-    responses = ResponsesApi()
-    compact = evolve(responses, read=responses_request.parse_compact)
-    hot = {
-        "/v1/chat/completions": ModelRoute(CHAT, turns, ending, launch.timing).answer,
-        "/v1/messages": ModelRoute(MESSAGES, turns, ending, launch.timing).answer,
-        "/v1/messages/count_tokens": CountRoute(turns, messages_request.parse_count).answer,
-        "/v1/responses": ModelRoute(responses, turns, ending, launch.timing).answer,
-        "/v1/responses/compact": ModelRoute(compact, compacting, ending, launch.timing).answer,
-        "/v1/responses/input_tokens": CountRoute(
-            turns, responses_request.parse_count, {"object": "response.input_tokens"}
-        ).answer,
-    }
-    models = ModelLists(lambda: live.current, store, accounts.catalogues)
-    quart = create_quart(simulated=launch.simulated, clock=clock, models=models)
-    CodexRoutes(store, accounts.poller, tracker.limits, clock).add_to(quart)
-    return App(lambda: live.current.server, hot, quart, clock)
 
 
 def make_simulator() -> SimulatedBackend:

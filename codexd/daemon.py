@@ -24,7 +24,6 @@ from codexd.assembly import (
     Launch,
     Ready,
     SimulatedBackend,
-    ThirdParty,
     apply_settings,
     keep_usage,
     make_accounts,
@@ -38,6 +37,7 @@ from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
 from codexd.service import StopAfter, reload_on_signal, stop_on_signal
 from codexd.supervisor import OnFailure, Supervisor
+from codexd.turns.kilo import Kilo
 from codexd.upstream.http import open_client
 from codexd.upstream.kilo import open_kilo_client
 from codexd.web import server as web
@@ -131,7 +131,7 @@ def _make_control(
     launch: Launch,
     listeners: _Listeners,
     accounts: Accounts,
-    kilo: ThirdParty,
+    kilo: Kilo,
     supervisor: Supervisor,
     requests: RequestLog,
     usage: UsageHistory,

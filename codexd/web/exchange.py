@@ -17,7 +17,7 @@ import trio
 from attrs import define, field, frozen
 
 from codexd.errors import CodexdError, RequestCancelled, RequestInvalid, ShuttingDown
-from codexd.record.requests import CANCELLED
+from codexd.record.requests import CANCELLED, RequestLog
 from codexd.record.timeline import RequestRecord
 from codexd.translation.client_api import (
     AnswersAlone,
@@ -57,7 +57,7 @@ class Timing:
     """How long a streamed answer may be silent."""
 
     hold_s: float = 12.0
-    """The status line waits so long for the first good event: overload, quota and overflow arrive inside a 200."""
+    """How long the status line waits for the first good event: overload, quota and overflow arrive inside a 200."""
     ping_after_s: float = 10.0
     """Claude Code shows a banner after 20 s of silence and gives up after 300 s."""
 
@@ -108,16 +108,21 @@ class WholeSink:
 
 @frozen
 class ModelRoute(Generic[R]):
-    """``POST`` of a model request in one API. ``ending`` is set when the daemon stops and streams have to end."""
+    """``POST`` of a model request in one API.
+
+    ``ending`` is set when the daemon stops and streams have to end; ``clock`` gives seconds since the epoch.
+    """
 
     api: ClientApi[R]
     turns: TurnRunner
+    requests: RequestLog
     ending: trio.Event
+    clock: Callable[[], float]
     timing: Timing = field(factory=Timing)
 
     async def answer(self, request: Request, receive: Receive, send: Send) -> None:
         client = read_client(request.headers)
-        with self.turns.requests.record(request.id, request.method, request.path, client) as record:
+        with self.requests.record(request.id, request.method, request.path, client) as record:
             exchange = Exchange(request, record, send)
             wanted: R | None = None
             try:
@@ -139,8 +144,8 @@ class ModelRoute(Generic[R]):
         return wanted
 
     async def _answer(self, exchange: Exchange, wanted: R, receive: Receive) -> None:
-        outbox, collector = Outbox(), self.api.make_collector()
-        sink = StreamSink(outbox, self.api.encode) if wanted.stream else WholeSink(collector)
+        outbox = Outbox()
+        sink = StreamSink(outbox, self.api.encode) if wanted.stream else WholeSink(self.api.make_collector())
         turn = Turn(wanted, exchange.request.id, exchange.record, sink)
         exchange.record.note_running(partial(_end_early, turn, outbox))
         async with trio.open_nursery() as nursery:
@@ -156,11 +161,11 @@ class ModelRoute(Generic[R]):
             return
         if outbox.failure is not None and not exchange.has_begun:
             raise outbox.failure
-        if wanted.stream:
-            await exchange.send({"type": "http.response.body", "body": b""})
-        else:
+        if isinstance(sink, WholeSink):
             exchange.record.note_status(200)
-            await send_json(exchange.send, 200, collector.document, self._headers_of(wanted, turn))
+            await send_json(exchange.send, 200, sink.collector.document, self._headers_of(wanted, turn))
+        else:
+            await exchange.send({"type": "http.response.body", "body": b""})
 
     async def _send_stream(self, exchange: Exchange, wanted: R, turn: Turn, outbox: Outbox) -> None:
         """Send the outbox to the client until its end; nothing if it failed before there was anything to send."""
@@ -201,7 +206,7 @@ class ModelRoute(Generic[R]):
             RequestCancelled: its user has cancelled the first.
         """
         is_second_try = exchange.request.caller.client is Client.CLAUDE_CODE and not wanted.stream
-        if is_second_try and self.turns.requests.is_repeated(wanted.session_key):
+        if is_second_try and self.requests.is_repeated(wanted.session_key):
             raise RequestCancelled(f"{CANCELLED} a moment ago.")
 
     async def _watch(
@@ -230,7 +235,7 @@ class ModelRoute(Generic[R]):
     def _report(self, exchange: Exchange, wanted: R | None, error: CodexdError) -> WireError:
         """``error`` as the client gets it, noted in the record."""
         exchange.record.note_failure(error)
-        wire = self.api.to_wire(error, exchange.request.caller.client, wanted, now=self.turns.clock())
+        wire = self.api.to_wire(error, exchange.request.caller.client, wanted, now=self.clock())
         exchange.record.note_reported(200 if exchange.has_begun else wire.status, wire.type, wire.message)
         return wire
 
