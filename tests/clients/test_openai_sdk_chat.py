@@ -157,7 +157,7 @@ async def test_citations(running, sdk):
     assert streamed.annotations[0].url_citation.title == "E"
 
 
-async def test_case_180_pings_are_no_chunks(running, sdk):
+async def test_pings_are_no_chunks(running, sdk):
     running.load({"hold": "thinking", "output": [{"text": "at last"}]})
     texts = []
 

@@ -120,7 +120,6 @@ def test_the_path_of_what_is_too_deep():
     ],
 )
 def test_exact_integers_of_any_size(text):
-    """case-53"""
     assert loads_exact(text.encode()) == json.loads(text)
     assert dumps_text(loads_exact(text.encode())) == text
 

@@ -35,7 +35,7 @@ async def test_head_of_the_root_is_empty(running):
     assert (response.status_code, response.content) == (200, b"")
 
 
-async def test_case_160_models_in_the_anthropic_shape(running):
+async def test_models_in_the_anthropic_shape(running):
     document = (await request(running, "GET", "/v1/models?limit=1000", headers=ANTHROPIC)).json()
     assert document["data"][0]["type"] == "model"
     assert document["first_id"] == document["data"][0]["id"]
@@ -43,7 +43,7 @@ async def test_case_160_models_in_the_anthropic_shape(running):
     assert all("claude" in model["id"] for model in document["data"])
 
 
-async def test_case_162_one_model_by_either_name_and_with_claude_codes_suffix(running):
+async def test_one_model_by_either_name_and_with_claude_codes_suffix(running):
     for name in ("claude-gpt-5.5", "gpt-5.5", "claude-gpt-5.5%5B1m%5D"):
         answer = (await request(running, "GET", f"/v1/models/{name}", headers=ANTHROPIC)).json()
         assert (answer["id"], answer["max_input_tokens"]) == (name.removesuffix("%5B1m%5D"), 272_000)

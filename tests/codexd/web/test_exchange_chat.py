@@ -56,7 +56,7 @@ async def test_an_answer_is_one_completion(running):
 
 
 @pytest.mark.parametrize("include_usage", [True, False])
-async def test_case_171_a_streamed_answer(running, include_usage):
+async def test_a_streamed_answer(running, include_usage):
     running.load({"output": [{"text": "Hello there."}]})
     response = await chat(running, {**STREAMED, "stream_options": {"include_usage": include_usage}})
     chunks = read_chunks(response.text)
@@ -87,7 +87,7 @@ async def test_parallel_calls_and_their_results(running):
     assert kinds == ["message", "function_call", "function_call", "function_call_output", "function_call_output"]
 
 
-async def test_case_172_a_custom_call_and_its_result(running):
+async def test_a_custom_call_and_its_result(running):
     running.load({"output": [{"custom_call": {"name": "patch", "input": '*** "raw"'}}]}, {"output": [{"text": "done"}]})
     tools = [{"type": "custom", "custom": {"name": "patch"}}]
     message = (await chat(running, ask(tools=tools))).json()["choices"][0]["message"]
@@ -98,7 +98,7 @@ async def test_case_172_a_custom_call_and_its_result(running):
     assert kinds == ["message", "custom_tool_call", "custom_tool_call_output"]
 
 
-async def test_case_166_functions_are_answered_in_the_old_form(running):
+async def test_functions_are_answered_in_the_old_form(running):
     running.load({"output": [{"call": {"name": "f", "arguments": {"a": 1}}}]}, {"output": [{"text": "done"}]})
     functions = [{"name": "f", "parameters": {"type": "object", "properties": {}}}]
     choice = (await chat(running, ask(functions=functions))).json()["choices"][0]
@@ -138,7 +138,7 @@ async def test_stale_reasoning_is_left_out_and_sent_again(running):
         (b"[1]", "the body must be a JSON object", None),
         ({**ask(), "model": None}, "model: required", "model"),
         ({**ask(), "messages": []}, "messages: at least one message is required", "messages"),
-        pytest.param(ask(n=2), "n: must be 1; the backend gives one answer", "n", id="case-176"),
+        pytest.param(ask(n=2), "n: must be 1; the backend gives one answer", "n", id="two-answers"),
         (ask(logprobs=True), "logprobs: is not supported: the backend has no log probabilities", "logprobs"),
         (ask(user([{"type": "text"}])), "messages[0].content[0].text: required", "messages[0].content[0].text"),
     ],
@@ -220,7 +220,7 @@ async def test_a_failure_after_content_is_one_last_frame_without_an_end_mark(run
     assert last == {"error": {"message": "oops", "type": "server_error", "param": None, "code": "server_error"}}
 
 
-async def test_case_180_silence_is_filled_with_comments(running):
+async def test_silence_is_filled_with_comments(running):
     running.load({"hold": "thinking", "output": [{"text": "at last"}]})
     seen = b""
     async with httpx.AsyncClient(base_url=running.address, trust_env=False) as client:
@@ -239,7 +239,7 @@ async def test_a_client_that_hangs_up_ends_the_upstream_request(running, stream)
     assert await hang_up(running, ask(stream=stream), "/v1/chat/completions") is Outcome.CUT_BY_CLIENT
 
 
-async def test_case_177_a_stop_ends_the_answer_and_the_upstream_request(running):
+async def test_a_stop_ends_the_answer_and_the_upstream_request(running):
     running.load({"output": [{"text": "one two END three"}], "hold": "for ever", "after_items": 1})
     chunks = read_chunks((await chat(running, {**STREAMED, "stop": "END"})).text)
     assert (content_of(chunks), finish_of(chunks)) == ("one two ", "stop")

@@ -30,7 +30,7 @@ def text_of(response):
     return [part["text"] for item in response["output"] for part in item.get("content") or ()]
 
 
-async def test_case_182_a_whole_answer_is_one_response_object(running):
+async def test_a_whole_answer_is_one_response_object(running):
     running.load({"output": [{"text": "Hello there."}]})
     answer = await post(running, {**HELLO, "model": "opus"}, PATH)
     response = answer.json()
@@ -75,7 +75,7 @@ async def test_losses_are_counted_and_strict_refuses_them(nursery, tmp_path):
     assert refused.json()["error"]["param"] == "temperature"
 
 
-async def test_case_188_a_previous_response_is_refused_in_openais_words(running):
+async def test_a_previous_response_is_refused_in_openais_words(running):
     answer = await post(running, {**HELLO, "previous_response_id": "resp_1"}, PATH)
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["param"]) == (
@@ -143,7 +143,7 @@ async def test_a_failure_in_the_answer_is_the_backends_own_and_ends_in_a_failed_
 
 
 @pytest.mark.parametrize("cut", ["eof", "connection"])
-async def test_case_189_a_cut_answer_never_just_ends(running, cut):
+async def test_a_cut_answer_never_just_ends(running, cut):
     running.load({"output": [{"text": "begun"}], "cut": cut})
     events = read_events((await post(running, STREAMED, PATH)).text)
     assert events[-1]["type"] == "response.failed"

@@ -51,7 +51,7 @@ def without(*slugs):
 # -- the three shapes -----------------------------------------------------------------------------
 
 
-async def test_case_161_openais_shape_and_the_codex_clis(running):
+async def test_openais_shape_and_the_codex_clis(running):
     listed = (await get(running, "/v1/models", user_agent="OpenAI/Python 3.57.0")).json()
     assert listed["object"] == "list"
     assert {"id": "gpt-5.5", "object": "model", "created": 0, "owned_by": "openai"} in listed["data"]
