@@ -81,7 +81,7 @@ def read_end(event: Mapping[str, Any], now: float) -> Mapping[str, Any] | None:
 
 
 def read_usage(usage: Any) -> Usage | None:
-    """The ``usage`` of a response object, any part of which may be missing; None if there is none."""
+    """The ``usage`` of a response object, or None if it has none. Any part of it may be missing."""
     if not isinstance(usage, dict):
         return None
     inputs = object_of(usage.get("input_tokens_details"))
@@ -173,7 +173,7 @@ def read_failure(event: Mapping[str, Any], now: float) -> UpstreamError:
 
 
 def read_http_error(status: int, headers: Mapping[str, str], body: bytes, now: float) -> UpstreamError:
-    """The error that an HTTP answer reports. HTML never reaches the message."""
+    """The error that an HTTP answer reports. Its message never quotes HTML."""
     try:
         document = jsontext.loads(body)
     except ValueError:
@@ -190,7 +190,7 @@ def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str],
     message = found.get("message") if isinstance(found.get("message"), str) else None
     kind = _classify(status, found, message or "")
     return kind(
-        message or code or f"the backend answered {status} without words",
+        message or code or f"the backend answered HTTP {status} without a message",
         status=status,
         code=code,
         retry_after_s=read_retry_after(message or "", headers, now),
@@ -245,7 +245,7 @@ def read_retry_after(message: str, headers: Mapping[str, str], now: float) -> fl
 
 
 def _read_reset(found: Mapping[str, Any], now: float) -> float | None:
-    """``resets_at`` before ``resets_in_seconds``, which drifts. What the headers say is read with the limits."""
+    """``resets_at``, or else ``resets_in_seconds``, which drifts. ``accounts.limits`` reads the limit headers."""
     at, within = _to_number(found.get("resets_at")), _to_number(found.get("resets_in_seconds"))
     if at is not None or within is None:
         return at
@@ -253,7 +253,7 @@ def _read_reset(found: Mapping[str, Any], now: float) -> float | None:
 
 
 def _to_number(value: Any) -> float | None:
-    """A number, or the text of one, as seconds from 0 to ``_LATEST``; None for what is none."""
+    """A number, or the text of one, as seconds from 0 to ``_LATEST``; None for anything else."""
     try:
         seconds = float(value) if isinstance(value, int | float | str) else math.nan
     except (ValueError, OverflowError):

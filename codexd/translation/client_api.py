@@ -1,6 +1,6 @@
 """What a client API provides: a request that becomes a body for the backend, and a stream of events for the client.
 
-Each client API is a folder here, whose ``api`` has both as one value, a ``ClientApi``.
+Each client API is a folder here. Its ``api`` exports both as one value, a ``ClientApi``.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ class Client(Enum):
 class Target:
     """Where one attempt goes.
 
-    ``account_tag`` stands for the account (``reasoning.tag_account``); ``default_effort`` is used if the request names
-    no effort; without ``keep_reasoning`` all earlier reasoning is left out, after the backend rejected it as stale.
+    ``account_tag`` stands for the account (``reasoning.tag_account``). ``default_effort`` is used if the request names
+    no effort. ``keep_reasoning`` is False once the backend has rejected earlier reasoning as stale: all of it is left
+    out.
     """
 
     model: ModelInfo
@@ -47,7 +48,7 @@ class Target:
 
 
 class State(Enum):
-    """How far an answer has come. Before STARTED the client has received nothing of it."""
+    """How far an answer has got. Before STARTED, the client has received none of it."""
 
     WAITING = "waiting"
     STARTED = "started"
@@ -74,7 +75,7 @@ class AnswerStream(Protocol):
 
     @property
     def is_empty(self) -> bool:
-        """Whether the answer ended with nothing in it. It is worth another attempt."""
+        """Whether the answer ended with nothing in it. Such an answer is worth another attempt."""
 
     def receive_event(self, event: Event, *, now: float) -> list[Event]:
         """The client's events for one of the backend's; ``now`` is in seconds since the epoch.
@@ -103,7 +104,7 @@ class ClientRequest(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The client's protocol headers that go to the backend, beside codexd's own."""
+        """The client's protocol headers that are sent to the backend in addition to codexd's own."""
 
     def to_backend(self, target: Target) -> Body:
         """The body for the backend.
@@ -156,7 +157,7 @@ R = TypeVar("R", bound=ClientRequest)
 
 
 class ClientApi(Protocol[R]):
-    """A client API: how its requests are read and its answers encoded. Each folder beside this file exports one."""
+    """A client API: how its requests are read and its answers encoded."""
 
     @property
     def ping(self) -> bytes:
@@ -164,7 +165,7 @@ class ClientApi(Protocol[R]):
 
     @property
     def end(self) -> bytes:
-        """What follows the last event of an answer that is whole."""
+        """What follows the last event of a complete answer."""
 
     def parse(self, data: bytes, headers: Mapping[str, str], client: Client) -> R:
         """The request in the HTTP body ``data``; ``headers`` has lower-case names.
@@ -179,10 +180,10 @@ class ClientApi(Protocol[R]):
     def make_collector(self) -> Collector: ...
 
     def relay_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Those of the backend's headers that the client gets."""
+        """The backend's headers that are passed on to the client."""
 
     def to_wire(self, error: CodexdError, client: Client, wanted: R | None, *, now: float) -> WireError:
-        """``error`` as the client gets it.
+        """``error`` in the form that this client expects.
 
         ``wanted`` is None if the request could not be read; ``now`` is in seconds since the epoch.
         """

@@ -26,7 +26,7 @@ PER_REQUEST = 8
 PER_ITEM = 4
 PER_TOOL = 8
 UNKNOWN_IMAGE = 1844
-"""The official client's fixed estimate: 7,373 bytes at 4 bytes a token."""
+"""The official client's fixed estimate: 7,373 bytes at 4 bytes per token."""
 PER_PDF_PAGE = 2000
 BYTES_PER_PDF_PAGE = 30_000
 _PATCH_PIXELS = 32
@@ -34,12 +34,12 @@ _MAX_PATCHES = 10_000
 _PDF_PAGE = re.compile(rb"/Type\s*/Page[^s]")
 
 _PIECE_CHARS = 100_000
-"""The tokenizer holds Python's global lock; other threads can run between the pieces of a huge text."""
+"""The tokenizer holds the GIL, so a huge text is split: other threads can run between its pieces."""
 
 
 @cache
 def _tokenizer() -> Any:
-    from splintr import Tokenizer  # noqa: PLC0415 - 30 MB that a daemon which counts nothing does without
+    from splintr import Tokenizer  # noqa: PLC0415 - takes 30 MB, which a daemon that counts nothing saves
 
     return Tokenizer.from_pretrained("o200k_base")
 
@@ -56,7 +56,7 @@ def count_bytes(text: str) -> int:
 
 
 def estimate_tokens(utf8_bytes: int) -> int:
-    """About four bytes a token. Answers may be of any length, so they are not kept for an exact count."""
+    """About four bytes per token. An answer may be of any length, so its text is not kept for an exact count."""
     return math.ceil(utf8_bytes / 4)
 
 

@@ -1,7 +1,7 @@
 """Errors as clients see them: one table with the status, type and code of each error in both API families.
 
-What a client does with an error decides its row. Anthropic's and OpenAI's SDKs repeat 408, 409, 429 and 5xx unless
-``x-should-retry`` is false; Claude Code even repeats some 4xx, in silence and for minutes.
+Each row is chosen by what clients do with the error. Anthropic's and OpenAI's SDKs repeat 408, 409, 429 and 5xx unless
+``x-should-retry`` is false; Claude Code even repeats some 4xx, silently and for minutes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class OpenAIError:
     param: str | None = None
     headers: Mapping[str, str] = field(factory=dict)
     more: Mapping[str, Any] = field(factory=dict)
-    """Fields beside OpenAI's own, such as the ``resets_at`` of a ChatGPT plan, which the Codex CLI reads."""
+    """Fields in addition to OpenAI's own, such as the ``resets_at`` of a ChatGPT plan, which the Codex CLI reads."""
 
     def to_error(self) -> dict[str, Any]:
         """The ``error`` object."""
@@ -67,7 +67,7 @@ class Row:
 
 
 def _final(anthropic: tuple[int, str], openai: tuple[int, str], code: str) -> Row:
-    """The row of an error that stays the same however often the request is repeated."""
+    """The row of an error that repeating the request can't fix."""
     return Row(anthropic, openai, code, stop_anthropic=True, stop_openai=True)
 
 
@@ -115,12 +115,12 @@ TABLE: Mapping[type[CodexdError], Row] = {
     errors.UpstreamTimeout: Row((504, "timeout_error"), (504, "server_error"), "upstream_timeout"),
     errors.StreamBroken: Row((502, "api_error"), (502, "server_error"), "stream_disconnected"),
 }
-"""A class without a row has that of its parent."""
+"""A class without a row uses its parent's."""
 
 _STOP = {"x-should-retry": "false"}
 
 SHORT_WAIT_S = 60
-"""A client may wait this long by itself until an account can serve it again."""
+"""Clients are left to wait this long by themselves until an account can serve them again."""
 
 
 def find_row(error: CodexdError) -> Row:
@@ -152,7 +152,7 @@ def to_anthropic(error: CodexdError, *, now: float) -> AnthropicError:
 def for_claude_code(wire: AnthropicError, error: CodexdError) -> AnthropicError:
     """The same error for Claude Code, under a status that makes it show the message.
 
-    It repeats a 400 up to six times and hides the text of a refusal, but it shows a 451 at once, as it is.
+    It repeats a 400 up to six times and hides the text of a refusal, but it shows a 451 at once and unchanged.
     """
     return evolve(wire, status=451) if isinstance(error, errors.PolicyRefused | errors.RequestCancelled) else wire
 
@@ -196,8 +196,8 @@ def to_openai(error: CodexdError, *, now: float) -> OpenAIError:
 def to_codex(error: CodexdError, *, now: float) -> OpenAIError:
     """``error`` for the Codex CLI, whose own login has nothing to do with codexd's.
 
-    After a 401 the Codex CLI (0.169.0) refreshes its login and tries again, five times, and then reports the refresh
-    only. After a 400 with this code it shows the message and stops.
+    After a 401 the Codex CLI (0.169.0) refreshes its login and tries again, five times, and then reports only the
+    refresh. After a 400 with this code it shows the message and stops.
     """
     wire = to_openai(error, now=now)
     return evolve(wire, status=400, code="invalid_prompt") if wire.status == 401 else wire
@@ -233,11 +233,11 @@ def _whole_seconds(wait_s: float) -> str:
     return str(max(1, math.ceil(wait_s)))
 
 
-# -- times, as users read them -----------------------------------------------------------------------
+# -- times, as users read them --------------------------------------------------------------------
 
 
 def say_until(moment: float, now: float) -> str:
-    """``in 1 h 5 min (2026-11-18 12:06 UTC)``, from seconds since the epoch. A moment in the past is a minute away."""
+    """``in 1 h 5 min (2026-11-18 12:06 UTC)``, from seconds since the epoch; ``in 1 min`` if ``moment`` has passed."""
     return f"in {say_duration(seconds_until(moment, now))} ({datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M} UTC)"
 
 

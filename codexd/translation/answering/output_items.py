@@ -16,7 +16,7 @@ from codexd.translation.client_api import Event
 from codexd.translation.tokens import count_bytes
 
 PartKey = tuple[str, int]
-"""A text within an item: its kind and its index."""
+"""Identifies a text within an item: its kind and its index."""
 
 
 class SeenParts:
@@ -77,14 +77,14 @@ class OutputItem:
         """An annotation of content part ``index``. Each may come up to four times."""
 
     def finish(self, item: Mapping[str, Any]) -> None:
-        """The item is done; ``item`` is complete and may hold what no delta brought. This may be called twice."""
+        """The item is done; ``item`` is complete and may hold more than the deltas did. This may be called twice."""
 
 
 T = TypeVar("T", bound=OutputItem)
 
 
 class ItemQueue(Generic[T]):
-    """Items that go out one after the other, in the order of first appearance."""
+    """Items that go out one at a time, in the order of their first appearance."""
 
     def __init__(self) -> None:
         self.all: list[T] = []
@@ -140,7 +140,7 @@ _WHOLE: Mapping[str, tuple[_Text, str]] = {
 class OutputReader(Generic[T]):
     """Passes each event on to its item.
 
-    ``makers`` make an item at its first appearance, by its type. Items of other types are ignored.
+    ``makers``, by type, make an item when it first appears. Items of other types are ignored.
     """
 
     def __init__(self, makers: Mapping[str, Callable[[], T]]) -> None:
@@ -236,7 +236,7 @@ class OutputReader(Generic[T]):
 
 
 def _list_keys(event: Event, described: Mapping[str, Any]) -> list[str | int]:
-    """What identifies the item, the most reliable first."""
+    """The keys that identify the item, the most reliable first."""
     names = (text_of(key) for key in (described.get("id"), event.get("item_id"), described.get("call_id")))
     index = event.get("output_index")
     return [*filter(None, names), *([index] if isinstance(index, int) else [])]

@@ -1,7 +1,7 @@
 """Ending a visible text where the client asked: at a stop sequence, or after a number of tokens.
 
 The backend accepts neither ``stop`` nor a token limit, so the text is cut on its way out. Reasoning and the arguments
-of tool calls are never cut: half a call is of no use to a client.
+of tool calls are never cut, because half a call is useless to a client.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class CutReason(Enum):
 
 
 class TextCut:
-    """Passes text on until the cut. ``reason`` is None until then; ``utf8_bytes`` counts the text passed on.
+    """Passes text on until the cut. ``reason`` is None until then; ``utf8_bytes`` is the size of what was passed on.
 
     A stop sequence may span pieces of one text, but not two texts: call ``end_text`` between them.
     """
@@ -53,7 +53,7 @@ class TextCut:
 
 
 def make_cut(stop_sequences: Iterable[str], max_tokens: int | None) -> TextCut | None:
-    """The cut that a request asks for; None if there is nothing to cut, because no model writes that much."""
+    """The cut that a request asks for; None if it has no stop sequence and no limit below what models can write."""
     limit = max_tokens if max_tokens is not None and max_tokens < MAX_OUTPUT_TOKENS else None
     sequences = tuple(stop_sequences)
     return TextCut(sequences, limit) if sequences or limit is not None else None
@@ -62,8 +62,8 @@ def make_cut(stop_sequences: Iterable[str], max_tokens: int | None) -> TextCut |
 class StopFinder:
     """Looks for stop sequences in one text. ``flush`` ends the text and makes the finder ready for the next one.
 
-    The match that begins first wins, and the longest of those that begin together: the same result as for the whole
-    text, wherever the pieces are split. A tail that may still become such a match is therefore held back.
+    The match that begins first wins; of several that begin there, the longest. The result is the same as for the whole
+    text, wherever the pieces are split, so a tail that may still become a match is held back.
     """
 
     def __init__(self, sequences: Iterable[str]) -> None:
@@ -84,13 +84,13 @@ class StopFinder:
         return text[:undecided], None
 
     def flush(self) -> tuple[str, str | None]:
-        """The same for the text held back, which nothing can follow any more."""
+        """The same for the text held back, now that nothing can follow it."""
         text, self._held = self._held, ""
         match = self._pattern.search(text)
         return (text[: match.start()], match[0]) if match else (text, None)
 
     def _find_undecided(self, text: str) -> int:
-        """Where the first tail begins that is the beginning of a stop sequence."""
+        """Where the longest tail that could begin a stop sequence starts."""
         for start in range(max(0, len(text) - self._reach), len(text)):
             tail = text[start:]
             if any(len(tail) < len(sequence) and sequence.startswith(tail) for sequence in self._sequences):
@@ -99,14 +99,14 @@ class StopFinder:
 
 
 _SEAM = re.compile(r".*[A-Za-z](?= [A-Za-z])", re.DOTALL)
-"""Up to the last place where the tokenizer starts a new word whatever follows, so that both sides count alone."""
+"""Up to the last place where the tokenizer always starts a new word, so that both sides can be counted separately."""
 
 
 class TokenLimit:
     """Passes on the first ``limit`` tokens.
 
-    A token has at least one byte. So nothing is counted until there are enough bytes to exceed the limit, and after
-    each count not before as many bytes arrived as there are tokens left.
+    A token has at least one byte, so nothing is counted until enough bytes have arrived to exceed the limit. After each
+    count, at least as many bytes must arrive as there are tokens left before the text is counted again.
     """
 
     def __init__(self, limit: int, count: Callable[[str], int] = count_text) -> None:

@@ -1,4 +1,4 @@
-"""OpenAI's Chat Completions API as a value: what the HTTP side needs of it."""
+"""OpenAI's Chat Completions API as one value, for the HTTP side."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class ChatApi:
     def make_collector(self) -> Collector:
         return ChatCollector()
 
-    def relay_headers(self, headers: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - clients know none of them
+    def relay_headers(self, headers: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - clients know none of these
         return {}
 
-    def to_wire(self, error: CodexdError, client: Client, wanted: ChatRequest | None, *, now: float) -> WireError:  # noqa: ARG002
+    def to_wire(self, error: CodexdError, client: Client, wanted: ChatRequest | None, *, now: float) -> WireError:  # noqa: ARG002 - for other APIs
         return to_openai(error, now=now)
 
     def encode_error(self, wire: WireError, request_id: str) -> bytes:

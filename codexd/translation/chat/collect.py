@@ -46,7 +46,7 @@ class _Message:
             call[call["type"]][key].append(text)
 
     def make(self) -> Event:
-        """The complete message. ``content`` is null only if there is something else instead."""
+        """The complete message. ``content`` is null only if there is something else in its place."""
         calls = [{**call, call["type"]: _join(call[call["type"]])} for call in self.calls]
         content = self._text("content")
         instead = calls or self.function_call or self._text("refusal") or self.lists.get("images")

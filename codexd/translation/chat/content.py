@@ -19,7 +19,7 @@ _DATA_URL = re.compile(r"data:([^,]*);base64,", re.IGNORECASE)
 
 
 def to_parts(parts: list[Fields]) -> list[Part]:
-    """The parts of a message that is not the assistant's, in order. Empty texts are left out.
+    """The parts of a message from anyone but the assistant, in order. Empty texts are left out.
 
     Raises:
         RequestInvalid: a part lacks what its type needs.
@@ -33,7 +33,7 @@ def to_parts(parts: list[Fields]) -> list[Part]:
 
 
 def _read_result(message: Fields) -> list[Fields]:
-    """The parts of a result. Some clients send images as the JSON text of a list of parts, and others plain JSON."""
+    """The parts of a result. Some clients send images as the JSON text of a list of parts; others any JSON."""
     value = message.get("content")
     if isinstance(value, str):
         parts = _read_json_parts(message, value)
@@ -63,9 +63,9 @@ def _is_part(value: Any) -> bool:
 
 
 def to_result_parts(message: Fields) -> list[Part]:
-    """The parts of a tool result, in which a text replaces an image that can't be sent.
+    """The parts of a tool result. A text replaces an image that can't be sent.
 
-    The client is not at fault if a tool made an SVG, for example, and the session has to go on.
+    It is not the client's fault if a tool made an SVG, for example, and the session has to go on.
     """
     made: list[Part] = []
     for part in _read_result(message):

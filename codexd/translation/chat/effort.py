@@ -1,6 +1,6 @@
 """The effort that a Chat request asks for, in the fields of several APIs, and whether its answer shows reasoning.
 
-Answers of Chat Completions have no reasoning; ``reasoning_content`` is an extension that many clients show. A client
+Chat Completions has no reasoning in its answers; ``reasoning_content`` is an extension that many clients show. A client
 gets it if it asks for reasoning in any way, or if its history contains some. Others don't, because the ``summary``
 costs tokens.
 """
@@ -21,10 +21,10 @@ _SUMMARIES = ("auto", "concise", "detailed")
 
 @frozen
 class Effort:
-    """``level`` is None if the request does not name one; ``asked`` is the field that names it."""
+    """``level`` is None if the request does not name one; ``path`` is the field that names it."""
 
     level: str | None = None
-    asked: str = ""
+    path: str = ""
     shown: bool = False
     summary: str = "auto"
 
@@ -41,8 +41,8 @@ def read_effort(body: Fields, messages: list[Fields]) -> Effort:
         (_of_reasoning(reasoning), "reasoning"),
         (_of_thinking(thinking), "thinking"),
     ]
-    level, asked = next((found for found in named if found[0]), (None, ""))
-    return Effort(level, asked, _is_shown(body, level, reasoning, thinking, messages), _read_summary(reasoning))
+    level, path = next((found for found in named if found[0]), (None, ""))
+    return Effort(level, path, _is_shown(body, level, reasoning, thinking, messages), _read_summary(reasoning))
 
 
 def _of_reasoning(reasoning: Fields | None) -> str | None:

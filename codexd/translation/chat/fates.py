@@ -1,4 +1,4 @@
-"""What becomes of every field of a Chat Completions request. A test compares the tables with OpenAI's SDK."""
+"""What happens to every field of a Chat Completions request. A test compares the tables with OpenAI's SDK."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_AUDIO = "Codex models have no audio"
 NO_STORE = "codexd keeps no answers"
 _CACHING = cosmetic("the backend caches by itself, under a key that codexd gives it")
 _TRACKING = cosmetic("belongs to OpenAI's API platform")
-_INDEX = cosmetic("the order of the calls already says it")
+_INDEX = cosmetic("the order of the calls shows it")
 _MARKS = {"cache_control": _CACHING, "prompt_cache_breakpoint": _CACHING}
 _NAME = {"name": dropped("the backend's messages have no names"), **_MARKS}
 
@@ -48,7 +48,7 @@ REQUEST = plain(
     verbosity=carried("if the model has the setting"),
     stream_options=carried(inside="stream_options"),
     web_search_options=carried(inside="web_search"),
-    service_tier=dropped("a ChatGPT plan has no tier but priority", "priority", "fast", "auto", "default", "standard"),
+    service_tier=dropped("a ChatGPT plan has only priority", "priority", "fast", "auto", "default", "standard"),
     fast_mode=carried("as service_tier priority, if the model offers the tier"),
     temperature=dropped(NO_SAMPLING, 1),
     top_p=dropped(NO_SAMPLING, 1),
@@ -82,7 +82,7 @@ MESSAGES: Mapping[str, Shape] = {
         function_call=carried(inside="called"),
         reasoning=carried("only as part of reasoning_details, where it is encrypted"),
         reasoning_content=carried("only as part of reasoning_details, where it is encrypted"),
-        reasoning_details=carried("those that codexd wrote; left out if this account or model can't read them"),
+        reasoning_details=carried("only those that codexd wrote; left out if the account or model can't read them"),
         annotations=cosmetic("names the source of the text; the text itself stays"),
         images=dropped("the backend accepts no images from the assistant"),
         audio=dropped(NO_AUDIO),
@@ -139,7 +139,7 @@ TABLES: Mapping[str, Table] = {
                 "quality",
                 "background",
                 "model",
-                partial_images=dropped("an answer of Chat Completions has no partial images", 0),
+                partial_images=dropped("a Chat Completions answer has no partial images", 0),
             ),
         },
         unknown=refused("runs on OpenAI's servers and is not available through codexd"),
@@ -172,13 +172,13 @@ TABLES: Mapping[str, Table] = {
                 "summary",
                 "enabled",
                 "exclude",
-                max_tokens=approximated("sent as a level of effort"),
+                max_tokens=approximated("sent as an effort level"),
             )
         }
     ),
-    "thinking": Table({"": plain(budget_tokens=approximated("sent as a level of effort"))}),
+    "thinking": Table({"": plain(budget_tokens=approximated("sent as an effort level"))}),
     "stream_options": Table(
-        {"": plain("include_usage", include_obfuscation=cosmetic("padding is of no use on a local connection"))}
+        {"": plain("include_usage", include_obfuscation=cosmetic("a local connection needs no padding"))}
     ),
     **{name: anthropic.TABLES[name] for name in ("block", "image_source", "document_source", "tool_change")},
 }

@@ -1,4 +1,4 @@
-"""The messages of a Chat request as Responses input items: each in its place, then ``pairing``."""
+"""The messages of a Chat request as Responses input items: each is converted in place, then calls are paired."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class WaitingCalls:
         """Function name -> the ids of its calls, in order."""
 
     def begin(self, items: list[Item], *, new_turn: bool) -> None:
-        """Add the calls among ``items``; a new assistant turn forgets those of the turn before."""
+        """Add the calls among ``items``. A new assistant turn forgets the calls of the turn before."""
         if new_turn:
             self._names, self._ids = {}, {}
         for item in items:
@@ -141,7 +141,7 @@ def _assistant_parts(message: Fields) -> list[Part]:
 
 
 def _reasoning_items(message: Fields, target: Target) -> list[Item]:
-    """The encrypted reasoning in ``reasoning_details``. The reasoning that a client shows is never sent as text."""
+    """The encrypted reasoning in ``reasoning_details``. Reasoning that a client shows is never sent back as text."""
     shown = next((name for name in SHOWN_REASONING if message.get(name)), None)
     if shown is None:
         return []

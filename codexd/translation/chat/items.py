@@ -1,4 +1,4 @@
-"""Output items of an answer, and what a Chat client gets of each."""
+"""Output items of an answer, as a Chat client sees them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Citation:
 
 
 class TextItem(ChatItem):
-    """An output message. Each of its pieces belongs to a part of the kind ``text`` or ``refusal``.
+    """An output message. Each piece belongs to a part of the kind ``text`` or ``refusal``.
 
     The stream fills in ``part_starts``: where each text part begins in the whole content, in characters.
     """
@@ -112,17 +112,17 @@ class ReasoningItem(ChatItem):
 
 
 class CallItem(ChatItem):
-    """A call of a function.
+    """A function call.
 
     It makes entries of ``tool_calls``; the stream fills in their ``index``. The first entry waits until the name is
-    known, which may be as late as the end, and only that one has id, type and name.
+    known, which may be as late as the end. Only the first has id, type and name.
     """
 
     type = "function_call"
     kind = "function"
     key = "arguments"
     empty = "{}"
-    """The arguments if the model wrote none; clients parse them."""
+    """The arguments if the model wrote none: clients parse them."""
 
     def __init__(self, names: ToolNames) -> None:
         super().__init__()

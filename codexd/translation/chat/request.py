@@ -38,7 +38,7 @@ class ChatRequest:
     """What a client asked for.
 
     ``functions`` is true for the old form of tools, which is answered in the old form. ``session`` is the client's
-    own cache key, if it has one. ``priority`` names the field that asks for the faster service tier.
+    own cache key, if it sends one. ``priority`` names the field that asks for the faster service tier.
     """
 
     model: str
@@ -128,7 +128,7 @@ def _read(body: Fields) -> ChatRequest:
 
 
 def _refuse_impossible(body: Fields) -> None:
-    """Refuse what the backend can't do, in fields that are otherwise carried."""
+    """Refuse values that the backend does not support, in fields that are otherwise carried."""
     if body.get("n") is not None and body.integer("n") != 1:
         raise body.wrong("n", "must be 1; the backend gives one answer")
     if any(modality != "text" for modality in body.strings("modalities")):
@@ -176,8 +176,7 @@ def _to_backend(request: ChatRequest, target: Target) -> Body:
 def _with_json_line(request: ChatRequest, items: list[Item]) -> list[Item]:
     """Add a line that asks for JSON: for ``json_object`` the backend requires the word JSON in the input.
 
-    Only the beginning of the conversation is searched, and the line goes there, so that what was sent before stays a
-    prefix.
+    The line is looked for and added at the beginning of the conversation, so that what was sent before stays a prefix.
     """
     if request.format != {"type": "json_object"}:
         return items
@@ -190,7 +189,7 @@ def _to_reasoning(request: ChatRequest, target: Target) -> dict[str, Any]:
     effort = request.effort
     level = effort.level or target.default_effort
     if level:
-        reasoning["effort"] = fit_effort(level, target.model, effort.asked if effort.level else None, request.losses)
+        reasoning["effort"] = fit_effort(level, target.model, effort.path if effort.level else None, request.losses)
     if effort.shown:
         reasoning["summary"] = effort.summary
     return reasoning

@@ -3,9 +3,9 @@
 Rules:
 
 1. The first chunk has the role. All chunks have the same id, time and model.
-2. Texts and calls go out one after the other, in the order of first appearance, although the backend's items may
+2. Texts and calls go out one at a time, in the order of their first appearance, although the backend's items may
    interleave: content is one string for the client, OpenAI's SDK inserts calls by their index, and its stream helper
-   parses the arguments of a call when the next one begins. Reasoning goes out beside them.
+   parses the arguments of a call when the next one begins. Reasoning goes out independently of them.
 3. ``stop`` and the token limit are applied to the content that goes out.
 4. Exactly one chunk has a finish reason, after all content; the usage follows, if it was asked for. A failure is an
    exception here, which the caller turns into an HTTP error or one last frame. Unknown events are ignored.
@@ -78,7 +78,7 @@ class ChatStream:
         self._cut = make_cut(stop, max_tokens)
         self._count_input = count_input
         self._visible: ItemQueue[TextItem | CallItem] = ItemQueue()
-        """Texts and calls share a queue: the SDK takes each for complete when the next begins."""
+        """Texts and calls share a queue, because the SDK considers each complete when the next begins."""
         self._reasonings: ItemQueue[ReasoningItem] = ItemQueue()
         self._images: list[str] = []
         self._output: OutputReader[ChatItem] = OutputReader(self._list_makers(tool_names))
@@ -186,7 +186,7 @@ class ChatStream:
             yield {"reasoning_content": separator + text}
 
     def _seal(self, item: ReasoningItem) -> Event:
-        """OpenRouter's form for reasoning that a client sends back, because Chat Completions has none of its own."""
+        """OpenRouter's form for reasoning that a client sends back, because Chat Completions has none."""
         data = seal(Reasoning(item.id, item.ciphertext, self._upstream_model, self._account_tag))
         self._seals_sent += 1
         return {"index": self._seals_sent - 1, "type": "reasoning.encrypted", "id": item.id or None, "data": data}
@@ -238,7 +238,7 @@ class ChatStream:
         return chunks
 
     def _list_annotations(self) -> list[Event]:
-        """All annotations at once, because the SDK can't extend a list of them, with places in the whole content."""
+        """All annotations at once, because the SDK can't extend a list. Their places are in the whole content."""
         found = []
         texts = [item for item in self._visible.all if isinstance(item, TextItem)]
         for item in texts:
@@ -272,7 +272,7 @@ class ChatStream:
 def to_usage(usage: Usage, reported: Mapping[str, Any]) -> dict[str, Any]:
     """``usage`` in Chat's form; ``reported`` is the backend's own usage, empty if it sent none.
 
-    ``cache_write_tokens`` appears only if the backend reported it: a zero would mean something else.
+    ``cache_write_tokens`` appears only if the backend reported it, because zero would mean something else.
     """
     prompt = {"cached_tokens": usage.cached_tokens, "audio_tokens": 0}
     if object_of(reported.get("input_tokens_details")).get("cache_write_tokens") is not None:

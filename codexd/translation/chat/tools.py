@@ -23,7 +23,7 @@ _CONTEXT_SIZES = ("low", "medium", "high")
 
 @frozen
 class Tool:
-    """One tool. ``name`` is the client's name for it, None for a hosted tool; ``body`` is what the backend gets."""
+    """One tool. ``name`` is the client's name for it, or None for a hosted tool; ``body`` is sent to the backend."""
 
     name: str | None
     body: dict[str, Any]
@@ -40,7 +40,7 @@ class Tool:
 
 
 def read_tools(body: Fields) -> list[Tool]:
-    """The tools of the request. Of two with one name, and of two hosted ones of a kind, the first stays."""
+    """The tools of the request. Of two with the same name, or two hosted ones of the same type, the first is kept."""
     if body.objects("functions") and body.objects("tools"):
         raise body.wrong("functions", "can't be combined with tools")
     found = [(tool, _read_tool(tool)) for tool in body.objects("tools")]
@@ -66,11 +66,11 @@ def _read_tool(tool: Fields) -> Tool:
         case "image_generation":
             return _read_image_generation(tool)
         case _:
-            return _read_search(tool)  # ``fates`` has refused all others
+            return _read_search(tool)  # ``fates`` has already refused all others
 
 
 def _read_function(tool: Fields, function: Fields) -> Tool:
-    """A missing ``strict`` becomes false, as in Chat Completions; the Responses API's default is another."""
+    """A missing ``strict`` becomes false, as in Chat Completions; the Responses API has another default."""
     name = function.filled_string("name")
     parameters = to_parameters(function.get("parameters"))
     texts = [function.optional_string("description"), explain_schema(function, "parameters")]
@@ -141,7 +141,7 @@ def _read_image_generation(tool: Fields) -> Tool:
 def to_tool_choice(body: Fields, tools: list[Tool], *, one_call: bool) -> dict[str, Any]:
     """The fields ``tool_choice`` and ``parallel_tool_calls`` of the body for the backend; empty without tools.
 
-    ``one_call`` is for the old ``functions``: their answer has room for one call.
+    ``one_call`` is for the old ``functions``, whose answer has room for one call.
     """
     name = "tool_choice" if body.get("tool_choice") is not None else "function_call"
     wanted = body.get(name)

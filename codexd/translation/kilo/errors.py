@@ -44,7 +44,7 @@ _CODES: Mapping[type[UpstreamError], str] = {
 
 @frozen
 class Failure:
-    """What an error object says. ``status`` is the HTTP status that it means, even if it came inside a 200."""
+    """The content of an error object. ``status`` is the HTTP status that it stands for, even if it came in a 200."""
 
     status: int
     message: str
@@ -84,7 +84,7 @@ def _classify(status: int, message: str, metadata: Mapping[str, Any]) -> type[Up
 def read_http_error(
     status: int, headers: Mapping[str, str], body: bytes, *, host: str, model: str, now: float
 ) -> UpstreamError:
-    """The error that an HTTP answer of ``host`` reports for ``model``. HTML never reaches the message."""
+    """The error that an HTTP answer of ``host`` reports for ``model``. Its message never quotes HTML."""
     try:
         document = object_of(jsontext.loads(body))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Which model names lead to Kilo, and what is known of its models.
+"""Which model names lead to Kilo, and what is known about its models.
 
 Source: kilo.ai/docs/gateway, pages "Models & Providers" and "API Reference".
 """
@@ -15,11 +15,11 @@ from codexd.translation.models.catalogue import EFFORTS, ModelInfo
 from codexd.translation.models.routes import find_alias, strip_mark
 
 KILO = "kilo"
-"""The model name that leads to Kilo. It also serves as account tag; those of accounts are hexadecimal."""
+"""The model name that leads to Kilo. It also serves as an account tag; the tags of real accounts are hexadecimal."""
 
 STRONGEST_EFFORT = "xhigh"
 DEFAULT_WINDOW_TOKENS = 128_000
-"""The context window of a model whose window is unknown: that of the smaller free models."""
+"""The context window of a model if it is not known: the smaller free models have this one."""
 
 
 def is_kilo(asked: str, aliases: Mapping[str, str]) -> bool:

@@ -1,7 +1,7 @@
 """A Responses body as a Chat Completions request for Kilo.
 
 The request is built from an allow-list, so that nothing reaches Kilo unchecked: no session, no cache key, no user id.
-What Kilo has no place for goes into the request's loss ledger, under its name in the Responses API.
+Whatever Kilo has no field for goes into the request's loss ledger, under its name in the Responses API.
 Source: kilo.ai/docs/gateway/api-reference ("Chat completions"); for ``reasoning`` and ``parallel_tool_calls``,
 openrouter.ai/docs/api-reference/parameters.
 """
@@ -88,13 +88,13 @@ def _to_messages(body: Mapping[str, Any], losses: Losses) -> list[Message]:
 
 
 class _Writer:
-    """Writes items as messages, one after the other."""
+    """Turns items into messages, one at a time."""
 
     def __init__(self, losses: Losses) -> None:
         self.messages: list[Message] = []
         self._losses = losses
         self._images: list[Part] = []
-        """Images of results. Kilo's results are text, so the images follow after all results of the turn."""
+        """Images of results. Kilo's results are text, so the images follow all results of the turn."""
 
     def add(self, item: Mapping[str, Any]) -> None:
         kind = item.get("type") or "message"
@@ -149,7 +149,7 @@ class _Writer:
         parts = self._to_parts(item.get("output"))
         images = [part for part in parts if part["type"] != "text"]
         if images:
-            note = "images of a result are sent after it as the user's"
+            note = "the images of a result are sent after it, as a user message"
             self._losses.add(LossKind.APPROXIMATED, f"input.{item['type']}.output", note)
             self._images += images
         content = _join(_texts(parts)) or ("(see the next message)" if images else "")

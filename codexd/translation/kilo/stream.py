@@ -5,8 +5,8 @@ Rules:
 1. A text or a reasoning item stays open until a delta of another kind arrives. Calls stay open until the end, because
    their deltas may interleave.
 2. Reasoning becomes a summary without ciphertext, so no later request can send it back.
-3. The answer ends with ``[DONE]``, with the connection, or with the usage after the finish reason, whichever comes
-   first. Without a finish reason it was cut off, and there is no terminal event.
+3. The answer ends at ``[DONE]``, at the end of the connection, or with the usage after the finish reason, whichever
+   comes first. Without a finish reason it was cut off, and there is no terminal event.
 
 Source: kilo.ai/docs/gateway/streaming; for comments and errors inside the stream,
 openrouter.ai/docs/api-reference/streaming; for ``reasoning`` and ``reasoning_details``,
@@ -197,7 +197,7 @@ class _Answer:
         self._model = model
         self._host = host
         self._key = ""
-        """The part that all its ids share."""
+        """The part that all ids of the answer share."""
         self._begun = False
         self._ended = False
         self._finish_reason: str | None = None
@@ -223,7 +223,7 @@ class _Answer:
             yield from self.end()
 
     def end(self) -> Iterator[Event]:
-        """The terminal event, if the answer is whole."""
+        """The terminal event, if the answer is complete."""
         if self._ended or self._finish_reason is None:
             return
         if self._finish_reason == "error":

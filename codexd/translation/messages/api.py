@@ -1,4 +1,4 @@
-"""Anthropic's Messages API as a value: what the HTTP side needs of it."""
+"""Anthropic's Messages API as one value, for the HTTP side."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class MessagesApi:
     def make_collector(self) -> Collector:
         return MessageCollector()
 
-    def relay_headers(self, headers: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - clients know none of them
+    def relay_headers(self, headers: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - clients know none of these
         return {}
 
-    def to_wire(self, error: CodexdError, client: Client, wanted: MessagesRequest | None, *, now: float) -> WireError:  # noqa: ARG002
+    def to_wire(self, error: CodexdError, client: Client, wanted: MessagesRequest | None, *, now: float) -> WireError:  # noqa: ARG002 - for Responses
         wire = to_anthropic(error, now=now)
         return for_claude_code(wire, error) if client is Client.CLAUDE_CODE else wire
 

@@ -26,10 +26,10 @@ class Thinking(Enum):
     """What a client asked to see of the reasoning."""
 
     ABSENT = "absent"
-    """It did not say. It gets no thinking blocks, because many callers read ``content[0].text``."""
+    """It did not say, and gets no thinking blocks, because many callers read ``content[0].text``."""
     DISABLED = "disabled"
     OMITTED = "omitted"
-    """Blocks with a signature and no text: just what the next request needs."""
+    """Blocks with a signature but no text: just what the next request needs."""
     SHOWN = "shown"
 
     @property
@@ -38,7 +38,7 @@ class Thinking(Enum):
 
 
 class Block(OutputItem, ABC):
-    """One content block, or a pair of them. ``started`` and ``stopped`` describe what was made, not what was sent.
+    """One content block, or a pair of them. ``started`` and ``stopped`` are about events made, not sent.
 
     A stopped block makes no more events, whatever else the backend sends for its item.
     """
@@ -63,7 +63,7 @@ class Block(OutputItem, ABC):
 
     @abstractmethod
     def cut(self) -> None:
-        """End the block: the response ended before its item did."""
+        """End the block, because the response ended before its item did."""
 
     def _start(self, content_block: dict[str, Any]) -> None:
         if not self.started and not self.stopped:
@@ -93,7 +93,7 @@ class Citation:
     end: int
 
     def to_delta(self, text: str) -> dict[str, Any]:
-        """The ``citations_delta``; ``text`` is the content part's."""
+        """The ``citations_delta``; ``text`` is the text of the content part."""
         location = {
             "type": "web_search_result_location",
             "url": self.url,
@@ -116,7 +116,7 @@ def read_citation(annotation: Mapping[str, Any]) -> Citation | None:
 class TextBlock(Block):
     """An output message: its text and refusal parts, in one text block.
 
-    With ``keeps_text`` the text is kept for citations, which quote it. They can follow a web search only.
+    With ``keeps_text`` the text is kept, because citations quote it. Only a web search can lead to citations.
     """
 
     type = "message"
@@ -158,15 +158,15 @@ class TextBlock(Block):
         self.cut()
 
     def cut(self) -> None:
-        self._cite(all_of_them=True)
+        self._cite(flush=True)
         self._stop()
 
-    def _cite(self, *, all_of_them: bool = False) -> None:
-        """Send the citations in order, up to the first whose text is not there yet; ``all_of_them`` at the end."""
+    def _cite(self, *, flush: bool = False) -> None:
+        """Send the citations in order, up to the first whose text has not arrived; with ``flush``, all of them."""
         while self.started and self._to_cite:
             index, citation = self._to_cite[0]
             part = ("text", index)
-            if not all_of_them and citation.end > self._seen.chars(part):
+            if not flush and citation.end > self._seen.chars(part):
                 break
             self._to_cite.popleft()
             self._delta(citation.to_delta("".join(self._texts.get(part, ()))))

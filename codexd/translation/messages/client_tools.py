@@ -14,7 +14,7 @@ from attrs import frozen
 
 @frozen
 class ClientTool:
-    """The description and the schema that the model gets for a typed tool."""
+    """The description and the schema of a typed tool, as the model sees them."""
 
     description: str
     parameters: Mapping[str, Any]
@@ -57,7 +57,7 @@ def _editor(*extra_commands: str) -> ClientTool:
         **_EDITS,
         "insert_text": _text("For insert: the text that goes in."),
     }
-    if extra_commands:  # the older versions use new_str for both commands
+    if extra_commands:  # only the older versions have extra commands, and they use new_str for insert too
         del properties["insert_text"]
         properties["new_str"] = _text("For str_replace: the text that replaces it. For insert: the text that goes in.")
     return ClientTool("View, create and edit text files.", _schema(properties, "command", "path"))

@@ -57,7 +57,7 @@ _TEXT_OF = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delt
 
 
 def read_arguments(text: str) -> dict[str, Any]:
-    """A call's arguments as an object. Anything else is wrapped in Claude Code's own form for unparsed input."""
+    """A call's arguments as an object. Anything else is wrapped as Claude Code itself wraps unparsed input."""
     try:
         value = jsontext.loads(text or "{}")
     except ValueError:

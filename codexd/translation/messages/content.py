@@ -32,9 +32,9 @@ def to_parts(blocks: list[Fields]) -> list[Part]:
 
 
 def to_result_parts(blocks: list[Fields]) -> list[Part]:
-    """The parts of a tool result, in which a text replaces an image that can't be sent.
+    """The parts of a tool result. A text replaces an image that can't be sent.
 
-    The client is not at fault if a tool made an SVG, for example, and the session has to go on.
+    It is not the client's fault if a tool made an SVG, for example, and the session has to go on.
     """
     parts: list[Part] = []
     for block in blocks:
@@ -47,7 +47,7 @@ def to_result_parts(blocks: list[Fields]) -> list[Part]:
 
 
 def is_media(block: Fields) -> bool:
-    """Whether the block shows something that the backend accepts from a user only."""
+    """Whether the block shows something that the backend accepts only from a user."""
     return block.get("type") in ("image", "document", "search_result")
 
 
@@ -123,7 +123,7 @@ _CONVERTERS: Mapping[str, Callable[[Fields], list[Part]]] = {
     "compaction": _nothing,
     "fallback": _nothing,
 }
-"""Blocks without parts are read elsewhere: tool changes with the tools, and a compaction with the history."""
+"""Blocks that become nothing here are read elsewhere: tool changes with the tools, a compaction with the history."""
 
 
 def _is_foreign_image(block: Fields) -> bool:

@@ -1,4 +1,4 @@
-"""Ending a Messages answer where the client asked, in the events that go out, where text blocks are in order.
+"""Ending a Messages answer where the client asked: in the outgoing events, where text blocks are in order.
 
 Thinking and tool arguments pass unchanged.
 """
@@ -17,7 +17,7 @@ class MessageCut:
     def __init__(self, text: TextCut) -> None:
         self._text = text
         self._start: Event | None = None
-        """The start of a text block whose text is still held back: there may be none before the cut."""
+        """The start of a text block whose text is still held back: the cut may come before any of it."""
         self._after_text: list[Event] = []
         """Citations of that block, which must follow the text they belong to."""
         self._in_text = False
@@ -36,7 +36,7 @@ class MessageCut:
         return self._text.utf8_bytes
 
     def pass_on(self, events: Iterable[Event]) -> list[Event]:
-        """The part of ``events`` that may go out; the last one closes the block if the cut is in it."""
+        """The part of ``events`` that may go out. If the cut is in it, the last one closes the block."""
         passed: list[Event] = []
         for event in events:
             if self.reason is not None:

@@ -1,4 +1,4 @@
-"""What becomes of every field of a Messages request. A test compares the tables with the types of Anthropic's SDK."""
+"""What happens to every field of a Messages request. A test compares the tables with the types of Anthropic's SDK."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CLIENT_TOOL = {
     "input_examples": approximated("written into the description", []),
 }
 DOMAINS = {"allowed_domains": CARRIED, "blocked_domains": approximated("written into the instructions", [])}
-WRITTEN = approximated("sent as a function with a schema that codexd writes; the client runs it as before")
+WRITTEN = approximated("sent as a function with a schema written by codexd; the client runs it as before")
 
 
 def _whole(rule: Rule, *names: str, **fields: Rule) -> Shape:
@@ -72,7 +72,7 @@ REQUEST = plain(
     compaction=dropped("the backend has no server-side compaction"),
     fallbacks=dropped("codexd's own settings name the models to fall back on", [], "default"),
     fallback_credit_token=dropped("a ChatGPT account has no fallback credit"),
-    billing_policy=dropped("requests are paid by a ChatGPT plan"),
+    billing_policy=dropped("requests are paid for by a ChatGPT plan"),
     diagnostics=dropped("the backend has no cache diagnostics"),
     inference_geo=dropped("the backend does not let clients choose a region"),
     safeguards=dropped("the backend does not judge tool calls", []),
@@ -100,7 +100,7 @@ BLOCKS: Mapping[str, Shape] = {
     "search_result": _whole(CARRIED, "title", "source", content=carried(inside="block"), citations=CITATIONS),
     "thinking": plain(
         thinking=carried("as part of the signature"),
-        signature=carried("holds the encrypted reasoning; left out if this account or model can't read it"),
+        signature=carried("holds the encrypted reasoning; left out if the account or model can't read it"),
     ),
     "redacted_thinking": plain("data"),
     "tool_use": _whole(CARRIED, "id", "name", "input", **CALLER, **TOOLSET),
@@ -133,7 +133,7 @@ BLOCKS: Mapping[str, Shape] = {
         encrypted_content=dropped("only Anthropic's servers can read it"),
         signature=cosmetic("only Anthropic's servers can check it"),
     ),
-    "fallback": Shape(cosmetic("only says which model answered")),
+    "fallback": Shape(cosmetic("says only which model answered")),
     "container_upload": Shape(refused("is a file on Anthropic's servers; send its content instead")),
 }
 
@@ -141,7 +141,7 @@ _SEARCH = {
     **TOOL,
     **DOMAINS,
     "user_location": CARRIED,
-    "max_uses": dropped("the backend has no limit for searches"),
+    "max_uses": dropped("the backend has no limit on searches"),
     "response_inclusion": dropped("the backend has no such option"),
     "strict": cosmetic("the backend uses its own tool"),
 }
@@ -210,7 +210,7 @@ TABLES: Mapping[str, Table] = {
     ),
     "thinking": Table(
         {
-            "enabled": plain(budget_tokens=approximated("sent as a level of effort"), **_THINKING),
+            "enabled": plain(budget_tokens=approximated("sent as an effort level"), **_THINKING),
             "adaptive": plain(**_THINKING),
             "between_tools": Shape(approximated("treated as adaptive"), _THINKING),
             "disabled": plain(),

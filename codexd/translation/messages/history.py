@@ -46,7 +46,7 @@ def to_input(messages: list[Fields], target: Target) -> list[Item]:
 
 
 def _find_compaction(blocks: list[Fields]) -> int:
-    """Where the blocks after the last summary begin; 0 if there is none. Everything before a summary is left out."""
+    """Where the blocks after the last summary begin; 0 without a summary. Everything before it is left out."""
     found = (index for index in reversed(range(len(blocks))) if blocks[index].get("type") == "compaction")
     return next((index + 1 for index in found if blocks[index].optional_string("content")), 0)
 
@@ -76,7 +76,7 @@ def _message_item(role: str, parts: list[Part]) -> list[Item]:
 
 
 def _user_items(blocks: list[Fields], turn: Turn) -> list[Item]:
-    """Results come first, because they answer the previous turn. Text in front of them does not."""
+    """Results come first, because they answer the previous turn. Text before them does not."""
     results = [(_result_item(block), block) for block in blocks if block.get("type") == "tool_result"]
     turn.results.extend(results)
     others = [block for block in blocks if block.get("type") not in ("tool_result", *_REASONING)]
@@ -95,7 +95,7 @@ def _result_item(block: Fields) -> Item:
 
 
 def _mark_error(parts: list[Part]) -> list[Part]:
-    """Say in the text that the call failed: the backend has no flag for it."""
+    """Say in the text that the call failed, because the backend has no flag for it."""
     if parts and parts[0]["type"] == "input_text":
         first = parts[0]["text"]
         return parts if first.startswith("Error: ") else [text_part(f"Error: {first}"), *parts[1:]]
@@ -137,7 +137,7 @@ def _reasoning_items(block: Fields, target: Target) -> list[Item]:
 
 
 def _add_server_block(items: list[Item], block: Fields) -> None:
-    """Add our own search as the backend's item, without its links, and any other server's block as text."""
+    """Add codexd's own search as the backend's item, without its links, and any other server tool's block as text."""
     search = server_blocks.to_search_item(block) if block.get("type") == "server_tool_use" else None
     if search:
         items.append(search)

@@ -102,7 +102,7 @@ class MessagesRequest:
 
 @frozen
 class PrewarmRequest(MessagesRequest):
-    """A request with ``max_tokens: 0``, with which clients fill a prompt cache: it is answered without a model."""
+    """A request with ``max_tokens: 0``, which clients send to fill a prompt cache. It is answered without a model."""
 
     def answer_alone(self, request_id: str, input_tokens: int) -> list[Event]:
         return prewarm(to_message_id(request_id), self.model, input_tokens)
@@ -118,7 +118,7 @@ def parse(data: bytes, headers: Mapping[str, str], client: Client = Client.OTHER
     Args:
         data: the HTTP body.
         headers: lower-case names; ``x-claude-code-session-id`` and ``-agent-id`` are read.
-        client: for Claude Code, which can't leave fields out, what would be refused is dropped.
+        client: for Claude Code, what would be refused is dropped, because its users can't choose what it sends.
 
     Raises:
         RequestInvalid: names the field.
@@ -132,7 +132,7 @@ def parse(data: bytes, headers: Mapping[str, str], client: Client = Client.OTHER
 
 
 def parse_count(data: bytes) -> MessagesRequest:
-    """The same for ``count_tokens``, whose body has no ``max_tokens``. What can't be sent counts as nothing."""
+    """The same for ``count_tokens``, whose body has no ``max_tokens``. Whatever can't be sent is not counted."""
     return _read(parse_body(data), {}, MessagesRequest, lenient=True, reports_refusals=True)
 
 
@@ -180,7 +180,7 @@ def _read_system(body: Fields) -> str:
 
 
 def _read_effort(body: Fields, messages: list[Fields], thinking: Fields | None) -> str | None:
-    """The effort of the last system message, else of the request, else the one that the thinking budget means."""
+    """The effort that the last system message names, or else the request, or else the one for its thinking budget."""
     configs = [message.optional_object("output_config") for message in messages if message.get("role") == "system"]
     for config in [*reversed(configs), body.optional_object("output_config")]:
         effort = config.optional_string("effort") if config else None
@@ -288,8 +288,8 @@ def _to_reasoning(request: MessagesRequest, target: Target) -> dict[str, Any]:
     effort = "none" if disabled else request.effort or target.default_effort
     reasoning: dict[str, Any] = {}
     if effort:
-        asked = "thinking" if disabled else "output_config.effort" if request.effort else None
-        reasoning["effort"] = fit_effort(effort, target.model, asked, request.losses)
+        path = "thinking" if disabled else "output_config.effort" if request.effort else None
+        reasoning["effort"] = fit_effort(effort, target.model, path, request.losses)
     if request.thinking is Thinking.SHOWN:
         reasoning["summary"] = "auto"
     return reasoning
@@ -298,7 +298,7 @@ def _to_reasoning(request: MessagesRequest, target: Target) -> dict[str, Any]:
 def _name_conversation(request: MessagesRequest) -> str:
     """The client's session and agent; without a session, a fingerprint of the first messages."""
     session = request.session or _fingerprint(request)
-    # Claude Code runs its searches beside the conversation, with another prompt.
+    # Claude Code runs its searches outside the conversation, with another prompt.
     return f"{session}/search" if request.web_search_only else session
 
 

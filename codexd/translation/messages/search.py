@@ -1,4 +1,4 @@
-"""A web search by the backend, as the two blocks of a server tool: clients count the one and list the other."""
+"""A web search by the backend, as the two blocks of a server tool: clients count the calls and list the results."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _ILLEGAL_IN_ID = re.compile(r"[^A-Za-z0-9_]")
 class SearchBlock(Block):
     """A ``web_search_call`` item: ``server_tool_use``, then ``web_search_tool_result``.
 
-    Only searches make blocks: opening a page that was found, or looking for words in it, does not.
+    Only searches make blocks. Opening a result, or looking for words in it, does not.
 
     Args:
         spare_id: used if the item has no id.
         blocked_domains: results in these domains are left out.
-        waits: the result waits for the citations in the text (``fill``), because the backend's sources have no
-            titles, and sometimes there are no sources.
+        waits: the result waits for the citations in the text (``fill``), because the backend's sources have no titles
+            and are sometimes missing.
     """
 
     type = "web_search_call"
@@ -52,7 +52,7 @@ class SearchBlock(Block):
             self._answer(to_results(self._pages, self._blocked_domains))
 
     def fill(self, citations: Iterable[Citation], titles: Mapping[str, str]) -> None:
-        """Answer a search that waits: with its sources and their ``titles`` by URL, or else with ``citations``."""
+        """Answer a waiting search with its sources and their ``titles`` by URL, or else with ``citations``."""
         if self.started and not self.stopped:
             named = [(url, title or titles.get(url, "")) for url, title in self._pages]
             pages = named or [(citation.url, citation.title) for citation in citations]
@@ -98,7 +98,7 @@ def fill_searches(blocks: Iterable[SearchBlock | TextBlock]) -> None:
 def to_results(pages: Iterable[tuple[str, str]], blocked_domains: tuple[str, ...]) -> list[dict[str, Any]]:
     """The ``web_search_result`` entries for pages of (URL, title), each URL once.
 
-    The backend can be limited to given domains, but can't exclude any, so blocked ones are left out here.
+    The backend can limit a search to some domains but can't exclude any, so blocked ones are left out here.
     """
     titles: dict[str, str] = {}
     for url, title in pages:

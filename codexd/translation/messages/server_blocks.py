@@ -1,6 +1,6 @@
 """Blocks of server tools in a history. The backend has none of Anthropic's server tools.
 
-codexd's own web searches go back as the backend's items; all other blocks become a short text of their useful parts.
+codexd's own web searches go back as the backend's items. All other blocks become a short text of their useful parts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from codexd import jsontext
 from codexd.translation.reading.fields import Fields
 
 OUR_SEARCH = "srvtoolu_ws_"
-"""The prefix of the ids of our own web searches: Anthropic's prefix for server tools, then the backend's item id."""
+"""The id prefix of codexd's own web searches: Anthropic's prefix for server tools, then the backend's for searches."""
 
 _HEADINGS: Mapping[str, str] = {
     "web_search_tool_result": "Web search results",
@@ -51,7 +51,7 @@ _USEFUL = (
 
 
 def to_search_item(block: Fields) -> dict[str, Any] | None:
-    """The backend's item for a ``server_tool_use`` that codexd made from one; None for any other block."""
+    """The backend's item for a ``server_tool_use`` that codexd made from such an item; None for any other block."""
     given = block.get("input")
     query = given.get("query") if isinstance(given, dict) else None
     if not str(block.get("id")).startswith(OUR_SEARCH) or not isinstance(query, str) or not query:
@@ -60,7 +60,7 @@ def to_search_item(block: Fields) -> dict[str, Any] | None:
 
 
 def is_our_result(block: Fields) -> bool:
-    """Whether the block lists the links of one of our own searches, which its item replaces; False for an error."""
+    """Whether the block lists the links of codexd's own search, whose item replaces it; False for an error."""
     return str(block.get("tool_use_id")).startswith(OUR_SEARCH) and isinstance(block.get("content"), list)
 
 
@@ -81,7 +81,7 @@ def to_text(block: Fields) -> str | None:
 
 
 def _find_texts(value: Any) -> Iterator[str]:
-    """The texts under the useful names, in their order. Base64 and ciphertext are left out."""
+    """The texts under the names in ``_USEFUL``, in their order. Base64 and ciphertext are left out."""
     if isinstance(value, str):
         yield value
     for child in value if isinstance(value, list) else ():

@@ -3,9 +3,9 @@
 Rules:
 
 1. One block is open at a time, and indexes have no gaps. The backend's items may interleave: each becomes a block,
-   blocks go out in the order of first appearance, and the later ones wait.
-2. Items are known by their id, or else by their call id or output index; deltas carry no call id.
-3. ``.done`` events and the terminal event's ``output`` add what no delta brought, and nothing twice.
+   blocks go out in the order in which they first appear, and later ones wait.
+2. Items are identified by their id, or else by their call id or output index. Deltas carry no call id.
+3. ``.done`` events and the terminal event's ``output`` add what the deltas left out, and nothing twice.
 4. Stop sequences and the token limit are applied to the text that goes out.
 5. There is exactly one end: ``message_stop``, or an exception here, which the caller turns into an HTTP error or one
    ``error`` event. Unknown events are ignored.
@@ -53,7 +53,7 @@ class MessagesStream:
         max_tokens: the answer ends after this many tokens of visible text. After either of these cuts ``state`` is
             ENDED before the backend's own end.
         web_search_only: web search is the only tool. A search without sources then lists the pages that the text
-            cites, and the text waits for the end of the answer.
+            cites, so the text is held until the end of the answer.
         blocked_domains: search results in these domains are left out.
         speed: ``fast`` if the backend was asked for it; repeated in ``usage``.
         count_input: counts the tokens of the request, for an answer that ends without ``usage``.
@@ -159,7 +159,7 @@ class MessagesStream:
     # -- going out --------------------------------------------------------------------------------
 
     def _drain(self) -> list[Event]:
-        """The events of the current block and, if it is done, of the next ones."""
+        """The events of the current block and, once it is done, of those that follow."""
         events: list[Event] = []
         while (block := self._blocks.current) is not None:
             for event in block.take():

@@ -23,8 +23,8 @@ def read_tools(body: Fields) -> list[Fields]:
     """The tools that the model may call, in an order that only grows within a session.
 
     Claude Code lists tools with ``defer_loading``, which count only once a ``tool_reference`` in a result has loaded
-    them; then it sorts them alphabetically between the others. Here they follow the others in the order of their
-    loading, so that what was sent before stays a prefix. Of two tools with one name the first stays.
+    them. It then sorts them alphabetically among the others. Here they follow the others in the order in which they
+    were loaded, so that what was sent before stays a prefix. Of two tools with the same name, the first is kept.
     """
     sent: dict[str, Fields] = {}
     deferred: dict[str, Fields] = {}
@@ -40,7 +40,7 @@ def read_tools(body: Fields) -> list[Fields]:
 
 
 def _is_sendable(tool: Fields) -> bool:
-    """Whether the backend has such a tool; ``fates`` has refused or recorded the others."""
+    """Whether the tool can be sent; ``fates`` has already refused or recorded any other."""
     kind = tool.optional_string("type")
     return kind in (None, "custom") or is_web_search(tool) or find_client_tool(kind) is not None
 
@@ -168,7 +168,7 @@ class Change:
 
 
 def list_changes(body: Fields) -> list[Change]:
-    """The changes that the messages make, in their order. Loading a tool twice changes nothing."""
+    """The changes that the messages make, in order. Loading a tool twice changes nothing."""
     changes: list[Change] = []
     for message in body.objects("messages"):
         for block in read_content(message, "content"):

@@ -1,1 +1,1 @@
-"""Model names, what they lead to, and the lists that clients are shown."""
+"""Model names: the models that they lead to, and the lists that clients are shown."""

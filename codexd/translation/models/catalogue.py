@@ -65,8 +65,8 @@ class ModelInfo:
 class Catalogue:
     """The models that an account is offered.
 
-    ``is_built_in``: a guess, which says what models can do but not which of them the account is offered.
-    ``refused``: models that the backend would not serve to the account, listed or not.
+    ``is_built_in``: a guess, which knows what models can do but not which of them the account is offered.
+    ``refused``: models that the backend has refused to serve to the account, listed or not.
     """
 
     models: tuple[ModelInfo, ...]
@@ -101,12 +101,12 @@ BUILT_IN = _load_built_in()
 
 
 # -- the backend's list of models -----------------------------------------------------------------
-# It changes often: a field that is missing or odd gets the default of ModelInfo, and what does not name a model is
+# It changes often: a field that is missing or odd gets ModelInfo's default, and an entry that does not name a model is
 # left out.
 
 
 def read_catalogue(entries: Iterable[Mapping[str, Any]]) -> Catalogue:
-    """The models of ``entries``; of two with the same slug, the first counts."""
+    """The models of ``entries``; of two with the same slug, the first wins."""
     models: dict[str, ModelInfo] = {}
     for entry in entries:
         if is_entry(entry):
@@ -140,7 +140,7 @@ def _read_model(entry: Mapping[str, Any]) -> ModelInfo:
 
 
 def _read_efforts(entry: Mapping[str, Any]) -> tuple[str, ...]:
-    """The known efforts of a model; empty, so that the defaults apply, if a request could use none of them."""
+    """The known efforts of a model; empty if a request could use none of them, so that the defaults apply."""
     levels = [_read_effort(level.get("effort")) for level in objects_of(entry.get("supported_reasoning_levels"))]
     known = tuple(dict.fromkeys(level for level in levels if level))
     return known if any(level != CLIENT_ONLY_EFFORT for level in known) else ()

@@ -3,7 +3,7 @@
 The list starts with the account's models. Claude Code then gets the Claude families, because the settings ``models.*``
 decide what each of them runs on. The user's own aliases come last. Claude Code's picker shows only ids that begin with
 ``claude``, so there a model is called ``claude-<slug>``; the router accepts both names. No id ends in ``[1m]``, which
-would make Claude Code believe in a context window of a million tokens.
+would make Claude Code assume a context window of a million tokens.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ UNKNOWN_DATE = "1970-01-01T00:00:00Z"
 
 @frozen
 class Offer:
-    """A name that a client may ask for. ``model`` is the one that answers; None for a third party's."""
+    """A name that a client may ask for. ``model`` is the model that answers, or None if a third party serves it."""
 
     id: str
     title: str
@@ -86,7 +86,7 @@ class Offers:
         return self._resolve(name)
 
     def _own(self) -> Iterator[Offer]:
-        """What the user's settings add."""
+        """The names that the user's settings add."""
         for name in self.aliases:
             if not any(mark in name for mark in "*?["):
                 yield self._resolve(name)
@@ -115,7 +115,7 @@ def _unique(offers: list[Offer]) -> list[Offer]:
 
 
 def _to_capabilities(model: ModelInfo) -> dict[str, Any]:
-    """What the translation carries over and this model can do."""
+    """What this model can do, as far as the translation supports it."""
     yes, no = {"supported": True}, {"supported": False}
     images = yes if "image" in model.input_modalities else no
     efforts = {level: yes if level in model.efforts else no for level in ("low", "medium", "high", "xhigh", "max")}

@@ -18,7 +18,7 @@ CLAUDE_IDS: Mapping[str, str] = {
     "haiku": "claude-haiku-5-5",
     "fable": "claude-fable-5-2",
 }
-"""The id of each Claude family that Claude Code knows. For ids it doesn't know it assumes high effort and short
+"""An id of each Claude family that Claude Code knows. For ids it doesn't know, it assumes high effort and short
 answers."""
 
 

@@ -1,4 +1,4 @@
-"""A conversation: its messages, a name that all its requests share, and the prompt cache key made from that name."""
+"""A conversation: its messages, the name that all its requests share, and the prompt cache key made from that name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from codexd.translation.reading.fields import Fields
 MAX_MESSAGES = 100_000
 
 _CACHE_KEYS = uuid.UUID("6f1d9b1e-2f43-5f0e-9b57-0d6a3a6c7c11")
-"""The namespace of our keys."""
+"""The namespace of codexd's keys."""
 
 _REMINDERS = re.compile(r"\A(?:\s*<system-reminder>.*?</system-reminder>)*\s*", re.DOTALL)
 _SYSTEM_CHARS = 2000
@@ -43,11 +43,11 @@ def to_cache_key(model: str, conversation: str) -> str:
 
 
 def fingerprint(system: str, opening: Iterable[str]) -> str:
-    """A name for a conversation without one: a hash of its beginning, which stays the same while it grows.
+    """A name for a conversation that the client does not name: a hash of its beginning, which stays as it grows.
 
     Args:
         system: the system prompt.
-        opening: the texts of the first user message. Reminders in front of them change, so they are left out.
+        opening: the texts of the first user message. The reminders before them change, so they are left out.
     """
     texts = (_REMINDERS.sub("", text) for text in opening)
     first = next((text for text in texts if text), "")

@@ -1,4 +1,4 @@
-"""Effort, verbosity and service tier, fitted to what the model offers. What it doesn't offer is recorded as a loss."""
+"""Effort, verbosity and service tier, fitted to what the model offers. Anything else is recorded as a loss."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from codexd.translation.reading.losses import Losses, LossKind
 
 _BUDGETS = ((1024, "low"), (8192, "medium"), (24576, "high"))
 _MODEL_VERBOSITY = "medium"
-"""What a model without the setting does."""
+"""The verbosity of a model without the setting."""
 
 
 def effort_of_budget(budget_tokens: int) -> str:
-    """The level for a budget of thinking tokens, because the backend accepts levels only."""
+    """The level for a budget of thinking tokens, because the backend accepts only levels."""
     return next((effort for ceiling, effort in _BUDGETS if budget_tokens <= ceiling), "xhigh")
 
 
-def fit_effort(effort: str, model: ModelInfo, asked: str | None, losses: Losses) -> str:
-    """The nearest level that ``model`` offers; ``asked`` is the field of the request that names ``effort``, if any."""
+def fit_effort(effort: str, model: ModelInfo, path: str | None, losses: Losses) -> str:
+    """The nearest level that ``model`` offers; ``path`` is the field of the request that names ``effort``, if any."""
     fitted = model.clamp_effort(effort)
-    if asked and fitted != effort:
-        losses.add(LossKind.APPROXIMATED, asked, f"sent as {fitted}, because {model.slug} does not offer {effort}")
+    if path and fitted != effort:
+        losses.add(LossKind.APPROXIMATED, path, f"sent as {fitted}, because {model.slug} does not offer {effort}")
     return fitted
 
 
-def fit_verbosity(verbosity: str | None, model: ModelInfo, asked: str, losses: Losses) -> str | None:
+def fit_verbosity(verbosity: str | None, model: ModelInfo, path: str, losses: Losses) -> str | None:
     """``verbosity``, or None if ``model`` does not have the setting."""
     if model.verbosity or verbosity is None:
         return verbosity
     if verbosity != _MODEL_VERBOSITY:
-        losses.add(LossKind.DROPPED, asked, f"{model.slug} does not have this setting")
+        losses.add(LossKind.DROPPED, path, f"{model.slug} does not have this setting")
     return None
 
 
-def has_priority(model: ModelInfo, asked: str, losses: Losses) -> bool:
-    """Whether ``model`` has the faster tier, which the field ``asked`` asks for."""
+def has_priority(model: ModelInfo, path: str, losses: Losses) -> bool:
+    """Whether ``model`` has the faster tier, which the field ``path`` asks for."""
     if "priority" in model.service_tiers:
         return True
-    losses.add(LossKind.DROPPED, asked, f"{model.slug} has no priority tier")
+    losses.add(LossKind.DROPPED, path, f"{model.slug} has no priority tier")
     return False

@@ -1,4 +1,4 @@
-"""What becomes of each field of a request. Each client API has tables of fates; this is how they work.
+"""What happens to each field of a request. Each client API has tables of fates; this is how they work.
 
 The tables have a row for every field that a client can send. ``decide`` walks a request and records every loss in the
 ledger. A field without a row is unknown to codexd, because clients may be newer; it is dropped, and recorded as such.
@@ -19,7 +19,7 @@ from codexd.translation.reading.losses import LossKind
 
 class Fate(Enum):
     CARRIED = "carried"
-    """Sent, perhaps in another form. With a reason: under that condition, or in that form."""
+    """Sent, perhaps in another form. A reason states the condition or the form."""
     APPROXIMATED = "approximated"
     """Sent as something close to it."""
     DROPPED = "dropped"
@@ -34,8 +34,8 @@ class Fate(Enum):
 class Rule:
     """A fate and its reason, which users read.
 
-    ``unless`` lists values that ask for what happens anyway, so that they are no loss; ``inside`` names the table for
-    what the field holds.
+    ``unless`` lists values that ask for what happens anyway: dropping them is not a loss. ``inside`` names the table
+    for what the field holds.
     """
 
     fate: Fate
@@ -46,7 +46,7 @@ class Rule:
 
 @frozen
 class Shape:
-    """An object of one ``type``: its own fate, that of each field, and that of a field without a row."""
+    """An object of one ``type``: its own rule, the rule of each field, and the rule of any other field."""
 
     rule: Rule
     fields: Mapping[str, Rule] = field(factory=dict)
@@ -105,12 +105,12 @@ _LOSSES: Mapping[Fate, LossKind] = {
     Fate.APPROXIMATED: LossKind.APPROXIMATED,
     Fate.DROPPED: LossKind.DROPPED,
     Fate.COSMETIC: LossKind.COSMETIC,
-    Fate.REFUSED: LossKind.DROPPED,  # for a lenient client, for which nothing is refused
+    Fate.REFUSED: LossKind.DROPPED,  # only for a lenient client: otherwise the request is refused
 }
 
 
 def decide(body: Fields, tables: Mapping[str, Table], *, lenient: bool = False) -> None:
-    """Record what becomes of each field of the request ``body``.
+    """Record what happens to each field of the request ``body``.
 
     Args:
         body: its structure is not checked here; the code that reads a field reports a wrong type.

@@ -112,17 +112,17 @@ class Fields:
 
 
 MAX_VALUES = 500_000
-"""More than any context window holds; so many values take some seconds to translate."""
+"""More than any context window holds. Translating this many takes a few seconds."""
 
 MAX_SEPARATORS = 8 * MAX_VALUES
-"""Characters that may separate values, in strings too. A body with more of them is not even parsed."""
+"""Commas and brackets, those inside strings included. A body with more of them is not even parsed."""
 
 MAX_MODEL_CHARS = 1000
 """The longest model name; every event of an answer may repeat it."""
 
 
 def peek_model(data: bytes) -> str | None:
-    """The model that an HTTP body names, however broken the rest of the body is; None if it names none."""
+    """The model that an HTTP body names, even if the rest of the request is invalid; None if it names none."""
     try:
         value = jsontext.loads(data)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The loss ledger: what a translation renamed, approximated or dropped, by the path of the field.
+"""The loss ledger: the fields that a translation renamed, approximated or dropped, by path.
 
 Nothing is lost silently: the ledger is kept with the request, counted in the header ``codexd-losses``, and logged. With
 the setting ``translation.strict`` a request that loses a field is refused.
@@ -25,7 +25,6 @@ class LossKind(StrEnum):
 
 _REPORTED = (LossKind.DROPPED, LossKind.APPROXIMATED)
 
-
 MAX_KEPT = 1000
 MAX_CHARS = 300
 """The longest path and the longest note. Ledgers are kept for a while, and a request may have many odd fields."""
@@ -34,7 +33,7 @@ MAX_CHARS = 300
 class Losses:
     """The ledger of one request. A path is recorded once, however often the request is translated.
 
-    After ``MAX_KEPT`` paths the rest is only counted.
+    After ``MAX_KEPT`` paths, losses are only counted.
     """
 
     def __init__(self) -> None:

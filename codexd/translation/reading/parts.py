@@ -1,4 +1,4 @@
-"""Parts of a message or of a tool result as the backend accepts them, and reading what the client APIs share."""
+"""Parts of a message or a tool result in the form that the backend accepts, as all client APIs read them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """How encrypted reasoning returns to the model and the account that made it.
 
-The backend rejects the reasoning of another account. Messages and Chat clients get it sealed in an envelope, the
-``signature`` of a thinking block, which they send back unchanged: so nothing has to be remembered. A Responses client
-gets the plain ciphertext, which has no room for a mark, so ``ReasoningOwners`` remembers the account behind each.
+The backend rejects the reasoning of another account. Messages and Chat clients get it sealed in an envelope, such as
+the ``signature`` of a thinking block, and send it back unchanged, so nothing has to be remembered. A Responses client
+gets the plain ciphertext, which has no room for a mark, so ``ReasoningOwners`` remembers which account it belongs to.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def unseal(signature: Any) -> Reasoning | None:
 def to_item(signature: Any, *, model: str, account_tag: str) -> dict[str, Any] | None:
     """The reasoning item in a signature; None if this model or this account can't read it.
 
-    The backend rejects the ciphertext of another account, and ignores that of another generation of models.
+    The backend rejects ciphertext from another account, and ignores ciphertext from another generation of models.
     """
     reasoning = unseal(signature)
     if reasoning is None or reasoning.account_tag != account_tag:
@@ -79,14 +79,14 @@ def _generation(model: str) -> str:
 # -- plain ciphertext -----------------------------------------------------------------------------
 
 MAX_REMEMBERED = 20_000
-"""The most entries of either kind, about two megabytes; a long session has a few hundred."""
+"""The maximum of entries of either kind, about two megabytes. A long session has a few hundred."""
 
 
 class ReasoningOwners:
-    """Remembers which account each piece of reasoning belongs to. One that was forgotten may be sent for any account.
+    """Remembers which account each piece of reasoning belongs to. Forgotten reasoning may be sent for any account.
 
-    Without it each request of a session would be rejected once after a switch of accounts, and lose all its reasoning
-    in the second attempt.
+    Without this, each request of a session would be rejected once after a switch of accounts, and its second attempt
+    would have to leave out all reasoning.
     """
 
     def __init__(self, maximum: int = MAX_REMEMBERED) -> None:
@@ -102,7 +102,7 @@ class ReasoningOwners:
             self._bound(self._makers)
 
     def note_refused(self, sealed: str, account_tag: str) -> None:
-        """Remember that ``sealed`` was in a request of the account that the backend rejected as unreadable."""
+        """Remember that the backend rejected a request of the account that contained ``sealed`` as unreadable."""
         if self._makers.get(_digest(sealed)) != account_tag:
             self._refused[_digest(sealed), account_tag] = None
             self._bound(self._refused)

@@ -47,7 +47,7 @@ _FORMS: Mapping[str, type | tuple[type, ...]] = {
     "maximum": (int, float),
     "$ref": str,
 }
-"""The types of keywords. The backend rejects a schema with another type, so such a keyword is left out."""
+"""The type of each keyword. A keyword of another type is left out, because the backend would reject the schema."""
 
 _NOT_IN_STRICT = (
     "prefixItems",
@@ -64,7 +64,7 @@ _NOT_IN_STRICT = (
     "contains",
 )
 _MAY_BE_NULL = ("const", "default")
-"""Keywords for which null is a value; elsewhere serializers write null for a missing one."""
+"""Keywords for which null is a value. For any other, serializers write null if it is missing."""
 _ROOT_NOISE = ("$schema", "$id", "$comment")
 
 
@@ -144,7 +144,7 @@ def _repair(schema: Any) -> dict[str, Any]:
     kept = _merge_tuple(kept)
     repaired = {key: _repair_keyword(key, value) for key, value in kept.items()}
     if repaired.pop("nullable", False) is True and isinstance(repaired.get("type"), str):
-        repaired["type"] = [repaired["type"], "null"]  # OpenAPI's keyword for it
+        repaired["type"] = [repaired["type"], "null"]  # OpenAPI's way to allow null
     types = _list_types(repaired)
     if "object" in types and "properties" not in repaired and schema.get("properties", {}) is None:
         repaired["properties"] = {}
@@ -226,7 +226,7 @@ def _merge_combinators(root: dict[str, Any]) -> dict[str, Any]:
 
 
 def _merge_branches(merged: dict[str, Any], branches: list[dict[str, Any]], *, every: bool) -> None:
-    """Add the properties of ``branches``. One with several schemas must match any of them, or with ``every`` all."""
+    """Add the properties of ``branches``. One with several schemas must match any of them, or all if ``every``."""
     own = _properties_of(merged)
     found: dict[str, dict[bytes, Any]] = {}
     for branch in branches:

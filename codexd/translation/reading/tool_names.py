@@ -26,7 +26,7 @@ def shorten(name: str) -> str:
         return name
     stem = name
     if name.startswith("mcp__") and len(name) > MAX_NAME_CHARS:
-        stem = "mcp__" + name.rpartition("__")[2]  # the tool says more than the server
+        stem = "mcp__" + name.rpartition("__")[2]  # the tool's name says more than the server's
     digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:_HASH_CHARS]
     return f"{_ILLEGAL.sub('_', stem)[: MAX_NAME_CHARS - _HASH_CHARS - 1]}_{digest}"
 

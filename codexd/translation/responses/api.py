@@ -1,6 +1,6 @@
-"""OpenAI's Responses API as a value: what the HTTP side needs of it.
+"""OpenAI's Responses API as one value, for the HTTP side.
 
-The Codex CLI speaks it too, and more: headers of its protocol go to the backend and come back.
+The Codex CLI speaks it with headers of its own, which are passed on in both directions.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _PREFIX_RELAYED_DOWN = "x-codex-"
 
 @frozen
 class BrokenAnswer(OpenAIError):
-    """An error after which the stream of an answer ends with ``last_events``."""
+    """An error that ends the stream of an answer with ``last_events``."""
 
     last_events: tuple[Event, ...] = ()
 
 
 @frozen
 class ResponsesApi:
-    """``ClientApi`` for Responses. ``owners`` is the memory of all routes; ``read`` is the parser of one of them."""
+    """``ClientApi`` for Responses. All its routes share ``owners``; ``read`` is the parser of one route."""
 
     owners: ReasoningOwners = field(factory=ReasoningOwners)
     read: Callable[[bytes, Mapping[str, str], Client, ReasoningOwners], ResponsesRequest] = parse
@@ -60,7 +60,7 @@ class ResponsesApi:
         if wanted is None:
             return wire
         answer = wanted.answer or ResponsesStream(model=wanted.model, verbatim=True)
-        # After this code the Codex CLI shows the message and does not ask again.
+        # After this code the Codex CLI shows the message and does not repeat the request.
         is_final = isinstance(error, RequestCancelled) and is_codex
         code = "invalid_prompt" if is_final else wire.code or wire.type
         events = answer.fail({**wire.more, "code": code, "message": wire.message})

@@ -1,6 +1,6 @@
-"""What becomes of every field of a Responses request from an SDK. Requests of the Codex CLI pass without these tables.
+"""What happens to every field of a Responses request from an SDK. The Codex CLI's requests bypass these tables.
 
-A test compares the tables with OpenAI's SDK. Items and tools of a type without a row go to the backend as they are.
+A test compares the tables with OpenAI's SDK. Items and tools of a type without a row go to the backend unchanged.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ REQUEST = plain(
     top_logprobs=dropped("the backend has no log probabilities", 0),
     truncation=dropped("the backend never truncates the input", "disabled"),
     context_management=dropped("the backend does not compact by itself; use POST /v1/responses/compact", []),
-    metadata=dropped("the backend stores no responses that it could describe", {}),
+    metadata=dropped("the backend stores no responses for it to describe", {}),
     moderation=dropped("the backend has no such option"),
     access_programs=dropped("belongs to OpenAI's API platform"),
     image=dropped("the backend has no such option"),
@@ -141,13 +141,13 @@ TABLES: Mapping[str, Table] = {
 def keep(fields: Fields, shape: Shape) -> dict[str, Any]:
     """The fields of an object that ``shape`` carries. A null field counts as missing."""
     kept = {name: value for name, value in fields.value.items() if value is not None}
-    return {name: value for name, value in kept.items() if _goes_on(shape.fields.get(name, shape.other))}
+    return {name: value for name, value in kept.items() if _is_carried(shape.fields.get(name, shape.other))}
 
 
-def _goes_on(rule: Rule) -> bool:
+def _is_carried(rule: Rule) -> bool:
     return rule.fate is Fate.CARRIED
 
 
 def find_tool_shape(kind: str) -> Shape | None:
-    """The shape of a type of tool; None for one that goes to the backend as it is."""
+    """The shape of a tool type; None if such tools go to the backend unchanged."""
     return TABLES["tool"].find(kind)

@@ -28,7 +28,7 @@ ID_PREFIXES: Mapping[str, str] = {
     "compaction_summary": "cmp",
     "context_compaction": "cmp",
 }
-"""The prefix that the backend requires of the id of each kind of item."""
+"""The prefix that the backend requires in the id of each type of item."""
 
 CACHE_MARK = "prompt_cache_breakpoint"
 
@@ -54,7 +54,7 @@ def read_input(body: Fields) -> list[Fields]:
 
 
 def strip_cache_marks(value: Any) -> Any:
-    """``value`` without marks of explicit caching, which the backend rejects everywhere."""
+    """``value`` without marks for explicit caching, which the backend rejects everywhere."""
     if isinstance(value, list):
         return [strip_cache_marks(child) for child in value]
     if isinstance(value, dict):
@@ -105,7 +105,7 @@ def _kind_of(item: Item) -> str:
 
 
 def repair_history(items: Iterable[tuple[Item, Fields]]) -> list[Item]:
-    """The items of an SDK with roles that the backend accepts, and a result for each call.
+    """An SDK's items with roles that the backend accepts, and a result for each call.
 
     Raises:
         RequestInvalid: a call or a result has no call id, or a result has no output.

@@ -1,7 +1,7 @@
 """A Responses request: from an SDK, written for OpenAI's API platform, or from the Codex CLI, written for the backend.
 
-The body for an SDK's request is built from an allow-list, the table of fates. The Codex CLI's body stays as it is,
-except for the fields that codexd decides.
+The body for an SDK's request is built from an allow-list, the table of fates. The Codex CLI's body stays unchanged,
+except for the fields that codexd sets.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _RELAYED_UP = (
     "x-openai-subagent",
     "x-openai-internal-codex-responses-lite",
 )
-"""Headers of the Codex CLI that go to the backend. Those that name the client or the account are codexd's own."""
+"""Headers of the Codex CLI that go to the backend. codexd itself sends those that name the client and the account."""
 
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]+")
 _LITE = "x-openai-internal-codex-responses-lite"
@@ -69,7 +69,7 @@ _COMPACT_FIELDS = (
 class ResponsesRequest:
     """What a client asked for.
 
-    ``owners`` remembers the accounts behind the reasoning of all answers; ``answer`` is the last stream opened.
+    ``owners`` remembers which account the reasoning of each answer belongs to; ``answer`` is the last stream opened.
     """
 
     body: Fields
@@ -189,18 +189,18 @@ def _name_conversation(body: Fields, items: list[Fields], headers: Mapping[str, 
 
 
 def _find_cache_key(request: ResponsesRequest) -> str:
-    """The client's own key; if it has none that can be sent, the conversation's name."""
+    """The client's own key if it has one that can be sent, or else the conversation's name."""
     key = request.body.get("prompt_cache_key")
     if isinstance(key, str) and 0 < len(key) <= MAX_CACHE_KEY_CHARS:
         return key
     return request.session_key[:MAX_CACHE_KEY_CHARS]
 
 
-# -- the Codex CLI ----------------------------------------------------------------------------------
+# -- the Codex CLI --------------------------------------------------------------------------------
 
 
 def _of_codex_cli(request: ResponsesRequest, target: Target) -> Body:
-    """The body as it came, with the fields that codexd decides."""
+    """The client's body, with the fields that codexd sets."""
     items = [item for item, _ in request.list_items(target)]
     body: Body = {**request.body.value, "model": target.model.slug, "input": items, "store": False, "stream": True}
     body["prompt_cache_key"] = _find_cache_key(request)
@@ -209,7 +209,7 @@ def _of_codex_cli(request: ResponsesRequest, target: Target) -> Body:
     return body
 
 
-# -- SDKs -------------------------------------------------------------------------------------------
+# -- SDKs -----------------------------------------------------------------------------------------
 
 
 def _of_sdk(request: ResponsesRequest, target: Target) -> Body:

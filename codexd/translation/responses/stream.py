@@ -1,4 +1,4 @@
-"""The backend's events, on their way to a client that speaks the same API, and the end that the client asked for."""
+"""Passes the backend's events to a client that speaks the same API, and ends the answer where the client asked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from codexd.translation.client_api import Event, State
 from codexd.translation.tokens import count_bytes, estimate_tokens
 
 _PREFACE = frozenset({"response.created", "response.in_progress", "response.queued", "response.metadata", "keepalive"})
-"""Events before the answer itself. They are held: a failure right after them can still become an HTTP status."""
+"""Events before the answer itself. They are held, so that a failure after them can still become an HTTP status."""
 
 _ENDS = {"response.completed": "completed", "response.done": "completed", "response.incomplete": "incomplete"}
 _DETAILS = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
@@ -95,7 +95,7 @@ class ResponsesStream:
         return [*self._begin(), made]
 
     def fail(self, error: Mapping[str, Any]) -> list[Event]:
-        """The last events of a failed answer; ``error`` has code and message, used if the backend gave none.
+        """The last events of a failed answer; ``error`` has a code and a message, used if the backend sent none.
 
         Without ``response.failed`` a client can't tell a failed answer from a lost connection.
         """
@@ -143,7 +143,7 @@ class ResponsesStream:
             self._response = object_of(event["response"])
 
     def _find_place(self, event: Event, item: Mapping[str, Any]) -> int:
-        """The item's place in the output, which may be missing in its last event."""
+        """The item's place in the output, which its last event may lack."""
         known = (event.get("output_index"), self._places.get(text_of(item.get("id"))))
         found = next((place for place in known if isinstance(place, int)), self._last_place + 1)
         self._last_place = max(self._last_place, found)
@@ -189,7 +189,7 @@ def _fill_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class ResponseCollector:
-    """Finds the response of one answer: it is in the last event."""
+    """Finds the response of one answer, which is in the last event."""
 
     def __init__(self) -> None:
         self.document: dict[str, Any] = {}
@@ -245,5 +245,5 @@ def _to_part(text: str) -> dict[str, Any]:
 
 
 def _number(event: Event) -> Event:
-    """``event`` with a number, which the stream replaces."""
+    """``event`` with a number for the stream to replace."""
     return {**event, "sequence_number": 0}

@@ -1,4 +1,4 @@
-"""The tools of an SDK's Responses request, as the backend names them. Only their form is repaired."""
+"""The tools of an SDK's Responses request, under the backend's names. Only their form is repaired."""
 
 from __future__ import annotations
 
