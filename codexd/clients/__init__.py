@@ -1,1 +1,1 @@
-"""The programs that work through codexd: their own settings, edited and put back."""
+"""Edits the settings of the programs that use codexd, and puts them back."""

@@ -1,4 +1,4 @@
-"""How a client reaches codexd: the base URL, the token, and a small real request that proves it."""
+"""How a client reaches codexd: the base URL, the token, and a small real request that proves that they work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from codexd.translation.models.routes import CLAUDE_IDS
 _USER_INFO = re.compile(r"(?<=//)[^/@]*@")
 
 NO_KEY = "codexd"
-"""The token if ``server.api_key`` is unset: without any, some clients ask for a login."""
+"""The token if ``server.api_key`` is unset: without a token, some clients ask for a login."""
 
 
 @frozen
@@ -36,7 +36,7 @@ class Address:
 
 
 def find_address(addresses: tuple[str, ...], settings: Settings) -> Address:
-    """The first of ``addresses``. One that stands for all interfaces is reached at loopback."""
+    """The first of ``addresses``; loopback if that one stands for all interfaces."""
     parts = urlsplit(addresses[0])
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(parts.hostname or "")
     url = f"http://{host}:{parts.port}" if host else addresses[0]
@@ -54,8 +54,11 @@ TIMEOUT_S = 60.0
 
 
 @frozen
-class Question:
-    """A request. ``command``: of codexctl, shown in the log of requests. ``headers``: besides the usual ones."""
+class ProofRequest:
+    """A request that proves that a client can use codexd.
+
+    ``command``: the command of codexctl, shown in the log of requests. ``headers``: in addition to the usual ones.
+    """
 
     command: str
     path: str
@@ -65,8 +68,8 @@ class Question:
 
 
 @frozen
-class Answer:
-    """``status``: the HTTP status, None without an answer. ``problem``: why there is none, or the error it reports."""
+class ProofAnswer:
+    """``status``: the HTTP status; None without an answer. ``problem``: why there is no answer, or the error in it."""
 
     duration_ms: int
     status: int | None = None
@@ -74,7 +77,7 @@ class Answer:
     problem: str | None = None
 
 
-def as_claude_code(address: Address) -> Question:
+def as_claude_code(address: Address) -> ProofRequest:
     """A request like Claude Code's, for its default model."""
     model = CLAUDE_IDS["opus"]
     body = {
@@ -84,10 +87,10 @@ def as_claude_code(address: Address) -> Question:
         "output_config": {"effort": "low"},
     }
     headers = {"authorization": f"Bearer {address.token}", "anthropic-version": "2023-06-01"}
-    return Question("claude proxy", "/v1/messages", model, body, headers)
+    return ProofRequest("claude proxy", "/v1/messages", model, body, headers)
 
 
-def as_codex_cli(address: Address, model: str) -> Question:
+def as_codex_cli(address: Address, model: str) -> ProofRequest:
     """A request like the Codex CLI's."""
     body = {
         "model": model,
@@ -97,30 +100,30 @@ def as_codex_cli(address: Address, model: str) -> Question:
         "stream": False,
     }
     headers = {"x-api-key": address.key} if address.key else {}
-    return Question("codex proxy", "/v1/responses", model, body, headers)
+    return ProofRequest("codex proxy", "/v1/responses", model, body, headers)
 
 
-async def ask(address: Address, question: Question, *, timeout_s: float = TIMEOUT_S) -> Answer:
-    """Ask for one word. This costs a few tokens of the active account."""
+async def send_proof(address: Address, request: ProofRequest, *, timeout_s: float = TIMEOUT_S) -> ProofAnswer:
+    """Send ``request``, which asks for one word. This costs a few tokens of the active account."""
     headers = {
         "content-type": "application/json",
-        "user-agent": f"codexd/{__version__} ({question.command})",
-        **question.headers,
+        "user-agent": f"codexd/{__version__} ({request.command})",
+        **request.headers,
     }
     started = time.monotonic()
     try:
         with trio.fail_after(timeout_s):
-            # A loopback address is never reached through the proxy in the environment.
+            # trust_env=False: a proxy named in the environment can't reach a loopback address.
             async with httpx.AsyncClient(trust_env=False, timeout=None) as http:  # noqa: S113 - the scope above
                 reply = await http.post(
-                    f"{address.url}{question.path}", content=jsontext.dumps(question.body), headers=headers
+                    f"{address.url}{request.path}", content=jsontext.dumps(request.body), headers=headers
                 )
     except trio.TooSlowError:
-        return Answer(_since(started), problem=f"no answer within {timeout_s:.0f} s")
+        return ProofAnswer(_since(started), problem=f"no answer within {timeout_s:.0f} s")
     except httpx.HTTPError as error:
-        return Answer(_since(started), problem=f"{address.url} can't be reached: {error or type(error).__name__}")
+        return ProofAnswer(_since(started), problem=f"{address.url} can't be reached: {error or type(error).__name__}")
     problem = None if reply.is_success else _read_problem(reply)
-    return Answer(_since(started), reply.status_code, reply.headers.get("request-id"), problem)
+    return ProofAnswer(_since(started), reply.status_code, reply.headers.get("request-id"), problem)
 
 
 def _since(started: float) -> int:

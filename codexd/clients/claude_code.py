@@ -1,4 +1,4 @@
-"""How Claude Code is pointed at codexd: the names and values of its environment. Pure.
+"""How Claude Code is pointed at codexd: the variables of its environment. Pure.
 
 Claude Code takes them from ``env`` in its settings file, which overrides the shell's environment. Only the settings of
 a project, ``--settings`` and an administrator's settings override that file (Claude Code 2.1.330).
@@ -28,10 +28,10 @@ CHOSEN_MODELS = ("ANTHROPIC_MODEL", "ANTHROPIC_SMALL_FAST_MODEL", "CLAUDE_CODE_S
 SECRETS = (AUTH_TOKEN, API_KEY)
 
 MIN_WINDOW_TOKENS = 100_000
-"""Claude Code ignores a smaller value of the variable."""
+"""Claude Code ignores a smaller ``COMPACT_WINDOW``."""
 
 MAX_DIGITS = 18
-"""Of a number of tokens; Python refuses to parse a number with thousands of digits."""
+"""The most digits of a number of tokens: Python refuses to parse a number with thousands of digits."""
 
 BYPASSES = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
 
@@ -45,7 +45,7 @@ class Mode(Enum):
 
 
 def family_key(family: str, part: str = "") -> str:
-    """The variable of a model family. ``part``: ``_NAME`` or ``_DESCRIPTION`` for the texts in the model picker."""
+    """The variable for a model family. ``part``: ``_NAME`` or ``_DESCRIPTION``, for the texts in the model picker."""
     return f"ANTHROPIC_DEFAULT_{family.upper()}_MODEL{part}"
 
 
@@ -69,10 +69,10 @@ def through_codexd(
     """The values that point Claude Code at codexd.
 
     Args:
-        address: of codexd.
-        settings: of codexd.
+        address: codexd's.
+        settings: codexd's.
         before: the values without codexd.
-        catalogue: of the active account.
+        catalogue: the active account's.
         window: the user's own ``autoCompactWindow``, in tokens.
     """
     wanted: Wanted = {BASE_URL: address.url, AUTH_TOKEN: address.token, API_KEY: None}
@@ -81,7 +81,7 @@ def through_codexd(
         wanted[family_key(family)] = model
         wanted[family_key(family, "_NAME")] = used
         wanted[family_key(family, "_DESCRIPTION")] = f"{family.capitalize()} through codexd (models.{family})"
-    wanted |= {key: None for key in CHOSEN_MODELS if _is_foreign(before.get(key), catalogue)}
+    wanted |= {key: None for key in CHOSEN_MODELS if _is_unknown(before.get(key), catalogue)}
     limit = context_window(settings, catalogue)
     chosen = _number(before.get(COMPACT_WINDOW)) or window
     if chosen is None or not MIN_WINDOW_TOKENS <= chosen <= limit:
@@ -92,19 +92,19 @@ def through_codexd(
 
 
 def earlier_names(shown: Mapping[str, Any], settings: Settings) -> Wanted:
-    """Those of the ``shown`` names that codexd wrote when the account was offered other models."""
+    """The ``shown`` names that codexd may have written when the account was offered other models."""
     candidates = {family_key(family, "_NAME"): getattr(settings.models, family) for family in CLAUDE_IDS}
     return {key: name for key, name in shown.items() if name in candidates[key]}
 
 
 def to_anthropic(api_key: str | None, before: Mapping[str, Any]) -> Wanted:
-    """The values that point Claude Code at Anthropic, with ``api_key`` or else with its own login."""
+    """The values that point Claude Code at Anthropic, with ``api_key`` or its own login."""
     wanted: Wanted = {BASE_URL: None, AUTH_TOKEN: None}
     if api_key is not None:
         wanted[API_KEY] = api_key
-    families = [family for family in CLAUDE_IDS if _is_foreign(before.get(family_key(family)))]
+    families = [family for family in CLAUDE_IDS if _is_unknown(before.get(family_key(family)))]
     wanted |= {family_key(family, part): None for family in families for part in ("", "_NAME", "_DESCRIPTION")}
-    return wanted | {key: None for key in CHOSEN_MODELS if _is_foreign(before.get(key), gpt=True)}
+    return wanted | {key: None for key in CHOSEN_MODELS if _is_unknown(before.get(key), claude_only=True)}
 
 
 def to_other(api_url: str, api_key: str | None) -> Wanted:
@@ -116,13 +116,13 @@ def to_other(api_url: str, api_key: str | None) -> Wanted:
 
 
 def context_window(settings: Settings, catalogue: Catalogue = BUILT_IN) -> int:
-    """The smallest context window of the mapped models, in tokens: a session may move between families."""
+    """The smallest context window of the mapped models, in tokens, because a session may move between families."""
     used = (catalogue.choose(getattr(settings.models, family)) for family in CLAUDE_IDS)
     return min(catalogue.describe(slug).context_window for slug in used)
 
 
-def is_codexds(model: Any, catalogue: Catalogue) -> bool:
-    """Whether a model name is one that only codexd offers and Anthropic does not know."""
+def is_codexd_model(model: Any, catalogue: Catalogue) -> bool:
+    """Whether only codexd, and not Anthropic, knows the model name."""
     if not isinstance(model, str):
         return False
     name = model.removesuffix("[1m]").removeprefix("claude-")
@@ -130,7 +130,7 @@ def is_codexds(model: Any, catalogue: Catalogue) -> bool:
 
 
 def shows_key(values: Mapping[str, Any], address: Address) -> bool:
-    """Whether the values hold the key of ``address``. If they hold none, it may come from elsewhere."""
+    """Whether the values hold the key of ``address``, or no key at all: it may come from elsewhere."""
     shown = [values[name] for name in SECRETS if values.get(name)]
     return address.key is None or not shown or address.key in shown
 
@@ -142,21 +142,21 @@ def find_mode(base_url: Any, address: Address) -> Mode:
 
 
 def show_value(name: str, value: Any) -> str:
-    """``value`` as shown to the user: without secrets, and without a password in a URL."""
+    """``value`` as shown to the user, without secrets or a password in a URL."""
     text = value if isinstance(value, str) else json.dumps(value)
     if name in SECRETS:
         return text if text == NO_KEY else "(secret)"
     return hide_user_info(text)
 
 
-def _is_foreign(model: Any, catalogue: Catalogue = BUILT_IN, *, gpt: bool = False) -> bool:
-    """Whether the server does not know a model name. ``gpt``: nor the names that only codexd knows."""
+def _is_unknown(model: Any, catalogue: Catalogue = BUILT_IN, *, claude_only: bool = False) -> bool:
+    """Whether the server does not know the model name. ``claude_only``: nor does it know any name but Claude's."""
     if not isinstance(model, str) or not model:
         return False
     name = model.lower().removesuffix("[1m]")
     if name in _ALIASES or name.startswith("claude"):
         return False
-    return gpt or not (name.startswith("gpt-") or find_family(name) or catalogue.find(name))
+    return claude_only or not (name.startswith("gpt-") or find_family(name) or catalogue.find(name))
 
 
 def _number(value: Any) -> int | None:

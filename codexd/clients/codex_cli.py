@@ -1,8 +1,8 @@
 """How the Codex CLI is pointed at codexd: keys of its ``config.toml``. Pure.
 
-Only with a provider of its own can the CLI use another server without a login. The configuration of a project can't
-change the provider; the file of a profile can. The CLI refreshes a refused token and asks for ``/status`` only if
-``requires_openai_auth`` is set and it is signed in with ChatGPT (observed with the Codex CLI 0.169.0).
+The CLI can use another server without a login only through a custom provider. A project's configuration can't change
+the provider; a profile's file can. The CLI refreshes a rejected token, and asks the server for what ``/status`` shows,
+only if ``requires_openai_auth`` is set and it is signed in with ChatGPT (observed with the Codex CLI 0.169.0).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def table_of(provider: str) -> str:
 
 
 def choose_provider(remembered: tuple[str, ...], tables: Mapping[str, Any]) -> str:
-    """The key of our provider: the one written before, or else one that the user does not use.
+    """The key of codexd's provider: the one written before, or else one that the user does not use.
 
     Args:
         remembered: the names that codexd has written.
@@ -49,7 +49,7 @@ def choose_provider(remembered: tuple[str, ...], tables: Mapping[str, Any]) -> s
 
 
 def is_ours(table: Any) -> bool:
-    """Whether a provider is one that codexd wrote, whatever its address and key."""
+    """Whether codexd wrote this provider, whatever its address and key."""
     if not isinstance(table, dict):
         return False
     other = make_table(Address("", ""), signed_in=False)
@@ -58,7 +58,7 @@ def is_ours(table: Any) -> bool:
 
 
 def make_table(address: Address, *, signed_in: bool) -> dict[str, Any]:
-    """The table of our provider."""
+    """The table of codexd's provider."""
     table: dict[str, Any] = {
         "name": NAME,
         "base_url": f"{address.url}/v1",
@@ -66,12 +66,12 @@ def make_table(address: Address, *, signed_in: bool) -> dict[str, Any]:
         "requires_openai_auth": signed_in,
         "supports_websockets": False,
     }
-    # As a header: with a bearer token the CLI would not ask for the models.
+    # The key goes in a header, because with a bearer token the CLI would not ask for the models.
     return table | ({"http_headers": {"x-api-key": address.key}} if address.key else {})
 
 
 def shows_key(table: Mapping[str, Any], address: Address) -> bool:
-    """Whether a provider sends the key of ``address``. The user's own provider may get it from elsewhere."""
+    """Whether a provider sends the key of ``address``, or is the user's own: that may get it from elsewhere."""
     asked = make_table(address, signed_in=False).get("http_headers")
     return asked is None or table.get("http_headers") == asked or not is_ours(table)
 
@@ -80,8 +80,8 @@ def through_codexd(address: Address, provider: str, *, signed_in: bool) -> dict[
     """The values that point the Codex CLI at codexd.
 
     Args:
-        address: of codexd.
-        provider: the key of our provider.
+        address: codexd's.
+        provider: the key of codexd's provider.
         signed_in: whether the CLI is signed in with ChatGPT. Only then does it ask codexd for limits.
     """
     limits = {CHATGPT_URL: f"{address.url}/backend-api"} if signed_in else {}
@@ -103,7 +103,7 @@ def base_url_of(provider: Any, tables: Mapping[str, Any]) -> str | None:
 def has_chatgpt_login(auth_json: str) -> bool:
     """Whether the text of an ``auth.json`` is a login with ChatGPT.
 
-    Without ``auth_mode``, an ``OPENAI_API_KEY`` means that it is not.
+    Without ``auth_mode``, an ``OPENAI_API_KEY`` means a login with an API key.
     """
     try:
         login = json.loads(auth_json)
@@ -116,7 +116,7 @@ def has_chatgpt_login(auth_json: str) -> bool:
 
 
 def is_unknown_model(model: Any, settings: Settings) -> bool:
-    """Whether codexd does not know a model name in the file, and so would use ``models.default``."""
+    """Whether codexd does not know the model name in the file, and so would use ``models.default``."""
     if not isinstance(model, str) or not model:
         return False
     found = route(model, settings.models.families, settings.models.aliases)
@@ -124,7 +124,7 @@ def is_unknown_model(model: Any, settings: Settings) -> bool:
 
 
 def show_value(value: Any) -> str:
-    """``value`` as shown to the user: without secrets, and only what matters of a provider."""
+    """``value`` as shown to the user: without secrets, and of a provider only what matters."""
     if not isinstance(value, dict):
         return hide_user_info(value if isinstance(value, str) else json.dumps(value, default=str))
     notes = {"http_headers": "with a key", "requires_openai_auth": "asks for limits"}

@@ -1,7 +1,7 @@
 """Edit one member of a JSON text: everything else stays as it was, byte for byte. Pure.
 
-A new member takes the layout of its neighbours: indentation, line ends, the space after a colon. Once it is dropped
-again, the text is what it was before.
+A new member copies the layout of its neighbours: indentation, line ends, the space after a colon. Once it is dropped
+again, the text is the same as before.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class JsonObject:
 
 
 def check(text: str) -> None:
-    """Raises ValueError, which says what is wrong and where, unless ``text`` is a JSON object."""
+    """Raise ValueError, with what is wrong and where, unless ``text`` is a JSON object."""
     try:
         root = _decoder.decode(text)
     except RecursionError:
@@ -51,14 +51,14 @@ def check(text: str) -> None:
 
 
 def check_names(raw: str) -> None:
-    """Raises ValueError if the object ``raw`` holds a key twice."""
+    """Raise ValueError if the object ``raw`` holds a key twice."""
     holder = _scan(raw)
     for member in holder.members:
         _only(holder, member.key)
 
 
 def read(text: str, path: Path) -> str | None:
-    """The raw text of the value at ``path``; None if there is none."""
+    """The raw text of the value at ``path``, or None."""
     found: str | None = text
     for key in path:
         member = _find(text := found or "", key)
@@ -97,7 +97,7 @@ def put(text: str, path: Path, raw: str) -> str:
 
 
 def drop(text: str, path: Path) -> str:
-    """``text`` without the member at ``path``; unchanged if there is none.
+    """``text`` without the member at ``path``; unchanged if there is no such member.
 
     Raises:
         ValueError: as ``put``.
@@ -167,7 +167,7 @@ def _find(text: str, key: str) -> Member | None:
 
 
 def _only(holder: JsonObject, key: str) -> Member | None:
-    """The only member with ``key``: if a key occurs twice, programs differ in which value counts."""
+    """The only member with ``key``. A key that occurs twice is an error: programs differ in which value counts."""
     members = [member for member in holder.members if member.key == key]
     if len(members) > 1:
         raise ValueError(f'it holds "{key}" twice')
@@ -199,7 +199,7 @@ def _gap_before(text: str, holder: JsonObject, member: Member) -> str:
 
 
 def _layout_inside(text: str, path: Path) -> tuple[str, str]:
-    """What goes before and after the first member of the empty object at ``path``."""
+    """The space before and after the first member of the empty object at ``path``."""
     line_end = "\r\n" if "\r\n" in text else "\n"
     if not path:
         return line_end + DEFAULT_INDENT, line_end

@@ -1,7 +1,7 @@
 """The settings file of another program, read and replaced with care: it belongs to the user, not to codexd.
 
-A format knows how to change some names and nothing else. It passes a value as the text that stands for it in the file,
-so that the user's own comes back as they wrote it.
+A format changes the value of some names and nothing else. It takes and returns values as the text in the file, so that
+a user's own value comes back as they wrote it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from codexd.files import PRIVATE, delete_leftovers, sync_folder, unused_name, wr
 
 
 class Format(Protocol):
-    """Pure. ``text`` is always one that ``check`` accepts."""
+    """The syntax of a settings file. Pure. ``check`` has always accepted ``text``."""
 
     @property
     def blank(self) -> str:
-        """The text that an empty file stands for."""
+        """The text that an empty file is treated as."""
 
     @property
     def broken_hint(self) -> str:
@@ -38,16 +38,16 @@ class Format(Protocol):
         """What a user can do instead if the file must not be written."""
 
     def check(self, text: str) -> None:
-        """Raises ValueError, which says what is wrong and where, unless ``text`` can be edited safely."""
+        """Raise ValueError, with what is wrong and where, unless ``text`` can be edited safely."""
 
     def read(self, text: str, name: str) -> str | None:
-        """The value of ``name``; None if there is none."""
+        """The raw value of ``name``, or None."""
 
     def put(self, text: str, name: str, raw: str) -> str:
-        """Raises ValueError."""
+        """``text`` with ``raw`` as the value of ``name``. Raises ValueError if it can't be edited."""
 
     def drop(self, text: str, name: str) -> str:
-        """Raises ValueError."""
+        """``text`` without ``name``. Raises ValueError if it can't be edited."""
 
     def parse(self, raw: str) -> Any: ...
 
@@ -155,17 +155,14 @@ BACKUP_ENDING = ".before-codexd"
 
 @frozen
 class Content:
-    """The content of a file. ``path``: the file itself, with links resolved. ``text``: None if there is no file.
-
-    ``names``: the number of its hard links. ``owner``: a user id.
-    """
+    """The content of a file. ``path``: links resolved. ``text``: None without a file. ``owner``: a user id."""
 
     path: Path
     format: Format
     text: str | None
     has_bom: bool = False
     mode: int | None = None
-    names: int = 1
+    hard_links: int = 1
     owner: int | None = None
 
     @property
@@ -174,7 +171,7 @@ class Content:
 
     @property
     def settings_text(self) -> str:
-        """The text to edit: a missing or empty file means no settings."""
+        """The text to edit. A missing or empty file means no settings."""
         return self.format.blank if self.text is None or self.is_blank else self.text
 
     @property
@@ -190,7 +187,7 @@ def read_settings(path: Path, form: Format) -> Content:
     """Read the file at ``path``.
 
     Raises:
-        ClientFileRefused: it can't be read or can't be edited safely; says why.
+        ClientFileRefused: it can't be read, or can't be edited safely.
     """
     with _explained(path, "read"):
         real = path.resolve()
@@ -223,7 +220,7 @@ def _check_text(path: Path, content: Content) -> None:
 
 
 def check_writable(content: Content) -> None:
-    """Check what an edit would ignore: it renames a new file into place, whatever the mode and links of the old one.
+    """Check what an edit would ignore: it renames a new file into place, whatever the old one's mode and links.
 
     Raises:
         ClientFileRefused
@@ -235,17 +232,17 @@ def check_writable(content: Content) -> None:
         problem = "is read-only and was not changed. Allow writing with `chmod u+w`"
     elif content.owner != os.geteuid():
         problem = f"belongs to another user (uid {content.owner}) and was not changed. Change it as that user"
-    elif content.names > 1:
-        problem = f"has {content.names} hard links, which an edit would separate. Replace them with symbolic links"
+    elif content.hard_links > 1:
+        problem = f"has {content.hard_links} hard links, which an edit would separate. Replace them with symbolic links"
     if problem:
         raise ClientFileRefused(f"{content.path} {problem}{content.format.read_only_hint}.")
 
 
 def replace(content: Content, data: bytes | None, mode: int | None = None) -> None:
-    """Replace the file with ``data``, with mode 0600 unless ``mode`` is given. None deletes the file.
+    """Replace the file with ``data``, or delete it if that is None. Its mode is 0600 unless ``mode`` is given.
 
     Raises:
-        ClientFileRefused: it can't be written, or has changed since it was read. It is as before.
+        ClientFileRefused: it can't be written, or has changed since it was read. It is unchanged.
     """
     with _explained(content.path, "written"):
         if _read(content.path) != content.data:

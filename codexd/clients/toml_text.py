@@ -1,7 +1,7 @@
 """Edit one key or one table of a TOML text: everything else stays as it was, byte for byte. Pure.
 
 A new key comes first in the text, where it can't become part of a table; a new table comes last. Once it is dropped
-again, the text is what it was before. Each edit is parsed again and compared, so that TOML written in a way that is not
+again, the text is the same as before. Each edit is parsed again and compared, so that TOML in a form that is not
 understood here is refused rather than damaged.
 """
 
@@ -34,7 +34,7 @@ _TOKEN = re.compile(
 
 @frozen
 class Statement:
-    """A header, or a key with its value: the offsets of its line, of its value's start and end, and of where it stops.
+    """A header, or a key with its value: the offsets of its line, of the start and end of its value, and of its stop.
 
     ``path`` starts at the root. A header has no value: its ``value`` and ``end`` are where it ends.
     """
@@ -48,7 +48,7 @@ class Statement:
 
 
 def check(text: str) -> None:
-    """Raises ValueError, which says what is wrong and where, unless ``text`` is TOML."""
+    """Raise ValueError, with what is wrong and where, unless ``text`` is TOML."""
     try:
         tomllib.loads(text)
     except RecursionError:
@@ -56,7 +56,7 @@ def check(text: str) -> None:
 
 
 def find(text: str, path: Path) -> Any:
-    """The value at ``path``; None if there is none, as TOML has no null."""
+    """The value at ``path``, or None: TOML has no null."""
     found: Any = tomllib.loads(text)
     for key in path:
         found = found.get(key) if isinstance(found, dict) else None
@@ -95,7 +95,7 @@ def put(text: str, path: Path, raw: str) -> str:
 
 
 def drop(text: str, path: Path) -> str:
-    """``text`` without the value at ``path``; unchanged if there is none.
+    """``text`` without the value at ``path``; unchanged if there is no such value.
 
     Raises:
         ValueError: as ``put``.
@@ -110,15 +110,15 @@ def drop(text: str, path: Path) -> str:
 
 
 def _put_key(text: str, key: str, raw: str) -> str:
-    there = _find_pair(text, (key,))
-    if there is not None:
-        return text[: there.value] + raw + text[there.end :]
+    pair = _find_pair(text, (key,))
+    if pair is not None:
+        return text[: pair.value] + raw + text[pair.end :]
     return f"{_bare(key)} = {raw}{_line_end(text)}{text}"
 
 
 def _drop_key(text: str, key: str) -> str:
-    there = _find_pair(text, (key,))
-    return text if there is None else text[: there.start] + text[there.stop :]
+    pair = _find_pair(text, (key,))
+    return text if pair is None else text[: pair.start] + text[pair.stop :]
 
 
 def _put_table(text: str, path: Path, raw: str) -> str:
@@ -190,11 +190,11 @@ def _check_edit(text: str, edited: str, path: Path, value: Any) -> str:
             return edited
     except tomllib.TOMLDecodeError:
         pass
-    raise ValueError(f"codexd does not understand the way that {'.'.join(path)} is written")
+    raise ValueError(f"codexd does not understand how {'.'.join(path)} is written")
 
 
 def _without_empty(table: dict[str, Any]) -> dict[str, Any]:
-    """``table`` without empty tables: whether those are written makes no difference."""
+    """``table`` without empty tables, because it makes no difference whether those are written."""
     plain = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in table.items()}
     return {key: value for key, value in plain.items() if value != {}}
 

@@ -1,7 +1,7 @@
-"""Which keys of a settings file change, and what undoes it: remembered in ``clients.json`` in the state folder, 0600.
+"""Which keys of a settings file change, and how to undo that, recorded in ``clients.json`` in the state folder, 0600.
 
-The rule: what codexd did not write belongs to the user. If the value of a key is no longer the one that codexd wrote,
-the user has changed it since, and their value is the one to keep.
+The rule: what codexd did not write belongs to the user. If a key no longer has the value that codexd wrote, the user
+has changed it since, and their value is kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from codexd.errors import FileUnreadable
 from codexd.files import delete_leftovers, read_private, write_atomic
 
 Values = Mapping[str, str | None]
-"""Key -> raw text of its value; None: no such key."""
+"""Key -> raw text of its value, or None without such a key."""
 
 Parse = Callable[[str], Any]
 """Turns raw text into a value, in the format of the file."""
@@ -29,7 +29,7 @@ Parse = Callable[[str], Any]
 
 @frozen
 class Entry:
-    """The value of a key before codexd wrote it, and the value that codexd wrote; None: no such key."""
+    """The value of a key before codexd wrote it, and the value that codexd wrote; None stands for no such key."""
 
     before: str | None
     wrote: str | None
@@ -39,7 +39,7 @@ class Entry:
 class Plan:
     """``targets``: the keys to change. ``entries``: what to remember afterwards.
 
-    ``left``: keys that codexd wrote once and that stay, as the user has changed them since.
+    ``left``: keys that codexd once wrote and now leaves alone, because the user has changed them since.
     """
 
     targets: Values
@@ -54,7 +54,7 @@ def without_codexd(now: Values, entries: Mapping[str, Entry], parse: Parse = jso
 
 
 def make_plan(now: Values, entries: Mapping[str, Entry], wanted: Values, parse: Parse = json.loads) -> Plan:
-    """The plan that leads from ``now`` to ``wanted``. A key that is not wanted gets its earlier value back."""
+    """The plan that leads from ``now`` to ``wanted``. A key that is not in ``wanted`` gets its earlier value back."""
     before = without_codexd(now, entries, parse)
     goals = {key: wanted[key] if key in wanted else before.get(key) for key in dict.fromkeys((*entries, *wanted))}
     return Plan(
@@ -71,7 +71,7 @@ def make_plan(now: Values, entries: Mapping[str, Entry], wanted: Values, parse: 
 
 
 def is_same(raw: str | None, other: str | None, parse: Parse = json.loads) -> bool:
-    """Whether both mean the same value: another program may have written it with other escapes."""
+    """Whether both stand for the same value, which another program may have written with other escapes."""
     if raw is None or other is None:
         return raw is other
     return raw == other or bool(parse(raw) == parse(other))
@@ -79,7 +79,7 @@ def is_same(raw: str | None, other: str | None, parse: Parse = json.loads) -> bo
 
 FILE_NAME = "clients.json"
 VERSION = 1
-"""A file of a later version is not overwritten."""
+"""A file with a later version is not overwritten."""
 
 
 @frozen
@@ -91,11 +91,11 @@ class Original:
 
 @frozen
 class UndoRecord:
-    """What undoes the changes of one settings file.
+    """How to undo the changes to one settings file.
 
     ``original`` is forgotten once someone else has changed the file: then only ``entries`` can be put back.
-    ``wrote``: SHA-256 of the file as codexd left it. ``mode``: of the file before. ``backup``: path of the copy next to
-    it. ``previous``: the record before the last change, in case that change was never made.
+    ``wrote``: SHA-256 of the file as codexd left it. ``mode``: the file's mode before codexd changed it. ``backup``:
+    path of the copy next to it. ``previous``: the record before the last change, in case that change was never made.
     """
 
     entries: Mapping[str, Entry] = field(factory=dict)
@@ -111,8 +111,8 @@ class UndoRecord:
         """Whether ``data`` is the file as codexd found it."""
         return self.original is not None and self.original.text == (None if data is None else data.decode())
 
-    def of(self, data: bytes | None) -> UndoRecord:
-        """The record that applies to a file that holds ``data``."""
+    def for_data(self, data: bytes | None) -> UndoRecord:
+        """The record that applies if the file holds ``data``."""
         if self.previous is not None and digest(data) == self.previous.wrote:
             return self.previous
         return self
@@ -128,17 +128,19 @@ class _Content:
 
 @frozen
 class UndoFile:
+    """``clients.json``: the records of all settings files."""
+
     path: Path
 
     def find(self, settings: Path) -> UndoRecord:
-        """Raises FileUnreadable."""
+        """The record of a settings file, empty if there is none. Raises FileUnreadable."""
         return self._read().get(str(settings), UndoRecord())
 
-    def save(self, settings: Path, kept: UndoRecord) -> None:
-        """Raises FileUnreadable and OSError."""
+    def save(self, settings: Path, record: UndoRecord) -> None:
+        """Remember ``record``, or forget it if it is empty. Raises FileUnreadable and OSError."""
         others = {name: each for name, each in self._read().items() if name != str(settings)}
         delete_leftovers(self.path.parent, self.path.name)
-        everything = others | ({str(settings): kept} if kept.entries else {})
+        everything = others | ({str(settings): record} if record.entries else {})
         write_atomic(self.path, jsontext.dumps({"version": VERSION, "files": cattrs.unstructure(everything)}))
 
     def _read(self) -> dict[str, UndoRecord]:
@@ -148,8 +150,8 @@ class UndoFile:
             return {}
         except (OSError, ValueError, TypeError, AttributeError, cattrs.BaseValidationError) as error:
             raise FileUnreadable(
-                f"{self.path} can't be read ({type(error).__name__}), so codexd does not know how to undo the set-up "
-                "of clients. Move the file away to go on without it; the backups are next to the settings files."
+                f"{self.path} can't be read ({type(error).__name__}), so codexd does not know how to undo its changes "
+                "to clients. Move the file away to go on without it; the backups are next to the settings files."
             ) from None
 
 

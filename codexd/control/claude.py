@@ -14,7 +14,7 @@ from codexd import jsontext
 from codexd.api import clients as api
 from codexd.api.params import NoParams
 from codexd.clients import claude_code
-from codexd.clients.address import Address, as_claude_code, ask
+from codexd.clients.address import Address, as_claude_code, send_proof
 from codexd.clients.claude_code import BASE_URL, BYPASSES, FAMILY_KEYS, OWN_KEYS, Mode
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
 from codexd.clients.settings_file import ENV_IN_JSON, Content, read_settings
@@ -104,8 +104,8 @@ async def claude_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     done = _change(control, content, make_wanted, dry_run=params.dry_run, notes=notes)
     if params.dry_run:
         return done
-    question = as_claude_code(address)
-    return evolve(done, proof=to_proof(control, question, await ask(address, question)))
+    request = as_claude_code(address)
+    return evolve(done, proof=to_proof(control, request, await send_proof(address, request)))
 
 
 @method("claude.direct", example=EXAMPLE, errors=CLIENT_FILE)
@@ -196,7 +196,7 @@ def _file_notes(content: Content) -> tuple[str, ...]:
 
 def _model_notes(control: Control, content: Content) -> tuple[str, ...]:
     model = json.loads(content.settings_text).get("model")
-    return (MODEL_NOTE.format(model=model),) if claude_code.is_codexds(model, _catalogue(control)) else ()
+    return (MODEL_NOTE.format(model=model),) if claude_code.is_codexd_model(model, _catalogue(control)) else ()
 
 
 def _write_state(path: Path, value: Any) -> None:

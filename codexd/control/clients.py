@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from codexd.api import clients as api
-from codexd.clients.address import Address, Answer, Question, find_address
+from codexd.clients.address import Address, ProofAnswer, ProofRequest, find_address
 from codexd.clients.set_up import MakeWanted, SetUp, carry_out, plain_values, prepare
 from codexd.clients.settings_file import Content, check_writable
 from codexd.clients.undo import FILE_NAME, UndoFile, UndoRecord
@@ -117,7 +117,7 @@ def last_written(content: Content, kept: UndoRecord, name: str) -> Any:
     return None if entry is None or entry.wrote is None else content.format.parse(entry.wrote)
 
 
-def to_proof(control: Control, question: Question, answer: Answer) -> api.ClientProof:
+def to_proof(control: Control, sent: ProofRequest, answer: ProofAnswer) -> api.ClientProof:
     model_used = account = None
     if answer.request_id is not None:
         try:
@@ -127,11 +127,11 @@ def to_proof(control: Control, question: Question, answer: Answer) -> api.Client
         else:
             model_used, account = request.model_used, request.account
     took = f"{answer.duration_ms / 1000:.1f} s"
-    message = answer.problem or f"{model_used or question.model} answered in {took}."
+    message = answer.problem or f"{model_used or sent.model} answered in {took}."
     return api.ClientProof(
         ok=answer.problem is None,
         message=message,
-        model=question.model,
+        model=sent.model,
         model_used=model_used,
         account=account,
         status=answer.status,

@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from codexd.api import clients as api
 from codexd.clients import codex_cli, toml_text
-from codexd.clients.address import Address, as_codex_cli, ask
+from codexd.clients.address import Address, as_codex_cli, send_proof
 from codexd.clients.codex_cli import CHATGPT_URL, PROVIDER, TABLES, Mode, table_of
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
 from codexd.clients.settings_file import TOML, Content, read_settings
@@ -138,8 +138,8 @@ async def codex_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     if params.dry_run:
         return done
     model = place.config.get("model")
-    question = as_codex_cli(address, model if isinstance(model, str) else control.settings.models.default[0])
-    return evolve(done, proof=to_proof(control, question, await ask(address, question)))
+    request = as_codex_cli(address, model if isinstance(model, str) else control.settings.models.default[0])
+    return evolve(done, proof=to_proof(control, request, await send_proof(address, request)))
 
 
 @method("codex.reset", example=EXAMPLE, errors=CLIENT_FILE)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from codexd.clients.address import Address, as_claude_code, as_codex_cli, ask, find_address, hide_user_info
+from codexd.clients.address import Address, as_claude_code, as_codex_cli, find_address, hide_user_info, send_proof
 from codexd.settings.schema import Settings
 
 UNREACHABLE = Address("http://127.0.0.1:1", "k-1")
@@ -41,6 +41,6 @@ def test_a_password_in_a_url_is_hidden():
 
 
 async def test_without_a_server_the_answer_says_so():
-    answer = await ask(UNREACHABLE, as_claude_code(UNREACHABLE))
+    answer = await send_proof(UNREACHABLE, as_claude_code(UNREACHABLE))
     assert answer.status is None
     assert answer.problem.startswith("http://127.0.0.1:1 can't be reached: ")

@@ -7,11 +7,11 @@ import pytest
 from support.control_server import make_control
 
 from codexd.accounts.store.store import AccountStore
-from codexd.clients.address import Answer, Question
+from codexd.clients.address import ProofAnswer, ProofRequest
 from codexd.control.clients import ANY_PORT_NOTE, SIMULATED_NOTE, find_folder, find_notes, to_proof
 from codexd.errors import RequestInvalid
 
-QUESTION = Question("claude proxy", "/v1/messages", "claude-opus-5-5", {})
+SENT = ProofRequest("claude proxy", "/v1/messages", "claude-opus-5-5", {})
 
 
 @pytest.fixture
@@ -49,11 +49,11 @@ def test_notes(control):
 def test_a_proof_names_the_model_and_the_account_that_answered(control):
     with control.requests.record("req_1", "POST", "/v1/messages", "codexd/claude proxy"):
         pass
-    proof = to_proof(control, QUESTION, Answer(1234, 200, "req_1"))
+    proof = to_proof(control, SENT, ProofAnswer(1234, 200, "req_1"))
     assert (proof.ok, proof.message) == (True, "claude-opus-5-5 answered in 1.2 s.")
     assert (proof.status, proof.duration_ms, proof.request) == (200, 1234, "req_1")
 
 
 def test_a_proof_that_failed_says_why(control):
-    proof = to_proof(control, QUESTION, Answer(5, problem="No connection.", request_id="req_gone"))
+    proof = to_proof(control, SENT, ProofAnswer(5, problem="No connection.", request_id="req_gone"))
     assert (proof.ok, proof.message, proof.account, proof.status) == (False, "No connection.", None, None)
