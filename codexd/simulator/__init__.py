@@ -1,6 +1,6 @@
-"""A simulated Codex backend and sign-in server: strict, scriptable, in one process with its user.
+"""A simulated Codex backend and sign-in server: strict, scriptable, and in the same process as its user.
 
-It serves ``codexd --simulate`` and most tests. What the real backend refuses, it refuses in the same words.
+It serves ``codexd --simulate`` and most tests. It refuses what the real backend refuses, in the same words.
 
 ::
 
@@ -13,7 +13,8 @@ It serves ``codexd --simulate`` and most tests. What the real backend refuses, i
     assert simulator.requests[0].outcome is Outcome.COMPLETED
 
 You sign in as with the real server: a browser opens ``<base>/oauth/authorize?...`` or ``<base>/codex/device``.
-Without one, call ``simulator.oauth.allow_url(url, email)`` or ``simulator.oauth.approve_device(user_code, email)``.
+Without a browser, call ``simulator.oauth.allow_url(url, email)`` or
+``simulator.oauth.approve_device(user_code, email)``.
 
-``scripts.py`` lists what a script may say, ``options.py`` the backend's own switches.
+``scripts.py`` lists what a script may contain, ``options.py`` the backend's own switches.
 """

@@ -1,4 +1,4 @@
-"""The canned agent that answers when no script does: helpful, deterministic, and honest about what it is."""
+"""The canned agent that answers if no script does: helpful, deterministic, and honest about what it is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from codexd.simulator.scripts import find_last_user_text, read_text
 
 GREETING = (
     "Hello! This is codexd's simulated backend: no model is behind it and nothing leaves this machine. "
-    "Ask me to list your files and I will call one of your client's tools to show the whole way of a request."
+    "Ask me to list your files, and I will call one of your client's tools to show a complete round trip."
 )
 SUMMARY = (
     # Without the tags, Claude Code asks a second time.
@@ -80,14 +80,14 @@ def _find_fresh_output(body: Mapping[str, Any]) -> str | None:
 def _quote(output: str) -> str:
     lines = output.strip().splitlines()
     if not lines:
-        return "The tool answered nothing. (Simulated backend: no model has read this.)"
+        return "The tool answered nothing. (Simulated backend: no model has read it.)"
     quoted = "\n".join(lines[:QUOTED_LINES])
     more = f"\n\nand {len(lines) - QUOTED_LINES} more lines" if len(lines) > QUOTED_LINES else ""
     return f"The tool answered:\n\n```\n{quoted}\n```{more}\n\n(Simulated backend: no model has read it.)"
 
 
 def _make_call(body: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A call of a tool that runs commands; None if the request offers no such tool."""
+    """A call to a tool that runs commands; None if the request offers no such tool."""
     if body.get("tool_choice") == "none":
         return None
     offered = list(_list_tools(body))
@@ -109,7 +109,7 @@ def _list_tools(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _fill_arguments(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that the tool's schema requires, with the command where a command belongs."""
+    """The arguments that the tool's schema requires, with ``COMMAND`` as its command."""
     properties = schema.get("properties") or {}
     arguments = make_example({**schema, "type": "object"})
     for key in ("command", "cmd"):
@@ -123,7 +123,7 @@ def _fill_arguments(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 _MAX_DEPTH = 20
 _MAX_LENGTH = 100
-"""The most items or characters made to reach a minimum: more would only waste memory."""
+"""The most items or characters made to satisfy a minimum: more would only waste memory."""
 
 
 def make_example(schema: Mapping[str, Any]) -> Any:

@@ -69,9 +69,9 @@ class Simulator:
     """A Codex backend and its sign-in server.
 
     Args:
-        clock: gives seconds since the epoch, for token expiry and rate-limit windows.
+        clock: returns seconds since the epoch, for token expiry and rate-limit windows.
         options: the backend's switches.
-        models: the models that it serves; they can be replaced while it runs.
+        models: the models that it serves, which can be replaced while it runs.
     """
 
     def __init__(
@@ -106,29 +106,29 @@ class Simulator:
     ) -> dict[str, Any]:
         """Sign in. Returns an ``auth.json`` like the Codex CLI's; it may be expired from the start.
 
-        Each workspace of an email is an account of its own, with the same user.
+        Each workspace of an email is a separate account with the same user.
         """
         return self.oauth.sign_in(email, plan, access_expires_in_s, workspace)
 
     def sign_in_again(self, email: str, plan: str, account_id: str) -> dict[str, Any] | None:
-        """Sign in an account of an earlier run again, as its tokens are lost.
+        """Sign in an account from an earlier run, whose tokens are lost.
 
-        Returns None if the account is signed in already, and if it belongs to a workspace: the workspace's name can't
-        be derived from its id.
+        Returns None if the account is signed in already or belongs to a workspace, whose name can't be derived from
+        its id.
         """
         is_personal = SimulatedAccount(email, plan).account_id == account_id
         return self.sign_in(email, plan) if is_personal and not self.oauth.knows(email) else None
 
     def load(self, script: Mapping[str, Any] | str | bytes) -> None:
-        """Replace the script. Raises ValueError for a key that no form has."""
+        """Replace the script. Raises ValueError for an unknown key."""
         self._book = ScriptBook(parse_script(script))
 
     def load_token_replies(self, *replies: Mapping[str, Any]) -> None:
-        """Set the replies to the next calls of ``/oauth/token``; later calls get the usual one again."""
+        """Set the replies to the next calls of ``/oauth/token``; later calls get the usual reply again."""
         self._sign_in.scripted = [parse_token_reply(reply) for reply in replies]
 
     def release(self, hold: str) -> None:
-        """Let every answer that waits at ``hold`` go on, now and later."""
+        """Let every answer that waits at ``hold``, now or later, go on."""
         self._holds.release(hold)
 
     def set_used(
@@ -143,7 +143,7 @@ class Simulator:
     ) -> None:
         """Set how much of an account's ``primary`` or ``secondary`` window is used.
 
-        ``resets_in_s`` moves the end of the window. ``limit`` is the feature of a metered limit.
+        ``resets_in_s`` moves the end of the window. ``limit`` is the ``feature`` of a metered limit.
         """
         account = self.oauth.find(email, workspace)
         self.limits.set_used(
@@ -160,7 +160,7 @@ class Simulator:
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await _answer_lifespan(receive, send)
             return
         request = self._record(scope)
         try:
@@ -369,7 +369,7 @@ class Simulator:
             yield step
 
 
-async def _live(receive: Receive, send: Send) -> None:
+async def _answer_lifespan(receive: Receive, send: Send) -> None:
     """Answer ASGI's lifespan messages: there is nothing to start or stop."""
     while True:
         kind = (await receive())["type"]

@@ -1,7 +1,7 @@
-"""What the backend refuses in the body of ``POST /codex/responses``, in the words that it uses. Pure.
+"""What the backend refuses in the body of ``POST /codex/responses``, in its own words. Pure.
 
-The rules for the input are in ``checks_input.py``. Where the backend's own rules are not known, those of the public
-Responses API stand in for them.
+The rules for the input are in ``checks_input.py``. Where the backend's own rules are not known, the public Responses
+API's rules are used.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def check_body(
         account_id: the account that sends it; only its own encrypted reasoning is accepted.
         options: the backend's own switches.
         models: the models that the backend serves.
-        headers: of the request, lower-case; the gates read the client's name and version from them.
+        headers: the request's, with lower-case names; the gates read the client's name and version from them.
     """
     return next(_find_problems(body, account_id, options, models, headers or {}), None)
 
@@ -131,7 +131,7 @@ def _check_reasoning(reasoning: Any, model: ModelInfo) -> Problems:
         if name not in ("effort", "summary", "context", "mode"):
             yield unknown(f"reasoning.{name}")
     effort = reasoning.get("effort")
-    # "ultra" is a client's name for "max" with delegation; the backend does not know it.
+    # "ultra" is the clients' name for "max" with delegation; the backend does not know it.
     efforts = [offered for offered in model.efforts if offered != "ultra"]
     if effort is not None and effort not in efforts:
         yield _unsupported("reasoning.effort", effort, model, efforts)
@@ -282,7 +282,7 @@ def _check_namespace(tools: Any, path: str) -> Problems:
     for index, tool in enumerate(tools):
         if not isinstance(tool, dict):
             yield wrong_type(f"{path}[{index}]", "an object", tool)
-        # Only a tool in a namespace may be marked as one that the client loads on demand.
+        # Only tools in a namespace may be marked for loading on demand.
         plain = {key: value for key, value in tool.items() if key != "defer_loading"}
         yield from _check_tool(plain, f"{path}[{index}]")
 

@@ -1,6 +1,6 @@
 """What the backend refuses in ``input``: items, their ids, their parts, and calls without outputs. Pure.
 
-Where the backend's own rules are not known, those of the public Responses API stand in for them.
+Where the backend's own rules are not known, the public Responses API's rules are used.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ CALLS: Mapping[str, str] = {
     "custom_tool_call": "custom tool call",
     "local_shell_call": "function call",
 }
-"""The items that are calls, and what an error calls them."""
+"""The items that are calls, and their name in errors."""
 
 OUTPUTS: Mapping[str, str] = {
     "function_call_output": "function call",
@@ -92,7 +92,7 @@ _IMAGE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"RIFF")
 
 
 def check_input(items: Sequence[Any], *, account_id: str, modalities: Sequence[str]) -> Problems:
-    """Find what is wrong with ``items`` that an account sends to a model with these input modalities."""
+    """Find what is wrong with the ``items`` that an account sends to a model with these input modalities."""
     for index, item in enumerate(items):
         path = f"input[{index}]"
         if not isinstance(item, dict):

@@ -1,8 +1,7 @@
-"""What a sign-in works with: accounts and the unsigned tokens that name them, authorization codes, device codes.
+"""The credentials of a sign-in: accounts and the unsigned tokens that name them, authorization codes, device codes.
 
-Authorization codes follow RFC 6749, section 4.1, and RFC 7636, section 4. How the server answers a device code that is
-denied, expired or used twice is not on record: here it is a 400, which is neither of the two statuses that mean
-"still pending".
+Authorization codes follow RFC 6749, section 4.1, and RFC 7636, section 4. It is not known how the real server answers a
+device code that was denied, has expired or is used twice: here it is a 400, as 403 and 404 mean "still pending".
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ class SimulatedAccount:
 
     @property
     def label(self) -> str:
-        """Its name in a record: the email, and the workspace unless that is the personal one."""
+        """Its name in a record: the email, and the workspace unless it is the personal one."""
         return self.email if self.workspace == PERSONAL else f"{self.email} ({self.workspace})"
 
 
@@ -119,7 +118,7 @@ def _encode_part(value: Mapping[str, Any]) -> str:
 CODE_LIFETIME_S = 600
 SCOPES = ("openid", "profile", "email", "offline_access")
 REDIRECT_URIS = tuple(f"http://localhost:{port}/auth/callback" for port in (1455, 1457))
-"""The whole allow-list: any other port or path is refused, and so is 127.0.0.1."""
+"""The complete allow-list: any other port or path is refused, and so is 127.0.0.1."""
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
@@ -140,7 +139,7 @@ class AuthorizeRequest:
 
 @define
 class Grant:
-    """What an authorization code stands for. ``family``: of the tokens that were issued for it."""
+    """What an authorization code stands for. ``family`` is the family of the tokens issued for it."""
 
     account: SimulatedAccount
     challenge: str
@@ -247,7 +246,7 @@ class DeviceBook:
         return tuple(self._devices)
 
     def request_code(self, form: Mapping[str, Any]) -> dict[str, Any] | Refusal:
-        """Issue a new code; 404 if device sign-in is switched off."""
+        """Issue a new code, or refuse with a 404 if device sign-in is switched off."""
         if not self._options.device_login:
             return detail("Not Found", status=404)
         if form.get("client_id") != CLIENT_ID:

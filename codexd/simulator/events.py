@@ -1,4 +1,4 @@
-"""The whole stream of one response, made from the data of a reply: events, pauses and cuts, in order. Pure."""
+"""The complete stream of one response, made from a scripted reply: events, pauses and cuts, in order. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from codexd.simulator.scripts import CutBy, FailedAs, Reply
 
 @frozen
 class Pause:
-    """Silence for ``seconds``, and then until ``hold`` is released."""
+    """Silence for ``seconds``, then until ``hold`` is released."""
 
     seconds: float
     hold: str | None
@@ -65,7 +65,7 @@ ERROR_MESSAGES: Mapping[str, str] = {
         "The encrypted content could not be verified. (Reason: Encrypted content could not be decrypted or parsed.)"
     ),
 }
-"""The message for each code, unless a script gives its own."""
+"""The message for each code, unless a script has its own."""
 
 
 def play(reply: Reply, context: ResponseContext) -> Iterator[Step]:
@@ -102,7 +102,7 @@ def _play(reply: Reply, context: ResponseContext) -> Iterator[Step]:
 
 
 def _take_until_point(reply: Reply, stream: Iterator[Event]) -> Iterator[Event]:
-    """The events before the point that the reply names; the rest stays in ``stream``."""
+    """The events before the point that the reply names. The rest stays in ``stream``."""
     if reply.after_events is not None:
         yield from itertools.islice(stream, reply.after_events)
     elif reply.after_items is None and reply.cut is not None:

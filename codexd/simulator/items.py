@@ -1,4 +1,4 @@
-"""The events of one output item: how it opens, the deltas, how it closes. Pure.
+"""The events of one output item: its opening, its deltas, its closing. Pure.
 
 ``sequence_number`` is added in ``events.py``.
 """
@@ -16,7 +16,7 @@ from codexd.simulator.scripts import BigText, Call, CustomCall, Item, Reasoning,
 Event = dict[str, Any]
 
 MAX_OUTPUT_TOKENS = 128_000
-"""The most that a model writes. A longer text counts as this much, so that it does not use up the plan."""
+"""The most that a model writes. A longer text counts as this many tokens, so that it does not use up the plan."""
 
 
 @frozen
@@ -36,7 +36,7 @@ class ItemOptions:
 
 @frozen
 class ItemEvents:
-    """The events of one item. ``final`` is the item as it is at the end."""
+    """The events of one item. ``final`` is the completed item."""
 
     final: dict[str, Any]
     opening: tuple[Event, ...]

@@ -1,8 +1,8 @@
-"""A simulated Kilo gateway beside the simulated backend: ``/api/openrouter/models`` and ``/chat/completions`` there.
+"""A simulated Kilo gateway: ``/models`` and ``/chat/completions`` below ``/api/openrouter``.
 
-It is another provider, on the same port only so that ``--simulate`` needs no second one. It knows no account, and it
-is stricter than the real gateway: what the documentation does not name is a 400. Source:
-kilo.ai/docs/gateway/api-reference and /streaming; comments and ``reasoning`` as on
+It is a separate provider that shares the backend's port only so that ``--simulate`` does not need a second one. It has
+no accounts, and is stricter than the real gateway: anything that the documentation does not name is a 400. Source:
+kilo.ai/docs/gateway/api-reference and /streaming; for comments and ``reasoning``,
 openrouter.ai/docs/api-reference/streaming.
 """
 
@@ -89,7 +89,7 @@ class KiloRoutes:
         self._list_error: Refusal | None = None
 
     def load(self, *replies: Mapping[str, Any]) -> None:
-        """Set the replies to the next requests. Raises an error for a key that ``KiloReply`` does not have."""
+        """Set the replies to the next requests. Raises an error for a key that is not in ``KiloReply``."""
         self._replies = [_CONVERTER.structure(reply, KiloReply) for reply in replies]
 
     def fail_list(self, status: int | None) -> None:

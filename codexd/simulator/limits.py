@@ -34,7 +34,7 @@ class Window:
 
 @frozen
 class Limit:
-    """The plan's own limit, ``codex``, or one that meters some models and has a display name."""
+    """The plan's own limit, ``codex``, or a limit on some models, which has a display name."""
 
     feature: str
     windows: tuple[Window, ...]
@@ -59,12 +59,12 @@ class Standing:
 
     @property
     def is_open(self) -> bool:
-        """Whether the main limit lets requests through. Credits pay for what exceeds it."""
+        """Whether the main limit lets requests through. Credits pay for anything above it."""
         return self.credits is not None or self.main.used_up is None
 
     @property
     def refusing(self) -> Limit | None:
-        """The limit that refuses a request; of several, the one that resets last. None if no limit does."""
+        """The limit that refuses a request, or None. Of several, the one that resets last."""
         limits = self.metered if self.is_open else (self.main, *self.metered)
         full = [(limit.used_up.resets_at, limit) for limit in limits if limit.used_up]
         return max(full, key=lambda pair: pair[0], default=(0, None))[1]
@@ -124,7 +124,7 @@ class PlanLimits:
         self._windows[account_id, feature] = tuple(changed if each is window else each for each in limit.windows)
 
     def restore(self, account_id: str) -> None:
-        """Give the whole quota back: every window of the account starts again when it is next read."""
+        """Give the whole quota back: each window of the account starts again when it is next read."""
         for key in [key for key in self._windows if key[0] == account_id]:
             del self._windows[key]
 
@@ -208,7 +208,7 @@ def _make_event(standing: Standing, limit: Limit) -> dict[str, Any]:
 
 
 def refuse_used_up(standing: Standing, now: float) -> Refusal | None:
-    """The 429 of the limit that refuses the request; None if no limit does."""
+    """The 429 of the limit that refuses the request, or None."""
     window = standing.refusing.used_up if standing.refusing else None
     if window is None:
         return None

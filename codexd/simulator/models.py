@@ -1,4 +1,4 @@
-"""Which models a client gets: the reply of ``GET /backend-api/codex/models``, and the gates of single models."""
+"""Which models a client gets: the reply of ``GET /backend-api/codex/models``, and gates for single models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from codexd.translation.models.catalogue import ModelInfo
 
 
 def make_models_document(models: Sequence[ModelInfo], options: Options, client_version: str) -> dict[str, Any]:
-    """The models listed for a client of this version. A version that can't be read hides the gated ones."""
+    """The models listed for a client of this version. An unreadable version hides the gated models."""
     claimed = read_version(client_version) or ()
     shown = (
         model
@@ -62,8 +62,6 @@ def _describe(model: ModelInfo, options: Options) -> dict[str, Any]:
 
 
 CODEX_ORIGINATOR = re.compile(r"codex[_-]|Codex ")
-
-
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
 
 
@@ -72,7 +70,7 @@ def refuse_model(slug: str) -> Refusal:
 
 
 def check_gates(model: ModelInfo, options: Options, headers: Mapping[str, str]) -> Problems:
-    """The server goes by the version and the originator that a client claims."""
+    """What the gates refuse, by the version and the originator that the client claims."""
     needed = options.minimal_client_versions.get(model.slug)
     if needed is not None:
         claimed = read_version(headers.get("version", "")) or read_version(headers.get("user-agent", ""))

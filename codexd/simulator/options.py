@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 
 class TerminalOutput(Enum):
-    """What ``response.output`` of the terminal event holds. The real backend does all three."""
+    """What ``response.output`` of the terminal event holds. The real backend sends all three forms."""
 
     EMPTY = "empty"
     FULL = "full"
@@ -18,7 +18,7 @@ class TerminalOutput(Enum):
 
 @frozen
 class Credits:
-    """What an account may spend beyond its plan: it is served although its own limit is used up.
+    """What an account may spend beyond its plan: it is served even when its own limit is used up.
 
     The balance is only shown; nothing is deducted from it.
     """
@@ -45,17 +45,17 @@ class MeteredLimit:
 class Options:
     """How this backend behaves. The defaults are what the real one does most of the time.
 
-    Gates: ``minimal_client_versions`` names the models that are served and listed only if the client claims at least
-    this version; ``codex_originators_only`` those that are served only to an ``originator`` of the Codex family;
-    ``refused_models`` those that are listed but refused; ``plan_models``, by plan, all models that the plan includes.
+    Gates: a model in ``minimal_client_versions`` is listed and served only if the client claims at least this version;
+    a model in ``codex_originators_only`` is served only to an ``originator`` of the Codex family; a model in
+    ``refused_models`` is listed but refused; ``plan_models`` has all models that a plan includes, by plan.
     """
 
     access_token_lifetime_s: float = 864_000
     kill_family_on_reuse: bool = True
     missing_codex_entitlement: bool = False
-    """Each sign-in is redirected back with an error: the workspace has no Codex."""
+    """Each sign-in is redirected back with an error, because the workspace does not have Codex."""
     revoke_status: int = 200
-    """With 400 or more, ``/oauth/revoke`` fails with it and revokes nothing."""
+    """If 400 or above, ``/oauth/revoke`` fails with this status and revokes nothing."""
     device_login: bool = True
     device_pending_status: int = 403
     """The status while a device is not yet approved: 403 or 404."""
@@ -71,7 +71,7 @@ class Options:
     refused_models: frozenset[str] = frozenset()
     plan_models: Mapping[str, frozenset[str]] = field(factory=dict)
     models_status: int = 200
-    """With 400 or more, the list of models is refused with it."""
+    """If 400 or above, the list of models is refused with this status."""
 
     terminal_output: TerminalOutput = TerminalOutput.EMPTY
     delta_chars: int = 16

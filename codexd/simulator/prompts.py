@@ -1,12 +1,12 @@
-"""What the backend makes of a prompt: its weight in tokens, what is cached of it, and what it seals.
+"""What the backend does with a prompt: how it counts tokens, what it caches, and what it encrypts.
 
-The estimate is one token for four bytes of the prompt's JSON. An image weighs by its size (measured: 77 tokens
-for 256x256, 1,229 for 1024x1024, 2,448 for 1920x1080), a file the same whatever it holds. The cache compares
-blocks of 128 tokens with those of the last prompt that had the same key.
+The estimate is one token per four bytes of the prompt's JSON. An image counts by its size (measured: 77 tokens for
+256x256, 1,229 for 1024x1024, 2,448 for 1920x1080), and every file counts the same. The cache compares blocks of 128
+tokens with those of the last prompt that had the same key.
 
-Encrypted content (reasoning, and a compacted history) is opaque to a client and bound to the account that it was
-made for. Nothing is stored: the text carries a digest of its account and one of itself, so that a restarted
-simulator still recognises its own and tells a foreign one from garbage.
+Encrypted content (reasoning, or a compacted history) is opaque to clients and bound to the account that it was made
+for. Nothing is stored: the text contains a digest of its account and one of itself, so that a restarted simulator still
+recognises its own content, and can tell another account's from garbage.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class PromptCache:
         self._prompts: OrderedDict[tuple[str, str], tuple[bytes, ...]] = OrderedDict()
 
     def read(self, account_id: str, key: str | None, prompt: bytes) -> int:
-        """Cached tokens of ``prompt``, a multiple of 128. Remembers the prompt for the next request."""
+        """Cached tokens of ``prompt``, a multiple of 128; remembers the prompt for the next request."""
         if not key:
             return 0
         blocks = _digest_blocks(prompt)
@@ -81,7 +81,7 @@ def _count_common(previous: tuple[bytes, ...], blocks: tuple[bytes, ...]) -> int
 
 
 def _weigh(value: Any) -> Any:
-    """``value`` with each image, file and piece of reasoning replaced by a text of its weight."""
+    """``value`` with each image, file and piece of reasoning replaced by a text of as many tokens."""
     if isinstance(value, list):
         return [_weigh(child) for child in value]
     if not isinstance(value, dict):
@@ -125,7 +125,7 @@ _CHECK_BYTES = 8
 
 
 class Seal(Enum):
-    """Whose a piece of encrypted content is."""
+    """Who a piece of encrypted content belongs to."""
 
     OWN = "own"
     FOREIGN = "foreign"
@@ -133,7 +133,7 @@ class Seal(Enum):
 
 
 def seal_reasoning(account_id: str, item_id: str) -> str:
-    """The encrypted reasoning of one item, the same for the same item."""
+    """The encrypted reasoning of one item. The same item always gets the same text."""
     content = _mark_account(account_id) + hashlib.sha512(item_id.encode()).digest()[:_FILLING_BYTES]
     return _HEAD + base64.urlsafe_b64encode(content + _check(content)).decode()
 

@@ -1,7 +1,4 @@
-"""How the backend says no: the three shapes of its error bodies, and the checks that several rules share.
-
-Those are for strings and for JSON schemas.
-"""
+"""How the backend says no: the three shapes of its error bodies, and shared checks of strings and JSON schemas."""
 
 from __future__ import annotations
 
@@ -39,7 +36,7 @@ def error(message: str, *, param: str | None = None, code: str | None = None, st
 
 
 def html(status: int, title: str) -> Refusal:
-    """The proxy in front of the backend answers in HTML."""
+    """The proxy in front of the backend, which answers in HTML."""
     page = f"<html><head><title>{status} {title}</title></head><body><center><h1>{status} {title}</h1></center>"
     return Refusal(status, f"{page}<hr><center>cloudflare</center></body></html>", {"server": "cloudflare"})
 
@@ -125,7 +122,6 @@ def refuse_overflow() -> Refusal:
 
 COMBINATORS = ("oneOf", "anyOf", "allOf", "enum", "not")
 
-
 KEYWORD_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "type": (str, list),
     "properties": dict,
@@ -151,7 +147,7 @@ def find_schema_problem(schema: Any, *, strict: bool) -> str | None:
     if kind != "object":
         return f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{kind}\"'."
     if any(combinator in schema for combinator in COMBINATORS):
-        listed = "/".join(f"'{combinator}'" for combinator in ("oneOf", "anyOf", "allOf", "enum", "not"))
+        listed = "/".join(f"'{combinator}'" for combinator in COMBINATORS)
         return f"schema must have type 'object' and not have {listed} at the top level."
     if not isinstance(schema.get("properties"), dict):
         return "In context=(), object schema missing properties."
@@ -159,7 +155,7 @@ def find_schema_problem(schema: Any, *, strict: bool) -> str | None:
 
 
 def _find_node_problem(node: Any, context: tuple[str, ...], *, strict: bool) -> str | None:
-    """The first problem of a node or of those below it. ``context`` is the path as the API writes it."""
+    """The first problem of a node or of one below it. ``context`` is the path as the API writes it."""
     if not isinstance(node, dict):
         return None
     where = f"In context={context!r}"

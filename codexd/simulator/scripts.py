@@ -1,7 +1,8 @@
 """Scripts: what the simulated backend answers, as data.
 
 A script is ``{"replies": [reply, ...], "then": "agent" | "repeat-last"}``. Each request that passes the checks gets the
-first unused reply with a matching ``when``, or else the first unused one without ``when``, or else what ``then`` says.
+first unused reply with a matching ``when``, or else the first unused one without a ``when``. After that, ``then`` says
+who answers.
 The classes below list the keys of each form; an unknown key is an error.
 """
 
@@ -31,7 +32,7 @@ class Text:
 class BigText:
     """``{"big_text": {"bytes": 200000000, "chunk_bytes": 16384}}``: a long answer, generated while it is sent.
 
-    Its ``.done`` events carry no text, as they would have to hold all of it.
+    Its ``.done`` events have no text, because they would have to hold all of it.
     """
 
     size_bytes: int
@@ -128,7 +129,7 @@ class HttpError:
 
 @frozen
 class When:
-    """Which requests a reply is for; every given key must match."""
+    """The requests that a reply is for: every given key must match."""
 
     model: str | None = None
     contains: str | None = None
@@ -184,12 +185,12 @@ class Reply:
 
 
 class Drop(Enum):
-    """When the connection is lost in a refresh."""
+    """When the connection is lost during a refresh."""
 
     BEFORE = "before"
     """Before the token is rotated."""
     AFTER = "after"
-    """After the old token is spent: the client never receives the new ones."""
+    """After the old token is spent, so that the client never receives the new ones."""
 
 
 @frozen(kw_only=True)
@@ -310,7 +311,7 @@ def _structure_item(data: Any, _: Any) -> Any:
 
 
 def _structure_reply(data: Any, _: Any) -> Any:
-    """``{"big_text": ...}`` is short for an output of that one item."""
+    """``{"big_text": ...}`` stands for an output of only that item."""
     if isinstance(data, Mapping) and "big_text" in data:
         rest = {key: value for key, value in data.items() if key != "big_text"}
         data = {**rest, "output": [{"big_text": data["big_text"]}]}

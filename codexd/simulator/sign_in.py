@@ -49,7 +49,7 @@ class TokenState(Enum):
 
 @define
 class _Token:
-    """What the server knows of one token that it issued. Only access tokens have an expiry."""
+    """What the server knows about one token that it issued. Only access tokens expire."""
 
     account: SimulatedAccount
     family: int
@@ -94,7 +94,7 @@ class SignIn:
         return (email, workspace) in self._accounts
 
     def find(self, email: str, workspace: str = PERSONAL) -> SimulatedAccount:
-        """An account that has signed in before. Raises KeyError for any other."""
+        """An account that has signed in before. Raises KeyError if it has not."""
         return self._accounts[email, workspace]
 
     def all_tokens(self) -> tuple[str, ...]:
@@ -117,13 +117,13 @@ class SignIn:
                 token.state = TokenState.REVOKED
 
     def revoke_access(self, email: str) -> None:
-        """Revoke the access tokens of a person, who needs no more than a refresh."""
+        """Revoke a person's access tokens; a refresh gets new ones."""
         for token in self._access.values():
             if token.account.email == email:
                 token.state = TokenState.REVOKED
 
     def expire_access(self, email: str) -> None:
-        """Treat the access tokens of a person as expired, whatever their ``exp`` says."""
+        """Treat a person's access tokens as expired, whatever their ``exp`` says."""
         for token in self._access.values():
             if token.account.email == email:
                 token.expires_at = self._clock()
@@ -157,7 +157,7 @@ class SignIn:
     def refresh(
         self, form: Mapping[str, Any], *, omit: tuple[str, ...] = (), access_expires_in_s: float | None = None
     ) -> dict[str, Any] | Refusal:
-        """Refresh: returns the new tokens without those in ``omit``, and spends the presented one.
+        """Spend the presented refresh token and return the new tokens, without those in ``omit``.
 
         If ``omit`` names ``refresh_token``, the presented one stays live, as with a server that does not rotate.
         """
@@ -224,7 +224,7 @@ class SignIn:
         self.devices.approve(user_code, self._find_or_add(email, workspace))
 
     def poll_device(self, form: Mapping[str, Any], issuer: str) -> dict[str, Any] | Refusal:
-        """Answer a waiting device: once approved, it gets a code and both halves of a PKCE pair made here."""
+        """Answer a waiting device. Once approved, it gets a code and both halves of a PKCE pair made here."""
         account = self.devices.take(form)
         if isinstance(account, Refusal):
             return account
@@ -242,11 +242,11 @@ class SignIn:
             self._access[presented].state = TokenState.REVOKED
 
     def _find_or_add(self, email: str, workspace: str) -> SimulatedAccount:
-        """The account that signs in. One that is not known yet gets the plan of new accounts."""
+        """The account that signs in. A new account gets ``NEW_PLAN``."""
         return self._accounts.setdefault((email, workspace), SimulatedAccount(email, NEW_PLAN, workspace))
 
     def _look_up(self, account: SimulatedAccount) -> SimulatedAccount:
-        """The account as it is now: its plan may have changed since the token was issued."""
+        """The account as it is now. Its plan may have changed since the token was issued."""
         return self._accounts[account.email, account.workspace]
 
     def _make_code(self, account: SimulatedAccount, challenge: str, redirect_uri: str) -> str:
@@ -259,7 +259,7 @@ class SignIn:
             self._end_family(family)
 
     def _end_family(self, family: int) -> None:
-        """Revoke the tokens of a sign-in. A spent token stays spent: to present it again is still reuse."""
+        """Revoke the tokens of a sign-in. A spent token stays spent: presenting it again is still reuse."""
         for token in (*self._access.values(), *self._refresh.values()):
             if token.family == family and token.state is TokenState.LIVE:
                 token.state = TokenState.REVOKED
@@ -299,7 +299,7 @@ _REFRESH_MESSAGES: Mapping[str, str] = {
 
 
 def refuse_refresh(code: str) -> Refusal:
-    """The 401 for a refresh token that can't be used. ``code``: one of the three above, or any other."""
+    """The 401 for a refresh token that can't be used. ``code``: one in ``_REFRESH_MESSAGES``, or any other."""
     message = _REFRESH_MESSAGES.get(code, "Could not refresh your session. Please try signing in again.")
     return error(message, code=code, status=401)
 

@@ -1,4 +1,4 @@
-"""The sign-in server's routes and pages. Each page says that it is simulated and loads nothing from elsewhere.
+"""The sign-in server's routes and pages. Each page says that it is simulated, and loads nothing from elsewhere.
 
 ``/oauth/authorize``, ``/oauth/token``, ``/oauth/revoke``, ``/api/accounts/deviceauth/usercode``,
 ``/api/accounts/deviceauth/token``, ``/codex/device``.
@@ -136,7 +136,7 @@ class SignInRoutes:
         allowed = form.get("decision", "allow") == "allow"
         fault = _BAD_EMAIL if allowed and "@" not in email else ""
         if not self._oauth.devices.is_pending(user_code):
-            fault = "No program is waiting with this code. It may have expired: start again there."
+            fault = "No program is waiting with this code. It may have expired; start again in the program."
         if fault:
             page = make_device_page(user_code, email, workspace, fault)
             await exchange.refuse(_make_page_refusal(page))
@@ -165,7 +165,7 @@ PAGE_HEADERS: Mapping[str, str] = {
     "content-type": "text/html; charset=utf-8",
     "cache-control": "no-store",
     "referrer-policy": "no-referrer",
-    # Browsers apply form-action to the redirect that follows the form, too.
+    # Browsers also apply form-action to the redirect that follows the form.
     "content-security-policy": f"default-src 'none'; style-src 'unsafe-inline'; form-action 'self' {_ORIGINS}",
 }
 

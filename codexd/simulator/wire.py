@@ -35,9 +35,9 @@ class Outcome(Enum):
 class Request:
     """The record of one request.
 
-    ``headers`` are lower-case; ``authorization`` names the account instead of holding the token. ``query`` is as
-    written, without its secrets. ``body`` is the parsed JSON object or form, or None. ``ended`` is set once ``outcome``
-    is final.
+    ``headers`` has lower-case names, and ``authorization`` names the account instead of holding the token. ``query`` is
+    as written, but without its secrets. ``body`` is the parsed JSON object or form, or None. ``ended`` is set once
+    ``outcome`` is final.
     """
 
     method: str
@@ -159,7 +159,7 @@ async def cut_connection(send: Send, request: Request, *, begun: bool) -> None:
 
 @frozen
 class Ending:
-    """How an answer ended: normally, in a cut, or in a refusal that is still to be sent."""
+    """How an answer ended: normally, with a cut, or with a refusal that is still to be sent."""
 
     cut: CutBy | None = None
     refusal: Refusal | None = None
@@ -181,7 +181,7 @@ class EventStream:
     async def begin(self, headers: Mapping[str, str]) -> None:
         self._request.status = 200
         await self._send(_make_head(200, {"content-type": "text/event-stream", "cache-control": "no-cache", **headers}))
-        # An empty part makes the server send the head now.
+        # An empty part makes the server send the headers now.
         await self._send({"type": "http.response.body", "body": b"", "more_body": True})
 
     async def write(self, data: bytes) -> None:
@@ -279,7 +279,7 @@ def _make_head(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
 
 @frozen
 class Exchange:
-    """One request and the ways to answer it. ``issuer`` is the base URL that the client used."""
+    """One request, and the ways to answer it. ``issuer`` is the base URL that the client used."""
 
     request: Request
     raw: bytes
