@@ -1,1 +1,1 @@
-"""codexctl: the client of a running codexd. One-shot commands import the standard library only."""
+"""codexctl: the client of a running codexd. One-shot commands import only the standard library."""

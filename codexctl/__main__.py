@@ -7,7 +7,7 @@ import io
 import os
 import sys
 
-gc.set_threshold(50_000)  # before the imports: collecting garbage during them is a tenth of a short command's time
+gc.set_threshold(50_000)  # before the imports: garbage collection during them takes a tenth of a short command's time
 
 from codexctl.cli import run  # noqa: E402 - see above
 
@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
         status = run(sys.argv[1:] if arguments is None else arguments, os.environ)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader, such as head, has seen enough. Python flushes once more at exit; that goes nowhere.
+        # The reader, such as head, has seen enough. Python flushes once more at exit, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:

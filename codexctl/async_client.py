@@ -1,4 +1,4 @@
-"""``client.py`` for asyncio: what the shell does behind its prompt, and what feeds ``codexctl top``."""
+"""``client.py`` for asyncio, used by the shell behind its prompt and by ``codexctl top``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REPLY_TIMEOUT_S = 10.0
 
 
 class AsyncControlClient:
-    """One connection, for one task: its calls go one after the other."""
+    """One connection, for one task, which makes one call at a time."""
 
     def __init__(self, path: Path, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._path = path
@@ -27,9 +27,9 @@ class AsyncControlClient:
         """A connection to the daemon at ``path``.
 
         Raises:
-            NoDaemon: nobody answers there, or whoever does is not the user's own daemon.
+            NoDaemon: nothing answers there, or the daemon is not the user's own.
         """
-        connection = connect(path)  # blocks, but for a moment only: there is no network in between
+        connection = connect(path)  # blocks, but only for a moment: there is no network in between
         connection.setblocking(False)
         return cls(path, *await asyncio.open_unix_connection(sock=connection))
 

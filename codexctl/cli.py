@@ -66,7 +66,7 @@ def run_command(command: Command, invocation: Invocation) -> int:
 
 
 def _choose_parser(arguments: Sequence[str]) -> tuple[argparse.ArgumentParser, list[str]]:
-    """A parser for the command that ``arguments`` name, and its arguments; if they name none, a parser for several."""
+    """A parser for the command that ``arguments`` name, and its arguments. If they name none, it is for several."""
     places = _find_words(arguments)
     words = tuple(arguments[place] for place in places)
     commands = load_commands(words[0] if words else None)
@@ -81,7 +81,7 @@ def _choose_parser(arguments: Sequence[str]) -> tuple[argparse.ArgumentParser, l
 
 
 def _find_words(arguments: Iterable[str]) -> list[int]:
-    """The places of the arguments that are not options, up to ``--help``: before any word it means all commands."""
+    """The places of the arguments that are not options, up to ``--help``, which before any word is for all commands."""
     places = []
     rest = enumerate(arguments)
     for place, argument in rest:
@@ -95,7 +95,7 @@ def _find_words(arguments: Iterable[str]) -> list[int]:
 
 
 def _make_formatter(prog: str) -> argparse.HelpFormatter:
-    # Left alone, argparse finds the width with shutil; importing that takes a third of a command's time.
+    # By default argparse finds the width with shutil, and importing that takes a third of a command's time.
     width = os.environ.get("COLUMNS", "")
     columns = int(width) if width.isdecimal() else 0
     if not columns and sys.stdout is not None and sys.stdout.isatty():
@@ -109,7 +109,10 @@ _OPTIONS: Mapping[str, Any] = {"allow_abbrev": False, "formatter_class": _make_f
 def build_parser(commands: Iterable[Command]) -> argparse.ArgumentParser:
     """The parser of ``commands``. Every level takes ``--json`` and ``--socket``, before or after its words."""
     parser = argparse.ArgumentParser(
-        "codexctl", description="Control a running codexd.", epilog="Example: codexctl status", **_OPTIONS
+        "codexctl",
+        description="Control a running codexd. Without a command, starts the interactive shell.",
+        epilog="Example: codexctl status",
+        **_OPTIONS,
     )
     parser.add_argument("--version", action="version", version=f"codexctl {__version__}", help="show the version")
     _add_common(parser)
@@ -141,7 +144,7 @@ def _add_command(parser: argparse.ArgumentParser, command: Command) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    # SUPPRESS: the default of an inner parser would overwrite what was given before the command.
+    # SUPPRESS, because the default of an inner parser would overwrite what was given before the command.
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
     parser.add_argument(
         "--socket", type=Path, metavar="PATH", default=argparse.SUPPRESS, help="control socket of the daemon"

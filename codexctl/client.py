@@ -1,6 +1,6 @@
 """A connection to the control socket of a running codexd: blocking, standard library only.
 
-``async_client.py`` has the same for asyncio. What the two share is in this module.
+``async_client.py`` is the same for asyncio. This module also has what the two share.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_REPLY_BYTES = 256 * 1024 * 1024
 
 
 class NoDaemon(Exception):
-    """No codexd to talk to at the socket; the text says why and what to do."""
+    """There is no codexd to talk to at the socket; the text says why and what to do."""
 
 
 class ConnectionLost(NoDaemon):
@@ -34,7 +34,7 @@ class ConnectionLost(NoDaemon):
 
 
 class Refused(Exception):
-    """The daemon's error reply; ``kind`` is its stable word."""
+    """The daemon's error reply; ``kind`` is its stable name."""
 
     def __init__(self, failure: rpc.Failure) -> None:
         super().__init__(failure.message)
@@ -51,7 +51,7 @@ class Messages:
         self.last_id = 0
 
     def encode_call(self, method: str, params: dict[str, Any] | None) -> bytes:
-        """The bytes of a call; its id is ``last_id`` then."""
+        """The bytes of a call, whose id is then ``last_id``."""
         self.last_id += 1
         return rpc.encode(rpc.Request(self.last_id, method, params))
 
@@ -84,7 +84,7 @@ class ControlClient:
     """One connection; use it in ``with``.
 
     Raises:
-        NoDaemon: nobody answers at ``path``, or whoever does is not the user's own daemon.
+        NoDaemon: nothing answers at ``path``, or the daemon is not the user's own.
     """
 
     def __init__(self, path: Path, *, reply_timeout_s: float = REPLY_TIMEOUT_S) -> None:
@@ -118,7 +118,7 @@ class ControlClient:
                 return result_of(message)
 
     def begin(self, method: str, params: dict[str, Any] | None = None) -> int:
-        """Send a call and return the id of its reply, which :meth:`read_replies` will give."""
+        """Send a call and return the id of its reply, which :meth:`read_replies` will return."""
         self._socket.settimeout(self._reply_timeout_s)
         try:
             self._socket.sendall(self._messages.encode_call(method, params))
@@ -127,7 +127,7 @@ class ControlClient:
         return self._messages.last_id
 
     def read_replies(self) -> list[rpc.Result | rpc.Failure]:
-        """The replies that have come; blocks unless ``fileno`` is readable."""
+        """The replies that have arrived; blocks unless ``fileno`` is readable."""
         self._read()
         replies = [each for each in self._messages.received if isinstance(each, rpc.Result | rpc.Failure)]
         self._messages.received.clear()
@@ -138,7 +138,7 @@ class ControlClient:
     ) -> Iterator[dict[str, Any] | None]:
         """Call a follow method, then yield the params of each of its events until the caller stops.
 
-        With ``tick_s``, None is yielded each time that nothing has come for so long.
+        With ``tick_s``, yield None each time that nothing has arrived for this long.
 
         Raises:
             Refused, NoDaemon: as :meth:`call`.
@@ -187,7 +187,7 @@ def connect(path: Path) -> socket.socket:
     """A socket that is connected to the user's own daemon.
 
     Raises:
-        NoDaemon: nobody answers at ``path``, or whoever does is not the user's own daemon.
+        NoDaemon: nothing answers at ``path``, or the daemon is not the user's own.
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -209,9 +209,9 @@ def _explain(error: OSError, path: Path) -> str:
         case FileNotFoundError():
             return f"codexd is not running at {path}. {start}"
         case ConnectionRefusedError():
-            return f"codexd is not running at {path}; the socket was left behind by one that ended. {start}"
+            return f"codexd is not running at {path}; an earlier one left the socket behind. {start}"
         case PermissionError():
-            return f"{path} belongs to another user. Use the socket of your own codexd (--socket PATH). {start}"
+            return f"{path} belongs to another user. Use your own codexd's socket (--socket PATH). {start}"
         case TimeoutError() | BlockingIOError():
             return f"codexd at {path} does not accept connections. It may be stopped or overloaded."
     return f"Can't connect to codexd at {path}: {error.strerror or error}. {start}"

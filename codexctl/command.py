@@ -1,4 +1,4 @@
-"""What a command is, what it is given when it runs, and the arguments that several commands take."""
+"""What a command is, what it gets when it runs, and the arguments that several commands take."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Stop(Exception):
 
 
 class Invocation(NamedTuple):
-    """A command that is being run."""
+    """One run of a command."""
 
     socket: Path
     arguments: argparse.Namespace
@@ -63,15 +63,15 @@ class Invocation(NamedTuple):
         tick_s: float | None = None,
         on_lost: Callable[[], None] = lambda: None,
     ) -> Iterator[Event | None]:
-        """The events of ``method``, without end: when the daemon goes away, its return is awaited.
+        """The events of ``method``, without end: if the daemon goes away, wait for it to come back.
 
-        ``resume`` makes the params for a daemon that came back from the last params and the last event, so that
-        nothing is shown twice or left out. ``on_lost`` is called when the daemon goes away. With ``tick_s``, None is
-        yielded each time that nothing has come for so long.
+        ``resume`` makes the params for the next daemon from the last params and the last event, so that nothing is
+        shown twice or left out. ``on_lost`` is called when the daemon goes away. With ``tick_s``, yield None each time
+        that nothing has arrived for this long.
 
         Raises:
-            NoDaemon: there was none to begin with.
-            Refused: the daemon does not take ``params``.
+            NoDaemon: there was no daemon to begin with.
+            Refused: the daemon does not accept ``params``.
         """
         client = ControlClient(self.socket)
         while True:
@@ -87,14 +87,14 @@ class Invocation(NamedTuple):
             say("codexd is back.")
 
     def show(self, result: Any, render: Render) -> None:
-        """Print ``result``: as one JSON document, or as ``render`` puts it."""
+        """Print ``result``, as a JSON document or as rendered by ``render``."""
         if self.as_json:
             self.write([json.dumps(result, indent=2)])
         else:
             self.write(render(result, self.style()))
 
     def write(self, lines: Iterable[str]) -> None:
-        """Print ``lines`` and flush, so that each line of a follow reaches a pipe when it comes."""
+        """Print ``lines`` and flush, so that each line of a follow reaches a pipe at once."""
         sys.stdout.write("".join(f"{line}\n" for line in lines))
         sys.stdout.flush()
 
@@ -121,12 +121,12 @@ def _reconnect(socket: Path) -> ControlClient:
 
 
 class Values(Enum):
-    """What an argument stands for, so that it can be completed; ``completion.py`` finds the values."""
+    """What an argument stands for. ``completion.py`` finds the values."""
 
     ACCOUNTS = "accounts"
     SETTINGS = "settings"
     SETTING_VALUES = "setting values"
-    """Values of the setting that the argument before names."""
+    """Values of the setting that the previous argument names."""
     REQUESTS = "requests"
     RUNNING_REQUESTS = "running requests"
     MODELS = "models"
@@ -135,7 +135,7 @@ class Values(Enum):
 
 
 class Argument(NamedTuple):
-    """An argument of a command, as ``argparse`` takes it; ``values`` is what it stands for, unless it has choices."""
+    """An argument of a command, for ``argparse``; ``values`` is what it stands for, unless it has choices."""
 
     names: Sequence[str]
     options: Mapping[str, Any]
@@ -143,9 +143,10 @@ class Argument(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A command of codexctl. A command may be the first word of others: ``accounts`` and ``accounts list``.
+    """A command of codexctl. One command may begin another: ``accounts`` and ``accounts list``.
 
-    ``words`` are typed. At most one of the ``alternatives`` may be given. ``details`` follow the summary in the help.
+    ``words`` is what the user types. At most one of the ``alternatives`` may be given. ``details`` follow the summary
+    in the help.
     """
 
     words: tuple[str, ...]
@@ -166,7 +167,7 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def parse_since(text: str) -> float:
-    """The time, in seconds since the epoch, that lies ``10m`` or ``1h30m`` back."""
+    """The time ``10m`` or ``1h30m`` ago, in seconds since the epoch."""
     if not _DURATION.fullmatch(text):
         raise argparse.ArgumentTypeError(f'"{text}" is not a duration. Write it like 30s, 10m or 2h')
     parts = re.findall(r"(\d+)([smhdw])", text)

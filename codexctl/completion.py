@@ -1,7 +1,7 @@
 """What can be typed next: for the Tab key of bash, zsh and fish, and for ``codexctl shell``. Pure.
 
 The words and options come from the table of commands. A command says what its argument stands for
-(``argument(..., values=Values.ACCOUNTS)``); :func:`find_values` gives what that may be, from what the daemon knows.
+(``argument(..., values=Values.ACCOUNTS)``), and :func:`find_values` finds the values among what the daemon knows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Candidate: TypeAlias = tuple[str, str]
 """A word and its meaning."""
 
 Lookup: TypeAlias = Callable[[Values, Sequence[str]], Iterable[Candidate]]
-"""Finds the values of a kind, given the arguments before."""
+"""Finds the values of a kind, given the previous arguments."""
 
 COMMON = (
     argument("-h", "--help", action="help", help="show this help"),
@@ -33,7 +33,7 @@ _ACTIONS_WITHOUT_VALUE = ("store_true", "help", "version")
 
 
 def complete(commands: Iterable[Command], words: Sequence[str], lookup: Lookup) -> list[Candidate]:
-    """What the last of ``words`` may become, the words before it being complete."""
+    """What the last of ``words`` may become; the words before it are complete."""
     *before, current = words or [""]
     position = _Position(list(commands))
     for word in before:
@@ -46,7 +46,7 @@ def complete(commands: Iterable[Command], words: Sequence[str], lookup: Lookup) 
 
 
 class _Position:
-    """Where in the grammar of the commands the words typed so far end."""
+    """Where the words typed so far have got to in the grammar of the commands."""
 
     def __init__(self, commands: Sequence[Command]) -> None:
         self._commands = commands
@@ -148,7 +148,7 @@ def _values(argument_: Argument, given: Sequence[str], lookup: Lookup) -> Iterab
 
 
 class Known(Protocol):
-    """What the daemon knows: each list as the control method returns it, empty if it is not known."""
+    """What the daemon knows: each list as its control method returns it, or empty."""
 
     @property
     def accounts(self) -> Sequence[Json]: ...
@@ -167,7 +167,7 @@ class Known(Protocol):
 
 
 def find_values(kind: Values, given: Sequence[str], known: Known) -> Iterable[Candidate]:
-    """The values of ``kind``; ``given`` are the arguments before."""
+    """The values of ``kind``; ``given`` are the previous arguments."""
     return _READERS[kind](known, given)
 
 

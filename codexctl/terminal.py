@@ -17,7 +17,7 @@ _ERASE_LINE = "\r\x1b[K"
 
 
 def say(text: str) -> None:
-    """Print a message to the user on stderr, apart from the output. It may quote a server."""
+    """Print a message to the user on stderr, separate from the output. It may quote a server."""
     prompt("".join(f"{_fill(plain(line))}\n" for line in f"codexctl: {text}".splitlines()))
 
 
@@ -27,12 +27,12 @@ def _fill(line: str) -> str:
 
 
 def _columns() -> int:
-    """Of the terminal on stderr."""
+    """The width of the terminal on stderr."""
     return os.get_terminal_size(sys.stderr.fileno()).columns or PROSE_WIDTH
 
 
 def has_input_terminal() -> bool:
-    """Whether there is somebody to ask."""
+    """Whether there is a user to ask."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
@@ -63,7 +63,7 @@ class LineInput:
 
     @classmethod
     def open(cls) -> Self | None:
-        """None if nothing can be read: standard input is closed, or a terminal that another job is using."""
+        """None if nothing can be read: standard input is closed, or is a terminal that another job is using."""
         if sys.stdin is None or sys.stdin.closed or not _is_in_foreground(sys.stdin.fileno()):
             return None
         return cls(sys.stdin.fileno())
@@ -95,7 +95,7 @@ def _is_in_foreground(descriptor: int) -> bool:
 
 @contextmanager
 def hidden_input(source: LineInput | None) -> Iterator[None]:
-    """Do not echo what is typed. What is left unread at the end is dropped, or the user's shell would run it."""
+    """Do not echo what is typed. Input left unread at the end is dropped, or the user's shell would run it."""
     if source is None or not os.isatty(source.fileno()):
         yield
         return
@@ -120,7 +120,7 @@ class Spinner:
 
     def turn(self, text: str) -> None:
         if self._shown:
-            # A line as wide as the terminal would wrap, and its first part would stay when the next one is drawn.
+            # A line as wide as the terminal would wrap, and its first part would remain when the next one is drawn.
             prompt(_ERASE_LINE + cut(f"{next(self._frames)} {text}", _columns() - 1))
 
     def clear(self) -> None:

@@ -1,6 +1,6 @@
 """The commands of codexctl. To add one, write a :class:`codexctl.command.Command` and name its module in ``MODULES``.
 
-The tuple ``COMMANDS`` of a module holds all that the parser, the help and the completion need.
+A module's ``COMMANDS`` has all that the parser, the help and the completion need.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ MODULES = {
     "shell": "codexctl.shell",
     "completion": "codexctl.commands.completion",
 }
-"""By the first word of a command, the module that has it. Running it imports no other; help keeps this order."""
+"""The first word of a command -> its module. Running a command imports no other module; help keeps this order."""
 
 
 def load_commands(first_word: str | None = None) -> tuple[Command, ...]:
-    """Every command; given the first word of one, the commands of its module only."""
+    """Every command; given the first word of a command, only those of its module."""
     if first_word in MODULES:
         return _load(MODULES[first_word])
     commands = [command for module in dict.fromkeys(MODULES.values()) for command in _load(module)]

@@ -1,4 +1,4 @@
-"""The commands on accounts, and on what their plans offer: ``codexctl accounts``, ``quota`` and ``models``."""
+"""The commands for accounts and what their plans offer: ``codexctl accounts``, ``quota`` and ``models``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from codexctl.render.format import name_of
 from codexctl.terminal import confirm, has_input_terminal
 
 SERVER_TIMEOUT_S = 600.0
-"""How long the daemon may take to ask servers about one account after the other."""
+"""How long the daemon may take to ask servers about each account in turn."""
 
 KNOWN_SOURCES = ("codex", "codex-claude-proxy")
 
@@ -45,10 +45,10 @@ def _switch_account(invocation: Invocation) -> None:
 
 
 def _remove_account(invocation: Invocation) -> None:
-    _check_askable(invocation)
+    _check_can_ask(invocation)
     name = invocation.arguments.account
     if not invocation.arguments.yes:
-        # Not for the quota: this resolves the beginning of a name to an account.
+        # Not for the quota, but because this finds the account that the beginning of a name stands for.
         account = invocation.call("accounts.quota", {"account": name})["accounts"][0]["account"]
         name = account["id"]
         _ask(f"Sign out {name_of(account)} for good?")
@@ -57,7 +57,7 @@ def _remove_account(invocation: Invocation) -> None:
 
 
 def _clear_accounts(invocation: Invocation) -> None:
-    _check_askable(invocation)
+    _check_can_ask(invocation)
     if not invocation.arguments.yes:
         listed = invocation.call("accounts.list")["accounts"]
         names = ", ".join(name_of(account) for account in listed)
@@ -66,10 +66,10 @@ def _clear_accounts(invocation: Invocation) -> None:
     invocation.show(invocation.call("accounts.clear", reply_timeout_s=SERVER_TIMEOUT_S), render_accounts.cleared)
 
 
-def _check_askable(invocation: Invocation) -> None:
+def _check_can_ask(invocation: Invocation) -> None:
     if not invocation.arguments.yes and not has_input_terminal():
         raise Stop(
-            EXIT_USAGE, "this signs out for good, and there is no terminal to confirm it. Add --yes to go ahead."
+            EXIT_USAGE, "this signs out for good, and there is no terminal to confirm it on. Add --yes to go ahead."
         )
 
 
@@ -150,10 +150,12 @@ COMMANDS = (
         "codexctl accounts add --device",
         _add_account,
         alternatives=(
-            argument("--no-browser", action="store_true", help="open the address anywhere and paste where it ends"),
+            argument(
+                "--no-browser", action="store_true", help="open the address anywhere, then paste where it ends up"
+            ),
             argument("--device", action="store_true", help="enter a code in a browser on any device"),
         ),
-        details="Opens the browser of this machine by default; codexd notices when you have signed in.",
+        details="By default, opens the browser on this machine; codexd notices when you have signed in.",
     ),
     Command(
         ("accounts", "import"),
@@ -166,11 +168,11 @@ COMMANDS = (
                 nargs="?",
                 default="codex",
                 metavar="SOURCE",
-                help="codex (the default: the login of the Codex CLI), codex-claude-proxy, or the path of an auth.json "
-                "or of its folder",
+                help="codex (the default: the Codex CLI's login), codex-claude-proxy, or the path of an auth.json or "
+                "its folder",
                 values=Values.FILES,
             ),
-            argument("--follow", action="store_true", help="read the login from its owner each time, never refresh it"),
+            argument("--follow", action="store_true", help="keep reading the login from there, and never refresh it"),
         ),
     ),
     Command(
@@ -205,7 +207,7 @@ COMMANDS = (
     ),
     Command(
         ("accounts", "verify"),
-        "Check with the backend that logins work",
+        "Ask the backend whether logins work",
         "codexctl accounts verify work@example.com",
         _verify_accounts,
         alternatives=(_MAYBE_NAME, _ALL),
@@ -248,10 +250,10 @@ COMMANDS = (
         _models,
         (
             _MAYBE_NAME,
-            argument("--all", action="store_true", help="include models that are not meant to be picked by people"),
+            argument("--all", action="store_true", help="include models that are not meant for people to choose"),
             argument("--refresh", action="store_true", help="ask the backend for a new list first"),
         ),
-        details="The column SETTINGS names your aliases and the settings models.* (without the models.) that lead to a "
-        "model at present.",
+        details="The SETTINGS column lists your aliases and the models.* settings (without the prefix) that currently "
+        "lead to a model.",
     ),
 )

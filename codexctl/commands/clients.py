@@ -1,4 +1,4 @@
-"""The commands that set up a client and put it back: ``codexctl claude`` and ``codexctl codex``."""
+"""The commands that set up a client and restore it: ``codexctl claude`` and ``codexctl codex``."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ RUN = ("claude", "run")
 
 
 def _folder(invocation: Invocation, named: str | None, below_home: str) -> dict[str, Any]:
-    """The client's folder as this user's environment has it; the daemon's environment may differ."""
+    """The client's folder in this user's environment, from which the daemon's may differ."""
     folder = Path(named) if named else Path(invocation.environ.get("HOME") or Path.home()) / below_home
     return {"config_dir": str(folder.expanduser().absolute())}
 
 
 def _prove(invocation: Invocation, method: str, params: dict[str, Any], client: Client) -> None:
-    """Set the client up to use codexd, with the request that proves that it works."""
+    """Set the client up to use codexd, with a request that proves that it works."""
     result = _change(invocation, method, params, client.proxied, client, wait="the answer to a test request")
     if result["proof"] and not result["proof"]["ok"]:
         raise Stop(EXIT_REFUSED)
@@ -37,7 +37,7 @@ def _prove(invocation: Invocation, method: str, params: dict[str, Any], client: 
 def _change(
     invocation: Invocation, method: str, params: dict[str, Any], render: Render, client: Client, *, wait: str = ""
 ) -> Any:
-    """Make the change and show it. ``wait`` names what is waited for, if that takes long enough to say so."""
+    """Make the change and show it. ``wait`` says what takes so long, if anything does."""
     dry_run = invocation.arguments.dry_run
     params = params | ({"dry_run": True} if dry_run else {})
     progress = Spinner(invocation.environ)
@@ -89,7 +89,7 @@ def _claude_folder(invocation: Invocation) -> dict[str, Any]:
 
 
 def _read_key(invocation: Invocation) -> dict[str, Any]:
-    """Not from the command line, where every user of the machine could read it."""
+    """The key, but not from the command line, where every user of the machine could read it."""
     if not invocation.arguments.key:
         return {}
     import getpass  # noqa: PLC0415 - the other commands start faster without
@@ -113,7 +113,7 @@ def _claude_run(invocation: Invocation) -> None:
 def _make_command(invocation: Invocation) -> tuple[list[str], dict[str, str]]:
     """The command line that starts Claude Code on codexd, and its environment.
 
-    The environment alone would not do: the user's own settings file wins over it, but not over ``--settings``.
+    The environment is not enough: the user's own settings file overrides it, but not ``--settings``.
     """
     program = _find_program(invocation.environ)
     wanted = invocation.call("claude.environment")
@@ -137,7 +137,7 @@ def _find_program(environ: Mapping[str, str]) -> str:
 
 
 def mark_passed_on(arguments: list[str]) -> list[str]:
-    """``arguments`` with a ``--`` before those for Claude Code, whose options would be read as codexctl's otherwise."""
+    """``arguments`` with a ``--`` before Claude Code's own, whose options would otherwise be read as codexctl's."""
     place = 0
     while place < len(arguments) and arguments[place].startswith("-"):
         place += 2 if arguments[place] == "--socket" else 1
@@ -186,7 +186,7 @@ COMMANDS = (
         "codexctl claude proxy --dry-run",
         _claude_proxy,
         (_DRY_RUN,),
-        details="Only changes the keys it needs in Claude Code's settings.json, and keeps a backup. The exit status is "
+        details="Changes only the keys it needs in Claude Code's settings.json, and keeps a backup. The exit status is "
         "1 if the request fails. `codexctl claude reset` undoes everything.",
     ),
     Command(
@@ -195,11 +195,11 @@ COMMANDS = (
         "codexctl claude direct",
         _claude_direct,
         (_KEY, _DRY_RUN),
-        details="Uses the login of Claude Code, unless you give a key.",
+        details="Uses Claude Code's own login, unless you give a key.",
     ),
     Command(
         ("claude", "set"),
-        "Set up Claude Code to use another server that has Anthropic's API",
+        "Set up Claude Code to use another server with Anthropic's API",
         "codexctl claude set https://gateway.example.com --key",
         _claude_set,
         (argument("url", metavar="URL", help="base URL of the server, without /v1"), _KEY, _DRY_RUN),
@@ -210,7 +210,7 @@ COMMANDS = (
         "codexctl claude reset",
         _claude_reset,
         (_DRY_RUN,),
-        details="Changes that you have made yourself since then stay.",
+        details="Changes that you have made since then stay.",
     ),
     Command(
         RUN,
@@ -218,7 +218,7 @@ COMMANDS = (
         "codexctl claude run --model sonnet",
         _claude_run,
         (argument("arguments", nargs="...", metavar="ARGS", help="arguments for Claude Code, including options"),),
-        details="Put the options of codexctl itself before `claude`.",
+        details="Put codexctl's own options before `claude`.",
     ),
     Command(
         ("codex",), "Show how the Codex CLI is set up, or change it", "codexctl codex", _codex_status, (_CONFIG_DIR,)

@@ -19,7 +19,7 @@ from codexctl.render.text import plain
 from codexd.paths import find_socket
 
 FILES = ":files"
-"""Printed instead of candidates: the shell completes the name of a file itself."""
+"""Printed instead of candidates: the shell itself completes file names."""
 
 ANSWER_TIMEOUT_S = 1.0
 """A Tab press should return nothing rather than block."""
@@ -47,7 +47,7 @@ def _find_socket(words: Sequence[str], environ: Mapping[str, str]) -> Path:
 
 
 class _Lookup:
-    """Looks up the values of arguments. ``wants_files`` is set if they are files, which the shell itself finds."""
+    """Looks up the values of arguments. ``wants_files`` is set if they are files, which the shell finds itself."""
 
     def __init__(self, daemon: _Daemon) -> None:
         self._daemon = daemon
@@ -61,7 +61,7 @@ class _Lookup:
 
 
 class _Daemon:
-    """What the daemon knows (``completion.Known``), asked for when it is needed; nothing if it does not answer."""
+    """What the daemon knows (``completion.Known``), asked for when needed; nothing if it does not answer."""
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
@@ -105,9 +105,9 @@ def _print_script(invocation: Invocation) -> None:
 # -- the scripts
 
 # Bash splits COMP_WORDS at each of COMP_WORDBREAKS, such as the @ of an e-mail address, and replaces only the last
-# piece by what comes back. So the pieces are joined, and what stands before the last break is cut off again. An @
-# belongs to the piece after it (readline's rl_special_prefixes). Also runs on the bash 3.2 of macOS, which has neither
-# compopt nor negative indexes.
+# piece with what it gets back. So the pieces are joined, and everything before the last break is cut off again. An @
+# belongs to the piece after it (readline's rl_special_prefixes). This also runs on the bash 3.2 of macOS, which has
+# neither compopt nor negative indexes.
 _BASH = r"""# codexctl completion for bash
 _codexctl() {
     local line=${COMP_LINE:0:COMP_POINT} words=() count=0 index piece
@@ -188,6 +188,6 @@ COMMANDS = (
         (argument("shell", choices=tuple(SCRIPTS), help="your shell"),),
         details="bash: add `source <(codexctl completion bash)` to ~/.bashrc. zsh: add `source <(codexctl completion "
         "zsh)` to ~/.zshrc, after compinit. fish: save the script as ~/.config/fish/completions/codexctl.fish. Names "
-        "of accounts, settings, models and requests are completed from the running daemon.",
+        "of accounts, settings, models and requests come from the running daemon.",
     ),
 )

@@ -1,4 +1,4 @@
-"""The commands on the daemon itself: ``codexctl status``, ``logs``, ``reload`` and ``stop``."""
+"""The commands for the daemon itself: ``codexctl status``, ``logs``, ``reload`` and ``stop``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEVELS = ("debug", "info", "warning", "error", "critical")
 HISTORY_ENTRIES = 100
 FOLLOW_ENTRIES = 10
 CATCH_UP_ENTRIES = 1000
-"""How many entries a daemon that came back may have logged before this program noticed."""
+"""How many entries a restarted daemon may have logged before this program noticed it."""
 
 
 def _status(invocation: Invocation) -> None:
@@ -60,7 +60,7 @@ def _reload(invocation: Invocation) -> None:
 def _stop(invocation: Invocation) -> None:
     with ControlClient(invocation.socket) as client:
         invocation.show(client.call("daemon.stop"), render_daemon.stopping)
-        with suppress(NoDaemon):  # it hangs up when it has stopped
+        with suppress(NoDaemon):  # the daemon hangs up once it has stopped
             while True:
                 client.read_replies()
 
@@ -73,24 +73,24 @@ COMMANDS = (
         "codexctl logs -f --level warning",
         _logs,
         (
-            argument("-f", "--follow", action="store_true", help="print new entries as they come"),
+            argument("-f", "--follow", action="store_true", help="print new entries as they arrive"),
             limit_argument(HISTORY_ENTRIES, FOLLOW_ENTRIES),
             argument("--level", choices=LEVELS, help="only entries of this level or above"),
-            argument("--since", type=parse_since, metavar="AGE", help="only entries up to this old, such as 10m or 2h"),
+            argument("--since", type=parse_since, metavar="AGE", help="only entries newer than AGE, such as 10m or 2h"),
             argument("--grep", metavar="TEXT", help="only entries that contain TEXT, ignoring case"),
             argument(
                 "--request",
                 metavar="ID",
-                help="only entries of this request; the beginning of its id is enough",
+                help="only entries about this request; the beginning of its id is enough",
                 values=Values.REQUESTS,
             ),
         ),
-        details="With -f, continues after codexd restarts, in a pipe too.",
+        details="With -f, continues after codexd restarts, even in a pipe.",
     ),
     Command(("reload",), "Reread the settings file", "codexctl reload", _reload),
     Command(
         ("stop",),
-        "Stop codexd after the running requests have finished",
+        "Stop codexd once the running requests have finished",
         "codexctl stop",
         _stop,
         details="Waits until it has stopped.",

@@ -35,7 +35,7 @@ def edit_settings(invocation: Invocation) -> None:
 
 @contextmanager
 def _draft(text: bytes) -> Iterator[Path]:
-    """A file with ``text`` to edit. If it still exists at the end and was edited, it is kept."""
+    """A file with ``text`` to edit. If it was edited and still exists at the end, it is kept."""
     folder = Path(tempfile.mkdtemp(prefix="codexctl-"))  # 0700: the file may hold the API key
     draft = folder / "settings.toml"
     draft.write_bytes(text)
@@ -54,7 +54,7 @@ def _find_editor(environ: Mapping[str, str]) -> list[str]:
             return shlex.split(environ[name])
     found = next((editor for editor in EDITORS if shutil.which(editor)), None)
     if found is None:
-        raise Stop(EXIT_USAGE, "no editor was found. Set EDITOR to the one you like, such as EDITOR=nano.")
+        raise Stop(EXIT_USAGE, "no editor was found. Set EDITOR to the one you use, such as EDITOR=nano.")
     return [found]
 
 

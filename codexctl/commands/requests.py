@@ -1,4 +1,4 @@
-"""``codexctl requests``, ``why`` and ``usage``: what was asked, what became of it, and what it took."""
+"""``codexctl requests``, ``why`` and ``usage``: what was asked, what happened, and what it cost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Follow:
         self._state = state
         self._running: dict[str, Any] = {}
         self._ended: dict[str, None] = {}
-        """Ids, the oldest first. After a lost connection the daemon reports these requests again."""
+        """Ids, oldest first. After a lost connection the daemon reports these requests again."""
         self._progress = Spinner(invocation.environ)
 
     def run(self, limit: int) -> None:
@@ -72,7 +72,7 @@ class _Follow:
         is_running, is_new = request["state"] == "running", request["id"] not in self._running
         if not is_running:
             self._note_end(request["id"])
-        elif request["model"] is not None:  # until then its body is still being received
+        elif request["model"] is not None:  # without a model, its body is still being received
             self._running[request["id"]] = request
         if self._state not in (None, request["state"]):
             return
@@ -118,7 +118,7 @@ COMMANDS = (
             limit_argument(HISTORY_REQUESTS, FOLLOW_REQUESTS),
             argument("--state", choices=STATES, help="only requests in this state"),
         ),
-        details="Below the list, shows what went wrong with a request and what was lost in translating it.",
+        details="Below the list, shows what went wrong with each request and what was lost in translating it.",
     ),
     Command(
         ("requests", "cancel"),
@@ -150,12 +150,12 @@ COMMANDS = (
         _usage,
         (
             argument(
-                "--since", type=parse_since, metavar="AGE", help="only requests up to this old, such as 12h or 7d"
+                "--since", type=parse_since, metavar="AGE", help="only requests newer than AGE, such as 12h or 7d"
             ),
             argument(
                 "--by", choices=GROUPINGS, default="model", help="one row per model (the default), account or day"
             ),
         ),
-        details="Covers the whole history by default; the setting usage.retention_days says how long that is.",
+        details="Covers the whole history by default; the setting usage.retention_days limits it.",
     ),
 )

@@ -29,7 +29,7 @@ def _unset_setting(invocation: Invocation) -> None:
 
 
 def _read_value(text: str) -> Any:
-    """Parse a TOML list or table; the daemon reads any other text by the type of the setting."""
+    """Parse a TOML list or table. The daemon parses any other text by the setting's type."""
     if not text.startswith(("[", "{")):
         return text
     import tomllib  # noqa: PLC0415 - the other commands start faster without
@@ -57,7 +57,7 @@ _SETTING = argument(
 _VALUE = argument(
     "value",
     metavar="VALUE",
-    help="the new value; write lists as a,b,c and tables as x=y,z=w, or both as in TOML",
+    help="the new value; write lists as a,b,c and tables as x=y,z=w, or either in TOML",
     values=Values.SETTING_VALUES,
 )
 
@@ -75,7 +75,7 @@ COMMANDS = (
         "codexctl settings get server.port",
         _get_setting,
         (_SETTING,),
-        details="In a pipe, prints the value alone, even of an API key.",
+        details="In a pipe, prints only the value, even if it is an API key.",
     ),
     Command(
         ("settings", "set"),
@@ -83,7 +83,7 @@ COMMANDS = (
         "codexctl settings set models.opus gpt-6.1-sol,gpt-5.5",
         _set_setting,
         (_SETTING, _VALUE),
-        details="The change takes effect at once; codexctl says so if it needs a restart.",
+        details="The change takes effect at once; if it needs a restart, codexctl says so.",
     ),
     Command(
         ("settings", "unset"),

@@ -1,4 +1,4 @@
-"""``codexctl accounts add``: a sign-in from its start to its end."""
+"""``codexctl accounts add``: a sign-in from start to end."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _find_browser(invocation: Invocation) -> Browser:
 
 
 def has_browser(environ: Mapping[str, str], platform: str) -> bool:
-    """Whether the user would see a browser that is opened here. By setting ``BROWSER`` the user says so."""
+    """Whether the user would see a browser that is opened here. Setting ``BROWSER`` says so."""
     if environ.get("BROWSER"):
         return True
     if environ.get("SSH_CONNECTION"):
@@ -159,5 +159,5 @@ class _Wait:
             prompt(text)
 
     def _end(self, failure: rpc.Failure) -> Exception:
-        """The error that ends the sign-in. If a paste caused it, its text has already been printed."""
+        """The error that ends the sign-in; without a text if it was already printed as a complaint."""
         return Stop(EXIT_REFUSED) if failure.message == self._complaint else Refused(failure)

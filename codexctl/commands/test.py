@@ -1,4 +1,4 @@
-"""``codexctl test``: a real request, sent as every client sends it."""
+"""``codexctl test``: a real request, sent as a client would send it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ IDLE_TIMEOUT_S = 120.0
 
 RECENT_REQUESTS = 100
 LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""By the address that stands for every interface, which a server can listen on but no client can connect to."""
+"""The address for all interfaces, which a server can listen on but no client can connect to -> where to connect."""
 
 
 def _test(invocation: Invocation) -> None:
@@ -39,7 +39,7 @@ def _test(invocation: Invocation) -> None:
             with closing(_connect(address)) as connection:
                 answer.ask(connection, key)
         except Stop:
-            client.call("daemon.status")  # if the daemon has gone, this raises with the better reason
+            client.call("daemon.status")  # if the daemon is gone, this raises a better reason
             raise
         took_ms = (time.monotonic() - started) * 1000
         listed = client.call("requests.list", {"limit": RECENT_REQUESTS})["requests"]
@@ -150,7 +150,7 @@ def _read_events(response: http.client.HTTPResponse) -> Iterator[Any]:
 
 
 def _describe(document: Any) -> str:
-    """An error of the Messages API, whether it is the whole response or an event of a stream."""
+    """An error of the Messages API, which may be a whole response or an event of a stream."""
     error = document["error"]
     return f"{error['message']} ({error['type']})"
 

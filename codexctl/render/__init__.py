@@ -1,1 +1,1 @@
-"""What the commands print: results of the control socket in, lines of text out. Pure."""
+"""What the commands print: results from the control socket in, lines of text out. Pure."""

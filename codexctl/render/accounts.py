@@ -1,4 +1,4 @@
-"""What the commands on accounts print: results of the control socket in, lines of text out. Pure."""
+"""What the commands for accounts print: results from the control socket in, lines of text out. Pure."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def accounts(result: Json, style: Style) -> list[str]:
 
 
 def _distinguish_workspaces(listed: Iterable[Json]) -> dict[str, str]:
-    """By account id, a short workspace id for each account that shares its e-mail with another."""
+    """Account id -> a short workspace id, for each account that shares its e-mail with another."""
     sharing = defaultdict(list)
     for each in listed:
         sharing[each["email"]].append(each)
@@ -129,7 +129,7 @@ def signed_in(result: Json, listed: Json, style: Style) -> list[str]:
 
 
 def _argument_for(account: Json, listed: Iterable[Json]) -> str:
-    """What to type for ``account``: its e-mail, unless another account has the same one."""
+    """What to type for ``account``: its e-mail, unless another account has the same e-mail."""
     same = [info for info in listed if info["email"] == account["email"]]
     return plain(account["email"] if account["email"] and len(same) <= 1 else account["id"])
 
@@ -164,7 +164,7 @@ def switched(result: Json, style: Style) -> list[str]:
 
 def _cost_lines(cost: Json) -> list[str]:
     if not cost["sessions"]:
-        return ["  nothing: no session of the last hour uses another account"]
+        return ["  no cost: no session from the last hour uses another account"]
     pieces = counted(cost["reasoning_items"], "piece")
     return [
         f"  sessions moved     {cost['sessions']:,}, from the last hour",
@@ -184,7 +184,7 @@ def removed(result: Json, style: Style) -> list[str]:
 def cleared(result: Json, _style: Style) -> list[str]:
     """``accounts.clear``."""
     removed_ = counted(result["removed"], "account")
-    return [f"Removed {removed_}." if result["removed"] else "There is no account to remove."]
+    return [f"Removed {removed_}." if result["removed"] else "There are no accounts to remove."]
 
 
 def changed(result: Json, style: Style) -> list[str]:
@@ -217,7 +217,7 @@ def access_token(result: Json, _style: Style) -> list[str]:
 
 
 class Browser(Enum):
-    """Who opens the browser that the user signs in with."""
+    """Who opens the browser for a sign-in."""
 
     CODEXCTL = "codexctl"
     USER = "user"
@@ -226,7 +226,7 @@ class Browser(Enum):
 
 
 def instructions(flow: Json, style: Style, *, browser: Browser, can_paste: bool) -> list[str]:
-    """``accounts.login.start``. The address is alone on its line, so that it can be copied."""
+    """``accounts.login.start``. The address is on a line by itself, so that it can be copied."""
     match flow["method"]:
         case "device":
             return _device(flow, style)
@@ -242,8 +242,8 @@ def _browser(flow: Json, style: Style, browser: Browser, *, can_paste: bool) -> 
     lines = [*style.prose(where), "", plain(flow["url"]), ""]
     if can_paste:
         lines += style.prose(
-            "A browser on another machine can't return to codexd. If you use one, paste the address that it ends at "
-            "here, and press Enter. The pasted text is not shown."
+            "A browser on another machine can't return to codexd. If you use one, paste the address where it ends up "
+            "here and press Enter. The pasted text is not shown."
         )
         lines.append("")
     if browser is Browser.NOBODY_HERE:
@@ -259,7 +259,7 @@ def _manual(flow: Json, style: Style) -> list[str]:
         plain(flow["url"]),
         "",
         *style.prose(
-            "The browser ends at an address that begins with http://localhost. The page may show an error; only its "
+            "The browser ends up at an address that begins with http://localhost. The page may show an error; only its "
             f"address matters. Paste it here within {_time_left(flow, style.now)}."
         ),
     ]

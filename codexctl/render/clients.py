@@ -13,10 +13,10 @@ INDENT = "  "
 
 
 class Client(NamedTuple):
-    """The words for one client.
+    """The wording for one client.
 
-    ``command`` is the command of codexctl that sets it up, ``hint`` says how to make it use codexd, and ``column`` is
-    what its settings are called.
+    ``command`` is the codexctl command that sets it up, ``hint`` says how to make it use codexd, and ``column`` is what
+    its settings are called.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Client(NamedTuple):
 
     def _next_step(self, result: Json) -> str:
         if result["can_reset"]:
-            return f"`codexctl {self.command} reset` puts back what was there before."
+            return f"`codexctl {self.command} reset` restores what was there before."
         return self.hint if result["mode"] != "codexd" else ""
 
     def proxied(self, result: Json, style: Style) -> list[str]:
@@ -64,7 +64,7 @@ class Client(NamedTuple):
         path = plain(result["path"])
         if not result["changes"]:
             lines = [
-                f"{path} has these settings already; nothing {'would change' if result['dry_run'] else 'changed'}."
+                f"{path} already has these settings; nothing {'would change' if result['dry_run'] else 'changed'}."
             ]
         else:
             lines = [
@@ -78,7 +78,7 @@ class Client(NamedTuple):
     def was_reset(self, result: Json, style: Style) -> list[str]:
         """``.reset``."""
         if not result["changes"]:
-            lines = [f"{plain(result['path'])} holds no changes of codexd."]
+            lines = [f"{plain(result['path'])} has no changes made by codexd."]
             return lines + style.paragraphs(_kept(result))
         return self.set_up(result, style)
 
@@ -113,7 +113,7 @@ CODEX_CLI = Client(
 
 
 def _edit_row(edit: Json) -> list[Cell]:
-    """Like a diff: + is added, - is removed, ~ gets another value."""
+    """Like a diff: + is added, - is removed, ~ changes its value."""
     match edit["before"], edit["after"]:
         case None, after:
             sign, colour, values = "+", "green", [plain(after)]

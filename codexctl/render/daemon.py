@@ -81,7 +81,7 @@ def _is_request(fields: Json) -> bool:
 
 
 def _request_words(message: str, fields: dict[str, Any]) -> list[str]:
-    """An ended request in reading order. Removes the fields that it uses from ``fields``."""
+    """The words for an ended request, in reading order. Removes the fields that it uses from ``fields``."""
     route = [str(fields.pop(key)) for key in ("method", "path") if fields.get(key)]
     asked, used = fields.pop("model", None), fields.pop("model_used", None)
     model = f"{asked} -> {used}" if asked and used and asked != used else asked or used

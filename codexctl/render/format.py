@@ -35,7 +35,7 @@ def duration(seconds: float) -> str:
 
 
 def short_duration(seconds: float) -> str:
-    """``2h10m``: the same in at most six cells."""
+    """``2h10m``: the same, in at most six cells."""
     return "".join(f"{count}{unit[0]}" for count, unit in _split(seconds)) or "0s"
 
 
@@ -75,7 +75,7 @@ def clock_time(at: float, now: float) -> str:
 
 
 def bar(percent: float, cells: int = BAR_CELLS) -> str:
-    """A quota bar with its number, of constant width."""
+    """A quota bar with its percentage, always of the same width."""
     filled = min(cells, max(0, round(percent / 100 * cells)))
     return f"{'█' * filled}{'░' * (cells - filled)} {percent:3.0f}%"
 
@@ -110,5 +110,5 @@ def state_words(state: str) -> str:
 
 
 def plan_windows(account: Json) -> list[Json]:
-    """The rate-limit windows of the plan as a whole; ``codexctl quota`` shows those of single models too."""
+    """The rate-limit windows of the plan as a whole. ``codexctl quota`` also shows windows for single models."""
     return [window for window in account["quota"] if window["limit"] is None]

@@ -11,7 +11,7 @@ WIDE_BAR_CELLS = 20
 INDENT = "  "
 SETTINGS_CELLS = 18
 MIN_EFFORTS_CELLS = 20
-"""What a row of usual length leaves of 80 columns."""
+"""What the other cells of a typical row leave of 80 columns."""
 
 
 def quotas(result: Json, style: Style) -> list[str]:
@@ -48,15 +48,15 @@ def _window_row(window: Json, quota: Json, now: float) -> list[Cell]:
 def _facts(quota: Json, now: float) -> list[tuple[str, str]]:
     limited, fetched_at = quota["cooldown_until"], quota["fetched_at"]
     if fetched_at is None:
-        figures = "none yet; `codexctl quota --refresh` fetches them"
+        updated = "never; `codexctl quota --refresh` fetches figures"
     else:
-        stale = ", stale; `codexctl quota --refresh` fetches new ones" if quota["stale"] else ""
-        figures = f"from {ago(fetched_at, now)}{stale}" if now - fetched_at >= 1 else f"from just now{stale}"
+        stale = ", stale; `codexctl quota --refresh` fetches new figures" if quota["stale"] else ""
+        updated = f"{ago(fetched_at, now)}{stale}" if now - fetched_at >= 1 else f"just now{stale}"
     is_limited = limited is not None and limited > now
     return [
         ("limited", f"for {duration(limited - now)}, until {clock_time(limited, now)}" if is_limited else ""),
         ("credits", _credits(quota["credits"])),
-        ("figures", figures),
+        ("updated", updated),
     ]
 
 
@@ -81,7 +81,7 @@ def models(result: Json, style: Style) -> list[str]:
     rooms = _share_room(longest, style.width)
     lines += table(headings, (_model_row(model, *rooms) for model in result["models"]), style)
     if any(model["default_effort"] for model in result["models"]):
-        lines.append(style.paint("* the effort of requests that do not set one", "dim"))
+        lines.append(style.paint("* the default effort, for requests that do not set one", "dim"))
     return lines
 
 
@@ -97,7 +97,7 @@ def _source(result: Json, style: Style) -> list[str]:
 
 
 def _share_room(longest: int, width: int | None) -> tuple[int, int]:
-    """How many cells efforts and settings get so that a row fits; in a pipe each model is one line."""
+    """How many cells efforts and settings get so that a row fits. In a pipe each model is on one line."""
     if width is None:
         return 1000, 1000
     room = width - longest - len("272,000  ") - 3 * len(GAP) - SETTINGS_CELLS

@@ -10,10 +10,10 @@ from codexctl.render.table import Cell, table
 from codexctl.render.text import Style, cell_width, pad, plain
 
 REPORTED_LOSSES = ("dropped", "approximated")
-"""The kinds that the header ``codexd-losses`` counts. Each request of Claude Code has several of the other kinds."""
+"""The kinds that the header ``codexd-losses`` counts. Each request from Claude Code has several of the other kinds."""
 
 NAMED_PATHS = 2
-"""How many fields are named of those that were lost in the same way and differ in their indexes only."""
+"""How many fields are named if several were lost in the same way and differ only in their indexes."""
 
 STATE_WIDTH = len("running 200")
 
@@ -23,7 +23,7 @@ _MILLION = 1_000_000
 
 
 def requests(result: Json, style: Style) -> list[str]:
-    """``requests.list``: one row per request, and below the table what went wrong and what translation lost."""
+    """``requests.list``: one row per request; below the table, what went wrong and what was lost in translation."""
     listed = result["requests"]
     if not listed:
         return style.prose("No requests to show since codexd started.")
@@ -56,7 +56,7 @@ def _request_row(request: Json, now: float, *, with_account: bool) -> list[Cell]
 
 
 def state_of(request: Json) -> str:
-    """``done 200``. The status of a cancelled request would only say how far its answer had come."""
+    """``done 200``. The status of a cancelled request is left out: it would only say whether an answer had begun."""
     is_bare = request["status"] is None or request["state"] == "cancelled"
     return str(request["state"]) if is_bare else f"{request['state']} {request['status']}"
 
@@ -84,7 +84,7 @@ def _tokens(request: Json) -> Iterator[str]:
 
 
 def remarks_on(request: Json) -> Iterator[str]:
-    """What went wrong, and what translation lost that may change the answer."""
+    """What went wrong, and the losses in translation that may change the answer."""
     if request["error"]:
         yield plain(request["error"])
     alike: dict[tuple[str, ...], list[str]] = {}
@@ -96,7 +96,7 @@ def remarks_on(request: Json) -> Iterator[str]:
 
 
 def _name_some(paths: list[str]) -> str:
-    """A long conversation can lose the same field of hundreds of items; ``--json`` lists them all."""
+    """The first of ``paths``: a long conversation can lose the same field hundreds of times. ``--json`` lists all."""
     named, more = paths[:NAMED_PATHS], len(paths) - NAMED_PATHS
     return f"{', '.join(named)} and {more:,} more" if more > 0 else " and ".join(named)
 
@@ -110,7 +110,7 @@ def started(request: Json, style: Style) -> list[str]:
 
 
 def ended(request: Json, style: Style) -> list[str]:
-    """A followed request that has ended; below it what went wrong and what translation lost."""
+    """A followed request that has ended; below it, what went wrong and what was lost in translation."""
     colour = STATE_COLOURS.get(request["state"], "red")
     at = request["started_at"] + took_ms(request, style.now) / 1000
     tokens = request["tokens"]
@@ -143,7 +143,7 @@ def _route(request: Json) -> str:
 
 
 def running(requests: list[Json], now: float) -> str:
-    """The running requests in one line, shown below the others while there are any."""
+    """One line about the running requests, shown below the others while there are any."""
     oldest = requests[0]
     words = [_route(oldest), duration(took_ms(oldest, now) / 1000)]
     if oldest["tokens"]:
@@ -195,10 +195,10 @@ def _hanging(head: str, text: str, style: Style) -> list[str]:
 
 
 def usage(result: Json, style: Style) -> list[str]:
-    """``usage.summary``: one row per model, account or day, and their total."""
+    """``usage.summary``: one row per model, account or day, and the total."""
     problem = style.prose(f"Problem: {result['problem']}") if result["problem"] else []
     if not result["rows"]:
-        return [*style.prose("No requests in that time."), *problem]
+        return [*style.prose("There were no requests in that time."), *problem]
     headings = (result["by"].upper(), "REQUESTS", "FAILED", "INPUT", "CACHED", "OUTPUT", "LOSSES", "TTFT")
     grid = [headings, *map(_figures, [*result["rows"], result["total"]])]
     names, *columns = zip(*grid, strict=True)
@@ -239,14 +239,14 @@ def _align_right(column: Sequence[str]) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """``text`` without terminal control sequences, but with its lines and tabs: a model may write anything."""
+    """``text`` with its lines and tabs but without terminal control sequences, because a model may write anything."""
     return _UNSAFE.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def answered(request: Json | None, took_ms: float, style: Style) -> list[str]:
     """Who answered and what it took; ``request`` is None if the daemon no longer has a record of it.
 
-    ``took_ms`` is measured here: the record of an answer that was only just read may not have an end yet.
+    ``took_ms`` is measured by codexctl: the record of an answer that was only just read may not have ended yet.
     """
     if request is None:
         return ["", *style.prose("The request was answered, but the daemon no longer has a record of it.")]

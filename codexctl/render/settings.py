@@ -14,7 +14,7 @@ PENDING = "takes effect when codexd restarts"
 
 
 def value_text(value: Any) -> str:
-    """A value as ``settings set`` takes it."""
+    """A value in the form that ``settings set`` accepts."""
     match value:
         case None:
             return ""
@@ -36,7 +36,7 @@ def settings(result: Json, style: Style) -> list[str]:
         lines.append(style.paint(f"* {PENDING}", "yellow"))
     lines += ["", f"File: {plain(result['file'])}"]
     if result["problem"]:
-        lines += style.prose("Problem: the file is not valid, so the settings that were read before it still apply:")
+        lines += style.prose("Problem: the file is not valid, so the settings that codexd read earlier still apply:")
         lines += [line for text in result["problem"].splitlines() for line in style.prose(text, "  ")]
     return lines
 
@@ -59,7 +59,7 @@ def _source(item: Json) -> str:
 
 
 def setting(result: Json, style: Style) -> list[str]:
-    """``settings.get``: in a pipe the value alone, on a terminal all there is to know."""
+    """``settings.get``: in a pipe only the value, on a terminal everything about the setting."""
     value = value_text(result["value"])
     if style.width is None:
         return [value]

@@ -1,4 +1,4 @@
-"""Tables: aligned columns below bold headings, cut where the terminal is too narrow. Pure."""
+"""Tables: aligned columns below bold headings, cut if the terminal is too narrow. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from codexctl.render.text import Style, cell_width, pad
 
 GAP = "  "
 MIN_FIRST_CUT = 16
-"""Columns that the column which is cut first keeps."""
+"""The cells that the column ``cut_first`` keeps."""
 
 MIN_COLUMN = 4
 
@@ -26,8 +26,8 @@ def table(
 ) -> list[str]:
     """The lines of a table.
 
-    On a terminal columns are cut until a row fits: first the one with the index ``cut_first``, then whichever is the
-    widest.
+    On a terminal, columns are cut until a row fits: first the column with the index ``cut_first``, then always the
+    widest one.
     """
     head = [Cell([heading], "bold") for heading in headings]
     body = list(rows)

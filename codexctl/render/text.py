@@ -1,4 +1,4 @@
-"""Text laid out for a terminal: measured in cells, cut, padded, wrapped, coloured. Pure."""
+"""Lays out text for a terminal: measures it in cells, cuts, pads, wraps and colours it. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PROSE_WIDTH = 80
 MIN_PROSE_WIDTH = 20
 
 Fragment: TypeAlias = tuple[str, str]
-"""The name of a style, which its painter knows, and a text in that style."""
+"""The name of a style, known to whoever paints it, and a text in that style."""
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
 
@@ -19,15 +19,15 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 _WORDS = re.compile(r"(\s*)(\S+)")
 _ONE_CELL_EACH = re.compile(r"[ -~\xa0-\xac\xae-\u02ff\u2026\u2500-\u259f]*")
-"""ASCII, Latin letters, the ellipsis, lines and blocks: nearly all that is ever printed."""
+"""ASCII, Latin letters, the ellipsis, lines and blocks: nearly everything that is ever printed."""
 
 _ZERO_WIDTH_CATEGORIES = ("Mn", "Me", "Mc", "Cf", "Cc", "Zl", "Zp")
 _VISIBLE_FORMATS = "\xad\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
-"""Drawn although of category Cf: the soft hyphen, and signs that Arabic and other scripts write before numbers."""
+"""Visible, although of category Cf: the soft hyphen, and signs that Arabic and other scripts write before numbers."""
 
 
 class Style(NamedTuple):
-    """How to write. ``now`` is in seconds since the epoch; ``width`` is None in a pipe, where nothing is cut."""
+    """How to format output. ``now`` is in seconds since the epoch; ``width`` is None in a pipe: nothing is cut."""
 
     now: float
     width: int | None = None
@@ -45,18 +45,18 @@ class Style(NamedTuple):
         return wrap(plain(text), min(self.width or PROSE_WIDTH, PROSE_WIDTH), indent, indent)
 
     def paragraphs(self, texts: Iterable[str | None]) -> list[str]:
-        """Each of ``texts`` that is not empty as prose, with an empty line before it."""
+        """Each non-empty one of ``texts`` as prose, after an empty line."""
         return [line for text in texts if text for line in ("", *self.prose(text))]
 
     def wrap_line(self, line: str) -> list[str]:
-        """``line``, broken between words only if the terminal is too narrow for it."""
+        """``line``, broken between words if the terminal is too narrow for it."""
         if self.width is None or cell_width(line) <= self.width:
             return [line]
         return wrap(line, max(self.width, 40), "", " " * 8, break_words=False)
 
 
 def plain(text: str) -> str:
-    """``text`` on one line and without terminal control sequences: it may come from a client."""
+    """``text`` on one line and without terminal control sequences, because it may come from a client."""
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
@@ -81,7 +81,7 @@ def _count_cells(character: str) -> int:
 
 
 def cut(text: str, width: int) -> str:
-    """``text`` in at most ``width`` cells; an ellipsis marks what was cut off."""
+    """``text`` in at most ``width`` cells; an ellipsis marks a cut."""
     if cell_width(text) <= width:
         return text
     return f"{_take(text, width - 1)}…" if width > 0 else ""
@@ -99,7 +99,7 @@ def _take(text: str, width: int) -> str:
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:
-    """``text`` in exactly ``width`` cells, at the left or the right end of them."""
+    """``text`` in exactly ``width`` cells, cut or filled with spaces, and aligned to the left or right."""
     text = cut(text, width)
     space = " " * (width - cell_width(text))
     return space + text if right else text + space
@@ -108,8 +108,8 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
 def wrap(text: str, width: int, indent: str, hanging: str, *, break_words: bool = True) -> list[str]:
     """``text`` on lines of at most ``width`` cells, but at least ``MIN_PROSE_WIDTH``, broken between words.
 
-    The first line begins with ``indent``, each other line with ``hanging``. A word longer than a line is broken, or
-    else sticks out. Spaces inside a line stay as they are.
+    The first line begins with ``indent``, every other line with ``hanging``. A word longer than a line is broken, or
+    sticks out without ``break_words``. Spaces inside a line stay unchanged.
     """
     width = max(width, MIN_PROSE_WIDTH, cell_width(hanging) + 2)
     longest_word = width - cell_width(hanging)

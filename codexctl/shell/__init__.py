@@ -1,4 +1,4 @@
-"""``codexctl shell``: a prompt with completion, a toolbar, and the log above it. This imports nothing of them."""
+"""``codexctl shell``: a prompt with completion, a toolbar, and the log above it, all imported only when it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Completion in the shell: ``codexctl.completion`` with what the shell knows of the daemon."""
+"""Completion in the shell: ``codexctl.completion`` with what the shell knows about the daemon."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ META_WIDTH = 60
 
 
 class ShellCompleter(Completer):
-    """Answers at once, from the facts that :class:`Watch` keeps."""
+    """Answers at once, from the facts that :class:`Watch` keeps up to date."""
 
     def __init__(self, commands: Sequence[Command], facts: Callable[[], Facts]) -> None:
         self._commands = commands
         self._facts = facts
 
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:  # noqa: ARG002 - prompt_toolkit's
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:  # noqa: ARG002 - prompt_toolkit passes it
         text = document.text_before_cursor
         words = read_words(text)
         if words is None:
@@ -46,7 +46,7 @@ class ShellCompleter(Completer):
 
 
 def read_words(text: str) -> list[str] | None:
-    """The words of ``text``, of which the last, maybe empty, is being typed; None inside quotes."""
+    """The words of ``text``; None inside quotes. The last word, which may be empty, is being typed."""
     try:
         words = shlex.split(text)
     except ValueError:
@@ -57,7 +57,7 @@ def read_words(text: str) -> list[str] | None:
 
 
 def raw_length(text: str) -> int:
-    """How long the word being typed is, quotes included."""
+    """The length of the word being typed, including quotes."""
     return 0 if not text or text[-1].isspace() else len(text.rsplit(maxsplit=1)[-1])
 
 

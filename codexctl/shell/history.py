@@ -29,7 +29,7 @@ def may_keep(line: str) -> bool:
 
 
 class PrivateHistory(History):
-    """A history in a file that only its user can read. If the file can't be read or written, there is no history."""
+    """A history in a file that only its user can read. Without access to the file, there is no history."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()

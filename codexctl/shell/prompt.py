@@ -1,4 +1,4 @@
-"""What surrounds the typed line: the greeting and the help above it, the toolbar below, colours and keys."""
+"""What surrounds the line being typed: the greeting and the help above it, the toolbar below, colours and keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from codexctl.shell.watch import Facts
 SEPARATOR = " · "
 _CLASSES = {"green": "class:good", "yellow": "class:tight", "red": "class:bad"}
 
-# "reverse" with the colours swapped looks the same on a terminal with colours, and is still a bar on one without.
+# "reverse" with swapped colours looks the same on a terminal with colours, and still shows a bar on one without.
 _BAR = "reverse fg:#303030 bg:#d0d0d0"
 STYLE = PromptStyle.from_dict(
     {
@@ -65,7 +65,7 @@ def hint(style: Style, log_level: str | None) -> list[str]:
 
 
 def overview(commands: Iterable[Command], style: Style) -> list[str]:
-    """The commands of one word and those of the shell itself, with their summaries, and the keys."""
+    """The one-word commands and the shell's own, with their summaries, and the keys."""
     rows = [(" ".join(command.words), command.summary) for command in commands if _is_listed(command)]
     first = max(len(name) for name, _ in rows)
     room = (style.width or PROSE_WIDTH) - first - 2 * len(GAP)
@@ -118,7 +118,7 @@ def toolbar(facts: Facts, log_level: str | None, width: int, now: float) -> list
         parts = [
             _Part(0, (("class:bad", "codexd is away"),)),
             _Part(1, (("", "start it with: codexd"),)),
-            _Part(2, (("", "the shell continues as soon as it runs"),)),
+            _Part(2, (("", "the shell continues once it runs"),)),
         ]
     elif not facts.status:
         parts = [_Part(0, (("", "asking codexd"),))]

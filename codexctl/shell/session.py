@@ -1,4 +1,4 @@
-"""The interactive shell: a prompt of prompt_toolkit. Commands run in this process."""
+"""The interactive shell, at a prompt_toolkit prompt. Commands run in this process."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EXIT_INTERRUPTED = 130
 
 
 class Leave(Exception):
-    """The user leaves the shell."""
+    """The user wants to leave the shell."""
 
 
 def run_shell(invocation: Invocation) -> None:
@@ -59,7 +59,7 @@ def run_shell(invocation: Invocation) -> None:
 
 
 class Shell:
-    """One session. ``commands`` are those of codexctl and those of the shell itself."""
+    """One session. ``commands`` holds codexctl's commands and the shell's own."""
 
     def __init__(self, invocation: Invocation) -> None:
         self._invocation = invocation
@@ -91,12 +91,12 @@ class Shell:
         """Run one command and return its exit status. The session goes on even if it fails.
 
         Raises:
-            Leave: the command was to leave the shell.
+            Leave: the command leaves the shell.
         """
         try:
             words = shlex.split(line)
         except ValueError as error:
-            say(f"can't read the line: {error}. Put text with spaces or quotes between quotes.")
+            say(f"can't read the line: {error}. Quote any text that contains spaces or quotes.")
             return EXIT_USAGE
         words = words[1:] if words[:1] == ["codexctl"] else words
         if not words:
@@ -121,13 +121,13 @@ class Shell:
             return int(end.code or 0)
         command: Command | None = getattr(parsed, "command", None)
         if command is None or command.words == ("shell",):
-            say("you are in the shell already. `help` lists its commands.")
+            say("you are already in the shell. `help` lists its commands.")
             return EXIT_USAGE
         socket = getattr(parsed, "socket", None) or self._invocation.socket
         return _run_safely(command, Invocation(socket.absolute(), parsed, self._invocation.environ))
 
     def _run_apart(self, words: list[str]) -> int:
-        """Run a command that becomes another program in a process of its own, which gets each Ctrl-C."""
+        """Run a command that becomes another program in a separate process, which gets each Ctrl-C."""
         environ = {**self._invocation.environ, "CODEXD_SOCKET": str(self._invocation.socket)}
         before = signal.signal(signal.SIGINT, lambda *_: None)
         try:
@@ -152,7 +152,7 @@ class Shell:
         )
 
     async def _read(self, session: PromptSession[str]) -> str | None:
-        """What was typed; None for Ctrl-D. Meanwhile, log entries and news of the daemon appear above the prompt."""
+        """The typed line; None for Ctrl-D. Until then, log entries and news of the daemon appear above the prompt."""
         with patch_stdout(raw=True):
             async with asyncio.TaskGroup() as background:
                 tasks = [background.create_task(self._watch.keep_facts())]
@@ -180,7 +180,7 @@ class Shell:
     def _show_entry(self, entry: Json) -> None:
         self._invocation.write(render_daemon.log_entry(entry, self._invocation.style()))
 
-    # -- the commands of the shell itself
+    # -- the shell's own commands
 
     def _own_commands(self) -> tuple[Command, ...]:
         words = argument("words", nargs="*", metavar="COMMAND", help="the command to explain")

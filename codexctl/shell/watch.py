@@ -1,4 +1,4 @@
-"""What goes on behind the prompt: the daemon is asked for news, and its log entries are passed on."""
+"""What runs behind the prompt: asking the daemon for news, and passing on its log entries."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class Facts:
 
 
 class Watch:
-    """Keeps ``facts`` up to date while the prompt is shown; not while a command runs, whose output would be mixed up.
+    """Keeps ``facts`` up to date while the prompt is shown. It must not run during a command, or garble its output.
 
-    ``say`` prints a sentence to the user; ``changed`` is called when ``facts`` are new.
+    ``say`` prints a message to the user; ``changed`` is called when ``facts`` are new.
     """
 
     def __init__(self, socket: Path, say: Callable[[str], None], changed: Callable[[], None]) -> None:
@@ -69,9 +69,9 @@ class Watch:
             await asyncio.sleep(RETRY_S)
 
     def _lose(self, gone: NoDaemon) -> None:
-        """The daemon is away. The user is told once, until it is back."""
+        """The daemon is away. Say so once, until it is back."""
         if self.facts.problem is None:
-            self._say(f"{gone}\nWaiting for it.")
+            self._say(f"{gone}\nWaiting for it to come back.")
         self._update(replace(self.facts, problem=str(gone)))
 
     async def _keep_asking(self) -> None:
@@ -108,7 +108,7 @@ class LogTail:
         self._since = time.time()
 
     async def run(self) -> None:
-        """Go on where the last run ended."""
+        """Continue where the last run ended."""
         while True:
             with suppress(NoDaemon, Refused):  # Watch reports that the daemon is away
                 await self._follow()

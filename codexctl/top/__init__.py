@@ -1,4 +1,4 @@
-"""``codexctl top``: the daemon live on one screen. All but ``screen`` and ``feed`` is pure; this imports none of it."""
+"""``codexctl top``: the daemon live on one screen. All its modules but ``screen`` and ``feed`` are pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def _top(invocation: Invocation) -> None:
         raise Stop(EXIT_USAGE, "top has no JSON output. For requests as JSON, use: codexctl requests -f --json")
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or invocation.environ.get("TERM") == "dumb":
         raise Stop(EXIT_USAGE, "top needs a full-screen terminal. Without one, use: codexctl requests -f")
-    invocation.call("daemon.status")  # if there is no daemon, say so before the screen changes
+    invocation.call("daemon.status")  # without a daemon, this fails before the screen changes
     from codexctl.top.screen import show_top  # noqa: PLC0415 - prompt_toolkit takes 200 ms
 
     show_top(invocation)

@@ -29,7 +29,7 @@ class Feed:
     def close(self) -> None:
         """Make :meth:`run` return once its task is cancelled.
 
-        A cancellation alone can get lost: a task group of asyncio forgets it when it fails at the same moment.
+        A cancellation alone can get lost: asyncio's task group forgets it if it fails at the same moment.
         """
         self._closed = True
 
@@ -74,7 +74,7 @@ class Feed:
                 self._changed()
 
     async def ask(self, ask: Ask) -> None:
-        """Make the call and tell the model what came of it."""
+        """Make the call and pass its result on to the model."""
         try:
             with closing(await AsyncControlClient.open(self._socket)) as client:
                 self._model.take_reply(ask.method, ask.params, await client.call(ask.method, ask.params))

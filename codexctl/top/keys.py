@@ -1,4 +1,4 @@
-"""What the keys of ``codexctl top`` do: a key in, the model changed, and maybe an effect to carry out. Pure."""
+"""What the keys of ``codexctl top`` do: a key changes the model, and may have an effect to carry out. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAGE = 10
 
 @dataclass(frozen=True)
 class Ask:
-    """Call the daemon and give the result to the model."""
+    """Call the daemon and pass the result to the model."""
 
     method: str
     params: dict[str, Any]

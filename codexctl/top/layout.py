@@ -9,12 +9,12 @@ from typing import Generic, TypeAlias, TypeVar
 from codexctl.render.text import Fragment, cell_width, cut_fragments, pad, plain
 
 Line: TypeAlias = list[Fragment]
-"""Its styles are names with spaces between, such as ``bold red``."""
+"""Its styles are names separated by spaces, such as ``bold red``."""
 
 T = TypeVar("T")
 
 MARK_CELLS = 2
-"""Before the columns of a table, for the mark of a row."""
+"""The space before the columns of a table, for a row's mark."""
 
 WIDE_COLUMNS = 120
 
@@ -28,7 +28,7 @@ class Size:
 
 
 def fill_line(line: Line, width: int) -> Line:
-    """``line`` in exactly ``width`` cells; the padding has the style of its end."""
+    """``line`` in exactly ``width`` cells. The padding has the style of its last fragment."""
     fitted = cut_fragments(line, width)
     used = sum(cell_width(text) for _, text in fitted)
     return [*fitted, (line[-1][0] if line else "", " " * (width - used))]
@@ -41,7 +41,7 @@ def spread(left: Line, right: Line, width: int) -> Line:
 
 
 def fill_rows(lines: Sequence[Line], rows: int) -> list[Line]:
-    """Exactly ``rows`` lines: the first of ``lines``, or all of them and empty ones below."""
+    """Exactly ``rows`` lines: the first of ``lines``, or all of them and empty lines below."""
     return [*lines[:rows], *([[("", "")]] * (rows - len(lines)))]
 
 
@@ -54,8 +54,8 @@ def gap_at(columns: int) -> int:
 class Column(Generic[T]):
     """A column of a table with a ``T`` per row: ``width`` cells, up to ``max_width`` if there is room.
 
-    It is left out of a table narrower than ``from_width``, and of one that has no room for it; the column with the
-    greatest ``from_width`` goes first.
+    It is left out if the table is narrower than ``from_width`` or has no room for it; the column with the greatest
+    ``from_width`` is left out first.
     """
 
     title: str
@@ -67,7 +67,7 @@ class Column(Generic[T]):
 
 
 FittedColumns: TypeAlias = Sequence[tuple[Column[T], int]]
-"""Columns, and how many cells each takes."""
+"""Each column with its width in cells."""
 
 
 def fit(columns: Iterable[Column[T]], width: int, gap: int) -> list[tuple[Column[T], int]]:

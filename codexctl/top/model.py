@@ -48,7 +48,7 @@ class Cancelling:
 
 @dataclass(frozen=True)
 class Switching:
-    """The menu of accounts. ``cost`` is that of a switch to ``account``, once it is known."""
+    """The menu of accounts. ``cost`` is what a switch to ``account`` would cost, once known."""
 
     account: str
     cost: Json | None = None
@@ -76,7 +76,7 @@ Pane: TypeAlias = Table | Filtering | Cancelling | Switching | Why | Help
 class Request:
     """A request as the daemon last reported it. Times are seconds since the epoch.
 
-    ``samples`` say at which time its answer had how many tokens; the last one is the last growth.
+    ``samples`` holds (time, output tokens) pairs; the last one is when the answer last grew.
     """
 
     info: Json
@@ -144,7 +144,7 @@ class Request:
 
 @dataclass
 class Model:
-    """The state of the screen. ``gone`` says why there is no daemon, since ``gone_at``."""
+    """The state of the screen. ``gone`` says why there has been no daemon since ``gone_at``."""
 
     status: Json | None = None
     accounts: list[Json] = field(default_factory=list)
@@ -162,7 +162,7 @@ class Model:
     # -- what the daemon reports
 
     def begin(self) -> None:
-        """A new connection: what an earlier one reported may be of another daemon."""
+        """A new connection: an earlier one may have been to another daemon, so forget what it reported."""
         if self.gone:
             self.notice = "codexd is back."
         self.gone = ""
@@ -215,7 +215,7 @@ class Model:
     # -- what the user is looking at
 
     def listed(self) -> list[Request]:
-        """The requests that are shown: running ones first, and of each kind the newest first."""
+        """The requests that are shown: running ones first, then ended ones, each newest first."""
         chosen = [each for each in self.requests.values() if self._is_shown(each)]
         return sorted(chosen, key=lambda each: (each.is_running, each.info["started_at"]), reverse=True)
 
@@ -234,7 +234,7 @@ class Model:
 
     @property
     def unfinished_why(self) -> str | None:
-        """The id of the request that is being explained if it still runs, so that its explanation will grow."""
+        """The id of the request being explained if it is still running, so that its explanation will grow."""
         match self.pane:
             case Why(request, explanation) if explanation and explanation["request"]["state"] == "running":
                 return request
@@ -249,7 +249,7 @@ class Model:
 
 
 def account_names(accounts: Iterable[Json]) -> dict[str, str]:
-    """By id, the name of each account: its e-mail, with a piece of the workspace id if several share the e-mail."""
+    """Account id -> name: the e-mail, with the beginning of the workspace id if several share the e-mail."""
     listed = list(accounts)
     emails = [each["email"] for each in listed]
     names = {}

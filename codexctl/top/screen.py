@@ -1,4 +1,4 @@
-"""The screen of ``codexctl top``: prompt_toolkit's application around a model, its keys and its view."""
+"""The screen of ``codexctl top``: a prompt_toolkit application around a model, its keys and its view."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from codexctl.top.model import Model
 from codexctl.top.view import screen, settle
 
 REDRAW_S = 0.5
-"""Times and rates change even if nothing has come."""
+"""Times and rates change even if nothing arrives."""
 
 MIN_REDRAW_S = 0.1
-"""However fast news comes."""
+"""The shortest time between redraws, however fast news arrives."""
 
 ESCAPE_S = 0.05
-"""How long to wait for what turns an escape character into another key."""
+"""How long to wait for the rest of a key that begins with an escape character."""
 
 NAMED_KEYS = {
     Keys.Up: "up",
@@ -49,7 +49,7 @@ NAMED_KEYS = {
 }
 
 COLOURS = {"red": "ansired", "green": "ansigreen", "yellow": "ansiyellow"}
-"""From the terminal's own sixteen colours, which are readable on its background."""
+"""The terminal's own sixteen colours, which are readable on its background."""
 
 
 def show_top(invocation: Invocation) -> None:

@@ -1,4 +1,4 @@
-"""The tables on the screen of ``codexctl top``: accounts and requests, and more on the chosen request. Pure."""
+"""The tables on the screen of ``codexctl top``: accounts, requests, and details of the chosen request. Pure."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ NARROW_BAR_CELLS, WIDE_BAR_CELLS = 5, 20
 SHORT_RESET_CELLS, LONG_RESET_CELLS = len("23h59m"), len("in 23 h 59 min")
 
 SHORT_ID_CHARS = 8
-"""Of the id of a request: every command takes the beginning of one."""
+"""How much of a request's id is shown: every command accepts the beginning of an id."""
 
 MIN_ROWS_WITH_DETAILS = 7
-"""With fewer rows for the requests, details of one would take too many of them."""
+"""With fewer rows for the requests, the details of one would take too many of them."""
 
 SIMULATED = " (simulated)"
 
@@ -64,7 +64,7 @@ class _AccountRow:
 
 
 def account_lines(model: Model, columns: int, max_lines: int, now: float) -> list[Line]:
-    """At most ``max_lines`` lines with the heading; the active account is always among them."""
+    """At most ``max_lines`` lines, including the heading and always the active account."""
     if not model.accounts:
         words = f"No account is signed in. Sign in with: {ADD}" if model.status else ""
         return [[("bold", "ACCOUNTS  "), ("yellow", words)]]
@@ -108,7 +108,7 @@ def _account_state(row: _AccountRow) -> Fragment:
 
 
 def _window_column(title: str, place: int, listed: list[_AccountRow], *, wide: bool) -> Column[_AccountRow]:
-    """The rate-limit window number ``place`` of each account, with a bar."""
+    """Rate-limit window number ``place`` of each account, with a bar."""
     names = [plain(window["name"]) for row in listed if (window := row.window(place)) is not None]
     name_width = max(map(cell_width, names), default=2)
     cells = WIDE_BAR_CELLS if wide else NARROW_BAR_CELLS
@@ -135,7 +135,7 @@ def _window_column(title: str, place: int, listed: list[_AccountRow], *, wide: b
 
 @dataclass(frozen=True)
 class _RequestRow:
-    """A request at one moment, which a row shows."""
+    """A request as a row shows it at the time ``now``."""
 
     request: Request
     now: float
@@ -146,7 +146,7 @@ class _RequestRow:
 
 
 def request_lines(model: Model, size: Size, now: float) -> list[Line]:
-    """A heading, the requests around the chosen one and two lines on that one, in exactly ``size.rows`` lines."""
+    """A heading, the requests around the chosen one and its details, in exactly ``size.rows`` lines."""
     listed, chosen = model.listed(), model.chosen()
     gap = gap_at(size.columns)
     fitted = fit(REQUEST_COLUMNS, size.columns - MARK_CELLS, gap)
@@ -249,7 +249,7 @@ REQUEST_COLUMNS: tuple[Column[_RequestRow], ...] = (
 
 
 def _details(request: Request, columns: int, now: float) -> list[Line]:
-    """What the row of the chosen request has no room for."""
+    """What the chosen request's row has no room for."""
     info, tokens = request.info, request.info["tokens"]
     asked, used = info["model"], info["model_used"]
     facts = [

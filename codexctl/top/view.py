@@ -16,7 +16,7 @@ from codexctl.top.tables import account_lines, account_table, request_lines, sho
 
 MIN_COLUMNS, MIN_ROWS = 40, 10
 TALL_ROWS = 30
-"""With so many rows there is room for empty lines."""
+"""With this many rows, there is room for empty lines."""
 
 LIST_KEYS = (
     ("enter", "why"),
@@ -31,18 +31,18 @@ LIST_KEYS = (
 ABOUT = (
     (
         "Running requests come first, then ended ones, the newest on top. While a request runs, OUT and TOK/S are "
-        "estimated from its text, the rate over the last 5 seconds. After it has ended they are the backend's figures "
-        "for the whole request. SILENT says how long an answer has had no new text."
+        "estimated from its text, and TOK/S covers the last 5 seconds. Once it has ended, they are the backend's "
+        "figures for the whole request. SILENT says how long an answer has had no new text."
     ),
     "Quota bars show how much is used, followed by the time of the reset. * marks the active account.",
-    "For a pipe, use codexctl requests -f, codexctl status and codexctl quota.",
+    "In a pipe, use codexctl requests -f, codexctl status and codexctl quota instead.",
 )
 
 
 def screen(model: Model, size: Size, now: float) -> list[Line]:
     """The whole screen: ``size.rows`` lines, each of ``size.columns`` cells."""
     if size.columns < MIN_COLUMNS or size.rows < MIN_ROWS:
-        lines: list[Line] = [[("bold", f"The terminal must have at least {MIN_COLUMNS}x{MIN_ROWS}.")]]
+        lines: list[Line] = [[("bold", f"The terminal must be at least {MIN_COLUMNS}x{MIN_ROWS}.")]]
     else:
         head, foot = _header(model, size.columns, now), _footer(model)
         body = _stale_body if model.gone else _body
@@ -51,7 +51,7 @@ def screen(model: Model, size: Size, now: float) -> list[Line]:
 
 
 def settle(model: Model, size: Size, now: float) -> None:
-    """Keep a scrolled text from going beyond its end, so that scrolling back has an effect at once."""
+    """Don't scroll a text beyond its end, so that scrolling back takes effect at once."""
     if isinstance(model.pane, Why):
         lines = len(_why_lines(model.pane, size.columns, now))
         model.pane = replace(model.pane, top=min(model.pane.top, max(0, lines - (size.rows - 2))))
@@ -69,14 +69,14 @@ def _body(model: Model, size: Size, now: float) -> list[Line]:
 
 
 def _stale_body(model: Model, size: Size, _now: float) -> list[Line]:
-    """Why there is nothing new, and what was shown when the daemon went away."""
+    """Why there is nothing new, and below it what was shown when the daemon went away."""
     why = _prose(model.gone, size.columns)
     body = _body(model, Size(size.columns, size.rows - len(why)), model.gone_at)
     return [*why, *([("dim", text) for _, text in line] for line in body)]
 
 
 def _overview(model: Model, size: Size, now: float) -> list[Line]:
-    """Accounts, tasks and errors get a quarter of the rows each at most; the requests get the rest."""
+    """Accounts, tasks and errors get at most a quarter of the rows each; the requests get the rest."""
     share = max(1, (size.rows - 4) // 4)
     space: list[Line] = [[]] if size.rows >= TALL_ROWS else []
     above = [*space, *account_lines(model, size.columns, share + 1, now), *space]
@@ -90,7 +90,7 @@ def _overview(model: Model, size: Size, now: float) -> list[Line]:
 
 def _header(model: Model, columns: int, now: float) -> Line:
     if model.gone:
-        return [("bold red", f"codexd has been away for {duration(now - model.gone_at)}. Waiting for it.")]
+        return [("bold red", f"codexd has been away for {duration(now - model.gone_at)}. Waiting for it to come back.")]
     if model.status is None:
         return [("bold", "codexd")]
     status = model.status
@@ -132,7 +132,7 @@ def _hints(*keys: tuple[str, str]) -> Line:
 
 
 def _task_lines(model: Model, max_lines: int) -> list[Line]:
-    """The names of the tasks that run well, and a line for each that was restarted or does not run."""
+    """The names of the tasks that run well, and a line for each task that was restarted or does not run."""
     tasks = model.status["tasks"] if model.status else []
     if not tasks:
         return []
@@ -168,7 +168,7 @@ def _error_lines(model: Model, max_lines: int, now: float) -> list[Line]:
 
 
 def _error_line(entry: Json, names: Mapping[str, str], now: float) -> Line:
-    """What went wrong comes first: the line may be cut."""
+    """What went wrong comes first, because the line may be cut."""
     fields = entry["fields"]
     text = fields.get("error") or entry["message"]
     account = names.get(fields.get("account", ""), fields.get("account"))
@@ -217,12 +217,12 @@ def _describe_cost(account: Json, menu: Switching) -> str:
         return ""
     cost = menu.cost
     if not cost["sessions"]:
-        return f"Switching to {name} costs nothing: no session of the last hour uses another account."
+        return f"Switching to {name} costs nothing: no session from the last hour uses another account."
     dropped = (
         f", and {counted(cost['reasoning_items'], 'piece')} of reasoning dropped" if cost["reasoning_items"] else ""
     )
     return (
-        f"Switching to {name} moves {counted(cost['sessions'], 'session')} of the last hour: "
+        f"Switching to {name} moves {counted(cost['sessions'], 'session')} from the last hour: "
         f"{counted(cost['tokens'], 'token')} are read again without the prompt cache{dropped}. Running requests "
         "finish on the account they started on."
     )
@@ -240,7 +240,7 @@ def _why_lines(why: Why, columns: int, now: float) -> list[Line]:
 
 
 def _scrolled(lines: list[Line], top: int, rows: int) -> list[Line]:
-    """``rows`` of ``lines`` from ``top`` on, or the last ones; the last line says if there are more below."""
+    """``rows`` of ``lines`` from ``top`` on, or the last ones. If there are more below, the last line says so."""
     first = min(top, max(0, len(lines) - rows))
     shown = lines[first : first + rows]
     if first + rows < len(lines):

@@ -92,7 +92,7 @@ async def test_two_accounts_from_the_first_to_the_last_command(running):
         ("accounts refresh bea", "ok      bea@example.com"),
         ("quota --all --refresh", "weekly"),
         ("models bea", "gpt-5.5"),
-        ("accounts switch bea --dry-run", "nothing: no session of the last hour"),
+        ("accounts switch bea --dry-run", "no cost: no session from the last hour"),
         ("accounts switch bea", "bea@example.com (simulated) is now the active account"),
         ("accounts disable simulated", "is disabled"),
         ("accounts", "disabled"),

@@ -50,7 +50,7 @@ def test_no_socket(path):
 def test_a_leftover_socket(path):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
-    with pytest.raises(NoDaemon, match="left behind by one that ended"):
+    with pytest.raises(NoDaemon, match="an earlier one left the socket behind"):
         ControlClient(path)
 
 

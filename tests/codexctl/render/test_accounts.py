@@ -223,7 +223,7 @@ def test_a_dry_run_says_that_it_was_one():
     result = {"account": REF, "previous": OTHER, "switched": False, "cost": FREE}
     assert render.switched(result, PIPE) == [
         "Switching to work@example.com would mean:",
-        "  nothing: no session of the last hour uses another account",
+        "  no cost: no session from the last hour uses another account",
         "This was a dry run: home@example.com (simulated) stays the active account.",
     ]
     one = {"sessions": 1, "reasoning_items": 0, "tokens": 1}
@@ -246,7 +246,7 @@ def test_removing():
     ]
     assert render.cleared({"removed": 1}, PIPE) == ["Removed 1 account."]
     assert render.cleared({"removed": 2}, PIPE) == ["Removed 2 accounts."]
-    assert render.cleared({"removed": 0}, PIPE) == ["There is no account to remove."]
+    assert render.cleared({"removed": 0}, PIPE) == ["There are no accounts to remove."]
 
 
 def test_enabling_and_disabling():

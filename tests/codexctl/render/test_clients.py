@@ -155,7 +155,7 @@ def test_codex_cli_the_proof_is_the_last_line():
     ("changes", "words"),
     [
         ({}, "The Codex CLI works through codexd at http://127.0.0.1:8081/v1"),
-        ({}, "`codexctl codex reset` puts back"),
+        ({}, "`codexctl codex reset` restores"),
         ({"mode": "openai", "base_url": None, "can_reset": False, "exists": False}, "uses OpenAI's servers"),
         ({"mode": "openai", "base_url": None, "can_reset": False, "exists": False}, "(no such file yet)"),
         ({"mode": "openai", "base_url": None, "can_reset": False}, "`codexctl codex proxy` sets it up."),
@@ -169,7 +169,7 @@ def test_codex_cli_status_says_how_to_go_on(changes, words):
 
 def test_codex_cli_a_reset_names_what_the_user_changed():
     text = "\n".join(CODEX_CLI.was_reset(CODEX_DONE | {"changes": [], "left": ["model_provider"]}, PLAIN))
-    assert "/home/me/.codex/config.toml holds no changes of codexd." in text
+    assert "/home/me/.codex/config.toml has no changes made by codexd." in text
     assert "You have changed model_provider" in text
 
 

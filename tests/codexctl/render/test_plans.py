@@ -63,7 +63,7 @@ def test_quota_in_a_pipe():
         "  5h        ████████████░░░░░░░░  62%  in 2 h 10 min  tightest",
         "  weekly    ███░░░░░░░░░░░░░░░░░  17%  in 5 d 3 h",
         "  spark 5h  ████████████████████ 100%",
-        "  figures   from 3 min ago",
+        "  updated   3 min ago",
     ]
 
 
@@ -77,7 +77,7 @@ def test_stale_limited_and_refused():
     lines = render.quotas({"accounts": [quota(**changes)]}, PIPE)
     assert lines[5].startswith("  limited   for 6 d, until 2027-01-")
     assert lines[6:] == [
-        "  figures   from 3 min ago, stale; `codexctl quota --refresh` fetches new ones",
+        "  updated   3 min ago, stale; `codexctl quota --refresh` fetches new figures",
         "  Not refreshed: The backend is away.",
     ]
     over = render.quotas({"accounts": [quota(cooldown_until=NOW - 1)]}, PIPE)
@@ -102,7 +102,7 @@ def test_no_figures_yet():
     nothing = quota(windows=[], tightest=None, fetched_at=None, stale=True)
     assert render.quotas({"accounts": [nothing]}, PIPE) == [
         "work@example.com, plan plus",
-        "  figures   none yet; `codexctl quota --refresh` fetches them",
+        "  updated   never; `codexctl quota --refresh` fetches figures",
     ]
 
 
@@ -139,7 +139,7 @@ def test_models():
         "gpt-6         272,000  low medium* high  opus mine (refused)",
         "codex-auto                               (hidden)",
         "gpt-mini      272,000  low medium high   haiku (not offered)",
-        "* the effort of requests that do not set one",
+        "* the default effort, for requests that do not set one",
     ]
 
 

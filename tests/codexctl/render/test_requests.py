@@ -189,7 +189,7 @@ def test_usage_is_a_table_whose_figures_stand_to_the_right():
 
 
 def test_usage_of_nothing_and_of_figures_that_may_be_incomplete():
-    assert render_requests.usage(report(rows=[]), PIPE) == ["No requests in that time."]
+    assert render_requests.usage(report(rows=[]), PIPE) == ["There were no requests in that time."]
     assert render_requests.usage(report(problem="the disk is full"), PIPE)[-1] == "Problem: the disk is full"
 
 

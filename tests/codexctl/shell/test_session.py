@@ -172,9 +172,9 @@ async def test_failures_do_not_end_the_shell(control, capsys, monkeypatch):
         await typist.wait_for("this is a bug in codexctl")
         typist.type("interrupted\r")
         typist.type("shell\r")
-        await typist.wait_for("you are in the shell already")
+        await typist.wait_for("you are already in the shell")
         typist.type("--json\r")
-        await typist.wait_for("you are in the shell already", times=2)
+        await typist.wait_for("you are already in the shell", times=2)
         typist.type("codexctl status\r")
         await typist.wait_for("is running")
 
@@ -188,7 +188,7 @@ async def test_a_daemon_that_goes_and_comes_back(control, capsys, monkeypatch):
             await typist.wait_for("is back (pid")
             control.logs.append(log_entry("hello again", "warning"))
             await typist.wait_for("hello again")
-        await typist.wait_for("Waiting for it.", times=2)
+        await typist.wait_for("Waiting for it to come back.", times=2)
         typist.type("status\r")
         await typist.wait_for("codexd is not running at", times=2)
 

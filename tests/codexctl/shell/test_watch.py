@@ -38,7 +38,7 @@ def test_a_daemon_that_is_away_is_reported_once(tmp_path, monkeypatch):
     run_until(watch.keep_facts(), twice)
     assert "is not running" in watch.facts.problem
     assert len(said) == 1
-    assert said[0].endswith("Waiting for it.")
+    assert said[0].endswith("Waiting for it to come back.")
     assert watch.facts.active is Facts().active is None
 
 

@@ -111,7 +111,7 @@ def test_a_daemon_that_is_away():
     made = busy()
     made.lose("codexd closed the connection.", NOW)
     lines = text_of(made, now=NOW + 30)
-    assert lines[0] == "codexd has been away for 30 s. Waiting for it."
+    assert lines[0] == "codexd has been away for 30 s. Waiting for it to come back."
     assert lines[1] == "  codexd closed the connection."
     assert any("streaming" in line and " 20s " in line for line in lines), "time stood still when it went"
     assert styles_of(made, "streaming") == {"dim"}
@@ -157,7 +157,7 @@ def test_the_menu_says_what_a_switch_means():
     made = busy()
     made.pane = Switching("id-home@example.com", {"sessions": 2, "reasoning_items": 1, "tokens": 12345})
     text = " ".join(line.strip() for line in text_of(made))
-    assert "moves 2 sessions of the last hour: 12,345 tokens are read again" in text
+    assert "moves 2 sessions from the last hour: 12,345 tokens are read again" in text
     assert "1 piece of reasoning dropped" in text
     made.pane = Switching("id-home@example.com", {"sessions": 0, "reasoning_items": 0, "tokens": 0})
     assert "costs nothing" in " ".join(text_of(made))
