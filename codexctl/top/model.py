@@ -150,7 +150,6 @@ class Model:
     accounts: list[Json] = field(default_factory=list)
     requests: dict[str, Request] = field(default_factory=dict)
     entries: deque[Json] = field(default_factory=lambda: deque(maxlen=KEPT_ENTRIES))
-    missed: int = 0
     gone: str = ""
     gone_at: float = 0.0
     pane: Pane = field(default_factory=Table)
@@ -177,8 +176,7 @@ class Model:
     def take_request_event(self, event: Json, now: float) -> None:
         info = event.get("request")
         if info is None:
-            self.missed += event["missed"]
-            return
+            return  # it says how many events were missed
         if info["id"] not in self.requests:
             self.requests[info["id"]] = Request(info)
             self._forget_oldest()

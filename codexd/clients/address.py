@@ -55,10 +55,7 @@ TIMEOUT_S = 60.0
 
 @frozen
 class ProofRequest:
-    """A request that proves that a client can use codexd.
-
-    ``command``: the command of codexctl, shown in the log of requests. ``headers``: in addition to the usual ones.
-    """
+    """A request that proves that a client can use codexd. The log shows codexctl's ``command`` as its client."""
 
     command: str
     path: str

@@ -11,6 +11,7 @@ from attrs import field, frozen
 from codexd.jsontext import dumps
 from codexd.simulator.items import Event, ItemEvents, ItemOptions, make_item_events
 from codexd.simulator.options import TerminalOutput
+from codexd.simulator.refusals import CONTEXT_OVERFLOW
 from codexd.simulator.scripts import CutBy, FailedAs, Reply
 
 
@@ -48,9 +49,7 @@ class ResponseContext:
 
 
 ERROR_MESSAGES: Mapping[str, str] = {
-    "context_length_exceeded": (
-        "Your input exceeds the context window of this model. Please adjust your input and try again."
-    ),
+    "context_length_exceeded": CONTEXT_OVERFLOW,
     "insufficient_quota": "You exceeded your current quota, please check your plan and billing details.",
     "usage_not_included": "Codex is not included in your plan.",
     "usage_limit_reached": "The usage limit has been reached",
@@ -86,7 +85,7 @@ def encode(event: Event) -> bytes:
 
 
 def _play(reply: Reply, context: ResponseContext) -> Iterator[Step]:
-    stream = _play_raw(reply) if reply.events is not None else _play_response(reply, context)
+    stream = iter(reply.events) if reply.events is not None else _play_response(reply, context)
     if not (reply.stall_s or reply.hold or reply.failed is not None or reply.cut):
         yield from stream
         return
@@ -131,10 +130,6 @@ def _take_until_terminal(reply: Reply, stream: Iterator[Event]) -> Iterator[Even
         if event["type"] in ("response.completed", "response.incomplete"):
             return
         yield event
-
-
-def _play_raw(reply: Reply) -> Iterator[Event]:
-    yield from reply.events or ()
 
 
 def _play_response(reply: Reply, context: ResponseContext) -> Iterator[Event]:

@@ -11,7 +11,15 @@ from codexd.translation.client_api import Target
 from codexd.translation.reading import reasoning
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
-from codexd.translation.reading.pairing import OUTPUT_OF, Item, Turn, current_turn, legal_call_id, pair, shorten_call_id
+from codexd.translation.reading.pairing import (
+    OUTPUT_OF,
+    Item,
+    PastTurn,
+    current_turn,
+    legal_call_id,
+    pair,
+    shorten_call_id,
+)
 from codexd.translation.reading.parts import Part, read_content, to_output
 from codexd.translation.reading.tool_names import shorten
 
@@ -26,7 +34,7 @@ def to_input(messages: list[Fields], target: Target) -> list[Item]:
     Raises:
         RequestInvalid: names the field.
     """
-    turns: list[Turn] = []
+    turns: list[PastTurn] = []
     waiting = WaitingCalls()
     for index, message in enumerate(messages):
         _read_message(message, index, turns, waiting, target)
@@ -63,7 +71,7 @@ class WaitingCalls:
         return next(reversed(self._ids.get(name, {})), UNKNOWN_CALL)
 
 
-def _read_message(message: Fields, index: int, turns: list[Turn], waiting: WaitingCalls, target: Target) -> None:
+def _read_message(message: Fields, index: int, turns: list[PastTurn], waiting: WaitingCalls, target: Target) -> None:
     match message.string("role"):
         case "system" | "developer":
             _add_message("developer", message, turns)
@@ -82,7 +90,7 @@ def _read_message(message: Fields, index: int, turns: list[Turn], waiting: Waiti
             raise message.wrong("role", f"must be {ROLES}")
 
 
-def _add_message(role: str, message: Fields, turns: list[Turn]) -> None:
+def _add_message(role: str, message: Fields, turns: list[PastTurn]) -> None:
     parts = to_parts(read_content(message, "content"))
     if parts:
         current_turn(turns, assistant=False).items.append({"type": "message", "role": role, "content": parts})
@@ -91,7 +99,7 @@ def _add_message(role: str, message: Fields, turns: list[Turn]) -> None:
 # -- results --------------------------------------------------------------------------------------
 
 
-def _add_result(message: Fields, call_id: str, turns: list[Turn], waiting: WaitingCalls) -> None:
+def _add_result(message: Fields, call_id: str, turns: list[PastTurn], waiting: WaitingCalls) -> None:
     waiting.answer(call_id)
     item = {"type": "function_call_output", "call_id": call_id, "output": to_output(to_result_parts(message))}
     turn = current_turn(turns, assistant=False)

@@ -21,7 +21,7 @@ from codexd.translation.chat.tools import Tool, read_tools, to_tool_choice
 from codexd.translation.client_api import Body, Target
 from codexd.translation.reading.conversation import fingerprint, read_messages, to_cache_key, to_session_key
 from codexd.translation.reading.effort import fit_effort, fit_verbosity, has_priority
-from codexd.translation.reading.fates import decide
+from codexd.translation.reading.fates import apply_fates
 from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses
 from codexd.translation.reading.pairing import Item
@@ -103,7 +103,7 @@ def parse(data: bytes) -> ChatRequest:
 def _read(body: Fields) -> ChatRequest:
     messages = read_messages(body)
     _refuse_impossible(body)
-    decide(body, TABLES)
+    apply_fates(body, TABLES)
     tools = read_tools(body)
     functions = bool(body.get("functions"))
     options = body.optional_object("stream_options")

@@ -43,7 +43,7 @@ _CODES: Mapping[type[UpstreamError], str] = {
 
 
 @frozen
-class Failure:
+class KiloFailure:
     """The content of an error object. ``status`` is the HTTP status that it stands for, even if it came in a 200."""
 
     status: int
@@ -60,7 +60,7 @@ class Failure:
         return {"code": _CODES.get(self.kind, "server_error"), "message": f"{host} failed: {self.message}"}
 
 
-def read_failure(found: Any, status: int) -> Failure:
+def read_failure(found: Any, status: int) -> KiloFailure:
     """The error object ``found`` of an answer with the HTTP status ``status``."""
     error: Mapping[str, Any] = {"message": found} if isinstance(found, str) else object_of(found)
     code = error.get("code")
@@ -69,7 +69,7 @@ def read_failure(found: Any, status: int) -> Failure:
     metadata = object_of(error.get("metadata"))
     texts = [text_of(error.get("message")), text_of(metadata.get("raw"))]
     message = " ".join(" ".join(filter(None, texts)).split())[:MAX_MESSAGE_CHARS]
-    return Failure(status, message or f"HTTP {status}", _classify(status, message.lower(), metadata))
+    return KiloFailure(status, message or f"HTTP {status}", _classify(status, message.lower(), metadata))
 
 
 def _classify(status: int, message: str, metadata: Mapping[str, Any]) -> type[UpstreamError]:

@@ -17,7 +17,7 @@ from codexd.translation.messages.content import (
 from codexd.translation.reading import reasoning
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
-from codexd.translation.reading.pairing import Item, Turn, current_turn, legal_call_id, pair
+from codexd.translation.reading.pairing import Item, PastTurn, current_turn, legal_call_id, pair
 from codexd.translation.reading.parts import Part, read_content, text_part, to_output
 from codexd.translation.reading.tool_names import shorten
 
@@ -31,14 +31,13 @@ def to_input(messages: list[Fields], target: Target) -> list[Item]:
         RequestInvalid: names the field.
     """
     last_user = max((index for index, message in enumerate(messages) if message.get("role") == "user"), default=-1)
-    turns: list[Turn] = []
+    turns: list[PastTurn] = []
     for index, message in enumerate(messages):
         blocks = read_content(message, "content")
         start = _find_compaction(blocks)
         if start:
-            turns = [
-                Turn(assistant=False, items=_message_item("user", [text_part(blocks[start - 1].string("content"))]))
-            ]
+            summary = text_part(blocks[start - 1].string("content"))
+            turns = [PastTurn(assistant=False, items=_message_item("user", [summary]))]
         if index < last_user and message.get("clear_at") == "next_user_message":
             continue  # the client keeps the message in its history, but the model should see it only once
         _read_message(message, blocks[start:], turns, target)
@@ -51,7 +50,7 @@ def _find_compaction(blocks: list[Fields]) -> int:
     return next((index + 1 for index in found if blocks[index].optional_string("content")), 0)
 
 
-def _read_message(message: Fields, blocks: list[Fields], turns: list[Turn], target: Target) -> None:
+def _read_message(message: Fields, blocks: list[Fields], turns: list[PastTurn], target: Target) -> None:
     match message.string("role"):
         case "assistant":
             turn = current_turn(turns, assistant=True)
@@ -75,7 +74,7 @@ def _message_item(role: str, parts: list[Part]) -> list[Item]:
     return [{"type": "message", "role": role, "content": parts}] if parts else []
 
 
-def _user_items(blocks: list[Fields], turn: Turn) -> list[Item]:
+def _user_items(blocks: list[Fields], turn: PastTurn) -> list[Item]:
     """Results come first, because they answer the previous turn. Text before them does not."""
     results = [(_result_item(block), block) for block in blocks if block.get("type") == "tool_result"]
     turn.results.extend(results)
@@ -102,7 +101,7 @@ def _mark_error(parts: list[Part]) -> list[Part]:
     return [text_part("Error: the tool failed"), *parts]
 
 
-def _assistant_items(blocks: list[Fields], turn: Turn, target: Target) -> list[Item]:
+def _assistant_items(blocks: list[Fields], turn: PastTurn, target: Target) -> list[Item]:
     items: list[Item] = []
     for block in blocks:
         match block.string("type"):
@@ -156,7 +155,7 @@ def _add_assistant_text(items: list[Item], text: str) -> None:
         items.append({"type": "message", "role": "assistant", "content": [part]})
 
 
-def _call_item(block: Fields, turn: Turn) -> Item:
+def _call_item(block: Fields, turn: PastTurn) -> Item:
     item = {
         "type": "function_call",
         "call_id": legal_call_id(block, "id", block.string("id")),

@@ -30,7 +30,7 @@ from codexd.translation.messages.tools import (
 from codexd.translation.models.catalogue import EFFORTS
 from codexd.translation.reading.conversation import fingerprint, read_messages, to_cache_key, to_session_key
 from codexd.translation.reading.effort import effort_of_budget, fit_effort, has_priority
-from codexd.translation.reading.fates import decide
+from codexd.translation.reading.fates import apply_fates
 from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses
 from codexd.translation.reading.parts import read_content
@@ -148,7 +148,7 @@ def _read(
             messages[-1].path,
             "This model does not support assistant message prefill. The conversation must end with a user message.",
         )
-    decide(body, TABLES, lenient=lenient)
+    apply_fates(body, TABLES, lenient=lenient)
     tools = read_tools(body)
     thinking = body.optional_object("thinking")
     return kind(

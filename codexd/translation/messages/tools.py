@@ -33,7 +33,7 @@ def read_tools(body: Fields) -> list[Fields]:
         load_all = load_all or str(tool.get("type")).startswith(TOOL_SEARCH_PREFIX)
         if _is_sendable(tool):
             _add_tool(tool, sent, deferred)
-    searchable = [Change(name) for name in deferred] if load_all else []
+    searchable = [ToolChange(name) for name in deferred] if load_all else []
     for change in [*searchable, *list_changes(body)]:
         _change(change, sent, deferred)
     return list(sent.values())
@@ -55,7 +55,7 @@ def _add_tool(tool: Fields, sent: dict[str, Fields], deferred: dict[str, Fields]
     chosen[name] = tool
 
 
-def _change(change: Change, sent: dict[str, Fields], deferred: dict[str, Fields]) -> None:
+def _change(change: ToolChange, sent: dict[str, Fields], deferred: dict[str, Fields]) -> None:
     """Load the tool that ``change`` names, or remove it; a removed tool can be loaded again."""
     if change.removed:
         if change.name in sent:
@@ -159,7 +159,7 @@ def _to_web_search(tool: Fields) -> dict[str, Any]:
 
 
 @frozen
-class Change:
+class ToolChange:
     """A tool added or removed in the middle of a conversation; ``definition`` is set if it was not listed before."""
 
     name: str
@@ -167,16 +167,16 @@ class Change:
     definition: Fields | None = None
 
 
-def list_changes(body: Fields) -> list[Change]:
+def list_changes(body: Fields) -> list[ToolChange]:
     """The changes that the messages make, in order. Loading a tool twice changes nothing."""
-    changes: list[Change] = []
+    changes: list[ToolChange] = []
     for message in body.objects("messages"):
         for block in read_content(message, "content"):
             match block.get("type"):
                 case "tool_result":
                     parts = read_content(block, "content")
                     names = (part.string("tool_name") for part in parts if part.get("type") == "tool_reference")
-                    changes.extend(Change(name) for name in names)
+                    changes.extend(ToolChange(name) for name in names)
                 case "tool_addition" | "tool_removal":
                     changes.extend(_changes_of(block))
                 case "compaction":
@@ -184,14 +184,14 @@ def list_changes(body: Fields) -> list[Change]:
     return changes
 
 
-def _changes_of(block: Fields) -> list[Change]:
+def _changes_of(block: Fields) -> list[ToolChange]:
     target = block.object("tool")
     removed = block.get("type") == "tool_removal"
     match target.string("type"):
         case "tool_reference":
-            return [Change(target.string("name"), removed)]
+            return [ToolChange(target.string("name"), removed)]
         case "tool_definition":
             definition = target.object("definition")
             if _is_sendable(definition):
-                return [Change(tool_name(definition), removed, definition)]
+                return [ToolChange(tool_name(definition), removed, definition)]
     return []

@@ -1,7 +1,7 @@
 """What happens to each field of a request. Each client API has tables of fates; this is how they work.
 
-The tables have a row for every field that a client can send. ``decide`` walks a request and records every loss in the
-ledger. A field without a row is unknown to codexd, because clients may be newer; it is dropped, and recorded as such.
+The tables have a row for every field that a client can send. ``apply_fates`` walks a request and records every loss in
+the ledger. Clients may be newer than codexd: a field without a row is dropped, and recorded as unknown.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ _LOSSES: Mapping[Fate, LossKind] = {
 }
 
 
-def decide(body: Fields, tables: Mapping[str, Table], *, lenient: bool = False) -> None:
+def apply_fates(body: Fields, tables: Mapping[str, Table], *, lenient: bool = False) -> None:
     """Record what happens to each field of the request ``body``.
 
     Args:

@@ -37,8 +37,8 @@ OpenCalls = dict[str, list[tuple[int, Item]]]
 
 
 @define
-class Turn:
-    """Consecutive items of one side, before pairing.
+class PastTurn:
+    """Consecutive items of one side in a request's history, before pairing.
 
     ``results`` holds each result with the block it came from; ``unparsed`` holds calls whose arguments were not JSON.
     """
@@ -49,10 +49,10 @@ class Turn:
     unparsed: list[tuple[Item, str]] = field(factory=list)
 
 
-def current_turn(turns: list[Turn], *, assistant: bool) -> Turn:
+def current_turn(turns: list[PastTurn], *, assistant: bool) -> PastTurn:
     """The current turn, or a new one."""
     if not turns or turns[-1].assistant != assistant:
-        turns.append(Turn(assistant))
+        turns.append(PastTurn(assistant))
     return turns[-1]
 
 
@@ -73,7 +73,7 @@ def legal_call_id(owner: Fields, name: str, call_id: str) -> str:
     return short
 
 
-def pair(turns: list[Turn]) -> list[Item]:
+def pair(turns: list[PastTurn]) -> list[Item]:
     """The items, with each call answered right after its turn. Results without a call become user text."""
     answers: dict[int, list[Item]] = {}
     open_calls: OpenCalls = {}
@@ -93,11 +93,11 @@ def pair(turns: list[Turn]) -> list[Item]:
     return paired
 
 
-def _calls(turn: Turn) -> list[Item]:
+def _calls(turn: PastTurn) -> list[Item]:
     return [item for item in turn.items if item.get("type") in OUTPUT_OF]
 
 
-def _rename_calls(turn: Turn) -> dict[str, list[Item]]:
+def _rename_calls(turn: PastTurn) -> dict[str, list[Item]]:
     """The turn's calls by id. A second call with the same id gets a new id, and so does its result."""
     taken = {call["call_id"] for call in _calls(turn)}
     numbers = defaultdict[str, "count[int]"](lambda: count(2))
@@ -123,7 +123,7 @@ def _take_answer(item: Item, open_calls: OpenCalls, answers: dict[int, list[Item
     return True
 
 
-def _answer(turn: Turn, answers: list[Item]) -> list[Item]:
+def _answer(turn: PastTurn, answers: list[Item]) -> list[Item]:
     """The turn's items, its results in the client's order, and a result for each call that has none."""
     answered = {answer["call_id"] for answer in answers}
     missing = [call for call in _calls(turn) if call["call_id"] not in answered]
@@ -141,7 +141,7 @@ def _prepend_unparsed(raw: str, output: str | list[Part]) -> str | list[Part]:
     return f"{note}\n{output}" if isinstance(output, str) else [text_part(note), *output]
 
 
-def _note_orphans(turn: Turn) -> None:
+def _note_orphans(turn: PastTurn) -> None:
     left = {id(item) for item in turn.items}
     for item, block in turn.results:
         if id(item) in left:

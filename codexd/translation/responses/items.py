@@ -8,7 +8,7 @@ from typing import Any
 
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
-from codexd.translation.reading.pairing import OUTPUT_OF, Item, Turn, current_turn, pair, shorten_call_id
+from codexd.translation.reading.pairing import OUTPUT_OF, Item, PastTurn, current_turn, pair, shorten_call_id
 
 ID_PREFIXES: Mapping[str, str] = {
     "message": "msg",
@@ -110,7 +110,7 @@ def repair_history(items: Iterable[tuple[Item, Fields]]) -> list[Item]:
     Raises:
         RequestInvalid: a call or a result has no call id, or a result has no output.
     """
-    turns: list[Turn] = []
+    turns: list[PastTurn] = []
     for item, fields in items:
         kind = fields.optional_string("type") or _kind_of(item)
         if kind == "message":
@@ -123,7 +123,7 @@ def repair_history(items: Iterable[tuple[Item, Fields]]) -> list[Item]:
     return pair(turns)
 
 
-def _join(turns: list[Turn], item: Item, fields: Fields) -> None:
+def _join(turns: list[PastTurn], item: Item, fields: Fields) -> None:
     kind = item.get("type")
     is_output = kind in _OUTPUTS
     is_from_client = is_output or (kind == "message" and item.get("role") != "assistant")

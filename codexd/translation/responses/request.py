@@ -20,7 +20,7 @@ from codexd.translation.client_api import Body, Client, Target
 from codexd.translation.models.catalogue import EFFORTS
 from codexd.translation.reading.conversation import to_session_key
 from codexd.translation.reading.effort import fit_effort, fit_verbosity
-from codexd.translation.reading.fates import decide
+from codexd.translation.reading.fates import apply_fates
 from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.pairing import Item
@@ -151,7 +151,7 @@ def _read(body: Fields, headers: Mapping[str, str], client: Client, owners: Reas
     is_codex = client is Client.CODEX
     model, stream = read_model(body), body.boolean("stream")
     if not is_codex:
-        decide(body, TABLES)
+        apply_fates(body, TABLES)
     elif body.get("previous_response_id") is not None:
         raise body.wrong("previous_response_id", TABLES["request"].shapes[""].fields["previous_response_id"].reason)
     body = evolve(body, value=strip_cache_marks(body.value))

@@ -6,10 +6,10 @@ from codexd.errors import RequestInvalid
 from codexd.translation.reading.fates import (
     Shape,
     Table,
+    apply_fates,
     approximated,
     carried,
     cosmetic,
-    decide,
     dropped,
     plain,
     refused,
@@ -45,7 +45,7 @@ TABLES = {
 
 def losses_of(body, **options):
     fields = Fields(body, "")
-    decide(fields, TABLES, **options)
+    apply_fates(fields, TABLES, **options)
     return {loss.path: loss.kind for loss in fields.losses}
 
 

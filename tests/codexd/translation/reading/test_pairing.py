@@ -6,7 +6,7 @@ from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.pairing import (
     MAX_CALL_ID_CHARS,
-    Turn,
+    PastTurn,
     current_turn,
     legal_call_id,
     pair,
@@ -80,7 +80,7 @@ def test_pair(items, paired):
 def test_a_result_without_a_call_is_a_loss_of_its_block():
     losses = Losses()
     item = output("gone")
-    pair([Turn(assistant=False, items=[item], results=[(item, Fields({}, "messages[0].content[0]", losses))])])
+    pair([PastTurn(assistant=False, items=[item], results=[(item, Fields({}, "messages[0].content[0]", losses))])])
     assert [(loss.kind, loss.path) for loss in losses] == [(LossKind.APPROXIMATED, "messages[0].content[0]")]
 
 
@@ -88,8 +88,8 @@ def test_a_result_without_a_call_is_a_loss_of_its_block():
 def test_arguments_that_were_not_json_go_into_the_result(value):
     bad = call("a")
     turns = [
-        Turn(assistant=True, items=[bad], unparsed=[(bad, "{bad")]),
-        Turn(assistant=False, items=[output("a", value)]),
+        PastTurn(assistant=True, items=[bad], unparsed=[(bad, "{bad")]),
+        PastTurn(assistant=False, items=[output("a", value)]),
     ]
     note = "The arguments of this call were not JSON: {bad"
     expected = f"{note}\ndone" if value == "done" else [{"type": "input_text", "text": note}, *value]
