@@ -172,7 +172,7 @@ def find_values(kind: Values, given: Sequence[str], known: Known) -> Iterable[Ca
 
 
 def _accounts(known: Known, _given: Sequence[str]) -> Iterator[Candidate]:
-    """By e-mail, or by id if several share the e-mail."""
+    """By email, or by id if several share the email."""
     sharing = Counter(account["email"] for account in known.accounts)
     for account in known.accounts:
         is_unique = account["email"] and sharing[account["email"]] == 1

@@ -151,7 +151,7 @@ COMMANDS = (
         _add_account,
         alternatives=(
             argument(
-                "--no-browser", action="store_true", help="open the address anywhere, then paste where it ends up"
+                "--no-browser", action="store_true", help="sign in on any machine, then paste the final address here"
             ),
             argument("--device", action="store_true", help="enter a code in a browser on any device"),
         ),
@@ -250,7 +250,7 @@ COMMANDS = (
         _models,
         (
             _MAYBE_NAME,
-            argument("--all", action="store_true", help="include models that are not meant for people to choose"),
+            argument("--all", action="store_true", help="include hidden models"),
             argument("--refresh", action="store_true", help="ask the backend for a new list first"),
         ),
         details="The SETTINGS column lists your aliases and the models.* settings (without the prefix) that currently "

@@ -104,7 +104,7 @@ def _print_script(invocation: Invocation) -> None:
 
 # -- the scripts
 
-# Bash splits COMP_WORDS at each of COMP_WORDBREAKS, such as the @ of an e-mail address, and replaces only the last
+# Bash splits COMP_WORDS at each of COMP_WORDBREAKS, such as the @ of an email address, and replaces only the last
 # piece with what it gets back. So the pieces are joined, and everything before the last break is cut off again. An @
 # belongs to the piece after it (readline's rl_special_prefixes). This also runs on the bash 3.2 of macOS, which has
 # neither compopt nor negative indexes.

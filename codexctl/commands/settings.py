@@ -57,7 +57,7 @@ _SETTING = argument(
 _VALUE = argument(
     "value",
     metavar="VALUE",
-    help="the new value; write lists as a,b,c and tables as x=y,z=w, or either in TOML",
+    help="the new value; write lists as a,b,c and tables as x=y,z=w, or both in TOML syntax",
     values=Values.SETTING_VALUES,
 )
 

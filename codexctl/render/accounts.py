@@ -50,7 +50,7 @@ def accounts(result: Json, style: Style) -> list[str]:
 
 
 def _distinguish_workspaces(listed: Iterable[Json]) -> dict[str, str]:
-    """Account id -> a short workspace id, for each account that shares its e-mail with another."""
+    """Account id -> a short workspace id, for each account that shares its email with another."""
     sharing = defaultdict(list)
     for each in listed:
         sharing[each["email"]].append(each)
@@ -129,7 +129,7 @@ def signed_in(result: Json, listed: Json, style: Style) -> list[str]:
 
 
 def _argument_for(account: Json, listed: Iterable[Json]) -> str:
-    """What to type for ``account``: its e-mail, unless another account has the same e-mail."""
+    """What to type for ``account``: its email, unless another account has the same email."""
     same = [info for info in listed if info["email"] == account["email"]]
     return plain(account["email"] if account["email"] and len(same) <= 1 else account["id"])
 

@@ -247,7 +247,7 @@ class Model:
 
 
 def account_names(accounts: Iterable[Json]) -> dict[str, str]:
-    """Account id -> name: the e-mail, with the beginning of the workspace id if several share the e-mail."""
+    """Account id -> name: the email, with the beginning of the workspace id if several share the email."""
     listed = list(accounts)
     emails = [each["email"] for each in listed]
     names = {}

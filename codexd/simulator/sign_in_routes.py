@@ -21,7 +21,7 @@ from codexd.simulator.wire import Ending, Exchange, Holds, cut_connection, run_w
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
-_BAD_EMAIL = "Enter an e-mail address; any will do."
+_BAD_EMAIL = "Enter an email address; any will do."
 
 
 class SignInRoutes:
@@ -221,7 +221,7 @@ def _make_form(fields: str, fault: str) -> str:
 
 
 def _make_identity_fields(email: str, workspace: str) -> str:
-    return _make_field("email", "E-mail", email, kind="email") + _make_field("workspace", "Workspace", workspace)
+    return _make_field("email", "Email", email, kind="email") + _make_field("workspace", "Workspace", workspace)
 
 
 def _make_field(name: str, label: str, value: str, *, kind: str = "text") -> str:
