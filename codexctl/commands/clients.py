@@ -37,7 +37,7 @@ def _prove(invocation: Invocation, method: str, params: dict[str, Any], client: 
 def _change(
     invocation: Invocation, method: str, params: dict[str, Any], render: Render, client: Client, *, wait: str = ""
 ) -> Any:
-    """Make the change and show it. ``wait`` says what takes so long, if anything does."""
+    """Make the change and show it. ``wait`` names what the user waits for, if that takes a while."""
     dry_run = invocation.arguments.dry_run
     params = params | ({"dry_run": True} if dry_run else {})
     progress = Spinner(invocation.environ)

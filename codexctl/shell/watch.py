@@ -49,7 +49,7 @@ class Facts:
 
 
 class Watch:
-    """Keeps ``facts`` up to date while the prompt is shown. It must not run during a command, or garble its output.
+    """Keeps ``facts`` up to date while the prompt is shown. Not for use during a command: it would garble the output.
 
     ``say`` prints a message to the user; ``changed`` is called when ``facts`` are new.
     """

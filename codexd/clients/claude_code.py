@@ -150,7 +150,7 @@ def show_value(name: str, value: Any) -> str:
 
 
 def _is_unknown(model: Any, catalogue: Catalogue = BUILT_IN, *, claude_only: bool = False) -> bool:
-    """Whether the server does not know the model name. ``claude_only``: nor does it know any name but Claude's."""
+    """Whether the server does not know the model name. ``claude_only``: it knows only Claude's names."""
     if not isinstance(model, str) or not model:
         return False
     name = model.lower().removesuffix("[1m]")

@@ -71,7 +71,7 @@ def make_table(address: Address, *, signed_in: bool) -> dict[str, Any]:
 
 
 def shows_key(table: Mapping[str, Any], address: Address) -> bool:
-    """Whether a provider sends the key of ``address``, or is the user's own: that may get it from elsewhere."""
+    """Whether a provider sends the key of ``address``, or is the user's own, which may get it from elsewhere."""
     asked = make_table(address, signed_in=False).get("http_headers")
     return asked is None or table.get("http_headers") == asked or not is_ours(table)
 

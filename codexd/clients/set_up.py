@@ -78,7 +78,7 @@ def prepare(content: Content, record: UndoRecord, names: tuple[str, ...], make_w
 
 
 def adopt(content: Content, record: UndoRecord, wanted: Mapping[str, Any]) -> UndoRecord:
-    """``record``; if it is empty, treat values that are exactly what codexd would write as its own."""
+    """``record``; if that is empty, one that takes values that are exactly what codexd would write as its own."""
     if record.entries:
         return record
     now = read_values(content, tuple(wanted))

@@ -23,7 +23,7 @@ from codexd.files import PRIVATE, delete_leftovers, sync_folder, unused_name, wr
 
 
 class Format(Protocol):
-    """The syntax of a settings file. Pure. ``check`` has always accepted ``text``."""
+    """The syntax of a settings file. Pure. Every ``text`` has passed ``check``."""
 
     @property
     def blank(self) -> str:

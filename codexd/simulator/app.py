@@ -19,7 +19,7 @@ import trio
 from codexd.simulator import limits
 from codexd.simulator.agent import answer
 from codexd.simulator.checks import check_body
-from codexd.simulator.credentials import PERSONAL
+from codexd.simulator.credentials import PERSONAL, SimulatedAccount
 from codexd.simulator.events import ResponseContext, Step, play
 from codexd.simulator.kilo import KiloRoutes
 from codexd.simulator.models import make_etag, make_models_document
@@ -34,7 +34,7 @@ from codexd.simulator.scripts import (
     parse_script,
     parse_token_reply,
 )
-from codexd.simulator.sign_in import SignIn, SimulatedAccount
+from codexd.simulator.sign_in import SignIn
 from codexd.simulator.sign_in_routes import SignInRoutes
 from codexd.simulator.wire import (
     BodyTooLarge,

@@ -35,8 +35,6 @@ from codexd.simulator.credentials import (
 from codexd.simulator.options import Options
 from codexd.simulator.refusals import Refusal, detail, error
 
-__all__ = ["CLIENT_ID", "SignIn", "SimulatedAccount", "TokenState", "refuse_refresh"]
-
 NEW_PLAN = "plus"
 """The plan of an account that signs in for the first time."""
 

@@ -12,8 +12,8 @@ from attrs import define
 
 from codexd.jsontext import loads
 from codexd.simulator.app import Simulator, serve_simulator
+from codexd.simulator.credentials import CLIENT_ID
 from codexd.simulator.options import Options
-from codexd.simulator.sign_in import CLIENT_ID
 
 BODY: dict[str, Any] = {
     "model": "gpt-5.5",

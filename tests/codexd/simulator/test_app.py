@@ -6,7 +6,7 @@ import httpx
 import pytest
 from support.simulator_bench import BODY, open_bench, read_events
 
-from codexd.simulator.sign_in import CLIENT_ID
+from codexd.simulator.credentials import CLIENT_ID
 from codexd.simulator.wire import Outcome
 
 

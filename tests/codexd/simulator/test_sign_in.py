@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from codexd.jsontext import loads
+from codexd.simulator.credentials import CLIENT_ID
 from codexd.simulator.options import Options
 from codexd.simulator.refusals import Refusal
-from codexd.simulator.sign_in import CLIENT_ID, SignIn
+from codexd.simulator.sign_in import SignIn
 
 EMAIL = "ann@example.com"
 
