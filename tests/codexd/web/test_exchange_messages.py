@@ -116,7 +116,9 @@ async def test_reasoning_that_turns_stale_inside_the_stream_is_left_out_too(runn
         (b"[" * 100_000, "the body is not JSON"),
         (b'{"a":' * 900 + b"1" + b"}" * 900, "nested more than 200 levels deep"),
         pytest.param(
-            {"model": "opus", "messages": [{"role": "user", "content": "x"}]}, "max_tokens: required", id="no-max-tokens"
+            {"model": "opus", "messages": [{"role": "user", "content": "x"}]},
+            "max_tokens: required",
+            id="no-max-tokens",
         ),
         ({**HELLO, "model": None}, "model: required"),
         ({**HELLO, "messages": []}, "messages: at least one message is required"),
@@ -251,9 +253,7 @@ async def test_a_failure_after_content_ends_the_stream_with_one_error_event(runn
 
 
 @pytest.mark.parametrize("in_stream", [True, False])
-async def test_context_overflow_is_said_in_the_words_that_make_claude_code_compact(
-    nursery, tmp_path, in_stream
-):
+async def test_context_overflow_is_said_in_the_words_that_make_claude_code_compact(nursery, tmp_path, in_stream):
     running = await start_daemon(
         nursery, tmp_path, options=Options(context_window_tokens=500, overflow_in_stream=in_stream)
     )
