@@ -156,7 +156,7 @@ def _to_entry(request: Snapshot) -> UsageEntry:
         output_tokens=min(counted.output, MAX_COUNT),
         reasoning_tokens=min(counted.reasoning, MAX_COUNT),
         status=info.status or 0,
-        failed=info.error is not None,
+        failed=info.state == "failed",  # one that its user cancelled did not fail
         duration_ms=info.duration_ms or 0,
         ttft_ms=info.ttft_ms,
         losses=request.losses_reported,

@@ -9,7 +9,7 @@ import stat
 import pytest
 import trio
 
-from codexd.errors import UpstreamFailed
+from codexd.errors import RequestCancelled, UpstreamFailed
 from codexd.record.requests import RequestLog
 from codexd.record.usage import MAX_COUNT, MAX_WAITING, UsageHistory
 from codexd.record.usage_file import UsageEntry, UsageFile
@@ -225,10 +225,11 @@ async def test_numbers_too_large_to_add_up_do_no_harm(history):
     assert (report.total.requests, report.total.input_tokens, report.problem) == (2, 2 * MAX_COUNT, None)
 
 
-async def test_a_failure_counts(history):
+@pytest.mark.parametrize(("error", "failed"), [(UpstreamFailed("it broke"), 1), (RequestCancelled("by its user"), 0)])
+async def test_a_failure_counts_and_a_cancelled_request_is_none(history, error, failed):
     log = RequestLog(lambda: 5.0, lambda: NOW, on_end=history.add)
     with log.record("req_1", "POST", "/v1/messages", "some/1.0") as record:
         record.note_status(502)
-        record.note_failure(UpstreamFailed("it broke"))
+        record.note_failure(error)
     (row,) = (await history.summarize("model", 0.0, {})).rows
-    assert (row.name, row.requests, row.failed) == ("none", 1, 1)
+    assert (row.name, row.requests, row.failed) == ("none", 1, failed)
