@@ -1,4 +1,4 @@
-"""What a daemon is started with, and its parts, each given what it works on. ``daemon`` says what runs when."""
+"""What a daemon is started with, and its parts, wired together. ``daemon`` decides what runs when."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from codexd.accounts.model import Account
 from codexd.accounts.refresh import Refresher
 from codexd.accounts.sign_in.flows import LoginFlows
 from codexd.accounts.sign_in.server import DeviceEndpoint, TokenEndpoint
-from codexd.accounts.store.store import AccountStore, Added
+from codexd.accounts.store.store import AccountStore, AddOutcome
 from codexd.control.method import Accounts
 from codexd.paths import Places
 from codexd.record.logs import LogRing
@@ -51,11 +51,11 @@ from codexd.web.http import Handler
 from codexd.web.models import ModelLists
 
 DRAIN_S = 30.0
-"""How long running streams may go on after SIGTERM."""
+"""How long running streams may continue after SIGTERM."""
 
 
 class SimulatedBackend(Protocol):
-    """What a daemon needs of the simulator: an ASGI app that signs in accounts of its own."""
+    """What a daemon needs from the simulator: an ASGI app that signs in its own accounts."""
 
     def sign_in(self) -> dict[str, Any]: ...
 
@@ -66,9 +66,9 @@ class SimulatedBackend(Protocol):
 
 @frozen
 class Launch:
-    """What a daemon is started with. With ``simulator`` it runs on that instead of the real backend.
+    """What a daemon is started with. If ``simulator`` is set, the daemon uses it instead of the real backend.
 
-    ``clock`` gives seconds since the epoch; ``drain_s`` is how long streams may go on after the signal.
+    ``clock`` returns seconds since the epoch; ``drain_s`` is how long streams may continue after the signal.
     """
 
     settings: LiveSettings
@@ -97,7 +97,7 @@ class Ready:
 def make_accounts(
     launch: Launch, store: AccountStore, http: httpx.AsyncClient, sign_in_http: httpx.AsyncClient
 ) -> Accounts:
-    """Everything about accounts, on the sign-in server and the backend of the settings."""
+    """The parts that work on accounts, using the sign-in server and the backend of the settings."""
     clock, live = launch.clock, launch.settings
     auth_url = live.current.upstream.auth_url
     tokens, backend = TokenEndpoint(sign_in_http, auth_url), AccountEndpoint(http, lambda: live.current.upstream, clock)
@@ -106,7 +106,7 @@ def make_accounts(
 
     def keep(auth_json: dict[str, Any]) -> tuple[Account, bool]:
         account, outcome = store.add(auth_json, now=clock(), simulated=launch.simulated)
-        return account, outcome is Added.ADDED
+        return account, outcome is AddOutcome.ADDED
 
     return Accounts(
         store=store,
@@ -134,7 +134,7 @@ def make_app(
     requests: RequestLog,
     ending: trio.Event,
 ) -> App:
-    """The HTTP side; each request reads the settings that hold then."""
+    """The HTTP side; each request reads the current settings."""
     live, clock = launch.settings, launch.clock
     plan = _make_plan(launch, accounts, http, requests)
     turns = TurnRunner(lambda: live.current, (kilo, plan), requests, clock)
@@ -175,20 +175,20 @@ def _make_plan(launch: Launch, accounts: Accounts, http: httpx.AsyncClient, requ
 
 
 def make_simulator() -> SimulatedBackend:
-    """The backend of ``codexd --simulate``."""
+    """The backend for ``codexd --simulate``."""
     from codexd.simulator.app import Simulator  # noqa: PLC0415 - a real daemon never loads it
     from codexd.simulator.options import Options  # noqa: PLC0415 - as above
 
     return Simulator(options=Options(kept_requests=20))
 
 
-def keep_usage(launch: Launch) -> closing[UsageHistory]:
+def open_usage(launch: Launch) -> closing[UsageHistory]:
     live = launch.settings
     return closing(UsageHistory(launch.places.usage, lambda: live.current.usage.retention_days, launch.clock))
 
 
 def apply_settings(logs: LogRing, clients: Iterable[httpx.AsyncClient], before: Settings, after: Settings) -> None:
-    """Tell those that don't read the settings themselves each time."""
+    """Apply changed settings to the parts that don't read them on every use."""
     if after.log.level != before.log.level:
         logging.getLogger("codexd").setLevel(after.log.level.upper())
     if after.log.history != before.log.history:

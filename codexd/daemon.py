@@ -1,8 +1,8 @@
 """What runs, what stops what, and in which order.
 
-Stopping goes from the inside out: the HTTP proxy drains first, with everything that its requests need
-still there, ``codexctl`` included; then the background tasks end, then the HTTP client closes, then the
-account store gives up its lock.
+The daemon stops from the inside out: the HTTP proxy drains first, while everything that its requests need, ``codexctl``
+included, is still there; then the background tasks end, the HTTP clients close, and the account store releases its
+lock.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from codexd.assembly import (
     Ready,
     SimulatedBackend,
     apply_settings,
-    keep_usage,
     make_accounts,
     make_app,
     make_kilo,
+    open_usage,
 )
 from codexd.control.method import Accounts, Control
 from codexd.control.socket import bind_socket, serve_control
@@ -52,13 +52,13 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
     """Run until SIGTERM, SIGINT or cancellation.
 
     Raises:
-        CodexdError: it can't start (``AlreadyRunning``, ``FileUnreadable``, ``HomeMismatch`` ...), or a task gave up.
+        CodexdError: the daemon can't start (``AlreadyRunning``, ``HomeMismatch`` and others), or a task gave up.
     """
     supervisor, stopping, ending = Supervisor(), trio.Event(), trio.Event()
     with (
         AccountStore.open(launch.places.state_dir) as store,
         _open_listeners(launch) as listeners,
-        keep_usage(launch) as usage,
+        open_usage(launch) as usage,
     ):
         _check_home(launch, store)
         live, run_simulator = launch.settings, None
@@ -96,20 +96,20 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
 
 
 def _check_home(launch: Launch, store: AccountStore) -> None:
-    """A home is real or simulated: a real login must not be tried on the simulator, which would call it dead.
+    """A home is real or simulated: the simulator would reject a real login, and codexd would consider it dead.
 
     Raises:
-        HomeMismatch: it holds an account of the other kind.
+        HomeMismatch: it contains an account of the other kind.
     """
-    stranger = next((account for account in store.accounts if account.simulated != launch.simulated), None)
-    if stranger is None:
+    misplaced = next((account for account in store.accounts if account.simulated != launch.simulated), None)
+    if misplaced is None:
         return
     advice = "use another --home for --simulate" if launch.simulated else "start with --simulate, or use another --home"
-    raise HomeMismatch(f"{launch.places.state_dir} holds the account {stranger.label}; {advice}")
+    raise HomeMismatch(f"{launch.places.state_dir} contains the account {misplaced.label}; {advice}")
 
 
 async def _track_limits(accounts: Accounts) -> None:
-    """Fold in what the replies say, and ask where they say nothing."""
+    """Process what replies report about the limits, and poll when they report nothing."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(accounts.tracker.run)
         nursery.start_soon(accounts.poller.run)
@@ -173,7 +173,7 @@ class _Listeners:
 
 @contextmanager
 def _open_listeners(launch: Launch) -> Iterator[_Listeners]:
-    """Both listening sockets, before anything runs: what can't be had ends the start with a clear error."""
+    """Open both listening sockets before anything runs, so that a failure ends the start with a clear error."""
     server = launch.settings.current.server
     host, port = server.host, server.port
     with ExitStack() as stack:
@@ -181,22 +181,22 @@ def _open_listeners(launch: Launch) -> Iterator[_Listeners]:
             http = stack.enter_context(closing(web.bind(host, port)))
         except OSError as error:
             raise AddressUnavailable(
-                f"can't listen on {host}:{port} ({error.strerror or error}); "
-                "another program may have it: choose one with --port or the setting server.port"
+                f"can't listen on {host}:{port} ({error.strerror or error}); another program may be using the port. "
+                "Choose another with --port or the setting server.port."
             ) from error
         try:
             control = stack.enter_context(closing(bind_socket(launch.places.socket)))
         except OSError as error:
             raise AddressUnavailable(
-                f"the control socket {launch.places.socket} can't be made ({error.strerror or error}); "
-                "set CODEXD_SOCKET to a path that can be written"
+                f"can't create the control socket {launch.places.socket} ({error.strerror or error}). "
+                "Set CODEXD_SOCKET to a writable path."
             ) from error
         shown = f"[{host}]" if ":" in host else host
         yield _Listeners(http, control, f"http://{shown}:{http.getsockname()[1]}")
 
 
 def _simulate(launch: Launch, simulator: SimulatedBackend, store: AccountStore) -> Run:
-    """Point the settings at the simulator, sign its accounts in; the function that runs it."""
+    """Point the settings at the simulator and sign in its accounts. Returns the function that runs it."""
     listener = web.bind("127.0.0.1", 0)
     base = f"http://127.0.0.1:{listener.getsockname()[1]}"
     urls = {

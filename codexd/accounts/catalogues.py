@@ -1,6 +1,6 @@
-"""The models that the backend offers each account: asked for, kept over restarts, asked for again when they change.
+"""The models that the backend offers each account: fetched, kept across restarts, fetched again when they change.
 
-Nothing waits for a list: until one is known, ``BUILT_IN`` is used, and network trouble never loses one. An account's
+Nothing waits for a list: until it is known, ``BUILT_IN`` is used, and a network failure never loses it. An account's
 list is kept in ``models/<account id>.json``, which holds no e-mail address and no token.
 """
 
@@ -29,18 +29,18 @@ from codexd.translation.models.catalogue import BUILT_IN, Catalogue, is_entry, r
 
 log = logging.getLogger("codexd.models")
 
-LOOK_S = 5.0
-"""How often to look for a sign-in, a switch, or a reply with another ETag."""
+CHECK_INTERVAL_S = 5.0
+"""How often to check for a sign-in, a switch, or a reply with another ETag."""
 
 MAX_AGE_S = 4 * 3600.0
 CHANGE_PAUSE_S = 60.0
-"""The shortest time between two questions because of an ETag: during a rollout, servers contradict each other."""
+"""The shortest time between two requests because of an ETag: during a rollout, servers contradict each other."""
 
 MAX_LOGGED_MODELS = 20
-"""How many models that come or go are named in the log."""
+"""At most this many added and removed models are named in the log."""
 
 RETRY_S, MAX_RETRY_S = 15.0, 15 * 60.0
-"""The wait after a failure, doubled with each further one."""
+"""The wait after a failure; it doubles with each further failure."""
 
 FILE_VERSION = 1
 ETAG = re.compile(r"[\x20-\x7e]{1,200}")
@@ -49,11 +49,11 @@ ETAG = re.compile(r"[\x20-\x7e]{1,200}")
 
 @frozen
 class Listed:
-    """What the models endpoint answered.
+    """What the models endpoint returned.
 
-    ``models`` are its entries as they came. ``etag`` is None if the answer had none. ``fetched_at`` is in seconds
-    since the epoch. ``client_version`` is what the list was asked for with: the backend lists only the models that
-    this version may use.
+    ``models`` are its unchanged entries. ``etag`` is None if the answer had none. ``fetched_at`` is in seconds since
+    the epoch. ``client_version`` is the version sent with the request: the backend lists only the models that this
+    version may use.
     """
 
     models: list[dict[str, Any]]
@@ -92,14 +92,14 @@ class ModelList(Protocol):
 
 
 class Endpoint(Protocol):
-    """What is asked: ``upstream.account.AccountEndpoint``. None means that nothing has changed since ``etag``."""
+    """``upstream.account.AccountEndpoint``. None means that nothing has changed since ``etag``."""
 
     async def fetch_models(self, account: Account, token: str, etag: str | None = None) -> ModelList | None: ...
 
 
 @define
 class _Known:
-    """What is known of one account's models. ``raw`` holds the entries as JSON: parsed they would take megabytes."""
+    """What is known about one account's models. ``raw`` holds the entries as JSON: parsed, they take megabytes."""
 
     file: CacheFile[Listed] | None
     catalogue: Catalogue = BUILT_IN
@@ -111,9 +111,9 @@ class _Known:
     """When the backend was last asked in this run of the daemon."""
     failures: int = 0
     reported_etag: str | None = None
-    """The ETag that a reply named, if it differs from ``etag``."""
+    """The ETag that a reply announced, if it differs from ``etag``."""
     settled_etag: str | None = None
-    """An ETag that a reply named, though the list fetched for it has another: it is not asked for again."""
+    """An announced ETag for which the fetched list had another one: it does not cause another fetch."""
 
     @property
     def slugs(self) -> frozenset[str]:
@@ -129,7 +129,7 @@ class _Known:
 
 
 class Catalogues:
-    """All accounts' catalogues. ``clock`` gives seconds since the epoch; without a ``folder`` nothing is kept."""
+    """All accounts' catalogues. ``clock`` returns seconds since the epoch; without a ``folder`` nothing is saved."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class Catalogues:
         return BUILT_IN if account is None else self._known(account.id).catalogue
 
     def raw(self, account: Account | None) -> tuple[bytes, str | None] | None:
-        """The backend's own entries as a JSON array, and their ETag; None until they are known."""
+        """The backend's own entries as a JSON array, and their ETag; None until the list is known."""
         known = None if account is None else self._known(account.id)
         return None if known is None or known.raw is None else (known.raw, known.etag)
 
@@ -164,22 +164,22 @@ class Catalogues:
         return self._known(account_id).fetched_at
 
     def note_etag(self, account_id: str, etag: str | None) -> None:
-        """A reply to the account named ``etag`` as that of its current list."""
+        """Note that a reply announced ``etag`` as the ETag of the account's current list."""
         known = self._known(account_id)
         if etag and etag not in (known.etag, known.settled_etag):
             known.reported_etag = etag
 
     def note_refused(self, account_id: str, slug: str) -> None:
-        """The backend does not serve the model to the account. That holds until the list changes, or a restart."""
+        """Note that the backend does not serve the model to the account, until the list changes or codexd restarts."""
         known = self._own(account_id)
         known.catalogue = evolve(known.catalogue, refused=known.catalogue.refused | {slug})
 
     async def fetch(self, account_id: str) -> None:
-        """Ask for the account's list now.
+        """Fetch the account's list now.
 
         Raises:
             AccountError: there is no such account, or no token for it.
-            UpstreamError: the backend refused, or its answer is not usable; what was known stays.
+            UpstreamError: the backend refused, or its answer is not usable; the known list stays.
         """
         self._store.get(account_id)
         known, version = self._own(account_id), self._settings().upstream.client_version
@@ -200,7 +200,7 @@ class Catalogues:
             known.reported_etag = None
 
     async def run(self) -> None:
-        """Ask for lists that are not known or may have changed, until cancelled."""
+        """Fetch the lists that are not known or may have changed, until cancelled."""
         self._delete_strays()
         while True:
             async with trio.open_nursery() as nursery:
@@ -208,7 +208,7 @@ class Catalogues:
                     if self._is_due(account):
                         nursery.start_soon(self._try_fetch, account)
             self._forget_removed()
-            await trio.sleep(LOOK_S)
+            await trio.sleep(CHECK_INTERVAL_S)
 
     async def _try_fetch(self, account: Account) -> None:
         try:
@@ -218,7 +218,7 @@ class Catalogues:
             log.log(level, "no list of models: %s", error, extra={"fields": {"account": account.label}})
 
     def _is_due(self, account: Account) -> bool:
-        """Only accounts in use are asked about: the active one, or under rotation all that may be chosen."""
+        """Only for accounts in use: the active one, or with rotation every account that may be chosen."""
         active = self._store.active
         is_used = self._settings().rotation.enabled or (active is not None and active.id == account.id)
         if not is_used or account.disabled or account.needs_login is not None:
@@ -241,7 +241,7 @@ class Catalogues:
             await trio.to_thread.run_sync(known.file.write, dump_listed(listed))
 
     def _make_folder(self) -> bool:
-        assert self._folder is not None  # noqa: S101 - for mypy; a file is in a folder
+        assert self._folder is not None  # noqa: S101 - for mypy: there is a file only if there is a folder
         try:
             make_private_folder(self._folder)
         except OSError as error:
@@ -274,20 +274,20 @@ class Catalogues:
             self._delete_strays()
 
     def _delete_strays(self) -> None:
-        """Delete the files of accounts that are gone. What can't be deleted now is left to the next start."""
+        """Delete the files of removed accounts. What can't be deleted now is left to the next start."""
         if self._folder is None or not self._folder.is_dir():
             return
         ids = {account.id for account in self._store.accounts}
         try:
             for path in self._folder.iterdir():
-                if path.name.removeprefix(".").partition(".")[0] not in ids:  # a leading dot: half written
+                if path.name.removeprefix(".").partition(".")[0] not in ids:  # a leading dot: a half-written file
                     path.unlink(missing_ok=True)
         except OSError as error:
             log.warning("%s can't be tidied: %s", self._folder, error.strerror)
 
 
 def _log_changes(account: Account, before: frozenset[str] | None, after: frozenset[str]) -> None:
-    """Log the models that have come and gone."""
+    """Log the models that were added and removed."""
     fields: dict[str, object] = {"account": account.label}
     if before is None:
         log.info("the backend offers %d models", len(after), extra={"fields": fields})

@@ -1,4 +1,4 @@
-"""Logins that other programs keep on this machine: the Codex CLI, and codexd's predecessor codex-claude-proxy."""
+"""Logins that other programs store on this machine: the Codex CLI, and codexd's predecessor codex-claude-proxy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KEYRING = (
 
 @frozen
 class Logins:
-    """What a file of logins holds.
+    """The contents of a login file.
 
     ``logins`` are contents of an ``auth.json``, the active account's first; ``problems`` say which entries can't be
     used; ``path`` is the file they were read from; ``followable``: the file is a program's own ``auth.json``.
@@ -46,19 +46,19 @@ class Logins:
 
 
 def codex_auth_path(environ: Mapping[str, str]) -> Path:
-    """Where the Codex CLI of this environment keeps its login: ``$CODEX_HOME``, else ``~/.codex``."""
+    """Where the Codex CLI stores its login in this environment: ``$CODEX_HOME``, else ``~/.codex``."""
     if environ.get("CODEX_HOME"):
         return Path(environ["CODEX_HOME"]).expanduser() / "auth.json"
     return _home(environ) / ".codex" / "auth.json"
 
 
 def predecessor_path(environ: Mapping[str, str]) -> Path:
-    """Where codex-claude-proxy keeps its accounts."""
+    """Where codex-claude-proxy stores its accounts."""
     return _home(environ) / ".codex-claude-proxy" / "accounts.json"
 
 
 def read_logins(path: Path) -> Logins:
-    """The logins in a file of either layout, or in the file of that name in a folder.
+    """The logins in a file of either program, or in a folder that holds one.
 
     Raises:
         LoginFileInvalid: no login can be used. Names the file, what is wrong with it, and what to do.
@@ -66,7 +66,7 @@ def read_logins(path: Path) -> Logins:
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a folder above can't be entered
         found = [path / name for name in ("auth.json", "accounts.json") if os.path.isfile(path / name)]  # noqa: PTH113
         if not found:
-            raise LoginFileInvalid(f"{path} holds neither auth.json nor accounts.json. {SIGN_IN}")
+            raise LoginFileInvalid(f"{path} contains neither auth.json nor accounts.json. {SIGN_IN}")
         path = found[0]
     content = _read_object(path)
     if isinstance(content.get("accounts"), list):
@@ -74,21 +74,12 @@ def read_logins(path: Path) -> Logins:
     return Logins(path, (_check_codex_auth(path, content),), followable=True)
 
 
-def read_codex_auth(path: Path) -> dict[str, Any]:
-    """The ChatGPT login in the Codex CLI's ``auth.json``, including the fields that codexd does not know.
-
-    Raises:
-        LoginFileInvalid: names the file, what is wrong with it, and what to do.
-    """
-    return _check_codex_auth(path, _read_object(path))
-
-
 def _read_object(path: Path) -> dict[str, Any]:
     try:
         data = read_foreign(path)
     except FileNotFoundError:
         keyring = f" {KEYRING}" if path.name == "auth.json" else ""
-        raise LoginFileInvalid(f"There is no {path}. {SIGN_IN}{keyring}") from None
+        raise LoginFileInvalid(f"{path} does not exist. {SIGN_IN}{keyring}") from None
     except OSError as error:
         raise LoginFileInvalid(f"{path} can't be read: {error.strerror}. Check who owns it.") from None
     try:
@@ -110,11 +101,11 @@ def _check_codex_auth(path: Path, auth_json: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_predecessor(path: Path, content: Mapping[str, Any]) -> Logins:
-    """The accounts of codex-claude-proxy. One that can't be used does not affect the others."""
+    """The accounts of codex-claude-proxy. An unusable one does not affect the others."""
     logins, problems = [], []
     for number, entry in enumerate(_active_first(content)):
         if not isinstance(entry, dict):
-            problems.append(f"{path}: an entry is not a JSON object and was left out.")
+            problems.append(f"{path}: skipped an entry that is not a JSON object.")
             continue
         name = entry["email"] if isinstance(entry.get("email"), str) else f"account {number + 1}"
         try:
@@ -127,7 +118,7 @@ def _read_predecessor(path: Path, content: Mapping[str, Any]) -> Logins:
 
 
 def _active_first(content: Mapping[str, Any]) -> list[Any]:
-    """The entries, the active one first: the first of several imported accounts becomes the active one."""
+    """The entries, the active account first: the first imported account becomes codexd's active one."""
     active = content.get("activeAccount")
     entries: list[Any] = content["accounts"]
     return sorted(entries, key=lambda entry: not (isinstance(entry, dict) and active and entry.get("email") == active))
@@ -147,10 +138,10 @@ def _to_auth_json(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _find_issued_at(entry: Mapping[str, Any]) -> float | None:
-    """When the entry's tokens were issued, in seconds since the epoch; no field says so outright.
+    """When the entry's tokens were issued, in seconds since the epoch. No field says so directly.
 
-    An access token that says neither when it was issued nor when it expires is assumed to expire at ``expiresAt``,
-    so that ``login.read_tokens`` gets the same expiry from ``last_refresh``.
+    An access token that states neither its issue time nor its expiry is assumed to expire at ``expiresAt``, so the
+    result is chosen such that ``login.read_tokens`` derives that expiry from ``last_refresh``.
     """
     token = entry.get("accessToken")
     issued_at = read_seconds((read_claims(token) or {}).get("iat"))

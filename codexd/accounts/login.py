@@ -1,4 +1,4 @@
-"""What an ``auth.json`` of the Codex CLI says: whose login it is, its tokens, and its next content. Pure.
+"""Reading an ``auth.json`` of the Codex CLI: whose login it is, its tokens, and its content after a refresh. Pure.
 
 Tokens are read, never verified: they come from the user's own sign-in, and the server checks them.
 """
@@ -31,7 +31,7 @@ _HEADER_TEXT = re.compile(r"[\x21-\x7e]+")
 
 @frozen
 class Identity:
-    """Whose login it is: a user in a workspace. ``email`` identifies neither, and may be empty."""
+    """Whose login it is: a user in a workspace. ``email`` identifies neither and may be empty."""
 
     chatgpt_account_id: str
     user_id: str
@@ -45,7 +45,7 @@ class Identity:
 
 
 def is_header_text(value: object) -> bool:
-    """Whether a token or an id can go into a header. If not, the HTTP library's error would quote it."""
+    """Whether a token or id can go into a header. If it can't, the HTTP library's error would quote it."""
     return isinstance(value, str) and _HEADER_TEXT.fullmatch(value) is not None
 
 
@@ -79,10 +79,10 @@ def find_workspace(token: object) -> str:
 
 
 def read_identity(auth_json: Mapping[str, Any]) -> Identity:
-    """Whose login the file holds. The id token is looked at first, then the access token.
+    """Whose login the file holds. The id token is read first, then the access token.
 
     Raises:
-        LoginFileInvalid: the tokens do not name the workspace and the user; the message says which is missing.
+        LoginFileInvalid: the tokens don't name the workspace or the user; the message says which is missing.
     """
     tokens = _read_object(auth_json, "tokens")
     payloads = [payload for name in ("id_token", "access_token") if (payload := read_claims(tokens.get(name)))]
@@ -109,14 +109,14 @@ def read_tokens(auth_json: Mapping[str, Any]) -> Tokens:
     """
     tokens = _read_object(auth_json, "tokens")
     if not tokens and (auth_json.get("auth_mode") == "apikey" or isinstance(auth_json.get("OPENAI_API_KEY"), str)):
-        raise LoginFileInvalid(f"holds an API key, not a ChatGPT login, which is what codexd works with. {SIGN_IN}")
+        raise LoginFileInvalid(f"holds an API key, but codexd needs a ChatGPT login. {SIGN_IN}")
     access_token, refresh_token = (_first_text([tokens], name) for name in ("access_token", "refresh_token"))
     wanted = {"tokens.access_token": access_token, "tokens.refresh_token": refresh_token}
     missing = " and ".join(name for name, value in wanted.items() if not value)
     if missing:
         raise LoginFileInvalid(f"has no {missing}. {SIGN_IN}")
     if not (is_header_text(access_token) and is_header_text(refresh_token)):
-        raise LoginFileInvalid(f"holds a token with characters that no token has. {SIGN_IN}")
+        raise LoginFileInvalid(f"holds a token with invalid characters. {SIGN_IN}")
     expires_at = read_expiry(access_token)
     if expires_at is None:
         expires_at = read_last_refresh(auth_json) + ASSUMED_LIFETIME_S
@@ -134,9 +134,9 @@ def fingerprint(refresh_token: str) -> str:
 
 
 def apply_reply(auth_json: Mapping[str, Any], reply: RefreshReply, now: float) -> dict[str, Any]:
-    """The file's next content: the tokens in the reply replace the old ones, everything else stays.
+    """The new content of the file: the tokens in the reply replace the old ones, everything else stays.
 
-    An id token that can't be read is left out: its only use is to say whose login this is.
+    An unreadable id token is left out: its only use is to identify the account.
     """
     rotated = {"access_token": reply.access_token, "refresh_token": reply.refresh_token}
     if read_claims(reply.id_token):
@@ -151,7 +151,7 @@ def format_time(at: float) -> str:
 
 
 def expiry_of_reply(reply: RefreshReply, now: float) -> float | None:
-    """When the reply's access token expires; None if the reply holds no access token."""
+    """When the reply's access token expires; None if the reply has none."""
     if not reply.access_token:
         return None
     lifetime_s = ASSUMED_LIFETIME_S if reply.expires_in is None else reply.expires_in
@@ -166,8 +166,8 @@ def identity_of_reply(reply: RefreshReply) -> Identity | None:
         return None
 
 
-def find_stranger(account: Account, reply: RefreshReply) -> str | None:
-    """If the reply's tokens belong to another account, who that is: an e-mail address or a workspace id."""
+def find_other_owner(account: Account, reply: RefreshReply) -> str | None:
+    """The e-mail address or workspace id of the account that the reply's tokens belong to, if it is another one."""
     identity = identity_of_reply(reply)
     if identity is not None and identity.account_id != account.id:
         return identity.email or identity.chatgpt_account_id
@@ -194,5 +194,5 @@ def read_time(text: object) -> float:
 
 
 def needs_login(account: Account, reason: str) -> AccountNeedsLogin:
-    """``reason`` is whole sentences that end with what to do."""
+    """The error for a dead login. ``reason``: full sentences that end with what to do."""
     return AccountNeedsLogin(f"The account {account.label} needs a new login. {reason}")

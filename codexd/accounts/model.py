@@ -1,4 +1,4 @@
-"""The values that the account modules hand to each other, and the state that an account is in. Pure."""
+"""The values that the account modules exchange, and the state of an account. Pure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ EXPIRING_S = 300.0
 
 @frozen
 class Account:
-    """One login: a user in a workspace. Its tokens are kept apart (``Tokens``).
+    """One login: a user in a workspace. Its tokens are kept separately (``Tokens``).
 
-    ``added_at`` and ``last_used_at`` are seconds since the epoch. ``needs_login`` is None, or why the login is dead
-    and what the user can do about it; ``dead_login`` is the fingerprint of the refresh token with which it died.
-    ``disabled``: the user took it out of use. ``followed`` is the path of another program's ``auth.json``, which is
-    read instead of one of codexd's own and never refreshed by codexd; ``imported_from`` is the path of the file that
-    the login was copied from.
+    ``added_at`` and ``last_used_at`` are seconds since the epoch. ``needs_login`` says why the login is dead and what
+    the user can do about it, or is None; ``dead_login`` is the fingerprint of the refresh token that was dead.
+    ``disabled``: the user took the account out of use. ``followed`` is the path of another program's ``auth.json``,
+    which codexd reads instead of its own file and never refreshes; ``imported_from`` is the path of the file that the
+    login was copied from.
     """
 
     id: str
@@ -40,7 +40,7 @@ class Account:
 
     @property
     def label(self) -> str:
-        """What a user knows the account by, in errors and logs. It says so if the account is simulated."""
+        """The account's name in errors and logs, marked if the account is simulated."""
         return f"{self.name} (simulated)" if self.simulated else self.name
 
     @property
@@ -60,7 +60,7 @@ class Tokens:
 
 @frozen
 class RefreshReply:
-    """What the token endpoint returned; it may leave out any of these. ``expires_in``: seconds."""
+    """What the token endpoint returned; any field may be missing. ``expires_in``: seconds."""
 
     access_token: str | None = field(default=None, repr=False)
     refresh_token: str | None = field(default=None, repr=False)
@@ -82,10 +82,10 @@ class AccountState(Enum):
 def account_state(
     account: Account, tokens: Tokens | None, limits: Limits, cooldown: Cooldown | None, now: float
 ) -> AccountState:
-    """The state to show: the user's own choice first, then what the user must fix, then what passes by itself.
+    """The state to show: first the user's own choice, then what the user must fix, then what passes by itself.
 
-    ``tokens`` is None if the account's file can't be read. ``cooldown`` is the one of the whole account, if there is
-    one: a cooldown for a single model leaves the account open.
+    ``tokens`` is None if the account's file can't be read. ``cooldown`` is the cooldown of the whole account, if any:
+    during a cooldown for a single model the account still serves others.
     """
     if account.disabled:
         return AccountState.DISABLED

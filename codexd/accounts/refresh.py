@@ -1,11 +1,11 @@
 """Fresh access tokens: one refresh at a time for each account, however many requests wait for it.
 
-A refresh retires the refresh token that it presents, so the new one must reach the disk whatever becomes of the
-request that started it: a refresh is shielded from cancellation, and bounded by the token endpoint's own time limit.
+A refresh retires the refresh token that it presents, so the new one must reach the disk whatever happens to the
+request that started it: a refresh is shielded from cancellation, and bounded by the token endpoint's own timeout.
 
-A followed login belongs to another program, and that program alone refreshes it: a second one that traded in the
-refresh token would kill the login for both. codexd only reads the file again. The Codex CLI truncates its file and
-writes it in place, so for a moment it holds half a login.
+A followed login belongs to another program, and only that program refreshes it: if a second one used the refresh
+token, the login would die for both. codexd only reads the file again. The Codex CLI truncates its file and rewrites it
+in place, so for a moment it holds half a login.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 import trio
 from attrs import frozen
 
-from codexd.accounts.login import SIGN_IN, find_stranger, needs_login
+from codexd.accounts.login import SIGN_IN, find_other_owner, needs_login
 from codexd.accounts.model import Account, RefreshReply, Tokens
 from codexd.accounts.single_flight import SingleFlight
 from codexd.accounts.store.store import AccountStore
@@ -35,23 +35,23 @@ from codexd.translation.wire_errors import say_duration
 log = logging.getLogger("codexd.refresh")
 
 MARGIN_S = 300.0
-"""An access token with no more than this left is refreshed; the Codex CLI does the same."""
+"""An access token is refreshed when it has no more than this left, as in the Codex CLI."""
 
 JITTER_S = 60.0
-"""Each token is due up to this much earlier, so that accounts added together are not always refreshed together."""
+"""Each token is due up to this much earlier, so that accounts added together don't stay in step."""
 
 LAST_RESORT_S = 30.0
-"""With more than this left, an access token is still used if it can't be refreshed."""
+"""An access token that can't be refreshed is still used if it has more than this left."""
 
 START_DELAY_S = 2.0
 MAX_SLEEP_S = 60.0
-"""The monotonic clock stands still while a laptop sleeps, so look at the wall clock at least this often."""
+"""The monotonic clock stops while a laptop sleeps, so the wall clock is checked at least this often."""
 
 MIN_SLEEP_S = 10.0
 FIRST_BACK_OFF_S, MAX_BACK_OFF_S = 5.0, 300.0
 
 FOLLOWED_RETRY_FOR_S = 1.0
-"""How long an unreadable followed file may just be one that is being written."""
+"""For how long an unreadable followed file is retried: it may be half written."""
 
 FOLLOWED_RETRY_EVERY_S = 0.01
 FOLLOWED_ADVICE = "Run any `codex` command there, which refreshes it, or sign in here with `codexctl accounts add`."
@@ -60,19 +60,19 @@ Answer = TypeVar("Answer")
 
 
 class Endpoint(Protocol):
-    """What refreshes a token: ``sign_in.server.TokenEndpoint``."""
+    """``sign_in.server.TokenEndpoint``."""
 
     async def refresh(self, refresh_token: str) -> RefreshReply: ...
     async def revoke(self, refresh_token: str) -> bool: ...
 
 
 def seconds_until_refresh(expires_at: float, now: float) -> float:
-    """How long until a token that expires at ``expires_at`` is due; 0.0 if it is due now."""
+    """Seconds until a token that expires at ``expires_at`` is due for a refresh; 0.0 if it is due now."""
     return max(0.0, expires_at - MARGIN_S - now)
 
 
 def back_off_s(failures: int) -> float:
-    """How long to wait after the ``failures``-th failure in a row."""
+    """How long to wait after this number of failures in a row."""
     return min(MAX_BACK_OFF_S, FIRST_BACK_OFF_S * 2.0 ** min(failures - 1, 10))
 
 
@@ -85,9 +85,9 @@ class _Outage:
 
 
 class Refresher:
-    """Hands out access tokens and keeps them fresh, for disabled accounts too: they may be enabled at any time.
+    """Hands out access tokens and keeps them fresh, also for disabled accounts: they may be enabled at any time.
 
-    ``clock`` is the wall clock, in seconds since the epoch; ``jitter`` gives seconds, from 0 to ``JITTER_S``.
+    ``clock`` returns seconds since the epoch, ``jitter`` seconds from 0 to ``JITTER_S``.
     """
 
     def __init__(
@@ -102,33 +102,33 @@ class Refresher:
         self._clock = clock
         self._jitter = jitter
         self._drawn: dict[str, tuple[str, float]] = {}
-        """By account, its access token and the jitter drawn for it."""
+        """By account id, the access token and the jitter drawn for it."""
         self._refreshes: SingleFlight[str] = SingleFlight()
         """The refreshes under way; each returns the access token."""
         self._outages: dict[str, _Outage] = {}
         self._unsaved: dict[str, RefreshReply] = {}
-        """Replies that could not be written to disk, by the refresh token that each of them retired."""
+        """Replies that could not be written to disk, by the refresh token that each one retired."""
 
-    async def ask(self, account_id: str, question: Callable[[Account, str], Awaitable[Answer]]) -> Answer:
-        """Ask the backend about an account: ``question`` gets the account and its access token.
+    async def ask(self, account_id: str, request: Callable[[Account, str], Awaitable[Answer]]) -> Answer:
+        """Ask the backend about an account: ``request`` gets the account and its access token.
 
-        If the backend refuses the token, it is refreshed and the question asked once more.
+        If the backend refuses the token, it is refreshed and the request sent once more.
 
         Raises:
-            AccountError: the account does not exist, or was removed meanwhile; or there is no token for it.
+            AccountError: the account does not exist or was removed in the meantime, or there is no token for it.
             UpstreamError: the backend refused, or its answer is not usable.
         """
         token = await self.fresh_token(account_id)
         try:
-            answer = await question(self._store.get(account_id), token)
+            answer = await request(self._store.get(account_id), token)
         except TokenRejected:
             token = await self.fresh_token(account_id, rejected=token)
-            answer = await question(self._store.get(account_id), token)
-        self._store.get(account_id)  # raises if the account has been removed meanwhile
+            answer = await request(self._store.get(account_id), token)
+        self._store.get(account_id)  # raises if the account was removed in the meantime
         return answer
 
     async def fresh_token(self, account_id: str, *, rejected: str | None = None) -> str:
-        """An access token that can be used for a request. ``rejected`` is one that the backend has just refused.
+        """An access token that can be used for a request. ``rejected`` is a token that the backend has just refused.
 
         Raises:
             AccountNotFound
@@ -150,9 +150,9 @@ class Refresher:
             return tokens.access_token
 
     async def refresh_now(self, account_id: str) -> None:
-        """Refresh the account's token, however long it has left. For a followed login, read its file again.
+        """Refresh the account's token even if it is not due. For a followed login, read its file again.
 
-        A refresh that is under way counts as this one.
+        If a refresh is under way, wait for it instead.
 
         Raises:
             As ``fresh_token``.
@@ -177,7 +177,7 @@ class Refresher:
     def _held_tokens(self, account_id: str) -> Tokens | None:
         """The account's tokens as last read; None for a followed login that has not been read yet.
 
-        If the login is dead, its file is read again, and the server is not asked.
+        If the login is dead, only its file is read again; the server is not asked.
         """
         account = self._store.get(account_id)
         if account.followed is not None:
@@ -220,20 +220,20 @@ class Refresher:
                 return token
         token = await self._begin(account_id, rejected)
         if token == rejected:
-            raise RefreshUnavailable("The sign-in server returned the refused access token again; try again later.")
+            raise RefreshUnavailable("The sign-in server returned the same refused access token. Try again later.")
         return token
 
     async def _join(self, account_id: str) -> str:
         token = await self._refreshes.join(account_id)
         if token is None:
-            raise RefreshUnavailable("The refresh broke off; try again.")
+            raise RefreshUnavailable("The refresh was interrupted. Try again.")
         return token
 
     async def _begin(self, account_id: str, rejected: str | None) -> str:
         return await self._refreshes.run(account_id, self._attempt(account_id, rejected))
 
     async def _attempt(self, account_id: str, rejected: str | None) -> str:
-        """One refresh, which runs to its end even if its request is cancelled."""
+        """One refresh, which is completed even if the request that needs it is cancelled."""
         try:
             with trio.CancelScope(shield=True):
                 token = await self._refresh(account_id, rejected)
@@ -261,14 +261,13 @@ class Refresher:
             saved = self._save(account_id, used, reply)
             if reply.access_token in (None, saved.access_token):
                 return self._check(account_id, saved)
-        return await self._refresh(
-            account_id, rejected
-        )  # another program or a sign-in has changed the tokens meanwhile
+        # Another program or a sign-in has changed the tokens in the meantime.
+        return await self._refresh(account_id, rejected)
 
     async def _request_tokens(self, account_id: str, used: str) -> RefreshReply:
-        """New tokens from the server, checked to be this account's.
+        """New tokens from the server, checked to belong to this account.
 
-        If the account was removed meanwhile, they are revoked: its removal could only end the old ones.
+        If the account was removed in the meantime, they are revoked: its removal could only revoke the old ones.
         """
         reply = await self._endpoint.refresh(used)
         try:
@@ -277,16 +276,16 @@ class Refresher:
             if reply.refresh_token is not None:
                 await self._endpoint.revoke(reply.refresh_token)
             raise
-        stranger = find_stranger(account, reply)
-        if stranger is not None:
+        other_owner = find_other_owner(account, reply)
+        if other_owner is not None:
             raise AccountNeedsLogin(
-                f"The sign-in server answered with the login of another account ({stranger}), which was not kept. "
+                f"The sign-in server returned the login of another account ({other_owner}), which was discarded. "
                 f"{SIGN_IN}"
             )
         return reply
 
     def _save(self, account_id: str, used: str, reply: RefreshReply) -> Tokens:
-        """Write the tokens before they are used. A reply that can't be written is kept: it can't be had again."""
+        """Write the tokens before they are used. An unwritable reply stays in memory: it comes only once."""
         try:
             saved = self._store.save_tokens(account_id, reply, now=self._clock(), retired=used)
         except OSError as error:
@@ -297,12 +296,12 @@ class Refresher:
 
     def _check(self, account_id: str, saved: Tokens) -> str:
         if saved.expires_at <= self._clock():
-            raise RefreshUnavailable("The sign-in server returned no access token that is valid; try again later.")
+            raise RefreshUnavailable("The sign-in server returned no valid access token. Try again later.")
         log.info("refreshed the access token", extra={"fields": {"account": self._label(account_id)}})
         return saved.access_token
 
     def _note_outage(self, account_id: str, error: RefreshUnavailable) -> RefreshUnavailable:
-        """Back off; return the error with the account's name in it."""
+        """Back off; return the error with the account's name added."""
         known = self._outages.get(account_id)
         failures = known.failures + 1 if known else 1
         self._outages[account_id] = _Outage(failures, self._clock() + back_off_s(failures))
@@ -316,7 +315,7 @@ class Refresher:
     async def _refresh_if_due(self, account: Account) -> None:
         """Failures are logged where they happen, and the next round tries again.
 
-        A followed file is read every time, due or not: its owner rotates the tokens without notice.
+        A followed file is read every time, due or not: its owner may rotate the tokens at any time.
         """
         if self._is_backing_off(account.id):
             return
@@ -329,7 +328,7 @@ class Refresher:
             log.debug("not refreshed: %s", error, extra={"fields": {"account": account.label}})
 
     def _pause_s(self) -> float:
-        """How long to sleep: until the next account is due, within bounds."""
+        """How long to sleep: until the next account is due, between ``MIN_SLEEP_S`` and ``MAX_SLEEP_S``."""
         due = [
             self._seconds_until_due(account.id, self._store.tokens(account.id))
             for account in self._store.accounts
@@ -344,7 +343,7 @@ class Refresher:
 
         Raises:
             AccountNotFound
-            FollowedLoginStale: its owner has to refresh it first; the login itself may be fine.
+            FollowedLoginStale: its owner has to refresh it; the login itself may be fine.
             AccountNeedsLogin: the file can't be read, or holds another account.
         """
         account = self._store.get(account_id)
@@ -360,7 +359,7 @@ class Refresher:
         return tokens.access_token
 
     async def _reload_patiently(self, account_id: str, rejected: str | None) -> Tokens:
-        """The tokens in the file. If it stays unreadable, those that were last read, as long as they are usable."""
+        """The tokens in the file. If it stays unreadable, the tokens last read, as long as they are usable."""
         with trio.move_on_after(FOLLOWED_RETRY_FOR_S):
             while True:
                 try:

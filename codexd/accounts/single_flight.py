@@ -16,13 +16,13 @@ T = TypeVar("T")
 
 @define(eq=False)
 class _Flight(Generic[T]):
-    """A call under way. ``outcome`` stays None if its caller is cancelled, or a bug ends it."""
+    """A call under way. ``outcome`` stays None if its caller is cancelled or a bug ends it."""
 
     done: trio.Event = Factory(trio.Event)
     outcome: T | CodexdError | None = None
 
     def result(self) -> T | None:
-        """Each waiter gets an exception of its own: a shared one would collect their tracebacks."""
+        """Each waiter gets its own copy of an exception: a shared one would collect all their tracebacks."""
         if isinstance(self.outcome, CodexdError):
             raise copy.copy(self.outcome)
         return self.outcome
@@ -38,7 +38,7 @@ class SingleFlight(Generic[T]):
         return key in self._flights
 
     async def join(self, key: str) -> T | None:
-        """Wait for the call under way; return what it returns, or None if it breaks off.
+        """Wait for the call under way; return its result, or None if it is broken off.
 
         Raises:
             CodexdError: what the call raises.

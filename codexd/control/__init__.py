@@ -1,5 +1,5 @@
-"""The control contract: what codexd can be asked to do, and the Unix socket on which codexctl asks.
+"""The control contract: the methods that codexd offers, and the Unix socket through which codexctl calls them.
 
-``method`` says what a method is, ``dispatch`` calls one by its name, ``socket`` speaks JSON-RPC. The other modules hold
-the methods themselves, each file a topic; ``openrpc`` describes them.
+``method`` defines what a method is, ``dispatch`` calls one by its name, ``socket`` speaks JSON-RPC. The other modules
+hold the methods themselves, one file per topic; ``openrpc`` describes them.
 """

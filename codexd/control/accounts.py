@@ -29,9 +29,9 @@ from codexd.translation.models.catalogue import Catalogue
 
 log = logging.getLogger("codexd.control")
 
-NAMED = (AccountNotFound, AccountAmbiguous)
-CHOSEN = (*NAMED, NoAccount)
-WORK = {"account": "work@example.com"}
+NAME_ERRORS = (AccountNotFound, AccountAmbiguous)
+CHOICE_ERRORS = (*NAME_ERRORS, NoAccount)
+WORK_EXAMPLE = {"account": "work@example.com"}
 
 
 @method("accounts.list")
@@ -50,7 +50,7 @@ async def count_accounts(call: Call, _params: NoParams) -> api.AccountsStatus:
     return api.AccountsStatus(len(infos), states, next((info for info in infos if info.active), None))
 
 
-@method("accounts.switch", example=WORK, errors=NAMED)
+@method("accounts.switch", example=WORK_EXAMPLE, errors=NAME_ERRORS)
 async def switch_account(call: Call, params: api.AccountSwitch) -> api.SwitchedAccount:
     """Make an account the active one.
 
@@ -70,13 +70,13 @@ async def switch_account(call: Call, params: api.AccountSwitch) -> api.SwitchedA
     )
 
 
-@method("accounts.enable", example=WORK, errors=NAMED)
+@method("accounts.enable", example=WORK_EXAMPLE, errors=NAME_ERRORS)
 async def enable_account(call: Call, params: api.AccountChoice) -> api.ChangedAccount:
     """Use an account, limits forgotten."""
     return _set_disabled(call.control, params.account, disabled=False)
 
 
-@method("accounts.disable", example=WORK, errors=NAMED)
+@method("accounts.disable", example=WORK_EXAMPLE, errors=NAME_ERRORS)
 async def disable_account(call: Call, params: api.AccountChoice) -> api.ChangedAccount:
     """Take an account out of use."""
     return _set_disabled(call.control, params.account, disabled=True)
@@ -90,7 +90,7 @@ def _set_disabled(control: Control, name: str, *, disabled: bool) -> api.Changed
     return api.ChangedAccount(to_info(control, account))
 
 
-@method("accounts.remove", example=WORK, errors=NAMED)
+@method("accounts.remove", example=WORK_EXAMPLE, errors=NAME_ERRORS)
 async def remove_account(call: Call, params: api.AccountChoice) -> api.RemovedAccount:
     """Sign an account out for good."""
     control = call.control
@@ -106,7 +106,7 @@ async def remove_account(call: Call, params: api.AccountChoice) -> api.RemovedAc
 async def clear_accounts(call: Call, _params: NoParams) -> api.ClearedAccounts:
     """Remove every account.
 
-    Logins are revoked all at once, as each may take its time, and even when the next account can't be removed.
+    The logins are revoked concurrently, since each may take a while, and also if a later account can't be removed.
     """
     removed: list[tuple[Account, Tokens | None]] = []
     try:
@@ -120,7 +120,7 @@ async def clear_accounts(call: Call, _params: NoParams) -> api.ClearedAccounts:
 
 
 def _forget(control: Control, account: Account) -> Tokens | None:
-    """Comes before revoking: a sign-in server that can't be reached must not keep a login on this machine."""
+    """Done before revoking: a login must leave this machine even if the sign-in server can't be reached."""
     tokens = control.store.remove(account.id)
     control.accounts.tracker.forget(account.id)
     log.info("account removed", extra={"fields": {"account": account.label}})
@@ -130,18 +130,18 @@ def _forget(control: Control, account: Account) -> Tokens | None:
 async def _revoke(control: Control, account: Account, tokens: Tokens | None) -> tuple[bool, str | None]:
     """End the login at the sign-in server, unless another program uses the same one.
 
-    Shielded, and bounded by the endpoint's time limit: a caller that hangs up must not leave a login alive.
+    Shielded, and bounded by the endpoint's timeout: a caller that disconnects must not leave a login valid.
     """
     if account.followed is not None:
-        return False, f"The login belongs to {account.followed} and was left as it is."
+        return False, f"The login belongs to {account.followed} and was not changed."
     if tokens is None:
         return False, None
     if account.imported_from is not None and _still_holds(Path(account.imported_from), tokens):
-        return False, f"{account.imported_from} still holds the login, so it was not revoked."
+        return False, f"{account.imported_from} still contains the login, so it was not revoked."
     with trio.CancelScope(shield=True):
         if await control.accounts.tokens.revoke(tokens.refresh_token):
             return True, None
-    return False, "The sign-in server could not be asked to end the login, but it is gone from this machine."
+    return False, "The login was removed from this machine, but the sign-in server could not be asked to revoke it."
 
 
 def _still_holds(path: Path, tokens: Tokens) -> bool:
@@ -152,7 +152,7 @@ def _still_holds(path: Path, tokens: Tokens) -> bool:
     return any(read_tokens(auth_json).refresh_token == tokens.refresh_token for auth_json in logins)
 
 
-@method("accounts.quota", example={"all": True, "refresh": True}, errors=CHOSEN)
+@method("accounts.quota", example={"all": True, "refresh": True}, errors=CHOICE_ERRORS)
 async def read_quota(call: Call, params: api.QuotaOf) -> api.Quotas:
     """What is left of plans."""
     accounts = choose_accounts(call.control, params.account, every=params.all)
@@ -164,7 +164,7 @@ async def read_quota(call: Call, params: api.QuotaOf) -> api.Quotas:
 
 
 async def _ask_each(control: Control, accounts: Iterable[Account]) -> dict[str, api.AccountQuota]:
-    """All at once: an account whose endpoint does not answer must not hold up the others."""
+    """Runs concurrently: an account whose endpoint does not answer must not delay the others."""
     quotas: dict[str, api.AccountQuota] = {}
 
     async def run(account: Account) -> None:
@@ -177,7 +177,7 @@ async def _ask_each(control: Control, accounts: Iterable[Account]) -> dict[str, 
 
 
 async def _ask_one(control: Control, account: Account) -> api.AccountQuota:
-    """If the usage endpoint gives no answer: the last figures, and the reason."""
+    """The account's quota; if the usage endpoint does not answer, the last figures and the error."""
     try:
         await control.accounts.poller.check(account.id)
     except (AccountError, UpstreamError) as error:
@@ -193,11 +193,11 @@ async def read_usage(call: Call, params: api.AccountMaybe) -> api.AccountUsage:
     return api.AccountUsage(_to_quota(call.control, account), details)
 
 
-@method("accounts.models", example={"refresh": True}, errors=CHOSEN)
+@method("accounts.models", example={"refresh": True}, errors=CHOICE_ERRORS)
 async def read_models(call: Call, params: api.ModelsOf) -> api.AccountModels:
     """Models that the backend offers an account.
 
-    A list that is known is given at once. Otherwise the backend is asked, and the built-in list is the last resort.
+    A known list is returned at once. Otherwise the backend is asked, and the built-in list is the last resort.
     """
     control, catalogues = call.control, call.control.accounts.catalogues
     account = choose_account(control, params.account)
@@ -218,7 +218,7 @@ async def read_models(call: Call, params: api.ModelsOf) -> api.AccountModels:
 
 
 def _find_uses(control: Control, catalogue: Catalogue) -> Mapping[str, list[str]]:
-    """By model, the settings that lead to it."""
+    """By model, the settings that refer to it."""
     models, uses = control.settings.models, defaultdict[str, list[str]](list)
     for family, candidates in models.families.items():
         uses[catalogue.choose(candidates)].append(f"models.{family}")
@@ -228,7 +228,7 @@ def _find_uses(control: Control, catalogue: Catalogue) -> Mapping[str, list[str]
 
 
 def _describe_models(catalogue: Catalogue, uses: Mapping[str, list[str]]) -> tuple[api.ModelOfAccount, ...]:
-    """The models on offer, the preferred ones first; then those that are not and that a setting names."""
+    """The offered models, preferred ones first, then models that are not offered but named by a setting."""
     offered = sorted(catalogue.models, key=lambda model: model.priority)
     others = [catalogue.describe(slug) for slug in uses if catalogue.find(slug) is None]
     return tuple(
@@ -253,7 +253,7 @@ def choose_account(control: Control, name: str | None) -> Account:
 
     Raises:
         AccountNotFound, AccountAmbiguous
-        NoAccount: there is no name, and no account is active.
+        NoAccount: no name was given, and no account is active.
     """
     if name is not None:
         return control.store.find(name)
@@ -264,7 +264,7 @@ def choose_account(control: Control, name: str | None) -> Account:
 
 
 def choose_accounts(control: Control, name: str | None, *, every: bool) -> tuple[Account, ...]:
-    """All accounts, or the one that ``choose_account`` gives, with the same errors."""
+    """All accounts, or the one that ``choose_account`` returns, with the same errors."""
     return control.store.accounts if every else (choose_account(control, name),)
 
 

@@ -20,7 +20,7 @@ from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
 from codexd.clients.settings_file import ENV_IN_JSON, Content, read_settings
 from codexd.clients.undo import UndoRecord
 from codexd.control.clients import (
-    CLIENT_FILE,
+    CLIENT_FILE_ERRORS,
     change_file,
     find_folder,
     find_notes,
@@ -45,7 +45,7 @@ AUTO_MODE_NOTE = (
     "check, so it asks you each time; `claude --permission-mode acceptEdits` asks less often."
 )
 RESTART_NOTE = "Restart Claude Code for this to take effect."
-BYPASS_NOTE = "{names} in the file makes Claude Code bypass any base URL. Remove it to use codexd."
+BYPASS_NOTE = "{names} in the file makes Claude Code ignore the base URL. Remove it to use codexd."
 STALE_NOTE = "{url} is where codexd used to listen; `codexctl claude proxy` sets its current address, {now}."
 
 KEY_NOTE = (
@@ -59,7 +59,7 @@ MODEL_NOTE = (
 )
 
 
-@method("claude.status", example={"config_dir": "/home/me/.claude"}, errors=CLIENT_FILE)
+@method("claude.status", example={"config_dir": "/home/me/.claude"}, errors=CLIENT_FILE_ERRORS)
 async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus:
     """How Claude Code is set up."""
     control, path = call.control, _settings_path(call.control, params.config_dir)
@@ -91,7 +91,7 @@ async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus
     )
 
 
-@method("claude.proxy", example=EXAMPLE, errors=CLIENT_FILE)
+@method("claude.proxy", example=EXAMPLE, errors=CLIENT_FILE_ERRORS)
 async def claude_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     """Set Claude Code up to work through codexd, and prove it with a request."""
     control = call.control
@@ -108,7 +108,7 @@ async def claude_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     return evolve(done, proof=to_proof(control, request, await send_proof(address, request)))
 
 
-@method("claude.direct", example=EXAMPLE, errors=CLIENT_FILE)
+@method("claude.direct", example=EXAMPLE, errors=CLIENT_FILE_ERRORS)
 async def claude_direct(call: Call, params: api.ClaudeDirect) -> api.ClientSetUp:
     """Set Claude Code up to use Anthropic's servers."""
     content = read_settings(_settings_path(call.control, params.config_dir), ENV_IN_JSON)
@@ -116,7 +116,7 @@ async def claude_direct(call: Call, params: api.ClaudeDirect) -> api.ClientSetUp
     return _change(call.control, content, make_wanted, dry_run=params.dry_run, notes=(RESTART_NOTE,))
 
 
-@method("claude.set", example={"api_url": "https://gateway.example.com", **EXAMPLE}, errors=CLIENT_FILE)
+@method("claude.set", example={"api_url": "https://gateway.example.com", **EXAMPLE}, errors=CLIENT_FILE_ERRORS)
 async def claude_set(call: Call, params: api.ClaudeSet) -> api.ClientSetUp:
     """Set Claude Code up to use another server with Anthropic's API."""
     content = read_settings(_settings_path(call.control, params.config_dir), ENV_IN_JSON)
@@ -125,7 +125,7 @@ async def claude_set(call: Call, params: api.ClaudeSet) -> api.ClientSetUp:
     return _change(call.control, content, lambda _: wanted, dry_run=params.dry_run, notes=notes)
 
 
-@method("claude.reset", example=EXAMPLE, errors=CLIENT_FILE)
+@method("claude.reset", example=EXAMPLE, errors=CLIENT_FILE_ERRORS)
 async def claude_reset(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     """Put back what was in Claude Code's settings before codexd."""
     content = read_settings(_settings_path(call.control, params.config_dir), ENV_IN_JSON)
@@ -150,7 +150,7 @@ def _change(
     control: Control, content: Content, make_wanted: MakeWanted, *, dry_run: bool, notes: Iterable[str]
 ) -> api.ClientSetUp:
     address = find_own_address(control)
-    kept = _recognise(control, content, find_undo_file(control).find(content.path), address)
+    kept = _recognize(control, content, find_undo_file(control).find(content.path), address)
     change, backup = change_file(control, content, kept, OWN_KEYS, make_wanted, dry_run=dry_run)
     mode = claude_code.find_mode(values_after(change).get(BASE_URL), address)
     if mode is Mode.ANTHROPIC:
@@ -158,8 +158,8 @@ def _change(
     return to_set_up(change, backup, mode, claude_code.show_value, dry_run=dry_run, notes=notes)
 
 
-def _recognise(control: Control, content: Content, kept: UndoRecord, address: Address) -> UndoRecord:
-    """A file that leads to this daemon although nothing is remembered: set up by hand, or the state was lost."""
+def _recognize(control: Control, content: Content, kept: UndoRecord, address: Address) -> UndoRecord:
+    """Adopt a file that points to this daemon without an undo record: set up by hand, or the state was lost."""
     base_url = plain_values(content, read_values(content, (BASE_URL,))).get(BASE_URL)
     if kept.entries or claude_code.find_mode(base_url, address) is not Mode.CODEXD:
         return kept
@@ -169,7 +169,7 @@ def _recognise(control: Control, content: Content, kept: UndoRecord, address: Ad
 
 
 def _settings_path(control: Control, config_dir: str | None) -> Path:
-    """Claude Code's: ``CLAUDE_CONFIG_DIR``, else ``~/.claude``."""
+    """Claude Code's settings file, in ``CLAUDE_CONFIG_DIR``, else in ``~/.claude``."""
     return find_folder(control, config_dir, "CLAUDE_CONFIG_DIR", ".claude") / "settings.json"
 
 
@@ -183,15 +183,15 @@ def _own_window(content: Content) -> int | None:
 
 
 def _pointed_here(content: Content, kept: UndoRecord, base_url: Any) -> bool:
-    """Whether ``claude.proxy`` wrote ``base_url``, and not ``claude.set``, which writes no models."""
+    """Whether ``claude.proxy`` wrote ``base_url``, rather than ``claude.set``, which writes no models."""
     return last_written(content, kept, BASE_URL) == base_url and any(
         last_written(content, kept, key) for key in FAMILY_KEYS
     )
 
 
 def _file_notes(content: Content) -> tuple[str, ...]:
-    past = plain_values(content, read_values(content, BYPASSES))
-    return (BYPASS_NOTE.format(names=", ".join(past)),) if past else ()
+    bypasses = plain_values(content, read_values(content, BYPASSES))
+    return (BYPASS_NOTE.format(names=", ".join(bypasses)),) if bypasses else ()
 
 
 def _model_notes(control: Control, content: Content) -> tuple[str, ...]:

@@ -18,17 +18,17 @@ from codexd.errors import ClientFileRefused, FileUnreadable, FileUnwritable, Req
 
 log = logging.getLogger("codexd.clients")
 
-CLIENT_FILE = (ClientFileRefused, FileUnreadable, FileUnwritable)
+CLIENT_FILE_ERRORS = (ClientFileRefused, FileUnreadable, FileUnwritable)
 
 SIMULATED_NOTE = "This codexd is simulated; its answers are made up."
-ANY_PORT_NOTE = "server.port is 0, so codexd will listen on another port after a restart. Set it to a fixed port."
+ANY_PORT_NOTE = "server.port is 0, so codexd listens on another port after each restart. Set it to a fixed port."
 
 Show = Callable[[str, Any], str]
-"""Gives the value of a name as users may see it, secrets hidden."""
+"""Returns a setting's value as shown to users, with secrets hidden."""
 
 
 def find_folder(control: Control, config_dir: str | None, variable: str, below_home: str) -> Path:
-    """The caller's folder, or the one in ``variable`` of the daemon's environment, or ``below_home``."""
+    """``config_dir``, or the folder in the daemon's environment ``variable``, or ``below_home`` in the home folder."""
     environ = control.environ
     if config_dir is not None:
         return Path(config_dir)
@@ -48,7 +48,7 @@ def find_own_address(control: Control) -> Address:
 
 
 def find_notes(control: Control) -> list[str]:
-    """What the user should know about a codexd that a client is pointed at."""
+    """What the user should know about this codexd before a client uses it."""
     notes = [SIMULATED_NOTE] if control.simulated else []
     return notes + ([ANY_PORT_NOTE] if control.settings.server.port == 0 else [])
 
@@ -62,7 +62,7 @@ def change_file(
     *,
     dry_run: bool,
 ) -> tuple[SetUp, Path | None]:
-    """The change, carried out unless ``dry_run``, and the path of the backup.
+    """The change, applied unless ``dry_run``, and the path of the backup.
 
     Raises:
         ClientFileRefused, FileUnreadable, FileUnwritable
@@ -82,7 +82,7 @@ def change_file(
 def to_set_up(
     change: SetUp, backup: Path | None, mode: Enum, show: Show, *, dry_run: bool, notes: Iterable[str]
 ) -> api.ClientSetUp:
-    """``change`` for the reply. ``mode``: where it points the client."""
+    """``change`` for the reply. ``mode``: where the client then sends its requests."""
     if change.is_needed and not dry_run:
         log.info("client set up", extra={"fields": {"file": str(change.content.path), "mode": mode.value}})
     return api.ClientSetUp(
@@ -98,7 +98,7 @@ def to_set_up(
 
 
 def values_after(change: SetUp) -> dict[str, Any]:
-    """The value of each name once the change is made."""
+    """The value of each name after the change."""
     return plain_values(change.content, {**change.now, **change.plan.targets})
 
 

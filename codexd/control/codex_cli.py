@@ -17,7 +17,7 @@ from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
 from codexd.clients.settings_file import TOML, Content, read_settings
 from codexd.clients.undo import UndoRecord
 from codexd.control.clients import (
-    CLIENT_FILE,
+    CLIENT_FILE_ERRORS,
     change_file,
     find_folder,
     find_notes,
@@ -35,33 +35,33 @@ EXAMPLE = {"config_dir": "/home/me/.codex", "dry_run": True}
 
 FILE = "config.toml"
 PROFILES = "*.config.toml"
-"""The CLI's ``--profile NAME`` lays ``NAME.config.toml`` over the file."""
+"""The CLI's ``--profile NAME`` loads ``NAME.config.toml`` on top of the file."""
 
 MAX_LOGIN_BYTES = 1024 * 1024
 
 RESTART_NOTE = (
-    "Restart running sessions of the Codex CLI for this to take effect. From then on `codexctl accounts switch` "
-    "applies from the next request on, even in the middle of a session."
+    "Restart running sessions of the Codex CLI for this to take effect. After that, `codexctl accounts switch` "
+    "applies to the next request, even in the middle of a session."
 )
 SESSIONS_NOTE = (
-    "Sessions that began earlier keep their own provider: `codex resume` lists only those of codexd, and opens an "
-    "older one by its id."
+    "Earlier sessions keep their provider: `codex resume` lists only sessions that use codexd, and opens an older one "
+    "by its id."
 )
 SIGNED_IN_NOTE = (
     "/status shows the limits of codexd's active account next to the name of the Codex CLI's own login. That login is "
-    "not used; ChatGPT's apps, plugins and cloud tasks are unavailable while this is set."
+    "not used; ChatGPT's apps, plugins and cloud tasks are unavailable with this setup."
 )
 NO_LOGIN_NOTE = (
-    "The Codex CLI is not signed in with ChatGPT and need not be, but its /status asks for limits only when it is. "
+    "The Codex CLI is not signed in with ChatGPT. It does not have to be, but its /status shows limits only if it is. "
     "`codexctl quota` always shows them."
 )
 RESET_NOTE = (
-    "Restart running sessions of the Codex CLI for this to take effect. Sessions that began through codexd can be "
-    "resumed only while it is set up with `codexctl codex proxy`."
+    "Restart running sessions of the Codex CLI for this to take effect. Sessions that used codexd can be resumed only "
+    "while it is set up with `codexctl codex proxy`."
 )
-SIGNED_IN_SINCE_NOTE = "The Codex CLI is signed in now; after another `codexctl codex proxy` its /status shows limits."
+SIGNED_IN_SINCE_NOTE = "The Codex CLI is signed in now; run `codexctl codex proxy` again to see limits in its /status."
 SIGNED_OUT_SINCE_NOTE = (
-    "The Codex CLI is signed out now and asks for a login; `codexctl codex proxy` sets it up to need none."
+    "The Codex CLI is signed out now and asks for a login; run `codexctl codex proxy` again so that it needs none."
 )
 STALE_NOTE = "{url} is where codexd used to listen; `codexctl codex proxy` sets its current address, {now}."
 KEY_NOTE = (
@@ -69,12 +69,12 @@ KEY_NOTE = (
     "`codexctl codex proxy` adds it."
 )
 MODEL_NOTE = "{name} says model = {model}, which codexd does not know; it uses models.default instead, {used}."
-PROFILE_NOTE = "With the profile in {names} the Codex CLI bypasses codexd: the profile sets its own model_provider."
+PROFILE_NOTE = "With the profile in {names} the Codex CLI bypasses codexd: the profile sets another model_provider."
 
 
 @frozen
 class Place:
-    """The Codex CLI's folder and the contents of its ``config.toml``."""
+    """The Codex CLI's folder and the content of its ``config.toml``."""
 
     content: Content
     folder: Path
@@ -87,7 +87,7 @@ class Place:
 
     @property
     def signed_in(self) -> bool:
-        """Reads the file alone: a login in the system's keyring is not seen, and not needed."""
+        """Checks only the file: a login in the system's keyring is not seen, and not needed."""
         return codex_cli.has_chatgpt_login(_read_text(self.folder / "auth.json"))
 
     def names(self, kept: UndoRecord) -> tuple[str, ...]:
@@ -95,7 +95,7 @@ class Place:
         return CHATGPT_URL, PROVIDER, table_of(codex_cli.choose_provider(tuple(kept.entries), self.tables))
 
 
-@method("codex.status", example={"config_dir": "/home/me/.codex"}, errors=CLIENT_FILE)
+@method("codex.status", example={"config_dir": "/home/me/.codex"}, errors=CLIENT_FILE_ERRORS)
 async def codex_status(call: Call, params: api.ClientPlace) -> api.CodexStatus:
     """How the Codex CLI is set up."""
     control, folder = call.control, _find_folder(call.control, params.config_dir)
@@ -123,7 +123,7 @@ async def codex_status(call: Call, params: api.ClientPlace) -> api.CodexStatus:
     )
 
 
-@method("codex.proxy", example=EXAMPLE, errors=CLIENT_FILE)
+@method("codex.proxy", example=EXAMPLE, errors=CLIENT_FILE_ERRORS)
 async def codex_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     """Set the Codex CLI up to work through codexd, and prove it with a request."""
     control = call.control
@@ -131,7 +131,7 @@ async def codex_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     signed_in = place.signed_in
     notes = [RESTART_NOTE, SESSIONS_NOTE, SIGNED_IN_NOTE if signed_in else NO_LOGIN_NOTE]
     notes += [*_file_notes(control, place), *find_notes(control)]
-    kept = _recognise(place, find_undo_file(control).find(place.content.path))
+    kept = _recognize(place, find_undo_file(control).find(place.content.path))
     provider = codex_cli.choose_provider(tuple(kept.entries), place.tables)
     wanted = codex_cli.through_codexd(address, provider, signed_in=signed_in)
     done = _change(control, place, kept, lambda _: wanted, dry_run=params.dry_run, notes=notes)
@@ -142,11 +142,11 @@ async def codex_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     return evolve(done, proof=to_proof(control, request, await send_proof(address, request)))
 
 
-@method("codex.reset", example=EXAMPLE, errors=CLIENT_FILE)
+@method("codex.reset", example=EXAMPLE, errors=CLIENT_FILE_ERRORS)
 async def codex_reset(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     """Put back what was in the Codex CLI's settings before codexd."""
     control, place = call.control, _read_place(_find_folder(call.control, params.config_dir))
-    kept = _recognise(place, find_undo_file(control).find(place.content.path))
+    kept = _recognize(place, find_undo_file(control).find(place.content.path))
     return _change(control, place, kept, lambda _: {}, dry_run=params.dry_run, notes=(RESET_NOTE,))
 
 
@@ -162,8 +162,8 @@ def _change(
     return to_set_up(change, backup, mode, lambda _, value: codex_cli.show_value(value), dry_run=dry_run, notes=notes)
 
 
-def _recognise(place: Place, kept: UndoRecord) -> UndoRecord:
-    """A file that leads to a codexd although nothing is remembered: the state was lost."""
+def _recognize(place: Place, kept: UndoRecord) -> UndoRecord:
+    """Adopt a file that points to a codexd without an undo record: the state was lost."""
     provider = place.config.get(PROVIDER)
     table = place.tables.get(provider) if isinstance(provider, str) else None
     if kept.entries or not isinstance(table, dict) or not codex_cli.is_ours(table):
@@ -203,7 +203,7 @@ def _status_notes(control: Control, place: Place, kept: UndoRecord, address: Add
 
 
 def _file_notes(control: Control, place: Place) -> list[str]:
-    """Notes on what the user wrote in the CLI's files and what affects codexd."""
+    """Notes on what the user wrote in the CLI's files, as far as it affects codexd."""
     notes = []
     model, used = place.config.get("model"), control.settings.models.default[0]
     if codex_cli.is_unknown_model(model, control.settings):
@@ -221,7 +221,7 @@ def _find_profiles(place: Place) -> Iterator[tuple[str, Any]]:
         try:
             yield path.name, toml_text.find(_read_text(path), (PROVIDER,))
         except ValueError:
-            continue  # not valid TOML, so not a profile, and not ours to fix
+            continue  # invalid TOML is not a profile, and not ours to fix
     tables = place.config.get("profiles")
     for name, table in (tables if isinstance(tables, dict) else {}).items():
         yield f"profiles.{name}", table.get(PROVIDER) if isinstance(table, dict) else None

@@ -13,7 +13,7 @@ from codexd.control.settings import to_changed
 from codexd.errors import FileUnreadable, SettingInvalid
 from codexd.upstream.kilo import ModelList
 
-KILO_IS_OFF = "Kilo is a third party and is not asked before you opt in: `codexctl settings set kilo.enabled true`"
+KILO_IS_OFF = "Kilo is a third party; codexd contacts it only if you opt in: `codexctl settings set kilo.enabled true`"
 
 
 @method("daemon.status")

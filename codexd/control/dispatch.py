@@ -39,7 +39,7 @@ class Result:
 
 @frozen
 class Refusal:
-    """Why a call has no result. ``kind`` is a stable word; ``path`` names the parameter that was invalid."""
+    """Why a call has no result. ``kind`` is a stable identifier; ``path`` names the invalid parameter."""
 
     code: ErrorCode
     kind: str
@@ -76,7 +76,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 
 
 async def dispatch(call: Call, name: str, params: Any) -> Result | Refusal:
-    """Call the method ``name`` with the JSON value ``params``. Whatever goes wrong is a refusal of this one call."""
+    """Call the method ``name`` with the JSON value ``params``. Any failure becomes a ``Refusal`` of this call."""
     declared = METHODS.get(name)
     if declared is None:
         return Refusal(ErrorCode.METHOD_NOT_FOUND, "method_not_found", f"There is no method {name[:80]}")
@@ -91,11 +91,11 @@ async def dispatch(call: Call, name: str, params: Any) -> Result | Refusal:
         return Refusal(ErrorCode.REFUSED, "os_error", f"{name} failed: {error}")
     except Exception:  # a bug in one method, which must not end the connection or the daemon
         log.exception("%s failed", name)
-        return Refusal(ErrorCode.INTERNAL_ERROR, CodexdError.kind, f"{name} failed inside codexd; its log says more")
+        return Refusal(ErrorCode.INTERNAL_ERROR, CodexdError.kind, f"{name} failed because of a bug; see codexd's log")
 
 
 def read_params(class_: type[_T], params: Any) -> _T:
-    """An instance of ``class_`` from the params of a call; None stands for no params.
+    """An instance of ``class_`` from the params of a call; None means no params.
 
     Raises:
         RequestInvalid: names the parameter and what it must be.
@@ -112,7 +112,7 @@ def to_json(value: Any) -> Any:
     """A result as plain JSON values.
 
     Raises:
-        TypeError: it contains a value that JSON has no form for, such as bytes or NaN.
+        TypeError: it contains a value that JSON can't represent, such as bytes or NaN.
     """
     return _converter.unstructure(value)
 
@@ -140,12 +140,12 @@ def _first_problem(error: ClassValidationError) -> RequestInvalid:
 
 
 def _make_converter() -> cattrs.Converter:
-    """Strict both ways: nothing is passed on that JSON has no form for."""
+    """Strict in both directions: a value that JSON can't represent is an error."""
     converter = make_converter(
         unstruct_collection_overrides={tuple: list, AbstractSet: list},
         unstructure_fallback_factory=lambda _type: _check_plain,
     )
-    converter.register_unstructure_hook(float, _check_plain)  # cattrs has hooks of its own for these two
+    converter.register_unstructure_hook(float, _check_plain)  # replaces the hooks of cattrs for these two
     converter.register_unstructure_hook(bytes, _check_plain)
     converter.register_structure_hook(str, _read_text)
     return converter
@@ -154,7 +154,7 @@ def _make_converter() -> cattrs.Converter:
 def _check_plain(value: Any) -> Any:
     if value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    raise TypeError(f"JSON has no form for this value of type {type(value).__name__}")
+    raise TypeError(f"JSON can't represent a value of type {type(value).__name__}")
 
 
 def _read_text(value: Any, _type: Any) -> str:
@@ -162,7 +162,7 @@ def _read_text(value: Any, _type: Any) -> str:
     try:
         text.encode(errors="surrogateescape")  # Python's form of a path that is not UTF-8
     except UnicodeEncodeError:
-        raise ValueError("contains half of a surrogate pair, which is not a character") from None
+        raise ValueError("must not contain a lone surrogate (half of a character)") from None
     return text
 
 

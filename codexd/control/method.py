@@ -1,4 +1,4 @@
-"""What a control method is: its declaration, the daemon's parts that it works on, and the call that it answers."""
+"""What a control method is: its declaration, the parts of the daemon that it works on, and the call it answers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from codexd.upstream.kilo import FreeModels
 
 @frozen(eq=False)
 class Accounts:
-    """Everything about accounts that the methods work on."""
+    """The parts that work on accounts."""
 
     store: AccountStore
     refresher: Refresher
@@ -45,9 +45,9 @@ class Accounts:
 
 @frozen(eq=False)
 class Control:
-    """What the methods work on. ``clock`` gives seconds since the epoch.
+    """What the methods work on. ``clock`` returns seconds since the epoch.
 
-    ``stop_after`` stops the daemon as SIGTERM does once its event is set; streams then have ``drain_s`` to end.
+    ``stop_after`` stops the daemon as SIGTERM does, once its event is set; streams then have ``drain_s`` to end.
     """
 
     accounts: Accounts
@@ -68,7 +68,7 @@ class Control:
 
     @property
     def settings(self) -> Settings:
-        """The settings that hold now."""
+        """The current settings."""
         return self.live.current
 
     @property
@@ -77,7 +77,7 @@ class Control:
 
 
 class Following(Protocol):
-    """The events of a follow, which are sent one after the other until it is closed."""
+    """The events of a follow, which are sent one after another until it is closed."""
 
     def close(self) -> None: ...
 
@@ -85,7 +85,7 @@ class Following(Protocol):
 
 
 class Session(Protocol):
-    """The connection of a call, for the methods that begin and end follows."""
+    """The connection of a call, for the methods that start and end follows."""
 
     def follow(self, method: str, follower: Following, replied: trio.Event) -> int: ...
 
@@ -94,7 +94,7 @@ class Session(Protocol):
 
 @frozen
 class Call:
-    """The call that a method answers. ``replied`` is set once the reply has been sent."""
+    """One call of a method. ``replied`` is set once the reply has been sent."""
 
     control: Control
     session: Session
@@ -108,9 +108,9 @@ Answer: TypeAlias = Callable[[Call, Any], Awaitable[object]]
 class Method:
     """A method of the control contract. ``params`` and ``result`` are classes of ``codexd.api``.
 
-    ``example``: valid params. ``event``: the class of a follow's notifications. ``errors``: what the method may refuse
-    with, each one together with the errors below it. Invalid params, a daemon that is stopping and a failing disk can
-    end any call and are not listed.
+    ``example``: valid params. ``event``: the class of a follow's notifications. ``errors``: the errors that the method
+    may raise, subclasses included. Invalid params, a daemon that is stopping and a failing disk can end any call and
+    are not listed.
     """
 
     name: str
@@ -132,7 +132,7 @@ def method(
 ) -> Callable[[Answer], Method]:
     """Declare the decorated function as the control method ``name``.
 
-    Its annotations give the classes of the params and of the result, the first line of its docstring the summary.
+    Its annotations define the classes of the params and the result; the first line of its docstring is the summary.
     """
 
     def declare(answer: Answer) -> Method:

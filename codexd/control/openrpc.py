@@ -40,7 +40,7 @@ def describe(methods: Iterable[Method]) -> OpenRpc:
     """The document.
 
     Raises:
-        TypeError: a class of the contract has a field that JSON has no form for.
+        TypeError: a class of the contract has a field that JSON can't represent.
     """
     schemas = Schemas()
     described = tuple(_describe_method(method, schemas) for method in methods)
@@ -73,13 +73,13 @@ def _describe_param(field: Attribute[Any], schemas: Schemas) -> dict[str, Any]:
 
 
 def _describe_errors(method: Method) -> dict[str, Any]:
-    """One error object: the specification allows each code once, and all our kinds share one code."""
+    """One error object: the specification allows each code once, and all of codexd's kinds share one code."""
     kinds = sorted({kind for error in method.errors for kind in kinds_of(error)})
     return {"code": int(rpc.ErrorCode.REFUSED), "message": "Refused", "data": {"kind": kinds}}
 
 
 def kinds_of(error: type[CodexdError]) -> set[str]:
-    """The kind of an error and of every error below it."""
+    """The kinds of an error and of all its subclasses."""
     return {error.kind}.union(*(kinds_of(one) for one in error.__subclasses__()))
 
 

@@ -1,6 +1,6 @@
 """JSON Schema (draft 7) of the contract's classes, from the types and validators of their fields.
 
-OpenRPC uses this draft; the keywords mean the same in OpenAPI 3.1.
+This is the draft that OpenRPC uses; its keywords mean the same in OpenAPI 3.1.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _OBJECTS = (dict, Mapping)
 
 
 class Schemas:
-    """Schemas of types. Each class they refer to is described once, under its name in ``components``."""
+    """Schemas of types. Each class that they refer to is described once, under its name in ``components``."""
 
     def __init__(self, folder: str = "#/components/schemas/") -> None:
         self.components: dict[str, Schema] = {}
@@ -43,7 +43,7 @@ class Schemas:
         """The schema of an annotation.
 
         Raises:
-            TypeError: JSON has no form for the type, or two classes have the same name.
+            TypeError: JSON can't represent the type, or two classes have the same name.
         """
         origin, arguments = get_origin(type_), get_args(type_)
         if type_ is Any:
@@ -62,10 +62,10 @@ class Schemas:
             return {"enum": [member.value for member in type_]}
         if isinstance(type_, type) and attrs.has(type_):
             return self.refer(type_)
-        raise TypeError(f"JSON Schema has no form for {type_}")
+        raise TypeError(f"JSON Schema can't describe {type_}")
 
     def of_param(self, field: attrs.Attribute[Any]) -> Schema:
-        """The schema of a param: with its rule and its default."""
+        """The schema of a param, with its rule and its default."""
         schema = self.of_type(field.type)
         if isinstance(field.validator, Rule):
             schema = _with_keywords(schema, field.validator.keywords)
@@ -76,7 +76,7 @@ class Schemas:
     def refer(self, class_: type, *, sparse: bool = False) -> Schema:
         """A reference to the schema of ``class_`` as the daemon sends it.
 
-        All fields are sent; in a ``sparse`` class those that have a default may be missing.
+        All fields are sent; in a ``sparse`` class, fields that have a default may be missing.
         """
         name = class_.__name__
         if self._classes.setdefault(name, class_) is not class_:

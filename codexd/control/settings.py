@@ -15,8 +15,8 @@ from codexd.settings.live import Change, LiveSettings
 from codexd.settings.load import find_setting
 from codexd.settings.schema import SCHEMA, Setting
 
-EDITED = (SettingInvalid, FileUnreadable, FileUnwritable)
-OPUS = {"name": "models.opus"}
+EDIT_ERRORS = (SettingInvalid, FileUnreadable, FileUnwritable)
+OPUS_EXAMPLE = {"name": "models.opus"}
 
 SECRET_SHOWN = "set"  # noqa: S105 - shown in place of a secret
 
@@ -40,20 +40,20 @@ async def list_settings(call: Call, _params: NoParams) -> api.SettingsList:
     return api.SettingsList(tuple(_info(live, item) for item in SCHEMA.values()), str(live.file), live.problem)
 
 
-@method("settings.get", example=OPUS, errors=(SettingInvalid,))
+@method("settings.get", example=OPUS_EXAMPLE, errors=(SettingInvalid,))
 async def get_setting(call: Call, params: api.SettingName) -> api.SettingInfo:
     """One setting, a secret too."""
     return _info(call.control.live, find_setting(params.name), reveal=True)
 
 
-@method("settings.set", example={**OPUS, "value": ["gpt-6.1-sol", "gpt-5.5"]}, errors=EDITED)
+@method("settings.set", example={**OPUS_EXAMPLE, "value": ["gpt-6.1-sol", "gpt-5.5"]}, errors=EDIT_ERRORS)
 async def set_setting(call: Call, params: api.SettingValue) -> api.SettingInfo:
     """Set a setting in the settings file."""
     call.control.live.set(params.name, params.value)
     return _info(call.control.live, find_setting(params.name))
 
 
-@method("settings.unset", example=OPUS, errors=EDITED)
+@method("settings.unset", example=OPUS_EXAMPLE, errors=EDIT_ERRORS)
 async def unset_setting(call: Call, params: api.SettingName) -> api.SettingInfo:
     """Take a setting out of the settings file."""
     call.control.live.unset(params.name)
@@ -77,7 +77,7 @@ async def check_text(call: Call, params: api.SettingsText) -> api.CheckedSetting
     return api.CheckedSettings(())
 
 
-@method("settings.write", example={"text": "[log]\nlevel = 'debug'\n", "before": ""}, errors=EDITED)
+@method("settings.write", example={"text": "[log]\nlevel = 'debug'\n", "before": ""}, errors=EDIT_ERRORS)
 async def write_text(call: Call, params: api.SettingsWrite) -> api.ChangedSettings:
     """Put an edited text in the place of the settings file."""
     live = call.control.live
@@ -117,7 +117,7 @@ def _show(item: Setting, value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """``value`` in the form that JSON has for it."""
+    """``value`` as a plain JSON value."""
     if isinstance(value, tuple):
         return list(value)
     return dict(value) if isinstance(value, Mapping) else value

@@ -12,9 +12,9 @@ import trio
 from codexd.accounts.imports import Logins, codex_auth_path, predecessor_path, read_logins
 from codexd.accounts.model import Account
 from codexd.accounts.sign_in.flows import LoginMethod
-from codexd.accounts.store.store import Added
+from codexd.accounts.store.store import AddOutcome
 from codexd.api import accounts as api
-from codexd.control.accounts import CHOSEN, WORK, choose_account, choose_accounts, to_ref
+from codexd.control.accounts import CHOICE_ERRORS, WORK_EXAMPLE, choose_account, choose_accounts, to_ref
 from codexd.control.method import Call, Control, method
 from codexd.errors import (
     AccountError,
@@ -31,15 +31,15 @@ from codexd.translation.wire_errors import say_duration
 log = logging.getLogger("codexd.control")
 
 COPIED_NOTE = (
-    "{path} and codexd now hold the same login, and a refresh token works only once: after codexd's first refresh the "
-    "other program will ask for a new login. It is better to give codexd a login of its own (`codexctl accounts add`), "
-    "or to leave this one to its owner and only read it (`codexctl accounts import --follow`)."
+    "{path} and codexd now share the same login, and a refresh token works only once: after codexd's first refresh the "
+    "other program will ask for a new login. It is better to give codexd its own login (`codexctl accounts add`), or "
+    "to leave this one to its owner and only read it (`codexctl accounts import --follow`)."
 )
 FOLLOWED_NOTE = (
-    "codexd reads {path} and never refreshes this login itself: it works for as long as the other program keeps it "
-    "fresh. When codexd says that it is stale, run any `codex` command."
+    "codexd reads {path} and never refreshes this login itself: it works as long as the other program keeps it fresh. "
+    "If codexd reports that it is stale, run any `codex` command."
 )
-KEPT_NOTE = "codexd already has a newer login than the one in {path} and kept it."
+KEPT_NOTE = "codexd already has a newer login than the one in {path}, and kept it."
 
 
 @method("accounts.login.start", example={"method": "manual"}, errors=(LoginFailed,))
@@ -80,7 +80,7 @@ async def import_logins(call: Call, params: api.AccountImport) -> api.ImportedAc
     found = read_logins(path)
     if params.follow and not found.followable:
         raise RequestInvalid("follow", f"{path} is not the auth.json of one program; import it without follow")
-    outcomes: dict[Added, list[api.AccountRef]] = {outcome: [] for outcome in Added}
+    outcomes: dict[AddOutcome, list[api.AccountRef]] = {outcome: [] for outcome in AddOutcome}
     for auth_json in found.logins:
         account, outcome = call.control.store.add(
             auth_json,
@@ -92,9 +92,9 @@ async def import_logins(call: Call, params: api.AccountImport) -> api.ImportedAc
         outcomes[outcome].append(to_ref(account))
         log.info("account imported", extra={"fields": {"account": account.label, "outcome": outcome.value}})
     return api.ImportedAccounts(
-        added=tuple(outcomes[Added.ADDED]),
-        updated=tuple(outcomes[Added.UPDATED]),
-        kept=tuple(outcomes[Added.KEPT]),
+        added=tuple(outcomes[AddOutcome.ADDED]),
+        updated=tuple(outcomes[AddOutcome.UPDATED]),
+        kept=tuple(outcomes[AddOutcome.KEPT]),
         problems=found.problems,
         note=_make_note(found, outcomes, follow=params.follow),
     )
@@ -112,22 +112,22 @@ def _find_source(source: str, environ: Mapping[str, str]) -> Path:
     return Path(source)
 
 
-def _make_note(found: Logins, outcomes: Mapping[Added, list[api.AccountRef]], *, follow: bool) -> str | None:
+def _make_note(found: Logins, outcomes: Mapping[AddOutcome, list[api.AccountRef]], *, follow: bool) -> str | None:
     if follow:
         return FOLLOWED_NOTE.format(path=found.path)
-    if outcomes[Added.ADDED] or outcomes[Added.UPDATED]:
+    if outcomes[AddOutcome.ADDED] or outcomes[AddOutcome.UPDATED]:
         return COPIED_NOTE.format(path=found.path)
-    return KEPT_NOTE.format(path=found.path) if outcomes[Added.KEPT] else None
+    return KEPT_NOTE.format(path=found.path) if outcomes[AddOutcome.KEPT] else None
 
 
-@method("accounts.refresh", example={"all": True}, errors=CHOSEN)
+@method("accounts.refresh", example={"all": True}, errors=CHOICE_ERRORS)
 async def refresh_logins(call: Call, params: api.AccountsChosen) -> api.CheckedAccounts:
     """Refresh access tokens now."""
     accounts = choose_accounts(call.control, params.account, every=params.all)
     return await _check_each(accounts, partial(_refresh, call.control))
 
 
-@method("accounts.verify", example=WORK, errors=CHOSEN)
+@method("accounts.verify", example=WORK_EXAMPLE, errors=CHOICE_ERRORS)
 async def verify_logins(call: Call, params: api.AccountsChosen) -> api.CheckedAccounts:
     """Ask the backend whether logins work."""
     accounts = choose_accounts(call.control, params.account, every=params.all)
@@ -135,7 +135,7 @@ async def verify_logins(call: Call, params: api.AccountsChosen) -> api.CheckedAc
 
 
 async def _check_each(accounts: tuple[Account, ...], check: Callable[[Account], Awaitable[str]]) -> api.CheckedAccounts:
-    """All at once; when one fails, that is its own result."""
+    """Runs concurrently; a failure is the result of its own account only."""
     results: dict[str, api.CheckedAccount] = {}
 
     async def run(account: Account) -> None:
@@ -155,11 +155,11 @@ async def _refresh(control: Control, account: Account) -> str:
     await control.accounts.refresher.refresh_now(account.id)
     left = say_duration(max(0.0, control.store.tokens(account.id).expires_at - control.clock()))
     done = "Refreshed" if account.followed is None else f"Read again from {account.followed}"
-    return f"{done}; the access token is good for {left}."
+    return f"{done}; the access token is valid for {left}."
 
 
 async def _verify(control: Control, account: Account) -> str:
-    """Asks the usage endpoint: it answers only a working login, and uses up nothing of the plan."""
+    """Asks the usage endpoint: it answers only if the login works, and costs no quota."""
     limits = await control.accounts.poller.check(account.id)
     plan = limits.plan or account.plan
     tightest = limits.tightest(control.clock())
@@ -167,11 +167,11 @@ async def _verify(control: Control, account: Account) -> str:
     return f"The login works (plan {plan}{used})."
 
 
-@method("accounts.token", errors=(*CHOSEN, AccountNeedsLogin, RefreshUnavailable))
+@method("accounts.token", errors=(*CHOICE_ERRORS, AccountNeedsLogin, RefreshUnavailable))
 async def give_token(call: Call, params: api.AccountMaybe) -> api.AccessToken:
     """A fresh access token, for the user's scripts.
 
-    It is good for some minutes at least. It goes into the reply and nowhere else.
+    It is valid for at least some minutes. It goes into the reply and nowhere else.
     """
     control = call.control
     account = choose_account(control, params.account)

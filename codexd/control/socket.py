@@ -1,7 +1,7 @@
 """The control socket: JSON-RPC 2.0 on a Unix socket that only the daemon's own user can reach.
 
-A connection is a nursery. Its calls run concurrently and share one send lock; an error in it ends it and nothing else.
-The socket's file is never taken from a live daemon.
+A connection is a nursery. Its calls run concurrently and share one send lock; an error ends only its own connection.
+The socket's file is never taken away from a live daemon.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from codexd.files import make_private_folder
 log = logging.getLogger("codexd.control")
 
 MAX_CALLS = 64
-"""Calls of one connection that run at once; the next waits in the socket."""
+"""Concurrent calls of one connection; the next one waits in the socket."""
 
 MAX_FOLLOWS = 100
-"""Follows of one connection: each log entry is offered to all of them at once."""
+"""Follows of one connection: each log entry is offered to all of them."""
 
 MAX_BATCH = 100
-"""Messages of one batch: its replies are held in memory until the last one is there."""
+"""Messages in one batch: its replies are held in memory until the last one is ready."""
 
 MAX_PATH_BYTES = 103 if sys.platform == "darwin" else 107
-"""The size of ``sun_path`` in ``sockaddr_un``, less the closing NUL."""
+"""The size of ``sun_path`` in ``sockaddr_un``, minus the terminating NUL."""
 
 BACKLOG = 1024
-"""Beyond it a non-blocking connect fails with EAGAIN, which asyncio takes for a connection in progress."""
+"""Beyond this, a non-blocking connect fails with EAGAIN, which asyncio mistakes for a connection in progress."""
 
 PROBE_TIMEOUT_S = 1.0
 
 FINISH_S = 5.0
-"""How long calls may still run once their client has stopped sending: it may be waiting for the replies."""
+"""How long calls may still run after their client has stopped sending: it may be waiting for the replies."""
 
 
 async def serve_control(
@@ -64,7 +64,7 @@ async def serve_control(
 
 
 async def _serve_connection(control: Control, stream: trio.SocketStream) -> None:
-    """Serve one client. Whatever goes wrong ends this connection, and never the daemon."""
+    """Serve one client. A failure ends this connection, never the daemon."""
     try:
         if (uid := peer_uid(stream.socket)) not in (os.geteuid(), 0):
             log.warning("refused a control client of another user (uid %d)", uid)
@@ -72,7 +72,7 @@ async def _serve_connection(control: Control, stream: trio.SocketStream) -> None
         async with trio.open_nursery() as nursery:
             await _Session(control, stream, nursery).run()
     except* (trio.BrokenResourceError, trio.ClosedResourceError):
-        log.debug("a control client hung up before its replies")
+        log.debug("a control client disconnected before it got its replies")
     except* Exception:
         log.exception("a control connection failed")
 
@@ -91,7 +91,7 @@ class _Session:
         self._ended = False
 
     async def run(self) -> None:
-        """Read and answer until the client stops sending, then give its last calls a moment."""
+        """Read and answer until the client stops sending, then let its last calls finish for ``FINISH_S``."""
         try:
             await self._read()
         finally:
@@ -101,26 +101,26 @@ class _Session:
             self._nursery.cancel_scope.deadline = trio.current_time() + FINISH_S
 
     def follow(self, method: str, follower: Following, replied: trio.Event) -> int:
-        """Send the events of ``follower`` as notifications, once the call has its reply. Gives the subscription.
+        """Send the events of ``follower`` as notifications once the call has its reply; return the subscription.
 
         Raises:
-            RequestInvalid: the connection has too many follows already.
+            RequestInvalid: the connection already has too many follows.
         """
         if len(self._followers) >= MAX_FOLLOWS:
             follower.close()
             raise RequestInvalid("subscription", f"this connection already has {MAX_FOLLOWS}; cancel one first")
         self._last_subscription += 1
         self._followers[self._last_subscription] = follower
-        if self._ended:  # the client went away while this call waited for its turn
+        if self._ended:  # the client disconnected while this call waited for its turn
             follower.close()
         self._nursery.start_soon(self._pump, f"{method}.event", self._last_subscription, follower, replied)
         return self._last_subscription
 
     def cancel(self, subscription: int) -> bool:
-        """End a follow. False if this connection has no such subscription."""
+        """End a follow; return False if this connection has no such subscription."""
         follower = self._followers.pop(subscription, None)
         if follower is not None:
-            # A cancel scope could cut a notification off in the middle of its line.
+            # Cancelling the task could cut off a notification in the middle of its line.
             follower.close()
         return follower is not None
 
@@ -154,15 +154,15 @@ class _Session:
 
 
 async def _reply_to(call: Call, message: rpc.Message) -> bytes | None:
-    """The line that answers ``message``; None if it calls for no answer."""
+    """The line that answers ``message``; None if it needs no answer."""
     match message:
         case rpc.Batch(messages) if len(messages) > MAX_BATCH:
-            problem = f"Invalid request: a batch of {len(messages)} messages; at most {MAX_BATCH} may come in one"
+            problem = f"Invalid request: a batch of {len(messages)} messages; at most {MAX_BATCH} are allowed"
             return rpc.encode(rpc.Malformed(rpc.ErrorCode.INVALID_REQUEST, problem))
         case rpc.Batch(messages):
             replies = []
             for one in messages:
-                await trio.lowlevel.checkpoint()  # most methods never wait, and streams must not wait for a whole batch
+                await trio.lowlevel.checkpoint()  # most methods never wait, and a batch must not block the streams
                 replies += [reply] if (reply := await _reply_to_one(call, one)) else []
             return rpc.join_batch(replies) if replies else None
         case _:
@@ -177,7 +177,7 @@ async def _reply_to_one(call: Call, message: rpc.Single) -> bytes | None:
             await _answer(call, None, name, params)
         case rpc.Malformed():
             return rpc.encode(message)
-    return None  # a reply: we called nothing, and answering an answer would never end
+    return None  # a reply, although nothing was called: answering it could go on forever
 
 
 async def _answer(call: Call, id_: rpc.Id, name: str, params: rpc.Params | None) -> bytes:
@@ -190,11 +190,11 @@ async def _answer(call: Call, id_: rpc.Id, name: str, params: rpc.Params | None)
 
 
 def bind_socket(path: Path) -> socket.socket:
-    """Listen at ``path`` with mode 0600. A file that a dead daemon left behind is replaced.
+    """Listen at ``path`` with mode 0600. A file left behind by a dead daemon is replaced.
 
     Raises:
         AlreadyRunning: another daemon answers at ``path``.
-        SettingInvalid: ``path`` is too long for a socket, or another kind of file.
+        SettingInvalid: ``path`` is too long for a socket, or is another kind of file.
         OSError: the folder can't be written.
     """
     if len(os.fsencode(path)) > MAX_PATH_BYTES:
@@ -202,7 +202,7 @@ def bind_socket(path: Path) -> socket.socket:
             f"CODEXD_SOCKET: {path} is too long for a socket ({len(os.fsencode(path))} bytes, at most "
             f"{MAX_PATH_BYTES}). Set CODEXD_SOCKET to a shorter path."
         )
-    if not path.parent.is_dir():  # an existing folder may be shared, as /tmp is, and keeps its mode
+    if not path.parent.is_dir():  # an existing folder keeps its mode: it may be shared, like /tmp
         make_private_folder(path.parent)
     with _locked(path.parent):
         _remove_stale(path)
@@ -217,10 +217,10 @@ def bind_socket(path: Path) -> socket.socket:
 
 @contextmanager
 def removed_at_end(listener: socket.socket) -> Iterator[None]:
-    """Remove the file of ``listener`` at the end, unless a successor has put its own there.
+    """Remove the file of ``listener`` at the end, unless a successor has replaced it.
 
     The duplicate keeps the socket alive until its file is gone, however early the body closes ``listener``. Otherwise a
-    successor could take the file for a leftover and replace it with one that gets the same inode number.
+    successor could mistake the file for a leftover and replace it with one that gets the same inode number.
     """
     path = Path(listener.getsockname())
     ours = path.stat()
@@ -234,7 +234,7 @@ def removed_at_end(listener: socket.socket) -> Iterator[None]:
 
 
 def peer_uid(sock: trio.socket.SocketType) -> int:
-    """The user id of the process at the other end, from the kernel."""
+    """The user id of the process at the other end, as reported by the kernel."""
     if sys.platform == "darwin":
         uid, gid = ctypes.c_uint32(), ctypes.c_uint32()
         libc = ctypes.CDLL(None, use_errno=True)
@@ -248,7 +248,7 @@ def peer_uid(sock: trio.socket.SocketType) -> int:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """No second daemon may look for a stale file while this one replaces it."""
+    """Lock ``folder``: no second daemon may look for a stale file while this one replaces it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

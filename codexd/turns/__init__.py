@@ -1,1 +1,1 @@
-"""One model request on its way: a provider, an account, a model and a token chosen; tried, and tried again."""
+"""One model request: its provider, account, model and token are chosen, then it is tried and, if needed, retried."""

@@ -1,4 +1,4 @@
-"""The ChatGPT plan as a provider: one of the user's own accounts, and the model that it is offered."""
+"""The ChatGPT plan as a provider: one of the user's own accounts, and a model that it offers."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from codexd.translation.client_api import Body, Event, Target
 from codexd.translation.models.routes import Route, route
 from codexd.translation.reading.losses import Losses
 from codexd.translation.reading.reasoning import tag_account
-from codexd.turns.retry import How, Standing
+from codexd.turns.retry import How, RetryContext
 from codexd.turns.turn import Attempt, Turn, wait_for_limit
 from codexd.upstream.codex import CodexBackend
 from codexd.upstream.http import EventSource
 
-AT_ONCE_S = 0.001
-"""A token that took longer was fetched; one that is held is there at once."""
+MIN_TOKEN_WAIT_S = 0.001
+"""If getting a token takes longer, it was refreshed, and the record notes the wait; a token in memory takes no time."""
 
 
 @frozen
 class ChatGptPlan:
-    """``settings`` gives those that hold now, ``clock`` seconds since the epoch, ``now`` the record's time."""
+    """``settings`` returns the current settings, ``clock`` seconds since the epoch, ``now`` the record's time."""
 
     settings: Callable[[], Settings]
     store: AccountStore
@@ -46,7 +46,7 @@ class ChatGptPlan:
     clock: Callable[[], float]
     now: Callable[[], float]
 
-    def serves(self, asked: str) -> bool:  # noqa: ARG002 - a name that means nothing leads to ``models.default``
+    def serves(self, asked: str) -> bool:  # noqa: ARG002 - an unknown name leads to ``models.default``
         return True
 
     def target_for(self, asked: str) -> Target:
@@ -72,11 +72,11 @@ class ChatGptPlan:
         asked_at = self.now()
         token = await self.refresher.fresh_token(attempt.account_id, rejected=turn.rejected.get(attempt.account_id))
         waited_s = self.now() - asked_at
-        if waited_s > AT_ONCE_S:
+        if waited_s > MIN_TOKEN_WAIT_S:
             turn.record.note_token_wait(waited_s)
         return evolve(attempt, token=token)
 
-    def adapt(self, body: Body, attempt: Attempt, losses: Losses) -> Body:  # noqa: ARG002 - the translation is for it
+    def adapt(self, body: Body, attempt: Attempt, losses: Losses) -> Body:  # noqa: ARG002 - the body is already in its format
         return body
 
     @asynccontextmanager
@@ -99,7 +99,7 @@ class ChatGptPlan:
             if event["type"] == "codex.rate_limits":
                 self._observe(attempt.account_id, parse_event(event, now))
 
-    def note_answer(self, turn: Turn, attempt: Attempt, body: Body) -> None:  # noqa: ARG002 - the session has the account
+    def note_answer(self, turn: Turn, attempt: Attempt, body: Body) -> None:  # noqa: ARG002 - the session knows the account
         usage = turn.stream.usage if turn.stream else None
         if usage is not None:
             reasoning_items = sum(item.get("type") == "reasoning" for item in body["input"])
@@ -112,20 +112,20 @@ class ChatGptPlan:
         if isinstance(error, LIMIT_ERRORS):
             self.tracker.note_refusal(account.id, error, model=attempt.model, observation=turn.observation)
         if isinstance(error, UsageLimitReached) and error.resets_at is None and turn.observation is not None:
-            error.resets_at = turn.observation.find_opening(self.clock())
+            error.resets_at = turn.observation.find_plan_reset(self.clock())
         if isinstance(error, ModelRefused):
             self.catalogues.note_refused(account.id, attempt.model)
         if isinstance(error, TokenRejected) and (turn.has_begun or How.FRESH_TOKEN in turn.tried_on(account.id)):
-            return needs_login(account, f"The backend refuses it ({error}). {SIGN_IN}")
+            return needs_login(account, f"The backend refused it ({error}). {SIGN_IN}")
         return error
 
-    def find_standing(self, turn: Turn, attempt: Attempt) -> Standing:
+    def retry_context(self, turn: Turn, attempt: Attempt) -> RetryContext:
         account = attempt.own_account
         model = self._choose_model(self._find_route(turn.request.model, account), account)
-        return Standing(
+        return RetryContext(
             has_begun=turn.has_begun,
             tried=turn.tried_on(account.id),
-            opens_in_s=self.picker.opens_in_s(account, attempt.model),
+            available_in_s=self.picker.available_in_s(account, attempt.model),
             rotates=self.picker.rotates,
             has_other_model=model not in self.catalogues.of(account).refused,
             account_is_gone=all(account.id != other.id for other in self.store.accounts),
@@ -146,7 +146,7 @@ class ChatGptPlan:
         return route(asked, models.families, models.aliases, self.catalogues.of(account))
 
     def _choose_model(self, found: Route, account: Account | None) -> str:
-        """The model of the route that the account is offered and was not refused."""
+        """The first model of the route that is offered to the account and was not refused."""
         return self.catalogues.of(account).choose(found.candidates)
 
     # -- rate limits --------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""Kilo as a provider, for requests whose model name is ``kilo`` and for no others.
+"""Kilo as a provider, only for requests with the model name ``kilo``.
 
-No account, no token, one attempt: what Kilo answers is what the client gets.
+No account, no token, one attempt: the client gets Kilo's answer.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from codexd.upstream.http import EventSource
 from codexd.upstream.kilo import FreeModels, KiloBackend
 
 _DISABLED = (
-    "The model name kilo leads to a third party, {host}, and is switched off. If you switch it on, such requests leave "
-    "this machine for {host} instead of your ChatGPT plan: the whole conversation with its files and tool results can "
-    "be read by whoever runs the free model, who may log it and train on it. "
+    "The model name kilo leads to a third party, {host}, and is switched off. If you switch it on, such requests go to "
+    "{host} instead of your ChatGPT plan: whoever runs the free model can read the whole conversation with its files "
+    "and tool results, and may log it and train on it. "
     "To opt in: `codexctl settings set kilo.enabled true`"
 )
 
 
 @frozen
 class Kilo:
-    """``settings`` gives those that hold now."""
+    """``settings`` returns the current settings."""
 
     settings: Callable[[], Settings]
     backend: KiloBackend
@@ -44,7 +44,7 @@ class Kilo:
         return Target(describe(slug, self.models.find_window(slug)), account_tag=KILO)
 
     async def choose(self, turn: Turn) -> Attempt:
-        """The only choice there is.
+        """The only possible choice.
 
         Raises:
             KiloDisabled: the user has not opted in; nothing was sent.
@@ -56,19 +56,19 @@ class Kilo:
         turn.record.note_third_party(self.backend.host)
         return attempt
 
-    async def authorize(self, turn: Turn, attempt: Attempt) -> Attempt:  # noqa: ARG002 - it takes no token
+    async def authorize(self, turn: Turn, attempt: Attempt) -> Attempt:  # noqa: ARG002 - Kilo needs no token
         return attempt
 
     def adapt(self, body: Body, attempt: Attempt, losses: Losses) -> Body:
         if not body.get("stream"):  # made for another endpoint of the backend, such as compaction
-            raise RequestInvalid("model", f"{KILO} answers conversations only; the backend's models can do this")
+            raise RequestInvalid("model", f"{KILO} supports conversations only; use one of the backend's models")
         return to_chat(body, attempt.model, losses)
 
     def send(self, turn: Turn, attempt: Attempt, body: Body, adapted: Body) -> AbstractAsyncContextManager[EventSource]:  # noqa: ARG002
         return self.backend.respond(adapted, body, turn.record)
 
     def note_events(self, attempt: Attempt, events: Sequence[Event], now: float) -> None:
-        pass  # it reports no limits
+        pass  # Kilo reports no limits
 
     def note_answer(self, turn: Turn, attempt: Attempt, body: Body) -> None:
         pass  # nothing is remembered about its sessions
@@ -76,5 +76,5 @@ class Kilo:
     def note_failure(self, turn: Turn, attempt: Attempt, error: CodexdError) -> CodexdError:  # noqa: ARG002
         return error
 
-    def find_standing(self, turn: Turn, attempt: Attempt) -> None:
-        """One attempt."""
+    def retry_context(self, turn: Turn, attempt: Attempt) -> None:
+        """None: there is only one attempt."""

@@ -1,4 +1,4 @@
-"""What a provider of models has to do for a turn: a new one is one file beside ``chatgpt`` and ``kilo``."""
+"""What a provider of models does for a turn. A new provider is one file beside ``chatgpt`` and ``kilo``."""
 
 from __future__ import annotations
 
@@ -9,56 +9,56 @@ from typing import Protocol
 from codexd.errors import CodexdError
 from codexd.translation.client_api import Body, Event, Target
 from codexd.translation.reading.losses import Losses
-from codexd.turns.retry import Standing
+from codexd.turns.retry import RetryContext
 from codexd.turns.turn import Attempt, Turn
 from codexd.upstream.http import EventSource
 
 
 class Provider(Protocol):
-    """Where requests go."""
+    """A destination of model requests."""
 
     def serves(self, asked: str) -> bool:
-        """Whether the model name that a client asked for leads here."""
+        """Whether requests for this model name go to this provider."""
 
     def target_for(self, asked: str) -> Target:
-        """Where a request for the model would go now, for counting its tokens: works without an account."""
+        """The target that a request for this model name would have now. Used to count tokens; needs no account."""
 
     async def choose(self, turn: Turn) -> Attempt:
-        """What the next attempt goes with, but for its token; waits where a limit is about to end.
+        """The next attempt, without its token. Waits if a limit is about to end.
 
         Raises:
-            CodexdError: nothing can serve the request, and it says why.
+            CodexdError: says why nothing can serve the request.
         """
 
     async def authorize(self, turn: Turn, attempt: Attempt) -> Attempt:
-        """``attempt`` with a token that is good now.
+        """``attempt`` with a valid token.
 
         Raises:
-            AccountError: there is none.
+            AccountError: there is no valid token.
         """
 
     def adapt(self, body: Body, attempt: Attempt, losses: Losses) -> Body:
-        """``body``, which the translation made, as this provider takes it. It is sent as it comes out of here.
+        """The translated ``body`` in this provider's format, ready to be sent.
 
         Raises:
-            RequestInvalid: the provider can't do what it asks for.
+            RequestInvalid: the provider does not support the request.
         """
 
     def send(self, turn: Turn, attempt: Attempt, body: Body, adapted: Body) -> AbstractAsyncContextManager[EventSource]:
-        """Send ``adapted``, made of ``body``, and give the events of the answer; leaving the context ends both.
+        """Send ``adapted``, made from ``body``, and yield the events of the answer; leaving the context ends both.
 
         Raises:
             UpstreamError: the provider refused, or could not be reached.
         """
 
     def note_events(self, attempt: Attempt, events: Sequence[Event], now: float) -> None:
-        """See the events of an answer before they are translated. The hot path."""
+        """Inspect the events of an answer before they are translated. On the hot path."""
 
     def note_answer(self, turn: Turn, attempt: Attempt, body: Body) -> None:
-        """The answer to ``body`` is whole."""
+        """The answer to ``body`` is complete."""
 
     def note_failure(self, turn: Turn, attempt: Attempt, error: CodexdError) -> CodexdError:
-        """Learn from ``error`` what other requests can use; the error as its user can act on it."""
+        """Remember what ``error`` means for other requests; return the error to report to the user."""
 
-    def find_standing(self, turn: Turn, attempt: Attempt) -> Standing | None:
-        """What the decision about a failed attempt goes by; None if this provider gets one attempt."""
+    def retry_context(self, turn: Turn, attempt: Attempt) -> RetryContext | None:
+        """The facts for the decision about a failed attempt; None if this provider gets only one attempt."""

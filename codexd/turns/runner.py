@@ -1,4 +1,4 @@
-"""Runs a turn: one attempt after another, until the answer is whole or nothing more can be tried."""
+"""Runs a turn: one attempt after another, until the answer is complete or nothing more can be tried."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ log = logging.getLogger("codexd.turn")
 
 @frozen
 class TurnRunner:
-    """``settings`` gives those that hold now, ``clock`` seconds since the epoch.
+    """``settings`` returns the current settings, ``clock`` seconds since the epoch.
 
-    Of the ``providers`` the first that serves a model's name gets the request; the last one serves every name.
+    The first of the ``providers`` that serves a model name gets the request; the last one serves every name.
     """
 
     settings: Callable[[], Settings]
@@ -52,7 +52,7 @@ class TurnRunner:
                 return
 
     def count_input(self, request: ClientRequest) -> int:
-        """The tokens of ``request`` as the model that would answer it now would get it."""
+        """The tokens of ``request`` in the form in which it would be sent now."""
         return count_body(request.to_backend(self._find_provider(request.model).target_for(request.model)))
 
     def _find_provider(self, asked: str) -> Provider:
@@ -85,37 +85,37 @@ class TurnRunner:
     async def _recover(
         self, turn: Turn, provider: Provider, attempt: Attempt, failure: AccountError | UpstreamError
     ) -> None:
-        """Make ready for another attempt after ``failure``.
+        """Prepare another attempt after ``failure``.
 
         Raises:
-            CodexdError: what the client gets, when no other attempt may help.
+            CodexdError: the error for the client, if another attempt would not help.
         """
         error = provider.note_failure(turn, attempt, failure)
-        standing = provider.find_standing(turn, attempt)
-        decision = GiveUp() if standing is None else decide(error, standing)
+        context = provider.retry_context(turn, attempt)
+        decision = GiveUp() if context is None else decide(error, context)
         if isinstance(decision, GiveUp):
             raise await _with_sizes(error, turn, attempt)
         _remember(turn, attempt, error, decision)
         if decision.how is How.AFTER_WAIT and attempt.account is not None:
             await wait_for_limit(turn, attempt.account, decision.wait_s)
-        turn.record.note_retry(error, decision.words)
+        turn.record.note_retry(error, decision.description)
         about = {"request": turn.request_id, "fields": {"account": attempt.account and attempt.account.label}}
         level = logging.WARNING if decision.changes_account else logging.INFO
-        log.log(level, "%s; trying again %s (%s)", error, decision.words, error.kind, extra=about)
+        log.log(level, "%s; trying again %s (%s)", error, decision.description, error.kind, extra=about)
 
 
 def _remember(turn: Turn, attempt: Attempt, error: CodexdError, decision: Retry) -> None:
     turn.retries.add((attempt.account_id, decision.how))
     match decision.how:
         case How.FRESH_TOKEN:
-            # Not the stored one: another request may have refreshed it meanwhile.
+            # Not the stored token: another request may have refreshed it in the meantime.
             turn.rejected[attempt.account_id] = attempt.token
         case How.OTHER_ACCOUNT:
             turn.history.failed[attempt.account_id] = error
 
 
 async def _with_sizes(error: CodexdError, turn: Turn, attempt: Attempt) -> CodexdError:
-    """A context overflow says how large the request is: clients compact by these numbers."""
+    """``error``, with the size of the request if it is a context overflow: clients use it to compact."""
     if isinstance(error, ContextOverflow):
         error.window_tokens = attempt.target.model.context_window
         body = turn.request.to_backend(attempt.target)
@@ -124,11 +124,11 @@ async def _with_sizes(error: CodexdError, turn: Turn, attempt: Attempt) -> Codex
 
 
 def refuse_drops(request: ClientRequest) -> None:
-    """Let nothing pass that lost a field.
+    """Refuse a request that lost a field in translation.
 
     Raises:
-        RequestInvalid: names the first field that was dropped.
+        RequestInvalid: names the first dropped field.
     """
     loss = request.losses.first_dropped
     if loss is not None:
-        raise RequestInvalid(loss.path, f"would be dropped ({loss.note}); the setting translation.strict refuses that")
+        raise RequestInvalid(loss.path, f"would be dropped ({loss.note}); the setting translation.strict forbids that")

@@ -1,4 +1,4 @@
-"""One request on its way: what it remembers between attempts, and the pump that carries its answer."""
+"""One request: what it remembers between attempts, and the pump that carries its answer to the client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from codexd.upstream.http import EventSource
 log = logging.getLogger("codexd.turn")
 
 LATE_S = 0.05
-"""How long after the end of a limit to wake up: it ends by the wall clock, and sleeping goes by another."""
+"""How long after the end of a limit to wake up: it ends by the wall clock, but sleeping uses the monotonic one."""
 
 
 class Sink(Protocol):
@@ -37,7 +37,7 @@ class Sink(Protocol):
 
 @frozen
 class Attempt:
-    """What one attempt at a request goes with, chosen once: ``target`` has the model and the default effort.
+    """What one attempt at a request uses, chosen once: ``target`` has the model and the default effort.
 
     A provider without accounts sets neither ``account`` nor ``token``.
     """
@@ -73,11 +73,11 @@ class Turn:
     session: str = field(init=False)
     history: History = field(factory=History)
     retries: set[tuple[str, How]] = field(factory=set)
-    """What was tried again, each with the id of the account that had failed."""
+    """The retries so far, each with the id of the account that had failed."""
     rejected: dict[str, str] = field(factory=dict, repr=False)
     """By account id, the access token that the backend refused."""
     observation: Observation | None = None
-    """What the headers of the last answer said about the rate limits."""
+    """What the headers of the last answer reported about the rate limits."""
     answer_headers: Mapping[str, str] = field(factory=dict)
     """The headers of the backend's last answer."""
     stream: AnswerStream | None = None
@@ -100,9 +100,9 @@ class Turn:
         return all(how is not How.WITHOUT_REASONING for _, how in self.retries)
 
     def tried_on(self, account_id: str) -> frozenset[How]:
-        """The retries that are not to be repeated with that account."""
+        """The retries that must not be repeated with this account."""
         tried = {how for failed_id, how in self.retries if failed_id == account_id or how in ONCE_A_REQUEST}
-        if account_id in self.history.waited:  # also when it was chosen, before anything had failed
+        if account_id in self.history.waited:  # the wait may have been before the first attempt
             tried.add(How.AFTER_WAIT)
         return frozenset(tried)
 
@@ -118,7 +118,7 @@ async def wait_for_limit(turn: Turn, account: Account, wait_s: float) -> None:
 async def pump(
     turn: Turn, source: EventSource, relay_events: Callable[[list[Event]], None], now: Callable[[], float]
 ) -> None:
-    """Carry the whole answer to the client, as fast as it reads; ``now`` is the record's clock."""
+    """Carry the whole answer to the client as fast as the client reads it; ``now`` is the record's clock."""
     with source.watched():
         while not source.terminated and not turn.is_answered:
             relay_events(await source.receive_events())
@@ -129,9 +129,9 @@ async def pump(
 
 
 def relay(turn: Turn, stream: AnswerStream, events: list[Event], *, now: float, at: float) -> None:
-    """Translate the events of one upstream chunk and hand them on in one piece.
+    """Translate the events of one upstream chunk and pass them on together.
 
-    ``now`` is seconds since the epoch, ``at`` the same moment by the record's clock.
+    ``now`` is in seconds since the epoch, ``at`` is the same moment on the record's clock.
     """
     made: list[Event] = []
     record = turn.record
@@ -141,7 +141,7 @@ def relay(turn: Turn, stream: AnswerStream, events: list[Event], *, now: float, 
     try:
         for event in events:
             made += stream.receive_event(event, now=now)
-    finally:  # what came before a failure in the same chunk goes out before it
+    finally:  # events that precede a failure in the same chunk are sent before it
         if made:
             if not record.has_first_token:
                 record.note_first_token(at)

@@ -91,7 +91,7 @@ def test_a_socket_that_can_not_be_made_is_a_clear_error(tmp_path):
     process = codexd("--simulate", "--port", "0", CODEXD_SOCKET=str(path))
     _, said = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert f"the control socket {path} can't be made" in said
+    assert f"can't create the control socket {path}" in said
     assert "Traceback" not in said
 
 

@@ -1,1 +1,1 @@
-"""Which account: the one that a user means by a name, and the one that serves a request."""
+"""Choosing accounts: finding the one that a user names, and deciding which one serves a request."""

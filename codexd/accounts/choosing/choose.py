@@ -1,4 +1,4 @@
-"""Which account serves a request: the active one, or one of several once the user has opted in to rotation. Pure."""
+"""Which account serves a request: the active one or, if the user has opted in to rotation, one of several. Pure."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from codexd.errors import (
 from codexd.translation.wire_errors import say_until
 
 NO_ACCOUNT = (
-    "No account is signed in. Run `codexctl accounts add`; `codexctl accounts import` takes the Codex CLI's login."
+    "No account is signed in. Run `codexctl accounts add`, or `codexctl accounts import` to use the Codex CLI's login."
 )
 
 
 def choose_account(active: Account | None, accounts: Sequence[Account]) -> Account:
-    """The account that serves the next request: in personal mode the active one, and no other.
+    """The account that serves the next request without rotation: always the active one.
 
     Raises:
-        NoAccount: none is signed in, or none is active.
-        AccountDisabled: the active one is out of use.
+        NoAccount: no account is signed in, or none is active.
+        AccountDisabled: the user disabled the active account.
         AccountNeedsLogin: its login is dead.
     """
     if active is None:
@@ -53,11 +53,11 @@ def choose_account(active: Account | None, accounts: Sequence[Account]) -> Accou
 # -- rotation ---------------------------------------------------------------------------------------
 
 SHORT_LIMIT_S = 5.0
-"""A limit that ends sooner is waited for: another account would have to read the whole conversation again."""
+"""A request waits for limits that end sooner: another account would have to read the whole conversation again."""
 
 LIMIT_ERRORS = (UsageLimitReached, RateLimited)
 
-WHY: Mapping[type[CodexdError], str] = {
+ACCOUNT_FAILURES: Mapping[type[CodexdError], str] = {
     UsageLimitReached: "usage limit reached",
     RateLimited: "too many requests",
     FollowedLoginStale: "its followed login is out of date",
@@ -66,13 +66,13 @@ WHY: Mapping[type[CodexdError], str] = {
     WorkspaceRefused: "its workspace was refused",
     ModelRefused: "does not serve the model",
 }
-"""The errors that concern one account, so that another may do better, each in a few words."""
+"""The errors that concern one account, so that another may succeed, each with a short description."""
 
-OWN_ERRORS = tuple(WHY)
+PER_ACCOUNT_ERRORS = tuple(ACCOUNT_FAILURES)
 
 
 class Strategy(Enum):
-    """The setting ``rotation.strategy``: which account a new session is put on."""
+    """The setting ``rotation.strategy``: which account a new session gets."""
 
     STICKY = "sticky"
     ROUND_ROBIN = "round-robin"
@@ -81,14 +81,14 @@ class Strategy(Enum):
 
 @frozen
 class Candidate:
-    """An account, and what its limits say about the model that the request would go to.
+    """An account, and the state of its limits for the model that the request would use.
 
-    ``opens_at`` is when its cooldown ends, in seconds since the epoch, or None; ``limited_model`` is set when the
-    cooldown holds for one model alone. ``left_percent`` is of its tightest window; unknown counts as all.
+    ``available_at`` is when its cooldown ends, in seconds since the epoch, or None; ``limited_model`` is set if the
+    cooldown applies to one model only. ``left_percent`` is what is left of its tightest window; 100 if unknown.
     """
 
     account: Account
-    opens_at: float | None = None
+    available_at: float | None = None
     limited_model: str | None = None
     left_percent: float = 100.0
 
@@ -97,22 +97,22 @@ class Candidate:
         return not self.account.disabled and self.account.needs_login is None
 
     def wait_s(self, now: float) -> float:
-        return 0.0 if self.opens_at is None else max(0.0, self.opens_at - now)
+        return 0.0 if self.available_at is None else max(0.0, self.available_at - now)
 
 
 @define
 class History:
-    """What one request has been through. By account id: each is tried once, and waited for once."""
+    """What one request has been through, by account id: it tries each account once, and waits for each once."""
 
     failed: dict[str, CodexdError] = field(factory=dict)
-    """What each account failed with, the last one last."""
+    """The error of each failed account, the latest last."""
     waited: set[str] = field(factory=set)
-    """The accounts whose short limit was waited for."""
+    """The accounts for which the request waited until a short limit ended."""
 
 
 @frozen
 class Choice:
-    """The account, the reason in a few words, and how long to wait for it first."""
+    """The account, a short reason for it, and how long to wait before it is used."""
 
     account: Account
     reason: str
@@ -121,9 +121,9 @@ class Choice:
 
 @frozen
 class Rotation:
-    """What a choice depends on: the ids of three accounts.
+    """What a choice depends on, with three account ids.
 
-    The session is on ``kept``, a session was last put on ``last``, and the user chose ``active``.
+    The session uses ``kept``, the latest new session was given ``last``, and the user's active account is ``active``.
     """
 
     strategy: Strategy
@@ -135,8 +135,8 @@ class Rotation:
         """The account that serves the request.
 
         Raises:
-            AllAccountsLimited: says when each account opens; ``resets_at`` is the earliest.
-            CodexdError: what the last account failed with, or why none can be used at all.
+            AllAccountsLimited: says when each account is available again; ``resets_at`` is the earliest time.
+            CodexdError: the last account's error, or why no account can be used at all.
         """
         options = [
             (wait_s, other.account)
@@ -146,17 +146,17 @@ class Rotation:
         ]
         for wait_s, account in options:
             if account.id == self.kept:
-                return Choice(account, "session keeps it", wait_s)
-        open_now = {account.id for wait_s, account in options if wait_s == 0.0}
-        if open_now:
-            return self._place([other for other in self._in_turn(candidates) if other.account.id in open_now])
+                return Choice(account, "used by this session", wait_s)
+        available = {account.id for wait_s, account in options if wait_s == 0.0}
+        if available:
+            return self._apply_strategy([each for each in self._in_order(candidates) if each.account.id in available])
         if options:
             wait_s, account = min(options, key=lambda option: option[0])
-            return Choice(account, "opens first", wait_s)
+            return Choice(account, "available first", wait_s)
         raise _refuse(candidates, history, now)
 
-    def _in_turn(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """The candidates, beginning with the one whose turn it is."""
+    def _in_order(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The candidates, starting with the one whose turn it is."""
         ids = [candidate.account.id for candidate in candidates]
         at = self.last if self.last in ids else self.active
         start = ids.index(at) if at in ids else 0
@@ -164,37 +164,40 @@ class Rotation:
             start += 1
         return [*candidates[start:], *candidates[:start]]
 
-    def _place(self, open_now: Sequence[Candidate]) -> Choice:
-        """The open account, out of those in turn, for a new session or one that can't stay where it is."""
+    def _apply_strategy(self, available: Sequence[Candidate]) -> Choice:
+        """One of the ``available`` accounts, in their order, for a new session or one that has to move."""
         match self.strategy:
             case Strategy.STICKY:
-                return Choice(open_now[0].account, "sticky")
+                return Choice(available[0].account, "sticky")
             case Strategy.ROUND_ROBIN:
-                return Choice(open_now[0].account, "round-robin")
+                return Choice(available[0].account, "round-robin")
             case Strategy.MOST_REMAINING:
-                return Choice(max(open_now, key=lambda candidate: candidate.left_percent).account, "most remaining")
+                return Choice(max(available, key=lambda candidate: candidate.left_percent).account, "most remaining")
 
 
-def say_why(error: CodexdError) -> str:
-    """Why an account failed, in a few words."""
-    return next((WHY[kind] for kind in type(error).__mro__ if kind in WHY), error.kind.replace("_", " "))
+def describe_failure(error: CodexdError) -> str:
+    """A short description of an account's error."""
+    return next(
+        (ACCOUNT_FAILURES[kind] for kind in type(error).__mro__ if kind in ACCOUNT_FAILURES),
+        error.kind.replace("_", " "),
+    )
 
 
 def explain(choice: Choice, candidates: Sequence[Candidate], history: History) -> Choice:
-    """The choice, with the account that failed before it as the reason, if one did."""
+    """The choice; if another account failed before it, that becomes the reason."""
     if not history.failed:
         return choice
     account_id, error = list(history.failed.items())[-1]
     label = next((other.account.label for other in candidates if other.account.id == account_id), account_id)
-    return attrs.evolve(choice, reason=f"tried after {label}: {say_why(error)}")
+    return attrs.evolve(choice, reason=f"tried after {label}: {describe_failure(error)}")
 
 
 def _refuse(candidates: Sequence[Candidate], history: History, now: float) -> CodexdError:
-    """Why no account can serve the request: first what passes by itself, then what the user has to mend."""
-    states = "; ".join(f"{other.account.label} {_say_state(other, history, now)}" for other in candidates)
-    limited = [opens_at for other in candidates if (opens_at := _find_opening(other, history)) is not None]
+    """Why no account can serve the request: first what passes by itself, then what the user has to fix."""
+    states = "; ".join(f"{other.account.label} {_describe_state(other, history, now)}" for other in candidates)
+    limited = [available_at for other in candidates if (available_at := _find_available_at(other, history)) is not None]
     if limited:
-        return AllAccountsLimited(f"No account can serve this now: {states}.", resets_at=min(limited))
+        return AllAccountsLimited(f"No account can serve this request now: {states}.", resets_at=min(limited))
     if history.failed:
         return list(history.failed.values())[-1]
     if any(not other.account.disabled for other in candidates):
@@ -204,20 +207,20 @@ def _refuse(candidates: Sequence[Candidate], history: History, now: float) -> Co
     return NoAccount(NO_ACCOUNT)
 
 
-def _find_opening(candidate: Candidate, history: History) -> float | None:
-    """When the account opens by itself, if only its limit stands in the way."""
+def _find_available_at(candidate: Candidate, history: History) -> float | None:
+    """When the account is available again, if nothing but its limit prevents its use."""
     failure = history.failed.get(candidate.account.id)
     by_limit = candidate.is_usable and (failure is None or isinstance(failure, LIMIT_ERRORS))
-    return candidate.opens_at if by_limit else None
+    return candidate.available_at if by_limit else None
 
 
-def _say_state(candidate: Candidate, history: History, now: float) -> str:
+def _describe_state(candidate: Candidate, history: History, now: float) -> str:
     if candidate.account.disabled:
         return "is disabled"
     if candidate.account.needs_login is not None:
-        return WHY[AccountNeedsLogin]
-    opens_at = _find_opening(candidate, history)
-    if opens_at is None:
-        return f"was tried ({say_why(history.failed[candidate.account.id])})"
+        return ACCOUNT_FAILURES[AccountNeedsLogin]
+    available_at = _find_available_at(candidate, history)
+    if available_at is None:
+        return f"was tried ({describe_failure(history.failed[candidate.account.id])})"
     model = f" for {candidate.limited_model}" if candidate.limited_model else ""
-    return f"opens{model} {say_until(opens_at, now)}"
+    return f"is available again{model} {say_until(available_at, now)}"

@@ -1,4 +1,4 @@
-"""The account that a user means by a name. Pure."""
+"""Finding the account that a user names. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from codexd.errors import AccountAmbiguous, AccountNotFound
 
 
 def find_account(accounts: Sequence[Account], name: str) -> Account:
-    """The account whose id, workspace id or e-mail is ``name``, or the only one of which one begins with it.
+    """The account with this id, workspace id or e-mail address, or the only one for which one of these begins with it.
 
     Raises:
-        AccountNotFound: lists the accounts there are.
-        AccountAmbiguous: lists the candidates; one person's workspaces share an e-mail, one workspace's people its id.
+        AccountNotFound: lists the known accounts.
+        AccountAmbiguous: lists the candidates: workspaces share a person's e-mail address, members a workspace's id.
     """
     wanted = name.strip().casefold()
     found = (
@@ -26,7 +26,7 @@ def find_account(accounts: Sequence[Account], name: str) -> Account:
         raise AccountNotFound(f"There is no account {name!r}. Known accounts: {known}.")
     if len(found) > 1:
         candidates = "; ".join(_describe(account) for account in found)
-        raise AccountAmbiguous(f"{name!r} means more than one account: {candidates}. Give the id.")
+        raise AccountAmbiguous(f"{name!r} matches more than one account: {candidates}. Use the id.")
     return found[0]
 
 

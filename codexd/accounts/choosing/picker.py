@@ -1,7 +1,7 @@
-"""Picks the account of each request, as ``choose`` decides.
+"""Picks the account of each request, by the rules in ``choose``.
 
-A cooldown is a hint. In personal mode every request goes to the backend all the same, and its own refusal is passed on.
-Under rotation the usage endpoint is asked again before a request is refused because all accounts are in cooldown.
+A cooldown is a hint. Without rotation every request goes to the backend anyway, and the client gets its refusal. With
+rotation the usage endpoint is asked once more before a request is refused because all accounts are in cooldown.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from codexd.errors import AllAccountsLimited
 from codexd.settings.schema import RotationSettings
 
 RECHECK_S = 5.0
-"""How long a refusal waits for the usage endpoint."""
+"""How long to wait for the usage endpoint before a request is refused."""
 
 ModelOf = Callable[[Account], str]
-"""The upstream model that the request would go to on an account."""
+"""Returns the upstream model that the request would use on an account."""
 
 
 class Poller(Protocol):
-    """Asks the usage endpoint: ``usage_poll.UsagePoller``."""
+    """``usage_poll.UsagePoller``."""
 
     def note_wanted(self, account_id: str) -> None: ...
 
@@ -44,7 +44,7 @@ class Poller(Protocol):
 
 
 class AccountPicker:
-    """``rotation`` gives the settings that hold now, ``clock`` seconds since the epoch."""
+    """``rotation`` returns the current settings, ``clock`` seconds since the epoch."""
 
     def __init__(
         self,
@@ -62,13 +62,13 @@ class AccountPicker:
         self._poller = poller
         self._clock = clock
         self._active: str | None = None
-        """The active account as last seen: when the user chooses another, the sessions move there."""
+        """The active account as last seen: when the user switches, the sessions move to the new one."""
         self._last: str | None = None
-        """The account that a session was last put on."""
+        """The account that the latest new session was given."""
 
     @property
     def rotates(self) -> bool:
-        """Whether the user has opted in to several accounts."""
+        """Whether the user has opted in to rotation."""
         return self._strategy is not None
 
     @property
@@ -77,17 +77,17 @@ class AccountPicker:
         return Strategy(rotation.strategy) if rotation.enabled else None
 
     async def pick(self, session: str, model_of: ModelOf, history: History) -> Choice:
-        """The account for the next attempt at a request, and how long to wait for it first.
+        """The account for the next attempt at a request, and how long to wait before it.
 
         Args:
             session: the key of the request's session.
-            model_of: the model that an account would be asked for.
+            model_of: returns the model that the request would use on an account.
             history: what the request has been through.
 
         Raises:
-            AccountError: none can be used.
-            AllAccountsLimited: says which account opens when.
-            CodexdError: what the last account failed with, when none is left to try.
+            AccountError: no account can be used.
+            AllAccountsLimited: says when each account is available again.
+            CodexdError: the last account's error, if there is none left to try.
         """
         try:
             return self._choose(session, model_of, history)
@@ -95,13 +95,13 @@ class AccountPicker:
             await self._recheck(model_of)
             return self._choose(session, model_of, history)
 
-    def opens_in_s(self, account: Account, model: str) -> float:
-        """How long the account's limit still holds for the model; 0.0 without one."""
+    def available_in_s(self, account: Account, model: str) -> float:
+        """Seconds until the account is available again for the model; 0.0 if it is available now."""
         cooldown = self._tracker.cooldown(account.id, model)
         return max(0.0, cooldown.until - self._clock()) if cooldown else 0.0
 
     def _choose(self, session: str, model_of: ModelOf, history: History) -> Choice:
-        """The choice, with the session put on its account."""
+        """Choose an account and note that the session uses it."""
         if self._strategy is None:
             choice = self._choose_active(model_of, history)
         else:
@@ -112,7 +112,7 @@ class AccountPicker:
 
     def _choose_active(self, model_of: ModelOf, history: History) -> Choice:
         account = choose_account(self._store.active, self._store.accounts)
-        wait_s = self.opens_in_s(account, model_of(account))
+        wait_s = self.available_in_s(account, model_of(account))
         waits = wait_s <= SHORT_LIMIT_S and account.id not in history.waited
         return Choice(account, "active account", wait_s if waits else 0.0)
 
@@ -120,7 +120,7 @@ class AccountPicker:
         self._follow_switch()
         candidates = [self._look_at(account, model_of(account)) for account in self._store.accounts]
         for candidate in candidates:
-            if candidate.opens_at is not None:
+            if candidate.available_at is not None:
                 self._poller.note_wanted(candidate.account.id)
         kept = self.sessions.kept_account(session)
         choice = Rotation(strategy, kept, self._last, self._active).choose(candidates, history, self._clock())
@@ -143,16 +143,16 @@ class AccountPicker:
         tightest = self._tracker.limits(account.id).tightest(now)
         return Candidate(
             account,
-            opens_at=cooldown.until if cooldown else None,
+            available_at=cooldown.until if cooldown else None,
             limited_model=cooldown.model if cooldown else None,
             left_percent=100.0 - tightest.used_percent if tightest else 100.0,
         )
 
     async def _recheck(self, model_of: ModelOf) -> None:
-        """Ask the usage endpoint about every account in cooldown: its quota may be back early."""
+        """Ask the usage endpoint about every account in cooldown: the quota may be back early."""
         candidates = [self._look_at(account, model_of(account)) for account in self._store.accounts]
         with trio.move_on_after(RECHECK_S):
             async with trio.open_nursery() as nursery:
                 for candidate in candidates:
-                    if candidate.is_usable and candidate.opens_at is not None:
+                    if candidate.is_usable and candidate.available_at is not None:
                         nursery.start_soon(self._poller.recheck, candidate.account.id)

@@ -1,4 +1,4 @@
-"""Which account each session uses, and what a switch would cost, since another account can't use its cache. Pure."""
+"""Which account each session uses, and what a switch would cost: another account can't use its cache. Pure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from attrs import define
 from codexd.api.accounts import SwitchCost
 
 MAX_SESSIONS = 10_000
-"""Beyond this, the session that was used least recently makes room."""
+"""Beyond this, the least recently used session is forgotten."""
 
 ACTIVE_S = 3600.0
-"""A session that was silent for this long has nothing cached any more, so a switch costs it nothing."""
+"""A session that has been idle for this long has nothing cached anymore, so a switch costs it nothing."""
 
 
 @define
 class _Session:
-    """``keeps``: whether it stays with its account. The numbers are of its last request that was answered."""
+    """``keeps``: whether it stays with its account. The counts are from its last answered request."""
 
     account_id: str
     used_at: float
@@ -32,12 +32,12 @@ class Sessions:
         """The most recently used one comes last."""
 
     def kept_account(self, key: str) -> str | None:
-        """The id of the account that the session is to stay with."""
+        """The id of the account that the session should stay with, if any."""
         session = self._sessions.get(key)
         return session.account_id if session and session.keeps else None
 
     def put(self, key: str, account_id: str, now: float) -> None:
-        """The session's next request goes to that account; ``now`` in seconds since the epoch."""
+        """Note that the session's next request goes to this account; ``now`` in seconds since the epoch."""
         session = self._sessions.pop(key, None) or _Session(account_id, now)
         session.account_id, session.used_at, session.keeps = account_id, now, True
         self._sessions[key] = session
@@ -45,18 +45,18 @@ class Sessions:
             del self._sessions[next(iter(self._sessions))]
 
     def note_size(self, key: str, *, input_tokens: int, reasoning_items: int) -> None:
-        """Note the size of a request of the session that has been answered."""
+        """Note the size of the session's latest answered request."""
         session = self._sessions.get(key)
         if session is not None:
             session.input_tokens, session.reasoning_items = input_tokens, reasoning_items
 
     def release(self) -> None:
-        """Let every session move to another account, because the user chose one."""
+        """Let every session move, because the user chose another account."""
         for session in self._sessions.values():
             session.keeps = False
 
     def cost_of_switch(self, to_account_id: str, now: float) -> SwitchCost:
-        """What moving there costs the active sessions on other accounts; one without an answer yet costs nothing."""
+        """What the switch costs the active sessions on other accounts. A session without an answer costs nothing."""
         moving = [
             session
             for session in self._sessions.values()

@@ -1,1 +1,1 @@
-"""Rate limits: what the backend says about them, kept for each account, and asked for where it says nothing."""
+"""Rate limits: what the backend reports about them, kept for each account, and polled when it reports nothing."""

@@ -14,14 +14,14 @@ from codexd.api.accounts import CreditsInfo
 from codexd.errors import RateLimited, UpstreamError
 
 DEFAULT_S = 60.0
-"""The length when the backend gives none."""
+"""The length if the backend states none."""
 
 SETTLE_S = 30.0
-"""For this long after a short limit was hit, quota left in the windows says nothing about it."""
+"""For this long after a short limit was hit, quota left in the windows proves nothing about that limit."""
 
 
 class Reason(StrEnum):
-    """What was hit, in words for the user."""
+    """What was hit, as shown to the user."""
 
     USAGE_LIMIT = "usage limit reached"
     MODEL_LIMIT = "the model's own limit reached"
@@ -30,10 +30,10 @@ class Reason(StrEnum):
 
 @frozen
 class Cooldown:
-    """Until when an account is left alone, all times in seconds since the epoch.
+    """How long an account is left alone. All times are in seconds since the epoch.
 
-    ``model`` is None for the whole account, else the one model that it holds for; ``limit`` then names the metered
-    limit that was hit. ``since`` is when the backend refused, ``checked_at`` when its quota was last asked for.
+    ``model`` is the only model that the cooldown applies to, or None for the whole account; ``limit`` then names the
+    metered limit that was hit. ``since`` is when the backend refused, ``checked_at`` when the quota was last checked.
     """
 
     until: float
@@ -47,13 +47,13 @@ class Cooldown:
         return self.until <= now
 
 
-def cooldown_of(error: UpstreamError, *, model: str, observation: Observation | None, now: float) -> Cooldown:
-    """The cooldown that a refusal begins.
+def make_cooldown(error: UpstreamError, *, model: str, observation: Observation | None, now: float) -> Cooldown:
+    """The cooldown that a refusal starts.
 
     Args:
         error: ``UsageLimitReached`` or ``RateLimited``.
-        model: the upstream model that was asked for.
-        observation: what the refusal's own headers said.
+        model: the requested upstream model.
+        observation: what the headers of the refusal reported.
         now: seconds since the epoch.
     """
     limit = observation.find_metered_limit(now) if observation else None
@@ -63,7 +63,7 @@ def cooldown_of(error: UpstreamError, *, model: str, observation: Observation | 
         ends = (after_wait, error.resets_at, observation.find_reset(now) if observation else None)
     else:
         reason = Reason.MODEL_LIMIT if limit else Reason.USAGE_LIMIT
-        ends = (error.resets_at, after_wait, observation.find_opening(now) if observation else None)
+        ends = (error.resets_at, after_wait, observation.find_plan_reset(now) if observation else None)
     return Cooldown(
         until=next((at for at in ends if at and at > now), now + DEFAULT_S),
         reason=reason,
@@ -75,9 +75,9 @@ def cooldown_of(error: UpstreamError, *, model: str, observation: Observation | 
 
 
 def is_quota_back(cooldown: Cooldown, seen: Observation, known_credits: CreditsInfo | None) -> bool:
-    """Whether ``seen`` ends the cooldown: quota in every window of its limit, the backend's word, or new credits.
+    """Whether ``seen`` ends the cooldown: quota in every window of its limit, ``allowed``, or new credits.
 
-    ``known_credits`` are those known before: what could not pay at the refusal does not pay now.
+    ``known_credits`` are those known before ``seen``: if they could already pay, they did not prevent the refusal.
     """
     if seen.at <= cooldown.since + (SETTLE_S if cooldown.reason == Reason.RATE_LIMIT else 0.0):
         return False

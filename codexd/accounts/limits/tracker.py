@@ -1,4 +1,4 @@
-"""Each account's rate limits, as the backend last reported them, and how long a refused account is left alone."""
+"""Each account's rate limits as the backend last reported them, and how long a refused account is left alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import trio
 from attrs import Factory, define, frozen
 
 from codexd import jsontext
-from codexd.accounts.limits.cooldown import Cooldown, cooldown_of, is_quota_back
+from codexd.accounts.limits.cooldown import Cooldown, is_quota_back, make_cooldown
 from codexd.accounts.limits.windows import Limits, Observation, Window
 from codexd.accounts.store.cache_file import CacheFile
 from codexd.api.accounts import CreditsInfo
@@ -23,23 +23,22 @@ log = logging.getLogger("codexd.limits")
 
 QUEUE_LENGTH = 256
 THRESHOLDS = (80, 100)
-"""Percent of a window at which the log says so, once."""
+"""Percentages of a window that are logged when it passes them, once each."""
 
 SAVE_INTERVAL_S = 10.0
-VERSION = 1
-"""That of the file."""
+FILE_VERSION = 1
 
 
 @frozen
 class _Tracked:
     window: Window
     reported: int
-    """The highest threshold that the log has reported in this period of the window."""
+    """The highest threshold that was logged in this period of the window."""
 
 
 @define
 class _Known:
-    """What is known about one account; cooldowns by the model that they hold for, None for all models."""
+    """What is known about one account. ``cooldowns`` are by model; None stands for all models."""
 
     windows: dict[str, _Tracked] = Factory(dict)
     plan: str | None = None
@@ -58,80 +57,80 @@ class _Known:
 
 
 class LimitTracker:
-    """Takes observations from the streams without holding them up. ``clock`` gives seconds since the epoch.
+    """Takes observations from the streams without delaying them. ``clock`` returns seconds since the epoch.
 
-    ``path`` is the file that carries everything over a restart; None keeps it in memory only.
+    ``path`` is the file that preserves everything across restarts; None keeps it in memory only.
     """
 
     def __init__(self, clock: Callable[[], float], path: Path | None = None) -> None:
         self._clock = clock
         self._file = None if path is None else open_limits(path)
         self._send, self._receive = trio.open_memory_channel[tuple[str, Observation]](QUEUE_LENGTH)
-        kept = (self._file.load() if self._file else None) or {}
-        self._accounts = {account_id: _restore(account) for account_id, account in kept.items()}
+        saved = (self._file.load() if self._file else None) or {}
+        self._accounts = {account_id: _restore(limits) for account_id, limits in saved.items()}
         self._changed = trio.Event()
         self._saved = self._dump()
 
     def observe(self, account_id: str, observation: Observation) -> None:
-        """Hand over what a reply said. Never blocks: a full queue drops it, and the next reply repeats it."""
+        """Queue what a reply reported. Never blocks: if the queue is full it is dropped; the next reply repeats it."""
         with suppress(trio.WouldBlock):
             self._send.send_nowait((account_id, observation))
 
     async def run(self) -> None:
-        """Fold in the observations and save them, until cancelled. It may be run again: the queue outlives it."""
+        """Process and save the observations until cancelled. It may be run again: the queue is kept."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._fold_queue)
             nursery.start_soon(self._save_changes)
 
     def limits(self, account_id: str) -> Limits:
-        """Everything known about the account; windows shortest first, those of metered limits last."""
+        """Everything known about the account; the shortest windows first, metered limits last."""
         return self._known(account_id).limits
 
     def windows(self, account_id: str) -> tuple[Window, ...]:
-        """The windows that are not yet reset, shortest first; those of metered limits last."""
+        """The windows that have not been reset yet, the shortest first, metered limits last."""
         now = self._clock()
         return tuple(window for window in self.limits(account_id).windows if window.resets_at > now)
 
     def fetched_at(self, account_id: str) -> float | None:
-        """When the last reply came that said anything, in seconds since the epoch."""
+        """When the last reply that reported anything came, in seconds since the epoch."""
         return self._known(account_id).fetched_at
 
     def cooldown(self, account_id: str, model: str | None = None) -> Cooldown | None:
-        """The longest cooldown that keeps the account from serving ``model`` now; None asks about any model."""
+        """The longest cooldown that keeps the account from serving ``model`` now; None means every model."""
         holding = [cooldown for cooldown in self.cooldowns(account_id) if cooldown.model in (None, model)]
         return max(holding, key=lambda cooldown: cooldown.until, default=None)
 
     def cooldowns(self, account_id: str) -> tuple[Cooldown, ...]:
-        """Every cooldown of the account that is not over, including those of single models."""
+        """Every cooldown of the account that is not over, including cooldowns of single models."""
         now = self._clock()
         return tuple(cooldown for cooldown in self._known(account_id).cooldowns.values() if not cooldown.is_over(now))
 
     def fold(self, account_id: str, observation: Observation) -> None:
-        """Take in at once what a reply said; quota in it ends the cooldowns that waited for quota."""
+        """Process what a reply reported; quota in it ends the cooldowns that waited for quota."""
         known = self._own(account_id)
         for model, cooldown in list(known.cooldowns.items()):
             if is_quota_back(cooldown, observation, known.credits):
                 del known.cooldowns[model]
-                log.info("quota is seen again", extra={"fields": {"account": account_id, "model": model}})
+                log.info("the account has quota again", extra={"fields": {"account": account_id, "model": model}})
         self._merge(account_id, observation)
 
     def note_refusal(
         self, account_id: str, error: UpstreamError, *, model: str, observation: Observation | None = None
     ) -> None:
-        """Begin a cooldown: the backend refused a request for ``model``.
+        """Start a cooldown: the backend refused a request for ``model``.
 
         Args:
             account_id: which account.
             error: ``UsageLimitReached`` or ``RateLimited``.
-            model: the upstream model that was asked for.
-            observation: what the refusal's own headers said; not to be handed to ``observe`` as well.
+            model: the requested upstream model.
+            observation: what the headers of the refusal reported; don't pass it to ``observe`` as well.
         """
         now = self._clock()
         if observation is not None:
             self._merge(account_id, observation)
         known = self._own(account_id)
         seen = observation or Observation(known.limits.windows, known.plan, now)
-        cooldown = cooldown_of(error, model=model, observation=seen, now=now)
+        cooldown = make_cooldown(error, model=model, observation=seen, now=now)
         earlier = known.cooldowns.get(cooldown.model)
         if isinstance(error, RateLimited) and earlier is not None and earlier.until > cooldown.until:
             return  # a short limit says nothing about the long one
@@ -140,23 +139,23 @@ class LimitTracker:
         log.info("%s; the account is left alone", cooldown.reason, extra={"fields": fields})
 
     def note_checked(self, account_id: str) -> None:
-        """The account's quota is being asked for now."""
+        """Note that the account's quota is being checked now."""
         known, now = self._known(account_id), self._clock()
         for model, cooldown in known.cooldowns.items():
             known.cooldowns[model] = attrs.evolve(cooldown, checked_at=now)
 
     def clear_cooldown(self, account_id: str) -> None:
-        """Let the account serve again, whatever the backend said."""
+        """Let the account serve requests again, whatever the backend reported."""
         self._known(account_id).cooldowns.clear()
         self._changed.set()
 
     def forget(self, account_id: str) -> None:
-        """The account is gone."""
+        """Forget an account that was removed."""
         self._accounts.pop(account_id, None)
         self._changed.set()
 
     def save(self) -> None:
-        """Write what is not on disk yet, at the end of the daemon; while it runs, ``run`` does that."""
+        """Write what is not on disk yet, when the daemon ends; until then, ``run`` does it."""
         data = self._dump()
         if self._file is not None and data != self._saved and self._file.write(data):
             self._saved = data
@@ -166,7 +165,7 @@ class LimitTracker:
             self.fold(*await self._receive.receive())
 
     async def _save_changes(self) -> None:
-        """In a thread: a durable write would hold up the streams."""
+        """Saves in a thread: a durable write would block the streams."""
         while self._file is not None:
             await self._changed.wait()
             self._changed = trio.Event()
@@ -178,16 +177,15 @@ class LimitTracker:
             await trio.sleep(SAVE_INTERVAL_S)
 
     def _dump(self) -> bytes:
-        return dump_limits(
-            {account_id: Kept(known.limits, self.cooldowns(account_id)) for account_id, known in self._accounts.items()}
-        )
+        saved = {key: SavedLimits(known.limits, self.cooldowns(key)) for key, known in self._accounts.items()}
+        return dump_limits(saved)
 
     def _known(self, account_id: str) -> _Known:
-        """For reading: an account that was never heard of gets no entry."""
+        """For reading: an unknown account gets no entry."""
         return self._accounts.get(account_id) or _Known()
 
     def _own(self, account_id: str) -> _Known:
-        """For changing."""
+        """For changing: an unknown account gets an entry."""
         self._changed.set()
         return self._accounts.setdefault(account_id, _Known())
 
@@ -200,37 +198,37 @@ class LimitTracker:
             known.allowed = observation.allowed
         if observation.complete:
             names = {window.name for window in observation.windows}
-            known.windows = {name: kept for name, kept in known.windows.items() if kept.window.limit or name in names}
+            known.windows = {name: each for name, each in known.windows.items() if each.window.limit or name in names}
         for window in observation.windows:
             reported = _reported_before(known.windows.get(window.name), window)
             known.windows[window.name] = _Tracked(window, max(reported, _report(account_id, window, reported)))
-        known.windows = {name: kept for name, kept in known.windows.items() if kept.window.resets_at > now}
+        known.windows = {name: each for name, each in known.windows.items() if each.window.resets_at > now}
 
 
-def _restore(kept: Kept) -> _Known:
-    """What an earlier run of the daemon knew; its log has reported the thresholds that were passed."""
-    limits = kept.limits
+def _restore(saved: SavedLimits) -> _Known:
+    """What an earlier run of the daemon knew; it has already logged the thresholds that were passed."""
+    limits = saved.limits
     windows = {window.name: _Tracked(window, _passed(window)) for window in limits.windows}
-    cooldowns = {cooldown.model: cooldown for cooldown in kept.cooldowns}
+    cooldowns = {cooldown.model: cooldown for cooldown in saved.cooldowns}
     return _Known(windows, limits.plan, limits.credits, limits.allowed, limits.fetched_at, cooldowns)
 
 
 def _reported_before(known: _Tracked | None, window: Window) -> int:
-    """What the log has reported in this period. A reset that moves by half a window or more begins a new one."""
+    """The threshold logged in this period. A reset time that moves by half a window or more starts a new period."""
     if known is None or window.resets_at - known.window.resets_at >= window.window_s / 2:
         return 0
     return known.reported
 
 
 def _report(account_id: str, window: Window, reported: int) -> int:
-    """Log the highest threshold that the window has newly crossed, and return it, or 0."""
-    crossed = _passed(window)
-    if crossed <= reported:
+    """Log the highest threshold that the window has newly passed, and return it, or 0."""
+    passed = _passed(window)
+    if passed <= reported:
         return 0
     fields = {"account": account_id, "window": window.name, "resets_at": window.resets_at}
-    words = "is used up" if crossed == 100 else f"is {window.used_percent:.0f} % used"
-    log.warning("the %s window %s", window.name, words, extra={"fields": fields})
-    return crossed
+    state = "is used up" if passed == 100 else f"is {window.used_percent:.0f} % used"
+    log.warning("the %s window %s", window.name, state, extra={"fields": fields})
+    return passed
 
 
 def _passed(window: Window) -> int:
@@ -242,8 +240,8 @@ def _passed(window: Window) -> int:
 
 
 @frozen
-class Kept:
-    """One account's part of the file."""
+class SavedLimits:
+    """One account's entry in the file."""
 
     limits: Limits = Factory(Limits)
     cooldowns: tuple[Cooldown, ...] = ()
@@ -252,22 +250,22 @@ class Kept:
 @frozen
 class _Content:
     version: int
-    accounts: Mapping[str, Kept]
+    accounts: Mapping[str, SavedLimits]
 
 
-def open_limits(path: Path) -> CacheFile[Mapping[str, Kept]]:
+def open_limits(path: Path) -> CacheFile[Mapping[str, SavedLimits]]:
     return CacheFile(path, parse_limits, "limits")
 
 
-def parse_limits(data: bytes) -> Mapping[str, Kept]:
+def parse_limits(data: bytes) -> Mapping[str, SavedLimits]:
     """The file's content, by account id.
 
     Raises:
         FileUnreadable: the reason only.
     """
-    return structure(load_versioned(data, VERSION), _Content).accounts
+    return structure(load_versioned(data, FILE_VERSION), _Content).accounts
 
 
-def dump_limits(accounts: Mapping[str, Kept]) -> bytes:
-    content = {"version": VERSION, "accounts": {key: attrs.asdict(kept) for key, kept in accounts.items()}}
+def dump_limits(accounts: Mapping[str, SavedLimits]) -> bytes:
+    content = {"version": FILE_VERSION, "accounts": {key: attrs.asdict(saved) for key, saved in accounts.items()}}
     return jsontext.dumps(content) + b"\n"

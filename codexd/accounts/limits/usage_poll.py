@@ -1,4 +1,4 @@
-"""Asking the backend what is left of an account's limits: on demand, during a cooldown, and now and then."""
+"""Asks the backend what is left of an account's limits: on demand, during a cooldown, and every 15 minutes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from codexd.errors import AccountError, UpstreamError, UpstreamFailed
 log = logging.getLogger("codexd.limits")
 
 START_DELAY_S = 5.0
-"""After the first refreshes."""
+"""Late enough to come after the first token refreshes."""
 
 CADENCE_S = 15 * 60.0
 COOLDOWN_CADENCE_S = 45.0
-"""For an account that requests are waiting for: once its limit is lifted, it serves again within a minute."""
+"""For an account that requests want to use: once its limit is lifted, it serves again within a minute."""
 
 WANTED_S = 15 * 60.0
-"""For this long after the last request for it, an account counts as one that requests are waiting for."""
+"""How long after the last request that would have used it an account counts as wanted."""
 
 RECHECK_S = 30.0
 MIN_SLEEP_S, MAX_SLEEP_S = 1.0, 15.0
@@ -34,16 +34,16 @@ MIN_SLEEP_S, MAX_SLEEP_S = 1.0, 15.0
 
 
 class Endpoint(Protocol):
-    """What is asked: ``upstream.account.AccountEndpoint``."""
+    """``upstream.account.AccountEndpoint``."""
 
     async def fetch_usage(self, account: Account, token: str) -> dict[str, Any]: ...
 
 
-Document = dict[str, Any]
+UsageDocument = dict[str, Any]
 
 
 class UsagePoller:
-    """Keeps the tracker up to date. ``clock`` is the wall clock, in seconds since the epoch."""
+    """Keeps the tracker up to date. ``clock`` returns seconds since the epoch."""
 
     def __init__(
         self,
@@ -58,12 +58,12 @@ class UsagePoller:
         self._tracker = tracker
         self._endpoint = endpoint
         self._clock = clock
-        self._questions: SingleFlight[Document] = SingleFlight()
+        self._fetches: SingleFlight[UsageDocument] = SingleFlight()
         self._asked_at: dict[str, float] = {}
         self._wanted_at: dict[str, float] = {}
 
     async def check(self, account_id: str) -> Limits:
-        """Ask for the account's limits now; the tracker knows them too when this returns.
+        """Fetch the account's limits now; when this returns, the tracker has them too.
 
         Raises:
             AccountError: there is no such account, or no token for it.
@@ -72,30 +72,30 @@ class UsagePoller:
         await self.fetch(account_id)
         return self._tracker.limits(account_id)
 
-    async def fetch(self, account_id: str) -> Document:
-        """The usage endpoint's own document; otherwise like ``check``. Callers at the same time share one question."""
-        while self._questions.is_under_way(account_id):
-            document = await self._questions.join(account_id)
+    async def fetch(self, account_id: str) -> UsageDocument:
+        """Like ``check``, but returns the usage endpoint's own document. Concurrent callers share one request."""
+        while self._fetches.is_under_way(account_id):
+            document = await self._fetches.join(account_id)
             if document is not None:
                 return document
-        return await self._questions.run(account_id, self._fetch(account_id))
+        return await self._fetches.run(account_id, self._fetch(account_id))
 
     async def recheck(self, account_id: str) -> None:
-        """See whether the account's cooldown still holds, unless that was asked a moment ago. Failures are logged."""
+        """Check whether the account's cooldown still applies, unless it was checked recently. Failures are logged."""
         cooldowns, now = self._tracker.cooldowns(account_id), self._clock()
         if not cooldowns:
             return
         checked_at = max(cooldown.checked_at for cooldown in cooldowns)
         is_old = abs(now - checked_at) > RECHECK_S  # abs: a wall clock may be set back
-        if is_old or self._questions.is_under_way(account_id):
+        if is_old or self._fetches.is_under_way(account_id):
             await self._try_check(account_id)
 
     def note_wanted(self, account_id: str) -> None:
-        """A request would have used this account."""
+        """Note that a request would have used this account."""
         self._wanted_at[account_id] = self._clock()
 
     async def run(self) -> None:
-        """Ask again for what has become old, until cancelled."""
+        """Refresh figures that have become old, until cancelled."""
         await trio.sleep(START_DELAY_S)
         while True:
             async with trio.open_nursery() as nursery:
@@ -105,13 +105,13 @@ class UsagePoller:
             pause_s = min([MAX_SLEEP_S, *map(self._seconds_until_due, self._store.accounts)])
             await trio.sleep(max(MIN_SLEEP_S, pause_s))
 
-    async def _fetch(self, account_id: str) -> Document:
+    async def _fetch(self, account_id: str) -> UsageDocument:
         self._asked_at[account_id] = self._clock()
         self._tracker.note_checked(account_id)
         document = await self._refresher.ask(account_id, self._endpoint.fetch_usage)
         observation = parse_usage(document, self._clock())
         if observation is None:
-            raise UpstreamFailed("the backend's usage document says nothing of the limits", status=200)
+            raise UpstreamFailed("the backend's usage document does not mention any limits", status=200)
         self._tracker.fold(account_id, observation)
         return document
 
@@ -119,10 +119,10 @@ class UsagePoller:
         try:
             await self.check(account_id)
         except (AccountError, UpstreamError) as error:
-            log.info("no figures from the usage endpoint: %s", error, extra={"fields": {"account": account_id}})
+            log.info("could not fetch the usage: %s", error, extra={"fields": {"account": account_id}})
 
     def _seconds_until_due(self, account: Account) -> float:
-        """How long until the account is due to be asked about; 0.0 if it is due now."""
+        """Seconds until the account is due for a check; 0.0 if it is due now."""
         if account.disabled or account.needs_login is not None:
             return MAX_SLEEP_S
         now = self._clock()
@@ -138,6 +138,6 @@ class UsagePoller:
 
 
 def _seconds_left(cadence_s: float, known_at: Iterable[float], now: float) -> float:
-    """How long until the cadence is due. A time after ``now`` does not count: the wall clock was set back."""
+    """Seconds until ``cadence_s`` has passed. A time after ``now`` does not count: the wall clock was set back."""
     latest = max((at for at in known_at if at <= now), default=0.0)
     return max(0.0, latest + cadence_s - now)

@@ -1,8 +1,8 @@
 """Rate limits as the backend reports them: in headers, in ``codex.rate_limits`` events, at its usage endpoint. Pure.
 
-The fields are described in ``codexd/upstream/README.md``. A window is known by its length and not by its slot: on free
-plans ``primary`` is the weekly one. Numbers may be strings, floats, empty or absent; what can't be read is left out,
-and nothing here raises.
+The fields are described in ``codexd/upstream/README.md``. A window is identified by its length, not by its slot: on
+free plans ``primary`` is the weekly one. Numbers may be strings, floats, empty or absent; unreadable values are left
+out, and nothing here raises.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ CODE_REVIEW = "code-review"
 STALE_S = 15 * 60.0
 """Figures older than this are shown as stale."""
 
-LARGEST = 1e11
-"""Beyond any percent, length or time that a server may mean; NaN and infinity don't count either."""
+MAX_NUMBER = 1e11
+"""Larger than any plausible percentage, length or time; NaN and infinity are not accepted either."""
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _CREDITS = ("has_credits", "unlimited", "balance")
@@ -37,8 +37,8 @@ _USED_HEADER = re.compile(r"x-codex-(?:(?P<limit>.+)-)?(?P<slot>primary|secondar
 class Window:
     """One rate-limit window.
 
-    ``name`` is ``5h``, ``weekly`` or ``<n>m``; that of a metered limit (``limit`` not None: one model's, or code
-    review's) begins with the limit's name. ``window_s`` is its length, ``resets_at`` seconds since the epoch.
+    ``name`` is ``5h``, ``weekly`` or ``<n>m``. For a metered limit (``limit`` is not None: one model, or code reviews)
+    it begins with the limit's name. ``window_s`` is the length, ``resets_at`` seconds since the epoch.
     """
 
     name: str
@@ -48,21 +48,21 @@ class Window:
     limit: str | None = None
 
     def is_full(self, now: float) -> bool:
-        """Whether it lets nothing through until it is reset."""
+        """Whether it blocks everything until it is reset."""
         return self.used_percent >= 100 and self.resets_at > now
 
     def is_used_up(self, now: float) -> bool:
-        """Whether the whole plan waits for this window; a metered limit stops only what it meters."""
+        """Whether this window blocks the whole plan; a metered limit blocks only what it meters."""
         return self.limit is None and self.is_full(now)
 
 
 @frozen
 class Observation:
-    """What one reply said, at ``at`` seconds since the epoch.
+    """What one reply reported, at ``at`` seconds since the epoch.
 
-    ``allowed`` is the backend's own word on whether the main limit lets requests through, None when it did not say.
-    ``active_limit`` is the limit that the reply was measured by: ``MAIN_LIMIT``, or the name that the windows of a
-    metered one carry. ``complete``: there are no main windows but these.
+    ``allowed`` is the backend's statement whether the main limit lets requests through, None if it made none.
+    ``active_limit`` is the limit that the reply counted against: ``MAIN_LIMIT``, or a metered limit's name as in its
+    windows. ``complete``: there are no other main windows.
     """
 
     windows: tuple[Window, ...]
@@ -74,22 +74,22 @@ class Observation:
     complete: bool = False
 
     def of_limit(self, limit: str | None) -> tuple[Window, ...]:
-        """The windows of one limit; None is the main one."""
+        """The windows of one limit; None means the main limit."""
         return tuple(window for window in self.windows if window.limit == limit)
 
     def find_metered_limit(self, now: float) -> str | None:
-        """Of a refusal: the metered limit that refused, or None when the main one did or is used up as well."""
+        """For a refusal: the metered limit that caused it, or None if the main limit did or is used up as well."""
         if self.active_limit in (None, MAIN_LIMIT) or any(window.is_used_up(now) for window in self.windows):
             return None
         return self.active_limit
 
     def find_reset(self, now: float) -> float | None:
-        """Of a refusal: when all the used-up windows of the limit that refused will have been reset."""
+        """For a refusal: when all used-up windows of the limit that caused it will have been reset."""
         windows = self.of_limit(self.find_metered_limit(now))
         return max((window.resets_at for window in windows if window.is_full(now)), default=None)
 
-    def find_opening(self, now: float) -> float | None:
-        """Of a used-up plan: as ``find_reset``; when no window looks full, the reset of the first main one."""
+    def find_plan_reset(self, now: float) -> float | None:
+        """For a used-up plan: as ``find_reset``; if no window looks full, the reset of the first main window."""
         if any(window.is_full(now) for window in self.windows):
             return self.find_reset(now)
         return next((window.resets_at for window in self.of_limit(None)), None)
@@ -97,7 +97,7 @@ class Observation:
 
 @frozen
 class Limits:
-    """What is known about an account: the sum of its observations. ``fetched_at`` is the time of the newest."""
+    """What is known about an account: its observations combined. ``fetched_at`` is the time of the newest."""
 
     windows: tuple[Window, ...] = ()
     plan: str | None = None
@@ -106,25 +106,25 @@ class Limits:
     fetched_at: float | None = None
 
     def tightest(self, now: float) -> Window | None:
-        """The main window with the least left among those not yet reset; of two equal ones, the later to reset."""
+        """The main window with the least left, of those not reset yet; if two are equal, the one that resets later."""
         current = [window for window in self.windows if window.limit is None and window.resets_at > now]
         return max(current, key=lambda window: (window.used_percent, window.resets_at), default=None)
 
     def is_stale(self, now: float) -> bool:
-        """Whether the figures are too old to rely on, or one of their windows has been reset since."""
+        """Whether the figures are too old to rely on, or a window has been reset since."""
         if self.fetched_at is None or now - self.fetched_at > STALE_S:
             return True
         return any(window.resets_at <= now for window in self.windows)
 
     def is_used_up(self, now: float) -> bool:
-        """Whether a main window is full, and neither credits nor the backend's own word keep the account open."""
+        """Whether a main window is full, and neither credits nor ``allowed`` keep the account available."""
         if self.allowed or (self.credits is not None and self.credits.can_pay):
             return False
         return any(window.is_used_up(now) for window in self.windows)
 
 
 def parse_headers(headers: Mapping[str, str], now: float) -> Observation | None:
-    """What the headers of a reply say about the limits, or None when they say nothing."""
+    """What the headers of a reply report about the limits, or None."""
     fields = {name.lower(): value for name, value in headers.items()}
     windows = []
     for name, used in sorted(fields.items()):
@@ -153,7 +153,7 @@ def parse_headers(headers: Mapping[str, str], now: float) -> Observation | None:
 
 
 def parse_event(event: Mapping[str, Any], now: float) -> Observation | None:
-    """What a ``codex.rate_limits`` event says about the limits, or None when it says nothing."""
+    """What a ``codex.rate_limits`` event reports about the limits, or None."""
     metered = _text(event.get("metered_limit_name"))
     limit = None if metered in (None, MAIN_LIMIT) else _text(event.get("limit_name")) or _short_id(metered)
     block = event.get("rate_limits")
@@ -170,7 +170,7 @@ def parse_event(event: Mapping[str, Any], now: float) -> Observation | None:
 
 
 def parse_usage(document: Mapping[str, Any], now: float) -> Observation | None:
-    """What the document of the usage endpoint says about the limits, or None when it says nothing."""
+    """What the usage endpoint's document reports about the limits, or None."""
     main = document.get("rate_limit")
     windows = [*_parse_block(main, None, now), *_parse_block(document.get("code_review_rate_limit"), CODE_REVIEW, now)]
     additional = document.get("additional_rate_limits")
@@ -191,7 +191,7 @@ def parse_usage(document: Mapping[str, Any], now: float) -> Observation | None:
 
 
 def _parse_block(block: object, limit: str | None, now: float) -> Iterable[Window | None]:
-    """The windows of a limit, as an event or as the usage endpoint writes them."""
+    """The windows of a limit, as written by an event or by the usage endpoint."""
     fields: dict[str, Any] = block if isinstance(block, dict) else {}
     for slot in SLOTS:
         window = fields.get(slot) or fields.get(f"{slot}_window")
@@ -210,7 +210,7 @@ def _parse_block(block: object, limit: str | None, now: float) -> Iterable[Windo
 def _make_window(
     limit: str | None, *, used: object, minutes: object, resets_at: object, resets_in: object, now: float
 ) -> Window | None:
-    """The window, or None without its use or its length. ``resets_at`` is preferred: ``resets_in`` drifts."""
+    """The window, or None if its use or length is missing. ``resets_at`` is preferred: ``resets_in`` drifts."""
     used_percent, length_min, ends_at, ends_in_s = (_number(value) for value in (used, minutes, resets_at, resets_in))
     if used_percent is None or not length_min:
         return None
@@ -226,13 +226,13 @@ def _readable(windows: Iterable[Window | None]) -> tuple[Window, ...]:
 
 
 def _if_anything(seen: Observation) -> Observation | None:
-    """``seen``, or None when it says nothing."""
-    said = (seen.windows or None, seen.plan, seen.credits, seen.allowed, seen.active_limit)
-    return None if all(part is None for part in said) else seen
+    """``seen``, or None if it is empty."""
+    parts = (seen.windows or None, seen.plan, seen.credits, seen.allowed, seen.active_limit)
+    return None if all(part is None for part in parts) else seen
 
 
 def _read_active_limit(fields: Mapping[str, str]) -> str | None:
-    """The limit that the headers name, by the name that its windows have."""
+    """The limit that the headers name as active, under the name that its windows have."""
     active = _text(fields.get("x-codex-active-limit"))
     if active in (None, MAIN_LIMIT):
         return active
@@ -243,7 +243,7 @@ def _read_active_limit(fields: Mapping[str, str]) -> str | None:
 
 
 def _short_id(limit: str | None) -> str | None:
-    """A metered limit's id as the headers write it: ``bengalfox`` for ``codex_bengalfox``."""
+    """A metered limit's id as written in headers: ``bengalfox`` for ``codex_bengalfox``."""
     return limit and limit.lower().replace("_", "-").removeprefix(f"{MAIN_LIMIT}-")
 
 
@@ -261,21 +261,21 @@ def _read_allowed(block: object) -> bool | None:
 
 
 def _boolean(value: object) -> bool | None:
-    """A boolean, or the text of one: ``true``, ``True``, ``1``."""
+    """A boolean, or one as text: ``true``, ``True``, ``1``."""
     if isinstance(value, bool):
         return value
     return _BOOLEANS.get(value.strip().lower()) if isinstance(value, str) else None
 
 
 def _number(value: object) -> float | None:
-    """A number from 0 to ``LARGEST``, or the text of one."""
+    """A number from 0 to ``MAX_NUMBER``, or one as text."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if 0 <= number <= LARGEST else None
+    return number if 0 <= number <= MAX_NUMBER else None
 
 
 def _text(value: object) -> str | None:

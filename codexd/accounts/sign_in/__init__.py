@@ -1,1 +1,1 @@
-"""Signing in: the sign-in server's endpoints, the browser's way back, and the flows that users go through."""
+"""Signing in: the sign-in server's endpoints, the browser's return, and the flows that users go through."""

@@ -1,4 +1,4 @@
-"""The browser's way back from a sign-in: the ports it comes back to, and what it brings or the user pastes."""
+"""The browser's return from a sign-in: the ports it returns to, and what it brings back or the user pastes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ log = logging.getLogger("codexd.sign_in")
 
 CALLBACK_PATH = "/auth/callback"
 CALLBACK_PORTS = (1455, 1457)
-"""The ports to which the sign-in server sends a browser back; it refuses all others."""
+"""The only ports to which the sign-in server sends a browser back."""
 
 MAX_INPUT_CHARS = 8192
 MAX_REASON_CHARS = 200
 
 
-# -- what comes back ------------------------------------------------------------------------------
+# -- what the browser brings back -----------------------------------------------------------------
 
 
 @frozen
 class Callback:
-    """What came back from the sign-in page: a code, or an error. A code that is pasted alone has no state."""
+    """What came back from the sign-in page: a code or an error. A code pasted by itself has no state."""
 
     code: str | None = field(default=None, repr=False)
     state: str | None = field(default=None, repr=False)
@@ -44,7 +44,7 @@ class Callback:
 
 
 def redirect_uri(port: int) -> str:
-    """Where the browser is sent back to. The sign-in server accepts no host but ``localhost``."""
+    """Where the browser is sent back to. ``localhost`` is the only host that the sign-in server accepts."""
     return f"http://localhost:{port}{CALLBACK_PATH}"
 
 
@@ -56,14 +56,14 @@ def parse_query(query: str) -> dict[str, str]:
 def parse_pasted(text: str) -> Callback:
     """Read what a user pasted: the callback URL, its query, ``code#state``, or the code alone.
 
-    Line breaks come from terminals that wrap long lines, quotes from shells.
+    Line breaks (from terminals that wrap long lines) and quotes (from shells) are removed.
 
     Raises:
-        RequestInvalid: it holds neither a code nor an error.
+        RequestInvalid: it contains neither a code nor an error.
     """
     joined = "".join(text.split()).strip("'\"<>`")
     if not joined or len(joined) > MAX_INPUT_CHARS:
-        raise RequestInvalid("input", f"paste the address at which the browser ended{_LOOKS_LIKE}")
+        raise RequestInvalid("input", f"paste the address that the browser ended up at{_LOOKS_LIKE}")
     if "://" in joined or joined.startswith(("localhost", "127.0.0.1")):
         callback = Callback.of(parse_query(_query_of(joined)))
     elif "=" in joined.partition("#")[0]:
@@ -72,11 +72,11 @@ def parse_pasted(text: str) -> Callback:
         code, _, state = joined.partition("#")
         callback = Callback(code=code or None, state=state or None)
     if callback.code is None and callback.error is None:
-        raise RequestInvalid("input", f"it holds no code; paste the address at which the browser ended{_LOOKS_LIKE}")
+        raise RequestInvalid("input", f"contains no code; paste the address that the browser ended up at{_LOOKS_LIKE}")
     return callback
 
 
-_LOOKS_LIKE = f", which begins with {redirect_uri(CALLBACK_PORTS[0])}?code="
+_LOOKS_LIKE = f", which starts with {redirect_uri(CALLBACK_PORTS[0])}?code="
 
 
 def _query_of(url: str) -> str:
@@ -87,33 +87,32 @@ def _query_of(url: str) -> str:
 
 
 def refusal_of(callback: Callback) -> LoginFailed:
-    """What a callback with an error means for the user."""
-    said = f"{callback.error} {callback.description}"
-    if "missing_codex_entitlement" in said:
+    """The error for a callback that reports one."""
+    if "missing_codex_entitlement" in f"{callback.error} {callback.description}":
         return LoginFailed(
-            "This workspace has no access to Codex. Sign in with another workspace, or ask its administrator for it."
+            "This workspace has no access to Codex. Ask its administrator for access, or sign in with another one."
         )
     reason = _printable(callback.description or "")
     if callback.error == "access_denied":
-        said = f" (it says: {reason})" if reason else ""
-        return LoginFailed(f"The sign-in was denied on the sign-in page{said}. Start it again if that was a mistake.")
+        note = f" (it says: {reason})" if reason else ""
+        return LoginFailed(f"The sign-in was denied on the sign-in page{note}. Start it again if that was a mistake.")
     shown = ": ".join(part for part in (_printable(callback.error or ""), reason) if part)
     return LoginFailed(f"The sign-in page ended with an error ({shown}). Start the sign-in again.")
 
 
 def _printable(text: str) -> str:
-    """One line of bounded length: it goes to terminals and logs."""
+    """``text`` as one line of bounded length, for terminals and logs."""
     plain = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(plain.split())[:MAX_REASON_CHARS].rstrip(".")
 
 
-# -- where it comes back to -----------------------------------------------------------------------
+# -- where the browser returns to -----------------------------------------------------------------
 
 SignedIn = tuple[Account, bool]
 """The account, and whether it is new."""
 
 ReceiveCallback = Callable[[Mapping[str, str]], Awaitable[SignedIn]]
-"""Takes the callback URL's query; raises a CodexdError with words for the user."""
+"""Takes the callback URL's query; raises a CodexdError with a text for the user."""
 
 
 class ServeCallback(Protocol):
@@ -126,7 +125,7 @@ class ServeCallback(Protocol):
 
 @define(eq=False)
 class _Listener:
-    """``users``: how many sign-ins need it. ``stop`` lets it finish the answers it has begun; then it is ``closed``."""
+    """``users``: how many sign-ins need it. On ``stop`` it finishes the responses under way; then it is ``closed``."""
 
     users: int = 0
     stop: trio.Event = Factory(trio.Event)
@@ -134,9 +133,9 @@ class _Listener:
 
 
 class CallbackPorts:
-    """Listens on ``ports``, each shared by the sign-ins that need it and open only while one does.
+    """Listens on ``ports``. Sign-ins share a port, and it is open only while one of them needs it.
 
-    Each ``take`` is answered by one ``release``.
+    Each ``take`` must be followed by one ``release``.
     """
 
     def __init__(self, serve: ServeCallback, ports: tuple[int, ...] = CALLBACK_PORTS) -> None:
@@ -146,7 +145,7 @@ class CallbackPorts:
         self._listeners: dict[int, _Listener] = {}
 
     async def take(self, nursery: trio.Nursery, receive: ReceiveCallback, wanted: int | None) -> int:
-        """Listen in ``nursery`` on the port ``wanted``, or on the first that is free; return the port.
+        """Listen in ``nursery`` on the ``wanted`` port, or on the first free one; return the port.
 
         Raises:
             LoginFailed: other programs use the ports.
@@ -157,20 +156,23 @@ class CallbackPorts:
                     return port
         both = " and ".join(str(port) for port in self._ports)
         raise LoginFailed(
-            f"The browser can't come back to this machine: {f'port {wanted} is' if wanted else f'ports {both} are'} "
-            f"in use by another program, and the sign-in server only sends it to {both}. Stop that program, or "
+            f"The browser can't return to this machine: {f'port {wanted} is' if wanted else f'ports {both} are'} "
+            f"in use by another program, and the sign-in server accepts only ports {both}. Stop that program, or "
             "sign in without a port: `codexctl accounts add --no-browser` or `codexctl accounts add --device`."
         )
 
     def release(self, port: int) -> None:
-        """One sign-in less. After the last one the port is free as soon as its last answer is out."""
+        """Release the port for one sign-in. After the last one it is closed as soon as its last response is sent."""
         listener = self._listeners[port]
         listener.users -= 1
         if listener.users == 0:
             listener.stop.set()
 
     async def _join(self, nursery: trio.Nursery, receive: ReceiveCallback, port: int) -> bool:
-        """Whether codexd listens on the port. No checkpoint follows ``start``, so no listener is left without users."""
+        """Share the port's listener or open one; return whether that worked.
+
+        No checkpoint follows ``start``, so a new listener always gets its first user.
+        """
         try:
             listener = await self._open(nursery, receive, port)
         except OSError as error:

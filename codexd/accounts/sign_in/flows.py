@@ -1,7 +1,7 @@
-"""The sign-ins under way, each with a life of its own, and how those that ended turned out.
+"""The sign-ins under way, which run independently of each other, and the outcomes of those that ended.
 
-A code works once, so its exchange is shielded from cancellation: the login must not be lost if the browser leaves or
-the client hangs up. The exchange is bounded by the time limits in ``server``.
+A code works only once, so its exchange is shielded from cancellation: the login must not be lost if the browser or the
+client disconnects. The exchange is bounded by the timeouts in ``server``.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from codexd.errors import (
 log = logging.getLogger("codexd.sign_in")
 
 FLOW_S = 900.0
-"""How long a user has; the Codex CLI allows the same for a device code."""
+"""How long a user has to sign in; the Codex CLI allows the same for a device code."""
 
 REMEMBER_S = 600.0
-"""How long codexd remembers how a sign-in ended."""
+"""How long codexd remembers the outcome of a sign-in."""
 
 
 class LoginMethod(Enum):
-    """How a user signs in: in a browser on this machine, in one elsewhere with a paste, or with a device code."""
+    """How a user signs in: in a browser here, in one elsewhere by pasting its final address, or by device code."""
 
     BROWSER = "browser"
     MANUAL = "manual"
@@ -54,7 +54,7 @@ class LoginMethod(Enum):
 
 @frozen
 class LoginFlow:
-    """One sign-in under way. ``url`` is the page to open; ``user_code`` is what to type there, for a device code.
+    """One sign-in under way. ``url`` is the page to open; ``user_code`` is the device code to type there, if any.
 
     ``expires_at``: when codexd gives up, in seconds since the epoch.
     """
@@ -82,7 +82,7 @@ class DeviceCodes(Protocol):
 
 @define(eq=False)
 class _Flow:
-    """``state`` and ``verifier`` are None for a device code: the server keeps them. ``port``: listened on for it."""
+    """``state`` and ``verifier`` are None for a device code: the server keeps them. ``port``: where codexd listens."""
 
     login: LoginFlow
     redirect_uri: str
@@ -95,7 +95,7 @@ class _Flow:
     exchanging: trio.Lock = Factory(trio.Lock)
 
     def result(self) -> SignedIn:
-        """How it ended. Each caller gets an exception of its own: a shared one would collect their tracebacks."""
+        """The outcome. Each caller gets its own exception: a shared one would collect all their tracebacks."""
         if isinstance(self.outcome, tuple):
             return self.outcome
         error = self.outcome or LoginFailed("The sign-in is still under way.")
@@ -110,8 +110,8 @@ class _Flow:
 class LoginFlows:
     """Starts sign-ins and sees them through.
 
-    ``keep`` stores a new login, given as the content of an ``auth.json``, and says whether its account is new.
-    ``clock`` gives seconds since the epoch.
+    ``keep`` stores a new login, given as the content of an ``auth.json``, and returns its account and whether it is
+    new. ``clock`` returns seconds since the epoch.
     """
 
     def __init__(
@@ -135,14 +135,14 @@ class LoginFlows:
         self._nursery: trio.Nursery | None = None
 
     async def run(self) -> None:
-        """Listen and poll for the sign-ins under way, until cancelled, which ends them."""
+        """Listen and poll for the sign-ins under way until cancelled, which ends them."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             try:
                 await trio.sleep_forever()
             finally:
                 self._nursery = None
-                self._end_all(_broken_off())
+                self._end_all(_interrupted())
 
     @property
     def flows(self) -> tuple[LoginFlow, ...]:
@@ -150,15 +150,15 @@ class LoginFlows:
         return tuple(flow.login for flow in self._flows.values() if flow.outcome is None)
 
     async def start(self, method: LoginMethod, port: int | None = None) -> LoginFlow:
-        """Start a sign-in. ``port`` is where the browser comes back to; by default the first that is free.
+        """Start a sign-in. ``port`` is where the browser returns to; by default the first free one.
 
         Raises:
             LoginFailed: there is no free port, or no device code.
-            RequestInvalid: the sign-in server does not know that port.
+            RequestInvalid: the sign-in server does not accept this port.
         """
         if port is not None and port not in self._ports:
             known = " or ".join(str(each) for each in self._ports)
-            raise RequestInvalid("port", f"must be {known}: the sign-in server sends a browser to no other")
+            raise RequestInvalid("port", f"must be {known}: the sign-in server accepts no other")
         nursery = self._running()
         match method:
             case LoginMethod.BROWSER:
@@ -170,25 +170,25 @@ class LoginFlows:
                 return self._begin_device(await self._devices.request_code())
 
     async def complete(self, flow_id: str, text: str) -> SignedIn:
-        """Complete a browser or manual sign-in with what the user pasted. If that does not work, the flow stays open.
+        """Complete a browser or manual sign-in with what the user pasted. If that fails, the flow stays open.
 
         Raises:
             LoginFlowNotFound
             LoginFailed: another sign-in's state, a code that the server refuses, or the flow ended without a login.
-            RequestInvalid: it holds no code.
+            RequestInvalid: ``text`` contains no code.
         """
         flow = self._find(flow_id)
         if flow.outcome is not None:
             return flow.result()
         if flow.state is None:
             raise RequestInvalid(
-                "flow", "a device sign-in takes no pasted code; type its own code on the page that it names"
+                "flow", "a device sign-in does not take a pasted code; type its code on the page that it names"
             )
         callback = parse_pasted(text)
         if callback.state is not None and callback.state != flow.state:
             raise LoginFailed(
-                "What was pasted belongs to another sign-in (its state differs). Open the page of this sign-in, and "
-                "paste the address at which the browser ends."
+                "The pasted address belongs to another sign-in (its state differs). Open the page of this sign-in, and "
+                "paste the address that the browser ends up at."
             )
         if callback.code is None:
             self._end(flow, refusal_of(callback))
@@ -196,7 +196,7 @@ class LoginFlows:
         return await self._redeem(flow, callback.code, flow.verifier)
 
     async def wait(self, flow_id: str) -> SignedIn:
-        """Wait until the sign-in ends; one that ended in the last 10 minutes is known too.
+        """Wait until the sign-in ends, or return the outcome if it ended in the last 10 minutes.
 
         Raises:
             LoginFlowNotFound
@@ -207,7 +207,7 @@ class LoginFlows:
         return flow.result()
 
     def cancel(self, flow_id: str | None = None) -> int:
-        """Cancel one sign-in, or all; return how many were under way.
+        """Cancel one sign-in, or all of them; return how many were under way.
 
         Raises:
             LoginFlowNotFound
@@ -220,8 +220,8 @@ class LoginFlows:
     def _running(self) -> trio.Nursery:
         if self._nursery is None:
             raise LoginFailed(
-                "Sign-ins can't be started just now: their task is not running. Try again in a moment; "
-                "`codexctl status` shows it as 'sign-in flows'."
+                "Sign-ins can't be started right now because their task is not running. Try again in a moment; "
+                "`codexctl status` lists it as 'sign-in flows'."
             )
         return self._nursery
 
@@ -230,7 +230,7 @@ class LoginFlows:
         if flow_id not in self._flows:
             raise LoginFlowNotFound(
                 f"There is no sign-in {flow_id!r}; it may have ended a while ago. "
-                "`codexctl accounts` lists who is signed in, `codexctl accounts add` starts a new one."
+                "`codexctl accounts` lists the accounts, `codexctl accounts add` starts a new sign-in."
             )
         return self._flows[flow_id]
 
@@ -241,7 +241,7 @@ class LoginFlows:
         }
 
     def _make_page(self, method: LoginMethod, port: int, listened: int | None) -> _Flow:
-        """A sign-in whose browser comes back to ``port`` on its own machine."""
+        """A sign-in whose browser returns to ``port`` on its own machine."""
         state, verifier, target = secrets.token_urlsafe(32), make_verifier(), redirect_uri(port)
         url = authorize_url(self._auth_url, redirect_uri=target, state=state, challenge=challenge_of(verifier))
         login = LoginFlow(_new_id(), method, url, None, self._clock() + FLOW_S)
@@ -249,8 +249,9 @@ class LoginFlows:
 
     def _begin_device(self, code: DeviceCode) -> LoginFlow:
         now = self._clock()
-        said = code.expires_at
-        expires_at = min(said, now + FLOW_S) if said is not None and said > now else now + FLOW_S
+        expires_at = now + FLOW_S
+        if code.expires_at is not None and code.expires_at > now:
+            expires_at = min(code.expires_at, expires_at)
         login = LoginFlow(_new_id(), LoginMethod.DEVICE, code.url, code.user_code, expires_at)
         flow = _Flow(login, f"{self._auth_url}/deviceauth/callback")
         self._begin(flow)
@@ -260,15 +261,15 @@ class LoginFlows:
     def _begin(self, flow: _Flow) -> LoginFlow:
         self._forget_old()
         self._flows[flow.login.id] = flow
-        if self._nursery is None:  # codexd stopped while the port or the code was requested
-            self._end(flow, _broken_off())
-            raise _broken_off()
+        if self._nursery is None:  # codexd stopped while the port or the code was being requested
+            self._end(flow, _interrupted())
+            raise _interrupted()
         self._nursery.start_soon(self._expire, flow)
         log.info("a sign-in was started", extra={"fields": _fields(flow)})
         return flow.login
 
     def _end(self, flow: _Flow, outcome: SignedIn | LoginFailed) -> bool:
-        """End the sign-in; return whether it was still under way. The first outcome stands."""
+        """End the sign-in; return whether it was still under way. Only the first outcome counts."""
         if flow.outcome is not None:
             return False
         flow.outcome, flow.ended_at = outcome, self._clock()
@@ -286,7 +287,7 @@ class LoginFlows:
 
     async def _expire(self, flow: _Flow) -> None:
         if not await flow.ends_within(flow.login.expires_at - self._clock()):
-            self._end(flow, LoginExpired("Nobody signed in within the time given. Start the sign-in again."))
+            self._end(flow, LoginExpired("The sign-in was not completed in time. Start it again."))
 
     async def _poll(self, flow: _Flow, code: DeviceCode) -> None:
         """Ask for the user's approval until the flow ends."""
@@ -299,12 +300,12 @@ class LoginFlows:
                 self._end(flow, error)
 
     async def _receive(self, query: Mapping[str, str]) -> SignedIn:
-        """Take what a browser brought back, for the sign-in that its state names."""
+        """Process what a browser brought back, for the sign-in that has its state."""
         callback = Callback.of(query)
         flow = next((each for each in self._flows.values() if each.state and each.state == callback.state), None)
         if flow is None:
             raise LoginFailed(
-                "codexd is not waiting for this sign-in: it has ended, or was started elsewhere. "
+                "codexd is not waiting for this sign-in: it has ended, or it was started elsewhere. "
                 "Start it again with `codexctl accounts add`."
             )
         if callback.code is None:
@@ -317,7 +318,7 @@ class LoginFlows:
             raise
 
     async def _redeem(self, flow: _Flow, code: str, verifier: str | None) -> SignedIn:
-        """Exchange a code and keep the login. If several callers come at once, the first does it for all."""
+        """Exchange a code and store the login. If several callers come at once, the first does it for all."""
         async with flow.exchanging:
             with trio.CancelScope(shield=True):
                 if flow.outcome is None:
@@ -328,7 +329,7 @@ class LoginFlows:
         return flow.result()
 
     async def _settle(self, flow: _Flow, auth_json: dict[str, Any]) -> None:
-        """Keep the login, unless the flow has ended meanwhile: a cancelled sign-in must not leave a login behind."""
+        """Store the login, unless the flow has already ended: a cancelled sign-in must not leave a login behind."""
         if flow.outcome is None:
             self._end(flow, self._try_to_keep(auth_json))
         if isinstance(flow.outcome, LoginFailed):
@@ -338,13 +339,13 @@ class LoginFlows:
         try:
             return self._keep(auth_json)
         except CodexdError as error:
-            return LoginFailed(f"The login can't be kept: {error}")
+            return LoginFailed(f"The login can't be stored: {error}")
         except OSError as error:
             return LoginFailed(f"The login could not be written to disk ({error.strerror}). Start the sign-in again.")
 
 
-def _broken_off() -> LoginCancelled:
-    return LoginCancelled("The sign-in was broken off: codexd stopped. Start the sign-in again.")
+def _interrupted() -> LoginCancelled:
+    return LoginCancelled("The sign-in was interrupted because codexd stopped. Start it again.")
 
 
 def _new_id() -> str:

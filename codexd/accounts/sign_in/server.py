@@ -1,7 +1,7 @@
 """The sign-in server: the page where a browser signs in, the token endpoint, and device codes.
 
-The device codes are not those of RFC 8628: the server makes the PKCE pair itself, and answers 403 or 404 until the
-user has typed the code.
+The device-code flow is not the one of RFC 8628: the server makes the PKCE pair itself, and answers 403 or 404 until
+the user has typed the code.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ HEADERS = {"User-Agent": f"codexd/{__version__}", "originator": "codexd"}
 START_AGAIN = "Start the sign-in again."
 
 DEACTIVATED = "account has been deactivated"
-PERMANENT = {
+DEAD_LOGIN_REASONS = {
     "refresh_token_expired": "it has not been used for too long",
     "refresh_token_reused": (
-        "its refresh token was already used, by another program or by a refresh whose answer was lost"
+        "its refresh token was already used, by another program or by a refresh whose reply was lost"
     ),
-    "refresh_token_invalidated": "it was revoked, as by a logout elsewhere or a new password",
+    "refresh_token_invalidated": "it was revoked, for example by a logout elsewhere or a new password",
     "invalid_grant": "the sign-in server no longer accepts it",
     "invalid_token": "the sign-in server no longer accepts it",
     "access_denied": "the sign-in server denies it access",
-    "app_session_terminated": "its session was ended",
+    "app_session_terminated": "its session was terminated",
     DEACTIVATED: "OpenAI has deactivated the account",
 }
-EXCHANGE_REFUSED = {
+EXCHANGE_REFUSALS = {
     "invalid_grant": "the code was used before, is too old, or belongs to another sign-in",
     "access_denied": "it denies the account access",
     DEACTIVATED: "OpenAI has deactivated the account",
@@ -58,7 +58,7 @@ _CODE = re.compile(r"[a-z][a-z_-]{0,63}")
 
 
 def authorize_url(auth_url: str, *, redirect_uri: str, state: str, challenge: str) -> str:
-    """The URL of the page where a browser signs in. Spaces are ``%20``: the server is known to fail on ``+``."""
+    """The URL of the page where a browser signs in. Spaces are ``%20``: the server does not understand ``+``."""
     query = {
         "response_type": "code",
         "client_id": CLIENT_ID,
@@ -93,7 +93,7 @@ class SignInServer:
 
     @property
     def name(self) -> str:
-        """What errors call it; a password in the URL is left out."""
+        """Its name in errors, without a password that the URL may contain."""
         return f"The sign-in server {urlsplit(self.auth_url).netloc.rpartition('@')[2]}"
 
     def url(self, path: str) -> str:
@@ -108,7 +108,7 @@ class SignInServer:
         form: Mapping[str, str] | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> httpx.Response:
-        """The answer, whatever its status. If there is none, ``failure`` makes an error of what happened."""
+        """The response, whatever its status. If there is none, ``failure`` makes an error from a description."""
         try:
             with trio.fail_after(timeout_s):
                 return await self.http.post(self.url(path), json=json, data=form, headers=HEADERS, timeout=None)
@@ -121,7 +121,7 @@ class SignInServer:
 
 
 class TokenEndpoint:
-    """Tokens: refreshing, exchanging a code for them, revoking. For the arguments see ``SignInServer``."""
+    """Refreshes and revokes tokens, and exchanges a code for them. For the arguments see ``SignInServer``."""
 
     def __init__(self, http: httpx.AsyncClient, auth_url: str) -> None:
         self._server = SignInServer(http, auth_url)
@@ -130,8 +130,8 @@ class TokenEndpoint:
         """New tokens for ``refresh_token``, which the server normally retires with this call.
 
         Raises:
-            AccountNeedsLogin: the login is dead; asking again changes nothing.
-            RefreshUnavailable: no usable answer now. The server may have retired the token all the same.
+            AccountNeedsLogin: the login is dead; trying again is useless.
+            RefreshUnavailable: no usable response now. The server may have retired the token anyway.
         """
         body = {"client_id": CLIENT_ID, "grant_type": "refresh_token", "refresh_token": refresh_token}
         response = await self._server.post("/oauth/token", RefreshUnavailable, json=body)
@@ -165,7 +165,7 @@ class TokenEndpoint:
         return _make_auth_json(reply, now)
 
     async def revoke(self, refresh_token: str) -> bool:
-        """Try to log out, for at most 10 seconds; return whether the server ended the login."""
+        """Try to revoke the login, for at most 10 seconds; return whether the server did."""
         body = {"token": refresh_token, "token_type_hint": "refresh_token", "client_id": CLIENT_ID}
         try:
             response = await self._server.post("/oauth/revoke", LoginFailed, json=body, timeout_s=REVOKE_TIMEOUT_S)
@@ -179,17 +179,19 @@ class TokenEndpoint:
     def _read_refusal(self, response: httpx.Response) -> AccountError:
         status, code, shown = _read_error(response)
         if status < 500 and status != 429:
-            if code in PERMANENT:
-                return AccountNeedsLogin(f"The sign-in server refused the login: {PERMANENT[code]}{shown}. {SIGN_IN}")
+            if code in DEAD_LOGIN_REASONS:
+                return AccountNeedsLogin(
+                    f"The sign-in server refused the login: {DEAD_LOGIN_REASONS[code]}{shown}. {SIGN_IN}"
+                )
             if status == 401:
                 return AccountNeedsLogin(f"The sign-in server refused the login{shown}. {SIGN_IN}")
-        return RefreshUnavailable(f"{self._server.name} answered {status}{shown}; codexd tries again.")
+        return RefreshUnavailable(f"{self._server.name} answered {status}{shown}; codexd will try again.")
 
     def _read_exchange_refusal(self, response: httpx.Response) -> LoginFailed:
         status, code, shown = _read_error(response)
         if status >= 500 or status == 429:
             return LoginFailed(f"{self._server.name} answered {status}{shown}. Start the sign-in again in a minute.")
-        reason = EXCHANGE_REFUSED.get(code or "", f"it answered {status}")
+        reason = EXCHANGE_REFUSALS.get(code or "", f"it answered {status}")
         return _no_login(f"{self._server.name} refused the code: {reason}{shown}.")
 
 
@@ -218,7 +220,7 @@ def _read_reply(response: httpx.Response) -> RefreshReply:
 
 
 def _read_error(response: httpx.Response) -> tuple[int, str | None, str]:
-    """Status, error code, and the code in the form that errors show, which is empty unless it looks like a code."""
+    """The status, the error code, and the code as shown in errors: `` (code)``, or empty if it looks like no code."""
     code = find_error_code(response)
     return response.status_code, code, f" ({code})" if code and _CODE.fullmatch(code) else ""
 
@@ -226,7 +228,7 @@ def _read_error(response: httpx.Response) -> tuple[int, str | None, str]:
 def find_error_code(response: httpx.Response) -> str | None:
     """The error code in lower case: ``error.code``, ``error`` itself, or a top-level ``code``.
 
-    A deactivated account has no code, only a text.
+    A deactivated account is reported by its text only.
     """
     if DEACTIVATED.encode() in response.content.lower():
         return DEACTIVATED
@@ -255,15 +257,15 @@ def _read_token(value: object) -> str | None:
 DEFAULT_INTERVAL_S, MIN_INTERVAL_S, MAX_INTERVAL_S = 5.0, 1.0, 60.0
 
 NO_DEVICE_CODES = (
-    "The sign-in server does not offer device codes (404). Enable device code login in the security settings of "
-    "ChatGPT (for a workspace, its administrator does), or sign in with a browser: `codexctl accounts add`."
+    "The sign-in server does not offer device codes (404). Enable device code login in ChatGPT's security settings "
+    "(for a workspace, ask its administrator), or sign in with a browser: `codexctl accounts add`."
 )
 OTHER_WAY = "Start the sign-in again, or sign in with a browser: `codexctl accounts add`."
 
 
 @frozen
 class DeviceCode:
-    """A code for one device. ``expires_at``: seconds since the epoch, if the server says so."""
+    """A code for one device. ``expires_at``: seconds since the epoch, if the server reports it."""
 
     device_auth_id: str = field(repr=False)
     user_code: str = field(repr=False)
@@ -274,7 +276,7 @@ class DeviceCode:
 
 @frozen
 class Grant:
-    """A device was approved: the code to exchange, and the PKCE verifier that the server made for it."""
+    """The approval of a device: the code to exchange, and the PKCE verifier that the server made for it."""
 
     authorization_code: str = field(repr=False)
     verifier: str = field(repr=False)
@@ -300,7 +302,7 @@ class DeviceEndpoint:
         device_auth_id, user_code = reply.get("device_auth_id"), reply.get("user_code") or reply.get("usercode")
         if not (isinstance(device_auth_id, str) and isinstance(user_code, str)):
             raise LoginFailed(
-                f"{self._server.name} gave no device code (it answered {response.status_code}). {OTHER_WAY}"
+                f"{self._server.name} returned no device code (it answered {response.status_code}). {OTHER_WAY}"
             )
         return DeviceCode(
             device_auth_id,
@@ -311,10 +313,10 @@ class DeviceEndpoint:
         )
 
     async def poll(self, code: DeviceCode) -> Grant | None:
-        """The grant, once the user has approved; None if not yet, or if there was no answer: ask again later.
+        """The grant once the user has approved; until then, and if there was no response, None: ask again later.
 
         Raises:
-            LoginFailed: the code can't be approved any more.
+            LoginFailed: the code can't be approved anymore.
         """
         body = {"device_auth_id": code.device_auth_id, "user_code": code.user_code}
         try:
@@ -333,7 +335,7 @@ class DeviceEndpoint:
 
 
 def _read_interval(value: object) -> float:
-    """Seconds; the server sends them as a string."""
+    """The interval in seconds, which the server sends as a string."""
     if isinstance(value, str):
         try:
             value = float(value)

@@ -1,1 +1,1 @@
-"""The accounts on disk: ``accounts.json``, the login files, and what a start makes of what a crash left behind."""
+"""The accounts on disk: ``accounts.json``, the login files, and the recovery from a crash."""

@@ -1,7 +1,7 @@
-"""``accounts.json``: which accounts there are and which one is active. It holds no token.
+"""``accounts.json``: the list of accounts, and which one is active. It contains no tokens.
 
-One process works with it at a time (``take_lock``), and only through ``AccountsFile``, which keeps the previous copy
-in ``accounts.json.previous``. A file that can't be used is moved aside before the first write.
+Only one process uses it at a time (``take_lock``), and only through ``AccountsFile``, which keeps the previous version
+in ``accounts.json.previous``. An unusable file is moved aside before the first write.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ACCOUNT_ID = re.compile(r"[0-9a-f]{12}")
 
 @frozen
 class Book:
-    """What the file says: the accounts in the order they were added, and the id of the active one."""
+    """The content of the file: the accounts in the order they were added, and the id of the active one."""
 
     version: int = VERSION
     active: str | None = None
@@ -45,19 +45,19 @@ class Book:
         return next((account for account in self.accounts if account.id == account_id), None)
 
     def put(self, account: Account) -> Self:
-        """With this account, in its old place or at the end. It becomes the active one if there is none."""
+        """A copy with this account, in its old place or at the end. It becomes active if no other account is."""
         accounts = {other.id: other for other in self.accounts} | {account.id: account}
         return attrs.evolve(self, accounts=tuple(accounts.values()), active=self.active or account.id)
 
     def change(self, account_id: str, **changes: Any) -> Self:
-        """With these changes to one account; an unknown id changes nothing."""
+        """A copy with these changes to one account; an unknown id changes nothing."""
         accounts = (
             attrs.evolve(account, **changes) if account.id == account_id else account for account in self.accounts
         )
         return attrs.evolve(self, accounts=tuple(accounts))
 
     def drop(self, account_id: str) -> Self:
-        """Without this account. If it was the active one, none is active."""
+        """A copy without this account. If it was the active one, none is active."""
         accounts = tuple(account for account in self.accounts if account.id != account_id)
         return attrs.evolve(self, accounts=accounts, active=None if self.active == account_id else self.active)
 
@@ -66,12 +66,11 @@ def parse_book(data: bytes) -> Book:
     """The content of the file.
 
     Raises:
-        FileUnreadable: the reason only (not JSON, another version, a wrong type, a bad id); the caller, who knows the
-            file, names it.
+        FileUnreadable: the reason only (not JSON, another version, a wrong type, a bad id); the caller adds the file.
     """
     raw = load_versioned(data, VERSION)
     if not isinstance(raw.get("accounts"), list):
-        raise FileUnreadable('it has no list "accounts"')
+        raise FileUnreadable('it has no "accounts" list')
     book = structure(raw, Book)
     _check_ids(book)
     return book
@@ -82,7 +81,7 @@ def dump_book(book: Book) -> bytes:
 
 
 def _check_ids(book: Book) -> None:
-    """An id names a folder, so it must be one of codexd's own, and unique; a workspace id goes into a header."""
+    """An account id names a folder, so it must be well-formed and unique; a workspace id goes into a header."""
     for account in book.accounts:
         if not is_header_text(account.chatgpt_account_id):
             raise FileUnreadable(f"account {account.id} has an invalid chatgpt_account_id")
@@ -102,7 +101,7 @@ def make_account(
     followed: Path | None = None,
     imported_from: Path | None = None,
 ) -> Account:
-    """The entry for a new login. Of the ``known`` account, the user's choices stay and the old login's state goes."""
+    """The entry for a new login. It keeps the user's choices for the ``known`` account, not its login's state."""
     identity = login.identity
     return Account(
         id=identity.account_id,
@@ -120,7 +119,7 @@ def make_account(
 
 
 def read_profile(account: Account, identity: Identity | None) -> dict[str, str]:
-    """The plan and e-mail address that new tokens name; what they leave out stays as it is."""
+    """The plan and e-mail address from new tokens; what they leave out stays unchanged."""
     if identity is None:
         return {}
     plan = account.plan if identity.plan == UNKNOWN_PLAN else identity.plan
@@ -132,7 +131,7 @@ def read_profile(account: Account, identity: Identity | None) -> dict[str, str]:
 
 @frozen
 class _Copy:
-    """One file as found: a good one has a book and its bytes, a bad one a problem, a missing one nothing."""
+    """One file as found: with a book and its bytes if it is readable, with a problem if not, empty if it is missing."""
 
     book: Book | None = None
     data: bytes | None = None
@@ -140,7 +139,7 @@ class _Copy:
 
 
 class AccountsFile:
-    """``accounts.json`` at ``path``, opened by the process that holds the lock, which alone writes it."""
+    """``accounts.json`` at ``path``. Only the process that holds the lock opens and writes it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -149,7 +148,7 @@ class AccountsFile:
         self._previous = _read(self._previous_path)
         self._kept: Path | None = None
         self.book = self._current.book or self._previous.book or Book()
-        """What the file said when it was opened; if it can't be used, what its previous copy said."""
+        """The file's content when it was opened, or the content of its previous copy if the file can't be used."""
         self.is_current = self._current.book is not None or self._current == self._previous == _Copy()
         """Whether ``book`` is complete. If not, it comes from the previous copy, which is one write behind."""
         self._opened_with = self._current
@@ -157,12 +156,12 @@ class AccountsFile:
 
     @property
     def is_unreadable(self) -> bool:
-        """Whether the file can't be used. It is then left alone until there is something to write."""
+        """Whether the file can't be used. It is left alone until there is something to write."""
         return self._current.problem is not None
 
     @property
     def problem(self) -> str | None:
-        """What was wrong with the file when it was opened, as sentences; they hold until the next start."""
+        """What was wrong with the file when it was opened, in full sentences. Applies until the next start."""
         if self.is_current:
             return None
         if self._opened_with.problem is None:
@@ -171,10 +170,10 @@ class AccountsFile:
             found = f"{self._opened_with.problem} It is left in place until a change moves it aside."
         else:
             found = f"{self._opened_with.problem} It is kept as {self._kept.name}."
-        return f"{found} The accounts come from {self._source}; look them over with `codexctl accounts`."
+        return f"{found} The accounts come from {self._source}; check them with `codexctl accounts`."
 
     def write(self, book: Book) -> None:
-        """Replace the file, durably. A good file becomes the previous copy; one that can't be used is moved aside.
+        """Replace the file durably. A readable file becomes the previous copy; an unusable one is moved aside.
 
         Raises:
             OSError: it could not be written; nothing is lost.
@@ -191,7 +190,7 @@ class AccountsFile:
         self._current = _Copy(book, data)
 
     def _keep_edited(self) -> None:
-        """If another program wrote the file meanwhile, its version is not used, but kept."""
+        """If another program has changed the file, keep that version aside: it is not used."""
         try:
             found = read_private(self.path)
         except FileNotFoundError:
@@ -199,7 +198,7 @@ class AccountsFile:
         if found != self._current.data:
             kept = unused_name(self.path.with_name(f"{self.path.name}.edited"))
             self.path.rename(kept)
-            log.warning("%s was changed by another program while codexd ran; that is kept as %s", self.path, kept.name)
+            log.warning("another program changed %s while codexd ran; its version is kept as %s", self.path, kept.name)
 
     def _write_previous(self, copy: _Copy) -> None:
         if self._previous.problem is not None:
@@ -234,7 +233,7 @@ def take_lock(state_dir: Path) -> int:
     except BlockingIOError:
         os.close(lock)
         raise AlreadyRunning(
-            f"Another codexd is using {state_dir}. Stop it with `codexctl stop`, or give this one its own --home."
+            f"Another codexd is using {state_dir}. Stop it with `codexctl stop`, or start this one with another --home."
         ) from None
     except OSError:
         os.close(lock)

@@ -1,4 +1,4 @@
-"""Files that cache what the backend said, over a restart. If one is lost, the backend is asked again."""
+"""Files that cache the backend's answers across restarts. If one is lost, the backend is asked again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class CacheFile(Generic[T]):
-    """The file at ``path``. Trouble with it is logged and stops nothing.
+    """The file at ``path``. Problems with it are logged and stop nothing.
 
     ``parse`` raises FileUnreadable. ``what`` names the content in the log, as a plural noun.
     """
@@ -26,11 +26,11 @@ class CacheFile(Generic[T]):
         self._parse = parse
         self._what = what
         self._is_blocked = False
-        """An unreadable file could not be moved away, so it is not overwritten."""
+        """Set if an unreadable file could not be moved away: it must not be overwritten."""
         self._has_warned = False
 
     def load(self) -> T | None:
-        """The content; None if the file is missing, or unreadable, in which case it is kept aside."""
+        """The content; None if the file is missing or unreadable. An unreadable file is kept aside."""
         try:
             delete_leftovers(self._path.parent, self._path.name)
             return self._parse(read_private(self._path))
@@ -43,7 +43,7 @@ class CacheFile(Generic[T]):
         return None
 
     def write(self, data: bytes) -> bool:
-        """Replace the file; False if that failed. Of failures in a row only the first is logged."""
+        """Replace the file; return False if that failed. Only the first of several failures in a row is logged."""
         if self._is_blocked:
             return True
         try:
@@ -62,11 +62,11 @@ class CacheFile(Generic[T]):
         except OSError:
             self._is_blocked = True
             log.warning(
-                "%s can't be read (%s) or moved away; %s are not kept this time", self._path, reason, self._what
+                "%s can't be read (%s) or moved away; %s are not saved in this run", self._path, reason, self._what
             )
         else:
             log.warning(
-                "%s can't be read (%s) and is kept as %s; codexd asks for the %s again",
+                "%s can't be read (%s) and is kept as %s; codexd will fetch the %s again",
                 self._path,
                 reason,
                 kept,

@@ -1,6 +1,6 @@
-"""One account's ``auth.json``, in the Codex CLI's own layout.
+"""One account's ``auth.json``, in the Codex CLI's own format.
 
-It is codexd's own, in a folder that can serve as a ``CODEX_HOME``; or it is another program's, which is followed.
+It is either codexd's own, in a folder that can serve as a ``CODEX_HOME``, or a followed file of another program.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from codexd.files import keep_aside, make_private_folder, read_foreign, read_pri
 
 FILE_NAME = "auth.json"
 SIMULATED_KEY = "codexd_simulated"
-"""A field of codexd's own: a folder that ``accounts.json`` has lost must not be mistaken for a real account."""
+"""codexd's own field: a simulated account that is missing from ``accounts.json`` must not be taken for a real one."""
 
 OWN_ADVICE = "Check who owns it."
 FOLLOWED_ADVICE = "Run `codex login` there, or `codexctl accounts add` to sign in here."
@@ -59,7 +59,7 @@ def read_login(folder: Path, account_id: str) -> Login:
     """The login in the account's folder.
 
     Raises:
-        FileUnreadable: no such file, not a login, or another account's. Names the file, the reason, and what to do.
+        FileUnreadable: no such file, no login, or another account's. Names the file, the reason, and what to do.
     """
     path = folder / FILE_NAME
     try:
@@ -75,10 +75,10 @@ def read_login(folder: Path, account_id: str) -> Login:
 
 
 def read_followed(path: Path, account_id: str) -> Login:
-    """The login in another program's file, which is only read: its mode is that program's business.
+    """The login in another program's file, which is only read: its mode is left alone.
 
     Raises:
-        FileUnreadable: as ``read_login``. A half-written file is not a login, and may be one a moment later.
+        FileUnreadable: as ``read_login``. A half-written file is unreadable now and may be readable a moment later.
     """
     try:
         return _parse(read_foreign(path), account_id)
@@ -104,7 +104,7 @@ def write_login(folder: Path, account_id: str, login: Login) -> None:
 
 
 def delete_login(folder: Path, account_id: str) -> None:
-    """Delete the account's login, and its folder too unless an unreadable file is kept in it.
+    """Delete the account's login, and its folder unless that holds an unreadable file.
 
     Raises:
         OSError: it could not be deleted.
@@ -141,9 +141,9 @@ def _parse(data: bytes, account_id: str) -> Login:
 
 
 class HeldLogins:
-    """The last good login of each account, in memory, and why its file can't be read now.
+    """The last readable login of each account, in memory, and why its file can't be read now.
 
-    Each account's folder is below ``accounts_dir``.
+    The accounts' folders are in ``accounts_dir``.
     """
 
     def __init__(self, accounts_dir: Path) -> None:
@@ -159,21 +159,21 @@ class HeldLogins:
         return self._logins.get(account_id)
 
     def find_problem(self, account_id: str) -> str | None:
-        """Why the account's file could not be read last time."""
+        """Why the account's file could not be read the last time."""
         return self._problems.get(account_id)
 
     def unusable_reason(self, account: Account) -> str | None:
-        """Why there are no tokens to work with, if there are none.
+        """Why the account has no usable tokens, or None.
 
-        A followed file is half written whenever its owner rotates the tokens, and may hold another account for a
-        while: the login that was read before serves until its tokens expire.
+        A followed file is half written while its owner rotates the tokens, and may hold another account for a while:
+        the login that was read before is used until its tokens expire.
         """
         if account.followed is not None and account.id in self._logins:
             return None
         return self.find_problem(account.id)
 
     def load(self, account: Account) -> None:
-        """Read the account's file. If it can't be read, remember why, and keep the login as last read."""
+        """Read the account's file. If it can't be read, remember why and keep the login as last read."""
         try:
             if account.followed is None:
                 login = read_login(self.folder(account.id), account.id)
@@ -184,7 +184,7 @@ class HeldLogins:
             return
         known = self.find(account.id)
         if known and known.tokens.access_token == login.tokens.access_token:
-            # When an opaque token expires is known from the reply that brought it, not from the file.
+            # The expiry of an opaque token is known only from the reply that brought it, not from the file.
             login = attrs.evolve(login, tokens=attrs.evolve(login.tokens, expires_at=known.tokens.expires_at))
         self.hold(account.id, login)
 

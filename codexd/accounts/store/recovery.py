@@ -1,11 +1,11 @@
-"""Keeping the account files whole over crashes: what a start makes of what it finds, and how a folder is removed.
+"""Keeping the account files intact across crashes: recovery at the start, and the removal of a folder.
 
-Recovery: temporary files that a kill left behind are deleted, because they may hold tokens; removals that had begun
-are finished; a folder with a good login that ``accounts.json`` does not list is an account all the same. If
+Recovery: temporary files that a killed process left behind are deleted, because they may hold tokens; interrupted
+removals are finished; a folder with a readable login is an account even if ``accounts.json`` does not list it. If
 ``accounts.json`` can't be used, the accounts come from its previous copy, which is one write behind, and the folders.
 
-Removal: the folder is renamed to ``.removed-<id>``, a single step that decides it; then ``accounts.json`` is written
-without the account; then the folder is deleted. What is left undone when the process dies is done at the next start.
+Removal: the folder is renamed to ``.removed-<id>``, and this single step decides it; then ``accounts.json`` is written
+without the account; then the folder is deleted. If the process dies in between, the next start does the rest.
 """
 
 from __future__ import annotations
@@ -28,20 +28,18 @@ from codexd.files import delete_leftovers, make_private_folder, narrow_file, syn
 log = logging.getLogger("codexd.accounts")
 
 STATE_FILES = ("accounts.json", "accounts.json.previous", "limits.json")
-"""What ``write_atomic`` writes into the state folder."""
+"""The files that ``write_atomic`` writes into the state folder."""
 
-NO_ACTIVE = (
-    "codexd does not know which account was the active one, so none is. Choose one with `codexctl accounts switch`."
-)
+NO_ACTIVE = "codexd does not know which account was active, so none is. Choose one with `codexctl accounts switch`."
 _REMOVED = re.compile(r"\.removed-([0-9a-f]{12})(\.[0-9]+)?")
 
 
 @frozen
 class Recovered:
-    """What a start has found.
+    """What was found at the start.
 
-    ``strays``: by id, why a folder that is not listed can't be adopted. ``removed``: folders to delete once
-    ``accounts.json`` is written. ``active_problem``: why no account is active, if that was not the user's choice.
+    ``strays``: by id, why an unlisted folder can't be adopted. ``removed``: folders to delete once ``accounts.json``
+    has been written. ``active_problem``: why no account is active, if that was not the user's choice.
     """
 
     book: Book
@@ -51,7 +49,7 @@ class Recovered:
 
 
 def recover(state_dir: Path, accounts_file: AccountsFile) -> Recovered:
-    """Find out which accounts there are.
+    """Find the accounts, and clean up after an interrupted process.
 
     Raises:
         OSError: the folder can't be read.
@@ -75,7 +73,7 @@ def recover(state_dir: Path, accounts_file: AccountsFile) -> Recovered:
 
 
 def _tidy(folder: Path, names: tuple[str, ...]) -> None:
-    """Leave no temporary file, and nothing that others can read."""
+    """Delete temporary files, and take away other users' access to the rest."""
     try:
         make_private_folder(folder)
         for name in names:
@@ -87,31 +85,31 @@ def _tidy(folder: Path, names: tuple[str, ...]) -> None:
 
 
 def _is_gone(account: Account, folders: Mapping[str, Path], removed: Mapping[Path, str], list_is_current: bool) -> bool:
-    """Whether the account was being removed, or was removed in an ``accounts.json`` that is lost: it has no folder."""
+    """Whether the account has no folder because it was being removed, or was removed in a lost ``accounts.json``."""
     if account.followed is not None or account.id in folders:
         return False
     return account.id in removed.values() or not list_is_current
 
 
 def _finish_following(accounts: list[Account], folders: Mapping[str, Path]) -> None:
-    """Delete codexd's own login of each followed account: the process died before it could, and one owner is enough."""
+    """Delete codexd's own login of each followed account, which a process that died had not deleted yet."""
     for account in accounts:
         if account.followed is not None and account.id in folders:
             try:
                 delete_login(folders[account.id], account.id)
             except OSError as error:
-                log.warning("a login that is followed instead could not be deleted: %s", error)
+                log.warning("codexd's own login of a followed account could not be deleted: %s", error)
 
 
 def _prefer_own(account: Account, folders: Mapping[str, Path]) -> Account:
-    """The previous copy may not know yet that the user has signed in here instead of following."""
+    """Stop following if codexd has its own login: the previous copy may not know that the user has signed in here."""
     if account.followed is None or account.id not in folders or not (folders[account.id] / FILE_NAME).is_file():
         return account
     return attrs.evolve(account, followed=None)
 
 
 def _adopt_unlisted(folders: Mapping[str, Path], listed: set[str]) -> tuple[list[Account], dict[str, str]]:
-    """The accounts in folders that are not listed, oldest first; and by id, why a folder holds none."""
+    """The accounts in unlisted folders, oldest first, and by id, why a folder holds none."""
     adopted, strays = [], {}
     for account_id, folder in folders.items():
         if account_id in listed:
@@ -131,7 +129,7 @@ def _adopt_unlisted(folders: Mapping[str, Path], listed: set[str]) -> tuple[list
 
 
 def _find_active(listed: Book, accounts: list[Account], list_is_current: bool) -> tuple[str | None, str | None]:
-    """The active account's id; if it is not known, None and the sentences that say so."""
+    """The active account's id; if it is not known, None and the problem in full sentences."""
     ids = [account.id for account in accounts]
     if listed.active in ids:
         return listed.active, None
@@ -148,8 +146,8 @@ def _names_unknown(book: Book) -> bool:
 # -- removal --------------------------------------------------------------------------------------
 
 
-def set_aside(folder: Path) -> Path | None:
-    """Take the account's folder out of use, durably; return its new path, or None if there is no folder.
+def retire_folder(folder: Path) -> Path | None:
+    """Durably take the account's folder out of use; return its new path, or None if there is no folder.
 
     Raises:
         OSError: it could not be renamed; nothing has changed.
@@ -163,18 +161,18 @@ def set_aside(folder: Path) -> Path | None:
 
 
 def _find_removed(accounts_dir: Path) -> dict[Path, str]:
-    """The folders of removed accounts that are not deleted yet, each with the account's id."""
+    """The folders of removed accounts that have not been deleted yet, each with the account's id."""
     found = ((path, _REMOVED.fullmatch(path.name)) for path in sorted(accounts_dir.iterdir()))
     return {path: match[1] for path, match in found if match}
 
 
 def delete_folders(folders: Iterable[Path]) -> tuple[Path, ...]:
-    """Delete the folders; return those that could not be deleted, for another try."""
+    """Delete the folders; return the ones that could not be deleted, to try again later."""
     left = []
     for folder in folders:
         try:
             shutil.rmtree(folder)
         except OSError as error:
-            log.warning("%s, of a removed account, could not be deleted: %s", folder, error.strerror)
+            log.warning("the folder %s of a removed account could not be deleted: %s", folder, error.strerror)
             left.append(folder)
     return tuple(left)

@@ -1,9 +1,8 @@
 """The accounts on disk: ``accounts.json`` and one folder with an ``auth.json`` per account.
 
-State is decided synchronously: check, write the file, set. An unreadable file is never overwritten. If that is
-``accounts.json``, the accounts are put together from what there is (``recovery``), and the file is kept aside at the
-first write; an account without a readable ``auth.json`` stays listed with ``needs_login`` until the file is fixed or
-the user signs in again.
+State is decided synchronously: check, write the file, set. An unreadable file is never overwritten. An unreadable
+``accounts.json`` is reconstructed (``recovery``) and kept aside at the first write; an account without a readable
+``auth.json`` stays listed with ``needs_login`` until the file is fixed or the user signs in again.
 """
 
 from __future__ import annotations
@@ -32,18 +31,18 @@ from codexd.accounts.login import (
 from codexd.accounts.model import Account, RefreshReply, Tokens
 from codexd.accounts.store.accounts_file import AccountsFile, Book, make_account, read_profile, take_lock
 from codexd.accounts.store.login_file import HeldLogins, Login, mark_simulated, parse_login
-from codexd.accounts.store.recovery import delete_folders, recover, set_aside
+from codexd.accounts.store.recovery import delete_folders, recover, retire_folder
 from codexd.errors import AccountNeedsLogin, AccountNotFound, FileUnreadable, LoginFileInvalid
 from codexd.files import make_private_folder
 
 log = logging.getLogger("codexd.accounts")
 
 TOUCH_INTERVAL_S = 60.0
-"""``last_used_at`` is written at most this often: a durable write for each request would hold up the streams."""
+"""``last_used_at`` is written at most this often: a durable write for each request would block the streams."""
 
 
-class Added(Enum):
-    """What ``AccountStore.add`` did with a login. ``KEPT``: the account's own login is newer, and stayed."""
+class AddOutcome(Enum):
+    """What ``AccountStore.add`` did with a login. ``KEPT``: the account already had a newer one."""
 
     ADDED = "added"
     UPDATED = "updated"
@@ -51,7 +50,7 @@ class Added(Enum):
 
 
 class AccountStore:
-    """All accounts of one daemon. ``open`` makes it; one process at a time has it open."""
+    """All accounts of one daemon. Make it with ``open``; only one process at a time can."""
 
     def __init__(self, state_dir: Path, lock: int) -> None:
         self._lock: int | None = lock
@@ -61,19 +60,19 @@ class AccountStore:
         self._book = self._saved = recovered.book
         self._strays = dict(recovered.strays)
         self._removed = recovered.removed
-        """Folders of removed accounts, to be deleted once ``accounts.json`` does not list them."""
+        """Folders of removed accounts, to be deleted once ``accounts.json`` no longer lists them."""
         self._active_problem = recovered.active_problem
         self._touch_saved_at = 0.0
         self._logins = HeldLogins(self._accounts_dir)
         for account in self._book.accounts:
             self._logins.load(account)
-            self._book = self._as_read(account)
+            self._book = self._update_from_file(account)
         if (self._book != self._file.book or self._removed) and not self._file.is_unreadable:
             self._commit_if_possible(self._book)
 
     @classmethod
     def open(cls, state_dir: Path) -> Self:
-        """The accounts below ``state_dir``, which is created if missing. ``problems`` lists unreadable files.
+        """Open the accounts in ``state_dir``, which is created if missing. ``problems`` lists unreadable files.
 
         Raises:
             AlreadyRunning: another daemon has them open.
@@ -112,23 +111,23 @@ class AccountStore:
     @property
     def accounts(self) -> tuple[Account, ...]:
         """All accounts, in the order they were added."""
-        return tuple(self._as_it_is(account) for account in self._book.accounts)
+        return tuple(self._with_login_state(account) for account in self._book.accounts)
 
     @property
     def active(self) -> Account | None:
         account = self._book.find(self._book.active) if self._book.active else None
-        return self._as_it_is(account) if account else None
+        return self._with_login_state(account) if account else None
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the files, each problem as sentences for the user."""
+        """What is wrong with the files, in full sentences for the user."""
         found = ((account.label, self._logins.find_problem(account.id)) for account in self._book.accounts)
         unreadable = (f"{label}: {problem}" for label, problem in found if problem)
         active_problem = None if self._book.active else self._active_problem
         return tuple(filter(None, (self._file.problem, active_problem, *self._strays.values(), *unreadable)))
 
     def find(self, name: str) -> Account:
-        """The account that a user means by its id, workspace id or e-mail address, or a unique prefix of one of them.
+        """The account with this id, workspace id or e-mail address, or a unique prefix of one of them.
 
         Raises:
             AccountNotFound, AccountAmbiguous: list the accounts to choose from.
@@ -136,22 +135,22 @@ class AccountStore:
         return find_account(self.accounts, name)
 
     def get(self, account_id: str) -> Account:
-        """The account with this id, as it is now.
+        """The account with this id in its current state.
 
         Raises:
             AccountNotFound
         """
-        return self._as_it_is(self._listed(account_id))
+        return self._with_login_state(self._find_entry(account_id))
 
     def tokens(self, account_id: str) -> Tokens:
         """The account's tokens as last read; they may have expired.
 
         Raises:
             AccountNotFound
-            AccountNeedsLogin: its ``auth.json`` can't be read. For a followed file that could be read before, the
-                last good tokens are returned instead.
+            AccountNeedsLogin: its ``auth.json`` can't be read. If a followed file could be read before, the last
+                readable tokens are returned instead.
         """
-        account = self._listed(account_id)
+        account = self._find_entry(account_id)
         login = self._logins.find(account_id)
         reason = self._logins.unusable_reason(account)
         if login is None or reason:
@@ -161,18 +160,18 @@ class AccountStore:
     def reload(self, account_id: str) -> Tokens:
         """Read the account's file again: another program may have rotated the tokens.
 
-        A dead login comes back to life if the file holds another refresh token.
+        A dead login is revived if the file holds another refresh token.
 
         Raises:
             AccountNotFound
-            AccountNeedsLogin: the file can't be read now; a followed one may just be half written.
+            AccountNeedsLogin: the file can't be read now; a followed file may only be half written.
         """
-        account = self._listed(account_id)
+        account = self._find_entry(account_id)
         self._logins.load(account)
         problem, login = self._logins.find_problem(account_id), self._logins.find(account_id)
         if login is None or problem:
             raise needs_login(account, problem or "")
-        book = self._as_read(account)
+        book = self._update_from_file(account)
         if book != self._book:
             self._commit_if_possible(book)
         return login.tokens
@@ -185,18 +184,18 @@ class AccountStore:
         simulated: bool = False,
         followed: Path | None = None,
         imported_from: Path | None = None,
-    ) -> tuple[Account, Added]:
-        """Keep a login; return its account and what was done. The account becomes the active one if there is none.
+    ) -> tuple[Account, AddOutcome]:
+        """Store a login; return its account and what was done. The account becomes active if no other account is.
 
         Args:
             auth_json: content of an ``auth.json``.
             now: seconds since the epoch.
             simulated: whether the simulator made the login.
-            followed: the other program's file that ``auth_json`` was read from; it is read from now on, not copied.
-            imported_from: the file that the login was copied from; the copy yields to a newer login of the account.
+            followed: another program's file that ``auth_json`` was read from; from now on it is read, not copied.
+            imported_from: the file that the login was copied from; a newer login of the account is not replaced.
 
         Raises:
-            LoginFileInvalid: ``auth_json`` holds no ChatGPT login, or ``followed`` is one of codexd's own files.
+            LoginFileInvalid: ``auth_json`` is not a ChatGPT login, or ``followed`` is one of codexd's own files.
             OSError: it could not be written; nothing has changed.
         """
         login = parse_login(mark_simulated(auth_json, simulated))
@@ -205,31 +204,32 @@ class AccountStore:
         if followed is not None:
             self._check_foreign(followed)
         elif imported_from is not None and known is not None and self._is_outdated(login, known):
-            return self.get(account_id), Added.KEPT
+            return self.get(account_id), AddOutcome.KEPT
         account = make_account(login, known=known, now=now, followed=followed, imported_from=imported_from)
         self._keep(account, login, is_listed_as_own=known is not None and known.followed is None)
-        return account, Added.UPDATED if known else Added.ADDED
+        return account, AddOutcome.UPDATED if known else AddOutcome.ADDED
 
     def remove(self, account_id: str) -> Tokens | None:
-        """Forget the account and delete its files; return its last tokens, for revoking them at the sign-in server.
+        """Forget the account and delete its files; return its last tokens, to be revoked at the sign-in server.
 
-        If it was the active one, none is. For a followed account None is returned: its login is another program's.
+        If it was the active account, none is active. For a followed account, whose login is another program's, None
+        is returned.
 
         Raises:
             AccountNotFound
             OSError: it could not be written; the account is still there.
         """
-        account = self._listed(account_id)
+        account = self._find_entry(account_id)
         if account.followed is None:
             self._logins.load(account)
         login = self._logins.find(account_id)
-        removed = set_aside(self._logins.folder(account_id))
+        removed = retire_folder(self._logins.folder(account_id))
         if removed is not None:
             self._removed += (removed,)
         book = self._book.drop(account_id)
         if removed is None or account.followed is not None:
             self._commit(book)
-        else:  # the next start would find it removed whether or not accounts.json says so
+        else:  # the next start finds it removed even if accounts.json still lists it
             self._commit_if_possible(book)
         self._logins.forget(account_id)
         return login.tokens if login and account.followed is None else None
@@ -252,29 +252,29 @@ class AccountStore:
             AccountNotFound
             OSError: it could not be written.
         """
-        self._listed(account_id)
+        self._find_entry(account_id)
         self._commit(self._book.change(account_id, disabled=disabled))
         return self.get(account_id)
 
     def save_tokens(self, account_id: str, reply: RefreshReply, *, now: float, retired: str | None = None) -> Tokens:
         """Write the tokens from a refresh to disk before returning them: the server has retired the old ones.
 
-        ``retired`` is the refresh token that was traded in. If the account has another one by now (a sign-in or an
-        import came in between), or follows another program's login, the reply is dropped and the current tokens stay.
+        ``retired`` is the refresh token that was used. If the account has another one by now (after a sign-in or an
+        import), or follows another program's login, the reply is dropped and the current tokens stay.
 
         Raises:
             AccountNotFound
-            AccountNeedsLogin: no login has been read yet that the reply could belong to.
+            AccountNeedsLogin: no login that the reply could belong to has been read yet.
             OSError: they could not be written.
         """
-        account = self._listed(account_id)
+        account = self._find_entry(account_id)
         self._logins.load(account)
         login = self._logins.find(account_id)
         if login is None:
             raise needs_login(account, self._logins.find_problem(account_id) or "")
         came_too_late = account.followed is not None if retired is None else login.tokens.refresh_token != retired
         if came_too_late:
-            log.info("a refresh came too late for its login", extra={"fields": {"account": account.label}})
+            log.info("dropped a refresh of a replaced login", extra={"fields": {"account": account.label}})
             return login.tokens
         auth_json = apply_reply(login.auth_json, reply, now)
         tokens = read_tokens(auth_json)
@@ -291,14 +291,14 @@ class AccountStore:
         return tokens
 
     def mark_needs_login(self, account_id: str, reason: str) -> None:
-        """Remember that the login is dead. ``reason``: sentences that say why, and what to do.
+        """Remember that the login is dead. ``reason``: full sentences that say why and what to do.
 
-        Another refresh token in its file revives it, even one that was put there while no daemon was running.
+        Another refresh token in its file revives it, even if it was written while no daemon was running.
 
         Raises:
             AccountNotFound
         """
-        self._listed(account_id)
+        self._find_entry(account_id)
         login = self._logins.find(account_id)
         dead_login = fingerprint(login.tokens.refresh_token) if login else None
         self._commit_if_possible(self._book.change(account_id, needs_login=reason, dead_login=dead_login))
@@ -310,26 +310,26 @@ class AccountStore:
             self._touch_saved_at = now
             self._commit_if_possible(self._book)
 
-    def _listed(self, account_id: str) -> Account:
-        """The account's entry, regardless of the state of its ``auth.json``."""
+    def _find_entry(self, account_id: str) -> Account:
+        """The account as listed, regardless of the state of its ``auth.json``."""
         account = self._book.find(account_id)
         if account is None:
             raise AccountNotFound(f"There is no account {account_id}.")
         return account
 
-    def _as_it_is(self, account: Account) -> Account:
+    def _with_login_state(self, account: Account) -> Account:
         return attrs.evolve(account, needs_login=self._logins.unusable_reason(account) or account.needs_login)
 
-    def _as_read(self, account: Account) -> Book:
-        """The book, updated from the account's file: any refresh token but the dead one revives the account."""
+    def _update_from_file(self, account: Account) -> Book:
+        """The book, updated from the account's file: any refresh token other than the dead one revives the account."""
         login = self._logins.find(account.id)
         if login is None:
             return self._book
         changes: dict[str, Any] = {}
         if account.needs_login is not None and fingerprint(login.tokens.refresh_token) != account.dead_login:
-            log.info("the login file has changed, the account is back", extra={"fields": {"account": account.label}})
+            log.info("the login file has changed; the login is revived", extra={"fields": {"account": account.label}})
             changes = {"needs_login": None, "dead_login": None}
-        if account.followed is not None:  # for codexd's own tokens this is done when they come in
+        if account.followed is not None:  # for codexd's own tokens, save_tokens does this
             changes |= read_profile(account, login.identity)
         return self._book.change(account.id, **changes)
 
@@ -346,10 +346,10 @@ class AccountStore:
 
     def _check_foreign(self, path: Path) -> None:
         if path.resolve().is_relative_to(self._accounts_dir.resolve()):
-            raise LoginFileInvalid(f"{path} is codexd's own file: no other program keeps it up to date.")
+            raise LoginFileInvalid(f"{path} is codexd's own file; no other program keeps it up to date.")
 
     def _keep(self, account: Account, login: Login, *, is_listed_as_own: bool) -> None:
-        # The tokens go first: the next start adopts a login that is not listed, but a listed account without a login
+        # The tokens are written first: the next start adopts an unlisted login, but a listed account without a login
         # would be dead.
         if account.followed is not None:
             self._commit(self._book.put(account))
@@ -369,7 +369,7 @@ class AccountStore:
         self._strays.pop(account.id, None)
 
     def _delete_login(self, account: Account) -> None:
-        """Delete the account's own login. If that fails now, the next start does it."""
+        """Delete codexd's own login of the account. If that fails now, the next start does it."""
         try:
             self._logins.delete(account.id)
         except OSError as error:
@@ -381,7 +381,7 @@ class AccountStore:
         self._removed = delete_folders(self._removed)
 
     def _commit_if_possible(self, book: Book) -> None:
-        """For facts that hold even if they can't be written now; the next write includes them."""
+        """For facts that apply even if they can't be written now; the next write includes them."""
         try:
             self._commit(book)
         except OSError as error:

@@ -8,7 +8,7 @@ from attrs import frozen
 from trio.testing import wait_all_tasks_blocked
 
 from codexd.accounts import catalogues as module
-from codexd.accounts.catalogues import CHANGE_PAUSE_S, LOOK_S, MAX_AGE_S, MAX_RETRY_S, RETRY_S, Catalogues
+from codexd.accounts.catalogues import CHANGE_PAUSE_S, CHECK_INTERVAL_S, MAX_AGE_S, MAX_RETRY_S, RETRY_S, Catalogues
 from codexd.accounts.refresh import Refresher
 from codexd.errors import AccountNotFound, TokenRejected, UpstreamFailed
 from codexd.settings.schema import DEFAULTS, replace_values
@@ -251,13 +251,13 @@ async def test_after_a_switch(autojump_clock, running, other, store, backend):
     await trio.sleep(60)
     assert [email for email, _, _ in backend.asked] == ["ann@example.com"]
     store.switch(other.id)
-    await trio.sleep(LOOK_S + 1)
+    await trio.sleep(CHECK_INTERVAL_S + 1)
     assert [email for email, _, _ in backend.asked] == ["ann@example.com", "bob@example.com"]
 
 
 async def test_rotation_asks_for_each_that_it_may_choose(autojump_clock, running, other, store, backend, settings):
     settings[0] = replace_values(DEFAULTS, {"rotation.enabled": True})
-    await trio.sleep(LOOK_S + 1)
+    await trio.sleep(CHECK_INTERVAL_S + 1)
     assert [email for email, _, _ in backend.asked] == ["ann@example.com", "bob@example.com"]
 
 
@@ -295,7 +295,7 @@ async def test_when_a_reply_names_another_etag(autojump_clock, running, backend,
     assert len(backend.asked) == 1
     backend.change("gpt-6", etag='W/"2"')
     running.note_etag(account.id, 'W/"2"')
-    await trio.sleep(LOOK_S + 1)
+    await trio.sleep(CHECK_INTERVAL_S + 1)
     assert slugs(running, account) == ["gpt-6"]
     record = next(record for record in caplog.records if "has changed" in record.message)
     assert (record.fields["new"], record.fields["gone"]) == (["gpt-6"], ["gpt-5.5"])
@@ -320,13 +320,13 @@ async def test_servers_that_contradict_each_other_are_asked_once_a_minute(autoju
 
 async def test_at_once_with_another_client_version(autojump_clock, running, backend, settings):
     settings[0] = replace_values(DEFAULTS, {"upstream.client_version": "0.200.0"})
-    await trio.sleep(LOOK_S + 1)
+    await trio.sleep(CHECK_INTERVAL_S + 1)
     assert len(backend.asked) == 2
 
 
 async def test_a_wall_clock_that_is_set_back(autojump_clock, running, backend, clock):
     clock.now -= 10 * DAY
-    await trio.sleep(LOOK_S + 1)
+    await trio.sleep(CHECK_INTERVAL_S + 1)
     assert len(backend.asked) == 2
 
 
@@ -350,4 +350,4 @@ async def test_what_an_earlier_daemon_left_is_deleted(catalogues, nursery, tmp_p
 
 
 def test_the_module_waits_no_longer_than_it_says():
-    assert module.LOOK_S < module.RETRY_S < module.CHANGE_PAUSE_S < module.MAX_RETRY_S < module.MAX_AGE_S
+    assert module.CHECK_INTERVAL_S < module.RETRY_S < module.CHANGE_PAUSE_S < module.MAX_RETRY_S < module.MAX_AGE_S

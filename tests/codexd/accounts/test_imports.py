@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from codexd.accounts.imports import codex_auth_path, predecessor_path, read_codex_auth, read_logins
+from codexd.accounts.imports import codex_auth_path, predecessor_path, read_logins
 from codexd.accounts.login import read_identity, read_last_refresh, read_tokens
 from codexd.errors import LoginFileInvalid
 
@@ -25,7 +25,7 @@ def test_where_codex_keeps_its_login(environ, path):
 def test_the_whole_file_is_read(tmp_path, login):
     path = tmp_path / "auth.json"
     path.write_text(json.dumps(login() | {"unknown": [1]}))
-    assert read_codex_auth(path) == login() | {"unknown": [1]}
+    assert read_logins(path).logins == (login() | {"unknown": [1]},)
 
 
 @pytest.mark.parametrize(
@@ -44,16 +44,17 @@ def test_what_is_wrong_is_said_with_the_files_name(tmp_path, content, words):
     if content is not None:
         path.write_text(content)
     with pytest.raises(LoginFileInvalid) as caught:
-        read_codex_auth(path)
+        read_logins(path)
     assert str(path) in str(caught.value)
     assert words in str(caught.value)
     assert "secret" not in str(caught.value)
     assert "codexctl accounts add" in str(caught.value)
 
 
-def test_a_folder_in_its_place_is_named(tmp_path):
-    with pytest.raises(LoginFileInvalid, match="can't be read"):
-        read_codex_auth(tmp_path)
+def test_a_folder_in_its_place_is_no_login(tmp_path):
+    (tmp_path / "auth.json").mkdir()
+    with pytest.raises(LoginFileInvalid, match=r"contains neither auth\.json"):
+        read_logins(tmp_path)
 
 
 MARCH_S = 1_772_000_000
@@ -155,7 +156,7 @@ def test_an_opaque_token_of_the_predecessor_ends_when_it_says(tmp_path, entry):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "There is no"),
+        (None, "does not exist"),
         ("", "not JSON"),
         ("\x00", "not JSON"),
         ('{"accounts":[]}', "lists no account"),

@@ -151,7 +151,7 @@ def test_a_fingerprint_is_short_and_gives_nothing_away():
 def test_a_token_that_no_header_takes_is_refused_and_not_quoted(login, name, token):
     auth_json = login()
     auth_json["tokens"][name] = token
-    with pytest.raises(LoginFileInvalid, match="characters that no token has") as caught:
+    with pytest.raises(LoginFileInvalid, match="a token with invalid characters") as caught:
         read_tokens(auth_json)
     assert "cret" not in str(caught.value)
 

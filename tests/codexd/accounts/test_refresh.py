@@ -361,7 +361,7 @@ async def test_a_server_that_repeats_the_rejected_token_is_not_believed(world):
 async def test_a_reply_without_an_access_token_is_kept_and_reported(world):
     account_id = world.add(0)
     world.server.script = [RefreshReply(refresh_token="rt_2")]
-    with pytest.raises(RefreshUnavailable, match="no access token"):
+    with pytest.raises(RefreshUnavailable, match="no valid access token"):
         await world.refresher.fresh_token(account_id)
     assert world.saved(account_id)["refresh_token"] == "rt_2"
 
@@ -394,7 +394,7 @@ async def test_the_login_of_another_account_is_not_kept(world, login, foreign, h
     before = world.path(account_id).read_bytes()
     tokens = login(refresh_token="rt_2", exp=world.clock() + 3600, **foreign)["tokens"]
     world.server.script = [RefreshReply(refresh_token="rt_2", **{name: tokens[name] for name in holds})]
-    with pytest.raises(AccountNeedsLogin, match=r"another account .* was not kept.*codexctl accounts add"):
+    with pytest.raises(AccountNeedsLogin, match=r"another account .* was discarded.*codexctl accounts add"):
         await world.refresher.fresh_token(account_id)
     assert world.path(account_id).read_bytes() == before
     assert "another account" in world.store.active.needs_login

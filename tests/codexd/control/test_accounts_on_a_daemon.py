@@ -77,7 +77,7 @@ async def test_a_silent_server_keeps_no_login_here(nursery, tmp_path):
     running = await start_daemon(nursery, tmp_path, options=Options(revoke_status=503))
     removed = await running.call("accounts.remove", account=SIMULATED)
     assert not removed["revoked"]
-    assert "gone from this machine" in removed["note"]
+    assert "removed from this machine" in removed["note"]
     assert await account_of(running, SIMULATED) is None
 
 
@@ -104,7 +104,7 @@ async def test_refresh_and_verify_say_what_became_of_each(running):
     running.simulator.oauth.revoke("bea@example.com")
     refreshed = (await running.call("accounts.refresh", all=True))["results"]
     assert [result["ok"] for result in refreshed] == [True, False]
-    assert "good for" in refreshed[0]["message"]
+    assert "valid for" in refreshed[0]["message"]
     assert "codexctl accounts add" in refreshed[1]["message"]
     assert not running.simulator.oauth.is_live(before)
     verified = (await running.call("accounts.verify", all=True))["results"]

@@ -40,12 +40,12 @@ def test_every_example_is_valid(method):
         (
             "logs.history",
             {"contains": "\ud800"},
-            "contains: contains half of a surrogate pair, which is not a character",
+            "contains: must not contain a lone surrogate (half of a character)",
         ),
         (
             "claude.status",
             {"config_dir": "/\udfff"},
-            "config_dir: contains half of a surrogate pair, which is not a character",
+            "config_dir: must not contain a lone surrogate (half of a character)",
         ),
         ("logs.history", {"grep": "x"}, "grep: unknown parameter"),
         ("daemon.status", {"x": 1}, "x: unknown parameter"),
@@ -106,7 +106,7 @@ def test_an_event_says_only_what_it_is_about():
     "value", [float("nan"), float("-inf"), object(), b"bytes", bytearray(), 1j, {"deep": [float("inf")]}, {1, b"x"}]
 )
 def test_what_json_has_no_form_for_is_refused(value):
-    with pytest.raises(TypeError, match="JSON has no form"):
+    with pytest.raises(TypeError, match="JSON can't represent"):
         to_json(value)
 
 
@@ -226,7 +226,7 @@ async def test_a_disk_that_refuses_is_named_and_logged(call, store, caplog):
 async def test_a_bug_is_an_internal_error_and_a_log_entry(call, caplog):
     buggy = attrs.evolve(call, control=attrs.evolve(call.control, usage=None))
     assert await dispatch(buggy, "usage.summary", None) == Refusal(
-        ErrorCode.INTERNAL_ERROR, "internal", "usage.summary failed inside codexd; its log says more"
+        ErrorCode.INTERNAL_ERROR, "internal", "usage.summary failed because of a bug; see codexd's log"
     )
     assert "AttributeError" in caplog.text
 

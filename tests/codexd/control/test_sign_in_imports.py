@@ -28,7 +28,7 @@ async def test_import_from_the_codex_cli_warns_of_the_shared_login(control, stor
     ref = {"id": account.id, "email": "work@example.com", "plan": "plus", "simulated": False}
     assert (first["added"], first["updated"]) == ([ref], [])
     assert (again["added"], again["updated"]) == ([], [ref])
-    assert f"{codex_file} and codexd now hold the same login" in first["note"]
+    assert f"{codex_file} and codexd now share the same login" in first["note"]
     assert "codexctl accounts add" in first["note"]
     assert "--follow" in first["note"]
     assert first["note"] == again["note"]

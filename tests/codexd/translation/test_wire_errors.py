@@ -152,7 +152,9 @@ def test_a_used_up_plan_without_a_time():
 
 
 def test_the_limit_of_all_accounts_is_said_in_its_own_words():
-    words = "No account can serve this now: ann@example.com opens in 1 h 0 min (2026-11-18 12:06 UTC)."
+    words = (
+        "No account can serve this request now: ann@example.com is available again in 1 h 0 min (2026-11-18 12:06 UTC)."
+    )
     wire = to_anthropic(errors.AllAccountsLimited(words, resets_at=NOW + 3600), now=NOW)
     assert wire.message == words
     assert wire.headers == {"x-should-retry": "false", "retry-after": "3600"}

@@ -104,13 +104,13 @@ async def test_a_refused_model_gives_way_to_the_next_of_the_list(bench):
     turn, attempt = await begin(bench, model="claude-opus-5-5")
     first = attempt.model
     bench.plan.note_failure(turn, attempt, errors.ModelRefused("not for you", status=400))
-    assert bench.plan.find_standing(turn, attempt).has_other_model
+    assert bench.plan.retry_context(turn, attempt).has_other_model
     second = (await bench.plan.choose(turn)).model
     assert (first, second) == ("gpt-a", "gpt-b")
     bench.plan.note_failure(
         turn, attrs.evolve(attempt, target=bench.plan.target_for("claude-opus-5-5")), errors.ModelRefused("nor this")
     )
-    assert not bench.plan.find_standing(turn, attempt).has_other_model
+    assert not bench.plan.retry_context(turn, attempt).has_other_model
 
 
 async def test_a_limit_without_a_reset_gets_that_of_the_windows(bench):
@@ -119,7 +119,7 @@ async def test_a_limit_without_a_reset_gets_that_of_the_windows(bench):
     bench.plan._read_headers(turn, attempt.own_account, LISTED | {"x-codex-primary-reset-at": str(NOW + 600)})
     assert bench.plan.note_failure(turn, attempt, error) is error
     assert error.resets_at == NOW + 600
-    assert bench.plan.find_standing(turn, attempt).opens_in_s == pytest.approx(600.0)
+    assert bench.plan.retry_context(turn, attempt).available_in_s == pytest.approx(600.0)
     own = errors.UsageLimitReached("used up", status=429, resets_at=NOW + 60)
     bench.plan.note_failure(turn, attempt, own)
     assert own.resets_at == NOW + 60
@@ -137,15 +137,15 @@ async def test_a_token_that_is_rejected_twice_means_a_new_login(bench):
 
 async def test_a_removed_account_is_gone(bench):
     turn, attempt = await begin(bench)
-    assert not bench.plan.find_standing(turn, attempt).account_is_gone
+    assert not bench.plan.retry_context(turn, attempt).account_is_gone
     bench.plan.store.remove(attempt.account_id)
-    assert bench.plan.find_standing(turn, attempt).account_is_gone
+    assert bench.plan.retry_context(turn, attempt).account_is_gone
 
 
 async def test_with_rotation_the_account_that_failed_is_the_reason_for_the_next(bench):
     bench.settings = attrs.evolve(Settings(), rotation=RotationSettings(enabled=True))
     turn, attempt = await begin(bench)
-    assert bench.plan.find_standing(turn, attempt).rotates
+    assert bench.plan.retry_context(turn, attempt).rotates
     turn.history.failed[attempt.account_id] = errors.PlanRefused("no")
     assert (await bench.plan.choose(turn)).own_account.email == BOB
     assert bench.steps[-1] == (StepName.CHOSEN, f"{BOB}: tried after {ANN}: its plan was refused")

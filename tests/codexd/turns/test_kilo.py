@@ -52,7 +52,7 @@ async def test_one_model_no_account_no_token_one_attempt(turn):
     assert (snapshot.third_party, snapshot.info.model_used) == ("gateway.example", attempt.model)
     error = errors.RateLimited("slow")
     assert provider.note_failure(turn, attempt, error) is error
-    assert provider.find_standing(turn, attempt) is None
+    assert provider.retry_context(turn, attempt) is None
 
 
 async def test_what_goes_there_is_a_chat_request_of_its_model(turn):

@@ -16,7 +16,7 @@ from codexd.translation.client_api import Target
 from codexd.translation.messages.request import parse
 from codexd.translation.models.catalogue import BUILT_IN
 from codexd.translation.sse import Decoder
-from codexd.turns.retry import How, Standing
+from codexd.turns.retry import How, RetryContext
 from codexd.turns.runner import TurnRunner
 from codexd.turns.turn import Attempt, Turn
 from codexd.upstream.codex import ResponsesReader
@@ -39,7 +39,7 @@ class ScriptedProvider:
     answers: list
     only: str | None = None
     rotates: bool = False
-    opens_in_s: float = 600.0
+    available_in_s: float = 600.0
     retries: bool = True
     accounts: list = attrs.field(factory=lambda: [ANN, BOB])
     attempts: list = attrs.field(factory=list)
@@ -91,10 +91,10 @@ class ScriptedProvider:
         self.noted.append(error.kind)
         return error
 
-    def find_standing(self, turn, attempt):
+    def retry_context(self, turn, attempt):
         if not self.retries:
             return None
-        return Standing(turn.has_begun, turn.tried_on(attempt.account_id), self.opens_in_s, self.rotates)
+        return RetryContext(turn.has_begun, turn.tried_on(attempt.account_id), self.available_in_s, self.rotates)
 
 
 class Sink:
@@ -175,7 +175,7 @@ async def test_refused_reasoning_is_left_out():
 
 
 async def test_a_short_limit_is_waited_for(autojump_clock):
-    provider = ScriptedProvider([errors.RateLimited("slow down"), [*HELLO, END]], opens_in_s=3.0)
+    provider = ScriptedProvider([errors.RateLimited("slow down"), [*HELLO, END]], available_in_s=3.0)
     ran = await run(provider)
     names = [step.name for step in ran.steps]
     assert names.index(StepName.WAITED) < names.index(StepName.RETRY)
@@ -218,7 +218,7 @@ async def test_an_empty_stream_has_gone_out_and_stays():
 
 async def test_nothing_is_tried_again_once_the_client_has_part_of_the_answer():
     failed = {"type": "response.failed", "response": {"error": {"code": "rate_limit_exceeded", "message": "slow"}}}
-    provider = ScriptedProvider([[*HELLO, failed]], opens_in_s=1.0, rotates=True)
+    provider = ScriptedProvider([[*HELLO, failed]], available_in_s=1.0, rotates=True)
     ran = await run(provider, stream=True, raises=errors.RateLimited)
     assert (ran.text, len(provider.attempts)) == ("Hello", 1)
 

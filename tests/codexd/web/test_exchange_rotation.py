@@ -173,9 +173,9 @@ async def test_sticky_stays_until_the_limit_and_then_moves_the_session_on(nurser
     assert [answer.status_code for answer in answers] == [200] * 5
     assert [await reason_of(running, answer) for answer in answers] == [
         "sticky",
-        "session keeps it",
+        "used by this session",
         f"tried after {ANN} (simulated): usage limit reached",
-        "session keeps it",
+        "used by this session",
         "sticky",
     ]
     assert accounts_asked(running) == [ANN, ANN, ANN, BOB, BOB, BOB]
@@ -233,8 +233,8 @@ async def test_when_all_are_limited_one_429_says_which_opens_when_and_none_is_as
         response = await ask(running)
         assert (response.status_code, response.headers["x-should-retry"]) == (429, "false")
         assert response.json()["error"]["type"] == "rate_limit_error"
-        assert f"{ANN} (simulated) opens in 7 d 0 h" in words(response)
-        assert f"{BOB} (simulated) opens in 5 h 0 min" in words(response)
+        assert f"{ANN} (simulated) is available again in 7 d 0 h" in words(response)
+        assert f"{BOB} (simulated) is available again in 5 h 0 min" in words(response)
         assert 17_000 < int(response.headers["retry-after"]) <= 18_000
     assert accounts_asked(running) == [ANN, BOB]
 
@@ -284,7 +284,7 @@ async def test_the_limit_of_one_model_leaves_the_others_open(nursery, tmp_path):
     running.load({"error": {"status": 429, "body": {"error": used_up}, "headers": headers}, "times": 2})
     response = await ask(running)
     assert response.status_code == 429
-    assert f"{ANN} (simulated) opens for gpt-5.5 in 2 h 0 min" in words(response)
+    assert f"{ANN} (simulated) is available again for gpt-5.5 in 2 h 0 min" in words(response)
     assert (await ask(running, model="gpt-6-luna")).status_code == 200
     assert accounts_asked(running) == [ANN, BOB, BOB]
 

@@ -123,7 +123,7 @@ async def test_a_list_that_changes_is_noticed_by_a_reply(running):
 
 
 async def test_an_etag_of_a_reply_asks_again(nursery, tmp_path, monkeypatch):
-    monkeypatch.setattr("codexd.accounts.catalogues.LOOK_S", 0.01)
+    monkeypatch.setattr("codexd.accounts.catalogues.CHECK_INTERVAL_S", 0.01)
     monkeypatch.setattr("codexd.accounts.catalogues.CHANGE_PAUSE_S", 0.0)
     running = await start_daemon(nursery, tmp_path)
     await wait_until(knows(running))

@@ -3,7 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codexd.accounts.choosing.choose import SHORT_LIMIT_S, Candidate, History, Rotation, Strategy, explain, say_why
+from codexd.accounts.choosing.choose import (
+    SHORT_LIMIT_S,
+    Candidate,
+    History,
+    Rotation,
+    Strategy,
+    describe_failure,
+    explain,
+)
 from codexd.accounts.model import Account
 from codexd.errors import (
     AccountDisabled,
@@ -31,7 +39,7 @@ ALL = (ANN, BOB, CID)
 
 
 def limited(candidate, for_s, **facts):
-    return attrs.evolve(candidate, opens_at=NOW + for_s, **facts)
+    return attrs.evolve(candidate, available_at=NOW + for_s, **facts)
 
 
 def dead(candidate):
@@ -49,7 +57,7 @@ def choose(candidates, *, strategy=Strategy.STICKY, failed=None, waited=(), **st
 
 @pytest.mark.parametrize("strategy", Strategy)
 def test_a_session_keeps_its_account_while_that_is_open(strategy):
-    assert choose(ALL, strategy=strategy, kept="bob", last="ann", active="ann") == ("bob", "session keeps it", 0.0)
+    assert choose(ALL, strategy=strategy, kept="bob", last="ann", active="ann") == ("bob", "used by this session", 0.0)
 
 
 @pytest.mark.parametrize("strategy", Strategy)
@@ -57,7 +65,7 @@ def test_a_session_keeps_its_account_while_that_is_open(strategy):
 def test_a_session_moves_on_when_its_account_is_closed(strategy, closed):
     account_id, reason, _ = choose((ANN, closed, CID), strategy=strategy, kept="bob", active="bob")
     assert account_id in ("ann", "cid")
-    assert reason != "session keeps it"
+    assert reason != "used by this session"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +111,7 @@ def test_most_remaining_counts_unknown_as_all_left_and_prefers_the_active_of_equ
 
 
 def test_a_short_limit_of_the_sessions_own_account_is_waited_for():
-    assert choose((ANN, limited(BOB, 4.0)), kept="bob") == ("bob", "session keeps it", 4.0)
+    assert choose((ANN, limited(BOB, 4.0)), kept="bob") == ("bob", "used by this session", 4.0)
     assert choose((ANN, limited(BOB, SHORT_LIMIT_S + 1)), kept="bob")[0] == "ann"
 
 
@@ -115,7 +123,7 @@ def test_a_short_limit_is_waited_for_once():
 
 def test_others_are_waited_for_only_when_none_is_open_the_first_to_open_first():
     assert choose((limited(ANN, 1.0), BOB), last="ann")[0] == "bob"
-    assert choose((limited(ANN, 3.0), limited(BOB, 2.0), limited(CID, 60.0))) == ("bob", "opens first", 2.0)
+    assert choose((limited(ANN, 3.0), limited(BOB, 2.0), limited(CID, 60.0))) == ("bob", "available first", 2.0)
 
 
 def test_each_account_is_tried_once():
@@ -128,8 +136,8 @@ def test_when_all_are_limited_the_words_say_which_opens_when():
     with pytest.raises(AllAccountsLimited) as caught:
         choose(candidates, failed={"ann": UsageLimitReached("used up")})
     assert str(caught.value) == (
-        "No account can serve this now: ann@example.com opens in 1 h 0 min (2026-11-18 12:06 UTC); "
-        "bob@example.com opens for gpt-x in 2 d 7 h (2026-11-20 18:40 UTC); "
+        "No account can serve this request now: ann@example.com is available again in 1 h 0 min (2026-11-18 12:06 UTC); "
+        "bob@example.com is available again for gpt-x in 2 d 7 h (2026-11-20 18:40 UTC); "
         "cid@example.com needs a new login; dan@example.com is disabled."
     )
     assert caught.value.resets_at == NOW + 3600
@@ -176,14 +184,14 @@ def test_the_reason_names_the_account_that_was_tried_before():
     ],
 )
 def test_why_an_account_failed_in_short(error, words):
-    assert say_why(error) == words
+    assert describe_failure(error) == words
 
 
 candidates_of_any_kind = st.lists(
     st.builds(
         lambda opens_in, broken, off, left: Candidate(
             Account("", "w", "u", "", "plus", 0.0, needs_login="It died." if broken else None, disabled=off),
-            opens_at=None if opens_in is None else NOW + opens_in,
+            available_at=None if opens_in is None else NOW + opens_in,
             left_percent=left,
         ),
         st.none() | st.floats(0.001, 1e6),

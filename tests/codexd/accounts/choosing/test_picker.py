@@ -110,9 +110,9 @@ async def test_an_account_that_was_waited_for_is_asked_whatever_others_met(open_
 async def test_how_long_a_limit_holds(open_office, autojump_clock):
     office = open_office()
     account = office.store.active
-    assert office.picker.opens_in_s(account, "gpt-x") == 0.0
+    assert office.picker.available_in_s(account, "gpt-x") == 0.0
     office.refuse(ANN, RateLimited("x", retry_after_s=4.0))
-    assert office.picker.opens_in_s(account, "gpt-x") == pytest.approx(4.0, abs=0.01)
+    assert office.picker.available_in_s(account, "gpt-x") == pytest.approx(4.0, abs=0.01)
 
 
 async def test_quota_that_is_back_at_the_usage_endpoint_serves_again_at_once(open_office, autojump_clock):

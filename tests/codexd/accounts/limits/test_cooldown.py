@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codexd.accounts.limits.cooldown import DEFAULT_S, SETTLE_S, Cooldown, Reason, cooldown_of, is_quota_back
+from codexd.accounts.limits.cooldown import DEFAULT_S, SETTLE_S, Cooldown, Reason, is_quota_back, make_cooldown
 from codexd.accounts.limits.windows import MAIN_LIMIT, Observation, Window
 from codexd.api.accounts import CreditsInfo
 from codexd.errors import RateLimited, UsageLimitReached
@@ -38,7 +38,7 @@ def rate_limit(**told):
 
 
 def begin(error, observation=None):
-    return cooldown_of(error, model=MODEL, observation=observation, now=NOW)
+    return make_cooldown(error, model=MODEL, observation=observation, now=NOW)
 
 
 @pytest.mark.parametrize(

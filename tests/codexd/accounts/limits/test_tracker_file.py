@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codexd.accounts.limits.cooldown import Cooldown
-from codexd.accounts.limits.tracker import Kept, dump_limits, open_limits, parse_limits
+from codexd.accounts.limits.tracker import SavedLimits, dump_limits, open_limits, parse_limits
 from codexd.accounts.limits.windows import Limits, Window
 from codexd.api.accounts import CreditsInfo
 from codexd.errors import FileUnreadable
@@ -13,7 +13,7 @@ from codexd.errors import FileUnreadable
 numbers = st.floats(0, 1e12)
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 kept_values = st.builds(
-    Kept,
+    SavedLimits,
     st.builds(
         Limits,
         st.lists(st.builds(Window, texts, numbers, numbers, numbers, st.none() | texts), max_size=3).map(tuple),
@@ -35,7 +35,7 @@ def test_what_is_written_is_read_back(accounts):
 
 
 def test_what_a_file_leaves_out_is_unknown():
-    assert parse_limits(json.dumps(GOOD).encode()) == {"a": Kept(Limits(plan="plus"))}
+    assert parse_limits(json.dumps(GOOD).encode()) == {"a": SavedLimits(Limits(plan="plus"))}
 
 
 UNREADABLE = [

@@ -182,7 +182,7 @@ async def test_what_says_nothing_is_an_error(poller, account, backend, monkeypat
         return {}
 
     monkeypatch.setattr(backend, "fetch_usage", say_nothing)
-    with pytest.raises(UpstreamFailed, match="says nothing"):
+    with pytest.raises(UpstreamFailed, match="does not mention any limits"):
         await poller.check(account.id)
 
 

@@ -402,4 +402,4 @@ def test_when_a_used_up_plan_opens_again(used, active, opening):
         fields[f"x-codex-{slot}-used-percent"] = percent
         fields[f"x-codex-{slot}-window-minutes"] = minutes
         fields[f"x-codex-{slot}-reset-at"] = str(int(NOW + resets_in))
-    assert parse_headers(fields, NOW).find_opening(NOW) == opening
+    assert parse_headers(fields, NOW).find_plan_reset(NOW) == opening

@@ -83,7 +83,7 @@ async def test_device_codes_may_be_switched_off():
 )
 async def test_no_code(status, body):
     with pytest.raises(
-        LoginFailed, match=rf"auth\.example\.com gave no device code \(it answered {status}\)"
+        LoginFailed, match=rf"auth\.example\.com returned no device code \(it answered {status}\)"
     ) as caught:
         await request_code(status, body)
     assert "secret" not in str(caught.value)

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from codexd.accounts.store import accounts_file
-from codexd.accounts.store.store import AccountStore, Added
+from codexd.accounts.store.store import AccountStore, AddOutcome
 from codexd.errors import AccountNeedsLogin, AlreadyRunning, FileUnreadable
 
 ENTRY = {
@@ -173,7 +173,7 @@ def test_a_login_that_a_crash_kept_from_the_list_is_taken_in(state_dir, login, n
         assert not store.active.simulated
         assert len(json.loads((state_dir / "accounts.json").read_bytes())["accounts"]) == 1
         _, added = store.add(login(), now=now)
-        assert added is Added.UPDATED
+        assert added is AddOutcome.UPDATED
 
 
 def test_a_simulated_login_is_taken_in_as_simulated(state_dir, login, now):

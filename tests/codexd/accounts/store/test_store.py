@@ -6,7 +6,7 @@ import pytest
 
 from codexd.accounts.model import RefreshReply
 from codexd.accounts.store import accounts_file, login_file
-from codexd.accounts.store.store import AccountStore, Added
+from codexd.accounts.store.store import AccountStore, AddOutcome
 from codexd.errors import AccountNeedsLogin, AccountNotFound, AlreadyRunning, LoginFileInvalid
 
 
@@ -28,7 +28,7 @@ def test_the_first_account_becomes_active_and_all_survive_a_restart(state_dir, l
         assert (store.accounts, store.active) == ((), None)
         ann, added = store.add(login(), now=now)
         bob, _ = store.add(login(user="user-bob", email="bob@example.com"), now=now + 1, simulated=True)
-        assert added is Added.ADDED
+        assert added is AddOutcome.ADDED
         assert store.active == ann
     with AccountStore.open(state_dir) as store:
         assert store.accounts == (ann, bob)
@@ -141,7 +141,7 @@ def test_a_new_import_keeps_every_unreadable_file_aside(state_dir, login, now):
             path.write_bytes(content)
             with pytest.raises(AccountNeedsLogin):
                 store.reload(account.id)
-            assert store.add(login(), now=now) == (account, Added.UPDATED)
+            assert store.add(login(), now=now) == (account, AddOutcome.UPDATED)
             assert store.problems == ()
     kept = {file.name: file.read_bytes() for file in path.parent.iterdir() if file != path}
     assert kept == {"auth.json.unreadable": b"{first", "auth.json.unreadable.2": b"{second"}
@@ -150,7 +150,7 @@ def test_a_new_import_keeps_every_unreadable_file_aside(state_dir, login, now):
 def test_a_readable_file_is_replaced_and_leaves_nothing_behind(state_dir, store, login, now):
     account, _ = store.add(login(), now=now)
     again, added = store.add(login(refresh_token="rt_2", plan="pro", email="new@example.com"), now=now + 9)
-    assert added is Added.UPDATED
+    assert added is AddOutcome.UPDATED
     assert (again.plan, again.email, again.added_at) == ("pro", "new@example.com", now)
     assert store.tokens(account.id).refresh_token == "rt_2"
     assert [file.name for file in auth_path(state_dir, account).parent.iterdir()] == ["auth.json"]
@@ -198,7 +198,7 @@ def test_a_failed_add_leaves_the_list_as_it_was(state_dir, login, now, monkeypat
     with AccountStore.open(state_dir) as store:
         assert store.problems == ()
         _, added = store.add(login(user="user-bob", email="bob@example.com"), now=now)
-        assert added is Added.ADDED
+        assert added is AddOutcome.ADDED
 
 
 def test_rotated_tokens_are_on_disk_and_the_rest_stays(state_dir, store, login, now):
@@ -328,7 +328,7 @@ def test_a_new_login_stands_though_the_list_cannot_be_written(state_dir, login, 
         with monkeypatch.context() as patch:
             DiskFull(patch, refused)
             account, added = store.add(login(refresh_token="rt_new", plan="pro"), now=now)
-            assert added is Added.UPDATED
+            assert added is AddOutcome.UPDATED
             assert store.tokens(account.id).refresh_token == "rt_new"
             assert store.active == account
             store.close()

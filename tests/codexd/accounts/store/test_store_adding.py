@@ -3,7 +3,7 @@
 import pytest
 
 from codexd.accounts.model import RefreshReply
-from codexd.accounts.store.store import AccountStore, Added
+from codexd.accounts.store.store import AccountStore, AddOutcome
 
 OLDER, SAME, NEWER = "2026-11-17T10:00:00Z", "2026-11-18T10:00:00Z", "2026-11-19T10:00:00Z"
 
@@ -22,11 +22,11 @@ def copy(tmp_path, login):
 @pytest.mark.parametrize(
     ("last_refresh", "outcome", "refresh_token"),
     [
-        (OLDER, Added.KEPT, "rt_1"),
-        (None, Added.KEPT, "rt_1"),
-        ("rubbish", Added.KEPT, "rt_1"),
-        (SAME, Added.UPDATED, "rt_copy"),
-        (NEWER, Added.UPDATED, "rt_copy"),
+        (OLDER, AddOutcome.KEPT, "rt_1"),
+        (None, AddOutcome.KEPT, "rt_1"),
+        ("rubbish", AddOutcome.KEPT, "rt_1"),
+        (SAME, AddOutcome.UPDATED, "rt_copy"),
+        (NEWER, AddOutcome.UPDATED, "rt_copy"),
     ],
 )
 def test_the_newer_login_wins_over_a_copy(tmp_path, store, login, copy, now, last_refresh, outcome, refresh_token):
@@ -35,7 +35,7 @@ def test_the_newer_login_wins_over_a_copy(tmp_path, store, login, copy, now, las
     again, added = copy(store, now + 1, last_refresh=last_refresh)
     assert added is outcome
     assert store.tokens(account.id).refresh_token == refresh_token
-    if outcome is Added.KEPT:
+    if outcome is AddOutcome.KEPT:
         assert again == account
         assert (tmp_path / "state" / "accounts.json").read_bytes() == listed
     else:
@@ -46,7 +46,7 @@ def test_a_copy_revives_a_dead_login_however_old_it_is(store, login, copy, now):
     account, _ = store.add(login(), now=now)
     store.mark_needs_login(account.id, "revoked.")
     again, added = copy(store, now, last_refresh=OLDER)
-    assert added is Added.UPDATED
+    assert added is AddOutcome.UPDATED
     assert (again.needs_login, again.dead_login) == (None, None)
 
 
@@ -56,15 +56,15 @@ def test_a_copy_replaces_a_login_that_cannot_be_read(tmp_path, login, copy, now)
         account, _ = store.add(login(), now=now)
     (state_dir / "accounts" / account.id / "auth.json").write_bytes(b"")
     with AccountStore.open(state_dir) as store:
-        assert copy(store, now, last_refresh=OLDER)[1] is Added.UPDATED
+        assert copy(store, now, last_refresh=OLDER)[1] is AddOutcome.UPDATED
         assert store.problems == ()
 
 
 def test_a_sign_in_always_wins_and_forgets_the_file_it_was_copied_from(store, login, copy, now):
     account, added = copy(store, now)
-    assert (added, account.imported_from is not None) == (Added.ADDED, True)
+    assert (added, account.imported_from is not None) == (AddOutcome.ADDED, True)
     account, added = store.add(login() | {"last_refresh": OLDER}, now=now)
-    assert (added, account.imported_from) == (Added.UPDATED, None)
+    assert (added, account.imported_from) == (AddOutcome.UPDATED, None)
     assert store.tokens(account.id).refresh_token == "rt_1"
 
 
@@ -82,7 +82,7 @@ def test_disabling_lasts_over_new_logins_and_restarts(tmp_path, login, now):
 def test_two_workspaces_of_one_person_are_two_accounts(store, login, now):
     personal, _ = store.add(login(), now=now)
     team, added = store.add(login(workspace="w-team", plan="team"), now=now)
-    assert added is Added.ADDED
+    assert added is AddOutcome.ADDED
     assert store.find("w-team") == team
     store.remove(personal.id)
     assert store.accounts == (team,)

@@ -7,7 +7,7 @@ import pytest
 
 from codexd.accounts.model import RefreshReply
 from codexd.accounts.store import accounts_file
-from codexd.accounts.store.store import AccountStore, Added
+from codexd.accounts.store.store import AccountStore, AddOutcome
 from codexd.errors import AccountNeedsLogin, LoginFileInvalid
 
 
@@ -43,7 +43,7 @@ def test_no_copy_is_kept_and_the_file_is_left_as_it_is(state_dir, foreign, follo
     before = foreign.read_bytes()
     with AccountStore.open(state_dir) as store:
         account, added = follow(store)
-        assert added is Added.ADDED
+        assert added is AddOutcome.ADDED
         assert store.active == account
     with AccountStore.open(state_dir) as store:
         assert store.tokens(account.id).refresh_token == "rt_1"
@@ -123,7 +123,7 @@ def test_following_deletes_the_copy_once_the_list_says_so(state_dir, foreign, fo
         assert store.get(account.id).followed is None
         assert len(own_files(state_dir)) == 1
         _, added = follow(store)
-        assert added is Added.UPDATED
+        assert added is AddOutcome.UPDATED
         assert store.tokens(account.id).refresh_token == "rt_1"
     assert own_files(state_dir) == []
 
@@ -142,7 +142,7 @@ def test_a_sign_in_makes_the_account_codexds_own(state_dir, foreign, follow, log
     with AccountStore.open(state_dir) as store:
         follow(store)
         account, added = store.add(login(refresh_token="rt_own"), now=now)
-        assert (added, account.followed) == (Added.UPDATED, None)
+        assert (added, account.followed) == (AddOutcome.UPDATED, None)
     with AccountStore.open(state_dir) as store:
         assert store.tokens(account.id).refresh_token == "rt_own"
         assert store.active.followed is None

@@ -7,7 +7,7 @@ import pytest
 
 from codexd.accounts.store import accounts_file, recovery
 from codexd.accounts.store import store as store_module
-from codexd.accounts.store.store import AccountStore, Added
+from codexd.accounts.store.store import AccountStore, AddOutcome
 from codexd.errors import AccountNotFound
 
 
@@ -105,7 +105,9 @@ def test_a_kill_at_any_step_is_finished_at_the_next_start(state_dir, login, bob_
     store._lock = lock
     match step:
         case "before the list":
-            monkeypatch.setattr(store_module, "set_aside", lambda folder: (recovery.set_aside(folder), kill())[0])
+            monkeypatch.setattr(
+                store_module, "retire_folder", lambda folder: (recovery.retire_folder(folder), kill())[0]
+            )
         case "within the list":
             monkeypatch.setattr(accounts_file, "write_atomic", kill_second_write)
         case "before the deletion":
@@ -145,7 +147,7 @@ def test_an_unreadable_list_waits_for_its_first_write_with_a_removal_half_done(s
         bob, _ = store.add(bob_login, now=now)
         store.switch(ann.id)
         store.switch(bob.id)
-    removed = recovery.set_aside(state_dir / "accounts" / ann.id)
+    removed = recovery.retire_folder(state_dir / "accounts" / ann.id)
     (state_dir / "accounts.json").write_bytes(b"torn")
     with AccountStore.open(state_dir) as store:
         assert [account.id for account in store.accounts] == [bob.id]
@@ -163,7 +165,7 @@ def test_a_folder_that_will_not_go_does_not_take_the_next_login_with_it(state_di
         patch.setattr(shutil, "rmtree", refuse)
         for _ in range(2):
             account, added = store.add(login(), now=now)
-            assert added is Added.ADDED
+            assert added is AddOutcome.ADDED
             store.remove(account.id)
         store.add(login(refresh_token="rt_3"), now=now)
     assert "could not be deleted" in caplog.text
@@ -178,7 +180,7 @@ def test_a_folder_that_cannot_be_renamed_leaves_the_account(state_dir, store, lo
     def refuse(folder):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(store_module, "set_aside", refuse)
+    monkeypatch.setattr(store_module, "retire_folder", refuse)
     with pytest.raises(OSError, match="Read-only"):
         store.remove(account.id)
     assert store.active == account
