@@ -4,82 +4,82 @@
 
     CodexdError
     ├── SettingInvalid            a setting's name or value; names where it came from
-    ├── FileUnreadable            a file of ours that can't be read; it is never overwritten
-    ├── FileUnwritable            a file of ours that can't be written; nothing was changed
-    ├── ClientFileRefused         another program's settings file that can't be edited safely; it is as it was
-    ├── AlreadyRunning            another daemon owns this home or this socket
-    ├── HomeMismatch              simulated accounts in a real home, or real ones in a simulated
-    ├── AddressUnavailable        the HTTP proxy's address or the control socket can't be had
+    ├── FileUnreadable            one of codexd's files can't be read; it is never overwritten
+    ├── FileUnwritable            one of codexd's files can't be written; nothing was changed
+    ├── ClientFileRefused         another program's settings file can't be edited safely; it was not changed
+    ├── AlreadyRunning            another daemon uses this home or this socket
+    ├── HomeMismatch              simulated accounts in a real home, or real ones in a simulated one
+    ├── AddressUnavailable        can't listen on the HTTP proxy's address or the control socket
     ├── TaskGaveUp                a supervised task failed too often
     ├── ShuttingDown              the daemon is stopping; open streams end with this
-    ├── InternalError             a bug in codexd, as a client is told of it
-    ├── RequestCancelled          a running request that its user ended with codexctl
-    ├── RequestNotFound           no request of that id is known, or none that runs
-    ├── RequestRefused            what a client sent
+    ├── InternalError             a bug in codexd, as reported to a client
+    ├── RequestCancelled          the user cancelled a running request with codexctl
+    ├── RequestNotFound           there is no request with this id, or it is not running
+    ├── RequestRefused            something is wrong with a client's request
     │   ├── RequestInvalid        names the field
     │   ├── RequestTooLarge
     │   ├── KeyRejected           server.api_key is set and the request does not carry it
     │   ├── Forbidden             foreign Host, Origin or Sec-Fetch-Site
-    │   ├── ModelNotFound         GET /v1/models/{id} of a name that is none
-    │   ├── KiloDisabled          the model name kilo, and its user has not opted in
+    │   ├── ModelNotFound         GET /v1/models/{id} with an unknown name
+    │   ├── KiloDisabled          the model name kilo, but the user has not opted in
     │   ├── NoSuchRoute
     │   ├── MethodNotAllowed
-    │   └── UpgradeRefused        a WebSocket; the Codex CLI then takes HTTP at once
+    │   └── UpgradeRefused        a WebSocket; the Codex CLI then uses HTTP at once
     ├── AccountError
-    │   ├── NoAccount             none is signed in
+    │   ├── NoAccount             none is signed in, or none is active
     │   ├── AccountNotFound
     │   ├── AccountAmbiguous
-    │   ├── AccountDisabled       its user took it out of use
-    │   ├── AccountNeedsLogin     its login is dead; only the user can mend it
+    │   ├── AccountDisabled       the user took it out of use
+    │   ├── AccountNeedsLogin     its login is dead; only the user can fix it
     │   │   └── FollowedLoginStale   the program that owns the login has to refresh it
-    │   ├── LoginFileInvalid      an auth.json that holds no ChatGPT login
-    │   ├── LoginFlowNotFound     no sign-in of that id is under way
-    │   ├── LoginFailed           a sign-in that ended without a login
+    │   ├── LoginFileInvalid      an auth.json without a ChatGPT login
+    │   ├── LoginFlowNotFound     no sign-in with this id is under way
+    │   ├── LoginFailed           a sign-in ended without a login
     │   │   ├── LoginExpired
     │   │   └── LoginCancelled
     │   └── RefreshUnavailable    the sign-in server can't be reached now; the login is intact
-    └── UpstreamError             what the backend answered; status, code and words kept
+    └── UpstreamError             the backend's error, with its status, code and message
         ├── ContextOverflow
         ├── UsageLimitReached     a plan window is used up; ``resets_at``
-        │   └── AllAccountsLimited   under rotation: that of every account
+        │   └── AllAccountsLimited   with rotation: that of every account
         ├── RateLimited           a short limit; ``retry_after_s``
         ├── Overloaded
         ├── TokenRejected
         ├── PlanRefused
         ├── WorkspaceRefused
         ├── ModelRefused
-        ├── KiloRefused           kilo.ai wants an account or money for the model, or has none of that name
+        ├── KiloRefused           kilo.ai wants an account or money for the model, or does not have it
         ├── PolicyRefused
         ├── StaleReasoning        encrypted reasoning of another account or model
-        ├── UpstreamRejected      a bad request, ours or the client's
+        ├── UpstreamRejected      a bad request, codexd's or the client's
         ├── UpstreamTooLarge
         ├── UpstreamBlocked       Cloudflare in front of the backend
         ├── UpstreamFailed        5xx, no connection, an unreadable answer
-        │   └── EmptyAnswer       completed, and nothing in it
+        │   └── EmptyAnswer       completed, but with nothing in it
         ├── UpstreamTimeout
         └── StreamBroken          the stream ended before a terminal event
 
-``translation/wire_errors.py`` has the wire errors of each API, in one table over these classes; the control socket
-takes ``kind``. Import law: standard library and attrs only.
+``translation/wire_errors.py`` maps these classes to the errors of each API, in one table; the control socket uses
+``kind``. Import law: standard library and attrs only.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-MAX_WORDS_CHARS = 1000
-"""Errors are kept for a while, and what they repeat may be megabytes."""
+MAX_MESSAGE_CHARS = 1000
+"""Errors are kept for a while, and the text that they quote may have megabytes."""
 
 
-def _cut(words: str) -> str:
-    return words if len(words) <= MAX_WORDS_CHARS else f"{words[:MAX_WORDS_CHARS]}…"
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_MESSAGE_CHARS else f"{text[:MAX_MESSAGE_CHARS]}…"
 
 
 class CodexdError(Exception):
     """Base of the tree. ``str(error)`` is one sentence for the user, free of secrets."""
 
     kind: ClassVar[str] = "internal"
-    """A stable word for programs: ``data.kind`` on the control socket, ``kind`` in logs."""
+    """A stable identifier for programs: ``data.kind`` on the control socket, ``kind`` in logs."""
 
 
 class SettingInvalid(CodexdError):
@@ -135,9 +135,9 @@ class RequestRefused(CodexdError):
 
 
 class RequestInvalid(RequestRefused):
-    """A field of a client's request, named by its path, such as ``messages[3].content[0].text``.
+    """A problem with a field of a client's request. ``path`` is, for example, ``messages[3].content[0].text``.
 
-    Either may repeat what the client wrote, so both are cut.
+    Both arguments may quote what the client sent, so both are cut.
     """
 
     kind = "request_invalid"
@@ -234,10 +234,10 @@ class RefreshUnavailable(AccountError):
 
 
 class UpstreamError(CodexdError):
-    """What the backend answered.
+    """The backend's error.
 
-    ``status`` is its HTTP status (200 when the error came inside a stream, 0 when there
-    was no answer), ``code`` its error code or type, if it gave one.
+    ``status`` is its HTTP status (200 if the error came inside a stream, 0 if there was no response), ``code`` its
+    error code or type, if there was one.
     """
 
     kind = "upstream_error"
@@ -263,9 +263,9 @@ class ContextOverflow(UpstreamError):
 
     kind = "context_overflow"
     prompt_tokens: int = 0
-    """How many tokens the request has, by our count."""
+    """The size of the request, as counted by codexd."""
     window_tokens: int = 0
-    """How many fit."""
+    """The size of the model's context window."""
 
 
 class UsageLimitReached(UpstreamError):

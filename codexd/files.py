@@ -13,27 +13,27 @@ from typing import BinaryIO
 
 PRIVATE = 0o600
 MAX_FILE_BYTES = 64 * 1024 * 1024
-"""None of codexd's files is nearly this large."""
+"""Far more than any of codexd's files has."""
 
 MAX_FOREIGN_BYTES = 16 * 1024 * 1024
-"""No login file is nearly this large."""
+"""Far more than any login file has."""
 
 _RANDOM_PART = re.compile(r"[a-z0-9_]{8}")
-"""What ``tempfile`` adds to the prefix."""
+"""The part that ``tempfile`` adds to the prefix."""
 
 
 def make_private_folder(folder: Path) -> None:
-    """Create ``folder`` and its parents, open to their owner only. An existing folder is narrowed if it was wider."""
+    """Create ``folder`` and its parents, accessible to their owner only. An existing folder is restricted too."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_mode & 0o077:
         folder.chmod(0o700)
 
 
 def write_atomic(path: Path, data: bytes, mode: int = PRIVATE) -> None:
-    """Replace the file at ``path`` with ``data``. After a crash it holds either the old content or the new, whole.
+    """Replace the file at ``path`` with ``data``. After a crash it has either the old content or the new, complete.
 
     Raises:
-        OSError: the disk is full or the folder can't be written; the old file is untouched.
+        OSError: the disk is full or the folder can't be written; the old file is unchanged.
     """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_temporary_prefix(path.name))
     try:
@@ -51,7 +51,7 @@ def write_atomic(path: Path, data: bytes, mode: int = PRIVATE) -> None:
 
 
 def read_private(path: Path) -> bytes:
-    """Read one of codexd's files. If others could read it, it is narrowed to its owner first.
+    """Read one of codexd's files. If others can access it, it is restricted to its owner first.
 
     Raises:
         OSError: it can't be read, is not a regular file, or is larger than ``MAX_FILE_BYTES``.
@@ -66,7 +66,7 @@ def read_private(path: Path) -> bytes:
 
 
 def read_foreign(path: Path) -> bytes:
-    """Read another program's file, which may have become anything by now. Its mode is left alone.
+    """Read another program's file, which may be anything by now. Its mode is left alone.
 
     Raises:
         OSError: it can't be read, is not a regular file, or is larger than ``MAX_FOREIGN_BYTES``.
@@ -82,7 +82,7 @@ def read_foreign(path: Path) -> bytes:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    """Opening a pipe would otherwise wait for its writer, and hold up the whole daemon."""
+    """Opening a pipe would otherwise wait for its writer, and block the whole daemon."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
@@ -94,7 +94,7 @@ def _stat_regular(file: BinaryIO) -> os.stat_result:
 
 
 def narrow_file(path: Path) -> None:
-    """Take away everyone else's access to the file. A missing file, or anything but a file, is left alone.
+    """Restrict the file to its owner. A missing file, or anything but a file, is left alone.
 
     Raises:
         OSError: the file belongs to someone else.
@@ -104,7 +104,7 @@ def narrow_file(path: Path) -> None:
 
 
 def keep_aside(path: Path) -> Path:
-    """Rename an unreadable file to ``<name>.unreadable``, the next one to ``.unreadable.2``; return the new path.
+    """Rename an unreadable file to ``<name>.unreadable``, or ``.unreadable.2`` and so on; return the new path.
 
     Raises:
         OSError: the folder can't be written.
@@ -116,7 +116,7 @@ def keep_aside(path: Path) -> Path:
 
 
 def unused_name(path: Path) -> Path:
-    """``path``, or the first of ``<path>.2``, ``<path>.3`` and so on that is not taken."""
+    """``path``, or the first unused one of ``<path>.2``, ``<path>.3`` and so on."""
     if not os.path.lexists(path):
         return path
     names = (path.with_name(f"{path.name}.{number}") for number in count(2))
@@ -124,7 +124,7 @@ def unused_name(path: Path) -> Path:
 
 
 def delete_leftovers(folder: Path, name: str) -> None:
-    """Delete the temporary files of ``write_atomic`` calls for ``name`` that were killed: they may hold secrets.
+    """Delete the temporary files of interrupted ``write_atomic`` calls for ``name``: they may contain secrets.
 
     Raises:
         OSError
@@ -136,7 +136,7 @@ def delete_leftovers(folder: Path, name: str) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename durable: the folder stores it, and is not synced along with the file."""
+    """Make a rename durable: it is stored in the folder, which is not synced together with the file."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

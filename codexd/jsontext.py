@@ -1,8 +1,7 @@
-r"""JSON on the wire: orjson, with the standard library for the texts that orjson refuses.
+r"""JSON on the wire: orjson, and the standard library for texts that orjson refuses.
 
-Node clients cut strings inside an emoji and send the lone surrogate that is left
-(``"\\ud800"``); orjson refuses it in both directions. Such a text is read by the
-standard library, and the surrogate becomes U+FFFD.
+Node clients cut strings in the middle of an emoji and send the lone surrogate that is left (``"\\ud800"``); orjson
+refuses it in both directions. The standard library reads such a text, and the surrogate becomes U+FFFD.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from typing import Any, TypeAlias
 import orjson
 
 MAX_DEPTH = 200
-"""Deepest nesting that codexd takes. orjson writes 254 levels, Python's recursion limit is 1000 frames."""
+"""The deepest nesting that codexd accepts. orjson writes 254 levels, Python's recursion limit is 1000 frames."""
 
 _DIGITS_ALIKE = bytes.maketrans(b"0123456789", b"0" * 10)
 _LONG_RUN = b"0" * 19
-"""As many digits as the shortest number has that may not fit into 64 bits."""
+"""As many digits as the shortest number that may not fit into 64 bits."""
 _BEFORE_A_NUMBER = b"[:, \t\r\n"
 
 
@@ -34,7 +33,7 @@ def loads(data: bytes | str) -> Any:
 
 
 def loads_shallow(data: bytes) -> Any:
-    """The same, of a text that somebody else is to be told: one that nests so deeply can't be written again.
+    """Like ``loads``, for a text that will be passed on: orjson can't write one that is nested too deeply.
 
     Raises:
         ValueError: also for more than ``MAX_DEPTH`` levels.
@@ -47,9 +46,9 @@ def loads_shallow(data: bytes) -> Any:
 
 
 def loads_exact(data: bytes) -> Any:
-    """The same, with the integers over 64 bits that orjson would read as floats: a tool's arguments stay exact.
+    """Like ``loads``, but keeps integers over 64 bits, which orjson reads as floats: a tool's arguments stay exact.
 
-    A long run of digits is searched for first, as the standard library is five times slower.
+    It uses the standard library, which is five times slower, only if the text contains a long run of digits.
     """
     if not _may_hold_long_number(data):
         return loads(data)
@@ -61,7 +60,7 @@ def loads_exact(data: bytes) -> Any:
 
 
 def _may_hold_long_number(data: bytes) -> bool:
-    """Whether a long run of digits stands where a number may begin; those in ids and base64 do not."""
+    """Whether there is a long run of digits where a number may start, unlike the digits in ids and base64."""
     digits_alike = data.translate(_DIGITS_ALIKE)
     at = digits_alike.find(_LONG_RUN)
     while at != -1:
@@ -73,7 +72,7 @@ def _may_hold_long_number(data: bytes) -> bool:
 
 
 def dumps(value: Any) -> bytes:
-    """``value`` as compact UTF-8 JSON, in the key order that it has."""
+    """``value`` as compact UTF-8 JSON, with its keys in their order."""
     try:
         return orjson.dumps(value)
     except TypeError:  # an integer over 64 bits, which only the standard library writes
@@ -81,12 +80,12 @@ def dumps(value: Any) -> bytes:
 
 
 def dumps_text(value: Any) -> str:
-    """The same as ``dumps``, as a string: for JSON inside JSON, such as a call's arguments."""
+    """Like ``dumps``, but returns a string: for JSON inside JSON, such as a tool call's arguments."""
     return dumps(value).decode()
 
 
 def find_too_deep(value: Any) -> str | None:
-    """The path of an object or a list that ``MAX_DEPTH`` others enclose, or None. Walks without recursion."""
+    """The path of an object or list that is nested more than ``MAX_DEPTH`` levels deep, or None. Does not recurse."""
     level: list[tuple[Any, _Step | None]] = [(value, None)]
     for _ in range(MAX_DEPTH):
         level = [
@@ -101,15 +100,15 @@ def find_too_deep(value: Any) -> str | None:
     return _show_path(level[0][1])
 
 
-def has_more_values(value: Any, most: int) -> bool:
-    """Whether the objects and lists in ``value`` hold more than ``most`` values. Looks no further than that."""
+def has_more_values(value: Any, limit: int) -> bool:
+    """Whether the objects and lists in ``value`` contain more than ``limit`` values. Counts no further than that."""
     count, left = 0, [value] if _is_container(value) else []
-    while left and count <= most:
+    while left and count <= limit:
         node = left.pop()
         count += len(node)
-        if count <= most:
+        if count <= limit:
             left += [child for child in (node.values() if isinstance(node, dict) else node) if _is_container(child)]
-    return count > most
+    return count > limit
 
 
 def _is_container(value: Any) -> bool:

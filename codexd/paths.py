@@ -1,4 +1,4 @@
-"""Where codexd keeps its files. Both programs import this, so the usual case needs only the standard library."""
+"""Where codexd keeps its files. Both programs import this, so in most cases it needs only the standard library."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Places(NamedTuple):
 def find_places(environ: Mapping[str, str], home: Path | None = None) -> Places:
     """The places of the daemon that this environment points to. ``home`` is the value of ``--home``.
 
-    ``CODEXD_HOME`` (or ``home``) puts everything below one folder; ``CODEXD_SOCKET`` moves only the socket.
+    ``CODEXD_HOME`` (or ``home``) puts everything into one folder; ``CODEXD_SOCKET`` moves only the socket.
     """
     if home is None and environ.get("CODEXD_HOME"):
         home = Path(environ["CODEXD_HOME"]).expanduser()

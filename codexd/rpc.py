@@ -1,7 +1,7 @@
-"""JSON-RPC 2.0 without I/O, one message a line, for both ends of the control socket.
+"""JSON-RPC 2.0 without I/O, one message per line, for both ends of the control socket.
 
-Bytes go into :meth:`Connection.receive_data` and messages come out; :func:`encode` is the way back. A message that
-can't be read comes out as :class:`Malformed`, to be answered with :attr:`Malformed.failure`.
+:meth:`Connection.receive_data` turns bytes into messages, :func:`encode` turns a message into bytes. An unreadable
+message becomes :class:`Malformed`, to be answered with :attr:`Malformed.failure`.
 
 Source: https://www.jsonrpc.org/specification. Import law: standard library only.
 """
@@ -21,7 +21,7 @@ Params: TypeAlias = dict[str, Any] | list[Any]
 
 
 class ErrorCode(enum.IntEnum):
-    """The codes of the specification, and our own: ``REFUSED``, for what a user can fix. ``data.kind`` says more."""
+    """The codes of the specification, and codexd's own: ``REFUSED``, for errors that users can fix (``data.kind``)."""
 
     PARSE_ERROR = -32700
     INVALID_REQUEST = -32600
@@ -32,7 +32,7 @@ class ErrorCode(enum.IntEnum):
 
 
 class Request(NamedTuple):
-    """A call. ``id`` may be any JSON string, number or null; the reply carries the same one."""
+    """A call. ``id`` may be any JSON string, number or null; the reply has the same one."""
 
     id: Id
     method: str
@@ -52,7 +52,7 @@ class Result(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """An error reply. ``id`` is None if that of the request could not be read."""
+    """An error reply. ``id`` is None if the request's id could not be read."""
 
     id: Id
     code: int
@@ -75,7 +75,7 @@ Single: TypeAlias = Request | Notification | Result | Failure | Malformed
 
 
 class Batch(NamedTuple):
-    """Several messages of one line. Their replies, if any, go back as one batch."""
+    """Several messages on one line. Their replies, if any, go back as one batch."""
 
     messages: tuple[Single, ...]
 
@@ -86,13 +86,13 @@ Message: TypeAlias = Single | Batch
 class State(enum.Enum):
     OPEN = "open"
     BROKEN = "broken"
-    """A line was too long, so nobody knows where the next one begins. Send the error, then hang up."""
+    """A line was too long, so the start of the next one is unknown. Send the error, then close the connection."""
 
 
 class Connection:
     """The receiving half of one connection: splits the bytes into lines and reads each line.
 
-    The messages do not depend on how the bytes were split on the way.
+    The messages don't depend on how the bytes were split in transit.
     """
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
@@ -123,13 +123,13 @@ class Connection:
 
 
 def encode(message: Message) -> bytes:
-    r"""``message`` as one line, its newline included.
+    r"""``message`` as one line, including the newline.
 
     ASCII only (``\u`` escapes), so that a lone surrogate in a string gets through.
 
     Raises:
-        ValueError: a number is NaN or infinite, which JSON has no form for.
-        TypeError: a value is of a type that JSON has no form for.
+        ValueError: a number is NaN or infinite, which JSON can't represent.
+        TypeError: a value has a type that JSON can't represent.
     """
     return json.dumps(_to_json(message), allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
 
@@ -164,7 +164,7 @@ def _read_line(line: bytearray) -> Message:
     except RecursionError:
         return Malformed(ErrorCode.PARSE_ERROR, "Parse error: nested too deeply")
     except ValueError as error:
-        # The text of a UnicodeDecodeError quotes the input; that of a JSONDecodeError gives only the position.
+        # A UnicodeDecodeError quotes the input in its text; a JSONDecodeError states only the position.
         where = str(error) if isinstance(error, json.JSONDecodeError) else "not UTF-8 JSON"
         return Malformed(ErrorCode.PARSE_ERROR, f"Parse error: {where}")
     if not isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What ends the daemon or makes it read its settings again: signals, and a client that asks."""
+"""What stops the daemon or makes it reload its settings: signals, and a client's request."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from codexd.settings.live import LiveSettings
 log = logging.getLogger("codexd.daemon")
 
 REPLY_S = 5.0
-"""How long to wait for the reply to ``daemon.stop`` to go out."""
+"""How long to wait until the reply to ``daemon.stop`` has been sent."""
 
 
 async def stop_on_signal(stopping: trio.Event, drain_s: float) -> None:
-    """Set ``stopping`` on the first SIGTERM or SIGINT; a second one ends the process at once, as it does elsewhere."""
+    """Set ``stopping`` on the first SIGTERM or SIGINT; a second one has its default effect and ends the process."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for number in signals:
             log.info("%s: stopping; running streams have %g s", signal.Signals(number).name, drain_s)
@@ -28,7 +28,7 @@ async def stop_on_signal(stopping: trio.Event, drain_s: float) -> None:
 
 @frozen
 class StopAfter:
-    """Sets ``stopping`` once the client that asked for it has the reply, or has hung up."""
+    """Sets ``stopping`` once the client that asked for it has its reply or has disconnected."""
 
     background: trio.Nursery
     stopping: trio.Event
@@ -54,4 +54,4 @@ async def reload_on_signal(
             try:
                 live.reload()
             except CodexdError as error:
-                log.error("SIGHUP: the settings stay as they were: %s", error)  # noqa: TRY400 - the text says all
+                log.error("SIGHUP: the settings were not changed: %s", error)  # noqa: TRY400 - a traceback adds nothing

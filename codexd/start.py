@@ -1,4 +1,4 @@
-"""From parsed arguments to a running daemon, and from what ended it to an exit status."""
+"""Starts a daemon from parsed arguments, and turns its end into an exit status."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ INTERRUPTED = 130
 
 
 def start(options: argparse.Namespace) -> int:
-    """Run the daemon until it ends. Returns the exit status."""
+    """Run the daemon until it ends; return the exit status."""
     with ExitStack() as stack:
         try:
             places = _find_places(options, stack)
             live = _open_settings(options, places)
         except (SettingInvalid, FileUnreadable) as error:
-            _complain(error)
+            _print_error(error)
             return WRONG_USAGE
         settings = live.current
         logs = LogRing(settings.log.history)
@@ -45,7 +45,7 @@ def start(options: argparse.Namespace) -> int:
             trio.run(_run, launch)
         except* CodexdError as group:
             for leaf in _leaves(group):
-                _complain(leaf)
+                _print_error(leaf)
             status = FAILED
         except* KeyboardInterrupt:
             status = INTERRUPTED
@@ -55,10 +55,10 @@ def start(options: argparse.Namespace) -> int:
 async def _run(launch: Launch) -> None:
     async with trio.open_nursery() as nursery:
         ready: Ready = await nursery.start(serve, launch)
-        # What exists now lives as long as the daemon; frozen, it is not walked by each full garbage collection.
-        # No stream is open yet that the call could hold up.
+        # Everything that exists now lives as long as the daemon, so full garbage collections need not traverse it.
+        # Done before any stream is open, because it blocks.
         gc.freeze()
-        print(_greet(ready), flush=True)  # noqa: T201 - what to type next is for the person at the terminal
+        print(_greet(ready), flush=True)  # noqa: T201 - for the person at the terminal
 
 
 def _find_places(options: argparse.Namespace, stack: ExitStack) -> Places:
@@ -80,7 +80,7 @@ def _greet(ready: Ready) -> str:
     note = " (simulated backend: no model answers and no ChatGPT account is used)" if ready.simulated else ""
     lines = [
         f"codexd {__version__} listens on {ready.address}{note}",
-        "Next, in another terminal, type one of these:",
+        "Next, run one of these in another terminal:",
         f"  curl {ready.address}/v1/messages -d '{hello}'",
         f"  ANTHROPIC_BASE_URL={ready.address} ANTHROPIC_AUTH_TOKEN=local claude",
         f"  {codexctl} logs -f",
@@ -91,7 +91,7 @@ def _greet(ready: Ready) -> str:
 
 
 def _name_codexctl(ready: Ready) -> str:
-    """How to call codexctl from the shell that started this daemon: it may not be on the PATH."""
+    """The command for codexctl in the shell that started this daemon: it may not be on the PATH."""
     beside = Path(sys.argv[0]).absolute().with_name("codexctl")
     found = shutil.which("codexctl")
     name = str(beside) if beside.exists() and found != str(beside) else "codexctl"
@@ -105,5 +105,5 @@ def _leaves(group: BaseExceptionGroup[CodexdError]) -> list[CodexdError]:
     return found
 
 
-def _complain(error: CodexdError) -> None:
+def _print_error(error: CodexdError) -> None:
     print(f"codexd: {error}", file=sys.stderr)  # noqa: T201 - logging may not be set up yet

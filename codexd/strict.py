@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 def make_converter(**options: Any) -> cattrs.Converter:
-    """A converter that refuses what cattrs alone would guess: None as "None", "false" as True, keys without a field.
+    """A converter that does not guess as cattrs does: None is not "None", "false" is not True, unknown keys are errors.
 
-    Tuples are unstructured as lists. ``options`` are those of ``cattrs.Converter``, and callers may replace the
+    Tuples are unstructured as lists. ``options`` are passed to ``cattrs.Converter``, and callers may replace the
     structure hooks.
     """
     defaults: dict[str, Any] = {"forbid_extra_keys": True, "unstruct_collection_overrides": {tuple: list}}
@@ -30,7 +30,7 @@ def read_string(value: object, _kind: object = str) -> str:
     """Return ``value``.
 
     Raises:
-        TypeError: says what the value must be; so do the functions below.
+        TypeError: says what the value must be, as in the functions below.
     """
     if not isinstance(value, str):
         raise TypeError("must be a string")
@@ -60,7 +60,7 @@ def load_versioned(data: bytes, version: int) -> dict[str, Any]:
     """The JSON object in one of codexd's files.
 
     Raises:
-        FileUnreadable: the reason only; the caller, who knows the file, names it.
+        FileUnreadable: the reason only; the caller adds the file.
     """
     try:
         raw = jsontext.loads_shallow(data)
@@ -69,7 +69,7 @@ def load_versioned(data: bytes, version: int) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise FileUnreadable("it is not a JSON object")
     if raw.get("version") != version:
-        raise FileUnreadable(f"its version is {raw.get('version')!r}, and this codexd reads version {version}")
+        raise FileUnreadable(f"its version is {raw.get('version')!r}, but this codexd reads version {version}")
     return raw
 
 

@@ -1,4 +1,4 @@
-"""Supervised tasks: restarted with back-off when they fail, visible while they run, loud when they give up."""
+"""Supervised tasks: restarted with back-off if they fail, with a visible state, and fatal if they fail too often."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger("codexd.supervisor")
 
 MAX_FAILURES = 5
 FAILURE_WINDOW_S = 60.0
-"""A task that fails more often than ``MAX_FAILURES`` in this time ends the daemon."""
+"""A task that fails more than ``MAX_FAILURES`` times within this time ends the daemon."""
 
 FIRST_DELAY_S = 0.5
 MAX_DELAY_S = 30.0
@@ -35,7 +35,7 @@ class TaskState(StrEnum):
 class OnFailure(Enum):
     RESTART = "restart"
     END_DAEMON = "end_daemon"
-    """For listeners: a daemon that accepts no connections must not look alive."""
+    """For listeners: a daemon that accepts no connections must not keep running."""
 
 
 @define
@@ -47,7 +47,7 @@ class _Task:
     failed: deque[float] = field(factory=deque)
 
     def note_failure(self, error: Exception, now: float) -> int:
-        """Record a failure. Returns how many there are in the window."""
+        """Record a failure; return the number of failures in the window."""
         self.last_error = describe(error)
         self.failed.append(now)
         while self.failed[0] < now - FAILURE_WINDOW_S:
@@ -79,7 +79,7 @@ class Supervisor:
             task.state = TaskState.RUNNING
             try:
                 await run()
-            except Exception as error:  # noqa: BLE001 - the supervisor: whatever a task did not expect
+            except Exception as error:  # noqa: BLE001 - supervises tasks, whatever they raise
                 await self._recover(task, error, on_failure)
             else:
                 task.state = TaskState.STOPPED
@@ -92,7 +92,7 @@ class Supervisor:
         if on_failure is OnFailure.END_DAEMON or failures > MAX_FAILURES:
             task.state = TaskState.FAILED
             times = "" if on_failure is OnFailure.END_DAEMON else f" {failures} times in {FAILURE_WINDOW_S:g} s"
-            raise TaskGaveUp(f"the task {task.name!r} failed{times}; the last error: {task.last_error}") from error
+            raise TaskGaveUp(f"the task {task.name!r} failed{times}; last error: {task.last_error}") from error
         task.state = TaskState.BACKING_OFF
         task.restarts += 1
         await trio.sleep(back_off_s(failures, self._jitter()))

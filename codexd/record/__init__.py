@@ -1,1 +1,1 @@
-"""What codexd remembers of its work: log entries, requests and the usage history."""
+"""What codexd records about its work: log entries, requests and the usage history."""

@@ -1,4 +1,4 @@
-"""Followers: whatever is new, queued for a reader that may be slow."""
+"""Followers: queues of new items for readers that may be slow."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Event = TypeVar("Event")
 
 
 class Follower(Generic[Item, Event]):
-    """An async iterator of events, which ends at :meth:`close` or at the end of its ``with``. Make it inside trio.
+    """An async iterator of events that ends at :meth:`close` or at the end of its ``with`` block. Make it inside trio.
 
-    Items wait under a key, and a newer item replaces one that waits under the same key. ``first`` waits from the
-    beginning, and up to ``capacity`` more may. ``make_event`` turns an item into an event, or the number of items that
-    a slow reader has missed. ``on_close`` is called with this follower.
+    Items are queued under a key, and a newer item replaces a queued one with the same key. ``first`` is queued from the
+    start, and up to ``capacity`` more items may be. ``make_event`` makes an event from an item, or from the number of
+    items that a slow reader has missed. ``on_close`` is called with this follower.
     """
 
     def __init__(
@@ -36,13 +36,13 @@ class Follower(Generic[Item, Event]):
         self._on_close = on_close
         self._missed = 0
         self._closed = False
-        # Reentrant, because a destructor may log while this thread holds the lock.
+        # Reentrant: a destructor may log while this thread holds the lock.
         self._lock = threading.RLock()
         self._news = trio.Event()
         self._trio = trio.lowlevel.current_trio_token()
 
     def offer(self, key: Hashable, item: Item) -> None:
-        """Queue ``item``, from any thread. It never waits: a full queue drops its oldest item."""
+        """Queue ``item``, from any thread. Never waits: a full queue drops its oldest item."""
         with self._lock:
             if key not in self._waiting and len(self._waiting) >= self._capacity:
                 self._waiting.popitem(last=False)
@@ -52,7 +52,7 @@ class Follower(Generic[Item, Event]):
             self._trio.run_sync_soon(self._wake, idempotent=True)
 
     def close(self) -> None:
-        """End the iteration and drop what still waits. Call it from the trio thread, as often as you like."""
+        """End the iteration and drop queued items. Call it from the trio thread; further calls do nothing."""
         self._on_close(self)
         self._closed = True
         self._news.set()
@@ -84,7 +84,7 @@ class Follower(Generic[Item, Event]):
             return None
 
     async def _wait(self) -> None:
-        """Wait for news."""
+        """Wait for a new item or the end."""
         await self._news.wait()
 
     def _wake(self) -> None:

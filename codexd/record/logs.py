@@ -1,4 +1,4 @@
-"""The log: standard logging comes in, and goes to a ring of entries in memory and to lines on stderr.
+"""The log: takes records from standard logging, keeps them in a ring in memory, and writes them to stderr.
 
 Code logs with ``log.info("text", extra={"request": id, "fields": {"account": ...}})``. Everything passes through
 :mod:`codexd.record.redaction` before it is kept or written.
@@ -24,20 +24,20 @@ from codexd.record.follow import Follower
 from codexd.record.redaction import redact, redact_value
 
 FOLLOWER_ENTRIES = 1000
-"""A follower may have this many entries unread before it misses the oldest."""
+"""A follower may have this many unread entries before it misses the oldest."""
 
 MAX_TEXT_CHARS = 32_000
-"""How much of a message or traceback is kept, so that the ring's size has a limit."""
+"""How much of a message or traceback is kept, to limit the size of the ring."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""Control characters, line ends, and marks that change the direction of writing."""
+"""Control characters, line ends, and marks that change the text direction."""
 _NEEDS_QUOTES = re.compile(r"[\s\"=\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 LogFollower: TypeAlias = Follower[LogEntry, LogEvent]
 
 
 class LogRing:
-    """The newest ``capacity`` entries, and their followers. Any thread may call any method."""
+    """The newest ``capacity`` entries and their followers. Thread-safe."""
 
     def __init__(self, capacity: int) -> None:
         self._entries: deque[LogEntry] = deque(maxlen=capacity)
@@ -47,7 +47,7 @@ class LogRing:
         self._lock = threading.RLock()
 
     def append(self, entry: LogEntry) -> LogEntry:
-        """Keep ``entry`` under the next id and hand it to the followers, without waiting for them."""
+        """Keep ``entry`` under the next id and offer it to the followers, without waiting for them."""
         with self._lock:
             self._last_id += 1
             entry = evolve(entry, id=self._last_id)
@@ -94,7 +94,7 @@ def matches(filters: LogFilter, entry: LogEntry) -> bool:
 
 
 def _is_of(entry: LogEntry, request: str) -> bool:
-    """Whether the entry is about a request whose id begins with ``request``; ``req_`` may be left out."""
+    """Whether the entry is about a request whose id starts with ``request``, with or without ``req_``."""
     return entry.request is not None and entry.request.startswith((request, f"req_{request}"))
 
 
@@ -126,9 +126,9 @@ class StderrHandler(logging.StreamHandler[TextIO]):
 
 
 def configure(level: str, log_format: str, ring: LogRing, stream: TextIO | None = None) -> None:
-    """Send codexd's logging from ``level`` up, and that of libraries from warning up, to ``ring`` and stderr.
+    """Send codexd's log records from ``level`` up, and libraries' from warning up, to ``ring`` and stderr.
 
-    ``log_format`` is ``text`` or ``json``. Another call replaces the settings of the call before.
+    ``log_format`` is ``text`` or ``json``. Another call replaces the previous configuration.
     """
     root = logging.getLogger()
     for handler in root.handlers[:]:
@@ -141,7 +141,7 @@ def configure(level: str, log_format: str, ring: LogRing, stream: TextIO | None 
 
 
 def read_record(record: logging.LogRecord) -> LogEntry:
-    """The entry for a log record, without secrets. Its id is 0 until a ring gives it one."""
+    """The entry for a log record, without secrets. Its id is 0 until a ring assigns one."""
     fields = getattr(record, "fields", None)
     fields = redact_value(fields) if isinstance(fields, Mapping) else {}
     if record.exc_info and record.exc_info[1]:
@@ -160,7 +160,7 @@ def read_record(record: logging.LogRecord) -> LogEntry:
 
 
 def format_text(entry: LogEntry) -> str:
-    """``entry`` as a line for people, with a traceback indented below it."""
+    """``entry`` as a line for people, followed by its traceback, indented."""
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.at))
     request = f" [{entry.request}]" if entry.request else ""
     fields = "".join(f" {key}={_field(value)}" for key, value in entry.fields.items() if key != "traceback")
@@ -177,7 +177,7 @@ def format_json(entry: LogEntry) -> str:
 
 
 def escape(text: str) -> str:
-    """``text`` on one line and without terminal control sequences, as it may come from a client."""
+    """``text`` on one line and without terminal control sequences, since it may come from a client."""
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
@@ -190,7 +190,7 @@ def _field(value: Any) -> str:
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except (TypeError, ValueError, KeyError):  # the text and its arguments don't match; log them anyway
+    except (TypeError, ValueError, KeyError):  # the message and its arguments don't match; log them anyway
         return f"{record.msg} {record.args}"
 
 
@@ -200,4 +200,4 @@ def _level(number: int) -> str:
 
 def _shorten(text: str) -> str:
     cut = len(text) - MAX_TEXT_CHARS
-    return text if cut <= 0 else f"{text[:MAX_TEXT_CHARS]}... ({cut} characters more)"
+    return text if cut <= 0 else f"{text[:MAX_TEXT_CHARS]}... ({cut} more characters)"

@@ -1,6 +1,6 @@
-"""Secrets are taken out of texts and values, by their shape and by the name that they have.
+"""Removing secrets from texts and values, recognized by their shape or their name.
 
-Numbers stay, whatever their name: ``input_tokens=1234`` is a count. In a text, so does anything under a plural name
+Numbers stay, whatever their name: ``input_tokens=1234`` is a count. In a text, so does any value with a plural name
 (``max_tokens: must be an integer``).
 """
 
@@ -38,19 +38,19 @@ _NAMED = re.compile(
 )
 _SECRET_KEY = re.compile(rf"(?i){_NAMES}|tokens$")
 _SEPARATOR = re.compile(r"[:=,%?&\s]")
-"""Every pattern that goes by a name needs one of these between the name and the secret."""
+"""Every pattern with a name needs one of these between the name and the secret."""
 
 
 def redact(text: str) -> str:
     """``text`` with each secret replaced by ``[redacted]``."""
-    if _SEPARATOR.search(text):  # most texts are one word, and then three patterns can be skipped
+    if _SEPARATOR.search(text):  # most texts are a single word, for which three patterns can be skipped
         for pattern in (_NAMED, _BEARER, _URL_CODE):
             text = pattern.sub(_keep_name, text)
     return _SECRET_SHAPES.sub(REDACTED, text)
 
 
 def _keep_name(found: re.Match[str]) -> str:
-    """This is a function because ``re`` looks a template up on every call, which costs more than the search."""
+    """A function, because ``re`` looks up a template on every call, which costs more than the search."""
     return found[1] + REDACTED
 
 

@@ -1,4 +1,4 @@
-"""Requests: those that run, the last thousand that ended, who follows them, and a log line for each."""
+"""Requests: the running ones, the last thousand that ended, their followers, and a log line for each."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ loss_log = logging.getLogger("codexd.losses")
 
 KEPT_REQUESTS = 1000
 KEPT_LOSSES = 1000
-"""How many losses are remembered as already logged."""
+"""For how many losses it is remembered that they have been logged."""
 
 LOGGED_LOSSES = (LossKind.DROPPED, LossKind.APPROXIMATED)
 
 FOLLOWER_REQUESTS = 2000
-"""A follower may have news of this many requests unread before it misses the oldest: twice what is kept."""
+"""A follower may have unread news of this many requests before it misses the oldest: twice what is kept."""
 
 PROGRESS_S = 1.0
 """How often followers see the growing answer of a running request."""
 
 REPEATED_S = 15.0
-"""Claude Code answers an error inside a stream with a second request for the same thing, at once."""
+"""After an error inside a stream, Claude Code immediately sends the same request again."""
 
 CANCELLED = "This request was cancelled with `codexctl`"
 
@@ -43,9 +43,9 @@ _INDEX = re.compile(r"\[\d+\]")
 
 
 class RequestLog:
-    """``clock`` is monotonic, ``wall_clock`` the time since the epoch, both in seconds.
+    """``clock`` is monotonic, ``wall_clock`` returns the time since the epoch, both in seconds.
 
-    ``on_end`` is called with each request once it has ended.
+    ``on_end`` is called with each request that has ended.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class RequestLog:
         self._cancelled_at: dict[str, float] = {}
         """By session."""
         self._logged_losses: dict[tuple[str, str], None] = {}
-        """By client and path; a dict, because it forgets the oldest first."""
+        """By client and path; an ordered set, so that the oldest is forgotten first."""
 
     @property
     def in_flight(self) -> int:
@@ -75,7 +75,7 @@ class RequestLog:
 
     @property
     def snapshots(self) -> list[Snapshot]:
-        """Every request as it stands: the oldest first, the running ones last."""
+        """Every request in its current state: the oldest first, the running ones last."""
         return [*self._ended, *(record.snapshot() for record in self.running)]
 
     def now(self) -> float:
@@ -83,7 +83,7 @@ class RequestLog:
 
     @contextmanager
     def record(self, request_id: str, method: str, path: str, client: str) -> Iterator[RequestRecord]:
-        """The record of a request that runs as long as the context; it is logged at its end."""
+        """The record of a request that runs as long as the context, and is logged at its end."""
         record = RequestRecord(
             request_id, method, path, client, self._wall_clock(), self._clock(), self._clock, self._offer
         )
@@ -102,7 +102,7 @@ class RequestLog:
     # -- finding ----------------------------------------------------------------------------------
 
     def find(self, name: str) -> Snapshot:
-        """The request with that id, or with a unique beginning of it; ``req_`` may be left out.
+        """The request with this id or a unique prefix of it, with or without ``req_``.
 
         Raises:
             RequestNotFound
@@ -118,11 +118,11 @@ class RequestLog:
             )
         if len(found) > 1:
             some = ", ".join(request.info.id for request in found[-3:])
-            raise RequestNotFound(f"{len(found)} requests begin with {name!r}, such as {some}. Give more of the id.")
+            raise RequestNotFound(f"{len(found)} request ids start with {name!r}, such as {some}. Use more of the id.")
         return found[0]
 
     def find_last_failed(self) -> Snapshot:
-        """The last request that failed; one that its own user ended only if there is no other.
+        """The last request that failed. Requests that the user ended count only if no other has failed.
 
         Raises:
             RequestNotFound: none has failed.
@@ -130,7 +130,7 @@ class RequestLog:
         failed = [request for request in self._ended if request.info.error is not None]
         if not failed:
             raise RequestNotFound(
-                "No request has failed since codexd started. To look at one that didn't, give its id: "
+                "No request has failed since codexd started. To look at another request, give its id: "
                 "`codexctl requests` lists them."
             )
         by_itself = [request for request in failed if not request.was_ended_by_user]
@@ -139,15 +139,15 @@ class RequestLog:
     # -- ending early -----------------------------------------------------------------------------
 
     def cancel(self, name: str) -> Snapshot:
-        """End a running request: its client gets an error that says so.
+        """Cancel a running request: its client gets an error that says so.
 
         Raises:
-            RequestNotFound: no running request has that name.
+            RequestNotFound: no running request has this id.
         """
         found = self.find(name)
         record = self._running.get(found.info.id)
         if record is None:
-            raise RequestNotFound(f"The request {found.info.id} has ended already.")
+            raise RequestNotFound(f"The request {found.info.id} has already ended.")
         if record.end_early is None:
             raise RequestNotFound(f"The request {found.info.id} is still being received. Try again in a moment.")
         if found.info.session is not None:
@@ -156,14 +156,14 @@ class RequestLog:
         return record.snapshot()
 
     def is_repeated(self, session: str) -> bool:
-        """Whether this is the next try of a request of ``session`` that was cancelled a moment ago; True only once."""
+        """Whether this repeats a request of ``session`` that was cancelled a moment ago; True only once."""
         cancelled_at = self._cancelled_at.pop(session[:SESSION_CHARS], None)
         return cancelled_at is not None and self._clock() - cancelled_at < REPEATED_S
 
     # -- following --------------------------------------------------------------------------------
 
     def subscribe(self, limit: int = 0, *, capacity: int = FOLLOWER_REQUESTS) -> RequestFollower:
-        """A follower: first the newest ``limit`` that ended and all that run, then whatever is new."""
+        """A follower: first the newest ``limit`` ended requests and all running ones, then whatever is new."""
         ended = list(self._ended)[-limit:] if limit else []
         first: dict[str, RequestRecord | Snapshot] = {request.info.id: request for request in ended}
         first.update(self._running)
@@ -181,7 +181,7 @@ class RequestLog:
     # -- logging ----------------------------------------------------------------------------------
 
     def _log_losses(self, request: Snapshot) -> None:
-        """Log each kind of loss once for a client and its version; the next request will have it again."""
+        """Log each loss once per client version, since the next request will probably have it again."""
         client = request.info.client
         for loss in request.info.losses:
             key = (client, _INDEX.sub("[]", loss.path))
@@ -194,9 +194,9 @@ class RequestLog:
 
 
 class RequestFollower(Follower[RequestRecord | Snapshot, RequestEvent]):
-    """Gives requests as they stand: a reader that falls behind gets fewer events, each as new as possible.
+    """Yields requests in their current state: a slow reader gets fewer events, each of them up to date.
 
-    The follower looks for growing answers by itself, so that being followed costs an answer nothing.
+    The follower checks by itself whether answers have grown, so that followers don't slow down an answer.
     """
 
     def __init__(self, requests: RequestLog, first: Mapping[str, RequestRecord | Snapshot], *, capacity: int) -> None:
@@ -214,7 +214,7 @@ class RequestFollower(Follower[RequestRecord | Snapshot, RequestEvent]):
             await super()._wait()
 
     def _offer_grown(self) -> None:
-        """Offer the requests whose answer has grown, once every ``PROGRESS_S``."""
+        """Offer the requests whose answer has grown, at most once every ``PROGRESS_S``."""
         now = trio.current_time()
         if now < self._look_at:
             return

@@ -1,4 +1,4 @@
-"""One model request: the record that is written while it runs, and the frozen snapshot that everyone reads."""
+"""One model request: the record that is written while it runs, and the frozen snapshot of it that others read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from codexd.translation.backend import Usage
 from codexd.translation.reading.losses import Losses
 
 CLIENT_LEFT = 499
-"""The status of a request whose client hung up before it was answered. nginx uses the same number."""
+"""The status of a request whose client disconnected before it was answered; nginx uses the same number."""
 
 CLIENT_LEFT_KIND = "client_left"
 """The error kind of such a request."""
@@ -22,7 +22,7 @@ CLIENT_LEFT_KIND = "client_left"
 SESSION_CHARS = 8
 MAX_ID_CHARS = 100
 MAX_MODEL_CHARS = 200
-"""A client may send any text as the name of a model."""
+"""A client may send any text as a model name."""
 
 
 class StepName(Enum):
@@ -42,7 +42,7 @@ class StepName(Enum):
 
 @frozen
 class Step:
-    """A step, ``at_ms`` after the request came in. ``note`` fills the gap in the step's sentence (``why.py``)."""
+    """A step, ``at_ms`` after the request came in. ``note`` completes the step's sentence (``why.py``)."""
 
     at_ms: int
     name: StepName
@@ -51,12 +51,11 @@ class Step:
 
 @frozen
 class Snapshot:
-    """A request as it stood at one moment, or as it ended.
+    """A request at one moment, or as it ended.
 
-    ``elapsed_ms`` counts from the request's arrival, ``silent_ms`` from the last bytes of the backend (None before its
+    ``elapsed_ms`` counts from the request's arrival, ``silent_ms`` from the backend's last bytes (None before its
     headers). ``third_party`` is the host that was asked instead of the backend. ``resets_at`` is when the limit that
-    the request ran into ends, in seconds since the epoch. ``losses_reported`` counts the dropped and approximated
-    fields.
+    the request hit ends, in seconds since the epoch. ``losses_reported`` counts the dropped and approximated fields.
     """
 
     info: RequestInfo
@@ -71,7 +70,7 @@ class Snapshot:
 
     @property
     def counted(self) -> TokenCounts | None:
-        """The tokens as the backend counted them; None while there is only an estimate."""
+        """The tokens as counted by the backend; None while there is only an estimate."""
         tokens = self.info.tokens
         return None if tokens is None or tokens.estimated else tokens
 
@@ -85,7 +84,7 @@ class _Account:
     id: str
     label: str = field(eq=False)
     reason: str
-    """Why this account, in a few words."""
+    """A short reason for choosing this account."""
 
 
 @frozen
@@ -97,9 +96,9 @@ class _Failure:
 
 @define(eq=False)
 class RequestRecord:
-    """The write side of one request: each fact has one verb, and a :class:`Snapshot` is the only way to read them.
+    """The write side of one request: one method records each fact, and a :class:`Snapshot` is for reading them.
 
-    ``started_at`` is in seconds since the epoch; every other time is in seconds of ``clock``, which is monotonic.
+    ``started_at`` is in seconds since the epoch; all other times are in seconds of ``clock``, which is monotonic.
     ``on_step`` is called after each step.
     """
 
@@ -113,9 +112,9 @@ class RequestRecord:
     on_step: Callable[[RequestRecord], None] = field(repr=False)
 
     has_first_event: bool = False
-    """Whether the current attempt has had an event. Plain attributes, because the stream reads both for each chunk."""
+    """Whether the current attempt has had an event. A plain attribute, like the next one: read for each chunk."""
     has_first_token: bool = False
-    """Whether a piece of the answer has gone to the client."""
+    """Whether a part of the answer has gone to the client."""
 
     _steps: list[Step] = field(factory=list)
     _losses: Losses = field(factory=Losses)
@@ -128,7 +127,7 @@ class RequestRecord:
     _upstream_status: int | None = None
     _upstream_request_id: str | None = None
     _heard_at: float = 0.0
-    """When the backend last sent something. It has a meaning only once there is an ``_upstream_status``."""
+    """When the backend last sent something. Meaningful only if there is an ``_upstream_status``."""
     _longest_silence_s: float = 0.0
     _first_token_at: float | None = None
     _usage: Usage | None = None
@@ -143,7 +142,7 @@ class RequestRecord:
     # -- reading ----------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """The request as it stands; once it has ended, always as it ended."""
+        """The request in its current state, or as it ended."""
         return self._final or self._take_snapshot("running", self.clock())
 
     @property
@@ -159,10 +158,10 @@ class RequestRecord:
 
     @property
     def end_early(self) -> Callable[[CodexdError], None] | None:
-        """Ends the answer with an error; None before the answer has begun and after it has ended."""
+        """Ends the answer with an error; None before the answer starts and after it has ended."""
         return self._end_early
 
-    # -- what is asked, and of whom ---------------------------------------------------------------
+    # -- the request and its route ----------------------------------------------------------------
 
     def note_received(self) -> None:
         self._add_step(self.started, StepName.RECEIVED)
@@ -171,25 +170,25 @@ class RequestRecord:
         self._model = None if asked is None else _shorten(asked)
 
     def note_losses(self, losses: Losses) -> None:
-        """``losses`` is the request's own ledger, which goes on growing until the request ends."""
+        """``losses`` is the request's own ledger, which grows until the request ends."""
         self._losses = losses
 
     def note_session(self, key: str) -> None:
         self._session = key[:SESSION_CHARS]
 
     def note_running(self, end_early: Callable[[CodexdError], None]) -> None:
-        """The answer begins; ``end_early`` ends it with an error."""
+        """The answer starts; ``end_early`` ends it with an error."""
         self._end_early = end_early
 
     def note_account(self, account_id: str, label: str, reason: str) -> None:
-        """Naming the same account for the same reason again is not a step."""
+        """Only a new account or a new reason is a step."""
         chosen = _Account(account_id, label, reason)
         if chosen != self._account:
             self._account = chosen
             self._add_step(self.clock(), StepName.CHOSEN, f"{label}: {reason}")
 
     def note_waited(self, seconds: float, label: str) -> None:
-        """The request waited for a limit of the account ``label`` to end."""
+        """The request waited until a limit of the account ``label`` ended."""
         self._add_step(self.clock(), StepName.WAITED, f"{seconds:.1f} s for {label}")
 
     def note_token_wait(self, seconds: float) -> None:
@@ -206,7 +205,7 @@ class RequestRecord:
     # -- one attempt ------------------------------------------------------------------------------
 
     def note_asked(self, model: str, count_output: Callable[[], int]) -> None:
-        """An attempt begins. ``count_output`` estimates the tokens of its answer so far."""
+        """An attempt starts. ``count_output`` estimates the tokens of its answer so far."""
         self._count_output = count_output
         self._add_step(self.clock(), StepName.ASKED, _shorten(model))
 
@@ -224,14 +223,14 @@ class RequestRecord:
         self._add_step(self._heard_at, StepName.HEADERS, str(status))
 
     def note_chunk(self, now: float) -> None:
-        """The backend sent something. This is the hot path: nothing is allocated here."""
+        """The backend sent something. On the hot path: allocates nothing."""
         silence_s = now - self._heard_at
         if silence_s > self._longest_silence_s:  # noqa: PLR1730 - max() is a call, and a store for each chunk
             self._longest_silence_s = silence_s
         self._heard_at = now
 
     def note_client_waited(self, now: float) -> None:
-        """The silence up to ``now`` was the client's, which did not read."""
+        """The silence until ``now`` was due to the client, which did not read."""
         self._heard_at = now
 
     def note_first_event(self, now: float) -> None:
@@ -248,7 +247,7 @@ class RequestRecord:
         self._usage, self._stop_reason = usage, stop_reason
 
     def note_retry(self, error: CodexdError, how: str) -> None:
-        """Another attempt follows ``error``; ``how`` is such as ``at once``."""
+        """Another attempt follows ``error``; ``how`` says how, for example ``at once``."""
         self._retries += 1
         self._add_step(self.clock(), StepName.RETRY, f"{how} after this error: {redact(str(error))}")
 
@@ -267,34 +266,34 @@ class RequestRecord:
         self._failure = _Failure(redact(str(error)), error.kind, resets_at)
 
     def note_reported(self, status: int, type_: str, message: str) -> None:
-        """How the error was reported to the client; ``status`` is 200 inside an answer that had begun."""
+        """How the error was reported to the client; ``status`` is 200 if the answer had already started."""
         self._reported = Told(status, type_, redact(message))
 
     def note_client_left(self) -> None:
-        """A client that has its answer or its error may leave; before that, hanging up is a failure."""
+        """The client disconnected, which is a failure if it has neither its answer nor an error yet."""
         was_answered = self._status == 200 and self._stop_reason is not None
         if not was_answered and self._reported is None:
             self._failure = _Failure("the client hung up", CLIENT_LEFT_KIND)
 
     def finish(self, failure: BaseException | None = None) -> Snapshot:
-        """The end, after which nothing changes. ``failure`` is the exception that the request ended with, if any."""
+        """End the record; nothing changes after that. ``failure`` is the exception that ended the request, if any."""
         self._note_outcome(failure)
         if self._status is None:
             self._status = CLIENT_LEFT
         ended = self.clock()
         self._steps.append(Step(self._ms_until(ended), StepName.END))
         self._final = self._take_snapshot(_name_outcome(self._failure), ended)
-        self._count_output = self._end_early = None  # they hold the whole answer
+        self._count_output = self._end_early = None  # they keep the whole answer alive
         self.on_step(self)
         return self._final
 
     def _note_outcome(self, failure: BaseException | None) -> None:
-        """The outcome of a request that ended without a note of one."""
-        if isinstance(failure, Exception):  # the web server answers for it
+        """Note the outcome of a request that ended without one."""
+        if isinstance(failure, Exception):  # the web server sends the response
             self.note_status(500)
             self.note_failure(InternalError(f"a bug in codexd: {type(failure).__name__}"))
         elif self._status is None and failure is not None:
-            self.note_failure(ShuttingDown("codexd stopped before there was an answer"))
+            self.note_failure(ShuttingDown("codexd stopped before it answered"))
         elif self._status is None and self._failure is None:
             self.note_client_left()
 

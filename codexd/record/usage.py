@@ -1,7 +1,7 @@
 """The usage history: the tokens of each request, written to ``usage.sqlite3`` by a task of its own.
 
-A request is only queued here; the task writes the queue in batches. Whatever happens to the file, requests go on: what
-can't be written waits for the next try, and ``problems`` says so.
+Requests are queued, and the task writes the queue in batches. Problems with the file don't affect requests: what can't
+be written waits for the next try, and ``problems`` says so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from codexd.record.usage_file import UsageEntry, UsageFile, is_damage
 log = logging.getLogger("codexd.usage")
 
 BATCH_S = 1.0
-"""Requests that end within this time of the first one are written with it."""
+"""Requests that end within this time after the first one are written together with it."""
 
 RETRY_S = 60.0
 PRUNE_S = 3600.0
@@ -32,10 +32,10 @@ PRUNE_S = 3600.0
 DAY_S = 86400.0
 
 MAX_WAITING = 20_000
-"""Entries that wait for a file that can't be written; beyond that, the oldest are dropped."""
+"""Entries that may wait while the file can't be written; beyond that, the oldest are dropped."""
 
 MAX_COUNT = 10**12
-"""The backend's numbers are not ours: a larger one can't be a number of tokens, and SQLite could not add it up."""
+"""A larger number from the backend can't be a number of tokens, and SQLite could not add it up."""
 
 NO_TOKENS = TokenCounts(0, 0, 0, 0)
 NO_USAGE = UsageRow("total", 0, 0, 0, 0, 0, 0, 0, None)
@@ -59,7 +59,7 @@ class UsageHistory:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Sentences for the user."""
+        """The problems with the file, in full sentences for the user."""
         aside = self._kept_aside and f"The usage history could not be read and is kept as {self._kept_aside}."
         return tuple(problem for problem in (self._trouble, aside) if problem)
 
@@ -77,7 +77,7 @@ class UsageHistory:
                 await self._write_batches()
 
     async def summarize(self, by: str, since: float, names: Mapping[str, str]) -> UsageReport:
-        """The sums by ``model``, ``account`` or ``day``, up to this moment. ``names`` maps account ids to labels."""
+        """The sums by ``model``, ``account`` or ``day``, up to now. ``names`` maps account ids to labels."""
         await self._flush()
         found = await self._use(
             lambda file: (file.sum_up(by, since), file.sum_up("total", since), file.find_oldest(since))
@@ -88,13 +88,13 @@ class UsageHistory:
         return UsageReport(by, oldest, tuple(rows), total[0] if total else NO_USAGE, " ".join(self.problems) or None)
 
     def close(self) -> None:
-        """Write what still waits. It blocks, so call it only after ``run`` has ended."""
+        """Write what is still queued. This blocks, so call it only after ``run`` has ended."""
         try:
             file = self._open()
             file.add(tuple(self._waiting))
             file.close()
         except (sqlite3.Error, OSError) as error:
-            log.error("%d requests are missing from the usage history: %s", len(self._waiting), error)  # noqa: TRY400 - the message says it all
+            log.error("%d requests are missing from the usage history: %s", len(self._waiting), error)  # noqa: TRY400 - a traceback adds nothing
 
     async def _write_batches(self) -> None:
         while True:
@@ -115,7 +115,7 @@ class UsageHistory:
                 self._waiting = deque([*batch, *self._waiting], maxlen=MAX_WAITING)
 
     async def _use(self, work: Callable[[UsageFile], _T]) -> _T | None:
-        """Do ``work`` in a thread and return its result; None if the file can't be used now (see ``problems``)."""
+        """Run ``work`` in a thread and return its result; None if the file can't be used now (see ``problems``)."""
         async with self._lock:
             try:
                 done = await trio.to_thread.run_sync(lambda: work(self._open()))

@@ -21,7 +21,7 @@ from codexd.files import keep_aside
 log = logging.getLogger("codexd.usage")
 
 VERSION = 1
-"""``PRAGMA user_version``. We don't write to a file with a later one."""
+"""``PRAGMA user_version``. codexd does not write to a file with a later version."""
 
 BUSY_S = 5.0
 """How long another program, such as the user's own ``sqlite3``, may hold the file's lock."""
@@ -29,7 +29,7 @@ BUSY_S = 5.0
 
 @frozen
 class UsageEntry:
-    """One request. ``account`` is an account's id, ``at`` is in seconds since the epoch."""
+    """One request. ``account`` is the account's id, ``at`` is in seconds since the epoch."""
 
     at: float
     account: str | None
@@ -79,11 +79,11 @@ FROM requests WHERE at >= ? GROUP BY name ORDER BY {order}
 class UsageFile:
     """The open database.
 
-    ``kept_aside`` is where an unreadable file was moved to make room for a new one, if there was one.
+    ``kept_aside`` is where an unreadable file was moved to, if there was one.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the file, or create it.
+        """Open the file or create it.
 
         Raises:
             sqlite3.Error, OSError: neither is possible now.
@@ -95,12 +95,12 @@ class UsageFile:
             if not is_damage(error):
                 raise
             self.kept_aside = _keep_aside(path)
-            log.error("the usage history could not be read (%s); it is kept as %s", error, self.kept_aside)  # noqa: TRY400 - the message says it all
+            log.error("the usage history could not be read (%s); it is kept as %s", error, self.kept_aside)  # noqa: TRY400 - a traceback adds nothing
             self._database = _open(path)
         self._path, self._opened = path, path.stat()
 
     def has_moved(self) -> bool:
-        """Whether another file, or none, has taken this one's place, so that what is written to it would be lost."""
+        """Whether the file was deleted or replaced, so that further writes would be lost."""
         try:
             return not os.path.samestat(self._path.stat(), self._opened)
         except FileNotFoundError:
@@ -110,26 +110,26 @@ class UsageFile:
         self._database.close()
 
     def add(self, entries: Sequence[UsageEntry]) -> int:
-        """Write ``entries``, and return how many. After an error or a crash, none of them is written."""
+        """Write ``entries`` and return how many. After an error or a crash, none of them is written."""
         with self._database:
             return self._database.executemany(_INSERT, map(astuple, entries)).rowcount
 
     def prune(self, before: float) -> int:
-        """Delete the requests from before ``before``, and return how many."""
+        """Delete the requests before ``before`` and return how many."""
         with self._database:
             return self._database.execute("DELETE FROM requests WHERE at < ?", (before,)).rowcount
 
     def sum_up(self, by: str, since: float) -> list[UsageRow]:
         """The sums by ``model``, ``account`` (its id) or ``day``, or the ``total``.
 
-        Days come in order, everything else by its tokens, the most first.
+        Days are in order, everything else by tokens in descending order.
         """
         order = "name" if by == "day" else "sum(input_tokens + output_tokens) DESC, count(*) DESC, name"
         rows = self._database.execute(_SUMS.format(key=_KEYS[by], order=order), (since,))
         return [UsageRow(*row) for row in rows]
 
     def find_oldest(self, since: float) -> float | None:
-        """When the first request from ``since`` on came in."""
+        """When the first request since ``since`` came in."""
         found: tuple[float | None] = self._database.execute(
             "SELECT min(at) FROM requests WHERE at >= ?", (since,)
         ).fetchone()
@@ -137,17 +137,17 @@ class UsageFile:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether ``error`` means that the file is damaged, or not a database of ours."""
+    """Whether ``error`` means that the file is damaged or not one of codexd's databases."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, _ForeignError)
 
 
 class _ForeignError(sqlite3.DatabaseError):
-    """A database, but not one that we can write to."""
+    """A database, but not one that codexd can write to."""
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    # SQLite creates a file with the umask's mode, and gives its -wal and -shm the database's mode.
+    # SQLite would create the file with the umask's mode; the -wal and -shm files get the database's mode.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     path.chmod(0o600)
     database = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False)
@@ -161,13 +161,13 @@ def _open(path: Path) -> sqlite3.Connection:
 def _prepare(database: sqlite3.Connection) -> None:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version not in (0, VERSION):
-        raise _ForeignError(f"it has version {version}, and this codexd writes version {VERSION}")
+        raise _ForeignError(f"its version is {version}, but this codexd writes version {VERSION}")
     (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise _ForeignError(verdict)
     is_empty = database.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
     if not is_empty and [name for _, name, *_ in database.execute("PRAGMA table_info(requests)")] != _COLUMNS:
-        raise _ForeignError("its table of requests has other columns")
+        raise _ForeignError("its requests table has other columns")
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")  # a crash loses nothing; a power cut may lose the last second
     if is_empty:
@@ -175,7 +175,7 @@ def _prepare(database: sqlite3.Connection) -> None:
 
 
 def _keep_aside(path: Path) -> Path:
-    """Move the file and its log out of the way: SQLite would replay the old log into the new database."""
+    """Move the file and its log away: SQLite would replay the old log into the new database."""
     aside = keep_aside(path)
     for suffix in ("-wal", "-shm"):
         own = path.with_name(path.name + suffix)

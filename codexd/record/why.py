@@ -1,4 +1,4 @@
-"""What ``codexctl why`` says of a request: its timeline, what came of it, what happens next and what to do. Pure."""
+"""What ``codexctl why`` says about a request: its timeline, its outcome, what happens next, what to do. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONG_SILENCE_MS = 5000
 
 
 def explain(request: Snapshot, *, wall_now: float) -> Explanation:
-    """``request`` in plain words. ``wall_now`` is the moment of the snapshot, in seconds since the epoch."""
+    """``request`` in plain words. ``wall_now`` is the time of the snapshot, in seconds since the epoch."""
     return Explanation(
         request=request.info,
         timeline=tuple(_list_steps(request)),
@@ -62,7 +62,7 @@ def _describe_step(request: Snapshot, step: Step, took_ms: int) -> str:
         client=info.client,
         path=f"{request.method} {info.path}" + (f" for the model {info.model}" if info.model else ""),
         note=step.note.removesuffix("."),
-        took=_say_ms(took_ms),
+        took=_format_ms(took_ms),
         server=f"the third party {request.third_party}" if request.third_party else BACKEND,
         host=_name_host(request),
         Host=_start_sentence(_name_host(request)),
@@ -81,7 +81,7 @@ def _describe_end(request: Snapshot) -> str:
 def _describe_state(request: Snapshot) -> str:
     count = request.info.tokens
     tokens = f"; about {count.output} tokens so far" if count and count.output else ""
-    silence = "" if request.silent_ms is None else f"; {_name_host(request)} silent for {_say_ms(request.silent_ms)}"
+    silence = "" if request.silent_ms is None else f"; {_name_host(request)} silent for {_format_ms(request.silent_ms)}"
     return f"Still running{tokens}{silence}."
 
 
@@ -94,13 +94,13 @@ def _summarize(request: Snapshot) -> Iterator[str]:
     yield _summarize_outcome(request)
     if info.told is not None:
         how = "an error inside the answer" if info.told.status == 200 else f"HTTP {info.told.status}"
-        words = ", in the same words." if info.told.message == info.error else f": {_end_sentence(info.told.message)}"
-        yield f"The client got {how} ({info.told.type}){words}"
+        text = ", in the same words." if info.told.message == info.error else f": {_end_sentence(info.told.message)}"
+        yield f"The client got {how} ({info.told.type}){text}"
     if info.error and info.upstream_status:
         id_ = f" (its request id: {info.upstream_request_id})" if info.upstream_request_id else ""
         yield f"{host} had answered HTTP {info.upstream_status}{id_}."
     if info.longest_silence_ms is not None and info.longest_silence_ms >= LONG_SILENCE_MS:
-        yield f"{host} was silent for up to {_say_ms(info.longest_silence_ms)}."
+        yield f"{host} was silent for up to {_format_ms(info.longest_silence_ms)}."
 
 
 def _summarize_target(request: Snapshot) -> str:
@@ -114,7 +114,7 @@ def _summarize_target(request: Snapshot) -> str:
 
 def _summarize_outcome(request: Snapshot) -> str:
     info = request.info
-    elapsed, attempts = _say_ms(request.elapsed_ms), info.retries + 1
+    elapsed, attempts = _format_ms(request.elapsed_ms), info.retries + 1
     if info.state == "running":
         return f"It has been running for {elapsed}{f', now in attempt {attempts}' if info.retries else ''}."
     took = f"after {elapsed}{f' and {attempts} attempts' if info.retries else ''}"
@@ -124,7 +124,7 @@ def _summarize_outcome(request: Snapshot) -> str:
     return f"It {outcome} {took}: {_end_sentence(info.error)}"
 
 
-# -- words ----------------------------------------------------------------------------------------
+# -- wording --------------------------------------------------------------------------------------
 
 
 def _name_host(request: Snapshot) -> str:
@@ -132,7 +132,7 @@ def _name_host(request: Snapshot) -> str:
 
 
 def _start_sentence(host: str) -> str:
-    """``host`` at the start of a sentence; a host name keeps its case."""
+    """``host`` for the start of a sentence; a host name keeps its case."""
     return "The backend" if host == BACKEND else host
 
 
@@ -141,7 +141,7 @@ def _end_sentence(text: str | None) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _say_ms(ms: int) -> str:
+def _format_ms(ms: int) -> str:
     if ms < 1000:
         return f"{ms} ms"
     return f"{ms / 1000:.1f} s" if ms < 100_000 else f"{ms / 60_000:.0f} min"
@@ -154,11 +154,11 @@ def _advise(request: Snapshot, wall_now: float) -> Iterator[str]:
     info = request.info
     if info.error_kind is not None:
         advice = find_advice(info.error_kind, third_party=request.third_party is not None)
-        words = {"id": info.id, "host": request.third_party}
-        yield advice.by_itself.format(**words)
+        names = {"id": info.id, "host": request.third_party}
+        yield advice.by_itself.format(**names)
         if request.resets_at is not None and request.resets_at > wall_now:
             yield f"The limit ends {say_until(request.resets_at, wall_now)}."
-        yield advice.to_do.format(**words)
+        yield advice.to_do.format(**names)
     elif info.state == "running":
         yield f"`codexctl top` shows its progress; `codexctl requests cancel {info.id}` ends it."
     if losses := request.losses_reported:
@@ -168,9 +168,9 @@ def _advise(request: Snapshot, wall_now: float) -> Iterator[str]:
 
 @frozen
 class Advice:
-    """``by_itself`` is what happens without the user, ``to_do`` what the user can do.
+    """``by_itself`` is what happens without the user's help, ``to_do`` what the user can do.
 
-    ``{id}`` in them is the request's id, ``{host}`` the third party that it went to.
+    In both, ``{id}`` stands for the request's id and ``{host}`` for the third party that it went to.
     """
 
     by_itself: str
@@ -178,7 +178,7 @@ class Advice:
 
 
 def find_advice(kind: str, *, third_party: bool = False) -> Advice:
-    """The advice for an error's ``kind``; ``third_party`` for a request that went to one."""
+    """The advice for an error's ``kind``. ``third_party``: whether the request went to one."""
     return (_BY_KIND_OF_THIRD_PARTY if third_party else _BY_KIND).get(kind, _BY_CLASS[CodexdError])
 
 
@@ -199,17 +199,17 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
         "There is nothing to do. If you did not mean to cancel it, ask again.",
     ),
     errors.RequestRefused: Advice(
-        f"{_REFUSED_AGAIN} Nothing of it reached the backend.",
+        f"{_REFUSED_AGAIN} No part of it reached the backend.",
         "The error says what the client has to send instead. Unless the README says that codexd can't do it, this is "
         f"a bug in codexd: {_REPORT}",
     ),
     errors.RequestTooLarge: Advice(_REFUSED_AGAIN, _SHRINK),
     errors.KiloDisabled: Advice(
-        "codexd refuses the model name kilo until you opt in. Nothing of this request left the machine.",
+        "codexd refuses the model name kilo until you opt in. No part of this request left the machine.",
         f"`codexctl settings set kilo.enabled true` opts in. {_OTHER_MODELS}",
     ),
     errors.AccountError: Advice(
-        "The next request chooses its account anew.", "`codexctl accounts` shows the state of each account."
+        "codexd chooses an account again for the next request.", "`codexctl accounts` shows the state of each account."
     ),
     errors.NoAccount: Advice(
         "No request can be served until an account is active.",
@@ -226,7 +226,7 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
     ),
     errors.FollowedLoginStale: Advice(
         "codexd reads the login's file again for each request.",
-        "Start the program that owns the login, such as `codex`, once: it refreshes the login.",
+        "Start the program that owns the login, such as `codex`, once to refresh the login.",
     ),
     errors.RefreshUnavailable: Advice(
         "The login is intact. codexd keeps trying to refresh it, at growing intervals.",
@@ -270,7 +270,7 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
         f"`codexctl settings set kilo.model NAME` chooses one that kilo.ai serves for free. {_OTHER_MODELS}",
     ),
     errors.PolicyRefused: Advice(
-        "The same words will be refused again.", "Rephrase the request, or start a new conversation."
+        "The same text will be refused again.", "Rephrase the request, or start a new conversation."
     ),
     errors.StaleReasoning: Advice(
         "codexd tried again without the earlier reasoning, and that failed too.",
@@ -311,7 +311,7 @@ _BY_CLASS_OF_THIRD_PARTY: Mapping[type[CodexdError], Advice] = {
     **{found: advice for found, advice in _BY_CLASS.items() if not issubclass(found, errors.UpstreamError)},
     errors.UpstreamError: Advice("Most clients try again by themselves.", f"If it goes on, {_OTHER_FREE}"),
     errors.RateLimited: Advice(
-        "{host} limits how much each address may ask of its free models; clients try again by themselves.",
+        "{host} limits how often each IP address may use its free models; clients try again by themselves.",
         f"Wait a while, or {_OTHER_FREE}",
     ),
     errors.ContextOverflow: Advice(
@@ -352,7 +352,7 @@ def _list_classes(root: type[CodexdError]) -> Iterator[type[CodexdError]]:
 
 
 def _by_kind(by_class: Mapping[type[CodexdError], Advice]) -> Mapping[str, Advice]:
-    """A kind of error without advice of its own gets its parent's."""
+    """A kind of error without its own advice gets its parent's."""
     nearest = {
         found.kind: next(by_class[base] for base in found.__mro__ if base in by_class)
         for found in _list_classes(CodexdError)

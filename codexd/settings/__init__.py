@@ -1,4 +1,4 @@
 """Settings: the schema, where values come from, editing the file, and the settings in effect."""
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
-"""Choices of ``log.level``. They stand here because ``--log-level`` needs them before the schema is imported."""
+"""The choices of ``log.level``. Defined here because ``--log-level`` needs them before the schema is imported."""

@@ -1,4 +1,4 @@
-"""Editing the settings file so that its comments and its order stay, and the template of a new one.
+"""Editing the settings file while preserving its comments and order, and the template for a new one.
 
 Import law: no ``os``, no clock.
 """
@@ -16,11 +16,11 @@ from codexd.settings.load import Document, convert, find_setting, show
 from codexd.settings.schema import SCHEMA, Setting
 
 _EXAMPLES = {"server.api_key": '"a-long-random-text"', "models.aliases": '{ fast = "gpt-5.5" }'}
-"""What the template shows for settings that have no default."""
+"""Examples for the settings that have no default, shown in the template."""
 
 
 def set_value(document: Document, name: str, value: Any) -> Document:
-    """The settings file with ``name`` set; the same document if it says so already.
+    """The settings file with ``name`` set; the same document if it already has this value.
 
     Raises:
         SettingInvalid: an unknown name, a bad value, or a file that is not TOML.
@@ -61,12 +61,12 @@ def unset_value(document: Document, name: str) -> Document:
 
 
 def make_template() -> str:
-    """A settings file that sets nothing: every setting with its meaning, commented out at its default."""
+    """A settings file that sets nothing: each setting is commented out, with its meaning and default."""
     return "\n".join(_template_lines()) + "\n"
 
 
 def _template_lines() -> Iterator[str]:
-    yield "# Settings of codexd. Those that are commented out have their defaults."
+    yield "# Settings of codexd. A setting that is commented out has its default value."
     table = ""
     for item in SCHEMA.values():
         group, key = item.name.split(".")
@@ -97,7 +97,7 @@ def _check_editable(document: Document) -> None:
 
 def _convert(item: Setting, value: Any) -> Any:
     if value is None:
-        raise SettingInvalid(f"{item.name}: null is not a value; unset it instead")
+        raise SettingInvalid(f"{item.name}: null is not a value; unset the setting instead")
     try:
         return convert(item, value)
     except ValueError as wrong:
@@ -112,7 +112,7 @@ def _to_toml(value: Any) -> Any:
 
 
 def _put(table: Any, key: str, wanted: Any) -> None:
-    """Set ``key``. An existing table is edited in place, because it may hold comments."""
+    """Set ``key``. An existing table is edited in place, because it may contain comments."""
     inner = table.get(key)
     if not (isinstance(wanted, dict) and isinstance(inner, MutableMapping)):
         table[key] = wanted
@@ -125,10 +125,10 @@ def _put(table: Any, key: str, wanted: Any) -> None:
 
 
 def _edit(document: Document, name: str, change: Callable[[Any], None], wanted: Mapping[str, Any]) -> Document:
-    """Make a ``change`` to the text, which must then say ``wanted``: tomlkit edits some ways to write a table wrongly.
+    """Apply ``change`` to the text, and check that the result is ``wanted``: tomlkit breaks some forms of tables.
 
     Raises:
-        SettingInvalid: the text says something else.
+        SettingInvalid: the result is something else.
     """
     try:
         toml = tomlkit.parse(document.text)
@@ -137,12 +137,12 @@ def _edit(document: Document, name: str, change: Callable[[Any], None], wanted: 
         raise _uneditable(name, str(wrong)) from None
     edited = Document.parse(tomlkit.dumps(toml))
     if edited.problem or _without_empty(edited.tables) != _without_empty(wanted):
-        raise _uneditable(name, "codexd does not understand how the file is written")
+        raise _uneditable(name, "codexd can't edit the way the file is written")
     return edited
 
 
 def _without_empty(table: Mapping[str, Any]) -> dict[str, Any]:
-    """An empty table may be written out or left out."""
+    """``table`` without empty tables, which may be written or left out."""
     plain = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in table.items()}
     return {key: value for key, value in plain.items() if value != {}}
 

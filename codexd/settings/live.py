@@ -1,7 +1,7 @@
-"""The settings of a running daemon: those in effect, those that are set, and the file.
+"""The settings of a running daemon: the ones in effect, the ones that are set, and the file.
 
-Code that needs a setting reads ``LiveSettings.current`` each time. A broken file changes nothing: the last good
-settings stay in effect, and the file stays as it is.
+Code that needs a setting reads ``LiveSettings.current`` each time. A broken file changes nothing: the last valid
+settings stay in effect, and the file is not touched.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from codexd.settings.schema import SCHEMA, Settings, is_loopback, replace_values
 log = logging.getLogger("codexd.settings")
 
 OnChange = Callable[[Settings, Settings], None]
-"""Gets the settings before and after the change."""
+"""Called with the settings before and after a change."""
 
 
 @frozen
@@ -36,9 +36,9 @@ class Change:
 
 
 class LiveSettings:
-    """``current`` is in effect, ``loaded`` is what is set; they differ in settings that only a restart changes.
+    """``current`` is in effect, ``loaded`` is what is set; they differ in settings that need a restart.
 
-    ``problem`` says why the last reload of the file failed, until one succeeds.
+    ``problem`` says why the last reload of the file failed, until a reload succeeds.
     """
 
     def __init__(self, file: Path, loaded: Loaded, *, environ: Mapping[str, str], flags: Mapping[str, Any]) -> None:
@@ -62,7 +62,7 @@ class LiveSettings:
         return cls(file, loaded, environ=environ, flags=flags)
 
     def pin(self, values: Mapping[str, Any], source: str) -> None:
-        """Use these ``values`` from the start, whatever is set. ``source`` says why."""
+        """Use these ``values`` regardless of what is set. ``source`` says why."""
         self._pinned |= {name: (value, source) for name, value in values.items()}
         self.loaded = self._apply_pins(self.loaded)
         self.current = replace_values(self.current, values)
@@ -72,7 +72,7 @@ class LiveSettings:
         self._listeners.append(listener)
 
     def is_fixed(self, name: str) -> bool:
-        """Whether the environment or the command line sets ``name``, so that the file can't change it."""
+        """Whether ``name`` is set by the environment or the command line, so that the file can't change it."""
         return self.loaded.sources.get(name, str(self.file)) != str(self.file)
 
     def is_pending(self, name: str) -> bool:
@@ -91,7 +91,7 @@ class LiveSettings:
         return _read_text(self.file)
 
     def check(self, text: str) -> None:
-        """Check whether ``text`` can be the settings file.
+        """Check whether ``text`` is a valid settings file.
 
         Raises:
             SettingInvalid: lists everything that is wrong with it.
@@ -102,7 +102,7 @@ class LiveSettings:
         """Read the settings file again; return what changed.
 
         Raises:
-            SettingInvalid, FileUnreadable: the file is broken, and everything stays as it was.
+            SettingInvalid, FileUnreadable: the file is broken; nothing was changed.
         """
         try:
             loaded = self._load(self._read())
@@ -112,7 +112,7 @@ class LiveSettings:
         return self._take(loaded)
 
     def set(self, name: str, value: Any) -> tuple[Change, ...]:
-        """Set ``name`` in the file. Changes that were made to the file by hand take effect too.
+        """Set ``name`` in the file. Manual changes to the file take effect too.
 
         Raises:
             SettingInvalid: an unknown name, a bad value, a setting that the file can't change, or a broken file.
@@ -123,13 +123,13 @@ class LiveSettings:
         return self._put(set_value(found, name, value), found)
 
     def unset(self, name: str) -> tuple[Change, ...]:
-        """Take ``name`` out of the file, so that its default applies. Raises what ``set`` raises."""
+        """Remove ``name`` from the file, so that its default applies. Raises what ``set`` raises."""
         self._check_settable(name)
         found = self._read()
         return self._put(unset_value(found, name), found)
 
     def replace(self, text: str, *, before: str) -> tuple[Change, ...]:
-        """Replace the settings file, which must still be ``before``, by ``text``. Raises what ``set`` raises."""
+        """Replace the settings file, which must still be ``before``, with ``text``. Raises what ``set`` raises."""
         found = self._read()
         if found.text != before:
             raise SettingInvalid(f"{self.file} was changed by another program in the meantime; edit it again")
@@ -144,13 +144,13 @@ class LiveSettings:
             )
 
     def _read(self) -> Document:
-        """The settings file. One that has not changed since it was last loaded is not parsed again."""
+        """The settings file. It is not parsed again if it has not changed since it was loaded."""
         text = self.read_text()
         known = self.loaded.document
         return known if text == known.text else Document.parse(text)
 
     def _put(self, document: Document, found: Document) -> tuple[Change, ...]:
-        """Check ``document``, write it in place of the one that was ``found``, and let it take effect."""
+        """Check ``document``, write it in place of ``found``, and put it into effect."""
         loaded = self._load(document)
         if document.text != found.text:
             self._write(_encode(document.text))
@@ -162,7 +162,7 @@ class LiveSettings:
                 raise FileUnwritable(f"{self.file} is read-only; nothing was changed. Allow writing with `chmod u+w`.")
             make_private_folder(self.file.parent)
             delete_leftovers(self.file.parent, self.file.name)
-            write_atomic(self.file.resolve(), data)  # a link to where the user keeps it stays a link
+            write_atomic(self.file.resolve(), data)  # a symlink stays a symlink
         except OSError as error:
             raise FileUnwritable(
                 f"{self.file} can't be written ({error.strerror or error}); nothing was changed. "
@@ -178,7 +178,7 @@ class LiveSettings:
         if running.server.api_key is None and not is_loopback(running.server.host):
             raise SettingInvalid(
                 f"server.api_key: codexd still listens on {running.server.host}, where other machines could use your "
-                "account; restart it on 127.0.0.1 before you remove the key"
+                "account. Restart it on 127.0.0.1 before you remove the key"
             )
         return loaded
 
@@ -188,7 +188,7 @@ class LiveSettings:
         return evolve(loaded, settings=replace_values(loaded.settings, values), sources={**loaded.sources, **sources})
 
     def _hold(self, settings: Settings) -> Settings:
-        """``settings``, but with the current values of those that only a restart changes."""
+        """``settings``, but with the current values of the settings that need a restart."""
         return replace_values(
             settings, {item.name: item.read(self.current) for item in SCHEMA.values() if item.restart_needed}
         )
@@ -213,7 +213,7 @@ def _read_text(file: Path) -> str:
     try:
         if file.exists() and not file.is_file():  # reading a pipe would wait for its writer
             raise FileUnreadable(f"{file} is not a regular file; move it away")
-        return file.read_bytes().decode()  # not read_text, which would change its line ends
+        return file.read_bytes().decode()  # read_text would change its line ends
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:

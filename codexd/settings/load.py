@@ -1,4 +1,4 @@
-"""Where a setting's value comes from: the command line, the environment, the file, or its default, in this order.
+"""Loading settings: from the command line, the environment, the file, or the default, in this order.
 
 The environment and the file's text are arguments. Import law: no ``os``, no clock.
 """
@@ -32,7 +32,7 @@ from codexd.strict import make_converter, read_boolean, read_integer, read_numbe
 class Document:
     """The text of a settings file, parsed; empty if there is no file.
 
-    ``problem`` says why the text can't be read as TOML; there are no tables then.
+    ``problem`` says why the text can't be read as TOML; there are no tables in that case.
     """
 
     text: str = field(default="", repr=False)
@@ -46,9 +46,9 @@ class Document:
         except tomllib.TOMLDecodeError as wrong:
             return cls(text, problem=f"not TOML: {wrong}")
         except RecursionError:
-            return cls(text, problem="not TOML that can be read: nested too deeply")
+            return cls(text, problem="not readable TOML: nested too deeply")
         except ValueError:
-            return cls(text, problem="not TOML that can be read: a number of too many digits")
+            return cls(text, problem="not readable TOML: a number has too many digits")
 
 
 NO_FILE = Document()
@@ -58,8 +58,8 @@ NO_FILE = Document()
 class Loaded:
     """The settings, and where they come from.
 
-    ``sources``: for each name that is not at its default, where its value comes from, in words. ``in_file``: the names
-    that the file sets.
+    ``sources``: for each name without its default value, a text that says where the value comes from. ``in_file``: the
+    names that the file sets.
     """
 
     settings: Settings
@@ -75,12 +75,12 @@ def load(
     environ: Mapping[str, str],
     flags: Mapping[str, Any],
 ) -> Loaded:
-    """Put the settings together.
+    """Combine the settings from all their sources.
 
     Args:
         document: the settings file; ``file`` is its name in errors.
         environ: the process environment.
-        flags: dotted name -> value from the command line; None means that the flag was not given.
+        flags: dotted name -> value from the command line; None means that the option was not given.
 
     Raises:
         SettingInvalid: lists every wrong name and value, where it was found, and what is allowed.
@@ -103,7 +103,7 @@ def load(
 
 
 def convert(item: Setting, raw: Any) -> Any:
-    """``raw``, from TOML or a string from anywhere, as the setting's type.
+    """``raw``, a TOML value or any string, as the setting's type.
 
     Raises:
         ValueError: says what is allowed.
@@ -123,7 +123,7 @@ def convert(item: Setting, raw: Any) -> Any:
 # -- layers ---------------------------------------------------------------------------------------
 
 Layer = dict[str, tuple[Any, str]]
-"""Dotted name -> raw value, and where it was found, in words."""
+"""Dotted name -> raw value, and a text that says where it was found."""
 
 
 def _read_file(document: Document, file: str, problems: list[str]) -> Layer:
@@ -167,11 +167,11 @@ def _find_conflicts(settings: Settings, sources: Mapping[str, str]) -> Iterator[
     if not is_loopback(settings.server.host) and settings.server.api_key is None:
         yield (
             f"server.host = {settings.server.host!r} ({sources['server.host']}): "
-            "other machines could use your account; set server.api_key first, or keep to 127.0.0.1"
+            "other machines could use your account; set server.api_key first, or use 127.0.0.1"
         )
 
 
-# -- values: those of ``codexd.strict``, and what the environment writes as a string --------------
+# -- values: as in ``codexd.strict``, and as strings from the environment -------------------------
 
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
@@ -238,7 +238,7 @@ _CONVERTER = _make_converter()
 
 
 def show(name: str, raw: Any) -> str:
-    """A value as errors show it."""
+    """A value as shown in errors."""
     if name in SCHEMA and SCHEMA[name].secret:
         return "(not shown)"
     try:
@@ -248,7 +248,7 @@ def show(name: str, raw: Any) -> str:
 
 
 def find_setting(name: str) -> Setting:
-    """The setting of that name.
+    """The setting with this name.
 
     Raises:
         SettingInvalid: there is no such setting.

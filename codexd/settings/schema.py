@@ -1,6 +1,6 @@
 """Every setting: name, type, default, choices, meaning and unit.
 
-This is the only list of settings. The TOML file, the environment and the command line are read with it (``load``), and
+This is the only list of settings. ``load`` uses it to read the TOML file, the environment and the command line;
 ``codexctl settings``, its completion and the dashboard show it.
 """
 
@@ -36,7 +36,7 @@ def _url(value: str) -> str | None:
     try:
         parts = urlsplit(value)
         _ = parts.port
-    except ValueError as wrong:  # of the port, or of the brackets of an IPv6 address
+    except ValueError as wrong:  # the port, or the brackets of an IPv6 address
         return f"{problem} ({wrong})"
     return None if parts.scheme in ("http", "https") and parts.hostname and _is_printable_ascii(value) else problem
 
@@ -75,7 +75,7 @@ def setting(
     secret: bool = False,
     restart: bool = False,
 ) -> Any:
-    """A field of the schema. Its metadata become the fields of ``Setting``."""
+    """A field of the schema. Its metadata becomes the fields of ``Setting``."""
     metadata = {
         "meaning": meaning,
         "unit": unit,
@@ -100,7 +100,7 @@ class ServerSettings:
     port: int = setting(8081, "Port of the HTTP proxy", environ=("CODEXD_PORT", "PORT"), check=_port, restart=True)
     api_key: str | None = setting(
         None,
-        "Key that every model request must carry; required before server.host may leave loopback",
+        "Key that every model request must carry; required if server.host is not a loopback address",
         check=_header,
         secret=True,
     )
@@ -131,7 +131,7 @@ class UpstreamSettings:
 
 @frozen
 class ModelSettings:
-    """Each setting is one upstream model, or a list in order of preference."""
+    """Each setting is one upstream model, or a list of them in order of preference."""
 
     opus: tuple[str, ...] = setting(("gpt-5.5", "gpt-6.1-sol"), "Models behind Claude Opus names", check=_filled)
     sonnet: tuple[str, ...] = setting(("gpt-5.5", "gpt-6-sol"), "Models behind Claude Sonnet names", check=_filled)
@@ -142,7 +142,7 @@ class ModelSettings:
     codex: tuple[str, ...] = setting(("gpt-5.3-codex", "gpt-5.5"), "Models behind the name codex", check=_filled)
     default: tuple[str, ...] = setting(("gpt-5.5", "gpt-6-sol"), "Models behind any other name", check=_filled)
     aliases: Mapping[str, str] = setting(
-        Factory(lambda: MappingProxyType({})), "Exact name or glob -> upstream model; looked at first"
+        Factory(lambda: MappingProxyType({})), "Exact name or glob -> upstream model; checked first"
     )
 
     @cached_property
@@ -153,7 +153,7 @@ class ModelSettings:
 
 @frozen
 class ReasoningSettings:
-    """The effort for requests that do not name one."""
+    """The effort for requests that don't specify one."""
 
     opus: str = setting("high", "Reasoning effort of Claude Opus names", choices=EFFORT_CHOICES)
     sonnet: str = setting("medium", "Reasoning effort of Claude Sonnet names", choices=EFFORT_CHOICES)
@@ -165,11 +165,11 @@ class ReasoningSettings:
 class RotationSettings:
     enabled: bool = setting(
         False,
-        "Opt in to several accounts; off: only the active account is ever used",
+        "Rotate between several accounts; if off, only the active account is ever used",
         environ=("CODEX_CLAUDE_PROXY_ENABLE_MULTI_ACCOUNT_ROTATION",),
     )
     strategy: str = setting(
-        "sticky", "How an account is chosen under rotation", choices=("sticky", "round-robin", "most-remaining")
+        "sticky", "How rotation chooses an account", choices=("sticky", "round-robin", "most-remaining")
     )
 
 
@@ -216,7 +216,7 @@ DEFAULTS = Settings()
 
 @frozen
 class Setting:
-    """One line of the schema. ``name`` is dotted; ``environ`` lists its variables, in order of precedence.
+    """One line of the schema. ``name`` is dotted; ``environ`` lists its environment variables by precedence.
 
     ``restart_needed``: a change takes effect at the next start.
     """
@@ -239,7 +239,7 @@ class Setting:
 
 
 def replace_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
-    """``settings`` with some ``values`` replaced, by dotted name."""
+    """``settings`` with these ``values``, by dotted name."""
     groups: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         group, key = name.split(".")

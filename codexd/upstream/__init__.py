@@ -1,1 +1,1 @@
-"""The only places that speak HTTP to a model provider."""
+"""HTTP to the model providers. No other package talks to them."""

@@ -1,6 +1,6 @@
-"""What the Codex backend says about an account: its usage, and the models it may use.
+"""What the Codex backend reports about an account: its usage, and the models it may use.
 
-We say who we are, as everywhere. The documents are described in ``codexd/upstream/README.md``.
+codexd identifies itself, as in every request. The documents are described in ``codexd/upstream/README.md``.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from codexd.upstream.http import Answer, fetch
 
 TIMEOUT_S = 20.0
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
-"""The list of models, prompts included, is smaller than one megabyte."""
+"""The list of models, including its prompts, has less than a megabyte."""
 
 
 @frozen
 class ModelList:
-    """The entries of the catalogue as they came, and the ETag that names them."""
+    """The entries of the catalogue, unchanged, and their ETag."""
 
     models: list[dict[str, Any]]
     etag: str | None
@@ -37,28 +37,28 @@ class ModelList:
 
 @frozen
 class AccountEndpoint:
-    """``settings`` gives those that hold now, ``clock`` seconds since the epoch; ``http`` is the caller's to close."""
+    """``settings`` returns the current settings, ``clock`` seconds since the epoch. The caller closes ``http``."""
 
     http: httpx.AsyncClient
     settings: Callable[[], UpstreamSettings]
     clock: Callable[[], float]
 
     async def fetch_usage(self, account: Account, token: str) -> dict[str, Any]:
-        """The usage document, as ``limits.parse_usage`` reads it.
+        """The usage document, for ``limits.windows.parse_usage``.
 
         Raises:
-            UpstreamError: the backend refused, or gave no usable answer.
+            UpstreamError: the backend refused, or its answer is not usable.
         """
         under_chatgpt = "/backend-api" in urlsplit(self.settings().backend_url).path
         return _read_object(await self._get("/wham/usage" if under_chatgpt else "/api/codex/usage", account, token))
 
     async def fetch_models(self, account: Account, token: str, etag: str | None = None) -> ModelList | None:
-        """The models for this account, at our ``client_version``: a filter, not a promise.
+        """The models for this account and ``client_version``: the backend may still refuse one of them.
 
-        None when they are still those that ``etag`` names.
+        None if the list with this ``etag`` is still current.
 
         Raises:
-            UpstreamError: the backend refused, or gave no usable answer.
+            UpstreamError: the backend refused, or its answer is not usable.
         """
         query = {"client_version": self.settings().client_version}
         headers = {"if-none-match": etag} if etag else {}
@@ -68,7 +68,7 @@ class AccountEndpoint:
         models = _read_object(answer).get("models")
         named = [model for model in models if is_entry(model)] if isinstance(models, list) else []
         if not named:
-            raise UpstreamFailed("the backend sent a list of models that can't be read", status=200)
+            raise UpstreamFailed("the backend sent an unreadable list of models", status=200)
         return ModelList(named, _read_etag(answer.headers))
 
     async def _get(
@@ -99,7 +99,7 @@ class AccountEndpoint:
 
 
 def _read_etag(headers: Mapping[str, str]) -> str | None:
-    """One that can be sent back."""
+    """The ETag, if it can be sent back in a header."""
     etag = headers.get("etag", "")
     return etag if ETAG.fullmatch(etag) else None
 

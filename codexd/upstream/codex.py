@@ -1,6 +1,6 @@
 """The Codex backend over HTTP: one request out, a stream of Responses events in.
 
-We say who we are: ``originator`` and ``User-Agent`` are ``codexd``. The protocol is described in
+codexd identifies itself: ``originator`` and ``User-Agent`` are ``codexd``. The protocol is described in
 ``codexd/upstream/README.md``.
 """
 
@@ -21,12 +21,12 @@ from codexd.translation.sse import Decoder
 from codexd.upstream.http import Event, EventSource, Progress, open_answer
 
 NAME = "the backend"
-"""What errors call it."""
+"""Its name in errors."""
 
 
 @frozen
 class Endpoint:
-    """Where model requests go. ``idle_timeout_factor``: an answer that is one document takes longer to begin."""
+    """Where model requests go. ``idle_timeout_factor``: an answer that is one document takes longer to start."""
 
     path: str
     streams: bool = True
@@ -38,7 +38,7 @@ COMPACT = Endpoint("/codex/responses/compact", streams=False, idle_timeout_facto
 
 
 class DocumentDecoder:
-    """An answer that is one document, as the one event of a stream."""
+    """Presents an answer that is one document as a stream with one event."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -52,7 +52,7 @@ class DocumentDecoder:
 
 
 class ResponsesReader:
-    """Reads an answer that consists of Responses events, in the frames that ``decoder`` finds."""
+    """Reads the Responses events of an answer, in the frames that ``decoder`` finds."""
 
     def __init__(self, decoder: Decoder | DocumentDecoder) -> None:
         self._decoder = decoder
@@ -70,7 +70,7 @@ def _parse(frames: list[bytes]) -> list[Event]:
 
 @frozen
 class CodexBackend:
-    """``settings`` gives those that hold now, ``clock`` seconds since the epoch."""
+    """``settings`` returns the current settings, ``clock`` seconds since the epoch."""
 
     http: httpx.AsyncClient
     settings: Callable[[], UpstreamSettings]
@@ -88,10 +88,10 @@ class CodexBackend:
         on_headers: Callable[[Mapping[str, str]], None],
         progress: Progress,
     ) -> AsyncIterator[EventSource]:
-        """Send ``body`` and give the events of the answer; leaving the context closes the connection.
+        """Send ``body`` and yield the events of the answer; leaving the context closes the connection.
 
-        ``headers`` go out beside ours and replace none of them. ``on_headers`` gets the headers of any answer, also
-        of a refusal: they report the rate limits.
+        ``headers`` are sent in addition to codexd's own and never replace them. ``on_headers`` gets the headers of
+        every answer, even of a refusal: they report the rate limits.
 
         Raises:
             UpstreamError: the backend refused, or could not be reached.

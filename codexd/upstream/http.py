@@ -1,4 +1,4 @@
-"""HTTP to a provider: the client, whole answers, streams of events, and one mapping of what goes wrong on the way."""
+"""HTTP to a provider: the client, whole answers, streams of events, and one mapping of transport errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ USER_AGENT = f"codexd/{__version__} ({platform.system()}; {platform.machine()})"
 MAX_ERROR_BYTES = 256 * 1024
 _ERROR_BODY_S = 10.0
 _TAIL_S = 0.2
-"""How long to wait after the terminal event for the end of the body, so that the connection can be used again."""
+"""How long to wait for the end of the body after the terminal event, so that the connection can be reused."""
 
 Event = dict[str, Any]
 
@@ -32,12 +32,12 @@ Event = dict[str, Any]
 def open_client(
     settings: UpstreamSettings, *, trust_env: bool = True, tls: ssl.SSLContext, keeps_connections: bool = True
 ) -> httpx.AsyncClient:
-    """An HTTP client; ``tls`` is made once for the whole daemon, since that takes 20 ms and some megabytes.
+    """An HTTP client. ``tls`` is made once for the whole daemon, because it costs 20 ms and some megabytes.
 
-    HTTP/1.1 only: a cancelled HTTP/2 stream goes on generating, and some of them lock the connection.
-    No read timeout: reasoning is silent for minutes, and ``EventSource`` has a clock of its own.
-    Without ``keeps_connections`` each request opens a new connection: when a refresh token is sent into one that died
-    while the machine slept, nobody knows whether it has been used up.
+    HTTP/1.1 only: the backend keeps generating for a cancelled HTTP/2 stream, and several of them lock the connection.
+    No read timeout: reasoning may be silent for minutes, and ``EventSource`` has its own idle timeout.
+    Without ``keeps_connections`` each request opens a new connection: if a refresh token is sent into one that died
+    while the machine slept, nobody knows whether it has been used.
     """
     return httpx.AsyncClient(
         http2=False,
@@ -52,15 +52,15 @@ def open_client(
 
 
 def make_timeout(settings: UpstreamSettings) -> httpx.Timeout:
-    """The timeout of all the daemon's HTTP clients."""
+    """The timeout for all of the daemon's HTTP clients."""
     return httpx.Timeout(connect=settings.connect_timeout, read=None, write=60.0, pool=15.0)
 
 
-# -- what goes wrong --------------------------------------------------------------------------------
+# -- transport errors -------------------------------------------------------------------------------
 
 
 def to_unreachable(error: httpx.HTTPError | trio.TooSlowError, request: httpx.Request, name: str) -> UpstreamError:
-    """The error that the user gets when ``request`` brought no answer; ``name`` is what errors call the provider."""
+    """The error for the user if ``request`` got no answer; ``name`` is the provider's name in errors."""
     peer = f"{name} at {request.url.host}"
     if isinstance(error, trio.TooSlowError | httpx.TimeoutException):
         return UpstreamTimeout(f"{peer} did not answer in time")
@@ -68,7 +68,7 @@ def to_unreachable(error: httpx.HTTPError | trio.TooSlowError, request: httpx.Re
 
 
 def to_broken(error: httpx.HTTPError, name: str) -> StreamBroken:
-    """The error that the user gets when the connection broke while the answer came."""
+    """The error for the user if the connection broke during the answer."""
     return StreamBroken(f"the connection to {name} broke during the answer ({_describe(error)})", status=200)
 
 
@@ -83,7 +83,7 @@ def _describe(error: httpx.HTTPError) -> str:
 
 @frozen
 class Answer:
-    """A whole answer. ``path`` is what was asked for."""
+    """A whole answer. ``path`` is the requested path."""
 
     path: str
     status: int
@@ -98,7 +98,7 @@ async def fetch(
 
     Raises:
         UpstreamTimeout: it did not come within ``timeout_s``.
-        UpstreamFailed: the connection failed, or the answer has more than ``max_bytes``.
+        UpstreamFailed: the connection failed, or the answer is larger than ``max_bytes``.
     """
     try:
         with trio.fail_after(timeout_s):
@@ -125,20 +125,20 @@ async def _read_whole(http: httpx.AsyncClient, request: httpx.Request, max_bytes
 
 
 class Progress(Protocol):
-    """Learns how far a request has come."""
+    """Is notified of the progress of a request."""
 
     def note_connected(self) -> None:
-        """A new connection stands; on a kept one nothing is noted."""
+        """A new connection is established; not called for a reused one."""
 
     def note_sent(self) -> None:
-        """The whole request has gone out."""
+        """The whole request has been sent."""
 
     def note_headers(self, status: int, headers: Mapping[str, str]) -> None: ...
 
 
 @frozen
 class OpenAnswer:
-    """An answer whose head has come, and the chunks of its body as they arrive."""
+    """An answer whose headers have arrived, and the chunks of its body as they arrive."""
 
     status: int
     headers: Mapping[str, str]
@@ -146,11 +146,11 @@ class OpenAnswer:
 
     @property
     def is_json(self) -> bool:
-        """Whether it is one document instead of a stream of events."""
+        """Whether it is one document rather than a stream of events."""
         return "application/json" in self.headers.get("content-type", "")
 
     async def read_error_body(self) -> bytes:
-        """As much of the body of a refusal as is needed and comes in time."""
+        """The body of a refusal, as far as it is needed and arrives in time."""
         body = bytearray()
         with trio.move_on_after(_ERROR_BODY_S):
             try:
@@ -159,7 +159,7 @@ class OpenAnswer:
                     if len(body) > MAX_ERROR_BYTES:
                         break
             except httpx.HTTPError:
-                pass  # the status alone has to do
+                pass  # the status has to suffice
         return bytes(body)
 
 
@@ -167,11 +167,11 @@ class OpenAnswer:
 async def open_answer(
     http: httpx.AsyncClient, request: httpx.Request, progress: Progress, *, timeout_s: float, name: str
 ) -> AsyncIterator[OpenAnswer]:
-    """Send ``request`` and give the answer once its head is there; leaving the context closes the connection.
+    """Send ``request`` and yield the answer once its headers are there; leaving the context closes the connection.
 
     Raises:
-        UpstreamTimeout: no head came within ``timeout_s``.
-        UpstreamFailed: the connection failed before.
+        UpstreamTimeout: no headers came within ``timeout_s``.
+        UpstreamFailed: the connection failed before that.
     """
     request.extensions["trace"] = partial(_trace, progress, request.url.scheme)
     try:
@@ -196,9 +196,9 @@ async def _trace(progress: Progress, scheme: str, event: str, _: Any) -> None:
 
 
 async def _close(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
-    """Close the connection, then let ``chunks`` run into its end.
+    """Close the connection, then exhaust ``chunks``.
 
-    httpx reads through a chain of generators, and one that is dropped half-way is left to the garbage collector.
+    httpx reads through a chain of generators, and an unfinished one would be left to the garbage collector.
     """
     with trio.CancelScope(shield=True):
         await response.aclose()
@@ -210,7 +210,7 @@ async def _close(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None
 
 
 class EventReader(Protocol):
-    """Makes Responses events of the bytes of an answer."""
+    """Parses the bytes of an answer into Responses events."""
 
     def receive_data(self, data: bytes) -> list[Event]: ...
 
@@ -218,7 +218,7 @@ class EventReader(Protocol):
 
 
 class EventSource:
-    """The events of one answer, as they arrive. ``name`` is what errors call the provider."""
+    """The events of one answer, as they arrive. ``name`` is the provider's name in errors."""
 
     def __init__(self, chunks: AsyncIterator[bytes], idle_timeout_s: float, reader: EventReader, *, name: str) -> None:
         self._chunks = chunks
@@ -231,10 +231,10 @@ class EventSource:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """While entered, ``receive_events`` waits no longer than the idle timeout.
+        """Within this context, ``receive_events`` waits no longer than the idle timeout.
 
         Raises:
-            UpstreamTimeout: not a byte came for that long.
+            UpstreamTimeout: nothing arrived for that long.
         """
         with self._idle_scope:
             yield
@@ -245,13 +245,13 @@ class EventSource:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Stop the idle clock: the client is the one that is slow."""
+        """Suspend the idle timeout while a slow client is what the stream waits for."""
         self._idle_scope.deadline = math.inf
         yield
         self._rearm_at = -math.inf
 
     async def receive_events(self) -> list[Event]:
-        """The events of the next chunk, perhaps none; call it within ``watched``.
+        """The events of the next chunk, possibly none; call it within ``watched``.
 
         Raises:
             StreamBroken: the stream ended before a terminal event.
@@ -269,7 +269,7 @@ class EventSource:
         return self._terminated
 
     async def read_tail(self) -> None:
-        """Read what follows the terminal event. Failures no longer matter."""
+        """Read what follows the terminal event, and ignore failures."""
         with trio.move_on_after(_TAIL_S):
             try:
                 async for _ in self._chunks:
@@ -278,7 +278,7 @@ class EventSource:
                 pass
 
     def _rearm(self) -> None:
-        """Move the deadline, but not at each of many chunks: that costs more than parsing an event."""
+        """Move the deadline, but not for every chunk: that costs more than parsing an event."""
         now = trio.current_time()
         if now >= self._rearm_at:
             grace_s = min(1.0, self._idle_timeout_s / 10)

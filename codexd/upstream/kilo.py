@@ -1,8 +1,8 @@
-"""Kilo's gateway over HTTP: the third party that the model name ``kilo`` leads to, and nothing else.
+"""Kilo's gateway over HTTP: the third party that only the model name ``kilo`` leads to.
 
-What goes there is a request's own words, and our name. No key and no login: the gateway serves free models to whoever
-asks (kilo.ai/docs/gateway/authentication, "Anonymous access"). The HTTP client is one of its own, so that no header,
-cookie or connection of the ChatGPT backend can get there.
+It gets the content of a request and codexd's name, but no key and no login: the gateway serves free models to anyone
+(kilo.ai/docs/gateway/authentication, "Anonymous access"). It has a separate HTTP client, so that no header, cookie or
+connection of the ChatGPT backend can get there.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from codexd.translation.kilo.stream import ChatReader
 from codexd.upstream.http import EventSource, Progress, fetch, open_answer, open_client
 
 NAME = "the third party"
-"""What errors call it."""
+"""Its name in errors."""
 
 FRESH_S = 3600.0
-"""How long a list of models counts as new."""
+"""How long a list of models is used before it is fetched again."""
 
 LIST_TIMEOUT_S = 20.0
 MAX_LIST_BYTES = 32 * 1024 * 1024
 
 
 def open_kilo_client(settings: UpstreamSettings, *, trust_env: bool = True, tls: ssl.SSLContext) -> httpx.AsyncClient:
-    """An HTTP client that sends our name, and keeps no cookies."""
+    """An HTTP client that sends codexd's name as the user agent only, and keeps no cookies."""
     client = open_client(settings, trust_env=trust_env, tls=tls)
     del client.headers["originator"]
     client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
@@ -45,7 +45,7 @@ def open_kilo_client(settings: UpstreamSettings, *, trust_env: bool = True, tls:
 
 @frozen
 class KiloBackend:
-    """``http``: of ``open_kilo_client``; ``settings`` gives those that hold now, ``clock`` seconds since the epoch."""
+    """``http`` is from ``open_kilo_client``. ``settings`` returns the current settings, ``clock`` epoch seconds."""
 
     http: httpx.AsyncClient
     settings: Callable[[], Settings]
@@ -59,7 +59,7 @@ class KiloBackend:
     async def respond(
         self, chat: Mapping[str, Any], body: Mapping[str, Any], progress: Progress
     ) -> AsyncIterator[EventSource]:
-        """Send ``chat``, made of ``body``, and give the events of the answer; leaving the context closes it.
+        """Send ``chat``, made from ``body``, and yield the events of the answer; leaving the context closes it.
 
         Raises:
             UpstreamError: Kilo refused, or could not be reached.
@@ -87,7 +87,7 @@ class KiloBackend:
         """The free models.
 
         Raises:
-            UpstreamError: there is no usable answer.
+            UpstreamError: Kilo refused, or its answer is not usable.
         """
         host = self.host
         request = self.http.build_request("GET", self._url("/models"), headers={"accept": "application/json"})
@@ -106,7 +106,7 @@ class KiloBackend:
 
 @frozen
 class ModelList:
-    """``fetched_at`` in seconds since the epoch; ``problem``: why there is nothing newer."""
+    """``fetched_at`` is in seconds since the epoch; ``problem`` says why there is no newer list."""
 
     models: tuple[FreeModel, ...] = ()
     fetched_at: float | None = None
@@ -114,7 +114,7 @@ class ModelList:
 
 
 class FreeModels:
-    """The list of free models, kept. It is asked for only by ``read``: requests make do with what is known."""
+    """A cache of the list of free models. Only ``read`` fetches it; requests use what is known."""
 
     def __init__(self, backend: KiloBackend) -> None:
         self._backend = backend
@@ -123,7 +123,7 @@ class FreeModels:
         self._kept_of = ""
 
     async def read(self) -> ModelList:
-        """The list, asked for anew if it is old; when that fails the old one, and the reason."""
+        """The list, fetched again if it is old; if that fails, the old list and the reason."""
         async with self._lock:
             url, now = self._backend.settings().kilo.url, self._backend.clock()
             kept = self._kept if self._kept_of == url else ModelList()
@@ -137,5 +137,5 @@ class FreeModels:
             return self._kept
 
     def find_window(self, slug: str) -> int | None:
-        """The context window of the model, where the list is known and says it."""
+        """The context window of the model, if the list is known and includes it."""
         return next((model.context_window for model in self._kept.models if model.id == slug), None)

@@ -1,6 +1,6 @@
 """The ASGI app: the guard in front, the hot paths as plain callables, Quart-Trio for everything else.
 
-Whatever goes wrong in a handler becomes an answer and a log entry here, and never reaches the daemon.
+Any error in a handler becomes a response and a log entry here, and never reaches the daemon.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from codexd.translation.responses.fates import KEEPS_NOTHING
 from codexd.web.caller import to_wire
 from codexd.web.guard import check_key, check_origin
 from codexd.web.http import MAX_BODY_BYTES, ClientLeftError, Handler, Receive, Request, Scope, Send, send_json
-from codexd.web.models import Found, ModelLists
+from codexd.web.models import JsonAnswer, ModelLists
 
 log = logging.getLogger("codexd.http")
 
 INCOMING = "codexd.incoming"
-"""The key under which the ASGI scope tells the Quart routes the request as the guard saw it."""
+"""The key in the ASGI scope under which the Quart routes find the request as the guard saw it."""
 
-_INTERNAL = InternalError("codexd failed on this request; the log says why, under its request id")
+_INTERNAL = InternalError("codexd failed on this request; its log has the reason, under the request id")
 
 
 class HTTPConnection(TrioASGIHTTPConnection):
-    """Quart-Trio's connection, without its cancel after the last body part.
+    """Quart-Trio's connection, without its cancellation after the last body part.
 
-    That cancel lands inside Hypercorn's end-of-response work, so that the keep-alive timer is never armed
-    again and idle connections stay for ever (measured on quart-trio 0.12).
+    That cancellation hits Hypercorn's work at the end of a response: the keep-alive timer is not started again, and
+    idle connections stay open forever (measured with quart-trio 0.12).
     """
 
     _sent_all = False
@@ -58,7 +58,7 @@ class HTTPConnection(TrioASGIHTTPConnection):
 
 
 def create_quart(*, simulated: bool, clock: Callable[[], float], models: ModelLists) -> QuartTrio:
-    """The routes that are not hot."""
+    """The app with all routes except the hot ones."""
     app = QuartTrio("codexd", static_folder=None)
     app.asgi_http_class = HTTPConnection
     app.config["RESPONSE_TIMEOUT"] = None  # 60 s by default, which would cut a followed log
@@ -73,17 +73,17 @@ def create_quart(*, simulated: bool, clock: Callable[[], float], models: ModelLi
     async def root() -> Response:
         return Response(f"codexd {__version__} is running.\n", content_type="text/plain; charset=utf-8")
 
-    @app.get("/api/hello")  # Claude Code asks for it at start
+    @app.get("/api/hello")  # Claude Code requests this at its start
     async def hello() -> Response:
         return Response("", content_type="text/plain; charset=utf-8")
 
     @app.get("/v1/models")
     async def list_models() -> Response:
-        return _found(models.list_all(_incoming()))
+        return _respond(models.list_all(_incoming()))
 
     @app.get("/v1/models/<path:name>")
     async def show_model(name: str) -> Response:
-        return _found(models.show(name, _incoming()))
+        return _respond(models.show(name, _incoming()))
 
     @app.route("/v1/responses/<path:name>", methods=["GET", "POST", "DELETE"])
     async def response(name: str) -> Response:
@@ -102,7 +102,7 @@ def create_quart(*, simulated: bool, clock: Callable[[], float], models: ModelLi
             case 404:
                 return await refuse(NoSuchRoute(f"codexd has no {request.path}"))
             case 405:
-                return await refuse(MethodNotAllowed(f"{request.path} does not take {request.method}"))
+                return await refuse(MethodNotAllowed(f"{request.path} does not support {request.method}"))
             case _:
                 return await refuse(_INTERNAL)  # Quart has logged the traceback
 
@@ -110,13 +110,13 @@ def create_quart(*, simulated: bool, clock: Callable[[], float], models: ModelLi
 
 
 def _check_path(path: str) -> None:
-    """Let through what the routes below read as it stands here: Quart takes ``//v1/models`` for ``/v1/models``.
+    """Refuse paths that the routes would read differently: Quart takes ``//v1/models`` for ``/v1/models``.
 
     Raises:
         NoSuchRoute
     """
     if not path.startswith("/") or "//" in path:
-        raise NoSuchRoute(f"codexd has no {path[:200]}: a path begins with one slash, and has no empty part")
+        raise NoSuchRoute(f"codexd has no {path[:200]}: a path starts with one slash and has no empty part")
 
 
 def _incoming() -> Request:
@@ -128,7 +128,7 @@ def _json(document: Any) -> Response:
     return Response(jsontext.dumps(document), content_type="application/json")
 
 
-def _found(found: Found) -> Response:
+def _respond(found: JsonAnswer) -> Response:
     return Response(found.body, headers=dict(found.headers), content_type="application/json")
 
 
@@ -136,7 +136,8 @@ def _found(found: Found) -> Response:
 class App:
     """The whole HTTP side as one ASGI callable.
 
-    ``server`` gives its settings, ``clock`` seconds since the epoch; ``hot`` has the model requests, by path.
+    ``server`` returns its settings, ``clock`` seconds since the epoch; ``hot`` has the handlers of model requests, by
+    path.
     """
 
     server: Callable[[], ServerSettings]
@@ -146,7 +147,7 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return  # no WebSocket here; the server closes it
+            return  # a WebSocket, which the server closes
         incoming = Request.of(scope, f"req_{secrets.token_hex(8)}")
         scope[INCOMING] = incoming
         answer = _Answer(send, incoming.id)
@@ -170,22 +171,22 @@ class App:
         if hot is None:
             await self.quart(incoming.scope, receive, send)
         elif "sec-websocket-key" in incoming.headers:
-            raise UpgradeRefused(f"codexd speaks no WebSocket; POST {incoming.path} streams over HTTP")
+            raise UpgradeRefused(f"codexd does not support WebSockets; POST {incoming.path} streams over HTTP")
         elif incoming.method != "POST":
-            raise MethodNotAllowed(f"{incoming.path} takes POST")
+            raise MethodNotAllowed(f"{incoming.path} supports only POST")
         else:
             await hot(incoming, receive, send)
 
     async def _refuse(self, answer: _Answer, incoming: Request, error: CodexdError) -> None:
         if answer.started:
-            raise ConnectionAbortedError("the answer was under way")  # the server closes without an end mark
+            raise ConnectionAbortedError("the response was under way")  # the server closes without an end mark
         wire = to_wire(error, incoming.caller, now=self.clock())
         log.info("%s %s refused: %s", incoming.method, incoming.path, error, extra={"request": incoming.id})
         await send_json(answer.send, wire.status, wire.to_body(incoming.id), wire.headers)
 
 
 class _Answer:
-    """Puts the request id on every answer, under Anthropic's name and OpenAI's, and knows whether one was begun."""
+    """Adds the request id to the response, under Anthropic's name and OpenAI's, and knows whether it has started."""
 
     def __init__(self, send: Send, request_id: str) -> None:
         self.started = False

@@ -1,8 +1,8 @@
-"""Where a browser returns after a sign-in: ``http://localhost:<port>/auth/callback``, and the page it ends on.
+"""Where a browser returns after a sign-in: ``http://localhost:<port>/auth/callback``, and the page that it shows.
 
 Only a browser on this machine can reach it, and the ``state`` must belong to a sign-in that codexd started. The
-authorization code in the URL must not stay in the address bar: the page replaces the address, and nothing of it may be
-stored or sent on.
+authorization code in the URL must not stay in the address bar: the page replaces the address, and forbids the browser
+to store it or pass it on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from codexd.web.http import Receive, Request, Scope, Send, send_start
 from codexd.web.server import bind, serve
 
 DRAIN_S = 2.0
-"""How long the last page may take to reach its browser once the port is given up."""
+"""How long the last page may take to reach its browser after the port is closed."""
 
 _STATUS: Mapping[type[CodexdError], int] = {Forbidden: 403, NoSuchRoute: 404, MethodNotAllowed: 405}
 
@@ -33,12 +33,12 @@ async def serve_callback(
     simulated: bool = False,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Listen on 127.0.0.1 until ``stop``; the port is free as soon as that is set, and the last page still goes out.
+    """Listen on 127.0.0.1 until ``stop``; then the port is free at once, and the last page is still sent.
 
-    ``receive`` takes the query and gives the account that is signed in, or raises what the page is to say.
+    ``receive`` takes the query and returns the account that is signed in, or raises the error for the page to show.
 
     Raises:
-        OSError: the port can't be had.
+        OSError: the port is not available.
     """
     listener = bind("127.0.0.1", port)
     app = CallbackApp(listener.getsockname()[1], receive, simulated)
@@ -75,9 +75,9 @@ class CallbackApp:
         if host not in (f"localhost:{self.port}", f"127.0.0.1:{self.port}"):
             raise Forbidden(f"This address is for sign-ins at http://localhost:{self.port} only.")
         if incoming.path != CALLBACK_PATH:
-            raise NoSuchRoute("There is nothing here: codexd waits on this port for a sign-in to come back.")
+            raise NoSuchRoute("There is nothing here: codexd uses this port only to complete a sign-in.")
         if incoming.method != "GET":
-            raise MethodNotAllowed(f"{CALLBACK_PATH} takes GET")
+            raise MethodNotAllowed(f"{CALLBACK_PATH} supports only GET")
 
 
 async def _send_page(send: Send, status: int, page: Page) -> None:

@@ -1,4 +1,4 @@
-"""The page at the end of a sign-in. Pure: values in, HTML out; nothing on it comes from elsewhere."""
+"""The page at the end of a sign-in. Pure: values in, HTML out; it loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ CLOSE = "You can close this page."
 
 @frozen
 class Page:
-    """``good``: whether the sign-in worked. ``words`` are sentences; what stands in backquotes is code."""
+    """``good``: whether the sign-in worked. Text in backquotes in the ``sentences`` is code."""
 
     title: str
-    words: tuple[str, ...]
+    sentences: tuple[str, ...]
     good: bool
     simulated: bool
 
 
 def show_account(account: Account, *, added: bool) -> Page:
     plan = "" if account.plan == UNKNOWN_PLAN else f" ({account.plan} plan)"
-    what = "codexd can now work with this account" if added else "The login of this account was renewed"
+    what = "codexd can now use this account" if added else "The login of this account was renewed"
     return Page(f"Signed in as {account.name}", (f"{what}{plan}.", CLOSE), good=True, simulated=account.simulated)
 
 
@@ -36,13 +36,13 @@ def show_problem(error: CodexdError, *, simulated: bool) -> Page:
 
 
 def render(page: Page, nonce: str) -> str:
-    """The whole document; ``nonce`` is what the Content-Security-Policy allows style and script by."""
+    """The whole document; by ``nonce`` the Content-Security-Policy allows its style and script."""
     return _DOCUMENT.substitute(
         nonce=nonce,
         title=escape(page.title),
         kind="good" if page.good else "bad",
         mark=_CHECK if page.good else _CROSS,
-        words="\n    ".join(f"<p>{_mark_code(escape(sentence))}</p>" for sentence in page.words),
+        sentences="\n    ".join(f"<p>{_mark_code(escape(sentence))}</p>" for sentence in page.sentences),
         simulated=_SIMULATED if page.simulated else "",
     )
 
@@ -93,7 +93,7 @@ footer { margin-top: 1.25rem; font-size: .8125rem; color: var(--soft); }
 <main class="$kind">
   <svg viewBox="0 0 24 24" aria-hidden="true"><circle cx="12" cy="12" r="10"/>$mark</svg>
   <h1>$title</h1>
-    $words
+    $sentences
   $simulated
   <footer>codexd</footer>
 </main>

@@ -1,4 +1,4 @@
-"""Who is calling: which client, and in which API's shape it wants lists and errors."""
+"""Who is calling: which client it is, and which API's shape it expects for lists and errors."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from codexd.translation.wire_errors import to_anthropic, to_codex, to_openai
 
 
 class Shape(Enum):
-    """Whose names and envelopes a client understands."""
+    """The API whose names and envelopes a client understands."""
 
     ANTHROPIC = "anthropic"
     OPENAI = "openai"
     CODEX = "codex"
-    """That of OpenAI's own clients: their list of models is the backend's, and a 401 means another login."""
+    """OpenAI's own clients: they get the backend's list of models, and to them a 401 means a new login."""
 
 
 @frozen
@@ -35,7 +35,7 @@ _OPENAI_PATHS = ("/v1/chat/", "/v1/responses", "/v1/completions", "/v1/embedding
 _ANTHROPIC_PATHS = ("/v1/messages", "/v1/complete")
 _CODEX_PATHS = ("/backend-api/", "/api/codex/")
 _CODEX_NAME = re.compile(r"codex[_-]", re.IGNORECASE)
-"""How the user agent and the originator of OpenAI's own clients begin; ours is ``codexd``."""
+"""The start of the user agent and the originator of OpenAI's own clients. It does not match ``codexd``."""
 _CLAUDE_CODE_AGENT = "claude-cli/"
 _ANTHROPIC_AGENTS = (_CLAUDE_CODE_AGENT, "claude-code/", "anthropic/")
 
@@ -55,9 +55,9 @@ def _find_client(headers: Mapping[str, str]) -> Client:
 
 
 def _find_shape(path: str, query: str, headers: Mapping[str, str], client: Client) -> Shape:
-    """The first that matches: the path, a Codex client or its query, Anthropic's headers; else OpenAI's.
+    """The first match of: the path, a Codex client or its query, Anthropic's headers; otherwise OpenAI's shape.
 
-    A bearer token tells nothing: clients of both APIs send one.
+    A bearer token proves nothing: clients of both APIs send one.
     """
     if path.startswith(_ANTHROPIC_PATHS) and not path.startswith("/v1/completions"):
         return Shape.ANTHROPIC

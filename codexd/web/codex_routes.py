@@ -1,9 +1,9 @@
-"""What the Codex CLI asks ``chatgpt_base_url`` for, answered with what codexd knows.
+"""The routes that the Codex CLI requests from ``chatgpt_base_url``, answered with what codexd knows.
 
 Its ``/status`` shows the limits of the account that its requests use, which is codexd's active one. The login that the
-CLI sends along is ignored, and goes nowhere. Everything else below ``/backend-api`` is a 404, which the CLI takes well,
-except for ChatGPT's apps: a 404 there makes it warn at each start. Their answers follow the lifecycle of MCP
-(https://modelcontextprotocol.io/specification).
+CLI sends with a request is ignored and never passed on. Everything else below ``/backend-api`` is a 404, which the CLI
+handles well, except for ChatGPT's apps: a 404 there makes it warn at each start. Those answers follow the lifecycle of
+MCP (https://modelcontextprotocol.io/specification).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from codexd.settings.schema import is_loopback
 
 log = logging.getLogger("codexd.http")
 
-NOWHERE = "https://127.0.0.1"
-"""The CLI wants an https origin here. With its own provider it uses none, and nobody listens at this one."""
+UNUSED_ORIGIN = "https://127.0.0.1"
+"""The CLI requires an https origin. With codexd as its provider it never uses it, and nothing listens here."""
 
 
 @frozen
 class CodexRoutes:
-    """``clock`` gives seconds since the epoch."""
+    """``clock`` returns seconds since the epoch."""
 
     store: AccountStore
     poller: UsagePoller
@@ -48,7 +48,7 @@ class CodexRoutes:
         _check_peer()
         account = self.store.active
         if account is None:
-            # After a 401 the CLI would refresh its own login.
+            # Not a 401, after which the CLI would refresh its own login.
             raise NoSuchRoute("no account is active, so there are no limits; see `codexctl accounts`")
         if self.limits(account.id).is_stale(self.clock()):
             try:
@@ -59,13 +59,13 @@ class CodexRoutes:
         return _json(to_usage(limits, limits.plan or account.plan, self.clock()))
 
     async def check_accounts(self) -> Response:
-        """The account that the CLI is signed in to, without an origin of its own."""
+        """The account that the CLI is signed in to, with an origin that is not used."""
         _check_peer()
-        own = {"account_routing_override": "NO_CONSTRAINT", "workspace_backend_origin": NOWHERE}
+        own = {"account_routing_override": "NO_CONSTRAINT", "workspace_backend_origin": UNUSED_ORIGIN}
         return _json({"accounts": [{"id": request.headers.get("chatgpt-account-id", ""), **own}]})
 
     async def apps(self) -> Response:
-        """ChatGPT's apps, which are out of reach: an MCP server that offers nothing."""
+        """ChatGPT's apps, which are not available: an MCP server that offers nothing."""
         _check_peer()
         data = await request.data
         match rpc.Connection().receive_data(data.replace(b"\n", b" ") + b"\n"):
@@ -126,7 +126,7 @@ def _is_full(window: Window, now: float) -> bool:
 
 
 def _check_peer() -> None:
-    """The CLI can't send codexd's key here, so only programs on this machine get answers.
+    """Answer only programs on this machine, because the CLI can't send codexd's key here.
 
     Raises:
         Forbidden

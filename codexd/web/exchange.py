@@ -1,9 +1,8 @@
-"""One model request and its answer, in whichever API the client speaks: the hot path.
+"""One model request and its answer, in whichever API the client uses: the hot path.
 
-There is one nursery per request: a watcher for the disconnect, the turn with the provider, and the sender here.
-When the client leaves, the nursery ends the turn, and leaving the turn closes the upstream connection.
-The last body part goes out after the nursery, since the watcher must not cancel Hypercorn's own work at the end of a
-response.
+Each request has one nursery, with a watcher for the disconnect, the turn with the provider, and the sender. When the
+client leaves, the nursery ends the turn, which closes the upstream connection. The last body part is sent after the
+nursery, because the watcher must not cancel Hypercorn's own work at the end of a response.
 """
 
 from __future__ import annotations
@@ -59,24 +58,24 @@ class Timing:
     hold_s: float = 12.0
     """How long the status line waits for the first good event: overload, quota and overflow arrive inside a 200."""
     ping_after_s: float = 10.0
-    """Claude Code shows a banner after 20 s of silence and gives up after 300 s."""
+    """After this much silence a ping is sent: Claude Code shows a banner after 20 s and gives up after 300 s."""
 
 
 @define
 class Exchange:
-    """One request, and how far its answer has come."""
+    """One request and the progress of its answer."""
 
     request: Request
     record: RequestRecord
     send: Send
     client_left: bool = False
     has_begun: bool = False
-    """The status line of a stream has gone out."""
+    """Whether the status line of a stream has been sent."""
 
 
 @frozen
 class StreamSink:
-    """Events to the client as they come, encoded."""
+    """Encodes events and passes them to the client as they come."""
 
     outbox: Outbox
     encode: Callable[[Event], bytes]
@@ -94,7 +93,7 @@ class StreamSink:
 
 @frozen
 class WholeSink:
-    """Events, collected into one document."""
+    """Collects events into one document."""
 
     collector: Collector
     is_full: bool = False
@@ -103,14 +102,14 @@ class WholeSink:
         self.collector.receive_events(events)
 
     async def wait_for_room(self) -> None:
-        pass  # a document has room for all of itself
+        pass  # there is always room
 
 
 @frozen
 class ModelRoute(Generic[R]):
-    """``POST`` of a model request in one API.
+    """``POST`` of model requests in one API.
 
-    ``ending`` is set when the daemon stops and streams have to end; ``clock`` gives seconds since the epoch.
+    ``ending`` is set when the daemon stops and streams have to end; ``clock`` returns seconds since the epoch.
     """
 
     api: ClientApi[R]
@@ -121,7 +120,7 @@ class ModelRoute(Generic[R]):
     timing: Timing = field(factory=Timing)
 
     async def answer(self, request: Request, receive: Receive, send: Send) -> None:
-        client = read_client(request.headers)
+        client = read_client_name(request.headers)
         with self.requests.record(request.id, request.method, request.path, client) as record:
             exchange = Exchange(request, record, send)
             wanted: R | None = None
@@ -168,7 +167,7 @@ class ModelRoute(Generic[R]):
             await exchange.send({"type": "http.response.body", "body": b""})
 
     async def _send_stream(self, exchange: Exchange, wanted: R, turn: Turn, outbox: Outbox) -> None:
-        """Send the outbox to the client until its end; nothing if it failed before there was anything to send."""
+        """Send the outbox to the client until its end, or nothing if it failed before there was anything to send."""
         in_time = await outbox.wait(self.timing.hold_s)
         if outbox.failure is not None and not outbox.has_data:
             return
@@ -200,10 +199,10 @@ class ModelRoute(Generic[R]):
             outbox.end()
 
     def _refuse_repeated(self, exchange: Exchange, wanted: R) -> None:
-        """Claude Code answers an error inside a stream with a second request for the same, without a stream.
+        """After an error inside a stream, Claude Code sends the same request again, without streaming.
 
         Raises:
-            RequestCancelled: its user has cancelled the first.
+            RequestCancelled: the user has cancelled the first request.
         """
         is_second_try = exchange.request.caller.client is Client.CLAUDE_CODE and not wanted.stream
         if is_second_try and self.requests.is_repeated(wanted.session_key):
@@ -212,7 +211,10 @@ class ModelRoute(Generic[R]):
     async def _watch(
         self, exchange: Exchange, turn: Turn, outbox: Outbox, receive: Receive, scope: trio.CancelScope
     ) -> None:
-        """The Codex CLI hangs up as soon as it has read the last event, which is not a failure."""
+        """Cancel ``scope`` when the client disconnects.
+
+        That is not a failure if it has the whole answer: the Codex CLI hangs up right after the last event.
+        """
         await wait_for_disconnect(receive)
         exchange.client_left = True
         if not turn.is_answered or outbox.has_data:
@@ -233,7 +235,7 @@ class ModelRoute(Generic[R]):
         await send_json(exchange.send, wire.status, wire.to_body(exchange.request.id), wire.headers)
 
     def _report(self, exchange: Exchange, wanted: R | None, error: CodexdError) -> WireError:
-        """``error`` as the client gets it, noted in the record."""
+        """``error`` as reported to the client; also noted in the record."""
         exchange.record.note_failure(error)
         wire = self.api.to_wire(error, exchange.request.caller.client, wanted, now=self.clock())
         exchange.record.note_reported(200 if exchange.has_begun else wire.status, wire.type, wire.message)
@@ -244,7 +246,7 @@ class ModelRoute(Generic[R]):
 class CountRoute:
     """``POST`` of a request whose tokens are only counted, which works without an account.
 
-    ``parse`` reads the request of one API; ``more`` is what its answer says besides.
+    ``parse`` reads the request of one API; ``more`` has further fields of the answer.
     """
 
     turns: TurnRunner
@@ -258,7 +260,7 @@ class CountRoute:
 
 
 def _end_early(turn: Turn, outbox: Outbox, error: CodexdError) -> None:
-    """End the answer with ``error``, unless it is whole and only the backend's connection lingers."""
+    """End the answer with ``error``, unless it is complete and only the backend's connection is still open."""
     outbox.end(None if turn.is_answered else error)
 
 
@@ -266,7 +268,7 @@ async def _send_part(exchange: Exchange, data: bytes) -> None:
     await exchange.send({"type": "http.response.body", "body": data, "more_body": True})
 
 
-def read_client(headers: Mapping[str, str]) -> str:
+def read_client_name(headers: Mapping[str, str]) -> str:
     """The client's name and version for the log, such as ``claude-cli/2.1.330``."""
     product = headers.get("user-agent", "").partition(" ")[0][:60]
     return product if product.isprintable() and product else "unknown"

@@ -1,7 +1,7 @@
-"""Who may talk to the HTTP side: programs of this machine, not web pages in its browser.
+"""Who may use the HTTP side: programs on this machine, but not web pages in its browsers.
 
-A page that a user visits can send requests to loopback, and a name that it controls can resolve to
-127.0.0.1 (DNS rebinding). Browsers cannot forge ``Host``, ``Origin`` and ``Sec-Fetch-Site``.
+A web page can send requests to loopback, and a host name that it controls can resolve to 127.0.0.1 (DNS rebinding). It
+can't make a browser forge ``Host``, ``Origin`` or ``Sec-Fetch-Site``.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 from codexd.errors import Forbidden, KeyRejected
 from codexd.settings.schema import ServerSettings, is_loopback
 
-_FETCHED_BY_US = ("same-origin", "none")
-"""``none``: the user typed the address."""
+_ALLOWED_SITES = ("same-origin", "none")
+"""``none``: the user entered the address."""
 
 
 def check_origin(headers: Mapping[str, str], server: ServerSettings) -> None:
-    """Let programs and our own pages in.
+    """Allow programs and codexd's own pages only.
 
     Raises:
         Forbidden: names the header.
@@ -30,15 +30,15 @@ def check_origin(headers: Mapping[str, str], server: ServerSettings) -> None:
     if origin is not None and origin.lower() != f"http://{host}".lower():
         raise Forbidden(f"requests from the web page origin {origin!r} are not answered")
     site = headers.get("sec-fetch-site", "none")
-    if site not in _FETCHED_BY_US:
+    if site not in _ALLOWED_SITES:
         raise Forbidden(f"requests from other sites (Sec-Fetch-Site: {site}) are not answered")
 
 
 def check_key(headers: Mapping[str, str], server: ServerSettings) -> None:
-    """Ask for ``server.api_key`` where it is set.
+    """Require ``server.api_key`` if it is set.
 
     Raises:
-        KeyRejected: the request carries another, or none.
+        KeyRejected: the request has another key, or none.
     """
     if server.api_key is None:
         return
@@ -47,8 +47,8 @@ def check_key(headers: Mapping[str, str], server: ServerSettings) -> None:
     offered = (headers.get("x-api-key", ""), bearer)
     if not any(hmac.compare_digest(key.encode("utf-8", "replace"), wanted) for key in offered):
         raise KeyRejected(
-            "invalid x-api-key: it is not the one in the setting server.api_key; `codexctl claude proxy` and "
-            "`codexctl codex proxy` write that into their clients' settings"
+            "invalid x-api-key: it differs from the setting server.api_key; `codexctl claude proxy` and "
+            "`codexctl codex proxy` write the key into the settings of Claude Code and the Codex CLI"
         )
 
 

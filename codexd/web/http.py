@@ -1,4 +1,4 @@
-"""ASGI in small: a request's head, its body, and answers."""
+"""A minimal ASGI toolkit: a request's head and body, and responses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 
 
 class ClientLeftError(Exception):
-    """The client hung up before its request was whole; nobody is there to answer."""
+    """The client hung up before its request was complete, so there is nobody to answer."""
 
 
 @frozen
@@ -49,8 +49,9 @@ async def read_body(request: Request, receive: Receive) -> bytes:
     """The whole body, decompressed.
 
     Raises:
-        RequestTooLarge: over ``MAX_BODY_BYTES``, also once decompressed; nothing of a declared one is read.
-        RequestInvalid: compressed in a way that we don't read, or not as it says.
+        RequestTooLarge: larger than ``MAX_BODY_BYTES``, before or after decompression. If ``Content-Length`` says so,
+            the body is not read.
+        RequestInvalid: the compression is not supported, or the body is not compressed as declared.
         ClientLeftError: the client hung up.
     """
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
@@ -76,7 +77,7 @@ async def read_body(request: Request, receive: Receive) -> bytes:
 
 
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
-"""What zlib calls the formats of RFC 9110, 8.4.1."""
+"""The ``wbits`` argument of zlib for the content codings of RFC 9110, section 8.4.1."""
 
 
 def _decompress(body: bytes, encoding: str) -> bytes:
@@ -107,7 +108,7 @@ async def send_start(send: Send, status: int, headers: Iterable[tuple[str, str]]
 
 
 async def send_json(send: Send, status: int, document: Any, headers: Mapping[str, str] | None = None) -> None:
-    """A whole JSON answer."""
+    """Send a whole JSON response."""
     body = jsontext.dumps(document)
     own = {"content-type": "application/json", "content-length": str(len(body)), **(headers or {})}
     await send_start(send, status, own.items())

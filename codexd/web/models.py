@@ -1,7 +1,7 @@
 """``GET /v1/models`` and ``/v1/models/{id}``, in the shape of the client that asks.
 
-The Codex CLI gets the backend's own entries. While those are unknown it gets a 404, which it takes well: it keeps its
-built-in list, prompts included, whereas entries made up here would replace those prompts.
+The Codex CLI gets the backend's own entries. While they are unknown it gets a 404, which it handles well: it keeps its
+built-in list, including the prompts, which made-up entries would replace.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DEFAULT_LIMIT = 20
 
 
 @frozen
-class Found:
+class JsonAnswer:
     """A JSON answer."""
 
     body: bytes
@@ -37,30 +37,30 @@ class Found:
 
 @frozen
 class ModelLists:
-    """Of the active account. ``settings`` gives those that hold now."""
+    """The models of the active account. ``settings`` returns the current settings."""
 
     settings: Callable[[], Settings]
     store: AccountStore
     catalogues: Catalogues
 
-    def list_all(self, request: Request) -> Found:
-        """Anthropic's list comes in pages: the query may hold ``limit``, ``after_id`` and ``before_id``.
+    def list_all(self, request: Request) -> JsonAnswer:
+        """The list. Anthropic's is paginated: the query may have ``limit``, ``after_id`` and ``before_id``.
 
         Raises:
-            ModelNotFound: the Codex CLI asks, and its list is not known.
+            ModelNotFound: the Codex CLI asks, and the backend's list is not known.
         """
         match request.caller.shape:
             case Shape.CODEX:
                 raw, headers = self._raw()
-                return Found(b'{"models":' + raw + b"}", headers)
+                return JsonAnswer(b'{"models":' + raw + b"}", headers)
             case Shape.OPENAI:
                 listed = [offer.to_openai() for offer in self._offers().for_openai()]
-                return _found({"object": "list", "data": listed})
+                return _to_answer({"object": "list", "data": listed})
             case Shape.ANTHROPIC:
                 entries = [offer.to_anthropic() for offer in self._offers().for_anthropic()]
-                return _found(_page(entries, dict(parse_qsl(request.query))))
+                return _to_answer(_page(entries, dict(parse_qsl(request.query))))
 
-    def show(self, name: str, request: Request) -> Found:
+    def show(self, name: str, request: Request) -> JsonAnswer:
         """One model, by any name that leads to it.
 
         Raises:
@@ -71,11 +71,11 @@ class ModelLists:
         if shape is Shape.CODEX:
             raw, headers = self._raw()
             entry = next((entry for entry in jsontext.loads(raw) if entry["slug"] == strip_mark(asked)), None)
-            return Found(jsontext.dumps(entry), headers) if entry else _refuse(asked)
+            return JsonAnswer(jsontext.dumps(entry), headers) if entry else _refuse(asked)
         offer = self._offers().find(asked)
         if offer is None:
             return _refuse(asked)
-        return _found(offer.to_anthropic() if shape is Shape.ANTHROPIC else offer.to_openai())
+        return _to_answer(offer.to_anthropic() if shape is Shape.ANTHROPIC else offer.to_openai())
 
     def _offers(self) -> Offers:
         settings = self.settings()
@@ -86,16 +86,16 @@ class ModelLists:
     def _raw(self) -> tuple[bytes, dict[str, str]]:
         known = self.catalogues.raw(self.store.active)
         if known is None:
-            raise ModelNotFound("codexd does not know the backend's list of models yet; use your built-in list")
+            raise ModelNotFound("codexd does not know the backend's list of models yet; use the built-in list")
         raw, etag = known
         return raw, {"etag": etag} if etag else {}
 
 
-def _found(document: Any) -> Found:
-    return Found(jsontext.dumps(document))
+def _to_answer(document: Any) -> JsonAnswer:
+    return JsonAnswer(jsontext.dumps(document))
 
 
-def _refuse(name: str) -> Found:
+def _refuse(name: str) -> JsonAnswer:
     raise ModelNotFound(f"there is no model {name[:200]!r}; GET /v1/models lists the models")
 
 

@@ -1,7 +1,7 @@
-"""The buffer between the upstream reader and the client writer: bounded, and it batches by itself.
+"""The bounded buffer between the upstream reader and the client writer, which batches events.
 
-Everything that arrives while one send is under way leaves in the next one, which takes 7 to 9 times fewer CPU cycles
-per event than one send for each.
+Everything that arrives during one send goes into the next one, which takes 7 to 9 times fewer CPU cycles per event
+than one send for each.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import trio
 from codexd.errors import CodexdError
 
 LIMIT_BYTES = 256 * 1024
-"""When a client reads more slowly than upstream writes, this much waits here; then upstream waits."""
+"""If a client reads more slowly than upstream writes, this much is buffered; then upstream waits."""
 
 
 class Signal(Enum):
-    """What ``take`` gives when it has no bytes."""
+    """What ``take`` returns if it has no bytes."""
 
     SILENCE = "silence"
     END = "end"
 
 
 class Outbox:
-    """One reader, and one writer that waits only when it asks to."""
+    """A buffer for one reader and one writer. ``put`` never waits; the writer calls ``wait_for_room``."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -37,7 +37,7 @@ class Outbox:
         self._emptied = trio.Event()
 
     def put(self, data: bytes) -> None:
-        """Hand over ``data``; after the end it is dropped."""
+        """Add ``data``; after the end it is dropped."""
         if not self._ended:
             self._parts.append(data)
             self._size += len(data)
@@ -45,9 +45,9 @@ class Outbox:
 
     @property
     def is_full(self) -> bool:
-        """Whether the writer should ``wait_for_room`` before it goes on.
+        """Whether the writer should ``wait_for_room`` before it continues.
 
-        It should also wait until the first part has gone: a burst of events must not hold up the first of them.
+        It should also wait until the first part has been sent: a burst of events must not delay its first one.
         """
         limit = LIMIT_BYTES if self._sent_bytes else 0
         unsent = self._size if self._sent_bytes else self._size + self._taken_bytes
@@ -59,7 +59,7 @@ class Outbox:
             await self._emptied.wait()
 
     def end(self, failure: CodexdError | None = None) -> None:
-        """No more will come; only the first call counts."""
+        """End the buffer; only the first call counts."""
         if not self._ended:
             self._ended = True
             self._failure = failure
@@ -76,15 +76,15 @@ class Outbox:
         return bool(self._parts)
 
     async def wait(self, seconds: float) -> bool:
-        """Wait up to ``seconds`` for something to take, or the end; whether it came."""
+        """Wait up to ``seconds`` for data or the end; return whether it came."""
         if not self._filled.is_set():
             with trio.move_on_after(seconds):
                 await self._filled.wait()
         return self._filled.is_set()
 
     async def take(self, silence_s: float) -> bytes | Signal:
-        """Everything that waits; ``SILENCE`` when nothing came for ``silence_s``; ``END`` after the last part."""
-        self._sent_bytes = self._taken_bytes  # the reader is back for more, so what it took has gone
+        """All buffered data; ``SILENCE`` if nothing came for ``silence_s``; ``END`` after the last part."""
+        self._sent_bytes = self._taken_bytes  # the reader is back for more, so it has sent what it took
         self._emptied.set()
         if not await self.wait(silence_s):
             return Signal.SILENCE

@@ -1,13 +1,12 @@
 """The accept loop: Hypercorn's HTTP/1.1 connections, each isolated from the others and from the daemon.
 
-Why not ``hypercorn.trio.serve`` (measured on 0.18, see the test of odd requests):
+Why not ``hypercorn.trio.serve`` (measured with 0.18, see the test of odd requests):
 
-1. an exception in one connection ends the whole server; here it ends that connection;
-2. it accepts cleartext HTTP/2, whose odd requests are most of those exceptions; here HTTP/1.1 only;
-3. it shields each write without a bound, so a client that stops reading can hang the shutdown
-   for ever; here a write is bounded, and the end of the drain cuts it short.
-4. a client that leaves with the last byte of an answer leaves a connection that waits for its next
-   request; here it ends with the client.
+1. an exception in one connection ends the whole server; here it ends only that connection;
+2. it accepts cleartext HTTP/2, which causes most of those exceptions; here there is only HTTP/1.1;
+3. it shields each write without a timeout, so a client that stops reading can block the shutdown forever; here a write
+   has a timeout, and the end of the drain cuts it short;
+4. if a client leaves with the last byte of a response, its connection goes on waiting for a request; here it ends.
 """
 
 from __future__ import annotations
@@ -30,25 +29,25 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
-_CLIENTS_OWN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, H2ProtocolAssumedError)
-"""What clients do to their own connection: they leave, or they ask for HTTP/2 without TLS, which is not offered."""
+_CLIENT_ERRORS = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, H2ProtocolAssumedError)
+"""Errors that clients cause in their own connection: they leave, or try HTTP/2 without TLS, which is not offered."""
 
 log = logging.getLogger("codexd.http")
 
 WRITE_STALL_S = 300.0
-"""A client that takes no byte for so long is gone; Claude Code's own patience with silence is the same."""
+"""A client that accepts no byte for this long is considered gone; Claude Code waits as long for a silent server."""
 
-LAST_WORDS_S = 2.0
-"""After the drain, how long the streams that were told to end have for their last event."""
+FINAL_EVENTS_S = 2.0
+"""How long streams have, after the drain, to send their final event."""
 
 
 def make_config() -> Config:
     """Hypercorn's settings, each with its reason."""
     config = Config()
-    config.keep_alive_timeout = 75.0  # Node clients pool connections; at 5 s they meet closed ones
-    config.read_timeout = None  # it would cut every stream whose client is silent, which is all of them
+    config.keep_alive_timeout = 75.0  # Node clients pool connections; after 5 s they would reuse closed ones
+    config.read_timeout = None  # it would cut every stream, because clients are silent while they read
     config.include_server_header = False
-    config.accesslog = None  # its formatter copies every header, Authorization included
+    config.accesslog = None  # its formatter copies every header, including Authorization
     config.errorlog = log
     config.h11_max_incomplete_size = 64 * 1024  # the limit of a request's head
     return config
@@ -58,7 +57,7 @@ def bind(host: str, port: int) -> socket.socket:
     """A listening TCP socket.
 
     Raises:
-        OSError: the address is in use or not ours.
+        OSError: the address is in use or not available.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -74,9 +73,9 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class PlainH11(H11Protocol):
-    """Hypercorn's HTTP/1.1 without its upgrades: an offer that a server may ignore (RFC 9110, 7.8).
+    """Hypercorn's HTTP/1.1 without upgrades, which a server may ignore (RFC 9110, section 7.8).
 
-    WebSockets and cleartext HTTP/2 are not offered here, and their odd handshakes raise inside Hypercorn.
+    WebSockets and cleartext HTTP/2 are not offered, and malformed handshakes for them raise inside Hypercorn.
     """
 
     async def _check_protocol(self, event: h11.Request) -> None:
@@ -92,7 +91,7 @@ class PlainH11(H11Protocol):
 
 
 class Connection(TCPServer):
-    """One client connection: HTTP/1.1, writes bounded."""
+    """One client connection: HTTP/1.1, with a timeout for writes."""
 
     _write_scope: trio.CancelScope | None = None
     _is_over = False
@@ -122,7 +121,7 @@ class Connection(TCPServer):
             await self._close()
 
     async def _read_data(self) -> None:
-        """Until the client is gone. It may be before its answer has come to an end, which sets the idle clock again."""
+        """Read until the client is gone. If a response ends after that, it must not start the idle timer again."""
         await super()._read_data()
         self._is_over = True
         await self.idle_task.stop()
@@ -148,7 +147,7 @@ class Connection(TCPServer):
             await self.protocol.handle(Closed())
 
     def cut_write(self) -> None:
-        """End a write that its client does not take."""
+        """Cancel a write that the client does not accept."""
         if self._write_scope is not None:
             self._write_scope.cancel()
 
@@ -168,9 +167,9 @@ class Server:
         self._connections.add(connection)
         try:
             await connection.run()
-        except* _CLIENTS_OWN as group:
+        except* _CLIENT_ERRORS as group:
             log.debug("a connection ended: %s", group.exceptions[0])
-        except* Exception:  # whatever a client does ends its own connection and nothing else
+        except* Exception:  # whatever a client does ends only its own connection
             log.exception("a connection failed")
         finally:
             self._connections.discard(connection)
@@ -204,7 +203,7 @@ class Server:
             await self._wait_closed(drain_s)
             if on_drain_end is not None:
                 on_drain_end()
-                await self._wait_closed(LAST_WORDS_S)
+                await self._wait_closed(FINAL_EVENTS_S)
             for connection in self._connections:
                 connection.cut_write()
             connections.cancel_scope.cancel("the drain is over")
@@ -221,8 +220,8 @@ async def serve(
 ) -> None:
     """Serve the ASGI ``app`` on ``listeners`` until ``stop``; then drain and return.
 
-    Draining: no new connections; running requests have ``drain_s`` seconds; then ``on_drain_end`` is called,
-    so that the app ends its streams in the words of their API; two seconds later whatever is left is cut.
-    The sockets are closed on return.
+    Draining: no new connections are accepted, and running requests have ``drain_s`` seconds. Then ``on_drain_end`` is
+    called, so that the app can end its streams with an error event of their API; two seconds later the remaining
+    connections are cut. The sockets are closed on return.
     """
     await Server(app).serve(listeners, stop=stop, drain_s=drain_s, on_drain_end=on_drain_end, task_status=task_status)

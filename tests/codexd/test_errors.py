@@ -6,7 +6,7 @@ import re
 import pytest
 
 from codexd import errors
-from codexd.errors import MAX_WORDS_CHARS, CodexdError, RequestInvalid, UpstreamError
+from codexd.errors import MAX_MESSAGE_CHARS, CodexdError, RequestInvalid, UpstreamError
 
 ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, CodexdError)]
 
@@ -33,9 +33,9 @@ def test_each_kind_is_a_word_of_its_own():
     "make", [lambda words: UpstreamError(words, code=words), lambda words: RequestInvalid(words, words)]
 )
 def test_what_is_repeated_from_others_is_cut(make):
-    error = make("x" * 10 * MAX_WORDS_CHARS)
-    assert len(str(error)) < 3 * MAX_WORDS_CHARS
-    assert all(len(str(value)) <= MAX_WORDS_CHARS + 1 for value in vars(error).values())
+    error = make("x" * 10 * MAX_MESSAGE_CHARS)
+    assert len(str(error)) < 3 * MAX_MESSAGE_CHARS
+    assert all(len(str(value)) <= MAX_MESSAGE_CHARS + 1 for value in vars(error).values())
 
 
 def test_an_invalid_request_names_its_field():

@@ -48,4 +48,4 @@ async def test_a_file_that_can_not_be_read_leaves_the_settings_as_they_were(tmp_
             await trio.testing.wait_all_tasks_blocked(0.01)
             assert live.current.log.history == history
         nursery.cancel_scope.cancel()
-    assert "SIGHUP: the settings stay as they were" in caplog.text
+    assert "SIGHUP: the settings were not changed" in caplog.text

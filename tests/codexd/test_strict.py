@@ -80,8 +80,8 @@ def test_every_wrong_value_is_named(raw, words):
         (b"\x00\xff", "it is not JSON"),
         (b"[" * 300 + b"]" * 300, "it is not JSON"),
         (b"[1]", "it is not a JSON object"),
-        (b"{}", "its version is None, and this codexd reads version 1"),
-        (b'{"version": 2}', "its version is 2, and this codexd reads version 1"),
+        (b"{}", "its version is None, but this codexd reads version 1"),
+        (b'{"version": 2}', "its version is 2, but this codexd reads version 1"),
     ],
 )
 def test_what_is_not_a_file_of_this_version(data, words):

@@ -66,7 +66,7 @@ async def test_a_task_that_fails_too_often_ends_the_daemon_by_name(autojump_cloc
         starts += 1
         raise ValueError("for ever")
 
-    with pytest.raises(TaskGaveUp, match=r"'work' failed 6 times in 60 s; the last error: ValueError: for ever"):
+    with pytest.raises(TaskGaveUp, match=r"'work' failed 6 times in 60 s; last error: ValueError: for ever"):
         await supervisor.supervise("work", run)
     assert starts == MAX_FAILURES + 1
     assert supervisor.tasks[0].state is TaskState.FAILED
@@ -93,7 +93,7 @@ async def test_a_listener_that_fails_ends_the_daemon_at_once(autojump_clock):
     async def run():
         raise OSError("gone")
 
-    with pytest.raises(TaskGaveUp, match="'HTTP proxy' failed; the last error: OSError: gone"):
+    with pytest.raises(TaskGaveUp, match="'HTTP proxy' failed; last error: OSError: gone"):
         await supervisor.supervise("HTTP proxy", run, OnFailure.END_DAEMON)
 
 

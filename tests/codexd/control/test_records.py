@@ -177,7 +177,7 @@ async def test_a_cancelled_stream_ends_with_an_error_and_upstream_is_told(runnin
     request = await last_of(running, "cancelled")
     assert (request["error_kind"], request["status"], request["told"]["status"]) == ("request_cancelled", 200, 200)
     assert request["tokens"]["output"] == 4
-    with pytest.raises(RefusedError, match="has ended"):
+    with pytest.raises(RefusedError, match="has already ended"):
         await running.call("requests.cancel", id=request["id"])
 
 

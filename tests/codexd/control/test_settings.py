@@ -110,7 +110,7 @@ async def test_a_restart_is_told_of(call):
         ("settings.get", {"name": "server.prot"}, "did you mean server.port?"),
         ("settings.set", {"name": "server.prot", "value": 1}, "did you mean server.port?"),
         ("settings.set", {"name": "log.level", "value": "loud"}, "must be one of debug, info"),
-        ("settings.set", {"name": "server.api_key", "value": None}, "unset it instead"),
+        ("settings.set", {"name": "server.api_key", "value": None}, "unset the setting instead"),
         ("settings.unset", {"name": "server.prot"}, "did you mean server.port?"),
         ("settings.write", {"text": "[log]\nlevel = 'loud'", "before": ""}, "by another program"),
         ("settings.set", {"name": "models.opus", "value": "\ud800"}, "surrogates not allowed"),

@@ -243,7 +243,7 @@ def test_a_huge_message_is_cut(logging_restored):
     logging.getLogger("codexd").info("x" * 100_000)
     (found,) = ring.history(LogFilter())
     assert len(found.message) < 40_000
-    assert found.message.endswith("(68000 characters more)")
+    assert found.message.endswith("(68000 more characters)")
 
 
 def test_levels_between_and_beyond_have_a_name(logging_restored):

@@ -145,7 +145,7 @@ def test_a_cancelled_request_is_ended_with_an_error(log):
         assert record.info.state == "running"
     assert [type(error) for error in ends] == [RequestCancelled]
     assert record.info.state == "cancelled"
-    with pytest.raises(RequestNotFound, match="has ended"):
+    with pytest.raises(RequestNotFound, match="has already ended"):
         log.cancel("req_1")
 
 

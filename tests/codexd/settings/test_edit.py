@@ -148,7 +148,7 @@ def test_null_does_not_unset_a_setting():
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("[server", "not TOML"), (f"a = {'9' * 5000}", "not TOML"), ("server = 3", "server: no such setting")],
+    [("[server", "not TOML"), (f"a = {'9' * 5000}", "not readable TOML"), ("server = 3", "server: no such setting")],
 )
 def test_a_broken_file_is_not_edited(text, said):
     with pytest.raises(SettingInvalid, match=said):

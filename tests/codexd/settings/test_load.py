@@ -102,9 +102,9 @@ def test_aliases_are_a_table():
         ("[reasoning]\nopus = 'huge'", "must be one of none, minimal, low, medium, high, xhigh, max"),
         ("[rotation]\nenabled = 'maybe'", "must be true or false"),
         ("[server", "settings.toml: not TOML"),
-        (f"[server]\nport = {'9' * 5000}", "settings.toml: not TOML that can be read: a number of too many digits"),
+        (f"[server]\nport = {'9' * 5000}", "settings.toml: not readable TOML: a number has too many digits"),
         (f"[server]\nport = 0x{'f' * 5000}", "server.port = (too large to show) (settings.toml): must be from 0"),
-        (f"[models]\nopus = {'[' * 5000}{']' * 5000}", "settings.toml: not TOML that can be read: nested too deeply"),
+        (f"[models]\nopus = {'[' * 5000}{']' * 5000}", "settings.toml: not readable TOML: nested too deeply"),
     ],
 )
 def test_what_is_wrong_is_said_by_name(toml, said):

@@ -33,5 +33,5 @@ def test_what_stands_in_backquotes_is_code():
 
 def test_a_new_account_and_one_that_was_known():
     account = Account("a1", "ws", "u", "ann@example.com", "plus", 0.0)
-    assert "codexd can now work with this account (plus plan)." in render(show_account(account, added=True), "n")
+    assert "codexd can now use this account (plus plan)." in render(show_account(account, added=True), "n")
     assert "renewed (plus plan)." in render(show_account(account, added=False), "n")

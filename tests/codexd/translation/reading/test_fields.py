@@ -1,6 +1,6 @@
 import pytest
 
-from codexd.errors import MAX_WORDS_CHARS, RequestInvalid
+from codexd.errors import MAX_MESSAGE_CHARS, RequestInvalid
 from codexd.translation.reading.fields import (
     MAX_MODEL_CHARS,
     MAX_SEPARATORS,
@@ -124,5 +124,5 @@ def test_the_name_of_a_model_has_a_limit():
 
 def test_an_error_does_not_repeat_all_that_a_client_wrote():
     error = RequestInvalid("p" * 10_000, "x" * 10_000)
-    assert len(error.path) <= MAX_WORDS_CHARS + 1
-    assert len(str(error)) <= 2 * MAX_WORDS_CHARS + 4
+    assert len(error.path) <= MAX_MESSAGE_CHARS + 1
+    assert len(str(error)) <= 2 * MAX_MESSAGE_CHARS + 4
