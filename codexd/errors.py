@@ -41,7 +41,7 @@
     └── UpstreamError             the backend's error, with its status, code and message
         ├── ContextOverflow
         ├── UsageLimitReached     a plan window is used up; ``resets_at``
-        │   └── AllAccountsLimited   with rotation: that of every account
+        │   └── AllAccountsLimited   with rotation: the limits of all accounts are used up
         ├── RateLimited           a short limit; ``retry_after_s``
         ├── Overloaded
         ├── TokenRejected

@@ -1,7 +1,7 @@
 """The models that the backend offers each account: fetched, kept across restarts, fetched again when they change.
 
 Nothing waits for a list: until it is known, ``BUILT_IN`` is used, and a network failure never loses it. An account's
-list is kept in ``models/<account id>.json``, which holds no e-mail address and no token.
+list is kept in ``models/<account id>.json``, which holds no email address and no token.
 """
 
 from __future__ import annotations

@@ -109,14 +109,14 @@ def read_tokens(auth_json: Mapping[str, Any]) -> Tokens:
     """
     tokens = _read_object(auth_json, "tokens")
     if not tokens and (auth_json.get("auth_mode") == "apikey" or isinstance(auth_json.get("OPENAI_API_KEY"), str)):
-        raise LoginFileInvalid(f"holds an API key, but codexd needs a ChatGPT login. {SIGN_IN}")
+        raise LoginFileInvalid(f"it holds an API key, but codexd needs a ChatGPT login. {SIGN_IN}")
     access_token, refresh_token = (_first_text([tokens], name) for name in ("access_token", "refresh_token"))
     wanted = {"tokens.access_token": access_token, "tokens.refresh_token": refresh_token}
     missing = " and ".join(name for name, value in wanted.items() if not value)
     if missing:
-        raise LoginFileInvalid(f"has no {missing}. {SIGN_IN}")
+        raise LoginFileInvalid(f"it has no {missing}. {SIGN_IN}")
     if not (is_header_text(access_token) and is_header_text(refresh_token)):
-        raise LoginFileInvalid(f"holds a token with invalid characters. {SIGN_IN}")
+        raise LoginFileInvalid(f"it holds a token with invalid characters. {SIGN_IN}")
     expires_at = read_expiry(access_token)
     if expires_at is None:
         expires_at = read_last_refresh(auth_json) + ASSUMED_LIFETIME_S
@@ -167,7 +167,7 @@ def identity_of_reply(reply: RefreshReply) -> Identity | None:
 
 
 def find_other_owner(account: Account, reply: RefreshReply) -> str | None:
-    """The e-mail address or workspace id of the account that the reply's tokens belong to, if it is another one."""
+    """The email address or workspace id of the account that the reply's tokens belong to, if it is another one."""
     identity = identity_of_reply(reply)
     if identity is not None and identity.account_id != account.id:
         return identity.email or identity.chatgpt_account_id

@@ -264,7 +264,7 @@ def choose_account(control: Control, name: str | None) -> Account:
 
 
 def choose_accounts(control: Control, name: str | None, *, every: bool) -> tuple[Account, ...]:
-    """All accounts, or the one that ``choose_account`` returns, with the same errors."""
+    """All accounts, or only the result of ``choose_account``, with the same errors."""
     return control.store.accounts if every else (choose_account(control, name),)
 
 

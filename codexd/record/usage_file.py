@@ -1,4 +1,4 @@
-"""``usage.sqlite3``: one row per request. No prompts, no e-mail addresses, no keys.
+"""``usage.sqlite3``: one row per request. No prompts, no email addresses, no keys.
 
 Everything here blocks on the disk, so ``usage.py`` calls it in a thread, one call at a time.
 """

@@ -182,7 +182,7 @@ def find_advice(kind: str, *, third_party: bool = False) -> Advice:
     return (_BY_KIND_OF_THIRD_PARTY if third_party else _BY_KIND).get(kind, _BY_CLASS[CodexdError])
 
 
-_RETRIES = "Most clients try again by themselves; Claude Code tries up to ten times."
+_RETRIES = "Most clients try again automatically; Claude Code tries up to ten times."
 _REFUSED_AGAIN = "The same request will be refused again."
 _SWITCH = "`codexctl accounts switch NAME` switches to another account"
 _REPORT = "`codexctl logs --request {id}` shows what codexd logged about it; include that in a report."
@@ -234,19 +234,19 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
     ),
     errors.UpstreamError: Advice(_RETRIES, _REPORT),
     errors.ContextOverflow: Advice(
-        "Claude Code compacts the conversation by itself and goes on.",
+        "Claude Code compacts the conversation automatically and continues.",
         "`/compact` or `/clear` makes the conversation smaller. In other clients, start a new one.",
     ),
     errors.UsageLimitReached: Advice(
         "The account is available again once its rate-limit window resets.",
-        f"{_SWITCH}; `codexctl settings set rotation.enabled true` lets codexd switch by itself.",
+        f"{_SWITCH}; `codexctl settings set rotation.enabled true` lets codexd switch automatically.",
     ),
     errors.AllAccountsLimited: Advice(
-        "Each account is available again once its rate-limit window resets; codexd then uses it by itself.",
+        "Each account is available again once its rate-limit window resets; codexd then uses it automatically.",
         "`codexctl quota` shows when. `codexctl accounts add` adds another account.",
     ),
     errors.RateLimited: Advice(
-        "codexd waits for limits of a few seconds by itself; clients try again after longer ones.",
+        "codexd waits for limits of a few seconds itself; clients try again after longer ones.",
         f"Send fewer requests at once. {_SWITCH}.",
     ),
     errors.Overloaded: Advice(
@@ -282,11 +282,11 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
     ),
     errors.UpstreamTooLarge: Advice(_REFUSED_AGAIN, _SHRINK),
     errors.UpstreamBlocked: Advice(
-        f"{_RETRIES} The block ends by itself.", "Wait a few minutes, or try without a VPN or on another network."
+        f"{_RETRIES} The block is temporary.", "Wait a few minutes, or try without a VPN or on another network."
     ),
     errors.UpstreamFailed: Advice(
         _RETRIES,
-        "If it goes on, check status.openai.com, and whether this machine can reach the backend "
+        "If it keeps failing, check status.openai.com, and whether this machine can reach the backend "
         "(setting upstream.backend_url).",
     ),
     errors.EmptyAnswer: Advice("codexd asked twice, and both answers were empty.", "Rephrase the request."),
@@ -309,9 +309,9 @@ _OTHER_FREE = (
 
 _BY_CLASS_OF_THIRD_PARTY: Mapping[type[CodexdError], Advice] = {
     **{found: advice for found, advice in _BY_CLASS.items() if not issubclass(found, errors.UpstreamError)},
-    errors.UpstreamError: Advice("Most clients try again by themselves.", f"If it goes on, {_OTHER_FREE}"),
+    errors.UpstreamError: Advice("Most clients try again automatically.", f"If it keeps failing, {_OTHER_FREE}"),
     errors.RateLimited: Advice(
-        "{host} limits how often each IP address may use its free models; clients try again by themselves.",
+        "{host} limits how often each IP address may use its free models; clients try again automatically.",
         f"Wait a while, or {_OTHER_FREE}",
     ),
     errors.ContextOverflow: Advice(
@@ -326,7 +326,7 @@ _BY_CLASS_OF_THIRD_PARTY: Mapping[type[CodexdError], Advice] = {
     ),
     errors.UpstreamFailed: Advice(
         _RETRIES,
-        f"If it goes on, check whether this machine can reach {{host}} (setting kilo.url), or {_OTHER_FREE}",
+        f"If it keeps failing, check whether this machine can reach {{host}} (setting kilo.url), or {_OTHER_FREE}",
     ),
     errors.EmptyAnswer: Advice("codexd does not ask again.", f"Rephrase the request, or {_OTHER_FREE}"),
     errors.UpstreamTimeout: Advice(

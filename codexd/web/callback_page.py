@@ -36,7 +36,7 @@ def show_problem(error: CodexdError, *, simulated: bool) -> Page:
 
 
 def render(page: Page, nonce: str) -> str:
-    """The whole document; by ``nonce`` the Content-Security-Policy allows its style and script."""
+    """The whole document; the Content-Security-Policy allows its style and script by ``nonce``."""
     return _DOCUMENT.substitute(
         nonce=nonce,
         title=escape(page.title),

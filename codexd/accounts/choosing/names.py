@@ -9,11 +9,11 @@ from codexd.errors import AccountAmbiguous, AccountNotFound
 
 
 def find_account(accounts: Sequence[Account], name: str) -> Account:
-    """The account with this id, workspace id or e-mail address, or the only one for which one of these begins with it.
+    """The account with this id, workspace id or email address, or the only one for which one of these begins with it.
 
     Raises:
         AccountNotFound: lists the known accounts.
-        AccountAmbiguous: lists the candidates: workspaces share a person's e-mail address, members a workspace's id.
+        AccountAmbiguous: lists the candidates: workspaces share a person's email address, members a workspace's id.
     """
     wanted = name.strip().casefold()
     found = (

@@ -236,7 +236,7 @@ def _passed(window: Window) -> int:
     return max((step for step in THRESHOLDS if step <= window.used_percent), default=0)
 
 
-# -- limits.json: by account id, without e-mail addresses and tokens ----------------------------------
+# -- limits.json: by account id, without email addresses and tokens -----------------------------------
 
 
 @frozen

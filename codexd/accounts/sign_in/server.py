@@ -220,7 +220,7 @@ def _read_reply(response: httpx.Response) -> RefreshReply:
 
 
 def _read_error(response: httpx.Response) -> tuple[int, str | None, str]:
-    """The status, the error code, and the code as shown in errors: `` (code)``, or empty if it looks like no code."""
+    """The status, the error code, and how errors show the code: in parentheses, or not at all if it looks odd."""
     code = find_error_code(response)
     return response.status_code, code, f" ({code})" if code and _CODE.fullmatch(code) else ""
 

@@ -119,7 +119,7 @@ def make_account(
 
 
 def read_profile(account: Account, identity: Identity | None) -> dict[str, str]:
-    """The plan and e-mail address from new tokens; what they leave out stays unchanged."""
+    """The plan and email address from new tokens; what they leave out stays unchanged."""
     if identity is None:
         return {}
     plan = account.plan if identity.plan == UNKNOWN_PLAN else identity.plan

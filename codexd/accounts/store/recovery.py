@@ -161,7 +161,7 @@ def retire_folder(folder: Path) -> Path | None:
 
 
 def _find_removed(accounts_dir: Path) -> dict[Path, str]:
-    """The folders of removed accounts that have not been deleted yet, each with the account's id."""
+    """The folders of removed accounts that have not been deleted yet, and the id of each account."""
     found = ((path, _REMOVED.fullmatch(path.name)) for path in sorted(accounts_dir.iterdir()))
     return {path: match[1] for path, match in found if match}
 

@@ -127,7 +127,7 @@ class AccountStore:
         return tuple(filter(None, (self._file.problem, active_problem, *self._strays.values(), *unreadable)))
 
     def find(self, name: str) -> Account:
-        """The account with this id, workspace id or e-mail address, or a unique prefix of one of them.
+        """The account with this id, workspace id or email address, or a unique prefix of one of them.
 
         Raises:
             AccountNotFound, AccountAmbiguous: list the accounts to choose from.
@@ -212,8 +212,8 @@ class AccountStore:
     def remove(self, account_id: str) -> Tokens | None:
         """Forget the account and delete its files; return its last tokens, to be revoked at the sign-in server.
 
-        If it was the active account, none is active. For a followed account, whose login is another program's, None
-        is returned.
+        If it was the active account, no account is active. Returns None for a followed account, whose login belongs
+        to another program.
 
         Raises:
             AccountNotFound
