@@ -91,7 +91,7 @@ class ModelList(Protocol):
     def etag(self) -> str | None: ...
 
 
-class Endpoint(Protocol):
+class ModelsEndpoint(Protocol):
     """``upstream.account.AccountEndpoint``. None means that nothing has changed since ``etag``."""
 
     async def fetch_models(self, account: Account, token: str, etag: str | None = None) -> ModelList | None: ...
@@ -135,7 +135,7 @@ class Catalogues:
         self,
         store: AccountStore,
         refresher: Refresher,
-        endpoint: Endpoint,
+        endpoint: ModelsEndpoint,
         settings: Callable[[], Settings],
         clock: Callable[[], float],
         folder: Path | None = None,

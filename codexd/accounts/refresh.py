@@ -54,12 +54,12 @@ FOLLOWED_RETRY_FOR_S = 1.0
 """For how long an unreadable followed file is retried: it may be half written."""
 
 FOLLOWED_RETRY_EVERY_S = 0.01
-FOLLOWED_ADVICE = "Run any `codex` command there, which refreshes it, or sign in here with `codexctl accounts add`."
+STALE_ADVICE = "Run any `codex` command there, which refreshes it, or sign in here with `codexctl accounts add`."
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 
-class Endpoint(Protocol):
+class RefreshEndpoint(Protocol):
     """``sign_in.server.TokenEndpoint``."""
 
     async def refresh(self, refresh_token: str) -> RefreshReply: ...
@@ -93,7 +93,7 @@ class Refresher:
     def __init__(
         self,
         store: AccountStore,
-        endpoint: Endpoint,
+        endpoint: RefreshEndpoint,
         clock: Callable[[], float],
         jitter: Callable[[], float] = lambda: random.uniform(0, JITTER_S),  # noqa: S311 - no secret
     ) -> None:
@@ -109,7 +109,7 @@ class Refresher:
         self._unsaved: dict[str, RefreshReply] = {}
         """Replies that could not be written to disk, by the refresh token that each one retired."""
 
-    async def ask(self, account_id: str, request: Callable[[Account, str], Awaitable[Answer]]) -> Answer:
+    async def ask(self, account_id: str, request: Callable[[Account, str], Awaitable[T]]) -> T:
         """Ask the backend about an account: ``request`` gets the account and its access token.
 
         If the backend refuses the token, it is refreshed and the request sent once more.
@@ -348,7 +348,7 @@ class Refresher:
         """
         account = self._store.get(account_id)
         tokens = await self._reload_patiently(account_id, rejected)
-        owner = f"codexd only reads this login from {account.followed}. {FOLLOWED_ADVICE}"
+        owner = f"codexd only reads this login from {account.followed}. {STALE_ADVICE}"
         if tokens.access_token == rejected:
             raise FollowedLoginStale(f"The backend refused the access token of {account.label}. {owner}")
         expired_for_s = self._clock() - tokens.expires_at

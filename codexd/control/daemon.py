@@ -11,7 +11,7 @@ from codexd.api.settings import ChangedSettings
 from codexd.control.method import Call, method
 from codexd.control.settings import to_changed
 from codexd.errors import FileUnreadable, SettingInvalid
-from codexd.upstream.kilo import ModelList
+from codexd.upstream.kilo import FreeModelList
 
 KILO_IS_OFF = "Kilo is a third party; codexd contacts it only if you opt in: `codexctl settings set kilo.enabled true`"
 
@@ -57,7 +57,7 @@ async def stop(call: Call, _params: NoParams) -> api.Stopping:
 async def read_kilo_models(call: Call, _params: NoParams) -> api.KiloModels:
     """Free models that the third-party name kilo can mean."""
     settings = call.control.settings.kilo
-    found = await call.control.kilo.read() if settings.enabled else ModelList(problem=KILO_IS_OFF)
+    found = await call.control.kilo.read() if settings.enabled else FreeModelList(problem=KILO_IS_OFF)
     models = (api.KiloModel(model.id, model.name, model.context_window, model.takes_tools) for model in found.models)
     return api.KiloModels(settings.enabled, settings.model, tuple(models), found.fetched_at, found.problem)
 

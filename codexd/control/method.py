@@ -101,7 +101,7 @@ class Call:
     replied: trio.Event
 
 
-Answer: TypeAlias = Callable[[Call, Any], Awaitable[object]]
+MethodFunction: TypeAlias = Callable[[Call, Any], Awaitable[object]]
 
 
 @frozen(eq=False)
@@ -117,7 +117,7 @@ class Method:
     summary: str
     params: type
     result: type
-    answer: Answer
+    answer: MethodFunction
     example: Mapping[str, Any]
     errors: tuple[type[CodexdError], ...]
     event: type | None
@@ -129,13 +129,13 @@ def method(
     example: Mapping[str, Any] = MappingProxyType({}),
     errors: tuple[type[CodexdError], ...] = (),
     event: type | None = None,
-) -> Callable[[Answer], Method]:
+) -> Callable[[MethodFunction], Method]:
     """Declare the decorated function as the control method ``name``.
 
     Its annotations define the classes of the params and the result; the first line of its docstring is the summary.
     """
 
-    def declare(answer: Answer) -> Method:
+    def declare(answer: MethodFunction) -> Method:
         _call, params, result = get_type_hints(answer).values()
         summary, _, _reasons = inspect.cleandoc(answer.__doc__ or "").partition("\n")
         return Method(name, summary.removesuffix("."), params, result, answer, example, errors, event)

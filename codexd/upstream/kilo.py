@@ -105,7 +105,7 @@ class KiloBackend:
 
 
 @frozen
-class ModelList:
+class FreeModelList:
     """``fetched_at`` is in seconds since the epoch; ``problem`` says why there is no newer list."""
 
     models: tuple[FreeModel, ...] = ()
@@ -119,21 +119,21 @@ class FreeModels:
     def __init__(self, backend: KiloBackend) -> None:
         self._backend = backend
         self._lock = trio.Lock()
-        self._kept = ModelList()
+        self._kept = FreeModelList()
         self._kept_of = ""
 
-    async def read(self) -> ModelList:
+    async def read(self) -> FreeModelList:
         """The list, fetched again if it is old; if that fails, the old list and the reason."""
         async with self._lock:
             url, now = self._backend.settings().kilo.url, self._backend.clock()
-            kept = self._kept if self._kept_of == url else ModelList()
+            kept = self._kept if self._kept_of == url else FreeModelList()
             if kept.fetched_at is not None and 0 <= now - kept.fetched_at < FRESH_S:
                 return kept
             try:
                 models = await self._backend.fetch_models()
             except UpstreamError as error:
-                return ModelList(kept.models, kept.fetched_at, str(error))
-            self._kept, self._kept_of = ModelList(models, now), url
+                return FreeModelList(kept.models, kept.fetched_at, str(error))
+            self._kept, self._kept_of = FreeModelList(models, now), url
             return self._kept
 
     def find_window(self, slug: str) -> int | None:

@@ -96,7 +96,7 @@ def to_usage(limits: Limits, plan: str | None, now: float) -> dict[str, Any]:
             {
                 "limit_name": name,
                 "metered_feature": name,
-                "rate_limit": _to_rate_limit(own, reached=any(_is_full(window, now) for window in own), now=now),
+                "rate_limit": _to_rate_limit(own, reached=any(window.is_full(now) for window in own), now=now),
             }
             for name in metered
             if (own := [window for window in limits.windows if window.limit == name])
@@ -119,10 +119,6 @@ def _to_window(window: Window, now: float) -> dict[str, int]:
         "reset_after_seconds": max(0, round(window.resets_at - now)),
         "reset_at": round(window.resets_at),
     }
-
-
-def _is_full(window: Window, now: float) -> bool:
-    return window.used_percent >= 100 and window.resets_at > now
 
 
 def _check_peer() -> None:

@@ -183,7 +183,7 @@ def describe_failure(error: CodexdError) -> str:
     )
 
 
-def explain(choice: Choice, candidates: Sequence[Candidate], history: History) -> Choice:
+def add_failure(choice: Choice, candidates: Sequence[Candidate], history: History) -> Choice:
     """The choice; if another account failed before it, that becomes the reason."""
     if not history.failed:
         return choice

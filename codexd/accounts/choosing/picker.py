@@ -18,8 +18,8 @@ from codexd.accounts.choosing.choose import (
     History,
     Rotation,
     Strategy,
+    add_failure,
     choose_account,
-    explain,
 )
 from codexd.accounts.choosing.sessions import Sessions
 from codexd.accounts.limits.tracker import LimitTracker
@@ -126,7 +126,7 @@ class AccountPicker:
         choice = Rotation(strategy, kept, self._last, self._active).choose(candidates, history, self._clock())
         if choice.account.id != kept:
             self._last = choice.account.id
-        return explain(choice, candidates, history)
+        return add_failure(choice, candidates, history)
 
     def _follow_switch(self) -> None:
         active = self._store.active

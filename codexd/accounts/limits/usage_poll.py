@@ -33,7 +33,7 @@ MIN_SLEEP_S, MAX_SLEEP_S = 1.0, 15.0
 """A refusal, a switch or a jump of the wall clock is noticed within ``MAX_SLEEP_S``."""
 
 
-class Endpoint(Protocol):
+class UsageEndpoint(Protocol):
     """``upstream.account.AccountEndpoint``."""
 
     async def fetch_usage(self, account: Account, token: str) -> dict[str, Any]: ...
@@ -50,7 +50,7 @@ class UsagePoller:
         store: AccountStore,
         refresher: Refresher,
         tracker: LimitTracker,
-        endpoint: Endpoint,
+        endpoint: UsageEndpoint,
         clock: Callable[[], float],
     ) -> None:
         self._store = store

@@ -9,8 +9,8 @@ from codexd.accounts.choosing.choose import (
     History,
     Rotation,
     Strategy,
+    add_failure,
     describe_failure,
-    explain,
 )
 from codexd.accounts.model import Account
 from codexd.errors import (
@@ -171,8 +171,8 @@ def test_accounts_that_none_can_use_say_what_to_do():
 def test_the_reason_names_the_account_that_was_tried_before():
     history = History({"ann": PlanRefused("x"), "bob": RateLimited("y")})
     choice = Rotation(Strategy.STICKY).choose(ALL, history, NOW)
-    assert explain(choice, ALL, history).reason == "tried after bob@example.com: too many requests"
-    assert explain(choice, ALL, History()) == choice
+    assert add_failure(choice, ALL, history).reason == "tried after bob@example.com: too many requests"
+    assert add_failure(choice, ALL, History()) == choice
 
 
 @pytest.mark.parametrize(
