@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import Attribute, field, frozen
 
-from codexd.api.params import filled, one_of
+from codexd.api.rules import filled, one_of
 from codexd.errors import RequestInvalid
 
 LOGIN_METHODS = ("browser", "manual", "device")

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from codexd.api.params import Rule
+from codexd.api.rules import Rule
 
 
 def _is_url(value: str) -> bool:

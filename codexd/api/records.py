@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from codexd.api.params import between, filled, one_of
+from codexd.api.rules import between, filled, one_of
 
 REQUEST_STATES = ("running", "done", "failed", "cancelled")
 USAGE_GROUPS = ("model", "account", "day")

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from codexd.api.params import filled
+from codexd.api.rules import filled
 
 
 @frozen

@@ -14,7 +14,7 @@ from codexd.accounts.limits.windows import Window
 from codexd.accounts.login import read_tokens
 from codexd.accounts.model import Account, AccountState, Tokens, account_state
 from codexd.api import accounts as api
-from codexd.api.params import NoParams
+from codexd.api.rules import NoParams
 from codexd.control.method import Call, Control, method
 from codexd.errors import (
     AccountAmbiguous,

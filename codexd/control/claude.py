@@ -12,7 +12,7 @@ from attrs import evolve
 
 from codexd import jsontext
 from codexd.api import clients as api
-from codexd.api.params import NoParams
+from codexd.api.rules import NoParams
 from codexd.clients import claude_code
 from codexd.clients.address import Address, as_claude_code, send_proof
 from codexd.clients.claude_code import BASE_URL, BYPASSES, FAMILY_KEYS, OWN_KEYS, Mode

@@ -6,7 +6,7 @@ import os
 
 from codexd import __version__
 from codexd.api import daemon as api
-from codexd.api.params import NoParams
+from codexd.api.rules import NoParams
 from codexd.api.settings import ChangedSettings
 from codexd.control.method import Call, method
 from codexd.control.settings import to_changed

@@ -17,7 +17,7 @@ import cattrs
 from attrs import frozen
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
 
-from codexd.api.params import NoParams
+from codexd.api.rules import NoParams
 from codexd.control import accounts, claude, codex_cli, daemon, records, settings, sign_in
 from codexd.control.method import Call, Method, method
 from codexd.control.openrpc import OpenRpc, describe

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias, Union, get_args, get_origin
 
 import attrs
 
-from codexd.api.params import Rule
+from codexd.api.rules import Rule
 
 Schema: TypeAlias = dict[str, Any]
 

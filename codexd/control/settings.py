@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from codexd.api import settings as api
-from codexd.api.params import NoParams
+from codexd.api.rules import NoParams
 from codexd.control.method import Call, method
 from codexd.errors import FileUnreadable, FileUnwritable, SettingInvalid
 from codexd.settings.edit import make_template

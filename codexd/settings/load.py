@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -177,8 +178,9 @@ _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
 def _to_int(raw: Any, _kind: Any) -> int:
-    if isinstance(raw, str) and raw.strip().lstrip("-").isdecimal():
-        return int(raw)
+    if isinstance(raw, str) and raw.strip().removeprefix("-").isdecimal():
+        with suppress(ValueError):  # more digits than Python converts
+            return int(raw)
     return read_integer(raw)
 
 

@@ -3,7 +3,7 @@
 from support.control_server import make_call
 
 from codexd.api.accounts import AccountChoice, AccountRef
-from codexd.api.params import NoParams
+from codexd.api.rules import NoParams
 from codexd.control.method import Call, method
 from codexd.errors import AccountNotFound
 

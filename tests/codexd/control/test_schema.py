@@ -8,7 +8,7 @@ import pytest
 from attrs import field, frozen
 from support.openrpc_schemas import Checker
 
-from codexd.api.params import Rule, between, filled, one_of
+from codexd.api.rules import Rule, between, filled, one_of
 from codexd.control.dispatch import METHODS, read_params, to_json
 from codexd.control.openrpc import describe
 from codexd.control.schema import Schemas, describe_class, fields_of

@@ -72,6 +72,7 @@ def test_aliases_are_a_table():
         ("[server]\nprot = 1", "server.prot (settings.toml): no such setting; did you mean server.port?"),
         ("port = 1", "port (settings.toml): no such setting"),
         ("[server]\nport = '80x'", "server.port = '80x' (settings.toml): must be an integer"),
+        ("[server]\nport = '--5'", "server.port = '--5' (settings.toml): must be an integer"),
         ("[server]\nport = true", "server.port = True (settings.toml): must be an integer"),
         ("[server]\nport = 70000", "server.port = 70000 (settings.toml): must be from 0 to 65535"),
         ("[server]\nhost = ''", "server.host = '' (settings.toml): must not be empty"),

@@ -3,7 +3,7 @@
 import pytest
 from attrs import field, frozen
 
-from codexd.api.params import between, filled, one_of
+from codexd.api.rules import between, filled, one_of
 from codexd.errors import RequestInvalid
 
 

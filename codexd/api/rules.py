@@ -1,4 +1,4 @@
-"""Rules for the params of methods."""
+"""Rules for the params of methods, and the params of a method that takes none."""
 
 from __future__ import annotations
 
