@@ -270,7 +270,7 @@ class World:
         """The account says what happened and what to do, and doing it helps."""
         checked = (await self.call("accounts.refresh", account=email))["results"][0]
         assert not checked["ok"]
-        assert "by a refresh whose answer was lost" in checked["message"]
+        assert "by a refresh whose reply was lost" in checked["message"]
         assert "codexctl accounts add" in checked["message"]
         login = Operation("import", email, self.simulator.sign_in(email))
         self.operations = [login]
