@@ -47,6 +47,11 @@ ETAG = re.compile(r"[\x20-\x7e]{1,200}")
 """An ETag that can be sent back in a header."""
 
 
+def retry_after_s(failures: int) -> float:
+    """How long to wait after this number of failures in a row, which may be thousands while a machine is offline."""
+    return min(RETRY_S * 2.0 ** min(failures - 1, 10), MAX_RETRY_S)
+
+
 @frozen
 class Listed:
     """What the models endpoint returned.
@@ -228,7 +233,7 @@ class Catalogues:
             return True
         waited_s: float = abs(self._clock() - known.asked_at)  # abs: a wall clock may be set back
         if known.failures:
-            return waited_s >= min(RETRY_S * 2.0 ** (known.failures - 1), MAX_RETRY_S)
+            return waited_s >= retry_after_s(known.failures)
         if known.client_version != self._settings().upstream.client_version:
             return True
         return waited_s >= (MAX_AGE_S if known.reported_etag is None else CHANGE_PAUSE_S)

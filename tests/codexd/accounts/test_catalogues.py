@@ -8,7 +8,15 @@ from attrs import frozen
 from trio.testing import wait_all_tasks_blocked
 
 from codexd.accounts import catalogues as module
-from codexd.accounts.catalogues import CHANGE_PAUSE_S, CHECK_INTERVAL_S, MAX_AGE_S, MAX_RETRY_S, RETRY_S, Catalogues
+from codexd.accounts.catalogues import (
+    CHANGE_PAUSE_S,
+    CHECK_INTERVAL_S,
+    MAX_AGE_S,
+    MAX_RETRY_S,
+    RETRY_S,
+    Catalogues,
+    retry_after_s,
+)
 from codexd.accounts.refresh import Refresher
 from codexd.errors import AccountNotFound, TokenRejected, UpstreamFailed
 from codexd.settings.schema import DEFAULTS, replace_values
@@ -351,3 +359,8 @@ async def test_what_an_earlier_daemon_left_is_deleted(catalogues, nursery, tmp_p
 
 def test_the_module_waits_no_longer_than_it_says():
     assert module.CHECK_INTERVAL_S < module.RETRY_S < module.CHANGE_PAUSE_S < module.MAX_RETRY_S < module.MAX_AGE_S
+
+
+def test_the_wait_doubles_up_to_its_longest_however_often_it_failed():
+    assert [retry_after_s(failures) for failures in (1, 2, 3, 4)] == [RETRY_S, 2 * RETRY_S, 4 * RETRY_S, 8 * RETRY_S]
+    assert {retry_after_s(failures) for failures in (11, 1025, 10**6)} == {MAX_RETRY_S}
