@@ -109,10 +109,10 @@ class ChatGptPlan:
 
     def note_failure(self, turn: Turn, attempt: Attempt, error: CodexdError) -> CodexdError:
         account = attempt.own_account
+        if isinstance(error, UsageLimitReached) and error.resets_at is None:
+            error.resets_at = self._find_reset(error, turn.observation)
         if isinstance(error, LIMIT_ERRORS):
             self.tracker.note_refusal(account.id, error, model=attempt.model, observation=turn.observation)
-        if isinstance(error, UsageLimitReached) and error.resets_at is None and turn.observation is not None:
-            error.resets_at = turn.observation.find_plan_reset(self.clock())
         if isinstance(error, ModelRefused):
             self.catalogues.note_refused(account.id, attempt.model)
         if isinstance(error, TokenRejected) and (turn.has_begun or How.FRESH_TOKEN in turn.tried_on(account.id)):
@@ -155,6 +155,14 @@ class ChatGptPlan:
         turn.answer_headers = headers
         self.catalogues.note_etag(account.id, headers.get("x-models-etag"))
         turn.observation = parse_headers(headers, self.clock())
+
+    def _find_reset(self, error: UsageLimitReached, observation: Observation | None) -> float | None:
+        """When the limit that the error reports ends, as far as the headers of the answer say."""
+        if observation is None:
+            return None
+        if error.status == 200:  # it came inside an answer whose headers still let the request through
+            return observation.find_reset(self.clock())
+        return observation.find_plan_reset(self.clock())
 
     def _observe(self, account_id: str, observation: Observation | None) -> None:
         if observation is not None:

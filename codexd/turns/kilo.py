@@ -53,7 +53,6 @@ class Kilo:
             raise KiloDisabled(_DISABLED.format(host=self.backend.host))
         attempt = Attempt(self.target_for(turn.request.model))
         turn.record.note_model_used(attempt.model)
-        turn.record.note_third_party(self.backend.host)
         return attempt
 
     async def authorize(self, turn: Turn, attempt: Attempt) -> Attempt:  # noqa: ARG002 - Kilo needs no token
@@ -65,6 +64,7 @@ class Kilo:
         return to_chat(body, attempt.model, losses)
 
     def send(self, turn: Turn, attempt: Attempt, body: Body, adapted: Body) -> AbstractAsyncContextManager[EventSource]:  # noqa: ARG002
+        turn.record.note_third_party(self.backend.host)
         return self.backend.respond(adapted, body, turn.record)
 
     def note_events(self, attempt: Attempt, events: Sequence[Event], now: float) -> None:

@@ -187,11 +187,11 @@ class ModelRoute(Generic[R]):
 
     async def _run(self, exchange: Exchange, wanted: R, turn: Turn, outbox: Outbox) -> None:
         try:
-            self._refuse_repeated(exchange, wanted)
             if isinstance(wanted, AnswersAlone):
                 input_tokens = await trio.to_thread.run_sync(self.turns.count_input, wanted)
                 turn.sink.emit(wanted.answer_alone(exchange.request.id, input_tokens))
             else:
+                self._refuse_repeated(exchange, wanted)
                 await self.turns.run(turn)
         except CodexdError as error:
             outbox.end(error)

@@ -57,13 +57,11 @@ def make_cooldown(error: UpstreamError, *, model: str, observation: Observation 
         now: seconds since the epoch.
     """
     limit = observation.find_metered_limit(now) if observation else None
-    after_wait = None if error.retry_after_s is None else now + error.retry_after_s
+    reason = Reason.MODEL_LIMIT if limit else Reason.USAGE_LIMIT
+    own_ends = (error.resets_at, None if error.retry_after_s is None else now + error.retry_after_s)
     if isinstance(error, RateLimited):
-        reason = Reason.RATE_LIMIT
-        ends = (after_wait, error.resets_at, observation.find_reset(now) if observation else None)
-    else:
-        reason = Reason.MODEL_LIMIT if limit else Reason.USAGE_LIMIT
-        ends = (error.resets_at, after_wait, observation.find_plan_reset(now) if observation else None)
+        reason, own_ends = Reason.RATE_LIMIT, own_ends[::-1]
+    ends = (*own_ends, observation.find_reset(now) if observation else None)
     return Cooldown(
         until=next((at for at in ends if at and at > now), now + DEFAULT_S),
         reason=reason,

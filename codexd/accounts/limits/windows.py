@@ -89,10 +89,9 @@ class Observation:
         return max((window.resets_at for window in windows if window.is_full(now)), default=None)
 
     def find_plan_reset(self, now: float) -> float | None:
-        """For a used-up plan: as ``find_reset``; if no window looks full, the reset of the first main window."""
-        if any(window.is_full(now) for window in self.windows):
-            return self.find_reset(now)
-        return next((window.resets_at for window in self.of_limit(None)), None)
+        """For a refusal because of a used-up plan: as ``find_reset``, or else the reset of the first main window."""
+        reset = self.find_reset(now)
+        return reset or next((window.resets_at for window in self.of_limit(None)), None)
 
 
 @frozen

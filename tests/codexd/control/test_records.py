@@ -198,6 +198,7 @@ async def test_claude_codes_second_request_after_a_cancelled_stream_is_refused_o
     await running.call("requests.cancel", id=request["id"])
     await until(lambda: answer)
     again = {**STREAMED, "stream": False}
+    assert (await post(running, {**again, "max_tokens": 0}, user_agent=CLAUDE_CODE)).status_code == 200  # a prewarm
     assert (await post(running, again, user_agent=CLAUDE_CODE)).status_code == 451
     assert len(running.asked) == 1
     assert (await post(running, again, user_agent=CLAUDE_CODE)).status_code == 200

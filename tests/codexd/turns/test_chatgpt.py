@@ -9,6 +9,8 @@ from support.control_server import NOW, auth_json, make_accounts
 
 from codexd import errors, jsontext
 from codexd.accounts.choosing.picker import AccountPicker
+from codexd.accounts.limits.cooldown import DEFAULT_S
+from codexd.accounts.limits.windows import parse_headers
 from codexd.accounts.store.store import AccountStore
 from codexd.record.requests import RequestLog
 from codexd.record.timeline import StepName
@@ -113,16 +115,37 @@ async def test_a_refused_model_gives_way_to_the_next_of_the_list(bench):
     assert not bench.plan.retry_context(turn, attempt).has_other_model
 
 
-async def test_a_limit_without_a_reset_gets_that_of_the_windows(bench):
+FULL, ROOM = {**LISTED, "x-codex-primary-reset-at": str(NOW + 600)}, {"x-codex-primary-used-percent": "40"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "said", "resets_in_s", "available_in_s"),
+    [
+        (FULL, {"status": 429}, 600.0, 600.0),
+        (FULL, {"status": 200}, 600.0, 600.0),  # inside an answer
+        (FULL, {"status": 429, "resets_at": NOW + 60}, 60.0, 60.0),
+        (FULL, {"status": 429, "retry_after_s": 3.0}, 600.0, 600.0),
+        (FULL | ROOM, {"status": 429}, 600.0, 600.0),
+        (FULL | ROOM, {"status": 200}, None, DEFAULT_S),
+        ({}, {"status": 429}, None, DEFAULT_S),
+        ({}, {"status": 429, "retry_after_s": 3.0}, None, 3.0),
+    ],
+)
+async def test_when_a_used_up_plan_is_available_again(bench, headers, said, resets_in_s, available_in_s):
     turn, attempt = await begin(bench)
-    error = errors.UsageLimitReached("used up", status=429)
-    bench.plan._read_headers(turn, attempt.own_account, LISTED | {"x-codex-primary-reset-at": str(NOW + 600)})
+    bench.plan._read_headers(turn, attempt.own_account, headers)
+    error = errors.UsageLimitReached("used up", **said)
     assert bench.plan.note_failure(turn, attempt, error) is error
-    assert error.resets_at == NOW + 600
-    assert bench.plan.retry_context(turn, attempt).available_in_s == pytest.approx(600.0)
-    own = errors.UsageLimitReached("used up", status=429, resets_at=NOW + 60)
-    bench.plan.note_failure(turn, attempt, own)
-    assert own.resets_at == NOW + 60
+    assert error.resets_at == (None if resets_in_s is None else NOW + resets_in_s)
+    assert bench.plan.retry_context(turn, attempt).available_in_s == pytest.approx(available_in_s)
+
+
+async def test_a_window_with_room_that_was_known_before_does_not_say_when(bench):
+    turn, attempt = await begin(bench)
+    weekly = {"x-codex-primary-used-percent": "20", "x-codex-primary-window-minutes": "10080"}
+    bench.plan.tracker.fold(attempt.account_id, parse_headers(weekly, NOW))
+    bench.plan.note_failure(turn, attempt, errors.UsageLimitReached("used up", status=429))
+    assert bench.plan.retry_context(turn, attempt).available_in_s == pytest.approx(DEFAULT_S)
 
 
 async def test_a_token_that_is_rejected_twice_means_a_new_login(bench):

@@ -48,8 +48,9 @@ async def test_one_model_no_account_no_token_one_attempt(turn):
     attempt = await provider.authorize(turn, await provider.choose(turn))
     assert (attempt.model, attempt.account, attempt.token) == ("minimax/minimax-m2.5:free", None, "")
     assert attempt.target == provider.target_for("kilo")
-    snapshot = turn.record.snapshot()
-    assert (snapshot.third_party, snapshot.info.model_used) == ("gateway.example", attempt.model)
+    assert (turn.record.snapshot().third_party, turn.record.info.model_used) == (None, attempt.model)
+    provider.send(turn, attempt, {}, {"model": attempt.model})
+    assert turn.record.snapshot().third_party == "gateway.example"
     error = errors.RateLimited("slow")
     assert provider.note_failure(turn, attempt, error) is error
     assert provider.retry_context(turn, attempt) is None

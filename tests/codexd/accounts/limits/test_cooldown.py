@@ -50,7 +50,7 @@ def begin(error, observation=None):
         (usage_limit(), saw(window(100.0), weekly(3.0)), 3600.0),
         (usage_limit(), saw(window(100.0), weekly(100.0)), 6 * DAY),
         (usage_limit(), saw(window(100.0, resets_in=-1.0)), DEFAULT_S),
-        (usage_limit(), saw(window(99.0)), 3600.0),
+        (usage_limit(), saw(window(99.0)), DEFAULT_S),
         (usage_limit(), None, DEFAULT_S),
         (usage_limit(resets_at=NOW), None, DEFAULT_S),
         (usage_limit(resets_at=0.0, retry_after_s=0.0), None, DEFAULT_S),
@@ -73,7 +73,7 @@ def test_a_window_with_room_does_not_say_when_another_limit_ends():
 
 
 def test_a_window_rounded_below_full_is_still_the_one_that_was_hit():
-    assert begin(usage_limit(), saw(window(99.0), weekly(5.0))).until == NOW + 3600
+    assert begin(usage_limit(resets_at=NOW + 3600), saw(window(99.0), weekly(5.0))).until == NOW + 3600
 
 
 @pytest.mark.parametrize(
