@@ -214,7 +214,7 @@ def _explain(error: OSError, path: Path) -> str:
             return f"{path} belongs to another user. Use your own codexd's socket (--socket PATH). {start}"
         case TimeoutError() | BlockingIOError():
             return f"codexd at {path} does not accept connections. It may be stopped or overloaded."
-    return f"Can't connect to codexd at {path}: {error.strerror or error}. {start}"
+    return f"can't connect to codexd at {path}: {error.strerror or error}. {start}"
 
 
 def _check_peer(connection: socket.socket, path: Path) -> None:

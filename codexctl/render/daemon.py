@@ -25,7 +25,7 @@ def status(result: Json, style: Style) -> list[str]:
     account = (
         f"{result['active_account']}{simulated_mark(result)}"
         if result["active_account"]
-        else f"none; sign in with `{ADD}`, or switch to an account"
+        else f"none; use `{ADD}` or `codexctl accounts switch`"
     )
     facts = (
         ("listening on", ", ".join(result["addresses"]) or "nothing"),

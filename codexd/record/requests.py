@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import trio
@@ -107,19 +107,13 @@ class RequestLog:
         Raises:
             RequestNotFound
         """
-        requests = self.snapshots
-        found = [request for request in requests if request.info.id == name] or [
-            request for request in requests if request.info.id.startswith((name, f"req_{name}"))
-        ]
-        if not found:
+        found = _choose(self.snapshots, name)
+        if found is None:
             raise RequestNotFound(
                 f"No request {name[:80]!r} is running or among the last {KEPT_REQUESTS} that ended; "
                 "`codexctl requests` lists them."
             )
-        if len(found) > 1:
-            some = ", ".join(request.info.id for request in found[-3:])
-            raise RequestNotFound(f"{len(found)} request ids start with {name!r}, such as {some}. Use more of the id.")
-        return found[0]
+        return found
 
     def find_last_failed(self) -> Snapshot:
         """The last request that failed. Requests that the user ended count only if no other has failed.
@@ -144,7 +138,8 @@ class RequestLog:
         Raises:
             RequestNotFound: no running request has this id.
         """
-        found = self.find(name)
+        running = [record.snapshot() for record in self._running.values()]
+        found = _choose(running, name) or self.find(name)
         record = self._running.get(found.info.id)
         if record is None:
             raise RequestNotFound(f"The request {found.info.id} has already ended.")
@@ -251,3 +246,18 @@ def _write(request: Snapshot) -> None:
     known = {name: value for name, value in fields.items() if value is not None}
     level = logging.INFO if info.error is None else logging.WARNING
     log.log(level, "%s %s", request.method, info.path, extra={"request": info.id, "fields": known})
+
+
+def _choose(requests: Sequence[Snapshot], name: str) -> Snapshot | None:
+    """The only one of the requests whose id is ``name`` or begins with it; None without one.
+
+    Raises:
+        RequestNotFound: it could be several.
+    """
+    found = [request for request in requests if request.info.id == name] or [
+        request for request in requests if request.info.id.startswith((name, f"req_{name}"))
+    ]
+    if len(found) > 1:
+        some = ", ".join(request.info.id for request in found[-3:])
+        raise RequestNotFound(f"{len(found)} request ids start with {name!r}, such as {some}. Use more of the id.")
+    return found[0] if found else None

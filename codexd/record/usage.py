@@ -94,7 +94,7 @@ class UsageHistory:
             file.add(tuple(self._waiting))
             file.close()
         except (sqlite3.Error, OSError) as error:
-            log.error("%d requests are missing from the usage history: %s", len(self._waiting), error)  # noqa: TRY400 - a traceback adds nothing
+            log.error("the usage history could not be written, requests waiting: %d: %s", len(self._waiting), error)  # noqa: TRY400 - a traceback adds nothing
 
     async def _write_batches(self) -> None:
         while True:

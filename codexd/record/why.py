@@ -108,7 +108,7 @@ def _summarize_target(request: Snapshot) -> str:
     asked = f"asked for {info.model}" if info.model else "sent a request without a readable model name"
     place = f" at the third party {request.third_party}" if request.third_party else ""
     used = f", which went to {info.model_used}{place}" if info.model_used else ""
-    account = f", on the account {info.account} ({info.account_reason})" if info.account else ""
+    account = f", on the account {info.account}: {info.account_reason}" if info.account else ""
     return f"{info.client} {asked}{used}{account}."
 
 

@@ -137,7 +137,7 @@ def _edit(document: Document, name: str, change: Callable[[Any], None], wanted: 
         raise _uneditable(name, str(wrong)) from None
     edited = Document.parse(tomlkit.dumps(toml))
     if edited.problem or _without_empty(edited.tables) != _without_empty(wanted):
-        raise _uneditable(name, "codexd can't edit the way the file is written")
+        raise _uneditable(name, "codexd can't edit the file as it is written")
     return edited
 
 

@@ -83,7 +83,7 @@ ITEMS: Mapping[str, Shape] = {
     "message": _MESSAGE,
     "function_call_output": _ITEM_OUTPUT,
     "custom_tool_call_output": _ITEM_OUTPUT,
-    "item_reference": Shape(refused(KEEPS_NOTHING)),
+    "item_reference": Shape(refused(f"can't be resolved: {KEEPS_NOTHING}")),
 }
 
 _TOOL = plain("name", "description", **_NO_PROGRAMS, **{"async": dropped("the backend has no such option", False)})

@@ -149,6 +149,16 @@ def test_a_cancelled_request_is_ended_with_an_error(log):
         log.cancel("req_1")
 
 
+def test_a_beginning_means_a_running_request_before_one_that_ended(log):
+    with make(log, 11):
+        pass
+    with make(log, 12) as record:
+        record.note_running(lambda error: None)
+        assert log.cancel("1").info.id == "req_12"
+        with make(log, 13), pytest.raises(RequestNotFound, match="2 request ids"):
+            log.cancel("1")
+
+
 def test_the_next_try_of_a_cancelled_request_is_known_once_and_for_a_while(log, clock):
     with make(log) as record:
         record.note_session("5e551011-and-more")

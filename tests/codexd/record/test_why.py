@@ -62,8 +62,8 @@ def test_a_failed_request(log, clock):
         (1710, "The request failed: Your limit is reached."),
     ]
     assert explained.summary == (
-        "claude-cli/2.1 asked for claude-opus-5-5, which went to gpt-5.5, on the account work@example.com (active "
-        "account). It failed after 1.7 s: Your limit is reached. The client got HTTP 429 (rate_limit_error): "
+        "claude-cli/2.1 asked for claude-opus-5-5, which went to gpt-5.5, on the account work@example.com: active "
+        "account. It failed after 1.7 s: Your limit is reached. The client got HTTP 429 (rate_limit_error): "
         "Your limit is reached; open again in 1 h. The backend had answered HTTP 429 (its request id: upstream-1)."
     )
     assert explained.advice[0] == "The account is available again once its rate-limit window resets."
