@@ -1,45 +1,9 @@
 import json
 
 import pytest
+from support.control_answers import CLAUDE_DONE, CLAUDE_PROOF, CODEX_DONE, CODEX_PROOF, CODEX_STATUS
 
 from codexctl.commands.clients import mark_passed_on
-
-CODEX_STATUS = {
-    "path": "/home/me/.codex/config.toml",
-    "exists": True,
-    "mode": "codexd",
-    "base_url": "http://127.0.0.1:8081/v1",
-    "address": "http://127.0.0.1:8081",
-    "values": [{"name": "model_provider", "value": "codexd"}],
-    "signed_in": True,
-    "can_reset": True,
-    "notes": [],
-    "problem": None,
-}
-
-
-CLAUDE_EDIT = {"name": "ANTHROPIC_BASE_URL", "before": None, "after": "http://127.0.0.1:8081"}
-GONE = {"name": "ANTHROPIC_API_KEY", "before": "(secret)", "after": None}
-CLAUDE_DONE = {
-    "path": "/home/me/.claude/settings.json",
-    "mode": "codexd",
-    "dry_run": False,
-    "changes": [CLAUDE_EDIT, GONE],
-    "left": [],
-    "backup": "/home/me/.claude/settings.json.before-codexd",
-    "notes": ["A note."],
-    "proof": None,
-}
-CLAUDE_PROOF = {
-    "ok": True,
-    "message": "gpt-5.5 answered in 1.2 s.",
-    "model": "claude-opus-5-5",
-    "model_used": "gpt-5.5",
-    "account": "work@example.com",
-    "status": 200,
-    "duration_ms": 1200,
-    "request": "req_1",
-}
 
 
 @pytest.mark.parametrize(
@@ -108,30 +72,6 @@ def test_without_the_program_it_says_so(daemon, piped, tmp_path):
     process = piped("claude", "run", PATH="/nonexistent", HOME=str(tmp_path))
     _, err = process.communicate(timeout=20)
     assert (process.returncode, "the program `claude`) was not found" in " ".join(err.split())) == (1, True)
-
-
-CODEX_EDIT = {"name": "model_provider", "before": None, "after": "codexd"}
-CODEX_TABLE = {"name": "model_providers.codexd", "before": None, "after": "http://127.0.0.1:8081/v1, asks for limits"}
-CODEX_DONE = {
-    "path": "/home/me/.codex/config.toml",
-    "mode": "codexd",
-    "dry_run": False,
-    "changes": [CODEX_EDIT, CODEX_TABLE],
-    "left": [],
-    "backup": "/home/me/.codex/config.toml.before-codexd",
-    "notes": ["A note."],
-    "proof": None,
-}
-CODEX_PROOF = {
-    "ok": True,
-    "message": "gpt-5.5 answered in 1.2 s.",
-    "model": "gpt-5.5",
-    "model_used": "gpt-5.5",
-    "account": "work@example.com",
-    "status": 200,
-    "duration_ms": 1200,
-    "request": "req_1",
-}
 
 
 @pytest.mark.parametrize(

@@ -1,46 +1,12 @@
 import json
 
 import pytest
+from support.control_answers import CHANGED, LIST, item
 
 from codexctl.cli import run
 from codexctl.render.text import Style
 
 PIPE = Style(now=0.0)
-
-
-def item(name="models.opus", value=("a", "b"), **changes):
-    return {
-        "name": name,
-        "value": list(value) if isinstance(value, tuple) else value,
-        "default": ["gpt-5.5"],
-        "source": "/home/me/settings.toml",
-        "set_in_file": True,
-        "fixed": False,
-        "type": "names",
-        "unit": None,
-        "choices": None,
-        "environ": ["CODEXD_MODELS_OPUS"],
-        "meaning": "Models behind Claude Opus names",
-        "secret": False,
-        "restart_needed": False,
-        "restart_pending": False,
-    } | changes
-
-
-PORT = item(
-    "server.port",
-    8082,
-    default=8081,
-    meaning="Port of the HTTP proxy",
-    environ=["CODEXD_SERVER_PORT", "PORT"],
-    restart_needed=True,
-    restart_pending=True,
-)
-TIMEOUT = item("upstream.idle_timeout", 300.0, default=300.0, source="default", unit="s")
-KEY = item("server.api_key", "set", default=None, secret=True, source="environment CODEXD_SERVER_API_KEY", fixed=True)
-LIST = {"settings": [item(), PORT, TIMEOUT, KEY], "file": "/home/me/settings.toml", "problem": None}
-CHANGE = {"name": "models.opus", "before": ["a"], "after": ["a", "b"], "restart_needed": False}
-CHANGED = {"changed": [CHANGE], "file": "/home/me/settings.toml"}
 
 
 @pytest.fixture

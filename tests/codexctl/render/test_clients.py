@@ -1,33 +1,21 @@
 import pytest
+from support.control_answers import (
+    CLAUDE_DONE,
+    CLAUDE_EDIT,
+    CLAUDE_PROOF,
+    CODEX_DONE,
+    CODEX_PROOF,
+    CODEX_STATUS,
+    CODEX_TABLE,
+    GONE,
+)
 
 from codexctl.render.clients import CLAUDE_CODE, CODEX_CLI
 from codexctl.render.text import Style
 
 PLAIN = Style(now=0.0)
 NARROW = Style(now=0.0, width=80)
-CLAUDE_EDIT = {"name": "ANTHROPIC_BASE_URL", "before": None, "after": "http://127.0.0.1:8081"}
 MOVED = {"name": "ANTHROPIC_BASE_URL", "before": "https://gateway.example.com", "after": "http://127.0.0.1:8081"}
-GONE = {"name": "ANTHROPIC_API_KEY", "before": "(secret)", "after": None}
-CLAUDE_DONE = {
-    "path": "/home/me/.claude/settings.json",
-    "mode": "codexd",
-    "dry_run": False,
-    "changes": [CLAUDE_EDIT, GONE],
-    "left": [],
-    "backup": "/home/me/.claude/settings.json.before-codexd",
-    "notes": ["A note."],
-    "proof": None,
-}
-CLAUDE_PROOF = {
-    "ok": True,
-    "message": "gpt-5.5 answered in 1.2 s.",
-    "model": "claude-opus-5-5",
-    "model_used": "gpt-5.5",
-    "account": "work@example.com",
-    "status": 200,
-    "duration_ms": 1200,
-    "request": "req_1",
-}
 CLAUDE_STATUS = {
     "path": "/home/me/.claude/settings.json",
     "exists": True,
@@ -94,42 +82,6 @@ def test_claude_code_tables_fit_80_columns():
     for lines in (CLAUDE_CODE.set_up(CLAUDE_DONE | {"changes": [long]}, NARROW), CLAUDE_CODE.status(listed, NARROW)):
         assert any(long["name"] in line for line in lines)
         assert all(len(line) <= 80 or line.startswith("/home") for line in lines)
-
-
-CODEX_EDIT = {"name": "model_provider", "before": None, "after": "codexd"}
-CODEX_TABLE = {"name": "model_providers.codexd", "before": None, "after": "http://127.0.0.1:8081/v1, asks for limits"}
-CODEX_DONE = {
-    "path": "/home/me/.codex/config.toml",
-    "mode": "codexd",
-    "dry_run": False,
-    "changes": [CODEX_EDIT, CODEX_TABLE],
-    "left": [],
-    "backup": "/home/me/.codex/config.toml.before-codexd",
-    "notes": ["A note."],
-    "proof": None,
-}
-CODEX_PROOF = {
-    "ok": True,
-    "message": "gpt-5.5 answered in 1.2 s.",
-    "model": "gpt-5.5",
-    "model_used": "gpt-5.5",
-    "account": "work@example.com",
-    "status": 200,
-    "duration_ms": 1200,
-    "request": "req_1",
-}
-CODEX_STATUS = {
-    "path": "/home/me/.codex/config.toml",
-    "exists": True,
-    "mode": "codexd",
-    "base_url": "http://127.0.0.1:8081/v1",
-    "address": "http://127.0.0.1:8081",
-    "values": [{"name": "model_provider", "value": "codexd"}],
-    "signed_in": True,
-    "can_reset": True,
-    "notes": [],
-    "problem": None,
-}
 
 
 def test_codex_cli_a_change_is_shown_as_a_diff():

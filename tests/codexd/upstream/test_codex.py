@@ -4,7 +4,7 @@ import pytest
 
 from codexd.errors import StreamBroken
 from codexd.translation.sse import Decoder
-from codexd.upstream.codex import COMPACT, RESPONSES, DocumentDecoder, ResponsesReader
+from codexd.upstream.codex import DocumentDecoder, ResponsesReader
 
 STREAM = (
     b'event: response.created\ndata: {"type":"response.created"}\n\n'
@@ -34,9 +34,3 @@ def test_a_document_that_is_cut():
     reader.receive_data(b'{"output":')
     with pytest.raises(StreamBroken):
         reader.receive_eof()
-
-
-def test_the_two_endpoints():
-    assert RESPONSES.streams
-    assert not COMPACT.streams
-    assert COMPACT.idle_timeout_factor > RESPONSES.idle_timeout_factor
