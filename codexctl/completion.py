@@ -6,7 +6,6 @@ The words and options come from the table of commands. A command says what its a
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
@@ -172,14 +171,10 @@ def find_values(kind: Values, given: Sequence[str], known: Known) -> Iterable[Ca
 
 
 def _accounts(known: Known, _given: Sequence[str]) -> Iterator[Candidate]:
-    """By email, or by id if several share the email."""
-    sharing = Counter(account["email"] for account in known.accounts)
     for account in known.accounts:
-        is_unique = account["email"] and sharing[account["email"]] == 1
-        name = account["email"] if is_unique else account["id"]
-        words = ["" if is_unique else account["email"], account["plan"], state_words(account["state"])]
+        words = [account["plan"], state_words(account["state"])]
         words += [word for word in ("active", "simulated") if account[word]]
-        yield name, ", ".join(filter(None, words))
+        yield account["label"], ", ".join(filter(None, words))
 
 
 def _settings(known: Known, _given: Sequence[str]) -> Iterator[Candidate]:

@@ -17,7 +17,8 @@ KNOWN_SOURCES = ("codex", "codex-claude-proxy")
 
 
 def _list_accounts(invocation: Invocation) -> None:
-    invocation.show(invocation.call("accounts.list"), render_accounts.accounts)
+    render = render_accounts.accounts_with_ids if invocation.arguments.ids else render_accounts.accounts
+    invocation.show(invocation.call("accounts.list"), render)
 
 
 def _add_account(invocation: Invocation) -> None:
@@ -133,17 +134,18 @@ def _account_or_all(invocation: Invocation) -> dict[str, Any]:
     return {"all": True} if invocation.arguments.all else _account(invocation)
 
 
-_NAME_HELP = "email, id or workspace id of an account, or a unique beginning of one"
+_NAME_HELP = "label, email or id of an account, or a unique beginning of one"
 _NAME = argument("account", metavar="NAME", help=_NAME_HELP, values=Values.ACCOUNTS)
 _MAYBE_NAME = argument(
     "account", nargs="?", metavar="NAME", help=f"{_NAME_HELP} (default: the active account)", values=Values.ACCOUNTS
 )
 _ALL = argument("--all", action="store_true", help="all accounts")
 _YES = argument("--yes", action="store_true", help="do not ask for confirmation")
+_IDS = argument("--ids", action="store_true", help="show the ids of accounts and workspaces too")
 
 COMMANDS = (
-    Command(("accounts",), "List accounts, or manage them", "codexctl accounts", _list_accounts),
-    Command(("accounts", "list"), "List accounts", "codexctl accounts list --json", _list_accounts),
+    Command(("accounts",), "List accounts, or manage them", "codexctl accounts", _list_accounts, (_IDS,)),
+    Command(("accounts", "list"), "List accounts", "codexctl accounts list --json", _list_accounts, (_IDS,)),
     Command(
         ("accounts", "add"),
         "Sign in to a ChatGPT account",

@@ -210,7 +210,7 @@ def _menu_lines(model: Model, menu: Switching, columns: int, now: float) -> list
 
 
 def _describe_cost(account: Json, menu: Switching) -> str:
-    name = account["email"] or account["id"]
+    name = account["label"]
     if account["active"]:
         return f"{name} is the active account."
     if menu.cost is None:

@@ -269,7 +269,7 @@ def choose_accounts(control: Control, name: str | None, *, every: bool) -> tuple
 
 
 def to_ref(account: Account) -> api.AccountRef:
-    return api.AccountRef(account.id, account.email, account.plan, account.simulated)
+    return api.AccountRef(account.id, account.name, account.email, account.plan, account.simulated)
 
 
 def to_info(control: Control, account: Account) -> api.AccountInfo:
@@ -282,6 +282,7 @@ def to_info(control: Control, account: Account) -> api.AccountInfo:
     active = control.store.active
     return api.AccountInfo(
         id=account.id,
+        label=account.name,
         email=account.email,
         plan=limits.plan or account.plan,
         active=active is not None and account.id == active.id,

@@ -11,6 +11,7 @@ def account(email="work@example.com", **changes):
     return {
         "id": f"id-{email}",
         "email": email,
+        "label": email,
         "plan": "plus",
         "simulated": False,
         "active": False,

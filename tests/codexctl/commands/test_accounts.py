@@ -4,7 +4,13 @@ import pytest
 
 from codexctl.cli import run
 
-REF = {"id": "0123456789ab", "email": "work@example.com", "plan": "plus", "simulated": False}
+REF = {
+    "id": "0123456789ab",
+    "email": "work@example.com",
+    "label": "work@example.com",
+    "plan": "plus",
+    "simulated": False,
+}
 NOTHING = {"added": [], "updated": [], "kept": [], "problems": [], "note": None}
 SWITCHED = {
     "account": REF,

@@ -8,8 +8,20 @@ from codexctl.commands.sign_in import has_browser
 
 URL = "https://auth.example.com/oauth/authorize?" + "x" * 300
 CALLBACK = "http://localhost:1455/auth/callback?code=ac_secret&state=s"
-REF = {"id": "0123456789ab", "email": "work@example.com", "plan": "plus", "simulated": False}
-OTHER = {"id": "ba9876543210", "email": "home@example.com", "plan": "pro", "simulated": False}
+REF = {
+    "id": "0123456789ab",
+    "email": "work@example.com",
+    "label": "work@example.com",
+    "plan": "plus",
+    "simulated": False,
+}
+OTHER = {
+    "id": "ba9876543210",
+    "email": "home@example.com",
+    "label": "home@example.com",
+    "plan": "pro",
+    "simulated": False,
+}
 SIGNED_IN = {"account": REF, "added": True}
 
 
@@ -218,7 +230,7 @@ def test_an_account_that_is_not_active_says_how_to_switch(daemon, piped, sign_in
     assert out.splitlines()[-5:] == [
         "Signed in: work@example.com, plan plus.",
         "This account is disabled. Enable it with:",
-        "  codexctl accounts enable 0123456789ab",
+        "  codexctl accounts enable work@example.com",
         "home@example.com stays the active account. Switch to the new one with:",
         "  codexctl accounts switch work@example.com",
     ]

@@ -27,7 +27,7 @@ def window(name, percent, limit=None, resets_in_s=7800):
 
 def account(email="work@example.com", **changes):
     usual = {"plan": "plus", "active": True, "state": "ok", "quota": [], "quota_stale": False, "simulated": False}
-    return {"id": f"id-of-{email}", "email": email} | usual | changes
+    return {"id": f"id-of-{email}", "email": email, "label": email} | usual | changes
 
 
 def text_of(facts, width=200, log_level="warning"):
