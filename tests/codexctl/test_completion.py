@@ -79,7 +79,9 @@ def test_what_can_come_next(line, expected):
 
 
 def test_a_candidate_comes_with_its_meaning():
-    assert complete(load_commands(), ["stat"], lookup) == [("status", "Show what the daemon is doing")]
+    assert complete(load_commands(), ["stat"], lookup) == [
+        ("status", "Show whether requests can be served, and what is wrong")
+    ]
     assert complete(load_commands(), ["status", "--js"], lookup) == [("--json", "print JSON")]
 
 

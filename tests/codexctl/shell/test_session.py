@@ -11,6 +11,7 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output.vt100 import Vt100_Output
+from support.control_answers import SERVING
 from support.control_server import NOW, auth_json, make_control, serving
 
 from codexctl.command import Command, Invocation
@@ -257,6 +258,9 @@ STATUS = {
     "streams_in_flight": 0,
     "settings_path": "settings.toml",
     "problems": [],
+    "serving": SERVING,
+    "limited_models": [],
+    "last_failure": None,
 }
 
 
