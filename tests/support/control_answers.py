@@ -101,6 +101,7 @@ def item(name="models.opus", value=("a", "b"), **changes):
         "secret": False,
         "restart_needed": False,
         "restart_pending": False,
+        "warnings": [],
     } | changes
 
 
