@@ -72,7 +72,7 @@ COMMANDS = (
     Command(
         ("status",),
         "Show whether requests can be served, and what is wrong",
-        "codexctl status",
+        "codexctl status\ncodexctl status --verbose\ncodexctl status --json",
         _status,
         (argument("--verbose", action="store_true", help="show every task, too"),),
         details="The exit status is 1 if no request could be served.",
@@ -80,7 +80,7 @@ COMMANDS = (
     Command(
         ("logs",),
         "Show the log of the daemon",
-        "codexctl logs -f --level warning",
+        "codexctl logs\ncodexctl logs -f --level warning\ncodexctl logs --since 10m --grep work",
         _logs,
         (
             argument("-f", "--follow", action="store_true", help="print new entries as they arrive"),
@@ -97,7 +97,7 @@ COMMANDS = (
         ),
         details="With -f, continues after codexd restarts, even in a pipe.",
     ),
-    Command(("reload",), "Reread the settings file", "codexctl reload", _reload),
+    Command(("reload",), "Reread the settings file", "codexctl reload\ncodexctl reload --json", _reload),
     Command(
         ("stop",),
         "Stop codexd once the running requests have finished",

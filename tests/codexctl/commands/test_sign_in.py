@@ -236,6 +236,17 @@ def test_an_account_that_is_not_active_says_how_to_switch(daemon, piped, sign_in
     ]
 
 
+def test_under_json_every_line_is_a_document(daemon, piped, sign_in, scripting):
+    sign_in("device")
+    daemon.answers["accounts.login.wait"] = SIGNED_IN
+    out, _ = piped("accounts", "add", "--device", "--json").communicate(timeout=20)
+    assert [json.loads(line) for line in out.splitlines()] == [daemon.answers["accounts.login.start"], SIGNED_IN]
+    _, refusal = scripting
+    daemon.answers["accounts.login.wait"] = refusal("The sign-in failed.", "login_failed")
+    out, _ = piped("accounts", "add", "--device", "--json").communicate(timeout=20)
+    assert json.loads(out.splitlines()[-1]) == {"error": {"kind": "login_failed", "message": "The sign-in failed."}}
+
+
 @pytest.mark.parametrize(
     ("environ", "platform", "expected"),
     [
