@@ -11,7 +11,6 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
-from codexctl.client import ControlClient
 from codexctl.command import EXIT_REFUSED, Command, Invocation, Stop, Values, argument
 from codexctl.render import requests as render_requests
 from codexctl.terminal import Spinner
@@ -30,7 +29,7 @@ LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def _test(invocation: Invocation) -> None:
-    with ControlClient(invocation.socket) as client:
+    with invocation.connect() as client:
         address = _find_address(client.call("daemon.status")["addresses"])
         key = client.call("settings.get", {"name": "server.api_key"})["value"]
         answer = _Answer(invocation, address)
