@@ -18,6 +18,7 @@ STATE_COLOURS = {
     "expiring": "yellow",
     "limited": "yellow",
     "cancelled": "yellow",
+    "stopped": "dim",
     "disabled": "dim",
 }
 """By the state of an account, a request or a task. Any other state is red."""

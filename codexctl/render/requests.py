@@ -47,7 +47,7 @@ def _request_row(request: Json, now: float, *, with_account: bool) -> list[Cell]
     account = [plain(request["account"])] if with_account and request["account"] else []
     return [
         Cell([clock_time(request["started_at"], now)]),
-        Cell([request["id"], plain(request["client"]), *account]),
+        Cell([request["id"], plain(request["client"]), *purpose_of(request), *account]),
         Cell([state_of(request)], STATE_COLOURS.get(request["state"], "red")),
         Cell([plain(asked), *([f"-> {plain(used)}"] if used and used != asked else [])]),
         Cell([milliseconds(took_ms(request, now)), *_ttft(request)]),
@@ -56,9 +56,15 @@ def _request_row(request: Json, now: float, *, with_account: bool) -> list[Cell]
 
 
 def state_of(request: Json) -> str:
-    """``done 200``. The status of a cancelled request is left out: it would only say whether an answer had begun."""
-    is_bare = request["status"] is None or request["state"] == "cancelled"
+    """``done 200``. The status of a request that was ended is left out: it would only say if an answer had begun."""
+    is_bare = request["status"] is None or request["state"] in ("cancelled", "stopped")
     return str(request["state"]) if is_bare else f"{request['state']} {request['status']}"
+
+
+def purpose_of(request: Json) -> list[str]:
+    """What the request was for, unless it was an ordinary one."""
+    purpose = request.get("purpose", "turn")
+    return [] if purpose == "turn" else [plain(purpose)]
 
 
 def took_ms(request: Json, now: float) -> float:
@@ -85,7 +91,7 @@ def _tokens(request: Json) -> Iterator[str]:
 
 def remarks_on(request: Json) -> Iterator[str]:
     """What went wrong, and the losses in translation that may change the answer."""
-    if request["error"]:
+    if request["error"] and request["state"] != "stopped":
         yield plain(request["error"])
     alike: dict[tuple[str, ...], list[str]] = {}
     for loss in request["losses"]:
@@ -129,6 +135,7 @@ def ended(request: Json, style: Style) -> list[str]:
 def _line(request: Json, at: float, state: str, colour: str | None, words: list[str], style: Style) -> list[str]:
     when, state = clock_time(at, style.now), f"{state:{STATE_WIDTH}}"
     head = f"{when}  {state}  "
+    words = [*purpose_of(request), *words]
     first, *others = style.wrap_line(f"{head}{request['id']}  {_route(request)}  {', '.join(words)}")
     return [f"{style.paint(when, 'dim')}  {style.paint(state, colour)}  {first[len(head) :]}", *others]
 

@@ -11,6 +11,7 @@ from codexd.api.records import RequestInfo, TokenCounts, Told
 from codexd.errors import CodexdError, InternalError, RequestCancelled, ShuttingDown, UpstreamError
 from codexd.record.redaction import redact
 from codexd.translation.backend import Usage
+from codexd.translation.client_api import Purpose
 from codexd.translation.reading.losses import Losses
 
 CLIENT_LEFT = 499
@@ -18,6 +19,12 @@ CLIENT_LEFT = 499
 
 CLIENT_LEFT_KIND = "client_left"
 """The error kind of such a request."""
+
+STOPPED, CANCELLED = "stopped", "cancelled"
+"""The states of requests that did not fail but were ended: by their client, who hung up, and with ``codexctl``."""
+
+_ENDED_EARLY = {CLIENT_LEFT_KIND: STOPPED, RequestCancelled.kind: CANCELLED}
+"""Error kind -> state."""
 
 SESSION_CHARS = 8
 MAX_ID_CHARS = 100
@@ -75,8 +82,8 @@ class Snapshot:
         return None if tokens is None or tokens.estimated else tokens
 
     @property
-    def was_ended_by_user(self) -> bool:
-        return self.info.error_kind in (CLIENT_LEFT_KIND, RequestCancelled.kind)
+    def has_failed(self) -> bool:
+        return self.info.state == "failed"
 
 
 @frozen
@@ -118,6 +125,7 @@ class RequestRecord:
 
     _steps: list[Step] = field(factory=list)
     _losses: Losses = field(factory=Losses)
+    _purpose: Purpose = Purpose.TURN
     _model: str | None = None
     _model_used: str | None = None
     _third_party: str | None = None
@@ -168,6 +176,9 @@ class RequestRecord:
 
     def note_model(self, asked: str | None) -> None:
         self._model = None if asked is None else _shorten(asked)
+
+    def note_purpose(self, purpose: Purpose) -> None:
+        self._purpose = purpose
 
     def note_losses(self, losses: Losses) -> None:
         """``losses`` is the request's own ledger, which grows until the request ends."""
@@ -270,7 +281,7 @@ class RequestRecord:
         self._reported = Told(status, type_, redact(message))
 
     def note_client_left(self) -> None:
-        """The client disconnected, which is a failure if it has neither its answer nor an error yet."""
+        """The client disconnected, which stops the request unless it has its answer or an error already."""
         was_answered = self._status == 200 and self._stop_reason is not None
         if not was_answered and self._reported is None:
             self._failure = _Failure("the client hung up", CLIENT_LEFT_KIND)
@@ -330,6 +341,7 @@ class RequestRecord:
             longest_silence_ms=round(self._longest_silence_s * 1000) if has_answered else None,
             error_kind=failure.kind if failure else None,
             told=self._reported,
+            purpose=self._purpose.value,
         )
         return Snapshot(
             info,
@@ -353,7 +365,7 @@ class RequestRecord:
 def _name_outcome(failure: _Failure | None) -> str:
     if failure is None:
         return "done"
-    return "cancelled" if failure.kind == RequestCancelled.kind else "failed"
+    return _ENDED_EARLY.get(failure.kind, "failed")
 
 
 def _shorten(model: str) -> str:
