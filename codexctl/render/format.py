@@ -98,7 +98,7 @@ def short_count(number: int) -> str:
 
 
 def name_of(account: Json) -> str:
-    return f"{plain(account['email'] or account['id'])}{simulated_mark(account)}"
+    return f"{plain(account['label'])}{simulated_mark(account)}"
 
 
 def simulated_mark(holder: Json) -> str:

@@ -199,7 +199,7 @@ class Model:
             case "accounts.switch", Switching(account) if params.get("dry_run") and account == params["account"]:
                 self.pane = Switching(account, result["cost"])
             case "accounts.switch", _ if not params.get("dry_run"):
-                self.notice = f"{result['account']['email'] or result['account']['id']} is now the active account."
+                self.notice = f"{result['account']['label']} is now the active account."
             case "requests.cancel", _:
                 self.notice = f"{params['id']} was cancelled."
 
@@ -247,12 +247,5 @@ class Model:
 
 
 def account_names(accounts: Iterable[Json]) -> dict[str, str]:
-    """Account id -> name: the email, with the beginning of the workspace id if several share the email."""
-    listed = list(accounts)
-    emails = [each["email"] for each in listed]
-    names = {}
-    for each in listed:
-        name = each["email"] or each["id"]
-        shared = each["email"] and emails.count(each["email"]) > 1
-        names[each["id"]] = f"{name} {each['workspace'][:8]}" if shared else name
-    return names
+    """Account id -> label."""
+    return {each["id"]: each["label"] for each in accounts}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from codexctl.render.daemon import LEVEL_COLOURS
+from codexctl.render.daemon import LEVEL_COLOURS, serving
 from codexctl.render.format import STATE_COLOURS, Json, clock_time, counted, duration, short_duration
 from codexctl.render.requests import explanation
 from codexctl.render.text import PROSE_WIDTH, Style, plain, wrap
@@ -79,7 +79,7 @@ def _overview(model: Model, size: Size, now: float) -> list[Line]:
     """Accounts, tasks and errors get at most a quarter of the rows each; the requests get the rest."""
     share = max(1, (size.rows - 4) // 4)
     space: list[Line] = [[]] if size.rows >= TALL_ROWS else []
-    above = [*space, *account_lines(model, size.columns, share + 1, now), *space]
+    above = [*_refusal_lines(model, now), *space, *account_lines(model, size.columns, share + 1, now), *space]
     below = [*space, *_task_lines(model, share), *space, *_error_lines(model, share, now), *space]
     requests = request_lines(model, Size(size.columns, size.rows - len(above) - len(below)), now)
     return [*above, *requests, *below]
@@ -102,6 +102,13 @@ def _header(model: Model, columns: int, now: float) -> Line:
     rate = sum(each.tokens_per_s(now) or 0 for each in running)
     right: Line = [("bold", f"{len(running)} running"), ("", f"  {rate:,.0f} tok/s")]
     return spread(left, right, columns)
+
+
+def _refusal_lines(model: Model, now: float) -> list[Line]:
+    """Why no request can be served; nothing if one can. Without an account, the list of accounts says so."""
+    if model.status is None or model.status["serving"]["possible"] or not model.accounts:
+        return []
+    return [[("bold red", plain(serving(model.status, now)))]]
 
 
 def _addresses(status: Json) -> str:
@@ -210,7 +217,7 @@ def _menu_lines(model: Model, menu: Switching, columns: int, now: float) -> list
 
 
 def _describe_cost(account: Json, menu: Switching) -> str:
-    name = account["email"] or account["id"]
+    name = account["label"]
     if account["active"]:
         return f"{name} is the active account."
     if menu.cost is None:

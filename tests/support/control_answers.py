@@ -1,5 +1,24 @@
 """What a daemon answers, as codexctl's commands and renderers get it."""
 
+SERVING = {
+    "possible": True,
+    "state": "ok",
+    "account": "work@example.com",
+    "reason": None,
+    "until": None,
+    "advice": None,
+    "others": [],
+}
+
+LIMITED = SERVING | {
+    "possible": False,
+    "state": "limited",
+    "reason": "work@example.com is limited (usage limit reached)",
+    "until": 1_800_007_800.0,
+    "advice": "Switch to another account: `codexctl accounts switch home@example.com`.",
+    "others": ["home@example.com"],
+}
+
 CODEX_STATUS = {
     "path": "/home/me/.codex/config.toml",
     "exists": True,
@@ -88,6 +107,7 @@ def item(name="models.opus", value=("a", "b"), **changes):
         "secret": False,
         "restart_needed": False,
         "restart_pending": False,
+        "warnings": [],
     } | changes
 
 

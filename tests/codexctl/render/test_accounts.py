@@ -6,8 +6,20 @@ from codexctl.render.text import Style
 NOW = 1_800_000_000.0
 PIPE = Style(now=NOW)
 TERMINAL = Style(now=NOW, width=80, colour=True)
-REF = {"id": "0123456789ab", "email": "work@example.com", "plan": "plus", "simulated": False}
-OTHER = {"id": "ba9876543210", "email": "home@example.com", "plan": "pro", "simulated": True}
+REF = {
+    "id": "0123456789ab",
+    "email": "work@example.com",
+    "label": "work@example.com",
+    "plan": "plus",
+    "simulated": False,
+}
+OTHER = {
+    "id": "ba9876543210",
+    "email": "home@example.com",
+    "label": "home@example.com",
+    "plan": "pro",
+    "simulated": True,
+}
 FREE = {"sessions": 0, "reasoning_items": 0, "tokens": 0}
 
 
@@ -22,7 +34,7 @@ def window(name, used_percent, resets_at, limit=None):
 
 
 def account(**changes):
-    return {
+    made = {
         **REF,
         "active": True,
         "state": "ok",
@@ -40,6 +52,7 @@ def account(**changes):
         "followed": None,
         "workspace": "3f9c2a1b-77aa",
     } | changes
+    return made if "label" in changes else made | {"label": made["email"] or made["id"]}
 
 
 def listed(*accounts):
@@ -94,25 +107,23 @@ def test_a_followed_account_names_its_file():
     assert lines[-1] == "work@example.com follows /home/me/.codex/auth.json"
 
 
-def test_workspaces_tell_accounts_of_one_email_apart():
+def test_accounts_are_shown_by_their_labels():
     result = listed(
-        account(id="1", workspace="3f9c2a1b-aaaa-1", reason="Broken."),
-        account(id="2", workspace="3f9c2a1b-bbbb-2"),
-        account(id="3", workspace="another-workspace", email="b@c.d"),
-        account(id="4", workspace="x", email=""),
-        account(id="5", workspace="y", email=""),
+        account(label="work@example.com/3f9c2a1b", reason="Broken."),
+        account(label="work@example.com/b0b5e2d4"),
     )
-    text = "\n".join(render.accounts(result, PIPE))
-    assert [line.split()[:2] for line in text.splitlines() if line.startswith("     workspace ")] == [
-        ["workspace", "3f9c2a1b-a"],
-        ["workspace", "3f9c2a1b-b"],
-    ]
-    assert text.endswith("work@example.com (workspace 3f9c2a1b-a): Broken.")
+    lines = render.accounts(result, PIPE)
+    assert lines[1].startswith("*  work@example.com/3f9c2a1b ")
+    assert lines[3].startswith("*  work@example.com/b0b5e2d4 ")
+    assert lines[-1] == "work@example.com/3f9c2a1b: Broken."
+    assert REF["id"] not in "\n".join(lines)
 
 
-def test_the_same_workspace_twice_is_shown_whole():
-    text = "\n".join(render.accounts(listed(account(id="1"), account(id="2")), PIPE))
-    assert text.count("workspace 3f9c2a1b-77aa") == 2
+def test_ids_are_a_column_on_request():
+    heading, first, second, *_ = render.accounts_with_ids(listed(account()), PIPE)
+    assert heading.endswith("ID, WORKSPACE")
+    assert first.endswith(f"  {REF['id']}")
+    assert second.endswith("  3f9c2a1b-77aa")
 
 
 def test_no_account_says_how_to_get_one():
@@ -184,10 +195,10 @@ def test_signing_in_as_another_gives_the_command_that_switches():
     assert render.signed_in(result, nobody_active, PIPE)[1].startswith("No account is active.")
 
 
-def test_an_email_that_two_accounts_have_is_no_name_to_switch_to():
-    second = {**REF, "id": "2"}
+def test_the_label_is_the_name_to_switch_to():
+    second = {**REF, "id": "2", "label": "work@example.com/b0b5e2d4"}
     lines = render.signed_in({"account": second, "added": True}, listed(account(), account(id="2")), PIPE)
-    assert lines[-1] == "  codexctl accounts switch 2"
+    assert lines[-1] == "  codexctl accounts switch work@example.com/b0b5e2d4"
 
 
 def test_import():

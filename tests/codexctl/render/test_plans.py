@@ -6,7 +6,13 @@ from codexctl.render.text import Style
 NOW = 1_800_000_000.0
 PIPE = Style(now=NOW)
 TERMINAL = Style(now=NOW, width=80, colour=True)
-REF = {"id": "0123456789ab", "email": "work@example.com", "plan": "plus", "simulated": False}
+REF = {
+    "id": "0123456789ab",
+    "email": "work@example.com",
+    "label": "work@example.com",
+    "plan": "plus",
+    "simulated": False,
+}
 
 
 def window(name="5h", used_percent=62.0, resets_at=NOW + 7800, limit=None):
