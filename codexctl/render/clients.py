@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from codexctl.render.format import Json
-from codexctl.render.table import Cell, table
+from codexctl.render.table import Cell, aligned
 from codexctl.render.text import Style, plain
 
 INDENT = "  "
@@ -43,7 +43,7 @@ class Client(NamedTuple):
         lines.append(f"{INDENT}codexd    {plain(result['address'])}")
         if result["values"]:
             rows = [[Cell([plain(each["name"])]), Cell([plain(each["value"])])] for each in result["values"]]
-            lines += ["", *table((self.column, "VALUE"), rows, style, cut_first=1)]
+            lines += ["", *aligned((self.column, "VALUE"), rows, style, cut_first=1)]
         return lines + style.paragraphs([*result["notes"], self._next_step(result)])
 
     def _overridden(self, result: Json, style: Style) -> list[str]:
@@ -106,7 +106,7 @@ class Client(NamedTuple):
     def _edits(self, result: Json, style: Style) -> list[str]:
         rows = [_edit_row(edit) for edit in result["changes"]]
         inner = style.narrower(len(INDENT))
-        return [INDENT + line for line in table(("", self.column, "VALUE"), rows, inner, cut_first=2)]
+        return [INDENT + line for line in aligned(("", self.column, "VALUE"), rows, inner, cut_first=2)]
 
 
 CLAUDE_CODE = Client(

@@ -19,7 +19,7 @@ from codexctl.render.format import (
     state_words,
     until,
 )
-from codexctl.render.requests import state_of
+from codexctl.render.requests import short_id, state_of
 from codexctl.render.text import Fragment, cell_width, pad, plain
 from codexctl.top.layout import (
     MARK_CELLS,
@@ -39,9 +39,6 @@ from codexctl.top.model import SILENT_S, Model, Request, Shown, account_names
 TWO_WINDOWS_FROM_WIDTH = 76
 NARROW_BAR_CELLS, WIDE_BAR_CELLS = 5, 20
 SHORT_RESET_CELLS, LONG_RESET_CELLS = len("23h59m"), len("in 23 h 59 min")
-
-SHORT_ID_CHARS = 8
-"""How much of a request's id is shown: every command accepts the beginning of an id."""
 
 MIN_ROWS_WITH_DETAILS = 7
 """With fewer rows for the requests, the details of one would take too many of them."""
@@ -274,7 +271,3 @@ def _join_fitting(facts: Sequence[str], columns: int) -> Line:
         longer = f"{text}  {fact}"
         text = longer if cell_width(longer) <= columns else text
     return [("dim", text)]
-
-
-def short_id(request: str) -> str:
-    return request.removeprefix("req_")[:SHORT_ID_CHARS]

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from codexctl.render.daemon import LEVEL_COLOURS, serving
 from codexctl.render.format import STATE_COLOURS, Json, clock_time, counted, duration, short_duration
-from codexctl.render.requests import explanation
+from codexctl.render.requests import explanation, short_id
 from codexctl.render.text import PROSE_WIDTH, Style, plain, wrap
 from codexctl.top.keys import KEYS
 from codexctl.top.layout import Line, Size, fill_line, fill_rows, spread
 from codexctl.top.model import Cancelling, Filtering, Help, Model, Switching, Why, account_names
-from codexctl.top.tables import account_lines, account_table, request_lines, short_id
+from codexctl.top.tables import account_lines, account_table, request_lines
 
 MIN_COLUMNS, MIN_ROWS = 40, 10
 TALL_ROWS = 30
