@@ -13,6 +13,7 @@ from codexd.record.redaction import redact
 from codexd.translation.backend import Usage
 from codexd.translation.client_api import Purpose
 from codexd.translation.reading.losses import Losses
+from codexd.translation.wire_errors import without_countdown
 
 CLIENT_LEFT = 499
 """The status of a request whose client disconnected before it was answered; nginx uses the same number."""
@@ -80,6 +81,10 @@ class Snapshot:
         """The tokens as counted by the backend; None while there is only an estimate."""
         tokens = self.info.tokens
         return None if tokens is None or tokens.estimated else tokens
+
+    @property
+    def was_ended_by_user(self) -> bool:
+        return self.info.state in (STOPPED, CANCELLED)
 
     @property
     def has_failed(self) -> bool:
@@ -260,7 +265,7 @@ class RequestRecord:
     def note_retry(self, error: CodexdError, how: str) -> None:
         """Another attempt follows ``error``; ``how`` says how, for example ``at once``."""
         self._retries += 1
-        self._add_step(self.clock(), StepName.RETRY, f"{how} after this error: {redact(str(error))}")
+        self._add_step(self.clock(), StepName.RETRY, f"{how} after this error: {_say(error)}")
 
     def _add_step(self, now: float, name: StepName, note: str = "") -> None:
         self._steps.append(Step(self._ms_until(now), name, note))
@@ -274,11 +279,11 @@ class RequestRecord:
 
     def note_failure(self, error: CodexdError) -> None:
         resets_at = error.resets_at if isinstance(error, UpstreamError) else None
-        self._failure = _Failure(redact(str(error)), error.kind, resets_at)
+        self._failure = _Failure(_say(error), error.kind, resets_at)
 
     def note_reported(self, status: int, type_: str, message: str) -> None:
         """How the error was reported to the client; ``status`` is 200 if the answer had already started."""
-        self._reported = Told(status, type_, redact(message))
+        self._reported = Told(status, type_, redact(without_countdown(message)))
 
     def note_client_left(self) -> None:
         """The client disconnected, which stops the request unless it has its answer or an error already."""
@@ -366,6 +371,10 @@ def _name_outcome(failure: _Failure | None) -> str:
     if failure is None:
         return "done"
     return _ENDED_EARLY.get(failure.kind, "failed")
+
+
+def _say(error: CodexdError) -> str:
+    return redact(without_countdown(str(error)))
 
 
 def _shorten(model: str) -> str:
