@@ -32,6 +32,14 @@ class Client(Enum):
     OTHER = "other"
 
 
+class Purpose(Enum):
+    """What a request is for, where that decides about its model."""
+
+    TURN = "turn"
+    AUTO_MODE_CHECK = "auto mode check"
+    """Claude Code asks whether an action is safe, to run it unasked."""
+
+
 @frozen
 class Target:
     """Where one attempt goes.
@@ -97,6 +105,9 @@ class ClientRequest(Protocol):
 
     @property
     def losses(self) -> Losses: ...
+
+    @property
+    def purpose(self) -> Purpose: ...
 
     @property
     def session_key(self) -> str:

@@ -16,7 +16,7 @@ import trio
 from attrs import define, field, frozen
 
 from codexd.errors import CodexdError, RequestCancelled, RequestInvalid, ShuttingDown
-from codexd.record.requests import CANCELLED, RequestLog
+from codexd.record.requests import CANCELLED_WITH, RequestLog
 from codexd.record.timeline import RequestRecord
 from codexd.translation.client_api import (
     AnswersAlone,
@@ -127,6 +127,7 @@ class ModelRoute(Generic[R]):
             try:
                 wanted = self._read(await read_body(request, receive), exchange)
                 record.note_losses(wanted.losses)
+                record.note_purpose(wanted.purpose)
                 await self._answer(exchange, wanted, receive)
             except ClientLeftError:
                 record.note_client_left()
@@ -206,7 +207,7 @@ class ModelRoute(Generic[R]):
         """
         is_second_try = exchange.request.caller.client is Client.CLAUDE_CODE and not wanted.stream
         if is_second_try and self.requests.is_repeated(wanted.session_key):
-            raise RequestCancelled(f"{CANCELLED} a moment ago.")
+            raise RequestCancelled(f"{CANCELLED_WITH} a moment ago.")
 
     async def _watch(
         self, exchange: Exchange, turn: Turn, outbox: Outbox, receive: Receive, scope: trio.CancelScope

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import field, frozen
 
@@ -18,7 +18,7 @@ from codexd.translation.chat.fates import TABLES
 from codexd.translation.chat.history import to_input
 from codexd.translation.chat.stream import ChatStream
 from codexd.translation.chat.tools import Tool, read_tools, to_tool_choice
-from codexd.translation.client_api import Body, Target
+from codexd.translation.client_api import Body, Purpose, Target
 from codexd.translation.reading.conversation import fingerprint, read_messages, to_cache_key, to_session_key
 from codexd.translation.reading.effort import fit_effort, fit_verbosity, has_priority
 from codexd.translation.reading.fates import apply_fates
@@ -57,6 +57,7 @@ class ChatRequest:
     priority: str | None
     losses: Losses
     headers: Mapping[str, str] = field(factory=dict)
+    purpose: ClassVar[Purpose] = Purpose.TURN
 
     @property
     def session_key(self) -> str:

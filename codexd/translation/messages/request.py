@@ -14,7 +14,8 @@ from attrs import field, frozen
 from codexd import jsontext
 from codexd.errors import RequestInvalid
 from codexd.translation.backend import make_body
-from codexd.translation.client_api import Body, Client, Event, Target
+from codexd.translation.client_api import Body, Client, Event, Purpose, Target
+from codexd.translation.messages import auto_mode
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.fates import TABLES
 from codexd.translation.messages.history import to_input
@@ -48,7 +49,7 @@ class MessagesRequest:
 
     ``session`` is the client's own session and agent, if it names one; ``blocked_domains`` belong to its web search;
     ``priority`` names the field that asks for the faster service tier. ``reports_refusals`` is False for Claude Code,
-    which hides the text of an answer that ends with a refusal.
+    which hides the text of an answer that ends with a refusal; but its checks of actions report them.
     """
 
     model: str
@@ -68,6 +69,7 @@ class MessagesRequest:
     priority: str | None
     reports_refusals: bool
     losses: Losses
+    purpose: Purpose = Purpose.TURN
     headers: Mapping[str, str] = field(factory=dict)
 
     @property
@@ -96,6 +98,7 @@ class MessagesRequest:
             web_search_only=self.web_search_only,
             blocked_domains=self.blocked_domains,
             speed="fast" if "service_tier" in body else None,
+            is_usable=auto_mode.has_verdict if self.purpose is Purpose.AUTO_MODE_CHECK else None,
             count_input=lambda: count_body(body),
         )
 
@@ -151,6 +154,7 @@ def _read(
     apply_fates(body, TABLES, lenient=lenient)
     tools = read_tools(body)
     thinking = body.optional_object("thinking")
+    is_check = lenient and auto_mode.is_check(messages, tools)
     return kind(
         model=read_model(body),
         messages=messages,
@@ -167,8 +171,9 @@ def _read(
         blocked_domains=read_blocked_domains(tools),
         priority=_read_priority(body),
         web_search_only=bool(tools) and all(is_web_search(tool) for tool in tools),
-        reports_refusals=reports_refusals,
+        reports_refusals=reports_refusals or is_check,
         losses=body.losses,
+        purpose=Purpose.AUTO_MODE_CHECK if is_check else Purpose.TURN,
     )
 
 
@@ -298,7 +303,9 @@ def _to_reasoning(request: MessagesRequest, target: Target) -> dict[str, Any]:
 def _name_conversation(request: MessagesRequest) -> str:
     """The client's session and agent; without a session, a fingerprint of the first messages."""
     session = request.session or _fingerprint(request)
-    # Claude Code runs its searches outside the conversation, with another prompt.
+    # Claude Code runs its searches and its checks of actions outside the conversation, with another prompt.
+    if request.purpose is Purpose.AUTO_MODE_CHECK:
+        return f"{session}/check"
     return f"{session}/search" if request.web_search_only else session
 
 

@@ -10,13 +10,13 @@ import hashlib
 import re
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from attrs import define, evolve, field
 
 from codexd import jsontext
 from codexd.translation.backend import SEALED_REASONING, make_body
-from codexd.translation.client_api import Body, Client, Target
+from codexd.translation.client_api import Body, Client, Purpose, Target
 from codexd.translation.models.catalogue import EFFORTS
 from codexd.translation.reading.conversation import to_session_key
 from codexd.translation.reading.effort import fit_effort, fit_verbosity
@@ -83,6 +83,7 @@ class ResponsesRequest:
     headers: Mapping[str, str]
     owners: ReasoningOwners
     answer: ResponsesStream | None = field(default=None, init=False)
+    purpose: ClassVar[Purpose] = Purpose.TURN
 
     def to_backend(self, target: Target) -> Body:
         """The body for the backend.
