@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -38,8 +37,9 @@ from codexd.record.usage import UsageHistory
 from codexd.service import StopAfter, reload_on_signal, stop_on_signal
 from codexd.supervisor import OnFailure, Supervisor
 from codexd.turns.kilo import Kilo
-from codexd.upstream.http import open_client
+from codexd.upstream.http import make_tls, open_client
 from codexd.upstream.kilo import open_kilo_client
+from codexd.upstream.proxies import Proxies
 from codexd.web import server as web
 
 log = logging.getLogger("codexd.daemon")
@@ -64,12 +64,13 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
         live, run_simulator = launch.settings, None
         if launch.simulator is not None:
             run_simulator = _simulate(launch, launch.simulator, store)
-        upstream, trust_env, tls = live.current.upstream, not launch.simulated, ssl.create_default_context()
-        connect = partial(open_client, upstream, trust_env=trust_env, tls=tls)
+        upstream, tls = live.current.upstream, make_tls(launch.environ)
+        proxies = Proxies() if launch.simulated else Proxies.of(launch.environ)
+        connect = partial(open_client, upstream, proxies=proxies, tls=tls)
         async with (
             connect() as http,
             connect(keeps_connections=False) as sign_in_http,
-            open_kilo_client(upstream, trust_env=trust_env, tls=tls) as kilo_http,
+            open_kilo_client(upstream, proxies=proxies, tls=tls) as kilo_http,
         ):
             live.on_change(partial(apply_settings, launch.logs, (http, sign_in_http, kilo_http)))
             accounts, kilo = make_accounts(launch, store, http, sign_in_http), make_kilo(launch, kilo_http)
