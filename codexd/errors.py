@@ -55,7 +55,8 @@
         ├── UpstreamTooLarge
         ├── UpstreamBlocked       Cloudflare in front of the backend
         ├── UpstreamFailed        5xx, no connection, an unreadable answer
-        │   └── EmptyAnswer       completed, but with nothing in it
+        │   ├── EmptyAnswer       completed, but with nothing in it
+        │   └── ProxyFailed       the proxy that the environment names can't be used
         ├── UpstreamTimeout
         └── StreamBroken          the stream ended before a terminal event
 
@@ -330,6 +331,10 @@ class UpstreamFailed(UpstreamError):
 
 class EmptyAnswer(UpstreamFailed):
     kind = "empty_answer"
+
+
+class ProxyFailed(UpstreamFailed):
+    kind = "proxy_failed"
 
 
 class UpstreamTimeout(UpstreamError):

@@ -203,6 +203,11 @@ _SWITCH = "`codexctl accounts switch NAME` switches to another account"
 _REPORT = "`codexctl logs --request {id}` shows what codexd logged about it; include that in a report."
 _OTHER_MODELS = "Every other model name goes to your ChatGPT plan."
 _SHRINK = "Make the conversation smaller with `/compact`, or send fewer images."
+_PROXY = Advice(
+    _RETRIES,
+    "Check that the proxy runs and accepts codexd's user and password. The environment in which codexd was started "
+    "names it (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY); after changing that, restart codexd.",
+)
 
 _BY_CLASS: Mapping[type[CodexdError], Advice] = {
     CodexdError: Advice("Other requests are not affected.", f"This is a bug in codexd. {_REPORT}"),
@@ -304,6 +309,7 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
         "If it keeps failing, check status.openai.com, and whether this machine can reach the backend "
         "(setting upstream.backend_url).",
     ),
+    errors.ProxyFailed: _PROXY,
     errors.EmptyAnswer: Advice("codexd asked twice, and both answers were empty.", "Rephrase the request."),
     errors.UpstreamTimeout: Advice(
         _RETRIES,
@@ -343,6 +349,7 @@ _BY_CLASS_OF_THIRD_PARTY: Mapping[type[CodexdError], Advice] = {
         _RETRIES,
         f"If it keeps failing, check whether this machine can reach {{host}} (setting kilo.url), or {_OTHER_FREE}",
     ),
+    errors.ProxyFailed: _PROXY,
     errors.EmptyAnswer: Advice("codexd does not ask again.", f"Rephrase the request, or {_OTHER_FREE}"),
     errors.UpstreamTimeout: Advice(
         _RETRIES, f"If answers need more time, raise the setting upstream.idle_timeout, or {_OTHER_FREE}"
