@@ -34,7 +34,7 @@ TOOL = {
 }
 CLIENT_TOOL = {
     **TOOL,
-    "strict": approximated("strict only if the schema meets the backend's rules for strict mode", False),
+    "strict": carried("if the schema meets the backend's rules for strict mode"),
     "input_examples": approximated("written into the description", []),
 }
 DOMAINS = {"allowed_domains": CARRIED, "blocked_domains": approximated("written into the instructions", [])}

@@ -34,7 +34,7 @@ from codexd.translation.reading.fates import apply_fates
 from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses
 from codexd.translation.reading.parts import read_content
-from codexd.translation.reading.schema import fit_answer_schema, is_strict
+from codexd.translation.reading.schema import fit_answer_schema, fit_strict
 from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.tokens import count_body
 
@@ -214,7 +214,8 @@ def _read_format(body: Fields) -> dict[str, Any] | None:
         raise wanted.wrong("type", "must be json_schema")
     wanted.object("schema")
     schema = fit_answer_schema(wanted)
-    return {"type": "json_schema", "name": "response", "schema": schema, "strict": is_strict(schema)}
+    # Anthropic's API holds every answer to the schema.
+    return {"type": "json_schema", "name": "response", "schema": schema, "strict": fit_strict(wanted, schema)}
 
 
 def _read_stop_sequences(body: Fields) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.pairing import Item
 from codexd.translation.reading.reasoning import ReasoningOwners
+from codexd.translation.reading.schema import fit_answer_schema, fit_strict
 from codexd.translation.responses.fates import TABLES, keep
 from codexd.translation.responses.items import read_input, repair_history, strip_cache_marks, to_items
 from codexd.translation.responses.stream import ResponsesStream
@@ -266,11 +267,22 @@ def _to_text(body: Fields, target: Target) -> dict[str, Any]:
     asked = body.optional_object("text")
     text = keep(asked, TABLES["text"].shapes[""]) if asked else {}
     older = body.optional_object("response_format")
-    if older:
+    if asked and isinstance(text.get("format"), dict):
+        text["format"] = _fit_format(asked.object("format"))
+    elif older and "format" not in text:
         nested = older.optional_object("json_schema")
-        text.setdefault("format", {"type": older.get("type"), **nested.value} if nested else older.value)
+        text["format"] = {"type": older.get("type"), **_fit_format(nested)} if nested else _fit_format(older)
     verbosity = fit_verbosity(text.pop("verbosity", None), target.model, "text.verbosity", body.losses)
     return text if verbosity is None else {**text, "verbosity": verbosity}
+
+
+def _fit_format(form: Fields) -> dict[str, Any]:
+    """The format of the answer, with a schema that the backend accepts."""
+    if form.get("schema") is None:
+        return form.value
+    schema = fit_answer_schema(form)
+    strict = {"strict": fit_strict(form, schema)} if form.get("strict") is True else {}
+    return {**form.value, "schema": schema, **strict}
 
 
 def _to_tier(body: Fields, target: Target) -> str | None:
