@@ -280,6 +280,11 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
         _REFUSED_AGAIN,
         f"The backend could not use what the client sent, or what codexd made of it. {_REPORT}",
     ),
+    errors.SchemaRefused: Advice(
+        "The client sends its tools with every request, so each one will be refused until the schema changes.",
+        "Disable the tool that the error names, or the MCP server that it comes from. codexd repairs what it knows the "
+        f"backend to refuse, so this is something new: {_REPORT}",
+    ),
     errors.UpstreamTooLarge: Advice(_REFUSED_AGAIN, _SHRINK),
     errors.UpstreamBlocked: Advice(
         f"{_RETRIES} The block is temporary.", "Wait a few minutes, or try without a VPN or on another network."

@@ -21,11 +21,11 @@ from codexd.translation.messages.history import to_input
 from codexd.translation.messages.stream import MessagesStream, prewarm
 from codexd.translation.messages.tools import (
     is_web_search,
+    list_names,
     read_blocked_domains,
     read_tools,
     to_tool_choice,
     to_tools,
-    tool_name,
 )
 from codexd.translation.models.catalogue import EFFORTS
 from codexd.translation.reading.conversation import fingerprint, read_messages, to_cache_key, to_session_key
@@ -55,6 +55,7 @@ class MessagesRequest:
     messages: list[Fields]
     system: str
     tools: list[Fields]
+    tool_names: ToolNames
     tool_choice: Mapping[str, Any]
     effort: str | None
     thinking: Thinking
@@ -88,7 +89,7 @@ class MessagesRequest:
             model=self.model,
             upstream_model=target.model.slug,
             account_tag=target.account_tag,
-            tool_names=ToolNames(tool_name(tool) for tool in self.tools),
+            tool_names=self.tool_names,
             thinking=self.thinking,
             reports_refusals=self.reports_refusals,
             stop_sequences=self.stop_sequences,
@@ -156,6 +157,7 @@ def _read(
         messages=messages,
         system=_read_system(body),
         tools=tools,
+        tool_names=ToolNames(list_names(body)),
         tool_choice=to_tool_choice(body, tools),
         effort=_read_effort(body, messages, thinking),
         thinking=_read_thinking(thinking),

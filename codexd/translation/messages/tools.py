@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from attrs import frozen
@@ -71,6 +72,15 @@ def tool_name(tool: Fields) -> str:
     """The tool's name. A number becomes its digits."""
     name = tool.get("name")
     return str(name) if isinstance(name, int | float) else tool.filled_string("name")
+
+
+def list_names(body: Fields) -> Iterator[str]:
+    """Every name of a tool in the request: of tools that are sent, deferred, added later, or called in the history."""
+    yield from map(tool_name, filter(_is_sendable, body.objects("tools")))
+    yield from (change.name for change in list_changes(body))
+    for message in body.objects("messages"):
+        calls = (block for block in read_content(message, "content") if block.get("type") == "tool_use")
+        yield from map(tool_name, calls)
 
 
 def to_tools(tools: list[Fields]) -> list[dict[str, Any]]:

@@ -67,8 +67,9 @@ def is_object(schema: Any) -> bool:
     root = _follow(schema, schema)
     if "type" in root or "properties" in root:
         return _allows_objects(root)
-    branches = [_follow(branch, schema) for key in _COMBINATORS for branch in _list(root.get(key)) if branch]
-    return all(_allows_objects(branch) for branch in branches if isinstance(branch, dict)) and "enum" not in root
+    branches = (branch for key in _COMBINATORS for branch in _list(root.get(key)) if branch)
+    followed = (_follow(branch, schema) for branch in branches if isinstance(branch, dict))
+    return all(map(_allows_objects, followed)) and "enum" not in root
 
 
 def explain_root(schema: Any) -> str:

@@ -26,6 +26,7 @@ from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.pairing import Item
 from codexd.translation.reading.reasoning import ReasoningOwners
 from codexd.translation.reading.schema import fit_answer_schema, fit_strict
+from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.responses.fates import TABLES, keep
 from codexd.translation.responses.items import read_input, repair_history, strip_cache_marks, to_items
 from codexd.translation.responses.stream import ResponsesStream
@@ -84,6 +85,8 @@ class ResponsesRequest:
     headers: Mapping[str, str]
     owners: ReasoningOwners
     answer: ResponsesStream | None = field(default=None, init=False)
+    tool_names: ToolNames = field(factory=ToolNames, init=False)
+    """Empty: the backend has the same rule for names as this API."""
 
     def to_backend(self, target: Target) -> Body:
         """The body for the backend.
