@@ -493,6 +493,37 @@ async def test_losses_are_counted_in_a_header_and_listed_with_the_request(runnin
     assert request["id"] == response.headers["request-id"]
 
 
+@pytest.mark.parametrize("model", ["o3", "nope-1", ""])
+async def test_an_unknown_model_is_answered_by_the_default_and_counted(running, model):
+    response = await post(running, {**HELLO, "model": model})
+    assert response.status_code == 200
+    assert response.headers["codexd-losses"] == "1"
+    explained = await running.call("requests.explain", id=response.headers["request-id"])
+    (loss,) = explained["request"]["losses"]
+    assert (loss["kind"], loss["path"]) == ("approximated", "model")
+    assert loss["note"].startswith(f"{model!r} is not the name of a model, of a family or of an alias; gpt-")
+    assert any("codexd approximated the field model" in advice for advice in explained["advice"])
+
+
+async def test_strict_translation_refuses_an_unknown_model(nursery, tmp_path):
+    running = await start_daemon(nursery, tmp_path, environ={"CODEXD_TRANSLATION_STRICT": "true"})
+    response = await post(running, {**HELLO, "model": "nope-1"})
+    assert response.status_code == 400
+    assert response.json()["error"]["message"].startswith("model: 'nope-1' is not the name of a model")
+    assert running.asked == []
+    assert (await post(running, HELLO)).status_code == 200
+
+
+async def test_losses_are_counted_in_errors_and_in_counts_too(running):
+    running.load({"error": {"status": 400, "body": {"detail": "Bad Request"}}})
+    refused = await post(running, LOSSY)
+    assert refused.status_code == 400
+    assert refused.headers["codexd-losses"] == "2"
+    counted = await post(running, LOSSY, "/v1/messages/count_tokens")
+    assert counted.status_code == 200
+    assert counted.headers["codexd-losses"] == "2"
+
+
 async def test_a_kind_of_loss_is_logged_once_for_a_client(running):
     for _ in range(3):
         await post(running, LOSSY, user_agent="some/1.0")
