@@ -32,13 +32,14 @@ from codexd.translation.reading.conversation import fingerprint, read_messages, 
 from codexd.translation.reading.effort import effort_of_budget, fit_effort, has_priority
 from codexd.translation.reading.fates import apply_fates
 from codexd.translation.reading.fields import Fields, parse_body, read_model
-from codexd.translation.reading.losses import Losses
+from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.parts import read_content
 from codexd.translation.reading.schema import fit_answer_schema, fit_strict
 from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.tokens import count_body
 
 _BILLING_LINE = re.compile(r"^[ \t]*x-anthropic-billing-header:.*\n?", re.IGNORECASE | re.MULTILINE)
+_DISPLAYS = (None, "summarized", "updates", "omitted")
 _OLD_SESSION = re.compile(r"_session_([0-9a-fA-F-]{36})$")
 
 
@@ -149,6 +150,7 @@ def _read(
             messages[-1].path,
             "This model does not support assistant message prefill. The conversation must end with a user message.",
         )
+    _check_edits(body)
     apply_fates(body, TABLES, lenient=lenient)
     tools = read_tools(body)
     thinking = body.optional_object("thinking")
@@ -172,6 +174,13 @@ def _read(
         reports_refusals=reports_refusals,
         losses=body.losses,
     )
+
+
+def _check_edits(body: Fields) -> None:
+    """Check the form of a field that only ``fates`` reads."""
+    management = body.optional_object("context_management")
+    if management is not None:
+        management.objects("edits")
 
 
 def _read_system(body: Fields) -> str:
@@ -202,7 +211,10 @@ def _read_thinking(thinking: Fields | None) -> Thinking:
         case "disabled":
             return Thinking.DISABLED
         case "enabled" | "adaptive" | "between_tools":
-            return Thinking.OMITTED if thinking.get("display") == "omitted" else Thinking.SHOWN
+            display = thinking.get("display")
+            if display not in _DISPLAYS:
+                thinking.lose(LossKind.APPROXIMATED, "display", "unknown to codexd; the thinking is shown")
+            return Thinking.OMITTED if display == "omitted" else Thinking.SHOWN
         case _:
             raise thinking.wrong("type", "must be enabled, adaptive or disabled")
 

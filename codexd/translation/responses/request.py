@@ -197,6 +197,8 @@ def _find_cache_key(request: ResponsesRequest) -> str:
     key = request.body.get("prompt_cache_key")
     if isinstance(key, str) and 0 < len(key) <= MAX_CACHE_KEY_CHARS:
         return key
+    if key is not None:
+        request.body.lose(LossKind.COSMETIC, "prompt_cache_key", "codexd makes a key that the backend accepts")
     return request.session_key[:MAX_CACHE_KEY_CHARS]
 
 
@@ -248,6 +250,9 @@ def _find_parallel(request: ResponsesRequest) -> bool | None:
     """Sent only with tools; always False under Responses Lite, which allows no parallel calls."""
     body = request.body
     if _LITE in request.headers or any(item.get("type") == "additional_tools" for item in request.items):
+        if body.get("parallel_tool_calls") not in (None, False):
+            note = "sent as false, because the backend allows no parallel calls with tools in the input"
+            body.lose(LossKind.APPROXIMATED, "parallel_tool_calls", note)
         return False
     parallel = body.boolean("parallel_tool_calls", default=True)
     return parallel if body.get("tools") and body.get("parallel_tool_calls") is not None else None
