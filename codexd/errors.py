@@ -52,6 +52,7 @@
         ├── PolicyRefused
         ├── StaleReasoning        encrypted reasoning of another account or model
         ├── UpstreamRejected      a bad request, codexd's or the client's
+        │   └── SchemaRefused     the JSON schema of a tool or of the answer; names the tool
         ├── UpstreamTooLarge
         ├── UpstreamBlocked       Cloudflare in front of the backend
         ├── UpstreamFailed        5xx, no connection, an unreadable answer
@@ -315,6 +316,13 @@ class StaleReasoning(UpstreamError):
 
 class UpstreamRejected(UpstreamError):
     kind = "upstream_rejected"
+
+
+class SchemaRefused(UpstreamRejected):
+    """``param`` is the place of the schema in the backend's body, such as ``tools[3].parameters``."""
+
+    kind = "schema_refused"
+    param: str = ""
 
 
 class UpstreamTooLarge(UpstreamError):

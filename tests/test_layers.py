@@ -86,7 +86,7 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/turns/", PURE | {"trio"}, {"random", "socket"}),
     ("codexd/control/", PURE | {"trio"}, {"random"}),
     ("codexd/web/", PURE | {"trio"} | WEB, set()),
-    ("codexd/simulator/", PURE | {"trio", "httpx", "imagesize"} | WEB, set()),
+    ("codexd/simulator/", PURE | {"trio", "httpx", "imagesize", "jsonschema"} | WEB, set()),
     ("codexd/start.py", {"trio"}, set()),
     ("codexd/running.py", set(), {"time", "random"}),
     ("codexd/service.py", PURE | {"trio"}, IO),

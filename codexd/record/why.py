@@ -11,12 +11,15 @@ from codexd.api.records import Explanation, TimelineStep
 from codexd.errors import CodexdError
 from codexd.record.timeline import CANCELLED, CLIENT_LEFT_KIND, STOPPED, Snapshot, Step, StepName
 from codexd.translation.client_api import Purpose
+from codexd.translation.reading.losses import REPORTED
 from codexd.translation.wire_errors import say_until
 
 BACKEND = "the backend"
 
 LONG_SILENCE_MS = 5000
 """A pause of the backend that deserves a sentence."""
+
+SHOWN_LOSSES = 3
 
 
 def explain(request: Snapshot, *, wall_now: float) -> Explanation:
@@ -176,9 +179,16 @@ def _advise(request: Snapshot, wall_now: float) -> Iterator[str]:
         yield advice.to_do.format(**names)
     elif info.state == "running":
         yield f"`codexctl top` shows its progress; `codexctl requests cancel {info.id}` ends it."
-    if losses := request.losses_reported:
-        fields = f"{losses} field{'s' if losses > 1 else ''}"
-        yield f"codexd dropped or approximated {fields} of the request; `codexctl requests` has the details."
+    yield from _list_losses(request)
+
+
+def _list_losses(request: Snapshot) -> Iterator[str]:
+    losses = [loss for loss in request.info.losses if loss.kind in REPORTED]
+    for loss in losses[:SHOWN_LOSSES]:
+        yield f"codexd {loss.kind} the field {loss.path}: {_end_sentence(loss.note)}"
+    more = request.losses_reported - min(len(losses), SHOWN_LOSSES)
+    if more:
+        yield f"It dropped or approximated {more} more; `codexctl requests` lists them."
 
 
 @frozen
@@ -299,6 +309,11 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
     errors.UpstreamRejected: Advice(
         _REFUSED_AGAIN,
         f"The backend could not use what the client sent, or what codexd made of it. {_REPORT}",
+    ),
+    errors.SchemaRefused: Advice(
+        "The client sends its tools with every request, so each one will be refused until the schema changes.",
+        "Disable the tool that the error names, or the MCP server that it comes from. Unless a Codex client sent it, "
+        f"codexd should have repaired the schema: {_REPORT}",
     ),
     errors.UpstreamTooLarge: Advice(_REFUSED_AGAIN, _SHRINK),
     errors.UpstreamBlocked: Advice(

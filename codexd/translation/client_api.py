@@ -15,6 +15,7 @@ from codexd.errors import CodexdError
 from codexd.translation.backend import Usage
 from codexd.translation.models.catalogue import ModelInfo
 from codexd.translation.reading.losses import Losses
+from codexd.translation.reading.tool_names import ToolNames
 
 Body = dict[str, Any]
 """A request for the backend."""
@@ -112,6 +113,10 @@ class ClientRequest(Protocol):
     @property
     def session_key(self) -> str:
         """The same for all requests of one conversation, whichever model they go to."""
+
+    @property
+    def tool_names(self) -> ToolNames:
+        """The client's names of the tools that the backend knows by shorter ones."""
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -17,11 +17,11 @@ from codexd.accounts.login import SIGN_IN, needs_login
 from codexd.accounts.model import Account
 from codexd.accounts.refresh import Refresher
 from codexd.accounts.store.store import AccountStore
-from codexd.errors import CodexdError, ModelRefused, TokenRejected, UsageLimitReached
+from codexd.errors import CodexdError, ModelRefused, RequestInvalid, TokenRejected, UsageLimitReached
 from codexd.settings.schema import Settings
-from codexd.translation.client_api import Body, Event, Purpose, Target
+from codexd.translation.client_api import Body, ClientRequest, Event, Purpose, Target
 from codexd.translation.models.routes import CLAUDE_IDS, Route, find_alias, route
-from codexd.translation.reading.losses import Losses
+from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.reasoning import tag_account
 from codexd.turns.retry import How, RetryContext
 from codexd.turns.turn import Attempt, Turn, wait_for_limit
@@ -64,6 +64,8 @@ class ChatGptPlan:
         if choice.wait_s:
             await wait_for_limit(turn, account, choice.wait_s)
         attempt = Attempt(evolve(targets[account.id], keep_reasoning=turn.keeps_reasoning), account)
+        if self._find_route(turn.request.model, account).is_default:
+            self._note_default(turn.request, attempt.model)
         turn.record.note_account(account.id, account.label, choice.reason)
         turn.record.note_model_used(attempt.model)
         return attempt
@@ -148,6 +150,19 @@ class ChatGptPlan:
             return found
         small = self._find_route(CLAUDE_IDS["haiku"], account)
         return small if self.catalogues.of(account).find(self._choose_model(small, account)) else found
+
+    def _note_default(self, request: ClientRequest, used: str) -> None:
+        """Record that ``models.default`` answers a request for a model that nobody knows.
+
+        Raises:
+            RequestInvalid: the setting ``translation.strict`` forbids that.
+        """
+        unknown = f"{request.model!r} is not the name of a model, of a family or of an alias"
+        if self.settings().translation.strict:
+            raise RequestInvalid(
+                "model", f"{unknown}; the setting translation.strict forbids answering with another model"
+            )
+        request.losses.add(LossKind.APPROXIMATED, "model", f"{unknown}; {used} answered (setting models.default)")
 
     def _find_route(self, asked: str, account: Account | None) -> Route:
         models = self.settings().models

@@ -227,13 +227,13 @@ class ModelRoute(Generic[R]):
         _end_early(turn, outbox, ShuttingDown("codexd is shutting down; send the request again in a moment"))
 
     def _headers_of(self, wanted: R, turn: Turn) -> dict[str, str]:
-        losses = {"codexd-losses": str(wanted.losses.reported)} if wanted.losses.reported else {}
-        return losses | self.api.relay_headers(turn.answer_headers)
+        return count_losses(wanted) | self.api.relay_headers(turn.answer_headers)
 
     async def _send_error(self, exchange: Exchange, wanted: R | None, error: CodexdError) -> None:
         wire = self._report(exchange, wanted, error)
         exchange.record.note_status(wire.status)
-        await send_json(exchange.send, wire.status, wire.to_body(exchange.request.id), wire.headers)
+        headers = {**wire.headers, **(count_losses(wanted) if wanted else {})}
+        await send_json(exchange.send, wire.status, wire.to_body(exchange.request.id), headers)
 
     def _report(self, exchange: Exchange, wanted: R | None, error: CodexdError) -> WireError:
         """``error`` as reported to the client; also noted in the record."""
@@ -257,7 +257,12 @@ class CountRoute:
     async def answer(self, request: Request, receive: Receive, send: Send) -> None:
         wanted = self.parse(await read_body(request, receive))
         tokens = await trio.to_thread.run_sync(self.turns.count_input, wanted)
-        await send_json(send, 200, {**self.more, "input_tokens": tokens})
+        await send_json(send, 200, {**self.more, "input_tokens": tokens}, count_losses(wanted))
+
+
+def count_losses(wanted: ClientRequest) -> dict[str, str]:
+    """The header that counts what the translation dropped or approximated; nothing if there was nothing."""
+    return {"codexd-losses": str(wanted.losses.reported)} if wanted.losses.reported else {}
 
 
 def _end_early(turn: Turn, outbox: Outbox, error: CodexdError) -> None:

@@ -15,7 +15,7 @@ from codexd.errors import RequestInvalid
 from codexd.translation.backend import make_body
 from codexd.translation.chat.effort import Effort, read_effort
 from codexd.translation.chat.fates import TABLES
-from codexd.translation.chat.history import to_input
+from codexd.translation.chat.history import list_called, to_input
 from codexd.translation.chat.stream import ChatStream
 from codexd.translation.chat.tools import Tool, read_tools, to_tool_choice
 from codexd.translation.client_api import Body, Purpose, Target
@@ -44,6 +44,7 @@ class ChatRequest:
     model: str
     messages: list[Fields]
     tools: list[Tool]
+    tool_names: ToolNames
     tool_choice: Mapping[str, Any]
     functions: bool
     effort: Effort
@@ -77,7 +78,7 @@ class ChatRequest:
             model=self.model,
             upstream_model=target.model.slug,
             account_tag=target.account_tag,
-            tool_names=ToolNames(tool.name for tool in self.tools if tool.name),
+            tool_names=self.tool_names,
             functions=self.functions,
             shows_reasoning=self.effort.shown,
             # An answer that is not streamed always contains its usage.
@@ -112,6 +113,7 @@ def _read(body: Fields) -> ChatRequest:
         model=read_model(body),
         messages=messages,
         tools=tools,
+        tool_names=ToolNames([*(tool.name for tool in tools if tool.name), *list_called(messages)]),
         tool_choice=to_tool_choice(body, tools, one_call=functions),
         functions=functions,
         effort=read_effort(body, messages),

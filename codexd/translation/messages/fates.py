@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from codexd.translation.reading.fates import (
+    APPROXIMATE,
     CARRIED,
     NO_SAMPLING,
     UNKNOWN,
@@ -34,7 +35,7 @@ TOOL = {
 }
 CLIENT_TOOL = {
     **TOOL,
-    "strict": approximated("strict only if the schema meets the backend's rules for strict mode", False),
+    "strict": carried("if the schema meets the backend's rules for strict mode"),
     "input_examples": approximated("written into the description", []),
 }
 DOMAINS = {"allowed_domains": CARRIED, "blocked_domains": approximated("written into the instructions", [])}
@@ -137,10 +138,12 @@ BLOCKS: Mapping[str, Shape] = {
     "container_upload": Shape(refused("is a file on Anthropic's servers; send its content instead")),
 }
 
+PLACE = plain("city", "region", "country", "timezone")
 _SEARCH = {
     **TOOL,
     **DOMAINS,
-    "user_location": CARRIED,
+    "name": cosmetic("the backend has its own name for it"),
+    "user_location": carried(inside="location"),
     "max_uses": dropped("the backend has no limit on searches"),
     "response_inclusion": dropped("the backend has no such option"),
     "strict": cosmetic("the backend uses its own tool"),
@@ -192,6 +195,7 @@ TABLES: Mapping[str, Table] = {
         }
     ),
     "tool": Table(TOOLS, unknown=refused(ELSEWHERE)),
+    "location": Table({"": PLACE, "approximate": PLACE}, unknown=APPROXIMATE),
     "tool_change": Table(
         {
             "tool_reference": plain("name"),

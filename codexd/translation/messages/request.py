@@ -22,24 +22,25 @@ from codexd.translation.messages.history import to_input
 from codexd.translation.messages.stream import MessagesStream, prewarm
 from codexd.translation.messages.tools import (
     is_web_search,
+    list_names,
     read_blocked_domains,
     read_tools,
     to_tool_choice,
     to_tools,
-    tool_name,
 )
 from codexd.translation.models.catalogue import EFFORTS
 from codexd.translation.reading.conversation import fingerprint, read_messages, to_cache_key, to_session_key
 from codexd.translation.reading.effort import effort_of_budget, fit_effort, has_priority
 from codexd.translation.reading.fates import apply_fates
 from codexd.translation.reading.fields import Fields, parse_body, read_model
-from codexd.translation.reading.losses import Losses
+from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.parts import read_content
-from codexd.translation.reading.schema import fit_answer_schema, is_strict
+from codexd.translation.reading.schema import fit_answer_schema, fit_strict
 from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.tokens import count_body
 
 _BILLING_LINE = re.compile(r"^[ \t]*x-anthropic-billing-header:.*\n?", re.IGNORECASE | re.MULTILINE)
+_DISPLAYS = (None, "summarized", "updates", "omitted")
 _OLD_SESSION = re.compile(r"_session_([0-9a-fA-F-]{36})$")
 
 
@@ -56,6 +57,7 @@ class MessagesRequest:
     messages: list[Fields]
     system: str
     tools: list[Fields]
+    tool_names: ToolNames
     tool_choice: Mapping[str, Any]
     effort: str | None
     thinking: Thinking
@@ -90,7 +92,7 @@ class MessagesRequest:
             model=self.model,
             upstream_model=target.model.slug,
             account_tag=target.account_tag,
-            tool_names=ToolNames(tool_name(tool) for tool in self.tools),
+            tool_names=self.tool_names,
             thinking=self.thinking,
             reports_refusals=self.reports_refusals,
             stop_sequences=self.stop_sequences,
@@ -151,6 +153,7 @@ def _read(
             messages[-1].path,
             "This model does not support assistant message prefill. The conversation must end with a user message.",
         )
+    _check_edits(body)
     apply_fates(body, TABLES, lenient=lenient)
     tools = read_tools(body)
     thinking = body.optional_object("thinking")
@@ -160,6 +163,7 @@ def _read(
         messages=messages,
         system=_read_system(body),
         tools=tools,
+        tool_names=ToolNames(list_names(body)),
         tool_choice=to_tool_choice(body, tools),
         effort=_read_effort(body, messages, thinking),
         thinking=_read_thinking(thinking),
@@ -175,6 +179,13 @@ def _read(
         losses=body.losses,
         purpose=Purpose.AUTO_MODE_CHECK if is_check else Purpose.TURN,
     )
+
+
+def _check_edits(body: Fields) -> None:
+    """Check the form of a field that only ``fates`` reads."""
+    management = body.optional_object("context_management")
+    if management is not None:
+        management.objects("edits")
 
 
 def _read_system(body: Fields) -> str:
@@ -205,7 +216,10 @@ def _read_thinking(thinking: Fields | None) -> Thinking:
         case "disabled":
             return Thinking.DISABLED
         case "enabled" | "adaptive" | "between_tools":
-            return Thinking.OMITTED if thinking.get("display") == "omitted" else Thinking.SHOWN
+            display = thinking.get("display")
+            if display not in _DISPLAYS:
+                thinking.lose(LossKind.APPROXIMATED, "display", "unknown to codexd; the thinking is shown")
+            return Thinking.OMITTED if display == "omitted" else Thinking.SHOWN
         case _:
             raise thinking.wrong("type", "must be enabled, adaptive or disabled")
 
@@ -219,7 +233,8 @@ def _read_format(body: Fields) -> dict[str, Any] | None:
         raise wanted.wrong("type", "must be json_schema")
     wanted.object("schema")
     schema = fit_answer_schema(wanted)
-    return {"type": "json_schema", "name": "response", "schema": schema, "strict": is_strict(schema)}
+    # Anthropic's API holds every answer to the schema.
+    return {"type": "json_schema", "name": "response", "schema": schema, "strict": fit_strict(wanted, schema)}
 
 
 def _read_stop_sequences(body: Fields) -> tuple[str, ...]:

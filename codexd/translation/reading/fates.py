@@ -94,6 +94,8 @@ def refused(reason: str, *unless: Any) -> Rule:
 CARRIED = carried()
 UNKNOWN = dropped("unknown to codexd")
 NO_SAMPLING = "the backend accepts no sampling settings"
+APPROXIMATE = approximated("sent as an approximate location")
+"""The fate of a user's location of any other type."""
 
 
 def plain(*names: str, **fields: Rule) -> Shape:

@@ -9,6 +9,7 @@ from typing import Any
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
 from codexd.translation.reading.pairing import OUTPUT_OF, Item, PastTurn, current_turn, pair, shorten_call_id
+from codexd.translation.responses.tools import fit_schemas
 
 ID_PREFIXES: Mapping[str, str] = {
     "message": "msg",
@@ -34,6 +35,7 @@ CACHE_MARK = "prompt_cache_breakpoint"
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _OUTPUTS = frozenset(OUTPUT_OF.values())
+_WITH_TOOLS = ("additional_tools", "tool_search_output")
 
 
 def read_input(body: Fields) -> list[Fields]:
@@ -119,6 +121,8 @@ def repair_history(items: Iterable[tuple[Item, Fields]]) -> list[Item]:
                 item["role"] = "developer"
         elif kind in OUTPUT_OF or kind in _OUTPUTS:
             item["call_id"] = shorten_call_id(fields.string("call_id"))
+        elif kind in _WITH_TOOLS and "tools" in item:
+            item["tools"] = fit_schemas(fields)["tools"]
         _join(turns, item, fields)
     return pair(turns)
 

@@ -25,6 +25,8 @@ from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.pairing import Item
 from codexd.translation.reading.reasoning import ReasoningOwners
+from codexd.translation.reading.schema import fit_answer_schema, fit_strict
+from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.responses.fates import TABLES, keep
 from codexd.translation.responses.items import read_input, repair_history, strip_cache_marks, to_items
 from codexd.translation.responses.stream import ResponsesStream
@@ -84,6 +86,8 @@ class ResponsesRequest:
     owners: ReasoningOwners
     answer: ResponsesStream | None = field(default=None, init=False)
     purpose: ClassVar[Purpose] = Purpose.TURN
+    tool_names: ToolNames = field(factory=ToolNames, init=False)
+    """Empty: the backend has the same rule for names as this API."""
 
     def to_backend(self, target: Target) -> Body:
         """The body for the backend.
@@ -194,6 +198,8 @@ def _find_cache_key(request: ResponsesRequest) -> str:
     key = request.body.get("prompt_cache_key")
     if isinstance(key, str) and 0 < len(key) <= MAX_CACHE_KEY_CHARS:
         return key
+    if key is not None:
+        request.body.lose(LossKind.COSMETIC, "prompt_cache_key", "codexd makes a key that the backend accepts")
     return request.session_key[:MAX_CACHE_KEY_CHARS]
 
 
@@ -245,6 +251,9 @@ def _find_parallel(request: ResponsesRequest) -> bool | None:
     """Sent only with tools; always False under Responses Lite, which allows no parallel calls."""
     body = request.body
     if _LITE in request.headers or any(item.get("type") == "additional_tools" for item in request.items):
+        if body.get("parallel_tool_calls") not in (None, False):
+            note = "sent as false, because the backend allows no parallel calls with tools in the input"
+            body.lose(LossKind.APPROXIMATED, "parallel_tool_calls", note)
         return False
     parallel = body.boolean("parallel_tool_calls", default=True)
     return parallel if body.get("tools") and body.get("parallel_tool_calls") is not None else None
@@ -267,11 +276,22 @@ def _to_text(body: Fields, target: Target) -> dict[str, Any]:
     asked = body.optional_object("text")
     text = keep(asked, TABLES["text"].shapes[""]) if asked else {}
     older = body.optional_object("response_format")
-    if older:
+    if asked and isinstance(text.get("format"), dict):
+        text["format"] = _fit_format(asked.object("format"))
+    elif older and "format" not in text:
         nested = older.optional_object("json_schema")
-        text.setdefault("format", {"type": older.get("type"), **nested.value} if nested else older.value)
+        text["format"] = {"type": older.get("type"), **_fit_format(nested)} if nested else _fit_format(older)
     verbosity = fit_verbosity(text.pop("verbosity", None), target.model, "text.verbosity", body.losses)
     return text if verbosity is None else {**text, "verbosity": verbosity}
+
+
+def _fit_format(form: Fields) -> dict[str, Any]:
+    """The format of the answer, with a schema that the backend accepts."""
+    if form.get("schema") is None:
+        return form.value
+    schema = fit_answer_schema(form)
+    strict = {"strict": fit_strict(form, schema)} if form.get("strict") is True else {}
+    return {**form.value, "schema": schema, **strict}
 
 
 def _to_tier(body: Fields, target: Target) -> str | None:

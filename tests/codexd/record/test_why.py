@@ -120,6 +120,9 @@ def test_an_answered_request(log, clock):
         record.note_chunk(clock.now)
         losses = Losses()
         losses.add(LossKind.DROPPED, "top_k", "no such thing")
+        losses.add(LossKind.RENAMED, "tools[0].name", "sent as x")
+        for number in range(4):
+            losses.add(LossKind.APPROXIMATED, f"tools[{number}]", "described")
         record.note_losses(losses)
         record.note_answer(None, "end_turn")
         record.note_status(200)
@@ -127,7 +130,10 @@ def test_an_answered_request(log, clock):
     assert explained.timeline[-1].what == "The answer was complete (stop reason end_turn)."
     assert explained.summary.endswith("It was answered after 31.7 s. The backend was silent for up to 30.0 s.")
     assert explained.advice == (
-        "codexd dropped or approximated 1 field of the request; `codexctl requests` has the details.",
+        "codexd dropped the field top_k: no such thing.",
+        "codexd approximated the field tools[0]: described.",
+        "codexd approximated the field tools[1]: described.",
+        "It dropped or approximated 2 more; `codexctl requests` lists them.",
     )
 
 

@@ -15,6 +15,7 @@ from support.harness import HELLO, hang_up, post, read_events, start_daemon, sta
 
 from codexd.simulator.options import Options
 from codexd.simulator.wire import Outcome
+from codexd.translation.reading.tool_names import shorten
 from codexd.web.exchange import Timing
 from codexd.web.http import MAX_BODY_BYTES
 
@@ -492,6 +493,37 @@ async def test_losses_are_counted_in_a_header_and_listed_with_the_request(runnin
     assert request["id"] == response.headers["request-id"]
 
 
+@pytest.mark.parametrize("model", ["o3", "nope-1", ""])
+async def test_an_unknown_model_is_answered_by_the_default_and_counted(running, model):
+    response = await post(running, {**HELLO, "model": model})
+    assert response.status_code == 200
+    assert response.headers["codexd-losses"] == "1"
+    explained = await running.call("requests.explain", id=response.headers["request-id"])
+    (loss,) = explained["request"]["losses"]
+    assert (loss["kind"], loss["path"]) == ("approximated", "model")
+    assert loss["note"].startswith(f"{model!r} is not the name of a model, of a family or of an alias; gpt-")
+    assert any("codexd approximated the field model" in advice for advice in explained["advice"])
+
+
+async def test_strict_translation_refuses_an_unknown_model(nursery, tmp_path):
+    running = await start_daemon(nursery, tmp_path, environ={"CODEXD_TRANSLATION_STRICT": "true"})
+    response = await post(running, {**HELLO, "model": "nope-1"})
+    assert response.status_code == 400
+    assert response.json()["error"]["message"].startswith("model: 'nope-1' is not the name of a model")
+    assert running.asked == []
+    assert (await post(running, HELLO)).status_code == 200
+
+
+async def test_losses_are_counted_in_errors_and_in_counts_too(running):
+    running.load({"error": {"status": 400, "body": {"detail": "Bad Request"}}})
+    refused = await post(running, LOSSY)
+    assert refused.status_code == 400
+    assert refused.headers["codexd-losses"] == "2"
+    counted = await post(running, LOSSY, "/v1/messages/count_tokens")
+    assert counted.status_code == 200
+    assert counted.headers["codexd-losses"] == "2"
+
+
 async def test_a_kind_of_loss_is_logged_once_for_a_client(running):
     for _ in range(3):
         await post(running, LOSSY, user_agent="some/1.0")
@@ -581,3 +613,42 @@ async def test_an_empty_answer_is_asked_for_again_and_then_an_error(running):
     response = await post(running, HELLO)
     assert (response.status_code, response.json()["error"]["type"]) == (502, "api_error")
     assert len(running.asked) == 4
+
+
+LONG = "mcp__a_server_with_a_long_name__" + "x" * 60
+DEFERRED = {"name": LONG, "input_schema": {"type": "object"}, "defer_loading": True}
+CALLED = {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": LONG, "input": {}}]}
+ANSWERED = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "ok"}]}
+REFERRED = {"type": "tool_reference", "tool_name": LONG}
+LOADED = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": [REFERRED]}]}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("tools", "turns"),
+    [
+        pytest.param([DEFERRED], [CALLED, ANSWERED], id="deferred"),
+        pytest.param([], [CALLED, ANSWERED], id="only-in-the-history"),
+        pytest.param([], [CALLED, LOADED], id="only-in-a-reference"),
+        pytest.param(
+            [DEFERRED], [{**CALLED, "content": [{**CALLED["content"][0], "name": "Find"}]}, LOADED], id="loaded"
+        ),
+    ],
+)
+async def test_a_short_name_is_restored_wherever_the_request_has_the_long_one(running, stream, tools, turns):
+    running.load({"output": [{"call": {"name": shorten(LONG), "call_id": "c2"}}]})
+    answer = await post(running, {**HELLO, "stream": stream, "tools": tools, "messages": [*HELLO["messages"], *turns]})
+    assert f'"name":"{LONG}"' in answer.text
+    assert shorten(LONG) not in answer.text
+
+
+async def test_a_schema_that_the_backend_refuses_names_the_tool(running):
+    message = f"Invalid schema for function '{shorten(LONG)}': '(?<a' is not a 'regex'."
+    refusal = {"error": {"message": message, "type": "invalid_request_error", "code": "invalid_function_parameters"}}
+    running.load({"error": {"status": 400, "body": refusal}})
+    answer = await post(running, {**HELLO, "tools": [{**DEFERRED, "defer_loading": False}]})
+    assert answer.status_code == 400
+    assert f'the tool "{LONG}": its pattern' in answer.json()["error"]["message"]
+    explained = await running.call("requests.explain", id=answer.headers["request-id"])
+    assert LONG in explained["summary"]
+    assert any("Disable the tool" in advice for advice in explained["advice"])
