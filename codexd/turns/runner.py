@@ -12,6 +12,7 @@ from attrs import frozen
 from codexd.errors import AccountError, CodexdError, ContextOverflow, EmptyAnswer, RequestInvalid, UpstreamError
 from codexd.record.requests import RequestLog
 from codexd.settings.schema import Settings
+from codexd.translation.backend import asks_in_words
 from codexd.translation.client_api import AnswerStream, ClientRequest, Event
 from codexd.translation.tokens import count_body
 from codexd.turns.provider import Provider
@@ -72,7 +73,7 @@ class TurnRunner:
             provider.note_answer(turn, attempt, body)
             if source.terminated:
                 await source.read_tail()
-        if stream.is_empty and not request.stream:
+        if stream.is_empty and not request.stream and asks_in_words(body):
             raise EmptyAnswer(f"{source.name} completed an empty answer", status=200)
 
     def _relay(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from codexd import errors
 from codexd.errors import StreamBroken, UpstreamError
 from codexd.jsontext import dumps
-from codexd.translation.backend import Usage, parse_event, read_failure, read_http_error, read_usage
+from codexd.translation.backend import Usage, asks_in_words, parse_event, read_failure, read_http_error, read_usage
 from codexd.translation.wire_errors import to_anthropic
 
 few = settings(deadline=None, max_examples=200)
@@ -294,3 +294,27 @@ def test_an_event_that_could_not_be_passed_on_breaks_the_stream():
 
 def test_an_event_whose_type_would_break_a_line_of_the_stream_is_none():
     assert parse_event(b'{"type": "a\\n\\ndata: {}"}') is None
+
+
+SAID = {"type": "message", "role": "user", "content": []}
+ANSWERED = {"type": "message", "role": "assistant", "content": []}
+CALLED = {"type": "function_call", "call_id": "c"}
+RETURNED = {"type": "function_call_output", "call_id": "c"}
+REMINDED = {"type": "message", "role": "developer", "content": []}
+
+
+@pytest.mark.parametrize(
+    ("items", "in_words"),
+    [
+        ([SAID], True),
+        ([{"role": "user", "content": "hi"}], True),
+        ([SAID, REMINDED], True),
+        ([SAID, CALLED, RETURNED, ANSWERED, SAID], True),
+        ([SAID, CALLED, RETURNED], False),
+        ([SAID, CALLED, RETURNED, REMINDED], False),
+        ([SAID, ANSWERED, CALLED, {"type": "custom_tool_call_output"}, SAID], False),
+        ([], True),
+    ],
+)
+def test_whether_the_model_was_asked_in_words(items, in_words):
+    assert asks_in_words({"input": items}) is in_words
