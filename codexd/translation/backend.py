@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from itertools import takewhile
 from typing import Any
 
 from attrs import frozen
@@ -45,6 +46,12 @@ def make_body(model: str, instructions: str, items: list[dict[str, Any]], cache_
         "include": [SEALED_REASONING],
         "prompt_cache_key": cache_key,
     }
+
+
+def asks_in_words(body: Mapping[str, Any]) -> bool:
+    """Whether the model has got a user's words since it last spoke. After tool results alone it may say nothing."""
+    since = takewhile(lambda item: item.get("role") != "assistant", reversed(body["input"]))
+    return not any(text_of(item.get("type")).endswith("_output") for item in since)
 
 
 def parse_event(data: bytes) -> dict[str, Any] | None:

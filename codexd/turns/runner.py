@@ -20,7 +20,7 @@ from codexd.errors import (
 )
 from codexd.record.requests import RequestLog
 from codexd.settings.schema import Settings
-from codexd.translation.backend import describe_schema
+from codexd.translation.backend import asks_in_words, describe_schema
 from codexd.translation.client_api import AnswerStream, ClientRequest, Event
 from codexd.translation.tokens import count_body
 from codexd.turns.provider import Provider
@@ -81,7 +81,7 @@ class TurnRunner:
             provider.note_answer(turn, attempt, body)
             if source.terminated:
                 await source.read_tail()
-        if stream.is_empty and not request.stream:
+        if stream.is_empty and not request.stream and asks_in_words(body):
             raise EmptyAnswer(f"{source.name} completed an empty answer", status=200)
 
     def _relay(

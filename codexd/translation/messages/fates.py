@@ -16,6 +16,7 @@ from codexd.translation.reading.fates import (
     carried,
     cosmetic,
     dropped,
+    essential,
     plain,
     refused,
 )
@@ -38,6 +39,12 @@ CLIENT_TOOL = {
     "strict": carried("if the schema meets the backend's rules for strict mode"),
     "input_examples": approximated("written into the description", []),
 }
+NO_THREADS = essential(
+    "needs a conversation on Anthropic's servers; send all messages instead "
+    "(capability_rejected: beta_header:message-threads-2026-08-12)"
+)
+"""Claude Code looks for the words in brackets: it then sends the whole conversation, and no threads any more."""
+
 DOMAINS = {"allowed_domains": CARRIED, "blocked_domains": approximated("written into the instructions", [])}
 WRITTEN = approximated("sent as a function with a schema written by codexd; the client runs it as before")
 
@@ -135,7 +142,7 @@ BLOCKS: Mapping[str, Shape] = {
         signature=cosmetic("only Anthropic's servers can check it"),
     ),
     "fallback": Shape(cosmetic("says only which model answered")),
-    "container_upload": Shape(refused("is a file on Anthropic's servers; send its content instead")),
+    "container_upload": Shape(essential("is a file on Anthropic's servers; send its content instead")),
 }
 
 PLACE = plain("city", "region", "country", "timezone")
@@ -241,9 +248,6 @@ TABLES: Mapping[str, Table] = {
         unknown=UNKNOWN,
     ),
     "thread": Table(
-        {
-            "create": Shape(dropped("codexd keeps no conversations")),
-            "continue": Shape(refused("needs a conversation on Anthropic's servers; send all messages instead")),
-        }
+        {"create": Shape(dropped("codexd keeps no conversations")), "continue": Shape(NO_THREADS)}, unknown=NO_THREADS
     ),
 }

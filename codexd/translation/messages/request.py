@@ -84,7 +84,10 @@ class MessagesRequest:
         Raises:
             RequestInvalid: names the field.
         """
-        return _to_backend(self, target)
+        body = _to_backend(self, target)
+        if not body["input"]:
+            raise RequestInvalid("messages", "at least one message with content is required")
+        return body
 
     def open_stream(self, body: Body, target: Target, request_id: str) -> MessagesStream:
         return MessagesStream(
@@ -113,6 +116,14 @@ class PrewarmRequest(MessagesRequest):
         return prewarm(to_message_id(request_id), self.model, input_tokens)
 
 
+@frozen
+class CountRequest(MessagesRequest):
+    """A request that is only counted, so none of its messages needs content."""
+
+    def to_backend(self, target: Target) -> Body:
+        return _to_backend(self, target)
+
+
 def to_message_id(request_id: str) -> str:
     return f"msg_{request_id.removeprefix('req_')}"
 
@@ -131,14 +142,15 @@ def parse(data: bytes, headers: Mapping[str, str], client: Client = Client.OTHER
     body = parse_body(data)
     if body.integer("max_tokens") < 0:
         raise body.wrong("max_tokens", "must not be negative")
+    _refuse_prefill(read_messages(body))
     from_claude_code = client is Client.CLAUDE_CODE
     kind = MessagesRequest if body.get("max_tokens") else PrewarmRequest
     return _read(body, headers, kind, lenient=from_claude_code, reports_refusals=not from_claude_code)
 
 
 def parse_count(data: bytes) -> MessagesRequest:
-    """The same for ``count_tokens``, whose body has no ``max_tokens``. Whatever can't be sent is not counted."""
-    return _read(parse_body(data), {}, MessagesRequest, lenient=True, reports_refusals=True)
+    """The same for ``count_tokens``: without ``max_tokens``, and with any end. What can't be sent is not counted."""
+    return _read(parse_body(data), {}, CountRequest, lenient=True, reports_refusals=True)
 
 
 # -- reading --------------------------------------------------------------------------------------
@@ -148,11 +160,6 @@ def _read(
     body: Fields, headers: Mapping[str, str], kind: type[MessagesRequest], *, lenient: bool, reports_refusals: bool
 ) -> MessagesRequest:
     messages = read_messages(body)
-    if messages[-1].get("role") == "assistant":
-        raise RequestInvalid(
-            messages[-1].path,
-            "This model does not support assistant message prefill. The conversation must end with a user message.",
-        )
     _check_edits(body)
     apply_fates(body, TABLES, lenient=lenient)
     tools = read_tools(body)
@@ -186,6 +193,14 @@ def _check_edits(body: Fields) -> None:
     management = body.optional_object("context_management")
     if management is not None:
         management.objects("edits")
+
+
+def _refuse_prefill(messages: list[Fields]) -> None:
+    if messages[-1].get("role") == "assistant":
+        raise RequestInvalid(
+            messages[-1].path,
+            "This model does not support assistant message prefill. The conversation must end with a user message.",
+        )
 
 
 def _read_system(body: Fields) -> str:
@@ -279,8 +294,6 @@ def _session_of_user(body: Fields) -> str | None:
 
 def _to_backend(request: MessagesRequest, target: Target) -> Body:
     slug, items = target.model.slug, to_input(request.messages, target)
-    if not items:
-        raise RequestInvalid("messages", "at least one message with content is required")
     cache_key = to_cache_key(slug, _name_conversation(request))
     body = make_body(slug, _to_instructions(request), items, cache_key)
     if request.tools:

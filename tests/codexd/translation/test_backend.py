@@ -9,6 +9,7 @@ from codexd.errors import StreamBroken, UpstreamError
 from codexd.jsontext import dumps
 from codexd.translation.backend import (
     Usage,
+    asks_in_words,
     describe_schema,
     parse_event,
     read_failure,
@@ -359,3 +360,27 @@ def test_a_refused_schema_names_the_tool_as_the_client_does(found, said):
     described = describe_schema(error, TOOLS, ToolNames([LONG]))
     assert str(described) == said
     assert (described.status, described.code) == (error.status, error.code)
+
+
+SAID = {"type": "message", "role": "user", "content": []}
+ANSWERED = {"type": "message", "role": "assistant", "content": []}
+CALLED = {"type": "function_call", "call_id": "c"}
+RETURNED = {"type": "function_call_output", "call_id": "c"}
+REMINDED = {"type": "message", "role": "developer", "content": []}
+
+
+@pytest.mark.parametrize(
+    ("items", "in_words"),
+    [
+        ([SAID], True),
+        ([{"role": "user", "content": "hi"}], True),
+        ([SAID, REMINDED], True),
+        ([SAID, CALLED, RETURNED, ANSWERED, SAID], True),
+        ([SAID, CALLED, RETURNED], False),
+        ([SAID, CALLED, RETURNED, REMINDED], False),
+        ([SAID, ANSWERED, CALLED, {"type": "custom_tool_call_output"}, SAID], False),
+        ([], True),
+    ],
+)
+def test_whether_the_model_was_asked_in_words(items, in_words):
+    assert asks_in_words({"input": items}) is in_words

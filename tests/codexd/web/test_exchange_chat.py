@@ -263,6 +263,20 @@ async def test_an_empty_answer_is_asked_for_again_and_then_an_error(running):
     assert len(running.asked) == 4
 
 
+async def test_an_empty_answer_to_a_tool_result_is_a_message_without_content(running):
+    running.load({"output": [], "times": 2})
+    call = {"id": "c", "type": "function", "function": {"name": "run", "arguments": "{}"}}
+    messages = [
+        user("go"),
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "ok"},
+    ]
+    choice = (await chat(running, ask(*messages))).json()["choices"][0]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("", "stop")
+    assert (await chat(running, ask(*messages, stream=True))).status_code == 200
+    assert len(running.asked) == 2
+
+
 LOSSY = ask(user([{"type": "text", "text": "hi"}, {"type": "hologram"}]), seed=5, user="me")
 
 

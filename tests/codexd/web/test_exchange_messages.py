@@ -652,3 +652,30 @@ async def test_a_schema_that_the_backend_refuses_names_the_tool(running):
     explained = await running.call("requests.explain", id=answer.headers["request-id"])
     assert LONG in explained["summary"]
     assert any("Disable the tool" in advice for advice in explained["advice"])
+
+
+AFTER_A_TOOL = [
+    *HELLO["messages"],
+    {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "Bash", "input": {}}]},
+    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": "done"}]},
+]
+
+
+async def test_an_empty_answer_to_a_tool_result_is_the_end_of_the_turn(running):
+    running.load({"output": [], "times": 2})
+    message = (await post(running, {**HELLO, "messages": AFTER_A_TOOL})).json()
+    assert (message["content"], message["stop_reason"]) == ([], "end_turn")
+    events = read_events((await post(running, {**STREAMED, "messages": AFTER_A_TOOL})).text)
+    assert [event["type"] for event in events] == ["message_start", "message_delta", "message_stop"]
+    assert events[1]["delta"]["stop_reason"] == "end_turn"
+    assert len(running.asked) == 2
+
+
+async def test_a_thread_that_goes_on_is_refused_as_claude_code_understands_it(running):
+    thread = {"type": "continue", "previous_message_id": "msg_1"}
+    headers = {"user-agent": "claude-cli/2.1.332 (external, sdk-cli)"}
+    for path in ("/v1/messages", "/v1/messages/count_tokens"):
+        response = await post(running, {**HELLO, "thread": thread}, path, **headers)
+        assert response.status_code == 400
+        assert "capability_rejected: beta_header:message-threads-2026-08-12" in response.json()["error"]["message"]
+    assert running.asked == []
