@@ -476,7 +476,7 @@ async def test_a_body_that_is_compressed_badly_or_too_well_is_refused(running, e
 LOSSY = {
     **HELLO,
     "top_k": 5,
-    "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "hologram"}]}],
+    "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "reasoning", "text": "x"}]}],
 }
 
 
@@ -488,7 +488,7 @@ async def test_losses_are_counted_in_a_header_and_listed_with_the_request(runnin
     (request,) = (await running.call("requests.list"))["requests"]
     losses = {loss["path"]: loss["kind"] for loss in request["losses"]}
     assert losses["top_k"] == "dropped"
-    assert losses["messages[0].content[1]"] == "dropped"
+    assert losses["messages[0].content[1]"] == "approximated"
     assert request["id"] == response.headers["request-id"]
 
 
