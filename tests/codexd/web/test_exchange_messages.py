@@ -31,7 +31,7 @@ async def test_an_answer_is_one_message(running):
     response = await post(running, HELLO)
     message = response.json()
     assert response.status_code == 200
-    assert message["content"] == [{"type": "text", "text": "Hello there.", "citations": None}]
+    assert message["content"] == [{"type": "text", "text": "Hello there."}]
     assert (message["model"], message["stop_reason"]) == ("claude-sonnet-5-5", "end_turn")
     assert response.headers["request-id"].startswith("req_")
 
