@@ -85,6 +85,7 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/turns/retry.py", {"attrs"}, IO),
     ("codexd/turns/", PURE | {"trio"}, {"random", "socket"}),
     ("codexd/control/", PURE | {"trio"}, {"random"}),
+    ("codexd/web/compression.py", {"backports", "compression"}, IO),
     ("codexd/web/", PURE | {"trio"} | WEB, set()),
     ("codexd/simulator/", PURE | {"trio", "httpx", "imagesize", "jsonschema"} | WEB, set()),
     ("codexd/start.py", {"trio"}, set()),

@@ -8,6 +8,7 @@ nursery, because the watcher must not cancel Hypercorn's own work at the end of 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -47,6 +48,8 @@ _STREAM_HEADERS = {
     "cache-control": "no-cache",
     "x-accel-buffering": "no",
 }
+
+_PRODUCT = re.compile(r"[^/()]+/\S*|\S*")
 
 R = TypeVar("R", bound=ClientRequest)
 
@@ -275,6 +278,6 @@ async def _send_part(exchange: Exchange, data: bytes) -> None:
 
 
 def read_client_name(headers: Mapping[str, str]) -> str:
-    """The client's name and version for the log, such as ``claude-cli/2.1.330``."""
-    product = headers.get("user-agent", "").partition(" ")[0][:60]
+    """The client's name and version for the log, such as ``claude-cli/2.1.330``. A name may have several words."""
+    product = (_PRODUCT.match(headers.get("user-agent", "")) or [""])[0][:60]
     return product if product.isprintable() and product else "unknown"

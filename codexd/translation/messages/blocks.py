@@ -97,7 +97,7 @@ class Citation:
         location = {
             "type": "web_search_result_location",
             "url": self.url,
-            "title": self.title or None,
+            "title": self.title or self.url,  # not null: @ai-sdk/anthropic refuses that
             "cited_text": text[self.start : self.end][:_MAX_CITED_CHARS],
             "encrypted_index": "",
         }

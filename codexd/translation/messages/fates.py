@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from codexd.translation.reading import openai_parts
 from codexd.translation.reading.fates import (
     APPROXIMATE,
     CARRIED,
@@ -184,7 +185,8 @@ _THINKING = {"display": CARRIED, "block_binding": dropped("the backend binds rea
 TABLES: Mapping[str, Table] = {
     "request": Table({"": REQUEST}),
     "message": Table({"": MESSAGE}),
-    "block": Table(BLOCKS, unknown=dropped("unknown to codexd; replaced by a placeholder")),
+    "block": Table({**openai_parts.SHAPES, **BLOCKS}, unknown=refused(openai_parts.NOT_SENT)),
+    **openai_parts.TABLES,
     "image_source": Table(
         {
             "base64": plain("data", "media_type"),

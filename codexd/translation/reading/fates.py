@@ -143,6 +143,8 @@ class _Walk:
         kind = fields.get(table.by)
         shape = table.find(kind)
         rule = shape.rule if shape else table.unknown
+        if kind is None and shape is None and rule is not None and rule.fate is Fate.REFUSED and not rule.essential:
+            return  # the code that reads it reports what is missing
         if rule is not None and self._refuses(rule):
             raise fields.wrong(table.by, f"{kind!r} {rule.reason}")
         if rule is not None and rule.fate is not Fate.CARRIED:

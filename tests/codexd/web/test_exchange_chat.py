@@ -277,7 +277,7 @@ async def test_an_empty_answer_to_a_tool_result_is_a_message_without_content(run
     assert len(running.asked) == 2
 
 
-LOSSY = ask(user([{"type": "text", "text": "hi"}, {"type": "hologram"}]), seed=5, user="me")
+LOSSY = ask(user([{"type": "text", "text": "hi"}, {"type": "reasoning", "text": "x"}]), seed=5, user="me")
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -287,7 +287,7 @@ async def test_losses_are_counted_in_a_header_and_listed_with_the_request(runnin
     assert response.headers["codexd-losses"] == "2"
     (request,) = (await running.call("requests.list"))["requests"]
     losses = {loss["path"]: loss["kind"] for loss in request["losses"]}
-    assert losses == {"seed": "dropped", "user": "cosmetic", "messages[0].content[1]": "dropped"}
+    assert losses == {"seed": "dropped", "user": "cosmetic", "messages[0].content[1]": "approximated"}
 
 
 async def test_strict_translation_refuses_what_it_would_drop(nursery, tmp_path):
