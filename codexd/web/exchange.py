@@ -269,6 +269,6 @@ async def _send_part(exchange: Exchange, data: bytes) -> None:
 
 
 def read_client_name(headers: Mapping[str, str]) -> str:
-    """The client's name and version for the log, such as ``claude-cli/2.1.330``."""
+    """The client's name and version for the log, such as ``claude-cli/2.1.332``."""
     product = headers.get("user-agent", "").partition(" ")[0][:60]
     return product if product.isprintable() and product else "unknown"
