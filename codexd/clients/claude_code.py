@@ -1,7 +1,7 @@
 """How Claude Code is pointed at codexd: the variables of its environment. Pure.
 
 Claude Code takes them from ``env`` in its settings file, which overrides the shell's environment. Only the settings of
-a project, ``--settings`` and an administrator's settings override that file (Claude Code 2.1.330).
+a project, ``--settings`` and an administrator's settings override that file (Claude Code 2.1.332).
 """
 
 from __future__ import annotations

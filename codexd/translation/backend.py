@@ -23,6 +23,12 @@ TERMINAL = frozenset({"response.completed", "response.done", "response.incomplet
 
 SEALED_REASONING = "reasoning.encrypted_content"
 
+COMPACTION_TRIGGER = "compaction_trigger"
+"""The type of the last item of a request that asks for a summary of the conversation instead of an answer."""
+
+LITE_HEADER = "x-openai-internal-codex-responses-lite"
+"""Marks a body in the form of Responses Lite."""
+
 
 @frozen
 class Usage:

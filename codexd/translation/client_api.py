@@ -46,13 +46,14 @@ class Target:
     """Where one attempt goes.
 
     ``account_tag`` stands for the account (``reasoning.tag_account``). ``default_effort`` is used if the request names
-    no effort. ``keep_reasoning`` is False once the backend has rejected earlier reasoning as stale: all of it is left
-    out.
+    no effort, and ``default_tier`` if it names no service tier. ``keep_reasoning`` is False once the backend has
+    rejected earlier reasoning as stale: all of it is left out.
     """
 
     model: ModelInfo
     account_tag: str = ""
     default_effort: str | None = None
+    default_tier: str | None = None
     keep_reasoning: bool = True
 
 

@@ -197,7 +197,7 @@ def to_openai(error: CodexdError, *, now: float) -> OpenAIError:
 def to_codex(error: CodexdError, *, now: float) -> OpenAIError:
     """``error`` for the Codex CLI, whose own login has nothing to do with codexd's.
 
-    After a 401 the Codex CLI (0.169.0) refreshes its login and tries again, five times, and then reports only the
+    After a 401 the Codex CLI (0.171.0) refreshes its login and tries again, five times, and then reports only the
     refresh. After a 400 with this code it shows the message and stops.
     """
     wire = to_openai(error, now=now)

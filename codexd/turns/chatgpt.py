@@ -18,7 +18,8 @@ from codexd.accounts.model import Account
 from codexd.accounts.refresh import Refresher
 from codexd.accounts.store.store import AccountStore
 from codexd.errors import CodexdError, ModelRefused, RequestInvalid, TokenRejected, UsageLimitReached
-from codexd.settings.schema import Settings
+from codexd.settings.schema import BY_CATALOGUE, Settings
+from codexd.translation.backend import LITE_HEADER
 from codexd.translation.client_api import Body, ClientRequest, Event, Purpose, Target
 from codexd.translation.models.routes import CLAUDE_IDS, Route, find_alias, route
 from codexd.translation.reading.losses import Losses, LossKind
@@ -89,7 +90,7 @@ class ChatGptPlan:
             adapted,
             account=account,
             token=attempt.token,
-            headers={"session-id": body["prompt_cache_key"], **turn.request.headers},
+            headers={"session-id": body["prompt_cache_key"], **_fit_headers(turn.request.headers, attempt.target)},
             on_headers=partial(self._read_headers, turn, account),
             progress=turn.record,
         ) as source:
@@ -136,10 +137,13 @@ class ChatGptPlan:
     # -- the model ----------------------------------------------------------------------------------
 
     def _find_target(self, found: Route, account: Account | None) -> Target:
+        settings = self.settings()
+        model = self.catalogues.of(account).describe(self._choose_model(found, account))
         return Target(
-            model=self.catalogues.of(account).describe(self._choose_model(found, account)),
+            model=model,
             account_tag=tag_account(account.chatgpt_account_id) if account else "",
-            default_effort=getattr(self.settings().reasoning, found.family or "", None),
+            default_effort=getattr(settings.reasoning, found.family or "", None),
+            default_tier=model.default_tier if settings.models.fast == BY_CATALOGUE else None,
         )
 
     def _route_turn(self, turn: Turn, account: Account) -> Route:
@@ -190,3 +194,10 @@ class ChatGptPlan:
     def _observe(self, account_id: str, observation: Observation | None) -> None:
         if observation is not None:
             self.tracker.observe(account_id, observation)
+
+
+def _fit_headers(headers: Mapping[str, str], target: Target) -> Mapping[str, str]:
+    """The client's ``headers`` for a model that the client may not have chosen."""
+    if target.model.takes_lite:
+        return headers
+    return {name: value for name, value in headers.items() if name != LITE_HEADER}

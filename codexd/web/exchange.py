@@ -278,6 +278,6 @@ async def _send_part(exchange: Exchange, data: bytes) -> None:
 
 
 def read_client_name(headers: Mapping[str, str]) -> str:
-    """The client's name and version for the log, such as ``claude-cli/2.1.330``. A name may have several words."""
+    """The client's name and version for the log, such as ``claude-cli/2.1.332``. A name may have several words."""
     product = (_PRODUCT.match(headers.get("user-agent", "")) or [""])[0][:60]
     return product if product.isprintable() and product else "unknown"

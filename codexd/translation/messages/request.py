@@ -30,7 +30,7 @@ from codexd.translation.messages.tools import (
 )
 from codexd.translation.models.catalogue import EFFORTS
 from codexd.translation.reading.conversation import fingerprint, read_messages, to_cache_key, to_session_key
-from codexd.translation.reading.effort import effort_of_budget, fit_effort, has_priority
+from codexd.translation.reading.effort import AskedTier, effort_of_budget, fit_effort, fit_tier, fit_verbosity
 from codexd.translation.reading.fates import apply_fates
 from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses, LossKind
@@ -49,8 +49,8 @@ class MessagesRequest:
     """What a client asked for.
 
     ``session`` is the client's own session and agent, if it names one; ``blocked_domains`` belong to its web search;
-    ``priority`` names the field that asks for the faster service tier. ``reports_refusals`` is False for Claude Code,
-    which hides the text of an answer that ends with a refusal; but its checks of actions report them.
+    ``reports_refusals`` is False for Claude Code, which hides the text of an answer that ends with a refusal; but its
+    checks of actions report them.
     """
 
     model: str
@@ -68,7 +68,7 @@ class MessagesRequest:
     stop_sequences: tuple[str, ...]
     blocked_domains: tuple[str, ...]
     web_search_only: bool
-    priority: str | None
+    tier: AskedTier
     reports_refusals: bool
     losses: Losses
     purpose: Purpose = Purpose.TURN
@@ -180,7 +180,7 @@ def _read(
         max_tokens=None if body.get("max_tokens") is None else body.integer("max_tokens"),
         stop_sequences=_read_stop_sequences(body),
         blocked_domains=read_blocked_domains(tools),
-        priority=_read_priority(body),
+        tier=_read_tier(body),
         web_search_only=bool(tools) and all(is_web_search(tool) for tool in tools),
         reports_refusals=reports_refusals or is_check,
         losses=body.losses,
@@ -259,10 +259,11 @@ def _read_stop_sequences(body: Fields) -> tuple[str, ...]:
     return tuple(sequences)
 
 
-def _read_priority(body: Fields) -> str | None:
+def _read_tier(body: Fields) -> AskedTier:
     if body.get("service_tier") in ("priority", "fast"):
-        return "service_tier"
-    return "speed" if body.get("speed") == "fast" else None
+        return AskedTier("service_tier")
+    path = "speed" if body.get("speed") == "fast" else None
+    return AskedTier(path, is_usual=body.get("service_tier") == "standard_only" or body.get("speed") == "standard")
 
 
 def _read_session(body: Fields, headers: Mapping[str, str]) -> str | None:
@@ -302,11 +303,18 @@ def _to_backend(request: MessagesRequest, target: Target) -> Body:
     reasoning = _to_reasoning(request, target)
     if reasoning:
         body["reasoning"] = reasoning
-    if request.format is not None:
-        body["text"] = {"format": request.format}
-    if request.priority and has_priority(target.model, request.priority, request.losses):
-        body["service_tier"] = "priority"
+    if text := _to_text(request, target):
+        body["text"] = text
+    tier = fit_tier(request.tier, target, request.losses)
+    if tier is not None:
+        body["service_tier"] = tier
     return body
+
+
+def _to_text(request: MessagesRequest, target: Target) -> dict[str, Any]:
+    text = {} if request.format is None else {"format": request.format}
+    verbosity = fit_verbosity(None, target.model, "", request.losses)
+    return {**text, "verbosity": verbosity} if verbosity else text
 
 
 def _to_instructions(request: MessagesRequest) -> str:

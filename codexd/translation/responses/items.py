@@ -65,9 +65,10 @@ def strip_cache_marks(value: Any) -> Any:
 
 
 def to_items(items: Iterable[Fields], *, may_read: Callable[[str], bool]) -> list[tuple[Item, Fields]]:
-    """The items that the backend accepts, each with its source: with valid ids, and with encrypted reasoning only.
+    """The items that the backend accepts, each with its source.
 
-    ``may_read`` says whether the account can read a ciphertext.
+    They have valid ids and no status, and reasoning is encrypted. ``may_read`` says whether the account can read a
+    ciphertext.
     """
     kept: list[tuple[Item, Fields]] = []
     seen: set[str] = set()
@@ -75,6 +76,8 @@ def to_items(items: Iterable[Fields], *, may_read: Callable[[str], bool]) -> lis
         if fields.get("type") == "reasoning" and not _is_readable(fields, may_read):
             continue
         item = dict(fields.value)
+        if item.pop("status", None) is not None:
+            fields.lose(LossKind.COSMETIC, "status", "says how an answer ended; the backend refuses it in the input")
         if "id" in item and not _is_valid_id(item, seen):
             del item["id"]
             fields.lose(LossKind.COSMETIC, "id", "the backend rejects this id, and nothing refers to it")

@@ -305,11 +305,12 @@ async def test_a_login_that_stays_refused_says_what_to_do(running):
     assert "codexctl accounts add" in response.json()["error"]["message"]
 
 
-async def test_a_refused_model_makes_way_for_the_next_in_the_list(running):
+async def test_a_refused_model_makes_way_for_the_next_in_the_list(nursery, tmp_path):
+    running = await start_daemon(nursery, tmp_path, options=Options(refused_models=frozenset({"gpt-6-luna"})))
     asked = {**HELLO, "model": "claude-haiku-5-5"}
     assert (await post(running, asked)).status_code == 200
     assert (await post(running, asked)).status_code == 200
-    assert [request.body["model"] for request in running.asked] == ["gpt-5.4-mini", "gpt-6-luna", "gpt-6-luna"]
+    assert [request.body["model"] for request in running.asked] == ["gpt-6-luna", "gpt-5.6-luna", "gpt-5.6-luna"]
 
 
 async def test_a_model_without_alternatives_is_a_404(running):
