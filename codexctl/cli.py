@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from codexctl.client import NoDaemon, Refused
 from codexctl.command import EXIT_NO_DAEMON, EXIT_REFUSED, EXIT_USAGE, KINDS, Command, Invocation, Stop
 from codexctl.commands import load_commands
+from codexctl.daemons import choose_socket
 from codexctl.render.text import PROSE_WIDTH, wrap
 from codexctl.terminal import say
 from codexd import __version__
@@ -50,8 +51,18 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     if command is None:
         parser.print_help(sys.stderr)
         return EXIT_USAGE
-    socket: Path | None = getattr(parsed, "socket", None)
-    return run_command(command, Invocation(socket.absolute() if socket else find_socket(environ), parsed, environ))
+    try:
+        socket = _find_socket(command, getattr(parsed, "socket", None), environ)
+    except NoDaemon as error:
+        return report(error, as_json=bool(getattr(parsed, "json", False)))
+    return run_command(command, Invocation(socket, parsed, environ))
+
+
+def _find_socket(command: Command, given: Path | None, environ: Mapping[str, str]) -> Path:
+    """Raises NoDaemon."""
+    if given is not None:
+        return given.absolute()
+    return choose_socket(environ) if command.needs_daemon else find_socket(environ)
 
 
 def parse(

@@ -182,7 +182,7 @@ class Command(NamedTuple):
     """A command of codexctl. One command may begin another: ``accounts`` and ``accounts list``.
 
     ``words`` is what the user types. ``example`` has an example on each line. At most one of the ``alternatives`` may
-    be given. ``details`` follow the summary in the help.
+    be given. ``details`` follow the summary in the help. ``needs_daemon``: whether it talks to a daemon.
     """
 
     words: tuple[str, ...]
@@ -192,6 +192,7 @@ class Command(NamedTuple):
     arguments: tuple[Argument, ...] = ()
     alternatives: tuple[Argument, ...] = ()
     details: str = ""
+    needs_daemon: bool = True
 
 
 def argument(*names: str, values: Values | None = None, **options: Any) -> Argument:

@@ -10,6 +10,7 @@ from codexctl.render.format import (
     Json,
     ago,
     bar,
+    bar_cells,
     counted,
     duration,
     name_of,
@@ -42,7 +43,7 @@ def accounts(result: Json, style: Style, *, ids: bool = False) -> list[str]:
     if not listed:
         return no_accounts(style)
     headings = ["", "ACCOUNT", "STATE", "QUOTA", "RESETS"]
-    rows = [_account_row(each, style.now) for each in listed]
+    rows = [_account_row(each, style) for each in listed]
     if ids:
         headings.append("ID, WORKSPACE")
         for row, each in zip(rows, listed, strict=True):
@@ -55,7 +56,8 @@ def accounts(result: Json, style: Style, *, ids: bool = False) -> list[str]:
     return lines
 
 
-def _account_row(account: Json, now: float) -> list[Cell]:
+def _account_row(account: Json, style: Style) -> list[Cell]:
+    now = style.now
     used = f"used {ago(account['last_used'], now)}" if account["last_used"] else "not used yet"
     name = [plain(account["label"]), f"  {plain(account['plan'])}, {used}"]
     state = [state_words(account["state"])]
@@ -67,18 +69,21 @@ def _account_row(account: Json, now: float) -> list[Cell]:
         Cell(["*" if account["active"] else ""], "bold"),
         Cell(name),
         Cell(state, STATE_COLOURS.get(account["state"], "red")),
-        *_quota_cells(account, now),
+        *_quota_cells(account, style),
     ]
 
 
-def _quota_cells(account: Json, now: float) -> list[Cell]:
+def _quota_cells(account: Json, style: Style) -> list[Cell]:
     windows = plan_windows(account)
     if not windows:
         return [Cell(["not known yet"], "dim"), Cell([""])]
     names = [plain(window["name"]) for window in windows]
     width = max(map(cell_width, names))
-    bars = [f"{pad(name, width)} {bar(window['used_percent'])}" for name, window in zip(names, windows, strict=True)]
-    resets = [until(window["resets_at"], now) if window["resets_at"] else "" for window in windows]
+    cells = bar_cells(style.width)
+    bars = [
+        f"{pad(name, width)} {bar(window['used_percent'], cells)}" for name, window in zip(names, windows, strict=True)
+    ]
+    resets = [until(window["resets_at"], style.now) if window["resets_at"] else "" for window in windows]
     if account["quota_stale"]:
         return [Cell([*bars, "stale"], "dim"), Cell(resets, "dim")]
     return [Cell(bars), Cell(resets)]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from codexctl.render.format import STATE_COLOURS, Json, ago, clock_time, counted, milliseconds, simulated_mark, until
-from codexctl.render.table import Cell, table
+from codexctl.render.table import Cell, aligned
 from codexctl.render.text import Style, plain
 
 LEVEL_COLOURS = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "red"}
@@ -34,7 +34,7 @@ def status(result: Json, style: Style, *, verbose: bool = False) -> list[str]:
     lines += ["", *_describe_daemon(result, style)]
     tasks = [task for task in result["tasks"] if verbose or task["state"] != "running"]
     if tasks:
-        lines += ["", *table(("TASK", "STATE", "RESTARTS", "LAST ERROR"), map(_task_row, tasks), style)]
+        lines += ["", *aligned(("TASK", "STATE", "RESTARTS", "LAST ERROR"), map(_task_row, tasks), style)]
     return lines
 
 

@@ -213,11 +213,12 @@ def _read_text(file: Path) -> str:
     try:
         if file.exists() and not file.is_file():  # reading a pipe would wait for its writer
             raise FileUnreadable(f"{file} is not a regular file; move it away")
-        return file.read_bytes().decode()  # read_text would change its line ends
+        return file.read_bytes().decode("utf-8-sig")  # read_text would change its line ends; an editor may add a BOM
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
-        raise FileUnreadable(f"{file} can't be read ({error}); fix it or move it away") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise FileUnreadable(f"{file} can't be read ({reason}); fix it or move it away") from error
 
 
 def _encode(text: str) -> bytes:

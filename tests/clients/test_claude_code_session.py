@@ -12,6 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from clients.claude_code import make_claude
 from support.harness import start_daemon
 
@@ -163,3 +164,19 @@ async def test_thirty_turns(nursery, tmp_path):
     check_counts(running.asked)
     check_prefixes(asked)
     check_reasoning(asked)
+
+
+async def test_threads_end_at_their_first_refusal(nursery, tmp_path):
+    """With threads, Claude Code sends only what is new; codexd keeps no conversations, so it must send all of it."""
+    running = await start_daemon(nursery, tmp_path / "daemon")
+    claude = evolve(make_claude(tmp_path, running.address), environ={"CLAUDE_CODE_TETHER_LIVE": "1"})
+    running.load(*({"output": [{"text": f"Answer {number}."}]} for number in (1, 2, 3)))
+
+    results = await claude.talk("The first question", "The second question", "The third question")
+
+    assert [result["result"] for result in results] == ["Answer 1.", "Answer 2.", "Answer 3."]
+    assert len(running.asked) == 3
+    last = dumps(running.asked[-1].body["input"]).decode()
+    assert [word in last for word in ("The first question", "Answer 1.", "The second question")] == [True] * 3
+    requests = (await running.call("requests.list"))["requests"]
+    assert sum(request["status"] == 400 for request in requests) == 1

@@ -30,6 +30,8 @@ CODEX_STATUS = {
     "can_reset": True,
     "notes": [],
     "problem": None,
+    "takes_effect": True,
+    "overridden_by": [],
 }
 
 CLAUDE_EDIT = {"name": "ANTHROPIC_BASE_URL", "before": None, "after": "http://127.0.0.1:8081"}
@@ -45,6 +47,8 @@ CLAUDE_DONE = {
     "backup": "/home/me/.claude/settings.json.before-codexd",
     "notes": ["A note."],
     "proof": None,
+    "takes_effect": True,
+    "overridden_by": [],
 }
 
 CLAUDE_PROOF = {
@@ -71,6 +75,8 @@ CODEX_DONE = {
     "backup": "/home/me/.codex/config.toml.before-codexd",
     "notes": ["A note."],
     "proof": None,
+    "takes_effect": True,
+    "overridden_by": [],
 }
 
 CODEX_PROOF = {

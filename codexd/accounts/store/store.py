@@ -33,7 +33,7 @@ from codexd.accounts.store.accounts_file import AccountsFile, Book, make_account
 from codexd.accounts.store.login_file import HeldLogins, Login, mark_simulated, parse_login
 from codexd.accounts.store.recovery import delete_folders, recover, retire_folder
 from codexd.errors import AccountNeedsLogin, AccountNotFound, FileUnreadable, LoginFileInvalid
-from codexd.files import make_private_folder
+from codexd.files import explain, make_private_folder
 
 log = logging.getLogger("codexd.accounts")
 
@@ -86,8 +86,7 @@ class AccountStore:
                 undo.callback(os.close, lock)
                 store = cls(state_dir, lock)
             except OSError as error:
-                place = error.filename or state_dir
-                raise FileUnreadable(f"{place} can't be used: {error.strerror}. Check who owns it.") from None
+                raise FileUnreadable(explain(error, state_dir)) from None
             undo.pop_all()
         return store
 

@@ -6,6 +6,7 @@ from codexctl.render.text import Style
 NOW = 1_800_000_000.0
 PIPE = Style(now=NOW)
 TERMINAL = Style(now=NOW, width=80, colour=True)
+WIDE = Style(now=NOW, width=80)
 REF = {
     "id": "0123456789ab",
     "email": "work@example.com",
@@ -59,8 +60,22 @@ def listed(*accounts):
     return {"accounts": list(accounts), "active": accounts[0]["id"] if accounts else None}
 
 
-def test_accounts_in_a_pipe():
+def test_accounts_in_a_pipe_are_separated_by_tabs():
     assert render.accounts(listed(account(), account(email="b@c.d", active=False, simulated=True)), PIPE) == [
+        "\tACCOUNT\tSTATE\tQUOTA\tRESETS",
+        "*\twork@example.com plus, used 3 min ago\tok\t5h 34% weekly 100%\tin 2 h 10 min",
+        "\tb@c.d plus, used 3 min ago\tok simulated\t5h 34% weekly 100%\tin 2 h 10 min",
+    ]
+
+
+def test_a_narrow_terminal_shows_the_numbers_without_bars():
+    lines = render.accounts(listed(account(email="somebody.with.a.long.name@example.com")), Style(NOW, 60))
+    assert lines[1].endswith("5h      34%  in 2 h 10 min")
+    assert lines[2].endswith("weekly 100%")
+
+
+def test_accounts_on_a_terminal():
+    assert render.accounts(listed(account(), account(email="b@c.d", active=False, simulated=True)), WIDE) == [
         "   ACCOUNT                 STATE      QUOTA                 RESETS",
         "*  work@example.com        ok         5h     ███░░░░░  34%  in 2 h 10 min",
         "     plus, used 3 min ago             weekly ████████ 100%",
@@ -76,7 +91,7 @@ def test_without_an_active_account_it_says_how_to_choose_one():
 
 def test_stale_figures_are_dim_and_named():
     result = listed(account(quota_stale=True, quota=[window("5h", 34.4, NOW - 7800)]))
-    assert render.accounts(result, PIPE)[1:] == [
+    assert render.accounts(result, WIDE)[1:] == [
         "*  work@example.com        ok     5h ███░░░░░  34%  2 h ago",
         "     plus, used 3 min ago         stale",
     ]
@@ -86,7 +101,7 @@ def test_stale_figures_are_dim_and_named():
 
 
 def test_a_limited_account_says_for_how_long():
-    lines = render.accounts(listed(account(state="limited", limited_until=NOW + 6 * 86400 + 3600)), PIPE)
+    lines = render.accounts(listed(account(state="limited", limited_until=NOW + 6 * 86400 + 3600)), WIDE)
     assert "limited" in lines[1]
     assert "for 6 d 1 h" in lines[2]
     past = render.accounts(listed(account(limited_until=NOW - 1)), PIPE)
@@ -95,7 +110,7 @@ def test_a_limited_account_says_for_how_long():
 
 def test_an_account_that_needs_the_user_says_why():
     broken = account(state="needs_login", reason="Its login has ended.", quota=[], last_used=None)
-    lines = render.accounts(listed(broken), PIPE)
+    lines = render.accounts(listed(broken), WIDE)
     assert "needs login" in lines[1]
     assert "not known yet" in lines[1]
     assert "plus, not used yet" in lines[2]
@@ -112,7 +127,7 @@ def test_accounts_are_shown_by_their_labels():
         account(label="work@example.com/3f9c2a1b", reason="Broken."),
         account(label="work@example.com/b0b5e2d4"),
     )
-    lines = render.accounts(result, PIPE)
+    lines = render.accounts(result, Style(NOW, 100))
     assert lines[1].startswith("*  work@example.com/3f9c2a1b ")
     assert lines[3].startswith("*  work@example.com/b0b5e2d4 ")
     assert lines[-1] == "work@example.com/3f9c2a1b: Broken."
@@ -120,7 +135,7 @@ def test_accounts_are_shown_by_their_labels():
 
 
 def test_ids_are_a_column_on_request():
-    heading, first, second, *_ = render.accounts_with_ids(listed(account()), PIPE)
+    heading, first, second, *_ = render.accounts_with_ids(listed(account()), Style(NOW, 140))
     assert heading.endswith("ID, WORKSPACE")
     assert first.endswith(f"  {REF['id']}")
     assert second.endswith("  3f9c2a1b-77aa")

@@ -219,7 +219,10 @@ async def test_a_disk_that_refuses_is_named_and_logged(call, store, caplog):
     file.mkdir()  # os.replace onto a folder fails, for root too
     refused = await dispatch(call, "accounts.switch", {"account": account.id})
     assert (refused.code, refused.kind) == (REFUSED, "os_error")
-    assert refused.message.startswith("accounts.switch failed: ")
+    assert (
+        refused.message
+        == f"accounts.switch failed. {file} can't be used: Is a directory. It is a folder; move it away."
+    )
     assert "accounts.switch failed" in caplog.text
 
 

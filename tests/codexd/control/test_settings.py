@@ -53,7 +53,7 @@ async def test_every_setting_is_listed_with_all_about_it(call, file):
         "restart_pending": False,
         "warnings": [],
     }
-    assert by_name["models.opus"]["value"] == ["gpt-5.5", "gpt-6.1-sol"]
+    assert by_name["models.opus"]["value"] == ["gpt-5.5", "gpt-6.1-sol", "gpt-6.2-sol"]
     assert by_name["models.aliases"]["value"] == {}
     assert {item["type"] for item in listed["settings"]} == {
         "string",

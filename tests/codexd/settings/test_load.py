@@ -76,6 +76,12 @@ def test_aliases_are_a_table():
         ("[server]\nport = true", "server.port = True (settings.toml): must be an integer"),
         ("[server]\nport = 70000", "server.port = 70000 (settings.toml): must be from 0 to 65535"),
         ("[server]\nhost = ''", "server.host = '' (settings.toml): must not be empty"),
+        (
+            "[server]\nhost = '127.0.0.1:8081'",
+            "must be a host name or an IP address, without http:// and without a port",
+        ),
+        ("[server]\nhost = 'http://localhost'", "must be a host name or an IP address"),
+        ("[server]\nhost = 'a..b'", "must be a host name or an IP address"),
         ("[server]\nhost = 7", "server.host = 7 (settings.toml): must be a string"),
         (
             "[server]\nhost = '0.0.0.0'",
@@ -175,3 +181,11 @@ def test_what_is_no_duration_is_refused(name, text, said):
 @given(st.floats(0.001, 1e5), st.sampled_from(["ms", "s", "m", "min", "h", "d", "w"]))
 def test_any_length_is_a_positive_number_of_seconds(number, unit):
     assert convert(SCHEMA["upstream.idle_timeout"], f"{number:.3f}{unit}") >= 0.0
+
+
+@pytest.mark.parametrize(
+    ("written", "host"), [("[::1]", "::1"), ("::1", "::1"), ("localhost", "localhost"), ("127.0.0.2", "127.0.0.2")]
+)
+def test_an_ipv6_address_may_have_brackets(written, host):
+    assert load(environ={"HOST": written}, flags={}).settings.server.host == host
+    assert load(environ={}, flags={"server.host": written}).settings.server.host == host
