@@ -9,7 +9,7 @@ from typing import Any
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
 from codexd.translation.reading.pairing import OUTPUT_OF, Item, PastTurn, current_turn, pair, shorten_call_id
-from codexd.translation.responses.tools import fit_schemas
+from codexd.translation.responses.tools import fit_schemas, shorten_names
 
 ID_PREFIXES: Mapping[str, str] = {
     "message": "msg",
@@ -124,6 +124,7 @@ def repair_history(items: Iterable[tuple[Item, Fields]]) -> list[Item]:
                 item["role"] = "developer"
         elif kind in OUTPUT_OF or kind in _OUTPUTS:
             item["call_id"] = shorten_call_id(fields.string("call_id"))
+            item.update(shorten_names(item))
         elif kind in _WITH_TOOLS and "tools" in item:
             item["tools"] = fit_schemas(fields)["tools"]
         _join(turns, item, fields)

@@ -30,7 +30,7 @@ from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.responses.fates import TABLES, keep
 from codexd.translation.responses.items import read_input, repair_history, strip_cache_marks, to_items
 from codexd.translation.responses.stream import CompactionStream, ResponsesStream
-from codexd.translation.responses.tools import to_tool_choice, to_tools
+from codexd.translation.responses.tools import list_names, to_tool_choice, to_tools
 from codexd.translation.tokens import count_body
 
 MAX_CACHE_KEY_CHARS = 64
@@ -77,10 +77,9 @@ class ResponsesRequest:
     session_key: str
     headers: Mapping[str, str]
     owners: ReasoningOwners
+    tool_names: ToolNames
     answer: ResponsesStream | None = field(default=None, init=False)
     purpose: ClassVar[Purpose] = Purpose.TURN
-    tool_names: ToolNames = field(factory=ToolNames, init=False)
-    """Empty: the backend has the same rule for names as this API."""
 
     def to_backend(self, target: Target) -> Body:
         """The body for the backend.
@@ -94,6 +93,7 @@ class ResponsesRequest:
         self.answer = ResponsesStream(
             model=self.model,
             verbatim=self.client is Client.CODEX,
+            tool_names=self.tool_names,
             note_reasoning=partial(self.owners.note, account_tag=target.account_tag),
             max_tokens=self.max_tokens,
             count_input=partial(count_body, body),
@@ -175,6 +175,7 @@ def _read(body: Fields, headers: Mapping[str, str], client: Client, owners: Reas
         losses=body.losses,
         session_key=session,
         owners=owners,
+        tool_names=ToolNames() if is_codex else ToolNames(list_names(body)),
         headers=_make_headers(headers, session, items, is_codex=is_codex),
     )
 

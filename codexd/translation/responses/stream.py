@@ -8,6 +8,7 @@ from typing import Any
 from codexd.translation.answering.text_cut import TextCut, make_cut
 from codexd.translation.backend import Usage, count_of, object_of, objects_of, read_failure, read_usage, text_of
 from codexd.translation.client_api import Event, State
+from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.tokens import count_bytes, estimate_tokens
 
 COMPACTIONS = ("compaction", "compaction_summary", "context_compaction")
@@ -15,6 +16,8 @@ COMPACTIONS = ("compaction", "compaction_summary", "context_compaction")
 
 _PREFACE = frozenset({"response.created", "response.in_progress", "response.queued", "response.metadata", "keepalive"})
 """Events before the answer itself. They are held, so that a failure after them can still become an HTTP status."""
+
+NO_NAMES = ToolNames()
 
 _ENDS = {"response.completed": "completed", "response.done": "completed", "response.incomplete": "incomplete"}
 _DETAILS = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
@@ -28,6 +31,7 @@ class ResponsesStream:
         model: the name that the client asked for, which goes into the response.
         verbatim: pass every event on with its own sequence number. Otherwise events that are not part of OpenAI's API
             are left out, and the others get new numbers.
+        tool_names: restores the client's names of tools.
         note_reasoning: called with the ciphertext of each reasoning item.
         max_tokens: the answer ends after this many tokens of text. Then ``state`` is ENDED before the backend's own
             end.
@@ -39,6 +43,7 @@ class ResponsesStream:
         *,
         model: str,
         verbatim: bool,
+        tool_names: ToolNames = NO_NAMES,
         note_reasoning: Callable[[Any], None] = lambda _: None,
         max_tokens: int | None = None,
         count_input: Callable[[], int] = lambda: 0,
@@ -48,6 +53,7 @@ class ResponsesStream:
         self.stop_reason: str | None = None
         self._model = model
         self._verbatim = verbatim
+        self._tool_names = tool_names
         self._note_reasoning = note_reasoning
         cut = make_cut((), max_tokens)
         self._cut = ResponseCut(cut) if cut is not None else None
@@ -153,7 +159,9 @@ class ResponsesStream:
         return found
 
     def _rewrite(self, event: Event) -> Event:
-        """``event`` for the client: with the model name that it asked for, and the next sequence number."""
+        """``event`` for the client: with its own names of the model and of tools, and the next sequence number."""
+        if self._tool_names:
+            event = restore_names(event, self._tool_names)
         response = event.get("response")
         if isinstance(response, dict) and "model" in response:
             event = {**event, "response": {**response, "model": self._model}}
@@ -185,6 +193,29 @@ class ResponsesStream:
 
     def _output(self) -> list[Mapping[str, Any]]:
         return [self._items[index] for index in sorted(self._items)]
+
+
+def restore_names(event: Event, tool_names: ToolNames) -> Event:
+    """``event`` with the client's names of tools: in calls, and where the response repeats the request."""
+    restored = _restore(event, tool_names)
+    for key in ("item", "response"):
+        if isinstance(inner := event.get(key), dict):
+            restored[key] = _restore(inner, tool_names)
+    return restored
+
+
+def _restore(named: Mapping[str, Any], tool_names: ToolNames) -> dict[str, Any]:
+    """A tool, a call, or an object that holds some."""
+    restored = dict(named)
+    for key in ("name", "namespace"):
+        if isinstance(name := named.get(key), str):
+            restored[key] = tool_names.restore(name)
+    for key in ("tools", "output"):
+        if isinstance(held := named.get(key), list):
+            restored[key] = [_restore(each, tool_names) if isinstance(each, dict) else each for each in held]
+    if isinstance(choice := named.get("tool_choice"), dict):
+        restored["tool_choice"] = _restore(choice, tool_names)
+    return restored
 
 
 def _fill_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
