@@ -69,6 +69,7 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/settings/edit.py", PURE | {"tomlkit"}, IO),
     ("codexd/settings/", PURE, IO),
     ("codexd/translation/tokens.py", PURE | {"splintr", "imagesize"}, IO),
+    ("codexd/translation/reading/media.py", PURE | {"PIL"}, IO),
     ("codexd/translation/", PURE, IO),
     ("codexd/accounts/choosing/picker.py", PURE | {"trio"}, {"random", "socket"}),
     ("codexd/accounts/choosing/", {"attrs"}, IO),

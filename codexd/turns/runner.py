@@ -9,10 +9,18 @@ from functools import partial
 import trio
 from attrs import frozen
 
-from codexd.errors import AccountError, CodexdError, ContextOverflow, EmptyAnswer, RequestInvalid, UpstreamError
+from codexd.errors import (
+    AccountError,
+    CodexdError,
+    ContextOverflow,
+    EmptyAnswer,
+    RequestInvalid,
+    UpstreamError,
+    UpstreamRejected,
+)
 from codexd.record.requests import RequestLog
 from codexd.settings.schema import Settings
-from codexd.translation.backend import asks_in_words
+from codexd.translation.backend import MEDIA_PARTS, asks_in_words, find_part, find_suspect, text_of
 from codexd.translation.client_api import AnswerStream, ClientRequest, Event
 from codexd.translation.tokens import count_body
 from codexd.turns.provider import Provider
@@ -95,7 +103,7 @@ class TurnRunner:
         context = provider.retry_context(turn, attempt)
         decision = GiveUp() if context is None else decide(error, context)
         if isinstance(decision, GiveUp):
-            raise await _with_sizes(error, turn, attempt)
+            raise await _with_details(error, turn, attempt)
         _remember(turn, attempt, error, decision)
         if decision.how is How.AFTER_WAIT and attempt.account is not None:
             await wait_for_limit(turn, attempt.account, decision.wait_s)
@@ -115,13 +123,23 @@ def _remember(turn: Turn, attempt: Attempt, error: CodexdError, decision: Retry)
             turn.history.failed[attempt.account_id] = error
 
 
-async def _with_sizes(error: CodexdError, turn: Turn, attempt: Attempt) -> CodexdError:
-    """``error``, with the size of the request if it is a context overflow: clients use it to compact."""
-    if isinstance(error, ContextOverflow):
-        error.window_tokens = attempt.target.model.context_window
-        body = turn.request.to_backend(attempt.target)
-        error.prompt_tokens = await trio.to_thread.run_sync(count_body, body)
+async def _with_details(error: CodexdError, turn: Turn, attempt: Attempt) -> CodexdError:
+    """``error``, with what clients need to go on: the size of an overflowing request, the place of a refused image."""
+    match error:
+        case ContextOverflow():
+            error.window_tokens = attempt.target.model.context_window
+            body = turn.request.to_backend(attempt.target)
+            error.prompt_tokens = await trio.to_thread.run_sync(count_body, body)
+        case UpstreamRejected():
+            _locate(error, turn.request, attempt)
     return error
+
+
+def _locate(error: UpstreamRejected, request: ClientRequest, attempt: Attempt) -> None:
+    body = request.to_backend(attempt.target)
+    part = find_part(body, error.param) or find_suspect(body, error)
+    error.medium = MEDIA_PARTS.get(text_of(part.get("type")), error.medium)
+    error.path = request.locate(part) if error.medium else None
 
 
 def refuse_drops(request: ClientRequest) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from codexd import jsontext
 from codexd.errors import RequestInvalid
 from codexd.translation.messages.content import to_parts as to_anthropic_parts
 from codexd.translation.reading.fields import Fields
-from codexd.translation.reading.losses import LossKind
-from codexd.translation.reading.parts import Part, read_content, text_part, to_base64, to_image_url
+from codexd.translation.reading.media import DATA_URL, Medium
+from codexd.translation.reading.parts import (
+    Part,
+    leave_out,
+    media_invalid,
+    read_content,
+    text_part,
+    to_file_data,
+    to_image_url,
+)
 
 _DETAILS = ("auto", "low", "high", "original")
 _IMAGES = ("image_url", "image")
-_DATA_URL = re.compile(r"data:([^,]*);base64,", re.IGNORECASE)
 
 
 def to_parts(parts: list[Fields]) -> list[Part]:
@@ -63,7 +69,7 @@ def _is_part(value: Any) -> bool:
 
 
 def to_result_parts(message: Fields) -> list[Part]:
-    """The parts of a tool result. A text replaces an image that can't be sent.
+    """The parts of a tool result. A text replaces an image or a file that can't be sent.
 
     It is not the client's fault if a tool made an SVG, for example, and the session has to go on.
     """
@@ -72,11 +78,14 @@ def to_result_parts(message: Fields) -> list[Part]:
         try:
             made += to_parts([part])
         except RequestInvalid as refused:
-            if part.get("type") not in _IMAGES:
-                raise
-            part.lose(LossKind.DROPPED, "", str(refused))
-            made.append(text_part("[image left out: it can't be sent to the model]"))
+            made.append(leave_out(part, refused, "it can't be sent to the model"))
     return made
+
+
+def list_media(messages: list[Fields]) -> Iterator[Fields]:
+    """The images and files of a request."""
+    for message in messages:
+        yield from (part for part in _read_result(message) if part.get("type") in (*_IMAGES, "file", "document"))
 
 
 def _text(part: Fields) -> list[Part]:
@@ -104,22 +113,18 @@ def _image(part: Fields) -> list[Part]:
 
 
 def _read_url(image: Fields, url: str) -> str:
-    found = _DATA_URL.match(url)
-    if found:
-        return to_image_url(image, "url", url[found.end() :])
+    if DATA_URL.match(url):
+        return to_image_url(image, "url")
     if not url.startswith("https://"):
-        raise image.wrong("url", "must be a base64 data URL or start with https://; the backend loads no other URLs")
+        problem = "must be a base64 data URL or start with https://; the backend loads no other URLs"
+        raise media_invalid(image, "url", problem, Medium.IMAGE)
     return url
 
 
 def _file(part: Fields) -> list[Part]:
     file = part.object("file")
-    data = file.string("file_data")
-    found = _DATA_URL.match(data)
-    media_type = (found[1] if found else "") or "application/pdf"
-    clean = to_base64(file, "file_data", data[found.end() :] if found else data)
     filename = file.optional_string("filename") or "document.pdf"
-    return [{"type": "input_file", "filename": filename, "file_data": f"data:{media_type};base64,{clean}"}]
+    return [{"type": "input_file", "filename": filename, "file_data": to_file_data(file, "file_data")}]
 
 
 def _as_anthropic(part: Fields) -> list[Part]:

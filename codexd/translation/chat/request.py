@@ -13,6 +13,7 @@ from attrs import field, frozen
 
 from codexd.errors import RequestInvalid
 from codexd.translation.backend import make_body
+from codexd.translation.chat.content import list_media, to_parts
 from codexd.translation.chat.effort import Effort, read_effort
 from codexd.translation.chat.fates import TABLES
 from codexd.translation.chat.history import to_input
@@ -25,7 +26,7 @@ from codexd.translation.reading.fates import apply_fates
 from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses
 from codexd.translation.reading.pairing import Item
-from codexd.translation.reading.parts import read_content
+from codexd.translation.reading.parts import locate, read_content
 from codexd.translation.reading.schema import fit_answer_schema, fit_strict
 from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.tokens import count_body
@@ -69,6 +70,9 @@ class ChatRequest:
             RequestInvalid: names the field.
         """
         return _to_backend(self, target)
+
+    def locate(self, part: Mapping[str, Any]) -> str | None:
+        return locate(list_media(self.messages), part, to_parts)
 
     def open_stream(self, body: Body, target: Target, request_id: str) -> ChatStream:
         return ChatStream(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from codexd.translation.reading.fields import Fields
@@ -51,6 +51,15 @@ def read_input(body: Fields) -> list[Fields]:
     if not isinstance(value, list):
         raise body.wrong("input", "must be a string or a list of items")
     return body.objects("input")
+
+
+def list_parts(items: Iterable[Fields]) -> Iterator[Fields]:
+    """The parts of all messages and results."""
+    for item in items:
+        for name in ("content", "output"):
+            value = item.get(name)
+            if isinstance(value, list) and all(isinstance(part, dict) for part in value):
+                yield from item.objects(name)
 
 
 def strip_cache_marks(value: Any) -> Any:
