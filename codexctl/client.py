@@ -214,6 +214,8 @@ def _explain(error: OSError, path: Path) -> str:
             return f"{path} belongs to another user. Use your own codexd's socket (--socket PATH). {start}"
         case TimeoutError() | BlockingIOError():
             return f"codexd at {path} does not accept connections. It may be stopped or overloaded."
+        case OSError(errno=None):  # Python's own: "AF_UNIX path too long"
+            return f"{path} can't be a socket ({error}). Use a shorter --socket, CODEXD_SOCKET or CODEXD_HOME."
     return f"can't connect to codexd at {path}: {error.strerror or error}. {start}"
 
 

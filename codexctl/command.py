@@ -30,12 +30,20 @@ Params: TypeAlias = dict[str, Any]
 Event: TypeAlias = dict[str, Any]
 
 
-class Stop(Exception):
-    """Ends the command with an exit status; the text, if any, is for the user."""
+KINDS: Mapping[int, str] = {EXIT_REFUSED: "failed", EXIT_USAGE: "usage", EXIT_NO_DAEMON: "no_daemon"}
+"""By exit status, the ``kind`` of an error that codexctl itself reports. A refusal has the daemon's own."""
 
-    def __init__(self, status: int, text: str = "") -> None:
+
+class Stop(Exception):
+    """Ends the command with an exit status; the text, if any, is for the user.
+
+    ``usage`` is the line of help that belongs to an error in the command line.
+    """
+
+    def __init__(self, status: int, text: str = "", usage: str = "") -> None:
         super().__init__(text)
         self.status = status
+        self.usage = usage
 
 
 class Invocation(NamedTuple):
@@ -145,8 +153,8 @@ class Argument(NamedTuple):
 class Command(NamedTuple):
     """A command of codexctl. One command may begin another: ``accounts`` and ``accounts list``.
 
-    ``words`` is what the user types. At most one of the ``alternatives`` may be given. ``details`` follow the summary
-    in the help.
+    ``words`` is what the user types. ``example`` has an example on each line. At most one of the ``alternatives`` may
+    be given. ``details`` follow the summary in the help. ``needs_daemon``: whether it talks to a daemon.
     """
 
     words: tuple[str, ...]
@@ -156,6 +164,7 @@ class Command(NamedTuple):
     arguments: tuple[Argument, ...] = ()
     alternatives: tuple[Argument, ...] = ()
     details: str = ""
+    needs_daemon: bool = True
 
 
 def argument(*names: str, values: Values | None = None, **options: Any) -> Argument:

@@ -52,10 +52,12 @@
         ├── PolicyRefused
         ├── StaleReasoning        encrypted reasoning of another account or model
         ├── UpstreamRejected      a bad request, codexd's or the client's
+        │   └── SchemaRefused     the JSON schema of a tool or of the answer; names the tool
         ├── UpstreamTooLarge
         ├── UpstreamBlocked       Cloudflare in front of the backend
         ├── UpstreamFailed        5xx, no connection, an unreadable answer
-        │   └── EmptyAnswer       completed, but with nothing in it
+        │   ├── EmptyAnswer       completed, but with nothing in it
+        │   └── ProxyFailed       the proxy that the environment names can't be used
         ├── UpstreamTimeout
         └── StreamBroken          the stream ended before a terminal event
 
@@ -325,6 +327,13 @@ class UpstreamRejected(UpstreamError):
     kind = "upstream_rejected"
 
 
+class SchemaRefused(UpstreamRejected):
+    """``param`` is the place of the schema in the backend's body, such as ``tools[3].parameters``."""
+
+    kind = "schema_refused"
+    param: str = ""
+
+
 class UpstreamTooLarge(UpstreamError):
     kind = "upstream_too_large"
 
@@ -339,6 +348,10 @@ class UpstreamFailed(UpstreamError):
 
 class EmptyAnswer(UpstreamFailed):
     kind = "empty_answer"
+
+
+class ProxyFailed(UpstreamFailed):
+    kind = "proxy_failed"
 
 
 class UpstreamTimeout(UpstreamError):

@@ -17,7 +17,8 @@ KNOWN_SOURCES = ("codex", "codex-claude-proxy")
 
 
 def _list_accounts(invocation: Invocation) -> None:
-    invocation.show(invocation.call("accounts.list"), render_accounts.accounts)
+    render = render_accounts.accounts_with_ids if invocation.arguments.ids else render_accounts.accounts
+    invocation.show(invocation.call("accounts.list"), render)
 
 
 def _add_account(invocation: Invocation) -> None:
@@ -133,21 +134,34 @@ def _account_or_all(invocation: Invocation) -> dict[str, Any]:
     return {"all": True} if invocation.arguments.all else _account(invocation)
 
 
-_NAME_HELP = "email, id or workspace id of an account, or a unique beginning of one"
+_NAME_HELP = "label, email or id of an account, or a unique beginning of one"
 _NAME = argument("account", metavar="NAME", help=_NAME_HELP, values=Values.ACCOUNTS)
 _MAYBE_NAME = argument(
     "account", nargs="?", metavar="NAME", help=f"{_NAME_HELP} (default: the active account)", values=Values.ACCOUNTS
 )
 _ALL = argument("--all", action="store_true", help="all accounts")
 _YES = argument("--yes", action="store_true", help="do not ask for confirmation")
+_IDS = argument("--ids", action="store_true", help="show the ids of accounts and workspaces too")
 
 COMMANDS = (
-    Command(("accounts",), "List accounts, or manage them", "codexctl accounts", _list_accounts),
-    Command(("accounts", "list"), "List accounts", "codexctl accounts list --json", _list_accounts),
+    Command(
+        ("accounts",),
+        "List accounts, or manage them",
+        "codexctl accounts\ncodexctl accounts --ids",
+        _list_accounts,
+        (_IDS,),
+    ),
+    Command(
+        ("accounts", "list"),
+        "List accounts",
+        "codexctl accounts list\ncodexctl accounts list --json",
+        _list_accounts,
+        (_IDS,),
+    ),
     Command(
         ("accounts", "add"),
         "Sign in to a ChatGPT account",
-        "codexctl accounts add --device",
+        "codexctl accounts add\ncodexctl accounts add --device\ncodexctl accounts add --no-browser",
         _add_account,
         alternatives=(
             argument(
@@ -160,7 +174,7 @@ COMMANDS = (
     Command(
         ("accounts", "import"),
         "Import logins from another program or from a file",
-        "codexctl accounts import codex --follow",
+        "codexctl accounts import\ncodexctl accounts import codex --follow\ncodexctl accounts import ~/auth.json",
         _import_accounts,
         (
             argument(
@@ -178,7 +192,7 @@ COMMANDS = (
     Command(
         ("accounts", "switch"),
         "Make an account the active one",
-        "codexctl accounts switch work@example.com --dry-run",
+        "codexctl accounts switch work@example.com\ncodexctl accounts switch work --dry-run",
         _switch_account,
         (_NAME, argument("--dry-run", action="store_true", help="only show what the switch would cost")),
         details="Running requests finish on the account they started on.",
@@ -186,7 +200,7 @@ COMMANDS = (
     Command(
         ("accounts", "remove"),
         "Sign out of an account for good",
-        "codexctl accounts remove work@example.com",
+        "codexctl accounts remove work@example.com\ncodexctl accounts remove work --yes",
         _remove_account,
         (_NAME, _YES),
     ),
@@ -200,7 +214,7 @@ COMMANDS = (
     Command(
         ("accounts", "refresh"),
         "Refresh access tokens now",
-        "codexctl accounts refresh --all",
+        "codexctl accounts refresh\ncodexctl accounts refresh --all",
         _refresh_accounts,
         alternatives=(_MAYBE_NAME, _ALL),
         details="The exit status is 1 if a refresh fails.",
@@ -208,7 +222,7 @@ COMMANDS = (
     Command(
         ("accounts", "verify"),
         "Ask the backend whether logins work",
-        "codexctl accounts verify work@example.com",
+        "codexctl accounts verify\ncodexctl accounts verify work@example.com\ncodexctl accounts verify --all",
         _verify_accounts,
         alternatives=(_MAYBE_NAME, _ALL),
         details="The exit status is 1 if a login does not work.",
@@ -231,14 +245,14 @@ COMMANDS = (
     Command(
         ("accounts", "token"),
         "Print a fresh access token, for scripts",
-        "codexctl accounts token",
+        "codexctl accounts token\ncodexctl accounts token work --json",
         _print_token,
         (_MAYBE_NAME,),
     ),
     Command(
         ("quota",),
         "Show how much of a plan is used",
-        "codexctl quota --refresh",
+        "codexctl quota\ncodexctl quota work\ncodexctl quota --all --refresh",
         _quota,
         (argument("--refresh", action="store_true", help="ask the backend for new figures first"),),
         alternatives=(_MAYBE_NAME, _ALL),
@@ -246,7 +260,7 @@ COMMANDS = (
     Command(
         ("models",),
         "List the models that the backend offers an account",
-        "codexctl models",
+        "codexctl models\ncodexctl models work --all\ncodexctl models --refresh",
         _models,
         (
             _MAYBE_NAME,

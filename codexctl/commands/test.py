@@ -163,7 +163,7 @@ COMMANDS = (
     Command(
         ("test",),
         "Send a prompt as a client would, and print the answer",
-        'codexctl test "Say hello" --model opus',
+        'codexctl test "Say hello"\ncodexctl test "Say hello" --model opus',
         _test,
         (
             argument("prompt", metavar="PROMPT", help="the prompt to send"),

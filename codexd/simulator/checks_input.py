@@ -74,7 +74,7 @@ OUTPUTS: Mapping[str, str] = {
 }
 """The items that answer a call, and the kind of call that each answers."""
 
-ANY_ITEM_KEYS = ("type", "id", "status", "internal_chat_message_metadata_passthrough")
+ANY_ITEM_KEYS = ("type", "id", "internal_chat_message_metadata_passthrough")
 ITEM_KEYS: Mapping[str, tuple[str, ...]] = {
     "message": ("role", "content", "phase"),
     "reasoning": ("summary", "content", "encrypted_content"),
@@ -103,12 +103,14 @@ def check_input(items: Sequence[Any], *, account_id: str, modalities: Sequence[s
         if kind not in ITEM_TYPES:
             yield wrong_value(f"{path}.type", kind, ITEM_TYPES)
         for key in item:
-            if kind in ITEM_KEYS and key not in (*ANY_ITEM_KEYS, *ITEM_KEYS[kind]):
+            if key == "status" or (kind in ITEM_KEYS and key not in (*ANY_ITEM_KEYS, *ITEM_KEYS[kind])):
                 yield unknown(f"{path}.{key}")
         yield from _check_id(item, kind, path)
         yield from _check_item(item, kind, path, account_id, modalities)
     yield from _check_unique_ids(items)
     yield from _check_pairs(items)
+    if any(item.get("type") == "compaction_trigger" for item in items[:-1]):
+        yield error("A compaction_trigger must be the last item of the input.", param="input", code="invalid_value")
 
 
 def _check_id(item: Mapping[str, Any], kind: str, path: str) -> Problems:

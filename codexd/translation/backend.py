@@ -16,11 +16,18 @@ from attrs import frozen
 
 from codexd import errors, jsontext
 from codexd.errors import StreamBroken, UpstreamError
+from codexd.translation.reading.tool_names import ToolNames
 
 TERMINAL = frozenset({"response.completed", "response.done", "response.incomplete", "response.failed", "error"})
 """A stream that ends without one of these events was cut off."""
 
 SEALED_REASONING = "reasoning.encrypted_content"
+
+COMPACTION_TRIGGER = "compaction_trigger"
+"""The type of the last item of a request that asks for a summary of the conversation instead of an answer."""
+
+LITE_HEADER = "x-openai-internal-codex-responses-lite"
+"""Marks a body in the form of Responses Lite."""
 
 
 @frozen
@@ -144,6 +151,8 @@ _BY_CODE: Mapping[str, type[UpstreamError]] = {
     "bio_policy": errors.PolicyRefused,
     "misalignment_policy_violation": errors.PolicyRefused,
     "invalid_encrypted_content": errors.StaleReasoning,
+    "invalid_function_parameters": errors.SchemaRefused,
+    "invalid_json_schema": errors.SchemaRefused,
     "server_error": errors.UpstreamFailed,
 }
 
@@ -152,6 +161,8 @@ _BY_PHRASE: tuple[tuple[str, type[UpstreamError]], ...] = (
     ("is not supported when using codex", errors.ModelRefused),
     ("requires a newer version of codex", errors.ModelRefused),
     ("model not found", errors.ModelRefused),
+    ("invalid schema for", errors.SchemaRefused),
+    ("invalid json schema", errors.SchemaRefused),
     ("selected model is at capacity", errors.Overloaded),
 )
 
@@ -210,7 +221,7 @@ def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str],
     message = found.get("message") if isinstance(found.get("message"), str) else None
     param = found.get("param") if isinstance(found.get("param"), str) else None
     kind = _classify(status, found, message or "")
-    return kind(
+    error = kind(
         message or code or f"the backend answered HTTP {status} without a message",
         status=status,
         code=code,
@@ -219,6 +230,9 @@ def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str],
         param=param,
         medium=_find_medium(param, code, message) if kind is errors.UpstreamRejected else None,
     )
+    if isinstance(error, errors.SchemaRefused):
+        error.param = text_of(found.get("param"))
+    return error
 
 
 def _find_medium(*said: str | None) -> str | None:
@@ -262,6 +276,39 @@ def _classify(status: int, found: Mapping[str, Any], message: str) -> type[Upstr
         return _BY_STATUS[status]
     bad_request = 400 <= status < 500 or found.get("type") == "invalid_request_error"
     return errors.UpstreamRejected if bad_request else errors.UpstreamFailed
+
+
+_SCHEMA_OWNER = re.compile(r"^Invalid schema for function '([^']+)': ")
+_SCHEMA_PREFIX = re.compile(r"^Invalid (?:schema for [^:]+|JSON schema): ")
+_NO_PATTERN = re.compile(r"^(?P<pattern>'.*'|\".*\") is not a 'regex'$", re.DOTALL)
+
+
+def describe_schema(
+    error: errors.SchemaRefused, body: Mapping[str, Any], tool_names: ToolNames
+) -> errors.SchemaRefused:
+    """``error`` in words that name the tool as the client does; ``body`` is the request that was refused."""
+    message = str(error)
+    owner = _SCHEMA_OWNER.match(message)
+    name = owner[1] if owner else _find_tool(body, error.param)
+    is_tool = bool(name) or error.code == "invalid_function_parameters"
+    about = f'the tool "{tool_names.restore(name)}"' if name else "a tool" if is_tool else "the answer"
+    problem = _SCHEMA_PREFIX.sub("", message).removesuffix(".")
+    pattern = _NO_PATTERN.match(problem)
+    if pattern:
+        problem = f"its pattern {pattern['pattern']} is not a regular expression that it can read"
+    remedy = "Disable the tool, or the MCP server that it comes from" if is_tool else "Change the schema"
+    said = f"The backend refused the JSON schema of {about}: {problem}. {remedy}, and send the request again."
+    return errors.SchemaRefused(said, status=error.status, code=error.code)
+
+
+def _find_tool(body: Mapping[str, Any], param: str) -> str:
+    """The name of the innermost tool on the path ``param``, such as ``tools[3].parameters``; empty if it has none."""
+    name, node = "", body
+    for key, index in re.findall(r"(\w+)\[(\d+)\]", param):
+        below = objects_of(node.get(key))
+        node = below[int(index)] if int(index) < len(below) else {}
+        name = text_of(node.get("name")) or name
+    return name
 
 
 def _to_unreadable(status: int, headers: Mapping[str, str], body: bytes, now: float) -> UpstreamError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -233,7 +233,7 @@ def _invalid_openai(wire: OpenAIError, error: errors.RequestInvalid) -> OpenAIEr
 def to_codex(error: CodexdError, *, now: float) -> OpenAIError:
     """``error`` for the Codex CLI, whose own login has nothing to do with codexd's.
 
-    After a 401 the Codex CLI (0.169.0) refreshes its login and tries again, five times, and then reports only the
+    After a 401 the Codex CLI (0.171.0) refreshes its login and tries again, five times, and then reports only the
     refresh. After a 400 with this code it shows the message and stops.
     """
     wire = to_openai(error, now=now)
@@ -274,8 +274,16 @@ def _whole_seconds(wait_s: float) -> str:
 
 
 def say_until(moment: float, now: float) -> str:
-    """``in 1 h 5 min (2026-11-18 12:06 UTC)``, from seconds since the epoch; ``in 1 min`` if ``moment`` has passed."""
-    return f"in {say_duration(seconds_until(moment, now))} ({datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M} UTC)"
+    """``in 1 h 5 min (2026-11-18 12:06)``, in local time, from seconds since the epoch; at least ``in 1 min``."""
+    return f"in {say_duration(seconds_until(moment, now))} ({datetime.fromtimestamp(moment):%Y-%m-%d %H:%M})"  # noqa: DTZ006 - local
+
+
+_UNTIL = re.compile(r"\bin (?:\d+ (?:d|h|min) ?){1,2}\((\d{4}-\d\d-\d\d \d\d:\d\d)\)")
+
+
+def without_countdown(text: str) -> str:
+    """``text`` as it may be read later: ``at 2026-11-18 12:06`` instead of what ``say_until`` says."""
+    return _UNTIL.sub(r"at \1", text)
 
 
 def seconds_until(moment: float, now: float) -> int:

@@ -15,12 +15,20 @@ from codexd.errors import (
     ContextOverflow,
     EmptyAnswer,
     RequestInvalid,
+    SchemaRefused,
     UpstreamError,
     UpstreamRejected,
 )
 from codexd.record.requests import RequestLog
 from codexd.settings.schema import Settings
-from codexd.translation.backend import MEDIA_PARTS, asks_in_words, find_part, find_suspect, text_of
+from codexd.translation.backend import (
+    MEDIA_PARTS,
+    asks_in_words,
+    describe_schema,
+    find_part,
+    find_suspect,
+    text_of,
+)
 from codexd.translation.client_api import AnswerStream, ClientRequest, Event
 from codexd.translation.tokens import count_body
 from codexd.turns.provider import Provider
@@ -103,7 +111,7 @@ class TurnRunner:
         context = provider.retry_context(turn, attempt)
         decision = GiveUp() if context is None else decide(error, context)
         if isinstance(decision, GiveUp):
-            raise await _with_details(error, turn, attempt)
+            raise await _complete(error, turn, attempt)
         _remember(turn, attempt, error, decision)
         if decision.how is How.AFTER_WAIT and attempt.account is not None:
             await wait_for_limit(turn, attempt.account, decision.wait_s)
@@ -123,9 +131,15 @@ def _remember(turn: Turn, attempt: Attempt, error: CodexdError, decision: Retry)
             turn.history.failed[attempt.account_id] = error
 
 
-async def _with_details(error: CodexdError, turn: Turn, attempt: Attempt) -> CodexdError:
-    """``error``, with what clients need to go on: the size of an overflowing request, the place of a refused image."""
+async def _complete(error: CodexdError, turn: Turn, attempt: Attempt) -> CodexdError:
+    """``error`` with what the request says about it.
+
+    That is its size if it is a context overflow, which clients use to compact, and the name of a tool or the place of
+    an image that was refused.
+    """
     match error:
+        case SchemaRefused():
+            return describe_schema(error, turn.request.to_backend(attempt.target), turn.request.tool_names)
         case ContextOverflow():
             error.window_tokens = attempt.target.model.context_window
             body = turn.request.to_backend(attempt.target)

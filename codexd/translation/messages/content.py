@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from codexd.errors import RequestInvalid
 from codexd.translation.messages import server_blocks
+from codexd.translation.reading import openai_parts
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
 from codexd.translation.reading.media import Medium
@@ -19,16 +20,20 @@ from codexd.translation.reading.parts import (
     to_image_url,
 )
 
+MEDIA = ("image", "document", "search_result", *openai_parts.IMAGES, *openai_parts.FILES)
+
 
 def to_parts(blocks: list[Fields]) -> list[Part]:
     """The parts of ``blocks``, in order. Empty texts are left out.
 
     Raises:
-        RequestInvalid: a block lacks what its type needs, or can only be loaded by Anthropic's servers.
+        RequestInvalid: a block lacks what its type needs, is of an unknown type, or can only be loaded by Anthropic's
+            servers.
     """
     parts: list[Part] = []
     for block in blocks:
-        convert = _CONVERTERS.get(block.string("type"))
+        kind = block.string("type")
+        convert = _CONVERTERS.get(kind) or openai_parts.CONVERTERS.get(kind)
         parts.extend(convert(block) if convert else [text_part(describe_block(block))])
     return parts
 
@@ -49,7 +54,7 @@ def to_result_parts(blocks: list[Fields]) -> list[Part]:
 
 def is_media(block: Fields) -> bool:
     """Whether the block shows something that the backend accepts only from a user."""
-    return block.get("type") in ("image", "document", "search_result")
+    return block.get("type") in MEDIA
 
 
 def list_media(messages: list[Fields]) -> Iterator[Fields]:
@@ -57,15 +62,19 @@ def list_media(messages: list[Fields]) -> Iterator[Fields]:
     for message in messages:
         for block in read_content(message, "content"):
             inner = read_content(block, "content") if block.get("type") == "tool_result" else []
-            yield from (found for found in (block, *inner) if found.get("type") in ("image", "document"))
+            yield from (found for found in (block, *inner) if is_media(found))
 
 
 def describe_block(block: Fields) -> str:
-    """A server tool's block as text. An unknown type becomes a placeholder, so that the session can go on."""
+    """A server tool's block as text.
+
+    Raises:
+        RequestInvalid: the block is of another type.
+    """
     text = server_blocks.to_text(block)
     if text is None:
-        block.lose(LossKind.DROPPED, "", "not allowed here; replaced by a placeholder")
-    return text or f"[unsupported content block: {block.string('type')}]"
+        raise block.wrong("type", f"{block.string('type')!r} {openai_parts.NOT_SENT}")
+    return text
 
 
 def _text(block: Fields) -> list[Part]:
@@ -115,6 +124,11 @@ def _nothing(_: Fields) -> list[Part]:
     return []
 
 
+def _misplaced_reasoning(block: Fields) -> list[Part]:
+    block.lose(LossKind.DROPPED, "", "reasoning belongs in an assistant message")
+    return []
+
+
 def _tool_reference(block: Fields) -> list[Part]:
     return [text_part(f"Tool loaded: {block.string('tool_name')}")]
 
@@ -129,6 +143,8 @@ _CONVERTERS: Mapping[str, Callable[[Fields], list[Part]]] = {
     "tool_removal": _nothing,
     "compaction": _nothing,
     "fallback": _nothing,
+    "thinking": _misplaced_reasoning,
+    "redacted_thinking": _misplaced_reasoning,
 }
 """Blocks that become nothing here are read elsewhere: tool changes with the tools, a compaction with the history."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from codexd.translation.reading import openai_parts
 from codexd.translation.reading.fates import (
+    APPROXIMATE,
     CARRIED,
     NO_SAMPLING,
     UNKNOWN,
@@ -35,7 +37,7 @@ TOOL = {
 }
 CLIENT_TOOL = {
     **TOOL,
-    "strict": approximated("strict only if the schema meets the backend's rules for strict mode", False),
+    "strict": carried("if the schema meets the backend's rules for strict mode"),
     "input_examples": approximated("written into the description", []),
 }
 NO_THREADS = essential(
@@ -144,10 +146,12 @@ BLOCKS: Mapping[str, Shape] = {
     "container_upload": Shape(essential("is a file on Anthropic's servers; send its content instead")),
 }
 
+PLACE = plain("city", "region", "country", "timezone")
 _SEARCH = {
     **TOOL,
     **DOMAINS,
-    "user_location": CARRIED,
+    "name": cosmetic("the backend has its own name for it"),
+    "user_location": carried(inside="location"),
     "max_uses": dropped("the backend has no limit on searches"),
     "response_inclusion": dropped("the backend has no such option"),
     "strict": cosmetic("the backend uses its own tool"),
@@ -181,7 +185,8 @@ _THINKING = {"display": CARRIED, "block_binding": dropped("the backend binds rea
 TABLES: Mapping[str, Table] = {
     "request": Table({"": REQUEST}),
     "message": Table({"": MESSAGE}),
-    "block": Table(BLOCKS, unknown=dropped("unknown to codexd; replaced by a placeholder")),
+    "block": Table({**openai_parts.SHAPES, **BLOCKS}, unknown=refused(openai_parts.NOT_SENT)),
+    **openai_parts.TABLES,
     "image_source": Table(
         {
             "base64": plain("data", "media_type"),
@@ -201,6 +206,7 @@ TABLES: Mapping[str, Table] = {
         leaves_refusals=True,
     ),
     "tool": Table(TOOLS, unknown=refused(ELSEWHERE)),
+    "location": Table({"": PLACE, "approximate": PLACE}, unknown=APPROXIMATE),
     "tool_change": Table(
         {
             "tool_reference": plain("name"),

@@ -102,6 +102,8 @@ def essential(reason: str) -> Rule:
 CARRIED = carried()
 UNKNOWN = dropped("unknown to codexd")
 NO_SAMPLING = "the backend accepts no sampling settings"
+APPROXIMATE = approximated("sent as an approximate location")
+"""The fate of a user's location of any other type."""
 
 
 def plain(*names: str, **fields: Rule) -> Shape:
@@ -145,6 +147,8 @@ class _Walk:
         rule = shape.rule if shape else table.unknown
         if rule is not None and rule.fate is Fate.REFUSED and table.leaves_refusals:
             return
+        if kind is None and shape is None and rule is not None and rule.fate is Fate.REFUSED and not rule.essential:
+            return  # the code that reads it reports what is missing
         if rule is not None and self._refuses(rule):
             raise fields.wrong(table.by, f"{kind!r} {rule.reason}")
         if rule is not None and rule.fate is not Fate.CARRIED:

@@ -9,6 +9,7 @@ from typing import Any
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
 from codexd.translation.reading.pairing import OUTPUT_OF, Item, PastTurn, current_turn, pair, shorten_call_id
+from codexd.translation.responses.tools import fit_schemas
 
 ID_PREFIXES: Mapping[str, str] = {
     "message": "msg",
@@ -34,6 +35,7 @@ CACHE_MARK = "prompt_cache_breakpoint"
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _OUTPUTS = frozenset(OUTPUT_OF.values())
+_WITH_TOOLS = ("additional_tools", "tool_search_output")
 
 
 def read_input(body: Fields) -> list[Fields]:
@@ -72,9 +74,10 @@ def strip_cache_marks(value: Any) -> Any:
 
 
 def to_items(items: Iterable[Fields], *, may_read: Callable[[str], bool]) -> list[tuple[Item, Fields]]:
-    """The items that the backend accepts, each with its source: with valid ids, and with encrypted reasoning only.
+    """The items that the backend accepts, each with its source.
 
-    ``may_read`` says whether the account can read a ciphertext.
+    They have valid ids and no status, and reasoning is encrypted. ``may_read`` says whether the account can read a
+    ciphertext.
     """
     kept: list[tuple[Item, Fields]] = []
     seen: set[str] = set()
@@ -82,6 +85,8 @@ def to_items(items: Iterable[Fields], *, may_read: Callable[[str], bool]) -> lis
         if fields.get("type") == "reasoning" and not _is_readable(fields, may_read):
             continue
         item = dict(fields.value)
+        if item.pop("status", None) is not None:
+            fields.lose(LossKind.COSMETIC, "status", "says how an answer ended; the backend refuses it in the input")
         if "id" in item and not _is_valid_id(item, seen):
             del item["id"]
             fields.lose(LossKind.COSMETIC, "id", "the backend rejects this id, and nothing refers to it")
@@ -128,6 +133,8 @@ def repair_history(items: Iterable[tuple[Item, Fields]]) -> list[Item]:
                 item["role"] = "developer"
         elif kind in OUTPUT_OF or kind in _OUTPUTS:
             item["call_id"] = shorten_call_id(fields.string("call_id"))
+        elif kind in _WITH_TOOLS and "tools" in item:
+            item["tools"] = fit_schemas(fields)["tools"]
         _join(turns, item, fields)
     return pair(turns)
 

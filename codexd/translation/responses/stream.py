@@ -10,6 +10,9 @@ from codexd.translation.backend import Usage, count_of, object_of, objects_of, r
 from codexd.translation.client_api import Event, State
 from codexd.translation.tokens import count_bytes, estimate_tokens
 
+COMPACTIONS = ("compaction", "compaction_summary", "context_compaction")
+"""The items that stand for a compacted conversation."""
+
 _PREFACE = frozenset({"response.created", "response.in_progress", "response.queued", "response.metadata", "keepalive"})
 """Events before the answer itself. They are held, so that a failure after them can still become an HTTP status."""
 
@@ -186,6 +189,37 @@ class ResponsesStream:
 
 def _fill_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
     return {**usage, **{name: {**zeros, **object_of(usage.get(name))} for name, zeros in _DETAILS.items()}}
+
+
+class CompactionStream(ResponsesStream):
+    """The answer to a compaction: its last event holds a ``response.compaction`` document.
+
+    The backend sends only the item that stands for the rest of the conversation. As in OpenAI's API, the user's own
+    messages, ``kept``, stay in front of it.
+    """
+
+    def __init__(self, *, kept: list[Mapping[str, Any]], **options: Any) -> None:
+        super().__init__(**options)
+        self._kept = kept
+
+    @property
+    def is_empty(self) -> bool:
+        return self.state is State.ENDED and not self._list_compactions()
+
+    def _list_compactions(self) -> list[Mapping[str, Any]]:
+        return [item for item in self._output() if item.get("type") in COMPACTIONS]
+
+    def _end(self, event: Event, kind: str) -> list[Event]:
+        *made, ending = super()._end(event, kind)
+        response = ending["response"]
+        document = {
+            "id": response.get("id"),
+            "object": "response.compaction",
+            "created_at": response.get("created_at"),
+            "output": [*self._kept, *self._list_compactions()],
+            "usage": response.get("usage"),
+        }
+        return [*made, {**ending, "response": document}]
 
 
 class ResponseCollector:

@@ -1,12 +1,11 @@
-"""The tools of an SDK's Responses request, under the backend's names. Only their form is repaired."""
+"""The tools of an SDK's Responses request, under the backend's names. Only their form and schemas are repaired."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from codexd.translation.reading.fields import Fields
-from codexd.translation.reading.losses import LossKind
-from codexd.translation.reading.schema import explain_root, has_tuple, to_parameters
+from codexd.translation.reading.schema import fit_parameters, fit_strict
 from codexd.translation.responses.fates import TABLES, TOOLS, find_tool_shape, keep
 
 WEB_SEARCH = "web_search"
@@ -21,7 +20,7 @@ def _to_tool(tool: Fields) -> dict[str, Any]:
     kind = tool.string("type")
     shape = find_tool_shape(kind)
     if shape is None:
-        return tool.value
+        return fit_schemas(tool)
     if kind == "function":
         return _to_function(tool)
     return {"type": WEB_SEARCH if kind.startswith(WEB_SEARCH) else kind, **keep(tool, shape)}
@@ -32,11 +31,30 @@ def _to_function(tool: Fields) -> dict[str, Any]:
     nested = tool.optional_object("function")
     flat = {**keep(tool, TOOLS["function"]), **(keep(nested, TABLES["function"].shapes[""]) if nested else {})}
     flat.pop("function", None)
-    schema = (nested or tool).get("parameters")
-    if explain_root(schema) or has_tuple(schema):
-        note = "alternatives at the root become one object, and a tuple becomes a list of one schema"
-        (nested or tool).lose(LossKind.APPROXIMATED, "parameters", note)
-    return {"type": "function", **flat, "parameters": to_parameters(schema)}
+    return {"type": "function", **flat, **_fit_parameters(nested or tool)}
+
+
+def fit_schemas(tool: Fields) -> dict[str, Any]:
+    """``tool``, or an item of the input that lists tools, with schemas that the backend accepts."""
+    fitted = {**tool.value, **(_fit_parameters(tool) if tool.get("parameters") is not None else {})}
+    if isinstance(inner := tool.get("tools"), list):
+        at = tool.at("tools")
+        fitted["tools"] = [
+            fit_schemas(Fields(child, f"{at}[{index}]", tool.losses)) if isinstance(child, dict) else child
+            for index, child in enumerate(inner)
+        ]
+    return fitted
+
+
+def _fit_parameters(function: Fields) -> dict[str, Any]:
+    """The fields of ``function`` that a repair of its schema may change."""
+    parameters, told = fit_parameters(function, "parameters")
+    fitted: dict[str, Any] = {"parameters": parameters}
+    if told:
+        fitted["description"] = "\n\n".join(filter(None, [function.optional_string("description"), told]))
+    if function.get("strict") is True:
+        fitted["strict"] = fit_strict(function, parameters)
+    return fitted
 
 
 def to_tool_choice(body: Fields) -> Any:

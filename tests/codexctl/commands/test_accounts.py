@@ -4,7 +4,13 @@ import pytest
 
 from codexctl.cli import run
 
-REF = {"id": "0123456789ab", "email": "work@example.com", "plan": "plus", "simulated": False}
+REF = {
+    "id": "0123456789ab",
+    "email": "work@example.com",
+    "label": "work@example.com",
+    "plan": "plus",
+    "simulated": False,
+}
 NOTHING = {"added": [], "updated": [], "kept": [], "problems": [], "note": None}
 SWITCHED = {
     "account": REF,
@@ -148,11 +154,10 @@ def test_a_refusal_is_in_the_daemons_words(daemon, ctl, scripting):
         "accounts clear work",
     ],
 )
-def test_wrong_usage_is_exit_2(daemon, ctl, words, capsys):
-    with pytest.raises(SystemExit) as caught:
-        ctl(*words.split())
-    assert caught.value.code == 2
-    assert "usage: codexctl" in capsys.readouterr().err
+def test_wrong_usage_is_exit_2(daemon, ctl, words):
+    code, out, err = ctl(*words.split())
+    assert (code, out) == (2, "")
+    assert "usage: codexctl" in err
     assert daemon.calls == []
 
 

@@ -34,7 +34,7 @@ BODY: dict[str, Any] = {
         {"type": "custom_tool_call_output", "call_id": "call_2", "output": "x"},
         {"type": "local_shell_call", "call_id": "call_3"},
         {"type": "function_call_output", "call_id": "call_3", "output": "x"},
-        {"type": "web_search_call", "status": "completed"},
+        {"type": "web_search_call", "action": {"type": "search"}},
         {"type": "configuration_update", "reasoning": {"effort": "low"}},
         {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "x"}]},
         {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "run ls"}]},

@@ -10,6 +10,7 @@ from codexd.jsontext import dumps
 from codexd.translation.backend import (
     Usage,
     asks_in_words,
+    describe_schema,
     find_part,
     find_suspect,
     parse_event,
@@ -17,6 +18,7 @@ from codexd.translation.backend import (
     read_http_error,
     read_usage,
 )
+from codexd.translation.reading.tool_names import ToolNames, shorten
 from codexd.translation.wire_errors import to_anthropic
 
 few = settings(deadline=None, max_examples=200)
@@ -50,6 +52,10 @@ IMAGE = "The image data you provided does not represent a valid image."
         ({"code": "invalid_encrypted_content", "message": "could not be verified"}, errors.StaleReasoning),
         ({"type": "invalid_request_error", "code": "invalid_value", "message": IMAGE}, errors.UpstreamRejected),
         ({"type": "invalid_request_error", "message": GONE}, errors.ModelRefused),
+        ({"code": "invalid_function_parameters"}, errors.SchemaRefused),
+        ({"code": "invalid_json_schema"}, errors.SchemaRefused),
+        ({"message": "Invalid schema for function 'f': None is not of type 'array'."}, errors.SchemaRefused),
+        ({"message": "Invalid JSON schema: regex lookaround is not supported."}, errors.SchemaRefused),
         ({"code": "server_error"}, errors.UpstreamFailed),
         ({"code": "websocket_connection_limit_reached"}, errors.UpstreamFailed),
         ({}, errors.UpstreamFailed),
@@ -303,6 +309,59 @@ def test_an_event_that_could_not_be_passed_on_breaks_the_stream():
 
 def test_an_event_whose_type_would_break_a_line_of_the_stream_is_none():
     assert parse_event(b'{"type": "a\\n\\ndata: {}"}') is None
+
+
+LONG = "mcp__server__" + "x" * 80
+TOOLS = {
+    "tools": [{"type": "web_search"}, {"type": "function", "name": shorten(LONG)}],
+    "input": [{"type": "additional_tools", "tools": [{"name": "web", "tools": [{"name": "run"}]}]}],
+}
+LOOK_AROUND = "Invalid JSON schema: regex lookaround is not supported. Found at $.properties.a.pattern."
+DISABLE = "Disable the tool, or the MCP server that it comes from, and send the request again."
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            {"message": f"Invalid schema for function '{shorten(LONG)}': '^[\\\\p{{L}}]$' is not a 'regex'."},
+            (
+                f"The backend refused the JSON schema of the tool \"{LONG}\": its pattern '^[\\\\p{{L}}]$' is not a regular "
+                f"expression that it can read. {DISABLE}"
+            ),
+        ),
+        (
+            {"message": LOOK_AROUND, "param": "tools[1].parameters"},
+            (
+                f'The backend refused the JSON schema of the tool "{LONG}": regex lookaround is not supported. Found at '
+                f"$.properties.a.pattern. {DISABLE}"
+            ),
+        ),
+        (
+            {"message": LOOK_AROUND, "param": "input[0].tools[0].tools[0].parameters"},
+            (
+                'The backend refused the JSON schema of the tool "run": regex lookaround is not supported. Found at '
+                f"$.properties.a.pattern. {DISABLE}"
+            ),
+        ),
+        (
+            {"message": "Invalid schema for response_format 'a': 1 is not of type 'object'.", "param": "text.format"},
+            (
+                "The backend refused the JSON schema of the answer: 1 is not of type 'object'. Change the schema, and send "
+                "the request again."
+            ),
+        ),
+        (
+            {"code": "invalid_function_parameters", "param": "tools[9].parameters"},
+            f"The backend refused the JSON schema of a tool: invalid_function_parameters. {DISABLE}",
+        ),
+    ],
+)
+def test_a_refused_schema_names_the_tool_as_the_client_does(found, said):
+    error = read_http_error(400, {}, dumps({"error": found}), NOW)
+    described = describe_schema(error, TOOLS, ToolNames([LONG]))
+    assert str(described) == said
+    assert (described.status, described.code) == (error.status, error.code)
 
 
 SAID = {"type": "message", "role": "user", "content": []}

@@ -1,6 +1,7 @@
 """Errors as clients see them, in both API families."""
 
 import inspect
+import time
 
 import pytest
 
@@ -15,9 +16,20 @@ from codexd.translation.wire_errors import (
     to_anthropic,
     to_codex,
     to_openai,
+    without_countdown,
 )
 
 NOW = 1_795_000_000.0
+
+
+@pytest.fixture(autouse=True)
+def _utc(monkeypatch):
+    """Times are local."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 def make(kind):
@@ -132,10 +144,10 @@ def test_an_overflow_says_what_makes_claude_code_compact(prompt, window, message
 @pytest.mark.parametrize(
     ("left_s", "retry_after", "words"),
     [
-        (3600, "3600", "in 1 h 0 min (2026-11-18 12:06 UTC)"),
-        (59.2, "60", "in 1 min (2026-11-18 11:07 UTC)"),
-        (200_000, "200000", "in 2 d 7 h (2026-11-20 18:40 UTC)"),
-        (-50, "1", "in 1 min (2026-11-18 11:05 UTC)"),
+        (3600, "3600", "in 1 h 0 min (2026-11-18 12:06)"),
+        (59.2, "60", "in 1 min (2026-11-18 11:07)"),
+        (200_000, "200000", "in 2 d 7 h (2026-11-20 18:40)"),
+        (-50, "1", "in 1 min (2026-11-18 11:05)"),
     ],
 )
 def test_a_used_up_plan_says_until_when_to_anthropic(left_s, retry_after, words):
@@ -152,9 +164,7 @@ def test_a_used_up_plan_without_a_time():
 
 
 def test_the_limit_of_all_accounts_is_said_in_its_own_words():
-    words = (
-        "No account can serve this request now: ann@example.com is available again in 1 h 0 min (2026-11-18 12:06 UTC)."
-    )
+    words = "No account can serve this request now: ann@example.com is available again in 1 h 0 min (2026-11-18 12:06)."
     wire = to_anthropic(errors.AllAccountsLimited(words, resets_at=NOW + 3600), now=NOW)
     assert wire.message == words
     assert wire.headers == {"x-should-retry": "false", "retry-after": "3600"}
@@ -187,7 +197,13 @@ def test_anthropic_messages(error, message):
     assert to_anthropic(error, now=NOW).message == message
 
 
-FINAL_400 = (errors.PolicyRefused, errors.RequestCancelled, errors.RequestInvalid, errors.UpstreamRejected)
+FINAL_400 = (
+    errors.PolicyRefused,
+    errors.RequestCancelled,
+    errors.RequestInvalid,
+    errors.SchemaRefused,
+    errors.UpstreamRejected,
+)
 """A 400 that stays one however often Claude Code repeats it."""
 
 
@@ -340,12 +356,21 @@ def test_all_else_is_told_to_the_codex_cli_as_to_other_clients():
 @pytest.mark.parametrize(
     ("left_s", "seconds", "words"),
     [
-        (3600, 3600, "in 1 h 0 min (2026-11-18 12:06 UTC)"),
-        (59.2, 60, "in 1 min (2026-11-18 11:07 UTC)"),
-        (200_000, 200_000, "in 2 d 7 h (2026-11-20 18:40 UTC)"),
-        (-50, 1, "in 1 min (2026-11-18 11:05 UTC)"),
+        (3600, 3600, "in 1 h 0 min (2026-11-18 12:06)"),
+        (59.2, 60, "in 1 min (2026-11-18 11:07)"),
+        (200_000, 200_000, "in 2 d 7 h (2026-11-20 18:40)"),
+        (-50, 1, "in 1 min (2026-11-18 11:05)"),
     ],
 )
 def test_a_moment_is_said_both_ways(left_s, seconds, words):
     assert say_until(NOW + left_s, NOW) == words
     assert seconds_until(NOW + left_s, NOW) == seconds
+
+
+def test_times_are_local_and_without_a_countdown_where_they_are_read_later(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    said = f"Your plan is used up. It is available again {say_until(NOW + 3600, NOW)}."
+    assert said.endswith("again in 1 h 0 min (2026-11-18 21:06).")
+    assert without_countdown(said).endswith("again at 2026-11-18 21:06.")
+    assert without_countdown("in 5 min (soon)") == "in 5 min (soon)"

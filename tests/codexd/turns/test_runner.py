@@ -15,7 +15,6 @@ from codexd.settings.schema import Settings, TranslationSettings
 from codexd.translation.client_api import Target
 from codexd.translation.messages.request import parse
 from codexd.translation.models.catalogue import BUILT_IN
-from codexd.translation.sse import Decoder
 from codexd.turns.retry import RetryContext
 from codexd.turns.runner import TurnRunner
 from codexd.turns.turn import Attempt, Turn
@@ -84,7 +83,7 @@ class ScriptedProvider:
             for event in answer:
                 yield b"data: %b\n\n" % jsontext.dumps(event)
 
-        yield EventSource(arrive(), 30.0, ResponsesReader(Decoder()), name="the provider")
+        yield EventSource(arrive(), 30.0, ResponsesReader(), name="the provider")
 
     def note_events(self, attempt, made, now):
         self.noted += [event["type"] for event in made]

@@ -14,6 +14,7 @@ from support.harness import hang_up, post, start_daemon
 
 from codexd.simulator.options import Options
 from codexd.simulator.wire import Outcome
+from codexd.translation.reading.tool_names import shorten
 from codexd.web.exchange import Timing
 
 chat = partial(post, path="/v1/chat/completions")
@@ -276,7 +277,7 @@ async def test_an_empty_answer_to_a_tool_result_is_a_message_without_content(run
     assert len(running.asked) == 2
 
 
-LOSSY = ask(user([{"type": "text", "text": "hi"}, {"type": "hologram"}]), seed=5, user="me")
+LOSSY = ask(user([{"type": "text", "text": "hi"}, {"type": "reasoning", "text": "x"}]), seed=5, user="me")
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -286,7 +287,7 @@ async def test_losses_are_counted_in_a_header_and_listed_with_the_request(runnin
     assert response.headers["codexd-losses"] == "2"
     (request,) = (await running.call("requests.list"))["requests"]
     losses = {loss["path"]: loss["kind"] for loss in request["losses"]}
-    assert losses == {"seed": "dropped", "user": "cosmetic", "messages[0].content[1]": "dropped"}
+    assert losses == {"seed": "dropped", "user": "cosmetic", "messages[0].content[1]": "approximated"}
 
 
 async def test_strict_translation_refuses_what_it_would_drop(nursery, tmp_path):
@@ -309,3 +310,26 @@ async def test_an_overflow_is_openais(nursery, tmp_path):
     running = await start_daemon(nursery, tmp_path, options=Options(context_window_tokens=500))
     response = await chat(running, ask(user("word " * 5000)))
     assert (response.status_code, response.json()["error"]["code"]) == (400, "context_length_exceeded")
+
+
+LONG = "mcp__a_server_with_a_long_name__" + "x" * 60
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    "called",
+    [
+        {"tool_calls": [{"id": "c1", "type": "function", "function": {"name": LONG, "arguments": "{}"}}]},
+        {"function_call": {"name": LONG, "arguments": "{}"}},
+    ],
+    ids=["tool-calls", "function-call"],
+)
+async def test_a_short_name_that_only_the_history_has_is_restored(running, stream, called):
+    running.load({"output": [{"call": {"name": shorten(LONG), "call_id": "c2"}}]})
+    answered = {"role": "tool", "tool_call_id": "c1", "content": "ok"}
+    if "function_call" in called:
+        answered = {"role": "function", "name": LONG, "content": "ok"}
+    messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": None, **called}, answered]
+    answer = await post(running, {"model": "gpt-5.5", "stream": stream, "messages": messages}, "/v1/chat/completions")
+    assert f'"name":"{LONG}"' in answer.text
+    assert shorten(LONG) not in answer.text

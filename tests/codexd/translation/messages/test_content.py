@@ -89,7 +89,6 @@ FILE_DATA = f"data:application/pdf;base64,{PDF_DATA}"
             id="search-result",
         ),
         ({"type": "tool_reference", "tool_name": "WebFetch"}, [text("Tool loaded: WebFetch")]),
-        pytest.param({"type": "odd", "url": "x"}, [text("[unsupported content block: odd]")], id="unknown-block"),
         (
             {"type": "browser_state", "tabs": [{"tab_id": 1, "title": "t", "url": "https://example.com"}]},
             [text("[Browser]\nt\nhttps://example.com")],

@@ -21,6 +21,7 @@ def test_the_smallest_request():
         "store": False,
         "stream": True,
         "include": ["reasoning.encrypted_content"],
+        "text": {"verbosity": "low"},
     }
 
 
@@ -356,5 +357,6 @@ OPTIONAL = {**CLOSED, "required": []}
 def test_structured_output(schema, strict):
     wanted = {"type": "json_schema", "schema": schema}
     body = translate(make(output_config={"format": wanted}))
-    assert body["text"] == {"format": {"type": "json_schema", "name": "response", "schema": schema, "strict": strict}}
+    form = {"type": "json_schema", "name": "response", "schema": schema, "strict": strict}
+    assert body["text"] == {"format": form, "verbosity": "low"}
     assert translate(make(output_format=wanted)) == body

@@ -87,8 +87,8 @@ LONG_ID = "call_" + "x" * 150
         ),
         pytest.param(
             [*HI, {"type": "local_shell_call", "call_id": "c1", "status": "completed", "action": {}}, output("c1")],
-            [*HI, {"type": "local_shell_call", "call_id": "c1", "status": "completed", "action": {}}, output("c1")],
-            {},
+            [*HI, {"type": "local_shell_call", "call_id": "c1", "action": {}}, output("c1")],
+            {"input[1].status": "cosmetic"},
             id="local-shell",
         ),
         pytest.param(
