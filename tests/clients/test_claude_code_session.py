@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -184,10 +185,12 @@ def in_base64(kind, media_type, data):
     return {"type": kind, "source": source}
 
 
-async def test_a_session_survives_a_broken_image_and_a_broken_pdf(nursery, tmp_path):
-    """First Read returns both, then the user attaches both."""
+async def test_a_session_survives_a_broken_image_a_broken_pdf_and_an_odd_schema(nursery, tmp_path):
+    """First Read returns both, then the user attaches both; an MCP tool's patterns are in every request."""
     running = await start_daemon(nursery, tmp_path / "daemon")
-    claude = make_claude(tmp_path, running.address)
+    claude = evolve(make_claude(tmp_path, running.address), environ={"ENABLE_TOOL_SEARCH": "false"})
+    server = {"command": sys.executable, "args": [str(SESSION.parent / "odd_tool.py")]}
+    (claude.home / ".claude.json").write_text(json.dumps({"mcpServers": {"odd": server}}))
     image, paper = make_image("PNG", (64, 48))[:1000], PAPER[:100]
     (claude.folder / "broken.png").write_bytes(image)
     (claude.folder / "broken.pdf").write_bytes(paper)
@@ -197,8 +200,9 @@ async def test_a_session_survives_a_broken_image_and_a_broken_pdf(nursery, tmp_p
 
     results = await claude.talk("Read both.", [{"type": "text", "text": "See."}, *attached], "Go on.")
 
-    assert [result["result"] for result in results] == ["Neither can be read.", "It goes on.", "And on."]
-    assert [request.status for request in running.asked] == [200] * 5
+    assert [result["result"] for result in results] == ["Neither can be read.", "It goes on.", "Greeted, and on."]
+    assert [request.status for request in running.asked] == [200] * 6
+    assert output_of(running.asked, "call_odd") == "Greeted."
     assert "image left out: the data is broken" in json.dumps(output_of(running.asked, "call_image"))
     assert "document left out: the data is cut off" in json.dumps(output_of(running.asked, "call_paper"))
     requests = (await running.call("requests.list"))["requests"]

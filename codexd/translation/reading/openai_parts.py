@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 
 from codexd.translation.reading.fates import CARRIED, Shape, Table, approximated, carried, cosmetic, plain, refused
 from codexd.translation.reading.fields import Fields
-from codexd.translation.reading.media import DATA_URL, Medium
-from codexd.translation.reading.parts import Part, media_invalid, text_part, to_file_data, to_image_url
+from codexd.translation.reading.parts import Part, read_image_url, text_part, to_file_data
 
 TEXTS = ("text", "input_text", "output_text")
 IMAGES = ("image_url", "input_image")
@@ -39,20 +38,11 @@ def _image(part: Fields) -> list[Part]:
     url = image.optional_string("url") if image else None
     if image is None or url is None:
         return []
-    made = {"type": "input_image", "image_url": _read_url(image, url)}
+    made = {"type": "input_image", "image_url": read_image_url(image, "url")}
     detail = image.optional_string("detail") or part.optional_string("detail")
     if detail is not None and detail not in _DETAILS:
         raise image.wrong("detail", f"must be one of {', '.join(_DETAILS)}")
     return [made | {"detail": detail} if detail else made]
-
-
-def _read_url(image: Fields, url: str) -> str:
-    if DATA_URL.match(url):
-        return to_image_url(image, "url")
-    if not url.startswith("https://"):
-        problem = "must be a base64 data URL or start with https://; the backend loads no other URLs"
-        raise media_invalid(image, "url", problem, Medium.IMAGE)
-    return url
 
 
 def _nothing(_: Fields) -> list[Part]:

@@ -57,6 +57,21 @@ def to_image_url(source: Fields, name: str) -> str:
     return f"data:{found.media_type};base64,{clean}"
 
 
+def read_image_url(source: Fields, name: str) -> str:
+    """The URL of an image in the field ``name``, as OpenAI's APIs have it: a data URL or one that the backend loads.
+
+    Raises:
+        RequestInvalid: names the field; the URL is of another kind, or no model could read the image.
+    """
+    url = source.string(name)
+    if DATA_URL.match(url):
+        return to_image_url(source, name)
+    if not url.startswith("https://"):
+        problem = "must be a base64 data URL or start with https://; the backend loads no other URLs"
+        raise media_invalid(source, name, problem, Medium.IMAGE)
+    return url
+
+
 def to_file_data(source: Fields, name: str) -> str:
     """A data URL of the base64 in the field ``name``, which is a PDF unless it says otherwise.
 

@@ -29,7 +29,14 @@ from codexd.translation.reading.reasoning import ReasoningOwners
 from codexd.translation.reading.schema import fit_answer_schema, fit_strict
 from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.responses.fates import TABLES, keep
-from codexd.translation.responses.items import list_parts, read_input, repair_history, strip_cache_marks, to_items
+from codexd.translation.responses.items import (
+    list_parts,
+    read_input,
+    read_part,
+    repair_history,
+    strip_cache_marks,
+    to_items,
+)
 from codexd.translation.responses.stream import CompactionStream, ResponsesStream
 from codexd.translation.responses.tools import to_tool_choice, to_tools
 from codexd.translation.tokens import count_body
@@ -92,7 +99,7 @@ class ResponsesRequest:
         return _of_codex_cli(self, target) if self.client is Client.CODEX else _of_sdk(self, target)
 
     def locate(self, part: Mapping[str, Any]) -> str | None:
-        return locate(list_parts(self.items), part, lambda found: [dict(each.value) for each in found])
+        return locate(list_parts(self.items), part, lambda found: [found[0].value, read_part(found[0])])
 
     def open_stream(self, body: Body, target: Target, request_id: str) -> ResponsesStream:  # noqa: ARG002 - ids are the backend's
         self.answer = ResponsesStream(
