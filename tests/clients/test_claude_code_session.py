@@ -220,3 +220,23 @@ async def test_a_refusal_that_stays_costs_one_request(nursery, tmp_path):
     assert result.status == 1
     assert "No such luck." in result.stdout
     assert len(running.asked) == 1
+
+
+@pytest.mark.parametrize("param", ["input", "input[4].output[0].image_url"])
+async def test_an_image_that_the_backend_refuses_leaves_the_conversation(nursery, tmp_path, param):
+    running = await start_daemon(nursery, tmp_path / "daemon")
+    claude = make_claude(tmp_path, running.address)
+    (claude.folder / "a.png").write_bytes(make_image("PNG"))
+    message = "The image data you provided does not represent a valid image."
+    refusal = {"message": message, "type": "invalid_request_error", "param": param, "code": "invalid_value"}
+    reading = {"call": {"name": "Read", "call_id": "call_a", "arguments": {"file_path": str(claude.folder / "a.png")}}}
+    running.load(
+        {"output": [reading]},
+        {"error": {"status": 400, "body": {"error": refusal}}},
+        {"output": [{"text": "Without it."}]},
+        {"output": [{"text": "It goes on."}]},
+    )
+    results = await claude.talk("Read it.", "Go on.")
+    assert [result["result"] for result in results] == ["Without it.", "It goes on."]
+    assert [request.status for request in running.asked] == [200, 400, 200, 200]
+    assert "removed" in output_of(running.asked, "call_a")
