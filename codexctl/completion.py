@@ -221,8 +221,8 @@ def _settings(known: Known, _given: Sequence[str]) -> Iterator[Candidate]:
 
 def _setting_values(known: Known, given: Sequence[str]) -> Iterator[Candidate]:
     setting = next((each for each in known.settings if each["name"] == given[-1]), None)
-    if setting is None and given[-1].startswith("models."):
-        yield from _models(known, ())
+    if setting is None and given[-1].startswith("models.aliases."):
+        yield from ((name, "") for name, _ in _models(known, ()))
     if setting is None or setting["secret"]:
         return
     now, default = value_text(setting["value"]), value_text(setting["default"])

@@ -33,7 +33,7 @@ def _import_accounts(invocation: Invocation) -> None:
     if source not in KNOWN_SOURCES:
         source = str(Path(source).expanduser().absolute())  # the daemon runs in another folder
     params = {"source": source} | ({"follow": True} if given.follow else {})
-    result = invocation.call("accounts.import", params)
+    result = invocation.call("accounts.import", params, doing="reading the login")
     invocation.show(result, render_accounts.imported)
     if not (result["added"] or result["updated"] or result["kept"]):
         raise Stop(EXIT_REFUSED)
@@ -53,7 +53,9 @@ def _remove_account(invocation: Invocation) -> None:
         account = invocation.call("accounts.quota", {"account": name})["accounts"][0]["account"]
         name = account["id"]
         _ask(f"Sign out {name_of(account)} for good?")
-    result = invocation.call("accounts.remove", {"account": name}, reply_timeout_s=SERVER_TIMEOUT_S)
+    result = invocation.call(
+        "accounts.remove", {"account": name}, reply_timeout_s=SERVER_TIMEOUT_S, doing="ending the login"
+    )
     invocation.show(result, render_accounts.removed)
 
 
@@ -64,7 +66,8 @@ def _clear_accounts(invocation: Invocation) -> None:
         names = ", ".join(name_of(account) for account in listed)
         if listed:
             _ask(f"Sign out of all accounts for good ({names})?")
-    invocation.show(invocation.call("accounts.clear", reply_timeout_s=SERVER_TIMEOUT_S), render_accounts.cleared)
+    result = invocation.call("accounts.clear", reply_timeout_s=SERVER_TIMEOUT_S, doing="ending the logins")
+    invocation.show(result, render_accounts.cleared)
 
 
 def _check_can_ask(invocation: Invocation) -> None:
@@ -80,15 +83,15 @@ def _ask(question: str) -> None:
 
 
 def _refresh_accounts(invocation: Invocation) -> None:
-    _check_accounts(invocation, "accounts.refresh")
+    _check_accounts(invocation, "accounts.refresh", doing="asking the sign-in server for new tokens")
 
 
 def _verify_accounts(invocation: Invocation) -> None:
-    _check_accounts(invocation, "accounts.verify")
+    _check_accounts(invocation, "accounts.verify", doing="asking the backend")
 
 
-def _check_accounts(invocation: Invocation, method: str) -> None:
-    result = invocation.call(method, _account_or_all(invocation), reply_timeout_s=SERVER_TIMEOUT_S)
+def _check_accounts(invocation: Invocation, method: str, doing: str) -> None:
+    result = invocation.call(method, _account_or_all(invocation), reply_timeout_s=SERVER_TIMEOUT_S, doing=doing)
     invocation.show(result, render_accounts.checked)
     if not all(each["ok"] for each in result["results"]):
         raise Stop(EXIT_REFUSED)
@@ -112,14 +115,19 @@ def _quota(invocation: Invocation) -> None:
     from codexctl.render import plans as render_plans  # noqa: PLC0415 - as above
 
     params = _account_or_all(invocation) | ({"refresh": True} if invocation.arguments.refresh else {})
-    invocation.show(invocation.call("accounts.quota", params, reply_timeout_s=SERVER_TIMEOUT_S), render_plans.quotas)
+    result = invocation.call(
+        "accounts.quota", params, reply_timeout_s=SERVER_TIMEOUT_S, doing="asking the backend for new figures"
+    )
+    invocation.show(result, render_plans.quotas)
 
 
 def _models(invocation: Invocation) -> None:
     from codexctl.render import plans as render_plans  # noqa: PLC0415 - as above
 
     params = _account(invocation) | ({"refresh": True} if invocation.arguments.refresh else {})
-    result = invocation.call("accounts.models", params, reply_timeout_s=SERVER_TIMEOUT_S)
+    result = invocation.call(
+        "accounts.models", params, reply_timeout_s=SERVER_TIMEOUT_S, doing="asking the backend for its models"
+    )
     if not invocation.arguments.all:
         result["models"] = [model for model in result["models"] if model["listed"] or model["used_by"]]
     invocation.show(result, render_plans.models)

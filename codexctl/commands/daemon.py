@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from contextlib import suppress
 from typing import Any
 
-from codexctl.client import ControlClient, NoDaemon
 from codexctl.command import EXIT_REFUSED, Command, Invocation, Stop, Values, argument, limit_argument, parse_since
 from codexctl.render import daemon as render_daemon
 from codexctl.render import settings as render_settings
@@ -61,11 +59,9 @@ def _reload(invocation: Invocation) -> None:
 
 
 def _stop(invocation: Invocation) -> None:
-    with ControlClient(invocation.socket) as client:
+    with invocation.connect(doing="waiting for codexd to stop") as client:
         invocation.show(client.call("daemon.stop"), render_daemon.stopping)
-        with suppress(NoDaemon):  # the daemon hangs up once it has stopped
-            while True:
-                client.read_replies()
+        client.wait_until_closed()  # the daemon hangs up once it has stopped
 
 
 COMMANDS = (

@@ -22,5 +22,6 @@ COMMANDS = (
         "codexctl help\ncodexctl help accounts switch",
         _help,
         (argument("words", nargs="*", metavar="COMMAND", help="the command to explain"),),
+        needs_daemon=False,
     ),
 )

@@ -119,7 +119,7 @@ def toolbar(facts: Facts, log_level: str | None, width: int, now: float) -> list
     if facts.problem:
         parts = [
             _Part(0, (("class:bad", "codexd is away"),)),
-            _Part(1, (("", "start it with: codexd"),)),
+            _Part(1, (("", plain(facts.problem.rpartition(". ")[2])),)),
             _Part(2, (("", "the shell continues once it runs"),)),
         ]
     elif not facts.status:

@@ -61,6 +61,8 @@ def words_for(line):
         ("requests cancel ", KNOWN[Values.RUNNING_REQUESTS]),
         ("requests --state c", ["cancelled"]),
         ("settings get l", ["log.level"]),
+        ("help accounts sw", ["switch"]),
+        ("help accounts switch ", []),
         ("settings set log.level ", ["value of log.level"]),
         ("settings set log.level debug ", []),
         ("test hello --model ", KNOWN[Values.MODELS]),
@@ -109,6 +111,7 @@ DAEMON = SimpleNamespace(
     ],
     settings=[
         setting("log.level", "info", "info", choices=["debug", "info"]),
+        setting("models.aliases", {"fast": "gpt-5.3"}, {}, type="table"),
         setting("log.file", None),
         setting("translation.strict", value=True, default=False, type="boolean"),
         setting("models.opus", ["gpt-5.5", "gpt-5.4"], ["gpt-5.5"], type="names"),
@@ -145,6 +148,7 @@ def test_settings_with_their_values():
     offered = values(Values.SETTINGS)
     assert offered["translation.strict"] == "true: meaning of translation.strict"
     assert offered["log.file"] == "meaning of log.file"
+    assert offered["models.aliases.fast"] == "gpt-5.3"
 
 
 @pytest.mark.parametrize(
@@ -158,6 +162,7 @@ def test_settings_with_their_values():
             "models.opus",
             {"gpt-5.5,gpt-5.4": "now", "gpt-5.5": "default", "gpt-5.4": "", "gpt-5.3": "", "gpt-6": ""},
         ),
+        ("models.aliases.new", {"gpt-5.5": "", "gpt-5.4": "", "gpt-5.3": "", "gpt-6": ""}),
         ("server.api_key", {}),
         ("no.such_setting", {}),
     ],

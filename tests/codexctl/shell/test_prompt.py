@@ -75,8 +75,8 @@ def test_what_matters_most_stays_in_a_narrow_terminal():
 
 
 def test_a_daemon_that_is_away_is_said_with_what_to_do():
-    facts = Facts(STATUS, [account()], problem="codexd is not running")
-    assert text_of(facts, 60).strip() == "codexd is away · start it with: codexd"
+    facts = Facts(STATUS, [account()], problem="codexd is not running at /x. Start it with: codexd")
+    assert text_of(facts, 60).strip() == "codexd is away · Start it with: codexd"
 
 
 def test_the_overview_fits_80_columns():
