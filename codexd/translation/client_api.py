@@ -130,6 +130,9 @@ class ClientRequest(Protocol):
             RequestInvalid: names the field.
         """
 
+    def locate(self, part: Mapping[str, Any]) -> str | None:
+        """Where the client's own request has the image or file that became ``part`` of a body; None if unknown."""
+
     def open_stream(self, body: Body, target: Target, request_id: str) -> AnswerStream:
         """The answer to ``body``, which ``to_backend`` made for ``target``."""
 

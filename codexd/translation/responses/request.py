@@ -24,11 +24,19 @@ from codexd.translation.reading.fates import apply_fates
 from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.pairing import Item
+from codexd.translation.reading.parts import locate
 from codexd.translation.reading.reasoning import ReasoningOwners
 from codexd.translation.reading.schema import fit_answer_schema, fit_strict
 from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.responses.fates import TABLES, keep
-from codexd.translation.responses.items import read_input, repair_history, strip_cache_marks, to_items
+from codexd.translation.responses.items import (
+    list_parts,
+    read_input,
+    read_part,
+    repair_history,
+    strip_cache_marks,
+    to_items,
+)
 from codexd.translation.responses.stream import CompactionStream, ResponsesStream
 from codexd.translation.responses.tools import list_names, to_tool_choice, to_tools
 from codexd.translation.tokens import count_body
@@ -88,6 +96,9 @@ class ResponsesRequest:
             RequestInvalid: names the field.
         """
         return _of_codex_cli(self, target) if self.client is Client.CODEX else _of_sdk(self, target)
+
+    def locate(self, part: Mapping[str, Any]) -> str | None:
+        return locate(list_parts(self.items), part, lambda found: [found[0].value, read_part(found[0])])
 
     def open_stream(self, body: Body, target: Target, request_id: str) -> ResponsesStream:  # noqa: ARG002 - ids are the backend's
         self.answer = ResponsesStream(
