@@ -138,7 +138,8 @@ class ModelRoute(Generic[R]):
 
     def _read(self, data: bytes, exchange: Exchange) -> R:
         try:
-            wanted = self.api.parse(data, exchange.request.headers, exchange.request.caller.client)
+            request = exchange.request
+            wanted = self.api.parse(data, request.headers, request.caller.client, now=self.clock())
         except RequestInvalid:
             exchange.record.note_model(peek_model(data))
             raise

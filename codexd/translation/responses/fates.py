@@ -25,6 +25,7 @@ from codexd.translation.reading.fates import (
 from codexd.translation.reading.fields import Fields
 
 KEEPS_NOTHING = "neither codexd nor the backend stores responses for a ChatGPT plan; send the whole input each time"
+REMEMBERED = "from what codexd has sent within a day and since its start"
 HOSTED = "runs on OpenAI's API platform and is not available on a ChatGPT plan"
 FILES = refused("is a file on OpenAI's API platform; send its data instead")
 OWN_CACHE = "the backend caches by itself"
@@ -50,7 +51,7 @@ REQUEST = plain(
     include=carried("the names that the backend knows"),
     response_format=carried("as text.format, its newer name"),
     service_tier=carried("priority and fast, if the model offers the tier"),
-    store=dropped(KEEPS_NOTHING, False),
+    store=approximated("the backend stores nothing; codexd remembers the answer for a day, in memory", False),
     max_output_tokens=carried("applied by codexd to the visible text, because the backend accepts no limit"),
     max_completion_tokens=dropped("the backend accepts no limit"),
     max_tokens=dropped("the backend accepts no limit"),
@@ -71,7 +72,7 @@ REQUEST = plain(
     prompt_cache_options=cosmetic(OWN_CACHE),
     background=refused("the backend runs nothing in the background; use stream", False),
     conversation=refused(KEEPS_NOTHING),
-    previous_response_id=refused(KEEPS_NOTHING),
+    previous_response_id=carried(REMEMBERED),
     prompt=refused("is a template on OpenAI's API platform; send its text instead"),
 )
 
@@ -83,7 +84,7 @@ ITEMS: Mapping[str, Shape] = {
     "message": _MESSAGE,
     "function_call_output": _ITEM_OUTPUT,
     "custom_tool_call_output": _ITEM_OUTPUT,
-    "item_reference": Shape(refused(f"can't be resolved: {KEEPS_NOTHING}")),
+    "item_reference": Shape(carried(REMEMBERED), other=CARRIED),
 }
 
 _TOOL = plain("name", "description", **_NO_PROGRAMS, **{"async": dropped("the backend has no such option", False)})
