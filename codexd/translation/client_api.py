@@ -187,8 +187,10 @@ class ClientApi(Protocol[R]):
     def end(self) -> bytes:
         """What follows the last event of a complete answer."""
 
-    def parse(self, data: bytes, headers: Mapping[str, str], client: Client) -> R:
-        """The request in the HTTP body ``data``; ``headers`` has lower-case names.
+    def parse(self, data: bytes, headers: Mapping[str, str], client: Client, *, now: float) -> R:
+        """The request in the HTTP body ``data``.
+
+        ``headers`` has lower-case names; ``now`` is in seconds since the epoch.
 
         Raises:
             RequestInvalid: names the field.

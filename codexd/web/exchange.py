@@ -139,9 +139,9 @@ class ModelRoute(Generic[R]):
                 await self._send_error(exchange, wanted, error)
 
     async def _read(self, data: bytes, exchange: Exchange) -> R:
-        headers, client = exchange.request.headers, exchange.request.caller.client
+        headers, client, now = exchange.request.headers, exchange.request.caller.client, self.clock()
         try:
-            wanted = await _parse(lambda: self.api.parse(data, headers, client), data)
+            wanted = await _parse(lambda: self.api.parse(data, headers, client, now=now), data)
         except RequestInvalid:
             exchange.record.note_model(peek_model(data))
             raise
