@@ -36,7 +36,7 @@ class QuotaWindow:
 
 @frozen
 class AccountInfo:
-    """``state``: ok, expiring, expired, needs_login, limited or disabled; ``reason`` says why it needs a login.
+    """``state``: ok, expiring, expired, needs_login, limited or disabled; ``reason`` says why a login is needed.
 
     ``quota`` is what was last observed, empty before the first reply of the backend, and ``quota_stale`` when that
     was long ago. ``followed`` is the file of another program whose login this is. ``limited_until`` is the end of a

@@ -33,6 +33,7 @@ async def read_status(call: Call, _params: NoParams) -> api.DaemonStatus:
         settings_path=str(control.places.settings),
         problems=(
             *control.store.problems,
+            *filter(None, (control.accounts.refresher.explain_withdrawn(each.id) for each in control.store.accounts)),
             *([control.live.problem] if control.live.problem else []),
             *control.usage.problems,
         ),
