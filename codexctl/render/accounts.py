@@ -241,8 +241,8 @@ def _manual(flow: Json, style: Style) -> list[str]:
         plain(flow["url"]),
         "",
         *style.prose(
-            "The browser ends up at an address that begins with http://localhost. The page may show an error; only its "
-            f"address matters. Paste it here within {_time_left(flow, style.now)}."
+            "The browser ends up at an address that begins with http://localhost or http://127.0.0.1. The page may "
+            f"show an error; only its address matters. Paste it here within {_time_left(flow, style.now)}."
         ),
     ]
 
@@ -262,6 +262,11 @@ def _device(flow: Json, style: Style) -> list[str]:
         plain(flow["url"]),
         "",
         *lines,
+        "",
+        *style.prose(
+            "If the page says that device codes are switched off, enable them in ChatGPT's security settings, or sign "
+            f"in with a browser: {ADD}"
+        ),
         "",
     ]
 

@@ -37,7 +37,7 @@ class QuotaWindow:
 
 @frozen
 class AccountInfo:
-    """``state``: ok, expiring, expired, needs_login, limited or disabled; ``reason`` says why it needs a login.
+    """``state``: ok, expiring, expired, needs_login, limited or disabled; ``reason`` says why a login is needed.
 
     ``label`` is short and distinct, and every ``account`` parameter takes it: the email, with the beginning of the
     workspace id after a slash if another account has the same email.

@@ -21,6 +21,7 @@ from codexd.errors import CodexdError, ModelRefused, RequestInvalid, TokenReject
 from codexd.settings.schema import BY_CATALOGUE, Settings
 from codexd.translation.backend import LITE_HEADER
 from codexd.translation.client_api import Body, ClientRequest, Event, Purpose, Target
+from codexd.translation.models.catalogue import explain_refusal, read_version
 from codexd.translation.models.routes import CLAUDE_IDS, Route, find_alias, route
 from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.reasoning import tag_account
@@ -118,6 +119,7 @@ class ChatGptPlan:
             self.tracker.note_refusal(account.id, error, model=attempt.model, observation=turn.observation)
         if isinstance(error, ModelRefused):
             self.catalogues.note_refused(account.id, attempt.model)
+            return self._explain_refusal(turn, attempt, error)
         if isinstance(error, TokenRejected) and (turn.has_begun or How.FRESH_TOKEN in turn.tried_on(account.id)):
             return needs_login(account, f"The backend refused it ({error}). {SIGN_IN}")
         return error
@@ -175,6 +177,18 @@ class ChatGptPlan:
     def _choose_model(self, found: Route, account: Account | None) -> str:
         """The first model of the route that is offered to the account and was not refused."""
         return self.catalogues.of(account).choose(found.candidates)
+
+    def _explain_refusal(self, turn: Turn, attempt: Attempt, error: ModelRefused) -> ModelRefused:
+        account = attempt.own_account
+        versions = (self.settings().upstream.client_version, turn.request.headers.get("version", ""))
+        explained = explain_refusal(
+            attempt.model,
+            self.catalogues.of(account),
+            said=str(error),
+            announced=max(versions, key=read_version),
+            plan=self.tracker.limits(account.id).plan or account.plan,
+        )
+        return ModelRefused(explained, status=error.status, code=error.code)
 
     # -- rate limits --------------------------------------------------------------------------------
 

@@ -283,16 +283,17 @@ class AccountStore:
         login = attrs.evolve(login, auth_json=auth_json, tokens=tokens)
         self._logins.write(account_id, login)
         self._logins.hold(account_id, login)
-        alive = {"needs_login": None, "dead_login": None, "followed": None}
+        alive = {"needs_login": None, "withdrawn": None, "dead_login": None, "followed": None}
         book = self._book.change(account_id, **alive, **read_profile(account, identity_of_reply(reply)))
         if book != self._book:
             self._commit_if_possible(book)
         return tokens
 
-    def mark_needs_login(self, account_id: str, reason: str) -> None:
+    def mark_needs_login(self, account_id: str, reason: str, *, at_expiry: bool = False) -> None:
         """Remember that the login is dead. ``reason``: full sentences that say why and what to do.
 
-        Another refresh token in its file revives it, even if it was written while no daemon was running.
+        ``at_expiry``: only its refresh token is; the access token works until it expires. Another refresh token in its
+        file revives the login, even if it was written while no daemon was running.
 
         Raises:
             AccountNotFound
@@ -300,7 +301,9 @@ class AccountStore:
         self._find_entry(account_id)
         login = self._logins.find(account_id)
         dead_login = fingerprint(login.tokens.refresh_token) if login else None
-        self._commit_if_possible(self._book.change(account_id, needs_login=reason, dead_login=dead_login))
+        now, later = (None, reason) if at_expiry else (reason, None)
+        book = self._book.change(account_id, needs_login=now, withdrawn=later, dead_login=dead_login)
+        self._commit_if_possible(book)
 
     def touch(self, account_id: str, now: float) -> None:
         """Remember when the account was last used."""
@@ -329,9 +332,10 @@ class AccountStore:
         if login is None:
             return self._book
         changes: dict[str, Any] = {}
-        if account.needs_login is not None and fingerprint(login.tokens.refresh_token) != account.dead_login:
+        is_marked = account.needs_login is not None or account.withdrawn is not None
+        if is_marked and fingerprint(login.tokens.refresh_token) != account.dead_login:
             log.info("the login file has changed; the login is revived", extra={"fields": {"account": account.label}})
-            changes = {"needs_login": None, "dead_login": None}
+            changes = {"needs_login": None, "withdrawn": None, "dead_login": None}
         if account.followed is not None:  # for codexd's own tokens, save_tokens does this
             changes |= read_profile(account, login.identity)
         return self._book.change(account.id, **changes)
