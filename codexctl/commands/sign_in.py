@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import select
+import signal
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,11 @@ PROMPT = "Address or code: "
 
 def sign_in(invocation: Invocation) -> None:
     given = invocation.arguments
+    if given.cancel:
+        invocation.show(invocation.call("accounts.login.cancel"), render_accounts.cancelled_sign_ins)
+        return
     method = "device" if given.device else "manual" if given.no_browser else "browser"
-    with ControlClient(invocation.socket) as client, ExitStack() as on_failure:
+    with _ended_by_signals(), ControlClient(invocation.socket) as client, ExitStack() as on_failure:
         flow = client.call("accounts.login.start", {"method": method})
         on_failure.callback(_cancel, invocation.socket, flow["flow"])
         source = None if method == "device" else LineInput.open()
@@ -38,9 +42,24 @@ def sign_in(invocation: Invocation) -> None:
             invocation.write(render_accounts.signed_in(result, listed, invocation.style()))
 
 
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """End by an exception, which cancels the sign-in, if the terminal closes or the program is told to stop."""
+    before = {number: signal.signal(number, _end_by_signal) for number in (signal.SIGHUP, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_by_signal(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
+
+
 def _cancel(socket: Path, flow: str) -> None:
     """On a new connection: the old one may have been interrupted in the middle of a message."""
-    with suppress(NoDaemon, Refused), ControlClient(socket) as client:
+    with suppress(NoDaemon, Refused, OSError), ControlClient(socket) as client:  # OSError: the terminal is closed
         if client.call("accounts.login.cancel", {"flow": flow})["cancelled"]:
             say("the sign-in was cancelled.")
 

@@ -225,6 +225,14 @@ class Browser(Enum):
     """The user would not see a browser that this machine opened."""
 
 
+def cancelled_sign_ins(result: Json, _style: Style) -> list[str]:
+    """``accounts.login.cancel``."""
+    count = result["cancelled"]
+    if not count:
+        return ["No sign-in was under way."]
+    return ["The sign-in was cancelled." if count == 1 else f"{count} sign-ins were cancelled."]
+
+
 def instructions(flow: Json, style: Style, *, browser: Browser, can_paste: bool) -> list[str]:
     """``accounts.login.start``. The address is on a line by itself, so that it can be copied."""
     match flow["method"]:

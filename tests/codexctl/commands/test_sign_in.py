@@ -174,6 +174,30 @@ def test_ctrl_c_cancels(daemon, terminal, sign_in, arguments):
     assert screen.shown.endswith("codexctl: the sign-in was cancelled.\n")
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_terminal_that_closes_cancels(daemon, piped, sign_in, number):
+    sign_in("browser")
+    process = piped("accounts", "add")
+    daemon.next_call("accounts.login.wait")
+    process.send_signal(number)
+    process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert daemon.next_call("accounts.login.cancel") == {"flow": "4f1c2a"}
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(0, "No sign-in was under way."), (1, "The sign-in was cancelled."), (2, "2 sign-ins were cancelled.")],
+)
+def test_cancel(daemon, piped, count, said):
+    daemon.answers["accounts.login.cancel"] = {"cancelled": count}
+    out, err = piped("accounts", "add", "--cancel").communicate(timeout=20)
+    assert (out, err) == (f"{said}\n", "")
+    out, _ = piped("accounts", "add", "--cancel", "--json").communicate(timeout=20)
+    assert json.loads(out) == {"cancelled": count}
+    assert methods(daemon) == ["accounts.login.cancel"] * 2
+
+
 def test_a_sign_in_that_the_daemon_ends_is_exit_1_in_its_words(daemon, piped, sign_in, scripting):
     _, refusal = scripting
     sign_in("browser")
