@@ -247,7 +247,7 @@ def _browser(flow: Json, style: Style, browser: Browser, *, can_paste: bool) -> 
     where = "Open this address in a browser on this machine, and sign in there:"
     if browser is Browser.CODEXCTL:
         where = "Sign in with the browser that opens now. If none opens, open this address on this machine:"
-    lines = [*style.prose(where), "", plain(flow["url"]), ""]
+    lines = [*style.prose(where), "", style.link(flow["url"]), ""]
     if can_paste:
         lines += style.prose(
             "A browser on another machine can't return to codexd. If you use one, paste the address where it ends up "
@@ -264,7 +264,7 @@ def _manual(flow: Json, style: Style) -> list[str]:
     return [
         *style.prose("Open this address in any browser, and sign in there:"),
         "",
-        plain(flow["url"]),
+        style.link(flow["url"]),
         "",
         *style.prose(
             "The browser ends up at an address that begins with http://localhost. The page may show an error; only its "
@@ -285,7 +285,7 @@ def _device(flow: Json, style: Style) -> list[str]:
             f"Open this address on any device, and enter the code there within {_time_left(flow, style.now)}:"
         ),
         "",
-        plain(flow["url"]),
+        style.link(flow["url"]),
         "",
         *lines,
         "",

@@ -4,8 +4,6 @@ import time
 
 import pytest
 
-from codexctl.commands.sign_in import has_browser
-
 URL = "https://auth.example.com/oauth/authorize?" + "x" * 300
 CALLBACK = "http://localhost:1455/auth/callback?code=ac_secret&state=s"
 REF = {"id": "0123456789ab", "email": "work@example.com", "plan": "plus", "simulated": False}
@@ -78,7 +76,7 @@ def test_the_browser_opens_at_a_terminal(daemon, terminal, sign_in, tmp_path):
     screen = terminal("accounts", "add", BROWSER=f"{browser} %s")
     screen.wait_for("waiting for the browser: 14 min")
     assert opened.read_text() == URL
-    assert f"\n{URL}\n" in screen.shown
+    assert f"\n\x1b]8;;{URL}\x1b\\{URL}\x1b]8;;\x1b\\\n" in screen.shown
     assert "with the browser that opens now" in screen.shown
     daemon.reply("accounts.login.wait", SIGNED_IN)
     assert screen.end() == 0
@@ -174,6 +172,26 @@ def test_ctrl_c_cancels(daemon, terminal, sign_in, arguments):
     assert screen.shown.endswith("codexctl: the sign-in was cancelled.\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "changes", "drawn"),
+    [
+        (["--device"], {}, True),
+        (["--device"], {"NO_COLOR": "1"}, False),
+        ([], {"DISPLAY": ":0", "BROWSER": "true %s"}, False),
+        (["--no-browser"], {"SSH_CONNECTION": "1"}, True),
+    ],
+)
+def test_the_address_as_a_qr_code(daemon, terminal, sign_in, arguments, changes, drawn):
+    flow = sign_in("device" if arguments == ["--device"] else "manual" if arguments else "browser")
+    flow["url"] = "https://auth.example.com/codex/device"
+    screen = terminal("accounts", "add", *arguments, size=(30, 80), **changes)
+    screen.wait_for("Address or code" if flow["method"] == "manual" else "waiting for")
+    assert ("█▀▀" in screen.shown) == drawn
+    daemon.next_call("accounts.login.wait")
+    daemon.reply("accounts.login.wait", SIGNED_IN)
+    assert screen.end() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_a_terminal_that_closes_cancels(daemon, piped, sign_in, number):
     sign_in("browser")
@@ -246,19 +264,3 @@ def test_an_account_that_is_not_active_says_how_to_switch(daemon, piped, sign_in
         "home@example.com stays the active account. Switch to the new one with:",
         "  codexctl accounts switch work@example.com",
     ]
-
-
-@pytest.mark.parametrize(
-    ("environ", "platform", "expected"),
-    [
-        ({}, "linux", False),
-        ({"DISPLAY": ":0"}, "linux", True),
-        ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", True),
-        ({"DISPLAY": ":0", "SSH_CONNECTION": "1"}, "linux", False),
-        ({}, "darwin", True),
-        ({"SSH_CONNECTION": "1"}, "darwin", False),
-        ({"SSH_CONNECTION": "1", "BROWSER": "helper"}, "linux", True),
-    ],
-)
-def test_where_a_browser_is_seen(environ, platform, expected):
-    assert has_browser(environ, platform) is expected
