@@ -207,6 +207,14 @@ class Browser(Enum):
     """The user would not see a browser that this machine opened."""
 
 
+def cancelled_sign_ins(result: Json, _style: Style) -> list[str]:
+    """``accounts.login.cancel``."""
+    count = result["cancelled"]
+    if not count:
+        return ["No sign-in was under way."]
+    return ["The sign-in was cancelled." if count == 1 else f"{count} sign-ins were cancelled."]
+
+
 def instructions(flow: Json, style: Style, *, browser: Browser, can_paste: bool) -> list[str]:
     """``accounts.login.start``. The address is on a line by itself, so that it can be copied."""
     match flow["method"]:
@@ -221,7 +229,7 @@ def _browser(flow: Json, style: Style, browser: Browser, *, can_paste: bool) -> 
     where = "Open this address in a browser on this machine, and sign in there:"
     if browser is Browser.CODEXCTL:
         where = "Sign in with the browser that opens now. If none opens, open this address on this machine:"
-    lines = [*style.prose(where), "", plain(flow["url"]), ""]
+    lines = [*style.prose(where), "", style.link(flow["url"]), ""]
     if can_paste:
         lines += style.prose(
             "A browser on another machine can't return to codexd. If you use one, paste the address where it ends up "
@@ -238,7 +246,7 @@ def _manual(flow: Json, style: Style) -> list[str]:
     return [
         *style.prose("Open this address in any browser, and sign in there:"),
         "",
-        plain(flow["url"]),
+        style.link(flow["url"]),
         "",
         *style.prose(
             "The browser ends up at an address that begins with http://localhost or http://127.0.0.1. The page may "
@@ -259,7 +267,7 @@ def _device(flow: Json, style: Style) -> list[str]:
             f"Open this address on any device, and enter the code there within {_time_left(flow, style.now)}:"
         ),
         "",
-        plain(flow["url"]),
+        style.link(flow["url"]),
         "",
         *lines,
         "",
