@@ -7,18 +7,33 @@ from collections.abc import Callable
 from functools import partial
 
 import trio
-from attrs import frozen
+from attrs import field, frozen
 
-from codexd.errors import AccountError, CodexdError, ContextOverflow, EmptyAnswer, RequestInvalid, UpstreamError
+from codexd.errors import (
+    AccountError,
+    BackendSilent,
+    CodexdError,
+    ContextOverflow,
+    EmptyAnswer,
+    RequestInvalid,
+    StillSilent,
+    UpstreamError,
+    UpstreamRejected,
+)
 from codexd.record.requests import RequestLog
 from codexd.settings.schema import Settings
 from codexd.translation.client_api import AnswerStream, ClientRequest, Event
+from codexd.translation.reading.parts import find_largest_image
 from codexd.translation.tokens import count_body
 from codexd.turns.provider import Provider
 from codexd.turns.retry import GiveUp, How, Retry, decide
+from codexd.turns.streaks import Streaks
 from codexd.turns.turn import Attempt, Turn, pump, relay, wait_for_limit
 
 log = logging.getLogger("codexd.turn")
+
+SILENCE_LASTS_S = 15 * 60.0
+"""A client repeats a request that got no answer within minutes; what comes later is a new question."""
 
 
 @frozen
@@ -32,6 +47,8 @@ class TurnRunner:
     providers: tuple[Provider, ...]
     requests: RequestLog
     clock: Callable[[], float]
+    silences: Streaks = field(factory=lambda: Streaks(SILENCE_LASTS_S))
+    """By session, the requests that got no answer at all."""
 
     async def run(self, turn: Turn) -> None:
         """Answer ``turn`` through its sink.
@@ -49,6 +66,7 @@ class TurnRunner:
             except (AccountError, UpstreamError) as error:
                 await self._recover(turn, provider, attempt, error)
             else:
+                self.silences.end(turn.session)
                 return
 
     def count_input(self, request: ClientRequest) -> int:
@@ -94,14 +112,24 @@ class TurnRunner:
         context = provider.retry_context(turn, attempt)
         decision = GiveUp() if context is None else decide(error, context)
         if isinstance(decision, GiveUp):
-            raise await _with_sizes(error, turn, attempt)
+            raise await _complete(self._count_silence(error, turn), turn, attempt)
         _remember(turn, attempt, error, decision)
         if decision.how is How.AFTER_WAIT and attempt.account is not None:
             await wait_for_limit(turn, attempt.account, decision.wait_s)
+        else:
+            await trio.sleep(decision.wait_s)
         turn.record.note_retry(error, decision.description)
         about = {"request": turn.request_id, "fields": {"account": attempt.account and attempt.account.label}}
         level = logging.WARNING if decision.changes_account else logging.INFO
         log.log(level, "%s; trying again %s (%s)", error, decision.description, error.kind, extra=about)
+
+    def _count_silence(self, error: CodexdError, turn: Turn) -> CodexdError:
+        """``error``; for a session that got no answer before either, one that its client shows instead of retrying."""
+        if not isinstance(error, BackendSilent) or self.silences.add(turn.session, self.clock()).count == 1:
+            return error
+        final = StillSilent(str(error), status=error.status)
+        final.add_hint("It happened before in this conversation, so there is no use in waiting. Ask again later.")
+        return final
 
 
 def _remember(turn: Turn, attempt: Attempt, error: CodexdError, decision: Retry) -> None:
@@ -114,12 +142,19 @@ def _remember(turn: Turn, attempt: Attempt, error: CodexdError, decision: Retry)
             turn.history.failed[attempt.account_id] = error
 
 
-async def _with_sizes(error: CodexdError, turn: Turn, attempt: Attempt) -> CodexdError:
-    """``error``, with the size of the request if it is a context overflow: clients use it to compact."""
+async def _complete(error: CodexdError, turn: Turn, attempt: Attempt) -> CodexdError:
+    """``error``, with what only the request itself can tell: its size, or the size of its largest image."""
     if isinstance(error, ContextOverflow):
         error.window_tokens = attempt.target.model.context_window
         body = turn.request.to_backend(attempt.target)
         error.prompt_tokens = await trio.to_thread.run_sync(count_body, body)
+    elif isinstance(error, UpstreamRejected) and error.gives_no_reason:
+        largest_bytes = find_largest_image(turn.request.to_backend(attempt.target))
+        if largest_bytes:
+            error.add_hint(
+                f"It gave no reason. The largest image of the request has {largest_bytes / 1_000_000:.1f} MB, which "
+                "may be too much for it: send a smaller one."
+            )
     return error
 
 

@@ -18,7 +18,7 @@ from codexd.accounts.model import Account
 from codexd.settings.schema import UpstreamSettings
 from codexd.translation.backend import parse_event, read_http_error
 from codexd.translation.sse import Decoder
-from codexd.upstream.http import Event, EventSource, Progress, open_answer
+from codexd.upstream.http import Event, EventSource, Patience, Progress, open_answer
 
 NAME = "the backend"
 """Its name in errors."""
@@ -102,14 +102,21 @@ class CodexBackend:
             content=jsontext.dumps(body),
             headers={**headers, **self._headers(account, token)},
         )
-        idle_timeout_s = self.settings().idle_timeout * self.endpoint.idle_timeout_factor
-        async with open_answer(self.http, request, progress, timeout_s=idle_timeout_s, name=NAME) as answer:
+        async with open_answer(self.http, request, progress, patience=self._patience, name=NAME) as answer:
             on_headers(answer.headers)
             if answer.status != 200 or answer.is_json == self.endpoint.streams:
                 refusal = await answer.read_error_body()
                 raise read_http_error(answer.status, answer.headers, refusal, self.clock())
             reader = ResponsesReader(Decoder() if self.endpoint.streams else DocumentDecoder())
-            yield EventSource(answer.chunks, idle_timeout_s, reader, name=NAME)
+            yield EventSource(answer.chunks, self._patience, reader, name=NAME, begins_by=answer.begins_by)
+
+    @property
+    def _patience(self) -> Patience:
+        """One document comes only when the answer is complete, so its first bytes are waited for much longer."""
+        if self.endpoint.streams:
+            return Patience.of(self.settings())
+        longest_s = self.settings().idle_timeout * self.endpoint.idle_timeout_factor
+        return Patience(longest_s, longest_s)
 
     def _headers(self, account: Account, token: str) -> dict[str, str]:
         return {

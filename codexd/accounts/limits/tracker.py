@@ -45,6 +45,7 @@ class _Known:
     credits: CreditsInfo | None = None
     allowed: bool | None = None
     fetched_at: float | None = None
+    spent: str | None = None
     cooldowns: dict[str | None, Cooldown] = Factory(dict)
 
     @property
@@ -53,7 +54,7 @@ class _Known:
             (tracked.window for tracked in self.windows.values()),
             key=lambda window: (window.limit or "", window.window_s),
         )
-        return Limits(tuple(windows), self.plan, self.credits, self.allowed, self.fetched_at)
+        return Limits(tuple(windows), self.plan, self.credits, self.allowed, self.fetched_at, self.spent)
 
 
 class LimitTracker:
@@ -194,6 +195,8 @@ class LimitTracker:
         known.fetched_at = observation.at
         known.plan = observation.plan or known.plan
         known.credits = observation.credits or known.credits
+        if observation.tells_spent:
+            known.spent = observation.spent
         if observation.allowed is not None or observation.of_limit(None):
             known.allowed = observation.allowed
         if observation.complete:
@@ -210,7 +213,7 @@ def _restore(saved: SavedLimits) -> _Known:
     limits = saved.limits
     windows = {window.name: _Tracked(window, _passed(window)) for window in limits.windows}
     cooldowns = {cooldown.model: cooldown for cooldown in saved.cooldowns}
-    return _Known(windows, limits.plan, limits.credits, limits.allowed, limits.fetched_at, cooldowns)
+    return _Known(windows, limits.plan, limits.credits, limits.allowed, limits.fetched_at, limits.spent, cooldowns)
 
 
 def _reported_before(known: _Tracked | None, window: Window) -> int:

@@ -63,6 +63,7 @@ class AccountStore:
         """Folders of removed accounts, to be deleted once ``accounts.json`` no longer lists them."""
         self._active_problem = recovered.active_problem
         self._touch_saved_at = 0.0
+        self._refusals: dict[str, str] = {}
         self._logins = HeldLogins(self._accounts_dir)
         for account in self._book.accounts:
             self._logins.load(account)
@@ -303,6 +304,12 @@ class AccountStore:
         dead_login = fingerprint(login.tokens.refresh_token) if login else None
         self._commit_if_possible(self._book.change(account_id, needs_login=reason, dead_login=dead_login))
 
+    def note_refusal(self, account_id: str, reason: str | None) -> None:
+        """Remember why the backend refuses fresh tokens of the account; None once it serves a request."""
+        self._refusals.pop(account_id, None)
+        if reason is not None:
+            self._refusals[account_id] = reason
+
     def touch(self, account_id: str, now: float) -> None:
         """Remember when the account was last used."""
         self._book = self._book.change(account_id, last_used_at=now)
@@ -318,7 +325,8 @@ class AccountStore:
         return account
 
     def _with_login_state(self, account: Account) -> Account:
-        return attrs.evolve(account, needs_login=self._logins.unusable_reason(account) or account.needs_login)
+        needs_login = self._logins.unusable_reason(account) or account.needs_login
+        return attrs.evolve(account, needs_login=needs_login, refusal=self._refusals.get(account.id))
 
     def _update_from_file(self, account: Account) -> Book:
         """The book, updated from the account's file: any refresh token other than the dead one revives the account."""
@@ -367,6 +375,7 @@ class AccountStore:
                 raise
         self._logins.hold(account.id, login)
         self._strays.pop(account.id, None)
+        self.note_refusal(account.id, None)
 
     def _delete_login(self, account: Account) -> None:
         """Delete codexd's own login of the account. If that fails now, the next start does it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import string
+from collections.abc import Mapping
 from typing import Any
 
 from codexd.translation.reading.fields import Fields
@@ -78,3 +79,11 @@ def sniff_image(data: str) -> str | None:
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "image/webp"
     return next((media_type for magic, media_type in _MAGIC if head.startswith(magic)), None)
+
+
+def find_largest_image(body: Mapping[str, Any]) -> int:
+    """The size in bytes of the largest embedded image in a body for the backend; 0 without one."""
+    contents = [item.get(name) for item in body.get("input") or () for name in ("content", "output")]
+    parts = [part for content in contents if isinstance(content, list) for part in content if isinstance(part, dict)]
+    urls = [url for part in parts if isinstance(url := part.get("image_url"), str) and url.startswith("data:")]
+    return max((len(url.partition(",")[2]) * 3 // 4 for url in urls), default=0)

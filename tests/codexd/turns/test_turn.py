@@ -17,7 +17,7 @@ from codexd.translation.sse import Decoder
 from codexd.turns.retry import How
 from codexd.turns.turn import LATE_S, Attempt, Turn, pump, relay, wait_for_limit
 from codexd.upstream.codex import ResponsesReader
-from codexd.upstream.http import EventSource
+from codexd.upstream.http import EventSource, Patience
 
 ANN = Account("0123456789ab", "workspace", "user-ann", "ann@example.com", "plus", 0.0)
 TARGET = Target(BUILT_IN.describe("gpt-5.5"))
@@ -74,7 +74,7 @@ class Chunks:
 
 
 def source_of(*chunks, idle_timeout_s=30.0, gap_s=0.0):
-    return EventSource(Chunks(chunks, gap_s), idle_timeout_s, ResponsesReader(Decoder()), name="the backend")
+    return EventSource(Chunks(chunks, gap_s), Patience(idle_timeout_s), ResponsesReader(Decoder()), name="the backend")
 
 
 async def carry(turn, source):
