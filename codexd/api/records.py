@@ -83,7 +83,8 @@ class RequestInfo:
     ``account_reason`` says why that account. ``error`` is what went wrong and ``error_kind`` its stable word;
     ``told`` is how the client was told of it, None when it had hung up. ``upstream_status`` and
     ``upstream_request_id`` are of the last answer of the backend, ``longest_silence_ms`` of its longest pause.
-    ``session`` is a short hash that the requests of one conversation share.
+    ``session`` is a short hash that the requests of one conversation share. ``silent_since`` is when the backend fell
+    silent, if a running request has waited for it for a minute.
     """
 
     id: str
@@ -109,6 +110,7 @@ class RequestInfo:
     longest_silence_ms: int | None = None
     error_kind: str | None = None
     told: Told | None = None
+    silent_since: float | None = None
 
 
 @frozen
