@@ -43,7 +43,7 @@ from codexd.upstream.account import AccountEndpoint
 from codexd.upstream.codex import COMPACT, CodexBackend
 from codexd.upstream.http import make_timeout
 from codexd.upstream.kilo import FreeModels, KiloBackend
-from codexd.web.app import App, create_quart
+from codexd.web.app import App, Refusals, create_quart
 from codexd.web.callback import serve_callback
 from codexd.web.codex_routes import CodexRoutes
 from codexd.web.exchange import CountRoute, ModelRoute, Timing
@@ -154,9 +154,10 @@ def make_app(
         "/v1/responses/input_tokens": count_responses.answer,
     }
     models = ModelLists(lambda: live.current, accounts.store, accounts.catalogues)
-    quart = create_quart(simulated=launch.simulated, clock=clock, models=models)
+    refusals = Refusals(requests, clock)
+    quart = create_quart(simulated=launch.simulated, refusals=refusals, models=models)
     CodexRoutes(accounts.store, accounts.poller, accounts.tracker.limits, clock).add_to(quart)
-    return App(lambda: live.current.server, hot, quart, clock)
+    return App(lambda: live.current.server, hot, quart, refusals)
 
 
 def _make_plan(launch: Launch, accounts: Accounts, http: httpx.AsyncClient, requests: RequestLog) -> ChatGptPlan:

@@ -7,6 +7,7 @@ nursery, because the watcher must not cancel Hypercorn's own work at the end of 
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -17,7 +18,7 @@ from attrs import define, field, frozen
 
 from codexd.errors import CodexdError, RequestCancelled, RequestInvalid, ShuttingDown
 from codexd.record.requests import CANCELLED, RequestLog
-from codexd.record.timeline import RequestRecord
+from codexd.record.timeline import SILENT_S, RequestRecord
 from codexd.translation.client_api import (
     AnswersAlone,
     Client,
@@ -41,6 +42,8 @@ from codexd.web.http import (
     wait_for_disconnect,
 )
 from codexd.web.outbox import Outbox, Signal
+
+log = logging.getLogger("codexd.http")
 
 _STREAM_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -123,6 +126,7 @@ class ModelRoute(Generic[R]):
         client = read_client_name(request.headers)
         with self.requests.record(request.id, request.method, request.path, client) as record:
             exchange = Exchange(request, record, send)
+            record.note_caller(request.caller.client)
             wanted: R | None = None
             try:
                 wanted = self._read(await read_body(request, receive), exchange)
@@ -151,6 +155,7 @@ class ModelRoute(Generic[R]):
             nursery.start_soon(self._watch, exchange, turn, outbox, receive, nursery.cancel_scope)
             nursery.start_soon(self._run, exchange, wanted, turn, outbox)
             nursery.start_soon(self._end_with_daemon, turn, outbox)
+            nursery.start_soon(watch_silence, exchange.record, turn)
             if wanted.stream:
                 await self._send_stream(exchange, wanted, turn, outbox)
             else:
@@ -257,6 +262,17 @@ class CountRoute:
         wanted = self.parse(await read_body(request, receive))
         tokens = await trio.to_thread.run_sync(self.turns.count_input, wanted)
         await send_json(send, 200, {**self.more, "input_tokens": tokens})
+
+
+async def watch_silence(record: RequestRecord, turn: Turn) -> None:
+    """Log and mark the request for each minute in which the backend sends nothing."""
+    while True:
+        left_s = SILENT_S - record.silent_s
+        await trio.sleep(left_s if left_s > 0 else SILENT_S)
+        if record.silent_s >= SILENT_S and not turn.sink.is_full:
+            record.note_silence()
+            about = {"request": record.id, "fields": {"model": record.info.model_used}}
+            log.warning("waiting for the backend, silent for %.0f s", record.silent_s, extra=about)
 
 
 def _end_early(turn: Turn, outbox: Outbox, error: CodexdError) -> None:

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from codexd import jsontext
 from codexd.errors import RequestInvalid, RequestTooLarge
+from codexd.web.base_url import find_meant
 from codexd.web.caller import Caller, find_caller
 
 Scope = dict[str, Any]
@@ -42,7 +43,8 @@ class Request:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         query = scope["query_string"].decode("latin-1")
         path = scope["path"]
-        return cls(request_id, scope["method"], path, query, headers, find_caller(path, query, headers), scope)
+        caller = find_caller(find_meant(path) or path, query, headers)
+        return cls(request_id, scope["method"], path, query, headers, caller, scope)
 
 
 async def read_body(request: Request, receive: Receive) -> bytes:
