@@ -101,8 +101,12 @@ def make_accounts(
     clock, live = launch.clock, launch.settings
     auth_url = live.current.upstream.auth_url
     tokens, backend = TokenEndpoint(sign_in_http, auth_url), AccountEndpoint(http, lambda: live.current.upstream, clock)
-    refresher, tracker = Refresher(store, tokens, clock), LimitTracker(clock, launch.places.limits)
     show_pages = partial(serve_callback, simulated=launch.simulated)
+
+    def name_account(account_id: str) -> str:
+        return next((account.label for account in store.accounts if account.id == account_id), "a removed account")
+
+    refresher, tracker = Refresher(store, tokens, clock), LimitTracker(clock, launch.places.limits, name_account)
 
     def keep(auth_json: dict[str, Any]) -> tuple[Account, bool]:
         account, outcome = store.add(auth_json, now=clock(), simulated=launch.simulated)

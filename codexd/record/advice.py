@@ -73,6 +73,21 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
         f"a bug in codexd: {_REPORT}",
     ),
     errors.RequestTooLarge: Advice(_REFUSED_AGAIN, _SHRINK),
+    errors.KeyRejected: Advice(
+        _REFUSED_AGAIN,
+        "Give the client the key of the setting server.api_key, as `codexctl claude proxy` and `codexctl codex proxy` "
+        "do.",
+    ),
+    errors.Forbidden: Advice(
+        _REFUSED_AGAIN,
+        "Use the address http://127.0.0.1, or let the name or origin in with the setting server.allowed_hosts or "
+        "server.allowed_origins.",
+    ),
+    errors.NoSuchRoute: Advice(
+        _REFUSED_AGAIN,
+        "Check the client's base URL: it ends in /v1 for OpenAI's clients, and with the port for Anthropic's.",
+    ),
+    errors.MethodNotAllowed: Advice(_REFUSED_AGAIN, "Check how the client is set up; the README lists the routes."),
     errors.KiloDisabled: Advice(
         "codexd refuses the model name kilo until you opt in. No part of this request left the machine.",
         f"`codexctl settings set kilo.enabled true` opts in. {_OTHER_MODELS}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from codexd import errors
 from codexd.api.records import Explanation, TimelineStep
 from codexd.record.advice import find_advice
 from codexd.record.timeline import Snapshot, Step, StepName
@@ -103,11 +104,30 @@ def _summarize(request: Snapshot) -> Iterator[str]:
 
 def _summarize_target(request: Snapshot) -> str:
     info = request.info
-    asked = f"asked for {info.model}" if info.model else "sent a request without a readable model name"
+    asked = f"asked for {info.model}" if info.model else _describe_without_model(request)
     place = f" at the third party {request.third_party}" if request.third_party else ""
     used = f", which went to {info.model_used}{place}" if info.model_used else ""
     account = f", on the account {info.account}: {info.account_reason}" if info.account else ""
     return f"{info.client} {asked}{used}{account}."
+
+
+_WITHOUT_MODEL = frozenset(
+    each.kind
+    for each in (
+        errors.Forbidden,
+        errors.KeyRejected,
+        errors.ModelNotFound,
+        errors.NoSuchRoute,
+        errors.MethodNotAllowed,
+    )
+)
+"""What is refused without a look at the body."""
+
+
+def _describe_without_model(request: Snapshot) -> str:
+    if request.info.error_kind in _WITHOUT_MODEL:
+        return f"sent {request.method} {request.info.path}"
+    return "sent a request without a readable model name"
 
 
 def _summarize_outcome(request: Snapshot) -> str:
