@@ -56,7 +56,7 @@ def _list_lines(listed: list[Json], style: Style, width: int) -> list[str]:
 def _remarks_below(listed: list[Json], style: Style) -> list[str]:
     lines = []
     for request in listed:
-        if remarks := list(remarks_on(request)):
+        if remarks := [*_silence(request, style.now), *remarks_on(request)]:
             lines.append(style.paint(request["id"], "bold"))
             lines += [line for text in remarks for line in style.prose(text, "  ")]
     return ["", *lines] if lines else []
@@ -100,6 +100,11 @@ def short_id(request_id: str) -> str:
 
 def _state_cell(request: Json) -> Cell:
     return Cell([state_of(request)], STATE_COLOURS.get(request["state"], "red"))
+
+
+def _silence(request: Json, now: float) -> Iterator[str]:
+    if request.get("silent_since") is not None:
+        yield f"waiting for the backend, silent for {duration(now - request['silent_since'])}"
 
 
 def _request_row(request: Json, now: float, *, with_account: bool) -> list[Cell]:

@@ -308,7 +308,7 @@ def to_info(control: Control, account: Account) -> api.AccountInfo:
         plan=limits.plan or account.plan,
         active=active is not None and account.id == active.id,
         state=account_state(account, tokens, limits, cooldown, now).value,
-        reason=account.needs_login or control.accounts.refresher.explain_withdrawn(account.id),
+        reason=account.needs_login or account.refusal or control.accounts.refresher.explain_withdrawn(account.id),
         expires_at=tokens.expires_at if tokens else None,
         added_at=account.added_at,
         last_used=account.last_used_at,

@@ -195,7 +195,7 @@ OVERFLOW = {"code": "context_length_exceeded", "message": "Your input exceeds th
             {},
         ),
         ({"failed": {"code": "server_error", "message": "oops"}}, 502, "server_error", "server_error", {}),
-        ({"error": {"status": 403, "body": "<html>Just a moment</html>"}}, 502, "server_error", "upstream_blocked", {}),
+        ({"error": {"status": 502, "body": "<html>Bad gateway</html>"}}, 502, "server_error", "server_error", {}),
         ({"cut": "eof", "after_events": 2}, 502, "server_error", "stream_disconnected", {}),
     ],
 )
