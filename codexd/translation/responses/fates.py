@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from codexd.translation.chat import fates as chat
 from codexd.translation.reading.fates import (
     CARRIED,
     NO_SAMPLING,
@@ -23,6 +24,7 @@ from codexd.translation.reading.fates import (
     refused,
 )
 from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.openai_parts import REASONING
 
 KEEPS_NOTHING = "neither codexd nor the backend stores responses for a ChatGPT plan; send the whole input each time"
 REMEMBERED = "from what codexd has sent within a day and since its start"
@@ -76,7 +78,15 @@ REQUEST = plain(
     prompt=refused("is a template on OpenAI's API platform; send its text instead"),
 )
 
-_MESSAGE = Shape(CARRIED, {"content": carried(inside="part")}, other=CARRIED)
+_NO_REASONING = approximated("left out: a Responses client sends reasoning as items")
+CHAT_FIELDS: Mapping[str, Rule] = {
+    **{name: rule for name, rule in chat.MESSAGES["assistant"].fields.items() if name != "content"},
+    **dict.fromkeys(("reasoning", "reasoning_content", "reasoning_details"), _NO_REASONING),
+    "tool_call_id": CARRIED,
+}
+"""Fields of messages in the form of Chat Completions, which are sent in other ways or not at all."""
+
+_MESSAGE = Shape(CARRIED, {**CHAT_FIELDS, "content": carried(inside="part")}, other=CARRIED)
 _ITEM_OUTPUT = Shape(CARRIED, {"output": carried(inside="part")}, other=CARRIED)
 
 ITEMS: Mapping[str, Shape] = {
@@ -115,10 +125,17 @@ TOOLS: Mapping[str, Shape] = {
     "mcp": Shape(refused("needs an MCP client on OpenAI's servers; let your client call your MCP servers")),
 }
 
+_INPUT_PART = {**_CACHE_MARK, "cache_control": cosmetic(OWN_CACHE), "file_id": FILES}
+_OF_OTHERS = ("text", "image_url", "file", "image", "document", "search_result", "tool_use", "tool_result", *REASONING)
+_PARTS = {kind: chat.PARTS[kind] for kind in _OF_OTHERS}
+_BLOCK_TABLES = ("block", "image_source", "document_source", "tool_change")
+_CHAT_TABLES = ("image_url", "file", "call", "called", "custom_called", *_BLOCK_TABLES)
+
 TABLES: Mapping[str, Table] = {
     "request": Table({"": REQUEST}),
     "item": Table(ITEMS, unknown=CARRIED),
-    "part": Table({"input_*": Shape(CARRIED, {**_CACHE_MARK, "file_id": FILES}, other=CARRIED)}, unknown=CARRIED),
+    "part": Table({**_PARTS, "input_*": Shape(CARRIED, _INPUT_PART, other=CARRIED)}, unknown=CARRIED),
+    **{name: chat.TABLES[name] for name in _CHAT_TABLES},
     "tool": Table(TOOLS, unknown=CARRIED),
     "function": Table({"": plain("name", "description", "parameters", "strict")}),
     "reasoning": Table(

@@ -139,8 +139,9 @@ def resolve(items: list[Fields], answers: AnswerMemory, *, now: float) -> list[F
 
 def _is_reference(item: Fields) -> bool:
     """The type of a reference may be missing."""
-    kind = item.get("type")
-    return kind == "item_reference" or (kind is None and item.get("role") is None and isinstance(item.get("id"), str))
+    if item.get("type") is not None:
+        return bool(item.get("type") == "item_reference")
+    return [name for name, value in item.value.items() if value is not None] == ["id"]
 
 
 def _find(item: Fields, item_id: str, answers: AnswerMemory, now: float) -> Item | None:

@@ -25,6 +25,7 @@ from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.pairing import Item
 from codexd.translation.reading.reasoning import ReasoningOwners
+from codexd.translation.responses.dialects import to_native
 from codexd.translation.responses.fates import TABLES, keep
 from codexd.translation.responses.items import read_input, repair_history, strip_cache_marks, to_items
 from codexd.translation.responses.memory import AnswerMemory, Conversation, find_previous, resolve
@@ -174,7 +175,8 @@ def _read(body: Fields, headers: Mapping[str, str], client: Client, recall: Reca
         apply_fates(body, TABLES)
     previous = find_previous(body, recall.answers, now=recall.now)
     body = evolve(body, value=strip_cache_marks(body.value))
-    items = resolve(read_input(body), recall.answers, now=recall.now)
+    items = read_input(body) if is_codex else to_native(read_input(body))
+    items = resolve(items, recall.answers, now=recall.now)
     if previous is not None:
         earlier = enumerate(previous.items)
         items = [*(Fields(item, f"previous_response_id[{index}]", body.losses) for index, item in earlier), *items]
