@@ -148,7 +148,7 @@ def parse(data: bytes, headers: Mapping[str, str], client: Client, recall: Recal
     Raises:
         RequestInvalid: names the field.
     """
-    request = _read(parse_body(data), headers, client, recall, ResponsesRequest)
+    request = read_request(parse_body(data), headers, client, recall, ResponsesRequest)
     if request.body.get("store") is not False:
         request.keep_answer = partial(_keep_answer, request, recall, len(data))
     return request
@@ -156,19 +156,19 @@ def parse(data: bytes, headers: Mapping[str, str], client: Client, recall: Recal
 
 def parse_compact(data: bytes, headers: Mapping[str, str], client: Client, recall: Recall) -> CompactRequest:
     """The same for ``compact``."""
-    return evolve(_read(parse_body(data), headers, client, recall, CompactRequest), stream=False)
+    return evolve(read_request(parse_body(data), headers, client, recall, CompactRequest), stream=False)
 
 
 def parse_count(data: bytes, recall: Recall) -> ResponsesRequest:
     """The same for ``input_tokens``, which needs no model."""
     body = parse_body(data)
-    return _read(evolve(body, value={"model": "", **body.value}), {}, Client.OTHER, recall, ResponsesRequest)
+    return read_request(evolve(body, value={"model": "", **body.value}), {}, Client.OTHER, recall, ResponsesRequest)
 
 
 R = TypeVar("R", bound=ResponsesRequest)
 
 
-def _read(body: Fields, headers: Mapping[str, str], client: Client, recall: Recall, kind: type[R]) -> R:
+def read_request(body: Fields, headers: Mapping[str, str], client: Client, recall: Recall, kind: type[R]) -> R:
     is_codex = client is Client.CODEX
     model, stream = read_model(body), body.boolean("stream")
     if not is_codex:
