@@ -65,7 +65,11 @@ class Format(Protocol):
 
 @frozen
 class EnvInJson:
-    """Claude Code's ``settings.json``: the names are variables in its ``env``."""
+    """Claude Code's ``settings.json``: the names are variables in its ``env``, or keys beside it.
+
+    ``autoCompactWindow`` is a key of its root; ``modelSettings.MODEL.autoCompactWindow`` is the same for one model,
+    whose name may contain dots.
+    """
 
     blank: str = field(default="{}\n", init=False)
     broken_hint: str = field(default="Claude Code accepts only plain JSON, without comments.", init=False)
@@ -77,17 +81,31 @@ class EnvInJson:
         if env is not None and not json_text.is_object(env):
             raise ValueError('its "env" is not an object')
         json_text.check_names(env or "{}")
+        models = json_text.read(text, (MODEL_SETTINGS,))
+        if models is not None and not _holds_objects(models):
+            raise ValueError(f'its "{MODEL_SETTINGS}" is not an object of objects')
 
     def read(self, text: str, name: str) -> str | None:
-        return json_text.read(text, ("env", name))
+        return json_text.read(text, _json_path(name))
 
     def put(self, text: str, name: str, raw: str) -> str:
-        if not self.has_holder(text):
-            text = json_text.put(text, ("env",), "{}")
-        return json_text.put(text, ("env", name), raw)
+        path = _json_path(name)
+        for depth in range(1, len(path)):
+            if json_text.read(text, path[:depth]) is None:
+                text = json_text.put(text, path[:depth], "{}")
+        return json_text.put(text, path, raw)
 
     def drop(self, text: str, name: str) -> str:
-        return json_text.drop(text, ("env", name)) if self.has_holder(text) else text
+        path = _json_path(name)
+        if json_text.read(text, path) is None:
+            return text
+        text = json_text.drop(text, path)
+        if path[0] != MODEL_SETTINGS:
+            return text
+        for depth in (2, 1):
+            if json_text.is_empty(json_text.read(text, path[:depth]) or "{}"):
+                text = json_text.drop(text, path[:depth])
+        return text
 
     def parse(self, raw: str) -> Any:
         return json.loads(raw)
@@ -104,6 +122,23 @@ class EnvInJson:
 
     def is_empty(self, text: str) -> bool:
         return json_text.is_empty(text)
+
+
+MODEL_SETTINGS, COMPACT_WINDOW = "modelSettings", "autoCompactWindow"
+
+
+def _json_path(name: str) -> json_text.Path:
+    if name == COMPACT_WINDOW:
+        return (name,)
+    if name.startswith(f"{MODEL_SETTINGS}."):
+        model = name.removeprefix(f"{MODEL_SETTINGS}.").removesuffix(f".{COMPACT_WINDOW}")
+        return MODEL_SETTINGS, model, COMPACT_WINDOW
+    return "env", name
+
+
+def _holds_objects(raw: str) -> bool:
+    value = json.loads(raw)
+    return isinstance(value, dict) and all(isinstance(each, dict) for each in value.values())
 
 
 @frozen
