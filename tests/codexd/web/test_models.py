@@ -227,7 +227,8 @@ async def test_windows_are_the_accounts_own(nursery, tmp_path):
     entry = (await get(running, "/v1/models/claude-sonnet-5-5", **ANTHROPIC)).json()
     assert entry["max_input_tokens"] == 123_456
     environment = await running.call("claude.environment")
-    assert environment["variables"]["CLAUDE_CODE_AUTO_COMPACT_WINDOW"] == "123456"
+    settings = await trio.Path(environment["settings_path"]).read_text()
+    assert json.loads(settings)["autoCompactWindow"] == 123_456
     running.load({"error": {"status": 400, "body": {"error": {"code": "context_length_exceeded", "message": "long"}}}})
     refused = (await post(running, HELLO)).json()["error"]["message"]
     assert "> 123456 maximum" in refused
