@@ -27,7 +27,7 @@ from codexd.errors import (
 )
 from codexd.settings.schema import UpstreamSettings
 from codexd.translation.backend import TERMINAL
-from codexd.upstream.proxies import EXTENSION, ProxiedTransport, Proxies, Proxy
+from codexd.upstream.proxies import EXTENSION, CertificateRejected, ProxiedTransport, Proxies, Proxy
 
 USER_AGENT = f"codexd/{__version__} ({platform.system()}; {platform.machine()})"
 
@@ -128,7 +128,7 @@ def to_broken(error: httpx.HTTPError, name: str) -> StreamBroken:
 
 
 def _describe(error: httpx.HTTPError) -> str:
-    if isinstance(error, httpx.ProxyError):  # the proxy's own words
+    if isinstance(error, httpx.ProxyError | CertificateRejected):  # words for the user
         return str(error)
     if isinstance(error, httpx.LocalProtocolError):  # it may quote a header, and so a token
         return type(error).__name__

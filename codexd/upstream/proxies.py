@@ -8,6 +8,7 @@ lower-case names win, as in curl. httpx reads the same variables, but it fails o
 from __future__ import annotations
 
 import re
+import ssl
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -27,8 +28,8 @@ DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
 MAX_PORT = 65535
 
-EXTENSION = "proxy"
-"""The extension of an ``httpx.Request`` that holds the name of its proxy, for errors."""
+EXTENSION, REJECTED_EXTENSION = "proxy", "certificate"
+"""The extensions of an ``httpx.Request`` for errors: the name of its proxy, and why a certificate was rejected."""
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 _EXCEPTION = re.compile(r"(?:[a-z]+://)?(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^\[\]:]+))(?::(?P<port>\d+))?")
@@ -141,6 +142,10 @@ def _read_exceptions(text: str) -> Iterator[_Exception]:
             yield _Exception(network, domain, port)
 
 
+class CertificateRejected(httpx.ConnectError):
+    """The server's certificate can't be verified; the text is for the user."""
+
+
 class ProxiedTransport(httpx.AsyncBaseTransport):
     """Sends each request directly or through its proxy. ``connect`` makes the transport for a proxy, or for none."""
 
@@ -150,14 +155,18 @@ class ProxiedTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         proxy = self._proxies.find(request.url)
-        if proxy is None:
-            return await self._transports[None].handle_async_request(request)
-        request.extensions[EXTENSION] = str(proxy)
+        if proxy is not None:
+            request.extensions[EXTENSION] = str(proxy)
         try:
             response = await self._transports[proxy].handle_async_request(request)
         except SOCKSError as error:  # httpx lets it through
             raise httpx.ProxyError(f"it does not speak SOCKS 5 ({error})", request=request) from None
-        if response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+        except httpx.ConnectError as error:
+            if rejected := _find_rejected(error):
+                request.extensions[REJECTED_EXTENSION] = rejected
+                raise CertificateRejected(rejected, request=request) from None
+            raise
+        if proxy is not None and response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
             await response.aclose()
             raise httpx.ProxyError("407 Proxy Authentication Required", request=request)
         return response
@@ -165,3 +174,15 @@ class ProxiedTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         for transport in self._transports.values():
             await transport.aclose()
+
+
+def _find_rejected(error: BaseException | None) -> str | None:
+    """Why the certificate was rejected, if that is the reason of ``error``."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate can't be verified: {error.verify_message}. If your company inspects TLS, set "
+                "SSL_CERT_FILE to a file that also has its CA, and restart codexd"
+            )
+        error = error.__cause__ or error.__context__
+    return None

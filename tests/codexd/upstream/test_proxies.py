@@ -10,10 +10,11 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codexd.errors import ProxyFailed, SettingInvalid, UpstreamTimeout
+from codexd.accounts.sign_in.server import TokenEndpoint
+from codexd.errors import ProxyFailed, RefreshUnavailable, SettingInvalid, UpstreamFailed, UpstreamTimeout
 from codexd.settings.schema import UpstreamSettings
 from codexd.upstream.http import fetch, open_client
-from codexd.upstream.proxies import Proxies
+from codexd.upstream.proxies import ProxiedTransport, Proxies
 
 BACKEND = "https://chatgpt.com/backend-api"
 CORPORATE = "http://proxy.corp:3128"
@@ -198,3 +199,37 @@ async def test_a_socks_proxy_that_answers_otherwise(listen, answer):
     port = await listen(refuse)
     with pytest.raises(ProxyFailed, match="ALL_PROXY"):
         await ask(f"socks5://127.0.0.1:{port}")
+
+
+def fail_handshake(_request):
+    rejected = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    rejected.verify_message = "self-signed certificate in certificate chain"
+    try:
+        raise trio.BrokenResourceError from rejected
+    except trio.BrokenResourceError as error:
+        raise httpx.ConnectError("") from error
+
+
+@pytest.mark.parametrize(
+    ("environ", "kind", "where"),
+    [
+        ({}, UpstreamFailed, "can't be reached (its certificate"),
+        ({"ALL_PROXY": "proxy.corp:1"}, ProxyFailed, "through the proxy proxy.corp:1 (ALL_PROXY): its certificate"),
+    ],
+)
+async def test_a_certificate_of_a_company_is_said_with_what_to_set(environ, kind, where):
+    transport = ProxiedTransport(Proxies.of(environ), lambda _proxy: httpx.MockTransport(fail_handshake))
+    async with httpx.AsyncClient(transport=transport) as http:
+        with pytest.raises(kind) as caught:
+            await fetch(http, http.build_request("GET", BACKEND), timeout_s=5, max_bytes=100, name="the backend")
+        with pytest.raises(RefreshUnavailable, match=r"can't be verified: self-signed .* SSL_CERT_FILE"):
+            await TokenEndpoint(http, "https://auth.example.com").refresh("rt_secret")
+    assert where in str(caught.value)
+    assert "SSL_CERT_FILE" in str(caught.value)
+
+
+async def test_the_sign_in_server_is_asked_through_the_proxy():
+    proxies = Proxies.of({"HTTPS_PROXY": "http://127.0.0.1:9"})
+    async with open_client(UpstreamSettings(), proxies=proxies, tls=ssl.create_default_context()) as http:
+        with pytest.raises(RefreshUnavailable, match=r"through the proxy 127\.0\.0\.1:9 \(HTTPS_PROXY\)"):
+            await TokenEndpoint(http, "https://auth.example.com").refresh("rt_secret")
