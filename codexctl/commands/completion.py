@@ -192,7 +192,7 @@ COMMANDS = (
     Command(
         ("completion",),
         "Print a script that completes commands with the Tab key",
-        "codexctl completion bash",
+        "codexctl completion bash\ncodexctl completion fish",
         _print_script,
         (argument("shell", choices=tuple(SCRIPTS), help="your shell"),),
         details="bash: add `source <(codexctl completion bash)` to ~/.bashrc. zsh: add `source <(codexctl completion "

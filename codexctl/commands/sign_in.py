@@ -35,7 +35,7 @@ def sign_in(invocation: Invocation) -> None:
         invocation.show(invocation.call("accounts.login.cancel"), render_accounts.cancelled_sign_ins)
         return
     method = "device" if given.device else "manual" if given.no_browser else "browser"
-    with _ended_by_signals(), ControlClient(invocation.socket) as client, ExitStack() as on_failure:
+    with _ended_by_signals(), invocation.connect(doing="asking for a sign-in") as client, ExitStack() as on_failure:
         flow = client.call("accounts.login.start", {"method": method})
         on_failure.callback(_cancel, invocation.socket, flow["flow"])
         source = None if method == "device" else LineInput.open()
@@ -148,7 +148,10 @@ class _Wait:
         ready, _, _ = select.select(inputs, (), (), Spinner.TURN_S)
         if self._source and self._source.fileno() in ready:
             self._read_lines(self._source)
-        return self._client.read_replies() if self._client.fileno() in ready else []
+        if self._client.fileno() in ready:
+            return self._client.read_replies()
+        self._client.check_alive()
+        return []
 
     def _read_lines(self, source: LineInput) -> None:
         lines = source.read()

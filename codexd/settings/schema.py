@@ -20,6 +20,7 @@ from attrs import Factory, field, frozen
 from codexd.settings import LOG_LEVELS
 
 EFFORT_CHOICES = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+BY_CATALOGUE = "catalogue"
 ENVIRON_PREFIX = "CODEXD_"
 NOT_SETTINGS = ("CODEXD_HOME", "CODEXD_SOCKET")
 """Environment variables that move codexd's files (``codexd.paths``)."""
@@ -152,7 +153,7 @@ class UpstreamSettings:
     connect_timeout: float = setting(15.0, "Longest wait for a connection", unit="s", check=_positive)
     idle_timeout: float = setting(300.0, "Longest silence between upstream bytes", unit="s", check=_positive)
     client_version: str = setting(
-        "0.169.0", "Level of the Codex protocol that codexd implements; the version header", check=_header
+        "0.171.0", "Level of the Codex protocol that codexd implements; the version header", check=_header
     )
 
 
@@ -160,14 +161,29 @@ class UpstreamSettings:
 class ModelSettings:
     """Each setting is one upstream model, or a list of them in order of preference."""
 
-    opus: tuple[str, ...] = setting(("gpt-5.5", "gpt-6.1-sol"), "Models behind Claude Opus names", check=_filled)
-    sonnet: tuple[str, ...] = setting(("gpt-5.5", "gpt-6-sol"), "Models behind Claude Sonnet names", check=_filled)
-    fable: tuple[str, ...] = setting(("gpt-5.5", "gpt-6-sol"), "Models behind Claude Fable names", check=_filled)
-    haiku: tuple[str, ...] = setting(
-        ("gpt-5.4-mini", "gpt-6-luna", "gpt-5.5"), "Models behind Claude Haiku names", check=_filled
+    opus: tuple[str, ...] = setting(
+        ("gpt-5.5", "gpt-6.1-sol", "gpt-6.2-sol"), "Models behind Claude Opus names", check=_filled
     )
-    codex: tuple[str, ...] = setting(("gpt-5.3-codex", "gpt-5.5"), "Models behind the name codex", check=_filled)
-    default: tuple[str, ...] = setting(("gpt-5.5", "gpt-6-sol"), "Models behind any other name", check=_filled)
+    sonnet: tuple[str, ...] = setting(
+        ("gpt-5.5", "gpt-6-sol", "gpt-6.1-terra"), "Models behind Claude Sonnet names", check=_filled
+    )
+    fable: tuple[str, ...] = setting(
+        ("gpt-5.5", "gpt-6-sol", "gpt-6.1-terra"), "Models behind Claude Fable names", check=_filled
+    )
+    haiku: tuple[str, ...] = setting(
+        ("gpt-5.4-mini", "gpt-6-luna", "gpt-5.6-luna", "gpt-5.5"), "Models behind Claude Haiku names", check=_filled
+    )
+    codex: tuple[str, ...] = setting(
+        ("gpt-5.3-codex", "gpt-5.5", "gpt-6.2-sol"), "Models behind the name codex", check=_filled
+    )
+    default: tuple[str, ...] = setting(
+        ("gpt-5.5", "gpt-6-sol", "gpt-6.1-terra"), "Models behind any other name", check=_filled
+    )
+    fast: str = setting(
+        "as-asked",
+        "When to use the faster, dearer service tier",
+        choices=("as-asked", BY_CATALOGUE),
+    )
     aliases: Mapping[str, str] = setting(
         Factory(lambda: MappingProxyType({})), "Exact name or glob -> upstream model; checked first"
     )
@@ -175,7 +191,8 @@ class ModelSettings:
     @cached_property
     def families(self) -> Mapping[str, tuple[str, ...]]:
         """Family (or ``default``) -> upstream models in order of preference."""
-        return {item.name: getattr(self, item.name) for item in attrs.fields(type(self)) if item.name != "aliases"}
+        others = ("fast", "aliases")
+        return {item.name: getattr(self, item.name) for item in attrs.fields(type(self)) if item.name not in others}
 
 
 @frozen

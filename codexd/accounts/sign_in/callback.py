@@ -44,9 +44,13 @@ class Callback:
         return cls(**{field_: query.get(name) or None for field_, name in names.items()})
 
 
-def redirect_uri(port: int) -> str:
-    """Where the browser is sent back to. ``localhost`` is the only host that the sign-in server accepts."""
-    return f"http://localhost:{port}{CALLBACK_PATH}"
+CALLBACK_HOSTS = ("localhost", "127.0.0.1")
+"""The hosts that the sign-in server was seen to accept. It may accept only one of them, so both get their turn."""
+
+
+def redirect_uri(port: int, host: str = CALLBACK_HOSTS[0]) -> str:
+    """Where the browser is sent back to."""
+    return f"http://{host}:{port}{CALLBACK_PATH}"
 
 
 def parse_query(query: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ import trio
 from attrs import Factory, define, field, frozen
 
 from codexd.accounts.sign_in.callback import (
+    CALLBACK_HOSTS,
     CALLBACK_PORTS,
     Callback,
     CallbackPorts,
@@ -44,6 +45,14 @@ FLOW_S = 900.0
 
 REMEMBER_S = 600.0
 """How long codexd remembers the outcome of a sign-in."""
+
+
+EXPIRED = "The sign-in was not completed in time. Start it again."
+DEVICE_EXPIRED = (
+    "The sign-in was not completed in time. If its page said that device codes are switched off for your account, "
+    "enable them in ChatGPT's security settings (for a workspace, ask its administrator), or sign in with a browser: "
+    "`codexctl accounts add`. Otherwise start it again."
+)
 
 
 class LoginMethod(Enum):
@@ -137,6 +146,7 @@ class LoginFlows:
         self._keep = keep
         self._clock = clock
         self._ports = ports
+        self._host = CALLBACK_HOSTS[0]
         self._listeners = CallbackPorts(serve_callback, self._receive, self._cancel_at, ports, ask_to_cancel)
         self._flows: dict[str, _Flow] = {}
         self._nursery: trio.Nursery | None = None
@@ -257,7 +267,7 @@ class LoginFlows:
 
     def _make_page(self, method: LoginMethod, port: int, listened: int | None) -> _Flow:
         """A sign-in whose browser returns to ``port`` on its own machine."""
-        state, verifier, target = secrets.token_urlsafe(32), make_verifier(), redirect_uri(port)
+        state, verifier, target = secrets.token_urlsafe(32), make_verifier(), redirect_uri(port, self._host)
         url = authorize_url(self._auth_url, redirect_uri=target, state=state, challenge=challenge_of(verifier))
         login = LoginFlow(_new_id(), method, url, None, self._clock() + FLOW_S)
         return _Flow(login, target, state, verifier, listened)
@@ -289,6 +299,8 @@ class LoginFlows:
             return False
         flow.outcome, flow.ended_at = outcome, self._clock()
         flow.ended.set()
+        if flow.state is not None and isinstance(outcome, LoginExpired | LoginCancelled):
+            self._take_other_host(flow)
         if flow.port is not None:
             self._listeners.release(flow.port)
         if isinstance(outcome, LoginFailed):
@@ -296,6 +308,13 @@ class LoginFlows:
         else:
             log.info("signed in", extra={"fields": {**_fields(flow), "account": outcome[0].label}})
         return True
+
+    def _take_other_host(self, flow: _Flow) -> None:
+        """Let the next sign-in return to the other host: nothing came back from this one, perhaps because of its host.
+
+        The sign-in server shows its refusal of an address in the browser, where codexd can't see it.
+        """
+        self._host = next(host for host in CALLBACK_HOSTS if f"//{host}:" not in flow.redirect_uri)
 
     def _cancel_at(self, port: int) -> None:
         """Cancel the sign-ins whose browser returns to ``port``."""
@@ -308,7 +327,7 @@ class LoginFlows:
 
     async def _expire(self, flow: _Flow) -> None:
         if not await flow.ends_within(flow.login.expires_at - self._clock()):
-            self._end(flow, LoginExpired("The sign-in was not completed in time. Start it again."))
+            self._end(flow, LoginExpired(DEVICE_EXPIRED if flow.state is None else EXPIRED))
 
     async def _poll(self, flow: _Flow, code: DeviceCode) -> None:
         """Ask for the user's approval until the flow ends."""

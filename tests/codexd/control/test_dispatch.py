@@ -79,8 +79,8 @@ def test_left_out_params_have_their_defaults():
 
 def test_results_are_plain_json():
     window = accounts.QuotaWindow("5h", 12.5, 18000, None)
-    ref = accounts.AccountRef("id", "work@example.com", "plus", False)
-    info = accounts.AccountInfo("id", "a@b.c", "plus", True, "ok", None, 2.0, 1.0, None, (window,), False)
+    ref = accounts.AccountRef("id", "work@example.com", "work@example.com", "plus", False)
+    info = accounts.AccountInfo("id", "a@b.c", "a@b.c", "plus", True, "ok", None, 2.0, 1.0, None, (window,), False)
     for value in (accounts.AccountList((info,), "id"), accounts.ImportedAccounts((ref,), (), (), (), None)):
         plain = to_json(value)
         assert json.loads(json.dumps(plain)) == plain

@@ -68,6 +68,7 @@ BODY = {
 async def ask_for_a_reply(endpoint, signed_in):
     account, token = signed_in
     fields = {"authorization": f"Bearer {token}", "chatgpt-account-id": account.chatgpt_account_id}
+    fields |= {"version": endpoint.settings().client_version}
     return await endpoint.http.post(f"{endpoint.settings().backend_url}/codex/responses", json=BODY, headers=fields)
 
 
