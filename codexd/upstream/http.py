@@ -246,8 +246,7 @@ async def open_answer(
 
 async def _trace(progress: Progress, scheme: str, event: str, _: Any) -> None:
     """Called by httpcore at each step of a request. Source: https://www.encode.io/httpcore/extensions/."""
-    _, _, step = event.partition(".")  # the first part differs with a proxy
-    if step == ("start_tls.complete" if scheme == "https" else "connect_tcp.complete"):
+    if event == ("connection.start_tls.complete" if scheme == "https" else "connection.connect_tcp.complete"):
         progress.note_connected()
     elif event == "http11.send_request_body.complete":
         progress.note_sent()

@@ -11,13 +11,13 @@ import re
 import ssl
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import httpx
-from attrs import Factory, field, frozen
+from attrs import Factory, define, field, frozen
 from socksio import SOCKSError
 
 from codexd.errors import SettingInvalid
@@ -157,6 +157,8 @@ class ProxiedTransport(httpx.AsyncBaseTransport):
         proxy = self._proxies.find(request.url)
         if proxy is not None:
             request.extensions[EXTENSION] = str(proxy)
+            if trace := request.extensions.get("trace"):
+                request.extensions["trace"] = _Trace(trace, tunnels=request.url.scheme == "https")
         try:
             response = await self._transports[proxy].handle_async_request(request)
         except SOCKSError as error:  # httpx lets it through
@@ -174,6 +176,27 @@ class ProxiedTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         for transport in self._transports.values():
             await transport.aclose()
+
+
+@define
+class _Trace:
+    """Passes the steps of a request on to ``trace`` as if there were no proxy: those of the way to it are left out.
+
+    ``tunnels``: whether a CONNECT comes before the request. Source: https://www.encode.io/httpcore/extensions/.
+    """
+
+    trace: Callable[[str, Any], Awaitable[None]]
+    tunnels: bool
+    is_at_proxy: bool = False
+
+    async def __call__(self, event: str, info: Any) -> None:
+        part, _, step = event.partition(".")
+        if step == "send_request_headers.started":
+            self.is_at_proxy = info["request"].method == b"CONNECT"
+        if part in ("proxy", "socks"):
+            await self.trace(f"connection.{step}", info)
+        elif not self.is_at_proxy and not (self.tunnels and part == "connection"):
+            await self.trace(event, info)
 
 
 def _find_rejected(error: BaseException | None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 
+import httpcore
 import httpx
 import pytest
 import trio
@@ -233,3 +234,58 @@ async def test_the_sign_in_server_is_asked_through_the_proxy():
     async with open_client(UpstreamSettings(), proxies=proxies, tls=ssl.create_default_context()) as http:
         with pytest.raises(RefreshUnavailable, match=r"through the proxy 127\.0\.0\.1:9 \(HTTPS_PROXY\)"):
             await TokenEndpoint(http, "https://auth.example.com").refresh("rt_secret")
+
+
+class Steps(list):
+    async def note(self, event, info):
+        self.append(event)
+
+
+def sending(method):
+    return ("http11.send_request_headers.started", {"request": httpcore.Request(method, BACKEND)})
+
+
+WAY_TO_PROXY = [("connection.connect_tcp.complete", {}), ("connection.start_tls.complete", {})]
+REQUEST_SENT = [sending(b"POST"), ("http11.send_request_body.complete", {})]
+
+
+@pytest.mark.parametrize(
+    ("url", "events", "expected"),
+    [
+        (
+            BACKEND,
+            [
+                *WAY_TO_PROXY,
+                sending(b"CONNECT"),
+                ("http11.send_request_body.complete", {}),
+                ("http11.receive_response_headers.complete", {}),
+                ("proxy.start_tls.complete", {}),
+                *REQUEST_SENT,
+            ],
+            ["connection.start_tls.complete", *(event for event, _ in REQUEST_SENT)],
+        ),
+        (BACKEND, REQUEST_SENT, [event for event, _ in REQUEST_SENT]),
+        (
+            BACKEND,
+            [("socks.connect_tcp.complete", {}), ("socks.start_tls.complete", {}), *REQUEST_SENT],
+            ["connection.connect_tcp.complete", "connection.start_tls.complete", *(event for event, _ in REQUEST_SENT)],
+        ),
+        (
+            "http://backend.example",
+            [WAY_TO_PROXY[0], *REQUEST_SENT],
+            [WAY_TO_PROXY[0][0], *(event for event, _ in REQUEST_SENT)],
+        ),
+    ],
+)
+async def test_the_steps_of_a_request_are_those_without_a_proxy(url, events, expected):
+    steps = Steps()
+
+    async def answer(request):
+        for event, info in events:
+            await request.extensions["trace"](event, info)
+        return httpx.Response(200)
+
+    transport = ProxiedTransport(Proxies.of({"ALL_PROXY": "proxy.corp:1"}), lambda _proxy: httpx.MockTransport(answer))
+    async with httpx.AsyncClient(transport=transport) as http:
+        await http.get(url, extensions={"trace": steps.note})
+    assert steps == expected
