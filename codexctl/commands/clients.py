@@ -25,6 +25,8 @@ CLAUDE_PROGRAM = "claude"
 RUN = ("claude", "run")
 """Everything after these words is for Claude Code, options included."""
 
+PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+LOOPBACK = "127.0.0.1,localhost,::1"
 
 SHELL_VARIABLES = ("CLAUDE_CODE_USE_", "ANTHROPIC_BASE_URL")
 """Beginnings of the variables that may lead Claude Code elsewhere, whatever its settings file says."""
@@ -42,9 +44,17 @@ def _folder(invocation: Invocation, named: str | None, below_home: str) -> dict[
         return place
 
 
+def _warn_of_proxy(environ: Mapping[str, str]) -> None:
+    """Claude Code and the Codex CLI send requests to loopback, too, through a proxy."""
+    if variables := _bypass_proxy(environ):
+        name, value = next(iter(variables.items()))
+        say(f"your shell names a proxy, which can't reach codexd. Set {name}={value} there, too.")
+
+
 def _prove(invocation: Invocation, method: str, params: dict[str, Any], client: Client) -> None:
     """Set the client up to use codexd, with a request that proves that it works."""
     result = _change(invocation, method, params, client.proxied, client, wait="the answer to a test request")
+    _warn_of_proxy(invocation.environ)
     if result["proof"] and not (result["proof"]["ok"] and result["takes_effect"]):
         raise Stop(EXIT_REFUSED)
 
@@ -145,7 +155,16 @@ def _make_command(invocation: Invocation) -> tuple[list[str], dict[str, str]]:
     kept = {name: value for name, value in invocation.environ.items() if name not in wanted["remove"]}
     given = list(invocation.arguments.arguments)
     given = given[1:] if given[:1] == ["--"] else given
-    return [program, "--settings", wanted["settings_path"], *given], kept | wanted["variables"]
+    return [program, "--settings", wanted["settings_path"], *given], kept | _bypass_proxy(kept) | wanted["variables"]
+
+
+def _bypass_proxy(environ: Mapping[str, str]) -> dict[str, str]:
+    """Claude Code sends requests to loopback, too, through the proxy that ``environ`` names."""
+    if not any(environ.get(each) for name in PROXY_VARIABLES for each in (name, name.lower())):
+        return {}
+    names = [name for name in ("no_proxy", "NO_PROXY") if environ.get(name)] or ["NO_PROXY"]
+    excepted = {name: environ.get(name, "") for name in names}
+    return {name: f"{value},{LOOPBACK}".lstrip(",") for name, value in excepted.items() if "127.0.0.1" not in value}
 
 
 def _find_program(environ: Mapping[str, str]) -> str:

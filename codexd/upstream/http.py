@@ -29,7 +29,7 @@ from codexd.errors import (
 )
 from codexd.settings.schema import UpstreamSettings
 from codexd.translation.backend import TERMINAL
-from codexd.upstream.proxies import EXTENSION, ProxiedTransport, Proxies, Proxy
+from codexd.upstream.proxies import EXTENSION, CertificateRejected, ProxiedTransport, Proxies, Proxy
 
 log = logging.getLogger("codexd.upstream")
 
@@ -139,15 +139,13 @@ def _describe(error: httpx.HTTPError) -> str:
 
     Those of a ``LocalProtocolError`` stay out even of the log: they may quote a header, and so a token.
     """
-    if isinstance(error, httpx.ProxyError):  # the proxy's own words
+    if isinstance(error, httpx.ProxyError | CertificateRejected):  # words for the user
         return str(error)
     if isinstance(error, httpx.LocalProtocolError):
         return "the request could not be sent"
     log.debug("%s: %s", type(error).__name__, error)
     cause = next((each for each in _list_causes(error) if isinstance(each, OSError) and each.errno is not None), None)
     match cause:
-        case ssl.SSLCertVerificationError():
-            return f"its certificate is not trusted ({cause.verify_message})"
         case ssl.SSLError():
             return "the TLS handshake failed"
         case trio.socket.gaierror():
@@ -325,8 +323,7 @@ class _Sending:
 
     async def trace(self, event: str, _: Any) -> None:
         """Called by httpcore at each step of a request. Source: https://www.encode.io/httpcore/extensions/."""
-        _, _, step = event.partition(".")  # the first part differs with a proxy
-        if step == ("start_tls.complete" if self.scheme == "https" else "connect_tcp.complete"):
+        if event == ("connection.start_tls.complete" if self.scheme == "https" else "connection.connect_tcp.complete"):
             self.progress.note_connected()
         elif event == "http11.send_request_body.complete":
             self.is_sent = True
