@@ -146,7 +146,9 @@ def make_app(
         return ModelRoute(api, turns, requests, ending, clock, launch.timing).answer
 
     responses = ResponsesApi()
-    count_responses = CountRoute(turns, responses_request.parse_count, {"object": "response.input_tokens"})
+    count_responses = CountRoute(
+        turns, lambda data: responses.parse_count(data, now=clock()), {"object": "response.input_tokens"}
+    )
     hot = {
         "/v1/chat/completions": route(CHAT),
         "/v1/messages": route(MESSAGES),

@@ -130,6 +130,9 @@ class ClientRequest(Protocol):
             RequestInvalid: names the field.
         """
 
+    def locate(self, part: Mapping[str, Any]) -> str | None:
+        """Where the client's own request has the image or file that became ``part`` of a body; None if unknown."""
+
     def open_stream(self, body: Body, target: Target, request_id: str) -> AnswerStream:
         """The answer to ``body``, which ``to_backend`` made for ``target``."""
 
@@ -184,8 +187,10 @@ class ClientApi(Protocol[R]):
     def end(self) -> bytes:
         """What follows the last event of a complete answer."""
 
-    def parse(self, data: bytes, headers: Mapping[str, str], client: Client) -> R:
-        """The request in the HTTP body ``data``; ``headers`` has lower-case names.
+    def parse(self, data: bytes, headers: Mapping[str, str], client: Client, *, now: float) -> R:
+        """The request in the HTTP body ``data``.
+
+        ``headers`` has lower-case names; ``now`` is in seconds since the epoch.
 
         Raises:
             RequestInvalid: names the field.

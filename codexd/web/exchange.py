@@ -29,6 +29,7 @@ from codexd.translation.client_api import (
     WireError,
 )
 from codexd.translation.reading.fields import peek_model
+from codexd.translation.reading.media import MEDIA_MARK
 from codexd.turns.runner import TurnRunner
 from codexd.turns.turn import Turn
 from codexd.web.http import (
@@ -128,7 +129,7 @@ class ModelRoute(Generic[R]):
             exchange = Exchange(request, record, send)
             wanted: R | None = None
             try:
-                wanted = self._read(await read_body(request, receive), exchange)
+                wanted = await self._read(await read_body(request, receive), exchange)
                 record.note_losses(wanted.losses)
                 record.note_purpose(wanted.purpose)
                 await self._answer(exchange, wanted, receive)
@@ -137,9 +138,10 @@ class ModelRoute(Generic[R]):
             except CodexdError as error:
                 await self._send_error(exchange, wanted, error)
 
-    def _read(self, data: bytes, exchange: Exchange) -> R:
+    async def _read(self, data: bytes, exchange: Exchange) -> R:
+        headers, client, now = exchange.request.headers, exchange.request.caller.client, self.clock()
         try:
-            wanted = self.api.parse(data, exchange.request.headers, exchange.request.caller.client)
+            wanted = await _parse(lambda: self.api.parse(data, headers, client, now=now), data)
         except RequestInvalid:
             exchange.record.note_model(peek_model(data))
             raise
@@ -258,7 +260,8 @@ class CountRoute:
     more: Mapping[str, Any] = field(factory=dict)
 
     async def answer(self, request: Request, receive: Receive, send: Send) -> None:
-        wanted = self.parse(await read_body(request, receive))
+        data = await read_body(request, receive)
+        wanted = await _parse(lambda: self.parse(data), data)
         tokens = await trio.to_thread.run_sync(self.turns.count_input, wanted)
         await send_json(send, 200, {**self.more, "input_tokens": tokens}, count_losses(wanted))
 
@@ -266,6 +269,17 @@ class CountRoute:
 def count_losses(wanted: ClientRequest) -> dict[str, str]:
     """The header that counts what the translation dropped or approximated; nothing if there was nothing."""
     return {"codexd-losses": str(wanted.losses.reported)} if wanted.losses.reported else {}
+
+
+P = TypeVar("P")
+
+_MEDIA_READERS = trio.CapacityLimiter(2)
+"""A large image takes a hundred megabytes while it is decoded."""
+
+
+async def _parse(parse: Callable[[], P], data: bytes) -> P:
+    """``parse()``, outside the event loop if the HTTP body ``data`` has images, which are then decoded."""
+    return await trio.to_thread.run_sync(parse, limiter=_MEDIA_READERS) if MEDIA_MARK in data else parse()
 
 
 def _end_early(turn: Turn, outbox: Outbox, error: CodexdError) -> None:

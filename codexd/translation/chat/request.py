@@ -13,19 +13,21 @@ from attrs import field, frozen
 
 from codexd.errors import RequestInvalid
 from codexd.translation.backend import make_body
+from codexd.translation.chat.content import list_media
 from codexd.translation.chat.effort import Effort, read_effort
 from codexd.translation.chat.fates import TABLES
 from codexd.translation.chat.history import list_called, to_input
 from codexd.translation.chat.stream import ChatStream
 from codexd.translation.chat.tools import Tool, read_tools, to_tool_choice
 from codexd.translation.client_api import Body, Purpose, Target
+from codexd.translation.messages.content import to_parts
 from codexd.translation.reading.conversation import fingerprint, read_messages, to_cache_key, to_session_key
 from codexd.translation.reading.effort import AskedTier, fit_effort, fit_tier, fit_verbosity
 from codexd.translation.reading.fates import apply_fates
 from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses
 from codexd.translation.reading.pairing import Item
-from codexd.translation.reading.parts import read_content
+from codexd.translation.reading.parts import locate, read_content
 from codexd.translation.reading.schema import fit_answer_schema, fit_strict
 from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.tokens import count_body
@@ -71,6 +73,9 @@ class ChatRequest:
             RequestInvalid: names the field.
         """
         return _to_backend(self, target)
+
+    def locate(self, part: Mapping[str, Any]) -> str | None:
+        return locate(list_media(self.messages), part, to_parts)
 
     def open_stream(self, body: Body, target: Target, request_id: str) -> ChatStream:
         return ChatStream(

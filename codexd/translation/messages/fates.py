@@ -192,7 +192,8 @@ TABLES: Mapping[str, Table] = {
             "base64": plain("data", "media_type"),
             "url": plain("url"),
             "file": Shape(refused("is a file on Anthropic's servers; send base64 or url")),
-        }
+        },
+        leaves_refusals=True,
     ),
     "document_source": Table(
         {
@@ -201,7 +202,8 @@ TABLES: Mapping[str, Table] = {
             "content": plain(content=carried(inside="block")),
             "url": Shape(refused("can't be fetched by the backend; send base64, text or content")),
             "file": Shape(refused("is a file on Anthropic's servers; send base64, text or content")),
-        }
+        },
+        leaves_refusals=True,
     ),
     "tool": Table(TOOLS, unknown=refused(ELSEWHERE)),
     "location": Table({"": PLACE, "approximate": PLACE}, unknown=APPROXIMATE),

@@ -75,13 +75,13 @@ def _message_item(role: str, parts: list[Part]) -> list[Item]:
 
 def user_items(blocks: list[Fields], turn: PastTurn) -> list[Item]:
     """Results come first, because they answer the previous turn. Text before them does not."""
-    results = [(_result_item(block), block) for block in blocks if block.get("type") == "tool_result"]
+    results = [(to_result_item(block), block) for block in blocks if block.get("type") == "tool_result"]
     turn.results.extend(results)
     others = [block for block in blocks if block.get("type") != "tool_result"]
     return [*(item for item, _ in results), *_message_item("user", to_parts(others))]
 
 
-def _result_item(block: Fields) -> Item:
+def to_result_item(block: Fields) -> Item:
     call_id = legal_call_id(block, "tool_use_id", block.string("tool_use_id"))
     parts = to_result_parts(read_content(block, "content"))
     if block.boolean("is_error"):

@@ -17,6 +17,7 @@ from codexd.translation.backend import make_body
 from codexd.translation.client_api import Body, Client, Event, Purpose, Target
 from codexd.translation.messages import auto_mode
 from codexd.translation.messages.blocks import Thinking
+from codexd.translation.messages.content import list_media, to_parts
 from codexd.translation.messages.fates import TABLES
 from codexd.translation.messages.history import to_input
 from codexd.translation.messages.stream import MessagesStream, prewarm
@@ -34,7 +35,7 @@ from codexd.translation.reading.effort import AskedTier, effort_of_budget, fit_e
 from codexd.translation.reading.fates import apply_fates
 from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses, LossKind
-from codexd.translation.reading.parts import read_content
+from codexd.translation.reading.parts import locate, read_content
 from codexd.translation.reading.schema import fit_answer_schema, fit_strict
 from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.tokens import count_body
@@ -88,6 +89,9 @@ class MessagesRequest:
         if not body["input"]:
             raise RequestInvalid("messages", "at least one message with content is required")
         return body
+
+    def locate(self, part: Mapping[str, Any]) -> str | None:
+        return locate(list_media(self.messages), part, to_parts)
 
     def open_stream(self, body: Body, target: Target, request_id: str) -> MessagesStream:
         return MessagesStream(

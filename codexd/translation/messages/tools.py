@@ -9,6 +9,7 @@ from attrs import frozen
 
 from codexd import jsontext
 from codexd.errors import RequestInvalid
+from codexd.translation.backend import object_of, objects_of
 from codexd.translation.messages.client_tools import ClientTool, find_client_tool
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
@@ -75,12 +76,27 @@ def tool_name(tool: Fields) -> str:
 
 
 def list_names(body: Fields) -> Iterator[str]:
-    """Every name of a tool in the request: of tools that are sent, deferred, added later, or called in the history."""
+    """Every name of a tool in the request: of tools that are sent or deferred, and those that the history knows."""
     yield from map(tool_name, filter(_is_sendable, body.objects("tools")))
-    yield from (change.name for change in list_changes(body))
-    for message in body.objects("messages"):
-        calls = (block for block in read_content(message, "content") if block.get("type") == "tool_use")
-        yield from map(tool_name, calls)
+    for message in body.get("messages"):
+        yield from _list_known(message.get("content"))
+
+
+def _list_known(blocks: Any) -> Iterator[str]:
+    """The names in the blocks of a message or a result. On the hot path of long histories, so it reads plain values."""
+    for block in objects_of(blocks):
+        match block.get("type"):
+            case "tool_use":
+                yield str(block.get("name"))
+            case "tool_reference":
+                yield str(block.get("tool_name"))
+            case "tool_result":
+                yield from _list_known(block.get("content"))
+            case "compaction":
+                yield from _list_known(block.get("tool_changes"))
+            case "tool_addition":
+                tool = object_of(block.get("tool"))
+                yield str(object_of(tool.get("definition")).get("name") or tool.get("name"))
 
 
 def to_tools(tools: list[Fields]) -> list[dict[str, Any]]:

@@ -64,6 +64,8 @@ class Table:
     """The fate of an object of another type; None leaves it to the code that reads it."""
     by: str = "type"
     """The field that selects the shape."""
+    leaves_refusals: bool = False
+    """Whether the code that reads such an object refuses it, because it may also leave it out."""
 
     def find(self, kind: Any) -> Shape | None:
         if "" in self.shapes and (kind is None or len(self.shapes) == 1):
@@ -143,6 +145,8 @@ class _Walk:
         kind = fields.get(table.by)
         shape = table.find(kind)
         rule = shape.rule if shape else table.unknown
+        if rule is not None and rule.fate is Fate.REFUSED and table.leaves_refusals:
+            return
         if kind is None and shape is None and rule is not None and rule.fate is Fate.REFUSED and not rule.essential:
             return  # the code that reads it reports what is missing
         if rule is not None and self._refuses(rule):

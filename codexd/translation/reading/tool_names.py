@@ -33,7 +33,7 @@ def shorten(name: str) -> str:
 
 
 def legal_name(tool: Fields, name: str) -> str:
-    """``name``, the name of ``tool``, as the backend accepts it."""
+    """``name``, the name of ``tool``, as the backend accepts it; the ledger gets what was changed."""
     short = shorten(name)
     if short != name:
         tool.lose(LossKind.RENAMED, "name", f"sent as {short}, and restored in answers")
@@ -49,6 +49,10 @@ class ToolNames:
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._full = {short: name for name in names if (short := shorten(name)) != name}
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to restore."""
+        return bool(self._full)
 
     def restore(self, name: str) -> str:
         """The client's name for ``name``; a name that the model made up stays as it is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import httpx
 import pytest
 import trio
 from support.harness import HELLO, hang_up, post, read_events, start_daemon, start_request, text_of
+from support.media import PAPER, make_image
 
 from codexd.simulator.options import Options
 from codexd.simulator.wire import Outcome
@@ -680,3 +682,94 @@ async def test_a_thread_that_goes_on_is_refused_as_claude_code_understands_it(ru
         assert response.status_code == 400
         assert "capability_rejected: beta_header:message-threads-2026-08-12" in response.json()["error"]["message"]
     assert running.asked == []
+
+
+# -- images and PDFs --------------------------------------------------------------------------------
+
+CLAUDE_CODE = {"user-agent": "claude-cli/2.1.332 (external, sdk-cli)"}
+
+
+def base64_of(data):
+    return {"type": "base64", "data": b64encode(data).decode()}
+
+
+def image(data, media_type="image/png"):
+    return {"type": "image", "source": {**base64_of(data), "media_type": media_type}}
+
+
+def document(data):
+    return {"type": "document", "source": {**base64_of(data), "media_type": "application/pdf"}}
+
+
+BROKEN = [
+    pytest.param(image(make_image("PNG", (64, 48))[:500]), "messages.2.content.1.image.source.data", id="cut-off"),
+    pytest.param(image(b"<svg/>", "image/svg+xml"), "messages.2.content.1.image.source.data", id="svg"),
+    pytest.param(image(b""), "messages.2.content.1.image.source.data", id="empty"),
+    pytest.param(
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "no base64!"}},
+        "messages.2.content.1.image.source.data",
+        id="not-base64",
+    ),
+    pytest.param(
+        {"type": "image", "source": {"type": "url", "url": "http://example.com/a.png"}},
+        "messages.2.content.1.image.source.url",
+        id="http",
+    ),
+    pytest.param(
+        {"type": "image", "source": {"type": "file", "file_id": "file_1"}},
+        "messages.2.content.1.image.source.type",
+        id="image-file",
+    ),
+    pytest.param(document(b"PK"), "messages.2.content.1.document.source.data", id="no-pdf"),
+    pytest.param(document(PAPER[:100]), "messages.2.content.1.document.source.data", id="pdf-cut-off"),
+    pytest.param(
+        {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}},
+        "messages.2.content.1.document.source.type",
+        id="document-url",
+    ),
+]
+
+
+@pytest.mark.parametrize("headers", [{}, CLAUDE_CODE], ids=["sdk", "claude-code"])
+@pytest.mark.parametrize(("block", "path"), BROKEN)
+async def test_a_medium_that_no_model_could_read_is_refused_by_its_path(running, block, path, headers):
+    said = [*HELLO["messages"], {"role": "assistant", "content": "Yes?"}]
+    messages = [*said, {"role": "user", "content": [{"type": "text", "text": "Look."}, block]}]
+    response = await post(running, {**HELLO, "messages": messages}, **headers)
+    words = "Could not process image" if block["type"] == "image" else "The PDF specified was not valid"
+    assert response.json()["error"]["message"].startswith(f"{path}: {words} (")
+    assert response.status_code == 400
+    assert running.asked == []
+
+
+@pytest.mark.parametrize(("block", "_"), BROKEN)
+async def test_a_medium_that_a_tool_returned_is_left_out(running, block, _):
+    running.load({"output": [{"text": "Odd."}]})
+    result = {"type": "tool_result", "tool_use_id": "c", "content": [{"type": "text", "text": "Here."}, block]}
+    messages = [*AFTER_A_TOOL[:-1], {"role": "user", "content": [result]}]
+    response = await post(running, {**HELLO, "messages": messages}, **CLAUDE_CODE)
+    assert (response.status_code, response.headers["codexd-losses"]) == (200, "1")
+    output = running.asked[0].body["input"][-1]["output"]
+    assert output[0]["text"] == "Here."
+    assert output[1]["text"].startswith(f"[{block['type']} left out: ")
+
+
+async def test_an_image_that_the_backend_refuses_has_the_clients_path(running):
+    message = "The image data you provided does not represent a valid image."
+    error = {"message": message, "type": "invalid_request_error", "param": "input[2].output[1].image_url"}
+    running.load({"error": {"status": 400, "body": {"error": {**error, "code": "invalid_value"}}}})
+    picture = image(make_image("PNG"))
+    result = {"type": "tool_result", "tool_use_id": "c", "content": [{"type": "text", "text": "Here."}, picture]}
+    messages = [*AFTER_A_TOOL[:-1], {"role": "user", "content": [result]}]
+    response = await post(running, {**HELLO, "messages": messages}, **CLAUDE_CODE)
+    assert response.status_code == 400
+    path = "messages.2.content.0.tool_result.content.1.image"
+    assert response.json()["error"]["message"] == f"{path}: Could not process image ({message})"
+
+
+async def test_claude_code_is_shown_other_refusals_at_once(running):
+    body = {"error": {"message": "No.", "type": "invalid_request_error"}}
+    running.load({"error": {"status": 400, "body": body}, "times": 2})
+    assert (await post(running, HELLO)).status_code == 400
+    response = await post(running, HELLO, **CLAUDE_CODE)
+    assert (response.status_code, response.json()["error"]["message"]) == (451, "No.")
