@@ -111,7 +111,7 @@ COMMANDS = (
     Command(
         ("requests",),
         "List running and recent requests",
-        "codexctl requests -n 5",
+        "codexctl requests -n 5\ncodexctl requests -f\ncodexctl requests --state failed --json",
         _requests,
         (
             argument("-f", "--follow", action="store_true", help="print requests as they start and end"),
@@ -131,7 +131,7 @@ COMMANDS = (
     Command(
         ("why",),
         "Explain what happened to a request and what to do about it",
-        "codexctl why",
+        "codexctl why\ncodexctl why req_4f1c2a",
         _why,
         (
             argument(
@@ -146,7 +146,7 @@ COMMANDS = (
     Command(
         ("usage",),
         "Show how many requests and tokens were used",
-        "codexctl usage --since 7d --by day",
+        "codexctl usage\ncodexctl usage --since 7d --by day\ncodexctl usage --by account",
         _usage,
         (
             argument(
