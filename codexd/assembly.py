@@ -92,6 +92,7 @@ class Ready:
     address: str
     places: Places
     simulated: bool
+    has_accounts: bool
 
 
 def make_accounts(

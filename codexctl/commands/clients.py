@@ -45,7 +45,7 @@ def _folder(invocation: Invocation, named: str | None, below_home: str) -> dict[
 def _prove(invocation: Invocation, method: str, params: dict[str, Any], client: Client) -> None:
     """Set the client up to use codexd, with a request that proves that it works."""
     result = _change(invocation, method, params, client.proxied, client, wait="the answer to a test request")
-    if result["proof"] and not (result["proof"]["ok"] and result["takes_effect"]):
+    if result["proof"] and not (result["proof"]["ok"] and result.get("takes_effect", True)):
         raise Stop(EXIT_REFUSED)
 
 
@@ -87,7 +87,7 @@ def _wants_to_be_asked(invocation: Invocation, place: dict[str, Any]) -> bool:
     """Ask the user on a terminal, unless they have set a permission mode."""
     if invocation.as_json or invocation.arguments.dry_run or not (has_input_terminal() and sys.stdout.isatty()):
         return False
-    if invocation.call("claude.status", place)["permission_mode"] not in (None, "auto"):
+    if invocation.call("claude.status", place).get("permission_mode") not in (None, "auto"):
         return False
     return confirm(f"{AUTO_MODE} Shall Claude Code ask you instead?")
 
