@@ -95,6 +95,7 @@ class Ready:
     address: str
     places: Places
     simulated: bool
+    has_accounts: bool
 
 
 def make_accounts(
