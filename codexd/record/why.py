@@ -174,7 +174,7 @@ def _start_sentence(host: str) -> str:
 
 def _end_sentence(text: str | None) -> str:
     text = text or ""
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+    return text if text.rstrip('"').endswith((".", "!", "?")) else f"{text}."
 
 
 def _format_ms(ms: int) -> str:
