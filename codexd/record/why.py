@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from codexd import errors
 from codexd.api.records import Explanation, TimelineStep
 from codexd.record.advice import find_advice
-from codexd.record.timeline import CANCELLED, STOPPED, Snapshot, Step, StepName
+from codexd.record.snapshot import CANCELLED, STOPPED, Snapshot, Step, StepName
 from codexd.translation.client_api import Purpose
 from codexd.translation.reading.losses import REPORTED
 from codexd.translation.wire_errors import say_until
