@@ -8,7 +8,7 @@ from attrs import frozen
 
 from codexd import errors
 from codexd.errors import CodexdError
-from codexd.record.timeline import CLIENT_LEFT_KIND
+from codexd.record.snapshot import CLIENT_LEFT_KIND
 from codexd.translation.client_api import Client
 
 

@@ -16,7 +16,8 @@ import trio
 from codexd.api.records import RequestEvent, Told
 from codexd.errors import CodexdError, RequestCancelled, RequestNotFound
 from codexd.record.follow import Follower
-from codexd.record.timeline import CANCELLED, SESSION_CHARS, RequestRecord, Snapshot
+from codexd.record.snapshot import CANCELLED, Snapshot
+from codexd.record.timeline import SESSION_CHARS, RequestRecord
 from codexd.translation.client_api import Purpose
 from codexd.translation.reading.losses import LossKind
 

@@ -1,15 +1,15 @@
-"""One model request: the record that is written while it runs, and the frozen snapshot of it that others read."""
+"""One model request: the record that is written while it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import Enum
 
 from attrs import define, field, frozen
 
 from codexd.api.records import RequestInfo, TokenCounts, Told
 from codexd.errors import CodexdError, InternalError, RequestCancelled, ShuttingDown, UpstreamError
 from codexd.record.redaction import redact
+from codexd.record.snapshot import CANCELLED, CLIENT_LEFT_KIND, STOPPED, Snapshot, Step, StepName
 from codexd.translation.backend import Usage
 from codexd.translation.client_api import Client, Purpose
 from codexd.translation.reading.losses import Losses
@@ -17,12 +17,6 @@ from codexd.translation.wire_errors import without_countdown
 
 CLIENT_LEFT = 499
 """The status of a request whose client disconnected before it was answered; nginx uses the same number."""
-
-CLIENT_LEFT_KIND = "client_left"
-"""The error kind of such a request."""
-
-STOPPED, CANCELLED = "stopped", "cancelled"
-"""The states of requests that did not fail but were ended: by their client, who hung up, and with ``codexctl``."""
 
 _ENDED_EARLY = {CLIENT_LEFT_KIND: STOPPED, RequestCancelled.kind: CANCELLED}
 """Error kind -> state."""
@@ -34,77 +28,6 @@ SESSION_CHARS = 8
 MAX_ID_CHARS = 100
 MAX_MODEL_CHARS = 200
 """A client may send any text as a model name."""
-
-
-class StepName(Enum):
-    RECEIVED = "received"
-    CHOSEN = "account chosen"
-    WAITED = "waited for a limit"
-    TOKEN = "waited for a token"  # noqa: S105 - a step's name
-    ASKED = "asked"
-    CONNECTED = "connected"
-    SENT = "sent"
-    HEADERS = "headers"
-    SILENT = "silent"
-    FIRST_EVENT = "first event"
-    FIRST_TOKEN = "first token"  # noqa: S105 - a step's name
-    RETRY = "retry"
-    END = "end"
-
-
-@frozen
-class Step:
-    """A step, ``at_ms`` after the request came in. ``note`` completes the step's sentence (``why.py``)."""
-
-    at_ms: int
-    name: StepName
-    note: str = ""
-
-
-@frozen
-class Snapshot:
-    """A request at one moment, or as it ended.
-
-    ``elapsed_ms`` counts from the request's arrival, ``silent_ms`` from the backend's last bytes, or from when it was
-    asked (None before that). ``third_party`` is the host that was asked instead of the backend. ``resets_at`` is when
-    the limit that the request hit ends, in seconds since the epoch. ``losses_reported`` counts the dropped and
-    approximated fields.
-    """
-
-    info: RequestInfo
-    method: str
-    account_id: str | None
-    third_party: str | None
-    resets_at: float | None
-    losses_reported: int
-    caller: Client
-    elapsed_ms: int
-    silent_ms: int | None
-    steps: tuple[Step, ...]
-
-    @property
-    def counted(self) -> TokenCounts | None:
-        """The tokens as counted by the backend; None while there is only an estimate."""
-        tokens = self.info.tokens
-        return None if tokens is None or tokens.estimated else tokens
-
-    @property
-    def ended_at(self) -> float:
-        """In seconds since the epoch; for a running request, the moment of the snapshot."""
-        return self.info.started_at + self.elapsed_ms / 1000
-
-    @property
-    def is_probe(self) -> bool:
-        """Whether it asked for something that clients ask for just in case, such as ChatGPT's plugins."""
-        return self.info.model is None and (self.method != "POST" or self.info.path.startswith("/backend-api/"))
-
-    @property
-    def was_ended_by_user(self) -> bool:
-        return self.info.state in (STOPPED, CANCELLED)
-
-    @property
-    def has_failed(self) -> bool:
-        return self.info.state == "failed"
 
 
 @frozen

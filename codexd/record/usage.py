@@ -18,7 +18,7 @@ import trio
 from attrs import evolve
 
 from codexd.api.records import TokenCounts, UsageReport, UsageRow
-from codexd.record.timeline import Snapshot
+from codexd.record.snapshot import Snapshot
 from codexd.record.usage_file import UsageEntry, UsageFile, is_damage
 
 log = logging.getLogger("codexd.usage")

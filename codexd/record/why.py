@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from codexd import errors
 from codexd.api.records import Explanation, TimelineStep
 from codexd.record.advice import find_advice
-from codexd.record.timeline import CANCELLED, STOPPED, Snapshot, Step, StepName
+from codexd.record.snapshot import CANCELLED, STOPPED, Snapshot, Step, StepName
 from codexd.translation.client_api import Purpose
 from codexd.translation.reading.losses import REPORTED
 from codexd.translation.wire_errors import say_until
@@ -174,7 +174,7 @@ def _start_sentence(host: str) -> str:
 
 def _end_sentence(text: str | None) -> str:
     text = text or ""
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+    return text if text.rstrip('"').endswith((".", "!", "?")) else f"{text}."
 
 
 def _format_ms(ms: int) -> str:

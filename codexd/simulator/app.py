@@ -25,7 +25,7 @@ from codexd.simulator.kilo import KiloRoutes
 from codexd.simulator.models import make_etag, make_models_document
 from codexd.simulator.options import Options
 from codexd.simulator.prompts import PromptCache, count_tokens, flatten_prompt
-from codexd.simulator.refusals import Refusal, detail, error, html, refuse_overflow
+from codexd.simulator.refusals import Refusal, detail, error, html, refuse_overflow, refuse_unserved
 from codexd.simulator.scripts import (
     Reply,
     Script,
@@ -201,6 +201,8 @@ class Simulator:
             await exchange.refuse(detail("Method Not Allowed", status=405))
         elif isinstance(account, Refusal):
             await exchange.refuse(account)
+        elif self.options.unserved is not None:
+            await exchange.refuse(refuse_unserved(self.options.unserved))
         elif exchange.request.path == "/backend-api/codex/responses":
             await self._responses(exchange, account)
         elif exchange.request.path == "/backend-api/codex/models":

@@ -15,6 +15,8 @@ from codexd.simulator.refusals import Refusal
 FIVE_HOURS_S = 5 * 60 * 60
 WEEK_S = 7 * 24 * 60 * 60
 MAIN_LIMIT = "codex"
+PLAN_LIMIT = "rate_limit_reached"
+USED_UP = "The usage limit has been reached"
 
 
 @frozen
@@ -56,6 +58,7 @@ class Standing:
     main: Limit
     metered: tuple[Limit, ...] = ()
     credits: Credits | None = None
+    spent: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -85,7 +88,7 @@ class PlanLimits:
         """The limits of the account at ``now``."""
         main = Limit(MAIN_LIMIT, self._renew(account_id, MAIN_LIMIT, self._open_windows(plan, now), now))
         metered = tuple(self._read_metered(account_id, each, now) for each in self._options.metered_limits)
-        return Standing(plan, main, metered, self._options.credits)
+        return Standing(plan, main, metered, self._options.credits, self._options.spent)
 
     def spend(self, account_id: str, plan: str, tokens: int, now: float, *, model: str = "") -> None:
         """Count ``tokens`` against every limit that applies to the model."""
@@ -164,6 +167,9 @@ def make_headers(standing: Standing, now: float) -> dict[str, str]:
         "x-codex-credits-unlimited": str(paid["unlimited"]),
         "x-codex-credits-balance": paid["balance"],
     }
+    reached = standing.spent or (PLAN_LIMIT if standing.refusing else None)
+    if reached is not None:
+        headers["x-codex-rate-limit-reached-type"] = reached
     for limit in (standing.main, *standing.metered):
         headers |= _make_limit_headers(limit, now)
     return headers
@@ -209,12 +215,15 @@ def _make_event(standing: Standing, limit: Limit) -> dict[str, Any]:
 
 def refuse_used_up(standing: Standing, now: float) -> Refusal | None:
     """The 429 of the limit that refuses the request, or None."""
+    if standing.spent is not None:  # it has no window, and so no reset
+        spent = {"type": "usage_limit_reached", "message": USED_UP, "plan_type": standing.plan}
+        return Refusal(429, {"error": spent}, make_headers(standing, now))
     window = standing.refusing.used_up if standing.refusing else None
     if window is None:
         return None
     body = {
         "type": "usage_limit_reached",
-        "message": "The usage limit has been reached",
+        "message": USED_UP,
         "plan_type": standing.plan,
         "resets_at": window.resets_at,
         "resets_in_seconds": _until(window, now),
@@ -224,6 +233,7 @@ def refuse_used_up(standing: Standing, now: float) -> Refusal | None:
 
 def make_usage_document(standing: Standing, now: float) -> dict[str, Any]:
     """The reply of ``GET /backend-api/wham/usage``, without the fields about the account itself."""
+    reached = standing.spent is not None or not standing.is_open
     return {
         "plan_type": standing.plan,
         "rate_limit": _make_usage_block(standing, standing.main, now),
@@ -237,8 +247,8 @@ def make_usage_document(standing: Standing, now: float) -> dict[str, Any]:
             for limit in standing.metered
         ],
         "credits": {**_make_credits(standing.credits, "0"), "overage_limit_reached": False},
-        "spend_control": {"reached": False, "individual_limit": None},
-        "rate_limit_reached_type": None if standing.is_open else {"type": "rate_limit_reached"},
+        "spend_control": {"reached": standing.spent is not None, "individual_limit": None},
+        "rate_limit_reached_type": {"type": standing.spent or PLAN_LIMIT} if reached else None,
         "promo": None,
     }
 

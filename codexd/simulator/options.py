@@ -16,6 +16,17 @@ class TerminalOutput(Enum):
     WITHOUT_IDS = "without ids"
 
 
+class Unserved(Enum):
+    """Why the backend serves nobody's requests, though every login is fine."""
+
+    REGION = "region"
+    """The workspace is bound to another region."""
+    COUNTRY = "country"
+    """The connection comes from a country that is not served."""
+    ROUTE = "route"
+    """There is no route for the workspace."""
+
+
 @frozen
 class Credits:
     """What an account may spend beyond its plan: it is served even when its own limit is used up.
@@ -83,6 +94,9 @@ class Options:
     primary_budget_tokens: int = 5_000_000
     secondary_budget_tokens: int = 50_000_000
     credits: Credits | None = None
+    spent: str | None = None
+    """What is used up besides the windows, such as ``workspace_member_credits_depleted``: every request is refused."""
+    unserved: Unserved | None = None
     metered_limits: tuple[MeteredLimit, ...] = ()
 
     kept_requests: int = 1_000

@@ -7,6 +7,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from codexd.simulator.options import Unserved
+
 
 @frozen
 class Refusal:
@@ -33,6 +35,22 @@ def error(message: str, *, param: str | None = None, code: str | None = None, st
     """The model API's validation: ``{"error": {...}}``."""
     body = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
     return Refusal(status, {"error": body})
+
+
+def refuse_unserved(reason: Unserved) -> Refusal:
+    match reason:
+        case Unserved.REGION:
+            return detail("Workspace is not authorized in this region.", status=401)
+        case Unserved.COUNTRY:
+            body = {
+                "message": "Country, region, or territory not supported",
+                "type": "request_forbidden",
+                "param": None,
+                "code": "unsupported_country_region_territory",
+            }
+            return Refusal(403, {"error": body})
+        case Unserved.ROUTE:
+            return detail("No route for this workspace.", status=432)
 
 
 def html(status: int, title: str) -> Refusal:

@@ -23,14 +23,8 @@ from codexd.errors import (
 )
 from codexd.record.requests import RequestLog
 from codexd.settings.schema import Settings
-from codexd.translation.backend import (
-    MEDIA_PARTS,
-    asks_in_words,
-    describe_schema,
-    find_largest_image,
-    find_part,
-    text_of,
-)
+from codexd.translation.backend import asks_in_words, text_of
+from codexd.translation.backend_errors import MEDIA_PARTS, describe_schema, find_largest_image, find_part
 from codexd.translation.client_api import AnswerStream, ClientRequest, Event
 from codexd.translation.tokens import count_body
 from codexd.turns.provider import Provider

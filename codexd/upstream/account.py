@@ -17,7 +17,7 @@ from codexd.accounts.catalogues import ETAG
 from codexd.accounts.model import Account
 from codexd.errors import UpstreamFailed
 from codexd.settings.schema import UpstreamSettings
-from codexd.translation.backend import read_http_error
+from codexd.translation.backend_errors import read_http_error
 from codexd.translation.models.catalogue import is_entry
 from codexd.upstream.codex import NAME
 from codexd.upstream.http import Answer, fetch

@@ -16,7 +16,8 @@ from attrs import frozen
 from codexd import jsontext
 from codexd.accounts.model import Account
 from codexd.settings.schema import UpstreamSettings
-from codexd.translation.backend import parse_event, read_http_error
+from codexd.translation.backend import parse_event
+from codexd.translation.backend_errors import read_http_error
 from codexd.translation.models.catalogue import read_version
 from codexd.translation.sse import Decoder
 from codexd.upstream.http import AnswerTimeouts, Event, EventSource, Progress, open_answer

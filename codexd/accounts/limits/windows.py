@@ -14,7 +14,7 @@ from typing import Any
 from attrs import frozen
 
 from codexd.api.accounts import CreditsInfo
-from codexd.translation.backend import SPENT_HEADER, is_spent
+from codexd.translation.backend_errors import SPENT_HEADER, is_spent
 
 SLOTS = ("primary", "secondary")
 MAIN_LIMIT = "codex"

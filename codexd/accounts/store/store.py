@@ -63,7 +63,7 @@ class AccountStore:
         """Folders of removed accounts, to be deleted once ``accounts.json`` no longer lists them."""
         self._active_problem = recovered.active_problem
         self._touch_saved_at = 0.0
-        self._refusals: dict[str, str] = {}
+        self._refusals: dict[str, str | None] = {}
         self._logins = HeldLogins(self._accounts_dir)
         for account in self._book.accounts:
             self._logins.load(account)
@@ -308,9 +308,7 @@ class AccountStore:
 
     def note_refusal(self, account_id: str, reason: str | None) -> None:
         """Remember why the backend refuses fresh tokens of the account; None once it serves a request."""
-        self._refusals.pop(account_id, None)
-        if reason is not None:
-            self._refusals[account_id] = reason
+        self._refusals[account_id] = reason
 
     def touch(self, account_id: str, now: float) -> None:
         """Remember when the account was last used."""

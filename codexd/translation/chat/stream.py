@@ -18,7 +18,8 @@ from typing import Any
 
 from codexd.translation.answering.output_items import ItemQueue, OutputReader, PartKey
 from codexd.translation.answering.text_cut import CutReason, make_cut
-from codexd.translation.backend import Usage, object_of, read_end, read_usage, text_of
+from codexd.translation.backend import Usage, object_of, read_usage, text_of
+from codexd.translation.backend_errors import read_end
 from codexd.translation.chat.items import CallItem, ChatItem, CustomCallItem, ImageItem, ReasoningItem, TextItem
 from codexd.translation.client_api import Event, State
 from codexd.translation.reading.reasoning import Reasoning, seal

@@ -14,7 +14,8 @@ from attrs import frozen
 
 from codexd import errors, jsontext
 from codexd.errors import UpstreamError
-from codexd.translation.backend import object_of, read_retry_after, text_of
+from codexd.translation.backend import object_of, text_of
+from codexd.translation.backend_errors import read_retry_after
 
 MAX_MESSAGE_CHARS = 300
 

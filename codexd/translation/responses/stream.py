@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from codexd.translation.answering.text_cut import TextCut, make_cut
-from codexd.translation.backend import Usage, count_of, object_of, objects_of, read_failure, read_usage, text_of
+from codexd.translation.backend import Usage, count_of, object_of, objects_of, read_usage, text_of
+from codexd.translation.backend_errors import read_failure
 from codexd.translation.client_api import Event, State
 from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.responses.items import ID_PREFIXES

@@ -6,7 +6,8 @@ import attrs
 import pytest
 
 from codexd.errors import Overloaded, RateLimited, ShuttingDown, UpstreamFailed, UsageLimitReached
-from codexd.record.timeline import CLIENT_LEFT, MAX_MODEL_CHARS, SESSION_CHARS, RequestRecord, StepName
+from codexd.record.snapshot import StepName
+from codexd.record.timeline import CLIENT_LEFT, MAX_MODEL_CHARS, SESSION_CHARS, RequestRecord
 from codexd.translation.backend import Usage
 from codexd.translation.reading.losses import Losses, LossKind
 

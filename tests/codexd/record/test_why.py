@@ -6,7 +6,7 @@ import pytest
 
 from codexd import errors
 from codexd.record.requests import RequestLog
-from codexd.record.timeline import StepName
+from codexd.record.snapshot import StepName
 from codexd.record.why import _SENTENCES, explain
 from codexd.translation.client_api import Client, Purpose
 from codexd.translation.reading.losses import Losses, LossKind

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+from support.harness import HELLO, post, start_daemon
 from support.simulator_bench import open_bench, read_events
 
-from codexd.simulator.options import Credits, MeteredLimit
+from codexd.simulator.options import Credits, MeteredLimit, Options, Unserved
 
 
 async def test_usage_limits() -> None:
@@ -71,3 +73,25 @@ async def test_an_answer_counts_against_the_plan() -> None:
         await bench.post()
         usage = (await bench.http.get("/backend-api/wham/usage", headers=bench.headers)).json()
         assert usage["rate_limit"]["primary_window"]["used_percent"] == 25
+
+
+async def test_used_up_credits_have_no_window_and_no_reset(nursery, tmp_path):
+    spent = "workspace_member_credits_depleted"
+    running = await start_daemon(nursery, tmp_path, options=Options(spent=spent))
+    refused = await post(running, HELLO)
+    assert refused.status_code == 402
+    assert spent in refused.json()["error"]["message"]
+    await running.call("accounts.quota", refresh=True)
+    (account,) = (await running.call("accounts.list"))["accounts"]
+    assert account["state"] == "limited"
+
+
+@pytest.mark.parametrize("unserved", Unserved)
+async def test_where_nobody_is_served_no_login_is_touched(nursery, tmp_path, unserved):
+    running = await start_daemon(nursery, tmp_path, options=Options(unserved=unserved))
+    refused = await post(running, HELLO)
+    assert (refused.status_code, refused.headers["x-should-retry"]) == (403, "false")
+    assert "The login is fine" in refused.json()["error"]["message"]
+    assert running.refreshes == 0
+    (account,) = (await running.call("accounts.list"))["accounts"]
+    assert account["state"] == "ok"

@@ -14,7 +14,7 @@ from codexd.accounts.limits.windows import Limits, parse_headers
 from codexd.accounts.model import AccountState, account_state
 from codexd.accounts.store.store import AccountStore
 from codexd.record.requests import RequestLog
-from codexd.record.timeline import StepName
+from codexd.record.snapshot import StepName
 from codexd.settings.schema import ModelSettings, RotationSettings, Settings
 from codexd.translation.client_api import Purpose
 from codexd.translation.messages.request import parse

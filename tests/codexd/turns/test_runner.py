@@ -13,7 +13,7 @@ from support.media import make_image
 from codexd import errors, jsontext
 from codexd.accounts.model import Account
 from codexd.record.requests import RequestLog
-from codexd.record.timeline import StepName
+from codexd.record.snapshot import StepName
 from codexd.settings.schema import Settings, TranslationSettings
 from codexd.translation.client_api import Target
 from codexd.translation.messages.request import parse

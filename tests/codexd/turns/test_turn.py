@@ -9,7 +9,7 @@ from codexd import jsontext
 from codexd.accounts.model import Account
 from codexd.errors import StreamBroken, UpstreamFailed, UpstreamTimeout
 from codexd.record.requests import RequestLog
-from codexd.record.timeline import StepName
+from codexd.record.snapshot import StepName
 from codexd.translation.client_api import Target
 from codexd.translation.messages.request import parse
 from codexd.translation.models.catalogue import BUILT_IN

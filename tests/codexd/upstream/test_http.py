@@ -8,9 +8,7 @@ import trio
 
 from codexd.errors import (
     BackendSilent,
-    ProxyFailed,
     SettingInvalid,
-    StreamBroken,
     UpstreamFailed,
     UpstreamTimeout,
 )
@@ -25,10 +23,8 @@ from codexd.upstream.http import (
     make_tls,
     open_answer,
     open_client,
-    to_broken,
-    to_unreachable,
 )
-from codexd.upstream.proxies import EXTENSION, Proxies
+from codexd.upstream.proxies import Proxies
 
 REQUEST = httpx.Request("GET", "https://chatgpt.com/backend-api/wham/usage")
 NAME = "the backend"
@@ -60,52 +56,6 @@ class Progress:
         self.steps.append(status)
 
 
-@pytest.mark.parametrize(
-    ("error", "kind", "words"),
-    [
-        (trio.TooSlowError(), UpstreamTimeout, "the backend at chatgpt.com did not answer in time"),
-        (httpx.ConnectTimeout("slow"), UpstreamTimeout, "the backend at chatgpt.com did not answer in time"),
-        (httpx.PoolTimeout("slow"), UpstreamTimeout, "the backend at chatgpt.com did not answer in time"),
-        (
-            httpx.ConnectError("refused"),
-            UpstreamFailed,
-            "the backend at chatgpt.com can't be reached: no connection could be made",
-        ),
-        (httpx.ReadError(""), UpstreamFailed, "the backend at chatgpt.com can't be reached: the connection was lost"),
-        (
-            httpx.LocalProtocolError("Illegal header value b'Bearer tok_secret'"),
-            UpstreamFailed,
-            "the backend at chatgpt.com can't be reached: the request could not be sent",
-        ),
-    ],
-)
-def test_no_answer(error, kind, words):
-    found = to_unreachable(error, REQUEST, NAME)
-    assert (type(found), str(found)) == (kind, words)
-
-
-@pytest.mark.parametrize(
-    ("error", "kind", "words"),
-    [
-        (trio.TooSlowError(), UpstreamTimeout, "did not answer in time through the proxy 127.0.0.1:9 (HTTPS_PROXY)"),
-        (
-            httpx.ConnectError("refused"),
-            ProxyFailed,
-            "can't be reached through the proxy 127.0.0.1:9 (HTTPS_PROXY): no connection could be made",
-        ),
-        (
-            httpx.ProxyError("407 Proxy Authentication Required"),
-            ProxyFailed,
-            "can't be reached through the proxy 127.0.0.1:9 (HTTPS_PROXY): 407 Proxy Authentication Required",
-        ),
-    ],
-)
-def test_no_answer_through_a_proxy(error, kind, words):
-    request = httpx.Request("GET", REQUEST.url, extensions={EXTENSION: "127.0.0.1:9 (HTTPS_PROXY)"})
-    found = to_unreachable(error, request, NAME)
-    assert (type(found), str(found)) == (kind, f"the backend at chatgpt.com {words}")
-
-
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
 @pytest.mark.parametrize("value", ["/nowhere/at/all", ssl.__file__, "a\udcffb"])
 def test_certificates_that_can_not_be_read_are_said_with_their_variable(name, value):
@@ -127,12 +77,6 @@ def test_a_key_log_that_can_not_be_written(monkeypatch):
     monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys")
     with pytest.raises(SettingInvalid, match="SSLKEYLOGFILE"):
         make_tls({"SSLKEYLOGFILE": "/nowhere/keys"})
-
-
-def test_a_connection_that_breaks_during_the_answer():
-    found = to_broken(httpx.RemoteProtocolError("peer closed"), NAME)
-    assert isinstance(found, StreamBroken)
-    assert str(found).startswith("the connection to the backend broke during the answer")
 
 
 @pytest.fixture
@@ -222,15 +166,6 @@ async def test_what_the_library_says_is_not_shown(http, serve, parts, words):
 async def test_a_refused_connection_is_called_that(http):
     with pytest.raises(UpstreamFailed, match=r"the connection was refused$"):
         await fetch(http, http.build_request("GET", "http://127.0.0.1:1"), timeout_s=5.0, max_bytes=10, name=NAME)
-
-
-def test_an_untrusted_certificate_is_called_that():
-    error = httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
-    cause = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    cause.verify_message = "self-signed certificate"
-    error.__cause__ = ExceptionGroup("all attempts failed", [cause])
-    words = "the backend at chatgpt.com can't be reached: its certificate is not trusted (self-signed certificate)"
-    assert str(to_unreachable(error, REQUEST, NAME)) == words
 
 
 async def test_a_cookie_is_not_sent_back(http, nursery):

@@ -214,7 +214,7 @@ def fail_handshake(_request):
 @pytest.mark.parametrize(
     ("environ", "kind", "where"),
     [
-        ({}, UpstreamFailed, "can't be reached (its certificate"),
+        ({}, UpstreamFailed, "can't be reached: its certificate"),
         ({"ALL_PROXY": "proxy.corp:1"}, ProxyFailed, "through the proxy proxy.corp:1 (ALL_PROXY): its certificate"),
     ],
 )

@@ -11,7 +11,7 @@ from support.responses_bodies import sdk
 
 from codexd.jsontext import dumps
 from codexd.record.requests import RequestLog
-from codexd.record.timeline import StepName
+from codexd.record.snapshot import StepName
 from codexd.translation.messages.request import parse
 from codexd.turns.turn import Turn
 from codexd.web.exchange import WholeSink, read_client_name, watch_silence

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codexd.errors import RateLimited, StreamBroken, UpstreamFailed
-from codexd.translation.backend import TERMINAL, read_failure
+from codexd.translation.backend import TERMINAL
+from codexd.translation.backend_errors import read_failure
 from codexd.translation.kilo.stream import ChatReader
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.stream import MessagesStream
