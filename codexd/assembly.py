@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
@@ -68,7 +69,8 @@ class SimulatedBackend(Protocol):
 class Launch:
     """What a daemon is started with. If ``simulator`` is set, the daemon uses it instead of the real backend.
 
-    ``clock`` returns seconds since the epoch; ``drain_s`` is how long streams may continue after the signal.
+    ``clock`` returns seconds since the epoch; ``drain_s`` is how long streams may continue after the signal;
+    ``running_folder`` is where the daemon notes that it runs, if anywhere.
     """
 
     settings: LiveSettings
@@ -79,6 +81,7 @@ class Launch:
     clock: Callable[[], float] = time.time
     drain_s: float = DRAIN_S
     timing: Timing = field(factory=Timing)
+    running_folder: Path | None = None
 
     @property
     def simulated(self) -> bool:
@@ -143,7 +146,9 @@ def make_app(
         return ModelRoute(api, turns, requests, ending, clock, launch.timing).answer
 
     responses = ResponsesApi()
-    count_responses = CountRoute(turns, responses_request.parse_count, {"object": "response.input_tokens"})
+    count_responses = CountRoute(
+        turns, lambda data: responses.parse_count(data, now=clock()), {"object": "response.input_tokens"}
+    )
     hot = {
         "/v1/chat/completions": route(CHAT),
         "/v1/messages": route(MESSAGES),

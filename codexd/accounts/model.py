@@ -22,7 +22,7 @@ class Account:
     ``withdrawn`` says why the refresh token no longer works, while the access token still does until it expires.
     ``disabled``: the user took the account out of use. ``followed`` is the path of another program's ``auth.json``,
     which codexd reads instead of its own file and never refreshes; ``imported_from`` is the path of the file that the
-    login was copied from.
+    login was copied from. ``mark`` tells it apart from other accounts of the same email; it is not kept in the file.
     """
 
     id: str
@@ -39,6 +39,7 @@ class Account:
     imported_from: str | None = None
     dead_login: str | None = None
     withdrawn: str | None = None
+    mark: str = field(default="", eq=False)
 
     @property
     def label(self) -> str:
@@ -47,7 +48,10 @@ class Account:
 
     @property
     def name(self) -> str:
-        return self.email or self.id
+        """Short, and distinct among the accounts of a store: the email, with the workspace where several share it."""
+        if not self.email:
+            return self.id
+        return f"{self.email}/{self.mark}" if self.mark else self.email
 
 
 @frozen

@@ -41,7 +41,16 @@ MIN_WINDOW_TOKENS = 100_000
 MAX_DIGITS = 18
 """The most digits of a number of tokens: Python refuses to parse a number with thousands of digits."""
 
-BYPASSES = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
+BYPASSES: Mapping[str, str] = {
+    "CLAUDE_CODE_USE_BEDROCK": "Amazon Bedrock",
+    "CLAUDE_CODE_USE_VERTEX": "Google Vertex AI",
+    "CLAUDE_CODE_USE_FOUNDRY": "Microsoft Foundry",
+    "CLAUDE_CODE_USE_MANTLE": "Amazon Bedrock (Mantle)",
+    "CLAUDE_CODE_USE_ANTHROPIC_AWS": "Claude Platform on AWS",
+    "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD": "Claude Platform on Google Cloud",
+    "CLAUDE_CODE_USE_GATEWAY": "a Claude gateway",
+}
+"""Variables that make Claude Code use another service, whatever the base URL."""
 
 _ALIASES = ("default", "best", "opus", "sonnet", "haiku", "fable", "opusplan")
 
@@ -62,6 +71,12 @@ NAME_KEYS = tuple(family_key(family, "_NAME") for family in CLAUDE_IDS)
 OWN_KEYS = (BASE_URL, AUTH_TOKEN, API_KEY, DEFAULT_MODEL, *CHOSEN_MODELS, *FAMILY_KEYS, COMPACT_WINDOW, DISCOVERY)
 """Every variable that codexd writes or removes."""
 
+PERMISSION_MODE = "permissions.defaultMode"
+"""A setting, not a variable: what Claude Code does before an action. Without it, auto mode: a model decides."""
+
+AUTO, ASK = "auto", "default"
+"""Values of ``PERMISSION_MODE``."""
+
 Wanted = dict[str, str | int | None]
 """Name -> value; None: remove it."""
 
@@ -73,13 +88,13 @@ def window_key(model: str) -> str:
 
 def is_variable(name: str) -> bool:
     """Whether the name belongs in ``env``."""
-    return name != WINDOW and not name.startswith(f"{settings_file.MODEL_SETTINGS}.")
+    return name != WINDOW and "." not in name
 
 
 def own_names(settings: Settings, catalogue: Catalogue, written: Iterable[str] = ()) -> tuple[str, ...]:
     """Everything that codexd may write, or has ``written``."""
     windows = map(window_key, find_windows(settings, catalogue))
-    return tuple(dict.fromkeys((*OWN_KEYS, WINDOW, *windows, *written)))
+    return tuple(dict.fromkeys((*OWN_KEYS, PERMISSION_MODE, WINDOW, *windows, *written)))
 
 
 def through_codexd(
@@ -87,6 +102,8 @@ def through_codexd(
     settings: Settings,
     before: Mapping[str, Any],
     catalogue: Catalogue = BUILT_IN,
+    *,
+    asks_first: bool = False,
 ) -> Wanted:
     """The values that point Claude Code at codexd.
 
@@ -95,6 +112,7 @@ def through_codexd(
         settings: codexd's.
         before: the values without codexd.
         catalogue: the active account's.
+        asks_first: Claude Code is to ask its user before an action, not a model.
     """
     wanted: Wanted = {BASE_URL: address.url, AUTH_TOKEN: address.token, API_KEY: None}
     for family, model in CLAUDE_IDS.items():
@@ -108,7 +126,7 @@ def through_codexd(
     wanted |= _choose_windows(find_windows(settings, catalogue), before)
     if before.get(DISCOVERY) is None:
         wanted[DISCOVERY] = "1"
-    return wanted
+    return wanted | ({PERMISSION_MODE: ASK} if asks_first else {})
 
 
 def name_family(family: str, model: str) -> str:
@@ -164,7 +182,7 @@ def to_anthropic(api_key: str | None, before: Mapping[str, Any]) -> Wanted:
     wanted: Wanted = {BASE_URL: None, AUTH_TOKEN: None}
     if api_key is not None:
         wanted[API_KEY] = api_key
-    families = [family for family in CLAUDE_IDS if _is_unknown(before.get(family_key(family)))]
+    families = [family for family in CLAUDE_IDS if _is_unknown(before.get(family_key(family)), claude_only=True)]
     wanted |= {family_key(family, part): None for family in families for part in ("", "_NAME", "_DESCRIPTION")}
     return wanted | {key: None for key in CHOSEN_MODELS if _is_unknown(before.get(key), claude_only=True)}
 
@@ -209,6 +227,8 @@ def _is_unknown(model: Any, catalogue: Catalogue = BUILT_IN, *, claude_only: boo
     """Whether the server does not know the model name. ``claude_only``: it knows only Claude's names."""
     if not isinstance(model, str) or not model:
         return False
+    if claude_only and is_codexd_model(model, catalogue):
+        return True
     name = model.lower().removesuffix("[1m]")
     if name in _ALIASES or name.startswith("claude"):
         return False

@@ -67,8 +67,8 @@ class Format(Protocol):
 class EnvInJson:
     """Claude Code's ``settings.json``: the names are variables in its ``env``, or keys beside it.
 
-    ``autoCompactWindow`` is a key of its root; ``modelSettings.MODEL.autoCompactWindow`` is the same for one model,
-    whose name may contain dots.
+    Those have a dot: ``object.key``, or ``modelSettings.MODEL.autoCompactWindow``, where the model's name may contain
+    dots. ``autoCompactWindow`` itself is a key of the root.
     """
 
     blank: str = field(default="{}\n", init=False)
@@ -77,10 +77,11 @@ class EnvInJson:
 
     def check(self, text: str) -> None:
         json_text.check(text)
-        env = json_text.read(text, ("env",))
-        if env is not None and not json_text.is_object(env):
-            raise ValueError('its "env" is not an object')
-        json_text.check_names(env or "{}")
+        for holder in ("env", "permissions"):
+            held = json_text.read(text, (holder,))
+            if held is not None and not json_text.is_object(held):
+                raise ValueError(f'its "{holder}" is not an object')
+            json_text.check_names(held or "{}")
         models = json_text.read(text, (MODEL_SETTINGS,))
         if models is not None and not _holds_objects(models):
             raise ValueError(f'its "{MODEL_SETTINGS}" is not an object of objects')
@@ -100,11 +101,9 @@ class EnvInJson:
         if json_text.read(text, path) is None:
             return text
         text = json_text.drop(text, path)
-        if path[0] != MODEL_SETTINGS:
-            return text
-        for depth in (2, 1):
-            if json_text.is_empty(json_text.read(text, path[:depth]) or "{}"):
-                text = json_text.drop(text, path[:depth])
+        for depth in range(len(path) - 1, 0, -1):
+            is_left_over = path[0] != "env" and json_text.is_empty(json_text.read(text, path[:depth]) or "{}")
+            text = json_text.drop(text, path[:depth]) if is_left_over else text
         return text
 
     def parse(self, raw: str) -> Any:
@@ -133,7 +132,8 @@ def _json_path(name: str) -> json_text.Path:
     if name.startswith(f"{MODEL_SETTINGS}."):
         model = name.removeprefix(f"{MODEL_SETTINGS}.").removesuffix(f".{COMPACT_WINDOW}")
         return MODEL_SETTINGS, model, COMPACT_WINDOW
-    return "env", name
+    holder, dot, key = name.partition(".")
+    return (holder, key) if dot else ("env", name)  # the names of variables have no dots
 
 
 def _holds_objects(raw: str) -> bool:

@@ -7,6 +7,7 @@ This is the only list of settings. ``load`` uses it to read the TOML file, the e
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
@@ -30,6 +31,30 @@ Check = Callable[[Any], str | None]
 
 def _port(value: int) -> str | None:
     return None if 0 <= value <= 65535 else "must be from 0 to 65535 (0: any free port)"
+
+
+_HOST_NAME = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
+
+
+def _host(value: str) -> str | None:
+    if not value:
+        return "must not be empty"
+    if _is_address(_without_brackets(value)) or (len(value) <= 253 and _HOST_NAME.fullmatch(value)):
+        return None
+    return "must be a host name or an IP address, without http:// and without a port"
+
+
+def _without_brackets(host: str) -> str:
+    """An IPv6 address has brackets in a URL only."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _url(value: str) -> str | None:
@@ -75,6 +100,7 @@ def setting(
     check: Check | None = None,
     secret: bool = False,
     restart: bool = False,
+    converter: Callable[[Any], Any] | None = None,
 ) -> Any:
     """A field of the schema. Its metadata becomes the fields of ``Setting``."""
     metadata = {
@@ -86,7 +112,7 @@ def setting(
         "secret": secret,
         "restart_needed": restart,
     }
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata=metadata, converter=converter)
 
 
 @frozen
@@ -95,8 +121,9 @@ class ServerSettings:
         "127.0.0.1",
         "Address that the HTTP proxy listens on",
         environ=("CODEXD_HOST", "HOST"),
-        check=_filled,
+        check=_host,
         restart=True,
+        converter=_without_brackets,
     )
     port: int = setting(8081, "Port of the HTTP proxy", environ=("CODEXD_PORT", "PORT"), check=_port, restart=True)
     api_key: str | None = setting(

@@ -15,6 +15,7 @@ from codexd.errors import CodexdError
 from codexd.translation.backend import Usage
 from codexd.translation.models.catalogue import ModelInfo
 from codexd.translation.reading.losses import Losses
+from codexd.translation.reading.tool_names import ToolNames
 
 Body = dict[str, Any]
 """A request for the backend."""
@@ -30,6 +31,14 @@ class Client(Enum):
     CODEX = "codex"
     """The Codex CLI, or another of OpenAI's own clients."""
     OTHER = "other"
+
+
+class Purpose(Enum):
+    """What a request is for, where that decides about its model."""
+
+    TURN = "turn"
+    AUTO_MODE_CHECK = "auto mode check"
+    """Claude Code asks whether an action is safe, to run it unasked."""
 
 
 @frozen
@@ -100,8 +109,15 @@ class ClientRequest(Protocol):
     def losses(self) -> Losses: ...
 
     @property
+    def purpose(self) -> Purpose: ...
+
+    @property
     def session_key(self) -> str:
         """The same for all requests of one conversation, whichever model they go to."""
+
+    @property
+    def tool_names(self) -> ToolNames:
+        """The client's names of the tools that the backend knows by shorter ones."""
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -113,6 +129,9 @@ class ClientRequest(Protocol):
         Raises:
             RequestInvalid: names the field.
         """
+
+    def locate(self, part: Mapping[str, Any]) -> str | None:
+        """Where the client's own request has the image or file that became ``part`` of a body; None if unknown."""
 
     def open_stream(self, body: Body, target: Target, request_id: str) -> AnswerStream:
         """The answer to ``body``, which ``to_backend`` made for ``target``."""
@@ -168,8 +187,10 @@ class ClientApi(Protocol[R]):
     def end(self) -> bytes:
         """What follows the last event of a complete answer."""
 
-    def parse(self, data: bytes, headers: Mapping[str, str], client: Client) -> R:
-        """The request in the HTTP body ``data``; ``headers`` has lower-case names.
+    def parse(self, data: bytes, headers: Mapping[str, str], client: Client, *, now: float) -> R:
+        """The request in the HTTP body ``data``.
+
+        ``headers`` has lower-case names; ``now`` is in seconds since the epoch.
 
         Raises:
             RequestInvalid: names the field.

@@ -17,13 +17,13 @@ from codexd.accounts.login import SIGN_IN, needs_login
 from codexd.accounts.model import Account
 from codexd.accounts.refresh import Refresher
 from codexd.accounts.store.store import AccountStore
-from codexd.errors import CodexdError, ModelRefused, TokenRejected, UsageLimitReached
+from codexd.errors import CodexdError, ModelRefused, RequestInvalid, TokenRejected, UsageLimitReached
 from codexd.settings.schema import BY_CATALOGUE, Settings
 from codexd.translation.backend import LITE_HEADER
-from codexd.translation.client_api import Body, Event, Target
+from codexd.translation.client_api import Body, ClientRequest, Event, Purpose, Target
 from codexd.translation.models.catalogue import explain_refusal, read_version
-from codexd.translation.models.routes import Route, route
-from codexd.translation.reading.losses import Losses
+from codexd.translation.models.routes import CLAUDE_IDS, Route, find_alias, route
+from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.reasoning import tag_account
 from codexd.turns.retry import How, RetryContext
 from codexd.turns.turn import Attempt, Turn, wait_for_limit
@@ -52,13 +52,13 @@ class ChatGptPlan:
         return True
 
     def target_for(self, asked: str) -> Target:
-        return self._find_target(asked, self.store.active)
+        return self._find_target(self._find_route(asked, self.store.active), self.store.active)
 
     async def choose(self, turn: Turn) -> Attempt:
         targets: dict[str, Target] = {}
 
         def find_model(account: Account) -> str:
-            target = targets[account.id] = self._find_target(turn.request.model, account)
+            target = targets[account.id] = self._find_target(self._route_turn(turn, account), account)
             return target.model.slug
 
         choice = await self.picker.pick(turn.session, find_model, turn.history)
@@ -66,6 +66,8 @@ class ChatGptPlan:
         if choice.wait_s:
             await wait_for_limit(turn, account, choice.wait_s)
         attempt = Attempt(evolve(targets[account.id], keep_reasoning=turn.keeps_reasoning), account)
+        if self._find_route(turn.request.model, account).is_default:
+            self._note_default(turn.request, attempt.model)
         turn.record.note_account(account.id, account.label, choice.reason)
         turn.record.note_model_used(attempt.model)
         return attempt
@@ -124,7 +126,7 @@ class ChatGptPlan:
 
     def retry_context(self, turn: Turn, attempt: Attempt) -> RetryContext:
         account = attempt.own_account
-        model = self._choose_model(self._find_route(turn.request.model, account), account)
+        model = self._choose_model(self._route_turn(turn, account), account)
         return RetryContext(
             has_begun=turn.has_begun,
             tried=turn.tried_on(account.id),
@@ -136,8 +138,8 @@ class ChatGptPlan:
 
     # -- the model ----------------------------------------------------------------------------------
 
-    def _find_target(self, asked: str, account: Account | None) -> Target:
-        found, settings = self._find_route(asked, account), self.settings()
+    def _find_target(self, found: Route, account: Account | None) -> Target:
+        settings = self.settings()
         model = self.catalogues.of(account).describe(self._choose_model(found, account))
         return Target(
             model=model,
@@ -145,6 +147,28 @@ class ChatGptPlan:
             default_effort=getattr(settings.reasoning, found.family or "", None),
             default_tier=model.default_tier if settings.models.fast == BY_CATALOGUE else None,
         )
+
+    def _route_turn(self, turn: Turn, account: Account) -> Route:
+        """The small model checks actions, unless the user has chosen another: each check reads a long prompt anew."""
+        found = self._find_route(turn.request.model, account)
+        is_check = turn.request.purpose is Purpose.AUTO_MODE_CHECK
+        if not is_check or find_alias(turn.request.model, self.settings().models.aliases):
+            return found
+        small = self._find_route(CLAUDE_IDS["haiku"], account)
+        return small if self.catalogues.of(account).find(self._choose_model(small, account)) else found
+
+    def _note_default(self, request: ClientRequest, used: str) -> None:
+        """Record that ``models.default`` answers a request for a model that nobody knows.
+
+        Raises:
+            RequestInvalid: the setting ``translation.strict`` forbids that.
+        """
+        unknown = f"{request.model!r} is not the name of a model, of a family or of an alias"
+        if self.settings().translation.strict:
+            raise RequestInvalid(
+                "model", f"{unknown}; the setting translation.strict forbids answering with another model"
+            )
+        request.losses.add(LossKind.APPROXIMATED, "model", f"{unknown}; {used} answered (setting models.default)")
 
     def _find_route(self, asked: str, account: Account | None) -> Route:
         models = self.settings().models

@@ -10,7 +10,8 @@ from codexd.simulator.prompts import seal_reasoning
 from codexd.translation.client_api import Target
 from codexd.translation.models.catalogue import BUILT_IN
 from codexd.translation.reading.reasoning import ReasoningOwners
-from codexd.translation.responses.request import parse
+from codexd.translation.responses.memory import AnswerMemory
+from codexd.translation.responses.request import Recall, parse
 from codexd.web.caller import find_caller
 
 THREAD = "01a2214d-e41b-70e3-8703-2758d49209af"
@@ -117,11 +118,11 @@ def sdk(items="hi", **fields):
     return {"model": "gpt-5.5", "input": items, **fields}
 
 
-def read(body, headers=None, owners=None):
+def read(body, headers=None, owners=None, answers=None, now=0.0):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = headers or {}
     client = find_caller("/v1/responses", "", headers).client
-    return parse(data, headers, client, owners or ReasoningOwners())
+    return parse(data, headers, client, Recall(owners or ReasoningOwners(), answers or AnswerMemory(), now))
 
 
 def translate(body, headers=None, *, model=None, **aim):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from codexd.translation.messages import fates as anthropic
+from codexd.translation.reading import openai_parts
 from codexd.translation.reading.fates import (
+    APPROXIMATE,
     CARRIED,
     NO_SAMPLING,
     Shape,
@@ -92,15 +94,8 @@ MESSAGES: Mapping[str, Shape] = {
     "function": plain("name", content=carried(inside="part"), **_MARKS),
 }
 
-PARTS: Mapping[str, Shape] = {
-    "text": plain("text", **_MARKS),
-    "refusal": plain("refusal"),
-    "image_url": plain(image_url=carried(inside="image_url"), **_MARKS),
-    "file": plain(file=carried(inside="file"), **_MARKS),
-    "input_audio": Shape(refused(f"is not supported: {NO_AUDIO}")),
-    "image": anthropic.BLOCKS["image"],
-    "document": anthropic.BLOCKS["document"],
-}
+_BLOCKS = ("image", "document", "search_result", "thinking", "redacted_thinking", "tool_use", "tool_result")
+PARTS: Mapping[str, Shape] = {**openai_parts.SHAPES, **{kind: anthropic.BLOCKS[kind] for kind in _BLOCKS}}
 
 _FUNCTION = {
     "name": CARRIED,
@@ -108,16 +103,13 @@ _FUNCTION = {
     "parameters": CARRIED,
     "strict": carried("if the schema meets the backend's rules for strict mode"),
 }
-_SEARCH = plain("search_context_size", "filters", user_location=carried(inside="location"))
+_SEARCH = plain("search_context_size", filters=carried(inside="filters"), user_location=carried(inside="location"))
+_PLACE = plain("city", "country", "region", "timezone", approximate=carried(inside="location"))
 
 TABLES: Mapping[str, Table] = {
     "request": Table({"": REQUEST}),
     "message": Table(MESSAGES, by="role"),
-    "part": Table(PARTS, unknown=dropped("unknown to codexd; replaced by a placeholder")),
-    "image_url": Table({"": plain("url", "detail")}),
-    "file": Table(
-        {"": plain("file_data", "filename", file_id=refused("is a file on OpenAI's servers; send file_data instead"))}
-    ),
+    "part": Table(PARTS, unknown=refused(openai_parts.NOT_SENT)),
     "call": Table(
         {
             "": plain("id", function=carried(inside="called"), index=_INDEX),
@@ -149,7 +141,8 @@ TABLES: Mapping[str, Table] = {
     "format": Table({"text": plain(), "grammar": plain("definition", "syntax", grammar=carried(inside="grammar"))}),
     "grammar": Table({"": plain("definition", "syntax")}),
     "web_search": Table({"": _SEARCH}),
-    "location": Table({"": plain("city", "country", "region", "timezone", approximate=carried(inside="location"))}),
+    "filters": Table({"": plain("allowed_domains")}),
+    "location": Table({"": _PLACE, "approximate": _PLACE}, unknown=APPROXIMATE),
     "tool_choice": Table(
         {
             "function": plain("name", function=carried(inside="named")),
@@ -180,5 +173,8 @@ TABLES: Mapping[str, Table] = {
     "stream_options": Table(
         {"": plain("include_usage", include_obfuscation=cosmetic("a local connection needs no padding"))}
     ),
-    **{name: anthropic.TABLES[name] for name in ("block", "image_source", "document_source", "tool_change")},
+    **{
+        name: anthropic.TABLES[name]
+        for name in ("block", "image_url", "file", "image_source", "document_source", "tool_change")
+    },
 }

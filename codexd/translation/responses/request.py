@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from codexd import jsontext
 from codexd.translation.backend import COMPACTION_TRIGGER, LITE_HEADER, SEALED_REASONING, make_body, objects_of
-from codexd.translation.client_api import Body, Client, Target
+from codexd.translation.client_api import Body, Client, Purpose, Target
 from codexd.translation.models.catalogue import EFFORTS, read_version
 from codexd.translation.reading.conversation import to_session_key
 from codexd.translation.reading.effort import AskedTier, fit_effort, fit_tier, fit_verbosity
@@ -24,11 +24,23 @@ from codexd.translation.reading.fates import apply_fates
 from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.pairing import Item
+from codexd.translation.reading.parts import locate
 from codexd.translation.reading.reasoning import ReasoningOwners
+from codexd.translation.reading.schema import fit_answer_schema, fit_strict
+from codexd.translation.reading.tool_names import ToolNames
+from codexd.translation.responses.dialects import to_native
 from codexd.translation.responses.fates import TABLES, keep
-from codexd.translation.responses.items import read_input, repair_history, strip_cache_marks, to_items
+from codexd.translation.responses.items import (
+    list_parts,
+    read_input,
+    read_part,
+    repair_history,
+    strip_cache_marks,
+    to_items,
+)
+from codexd.translation.responses.memory import AnswerMemory, Conversation, find_previous, resolve
 from codexd.translation.responses.stream import CompactionStream, ResponsesStream
-from codexd.translation.responses.tools import to_tool_choice, to_tools
+from codexd.translation.responses.tools import list_names, to_tool_choice, to_tools
 from codexd.translation.tokens import count_body
 
 MAX_CACHE_KEY_CHARS = 64
@@ -62,7 +74,8 @@ _AGENT_VERSION = re.compile(r"[^/\s]+/([0-9.]+)")
 class ResponsesRequest:
     """What a client asked for.
 
-    ``owners`` remembers which account the reasoning of each answer belongs to; ``answer`` is the last stream opened.
+    ``owners`` remembers which account the reasoning of each answer belongs to; ``keep_answer`` is called with the whole
+    response and the time; ``answer`` is the last stream opened.
     """
 
     body: Fields
@@ -75,7 +88,10 @@ class ResponsesRequest:
     session_key: str
     headers: Mapping[str, str]
     owners: ReasoningOwners
+    tool_names: ToolNames
+    keep_answer: Callable[[Mapping[str, Any], float], None] = lambda _, __: None
     answer: ResponsesStream | None = field(default=None, init=False)
+    purpose: ClassVar[Purpose] = Purpose.TURN
 
     def to_backend(self, target: Target) -> Body:
         """The body for the backend.
@@ -85,11 +101,17 @@ class ResponsesRequest:
         """
         return _of_codex_cli(self, target) if self.client is Client.CODEX else _of_sdk(self, target)
 
+    def locate(self, part: Mapping[str, Any]) -> str | None:
+        return locate(list_parts(self.items), part, lambda found: [found[0].value, read_part(found[0])])
+
     def open_stream(self, body: Body, target: Target, request_id: str) -> ResponsesStream:  # noqa: ARG002 - ids are the backend's
         self.answer = ResponsesStream(
             model=self.model,
             verbatim=self.client is Client.CODEX,
+            tool_names=self.tool_names,
             note_reasoning=partial(self.owners.note, account_tag=target.account_tag),
+            note_answer=self.keep_answer,
+            previous_response_id=self.body.get("previous_response_id"),
             max_tokens=self.max_tokens,
             count_input=partial(count_body, body),
         )
@@ -126,40 +148,58 @@ class CompactRequest(ResponsesRequest):
         return self.answer
 
 
-def parse(data: bytes, headers: Mapping[str, str], client: Client, owners: ReasoningOwners) -> ResponsesRequest:
+@frozen
+class Recall:
+    """What codexd remembers when a request arrives: earlier answers, and whose their reasoning is.
+
+    ``now`` is in seconds since the epoch.
+    """
+
+    owners: ReasoningOwners = field(factory=ReasoningOwners)
+    answers: AnswerMemory = field(factory=AnswerMemory)
+    now: float = 0.0
+
+
+def parse(data: bytes, headers: Mapping[str, str], client: Client, recall: Recall) -> ResponsesRequest:
     """The request in the HTTP body ``data``; ``headers`` has lower-case names.
 
     Raises:
         RequestInvalid: names the field.
     """
-    return _read(parse_body(data), headers, client, owners, ResponsesRequest)
+    request = _read(parse_body(data), headers, client, recall, ResponsesRequest)
+    if request.body.get("store") is not False:
+        request.keep_answer = partial(_keep_answer, request, recall, len(data))
+    return request
 
 
-def parse_compact(data: bytes, headers: Mapping[str, str], client: Client, owners: ReasoningOwners) -> CompactRequest:
+def parse_compact(data: bytes, headers: Mapping[str, str], client: Client, recall: Recall) -> CompactRequest:
     """The same for ``compact``, whose answer is one document."""
-    request = _read(parse_body(data), headers, client, owners, CompactRequest)
+    request = _read(parse_body(data), headers, client, recall, CompactRequest)
     return evolve(request, stream=False, max_tokens=None, headers=_with_compaction(request.headers))
 
 
-def parse_count(data: bytes) -> ResponsesRequest:
+def parse_count(data: bytes, recall: Recall) -> ResponsesRequest:
     """The same for ``input_tokens``, which needs no model."""
     body = parse_body(data)
-    return _read(evolve(body, value={"model": "", **body.value}), {}, Client.OTHER, ReasoningOwners(), ResponsesRequest)
+    return _read(evolve(body, value={"model": "", **body.value}), {}, Client.OTHER, recall, ResponsesRequest)
 
 
 R = TypeVar("R", bound=ResponsesRequest)
 
 
-def _read(body: Fields, headers: Mapping[str, str], client: Client, owners: ReasoningOwners, kind: type[R]) -> R:
+def _read(body: Fields, headers: Mapping[str, str], client: Client, recall: Recall, kind: type[R]) -> R:
     is_codex = client is Client.CODEX
     model, stream = read_model(body), body.boolean("stream")
     if not is_codex:
         apply_fates(body, TABLES)
-    elif body.get("previous_response_id") is not None:
-        raise body.wrong("previous_response_id", TABLES["request"].shapes[""].fields["previous_response_id"].reason)
+    previous = find_previous(body, recall.answers, now=recall.now)
     body = evolve(body, value=strip_cache_marks(body.value))
-    items = read_input(body)
-    session = _name_conversation(body, items, headers)
+    items = read_input(body) if is_codex else to_native(read_input(body))
+    items = resolve(items, recall.answers, now=recall.now)
+    if previous is not None:
+        earlier = enumerate(previous.items)
+        items = [*(Fields(item, f"previous_response_id[{index}]", body.losses) for index, item in earlier), *items]
+    session = _name_conversation(body, items, headers, previous)
     return kind(
         body=body,
         items=items,
@@ -169,7 +209,8 @@ def _read(body: Fields, headers: Mapping[str, str], client: Client, owners: Reas
         max_tokens=None if is_codex else body.optional_count("max_output_tokens"),
         losses=body.losses,
         session_key=session,
-        owners=owners,
+        owners=recall.owners,
+        tool_names=ToolNames() if is_codex else ToolNames(list_names(body)),
         headers=_make_headers(headers, session, items, is_codex=is_codex),
     )
 
@@ -194,12 +235,35 @@ def _with_compaction(headers: Mapping[str, str]) -> dict[str, str]:
     return {**headers, _BETA_FEATURES: ",".join(filter(None, [*features, _COMPACTION]))}
 
 
-def _name_conversation(body: Fields, items: list[Fields], headers: Mapping[str, str]) -> str:
+def _keep_answer(
+    request: ResponsesRequest, recall: Recall, size_bytes: int, response: Mapping[str, Any], now: float
+) -> None:
+    """Remember the conversation with its answer, for requests that refer to it."""
+    response_id, output = response.get("id"), objects_of(response.get("output"))
+    if not isinstance(response_id, str):
+        return
+    previous = recall.answers.find_conversation(request.body.get("previous_response_id"), now=now)
+    recall.answers.remember(
+        Conversation(
+            response_id,
+            request.session_key,
+            (*(item.value for item in request.items), *map(dict, output)),
+            size_bytes + len(jsontext.dumps(output)) + (previous.size_bytes if previous else 0),
+        ),
+        now=now,
+    )
+
+
+def _name_conversation(
+    body: Fields, items: list[Fields], headers: Mapping[str, str], previous: Conversation | None
+) -> str:
     """The Codex CLI's thread; else a hash of the client's cache key; else a hash of the conversation's beginning."""
     thread = headers.get("thread-id", "")
     if thread and _HEADER_VALUE.fullmatch(thread):
         return thread
     key = body.get("prompt_cache_key")
+    if previous is not None and not key:
+        return previous.session
     if not isinstance(key, str) or not key:
         opening = next((item.get("content") for item in items if item.get("role") == "user"), None)
         key = hashlib.sha256(jsontext.dumps([body.get("instructions"), opening])).hexdigest()
@@ -211,6 +275,8 @@ def _find_cache_key(request: ResponsesRequest) -> str:
     key = request.body.get("prompt_cache_key")
     if isinstance(key, str) and 0 < len(key) <= MAX_CACHE_KEY_CHARS:
         return key
+    if key is not None:
+        request.body.lose(LossKind.COSMETIC, "prompt_cache_key", "codexd makes a key that the backend accepts")
     return request.session_key[:MAX_CACHE_KEY_CHARS]
 
 
@@ -220,7 +286,8 @@ def _find_cache_key(request: ResponsesRequest) -> str:
 def _of_codex_cli(request: ResponsesRequest, target: Target) -> Body:
     """The client's body, with the fields that codexd sets."""
     items = [item for item, _ in request.list_items(target)]
-    body: Body = {**request.body.value, "model": target.model.slug, "input": items, "store": False, "stream": True}
+    own = {name: value for name, value in request.body.value.items() if name != "previous_response_id"}
+    body: Body = {**own, "model": target.model.slug, "input": items, "store": False, "stream": True}
     body["prompt_cache_key"] = _find_cache_key(request)
     if body.get("service_tier") == "fast":
         body["service_tier"] = "priority"
@@ -282,6 +349,9 @@ def _find_parallel(request: ResponsesRequest) -> bool | None:
     """Sent only with tools; always False under Responses Lite, which allows no parallel calls."""
     body = request.body
     if LITE_HEADER in request.headers or any(item.get("type") == "additional_tools" for item in request.items):
+        if body.get("parallel_tool_calls") not in (None, False):
+            note = "sent as false, because the backend allows no parallel calls with tools in the input"
+            body.lose(LossKind.APPROXIMATED, "parallel_tool_calls", note)
         return False
     parallel = body.boolean("parallel_tool_calls", default=True)
     return parallel if body.get("tools") and body.get("parallel_tool_calls") is not None else None
@@ -304,11 +374,22 @@ def _to_text(body: Fields, target: Target) -> dict[str, Any]:
     asked = body.optional_object("text")
     text = keep(asked, TABLES["text"].shapes[""]) if asked else {}
     older = body.optional_object("response_format")
-    if older:
+    if asked and isinstance(text.get("format"), dict):
+        text["format"] = _fit_format(asked.object("format"))
+    elif older and "format" not in text:
         nested = older.optional_object("json_schema")
-        text.setdefault("format", {"type": older.get("type"), **nested.value} if nested else older.value)
+        text["format"] = {"type": older.get("type"), **_fit_format(nested)} if nested else _fit_format(older)
     verbosity = fit_verbosity(text.pop("verbosity", None), target.model, "text.verbosity", body.losses)
     return text if verbosity is None else {**text, "verbosity": verbosity}
+
+
+def _fit_format(form: Fields) -> dict[str, Any]:
+    """The format of the answer, with a schema that the backend accepts."""
+    if form.get("schema") is None:
+        return form.value
+    schema = fit_answer_schema(form)
+    strict = {"strict": fit_strict(form, schema)} if form.get("strict") is True else {}
+    return {**form.value, "schema": schema, **strict}
 
 
 def _to_tier(body: Fields, target: Target) -> str | None:

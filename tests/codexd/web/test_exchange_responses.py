@@ -12,6 +12,7 @@ from support.responses_bodies import CODEX_BODIES, CODEX_HEADERS, CODEX_LITE, CO
 
 from codexd.simulator.options import Options
 from codexd.simulator.wire import Outcome
+from codexd.translation.reading.tool_names import shorten
 from codexd.web.exchange import Timing
 
 PATH = "/v1/responses"
@@ -402,3 +403,37 @@ async def test_an_overflow_is_told_in_openais_words(nursery, tmp_path):
     running = await start_daemon(nursery, tmp_path, options=Options(context_window_tokens=10))
     answer = await post(running, {**HELLO, "input": "long " * 50}, PATH)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "context_length_exceeded")
+
+
+LONG = "mcp__a_server_with_a_long_name__" + "x" * 60
+NAMED = {**FUNCTION, "name": LONG}
+CALLED = {"type": "function_call", "call_id": "c1", "name": LONG, "arguments": "{}"}
+ANSWERED = {"type": "function_call_output", "call_id": "c1", "output": "ok"}
+USER = {"role": "user", "content": "hi"}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("fields", "call"),
+    [
+        pytest.param({"tools": [NAMED], "tool_choice": {"type": "function", "name": LONG}}, {}, id="tool"),
+        pytest.param({"tools": [{"type": "function", "function": NAMED}]}, {}, id="nested"),
+        pytest.param({"input": [USER, CALLED, ANSWERED]}, {}, id="only-in-the-history"),
+        pytest.param({"input": [USER, {"type": "additional_tools", "tools": [NAMED]}]}, {}, id="in-the-input"),
+        pytest.param(
+            {"tools": [{"type": "namespace", "name": "my.space", "tools": [NAMED]}]},
+            {"namespace": shorten("my.space")},
+            id="namespace",
+        ),
+    ],
+)
+async def test_long_tool_names_are_shortened_and_restored(running, stream, fields, call):
+    running.load({"output": [{"call": {"name": shorten(LONG), "call_id": "c2", **call}}]})
+    answer = await post(running, {**HELLO, "stream": stream, **fields}, PATH)
+    assert answer.status_code == 200, answer.text
+    assert f'"name":"{LONG}"' in answer.text
+    assert shorten(LONG) not in answer.text
+    assert shorten("my.space") not in answer.text
+    response = read_events(answer.text)[-1]["response"] if stream else answer.json()
+    turn = [USER, *response["output"], {**ANSWERED, "call_id": "c2"}]
+    assert (await post(running, {**HELLO, **fields, "input": turn}, PATH)).status_code == 200

@@ -108,12 +108,16 @@ NAMES = ("role", "input")
 JSON = json_values("message", "function_call", "\ud800", names=NAMES)
 
 
+CHAT_CALL = {"id": "call_7", "type": "function", "function": {"name": "g", "arguments": "{}"}}
 WHOLE = sdk(
     [
         {"role": "system", "content": "s"},
         message("user", "hi"),
         message("user", "in json"),  # which the backend wants to see with the response_format below
         {"role": "user", "content": [IMAGE]},
+        {"role": "assistant", "content": [{"type": "text", "text": "x"}], "tool_calls": [CHAT_CALL]},
+        {"role": "tool", "tool_call_id": "call_7", "content": [{"type": "text", "text": "x"}]},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": IMAGE["image_url"]}}]},
         reasoning(),
         call(id="fc_1"),
         output(id="fco_1"),

@@ -25,8 +25,7 @@ from support.responses_bodies import (
 from codexd.errors import RequestInvalid
 from codexd.translation.client_api import Client, Target
 from codexd.translation.models.catalogue import BUILT_IN
-from codexd.translation.reading.reasoning import ReasoningOwners
-from codexd.translation.responses.request import parse_compact, parse_count
+from codexd.translation.responses.request import Recall, parse_compact, parse_count
 
 HI = [message("user", "hi")]
 LONG_ID = "call_" + "x" * 150
@@ -89,7 +88,7 @@ def test_nothing_that_is_legal_upstream_is_changed():
                 "prompt_cache_retention": "cosmetic",
                 "temperature": "dropped",
                 "foo": "dropped",
-                "store": "dropped",
+                "store": "approximated",
             },
             id="stripped-fields",
         ),
@@ -138,7 +137,8 @@ def test_what_an_sdk_asks_and_what_the_backend_gets(fields, sent, lost):
         ({"conversation": {"id": "conv_1"}}, "conversation"),
         ({"background": True}, "background"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
-        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].type"),
+        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].id"),
+        ({"input": [{"type": "item_reference"}]}, "input[0].id"),
         ({"input": [message("user", "x"), call(call_id=None)]}, "input[1].call_id"),
         ({"input": [call(), output(value=3)]}, "input[1].output"),
         ({"input": None}, "input"),
@@ -166,7 +166,7 @@ def test_what_can_not_be_done_is_refused_by_name(fields, path):
 
 
 def test_the_codex_cli_also_learns_that_nothing_is_stored():
-    with pytest.raises(RequestInvalid, match="stores responses"):
+    with pytest.raises(RequestInvalid, match="in memory only"):
         read({**CODEX_TURN, "previous_response_id": "resp_1"}, CODEX_HEADERS)
 
 
@@ -266,7 +266,7 @@ def test_a_cache_key_that_can_not_be_sent_becomes_one_that_can(key):
 
 
 def test_compact_sends_a_turn_that_ends_with_the_trigger():
-    request = parse_compact(json.dumps(CODEX_TURN).encode(), CODEX_HEADERS, Client.CODEX, ReasoningOwners())
+    request = parse_compact(json.dumps(CODEX_TURN).encode(), CODEX_HEADERS, Client.CODEX, Recall())
     sent = request.to_backend(Target(BUILT_IN.describe("gpt-5.5")))
     assert not request.stream
     assert sent == {**CODEX_TURN, "input": [*CODEX_TURN["input"], {"type": "compaction_trigger"}]}
@@ -282,10 +282,10 @@ def test_compact_sends_a_turn_that_ends_with_the_trigger():
 )
 def test_compact_names_the_beta_feature_once(features, sent):
     headers = {**CODEX_HEADERS, "x-codex-beta-features": features}
-    request = parse_compact(json.dumps(CODEX_TURN).encode(), headers, Client.CODEX, ReasoningOwners())
+    request = parse_compact(json.dumps(CODEX_TURN).encode(), headers, Client.CODEX, Recall())
     assert request.headers["x-codex-beta-features"] == sent
 
 
 def test_a_count_needs_no_model():
-    request = parse_count(b'{"input": "hi"}')
+    request = parse_count(b'{"input": "hi"}', Recall())
     assert request.to_backend(Target(BUILT_IN.describe("gpt-5.5")))["input"] == HI
