@@ -72,7 +72,7 @@ OWN_KEYS = (BASE_URL, AUTH_TOKEN, API_KEY, DEFAULT_MODEL, *CHOSEN_MODELS, *FAMIL
 """Every variable that codexd writes or removes."""
 
 PERMISSION_MODE = "permissions.defaultMode"
-"""A setting, not a variable: what Claude Code does before an action. Without it, auto mode: a model decides."""
+"""A key of the settings: what Claude Code does before an action. Without it, auto mode: a model decides."""
 
 AUTO, ASK = "auto", "default"
 """Values of ``PERMISSION_MODE``."""
@@ -88,7 +88,7 @@ def window_key(model: str) -> str:
 
 def is_variable(name: str) -> bool:
     """Whether the name belongs in ``env``."""
-    return name != WINDOW and "." not in name
+    return name not in (WINDOW, PERMISSION_MODE) and not name.startswith(f"{settings_file.MODEL_SETTINGS}.")
 
 
 def own_names(settings: Settings, catalogue: Catalogue, written: Iterable[str] = ()) -> tuple[str, ...]:

@@ -67,8 +67,8 @@ class Format(Protocol):
 class EnvInJson:
     """Claude Code's ``settings.json``: the names are variables in its ``env``, or keys beside it.
 
-    Those have a dot: ``object.key``, or ``modelSettings.MODEL.autoCompactWindow``, where the model's name may contain
-    dots. ``autoCompactWindow`` itself is a key of the root.
+    ``autoCompactWindow`` is a key of its root; ``modelSettings.MODEL.autoCompactWindow`` is the same for one model,
+    whose name may contain dots; ``permissions.KEY`` is a key of that object.
     """
 
     blank: str = field(default="{}\n", init=False)
@@ -77,7 +77,7 @@ class EnvInJson:
 
     def check(self, text: str) -> None:
         json_text.check(text)
-        for holder in ("env", "permissions"):
+        for holder in ("env", PERMISSIONS):
             held = json_text.read(text, (holder,))
             if held is not None and not json_text.is_object(held):
                 raise ValueError(f'its "{holder}" is not an object')
@@ -102,8 +102,8 @@ class EnvInJson:
             return text
         text = json_text.drop(text, path)
         for depth in range(len(path) - 1, 0, -1):
-            is_left_over = path[0] != "env" and json_text.is_empty(json_text.read(text, path[:depth]) or "{}")
-            text = json_text.drop(text, path[:depth]) if is_left_over else text
+            if path[0] != "env" and json_text.is_empty(json_text.read(text, path[:depth]) or "{}"):
+                text = json_text.drop(text, path[:depth])
         return text
 
     def parse(self, raw: str) -> Any:
@@ -123,7 +123,7 @@ class EnvInJson:
         return json_text.is_empty(text)
 
 
-MODEL_SETTINGS, COMPACT_WINDOW = "modelSettings", "autoCompactWindow"
+MODEL_SETTINGS, COMPACT_WINDOW, PERMISSIONS = "modelSettings", "autoCompactWindow", "permissions"
 
 
 def _json_path(name: str) -> json_text.Path:
@@ -132,8 +132,9 @@ def _json_path(name: str) -> json_text.Path:
     if name.startswith(f"{MODEL_SETTINGS}."):
         model = name.removeprefix(f"{MODEL_SETTINGS}.").removesuffix(f".{COMPACT_WINDOW}")
         return MODEL_SETTINGS, model, COMPACT_WINDOW
-    holder, dot, key = name.partition(".")
-    return (holder, key) if dot else ("env", name)  # the names of variables have no dots
+    if name.startswith(f"{PERMISSIONS}."):
+        return PERMISSIONS, name.removeprefix(f"{PERMISSIONS}.")
+    return "env", name
 
 
 def _holds_objects(raw: str) -> bool:

@@ -119,8 +119,11 @@ async def claude_proxy(call: Call, params: api.ClaudeProxy) -> api.ClientSetUp:
         catalogue=_catalogue(control),
         asks_first=bool(asks_first),
     )
-    chosen = plain_values(content, read_values(content, (PERMISSION_MODE,)))
-    mode = claude_code.ASK if asks_first else _permission_mode(chosen)
+    mode = (
+        claude_code.ASK
+        if asks_first
+        else _permission_mode(plain_values(content, read_values(content, (PERMISSION_MODE,))))
+    )
     notes = (RESTART_NOTE, *_permission_notes(control, mode), *find_notes(control))
     done = _change(control, content, make_wanted, params, notes=notes)
     if params.dry_run:
@@ -175,8 +178,7 @@ def _change(
 ) -> api.ClientSetUp:
     address = find_own_address(control)
     kept = _recognize(control, content, find_undo_file(control).find(content.path), address)
-    names = _own_names(control, kept)
-    change, backup = change_file(control, content, kept, names, make_wanted, dry_run=params.dry_run)
+    change, backup = change_file(control, content, kept, _own_names(control, kept), make_wanted, dry_run=params.dry_run)
     after = values_after(change)
     mode = claude_code.find_mode(after.get(BASE_URL), address)
     if mode is Mode.ANTHROPIC:
