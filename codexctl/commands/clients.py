@@ -97,7 +97,7 @@ def _wants_to_be_asked(invocation: Invocation, place: dict[str, Any]) -> bool:
     """Ask the user on a terminal, unless they have set a permission mode."""
     if invocation.as_json or invocation.arguments.dry_run or not (has_input_terminal() and sys.stdout.isatty()):
         return False
-    if invocation.call("claude.status", place)["permission_mode"] not in (None, "auto"):
+    if invocation.call("claude.status", place).get("permission_mode") not in (None, "auto"):
         return False
     return confirm(f"{AUTO_MODE} Shall Claude Code ask you instead?")
 
@@ -223,12 +223,17 @@ _CONFIG_DIR = argument(
 )
 
 COMMANDS = (
-    Command(("claude",), "Show how Claude Code is set up, or change it", "codexctl claude", _claude_status),
+    Command(
+        ("claude",),
+        "Show how Claude Code is set up, or change it",
+        "codexctl claude\ncodexctl claude --json",
+        _claude_status,
+    ),
     Command(("claude", "status"), "Show how Claude Code is set up", "codexctl claude status", _claude_status),
     Command(
         ("claude", "proxy"),
         "Set up Claude Code to use codexd, and test it with a request",
-        "codexctl claude proxy --dry-run",
+        "codexctl claude proxy\ncodexctl claude proxy --dry-run",
         _claude_proxy,
         (_DRY_RUN, _ASK),
         details="Changes only the keys it needs in Claude Code's settings.json, and keeps a backup. The exit status is "
@@ -253,7 +258,7 @@ COMMANDS = (
     Command(
         ("claude", "reset"),
         "Restore the settings that Claude Code had before codexd",
-        "codexctl claude reset",
+        "codexctl claude reset\ncodexctl claude reset --dry-run",
         _claude_reset,
         (_DRY_RUN,),
         details="Changes that you have made since then stay.",
@@ -261,7 +266,7 @@ COMMANDS = (
     Command(
         RUN,
         "Start Claude Code on codexd without editing a file",
-        "codexctl claude run --model sonnet",
+        "codexctl claude run\ncodexctl claude run --model sonnet\ncodexctl claude run -p hello",
         _claude_run,
         (argument("arguments", nargs="...", metavar="ARGS", help="arguments for Claude Code, including options"),),
         details="Put codexctl's own options before `claude`.",
@@ -275,7 +280,7 @@ COMMANDS = (
     Command(
         ("codex", "proxy"),
         "Set up the Codex CLI to use codexd, and test it with a request",
-        "codexctl codex proxy --dry-run",
+        "codexctl codex proxy\ncodexctl codex proxy --dry-run",
         _codex_proxy,
         (_DRY_RUN, _CONFIG_DIR),
         details="Adds a model provider to the Codex CLI's config.toml, selects it, and keeps a backup. The Codex CLI "
@@ -286,7 +291,7 @@ COMMANDS = (
     Command(
         ("codex", "reset"),
         "Restore the settings that the Codex CLI had before codexd",
-        "codexctl codex reset",
+        "codexctl codex reset\ncodexctl codex reset --dry-run",
         _codex_reset,
         (_DRY_RUN, _CONFIG_DIR),
         details="Changes that you or the Codex CLI have made since then stay.",

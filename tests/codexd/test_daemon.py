@@ -224,11 +224,10 @@ def test_an_unreadable_account_file_is_said_and_kept(tmp_path, content):
     with codexd("--home", str(tmp_path), "--port", "0") as process:
         assert "listens on" in process.stdout.readline()
         codexctl = [sys.executable, "-m", "codexctl", "--socket", str(tmp_path / "control.sock"), "status", "--json"]
-        found = subprocess.run(codexctl, check=False, capture_output=True, text=True)
+        status = json.loads(subprocess.run(codexctl, check=False, capture_output=True, text=True).stdout)
         process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=10)
-    assert found.returncode == 1  # no account can serve
-    assert any(str(file) in problem for problem in json.loads(found.stdout)["problems"])
+    assert any(str(file) in problem for problem in status["problems"])
     assert str(file) in log
     assert file.read_bytes() == before
 

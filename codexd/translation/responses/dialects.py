@@ -36,7 +36,7 @@ def to_native(items: list[Fields]) -> list[Fields]:
     native: list[Fields] = []
     last_calls: dict[str, str] = {}
     for item in items:
-        if item.get("type") in _OUTPUTS and isinstance(item.get("output"), list):
+        if item.get("type") in _OUTPUTS and _has_parts(item, "output"):
             parts = [part for block in item.objects("output") for part in _to_user_parts(block)]
             native.append(evolve(item, value={**item.value, "output": parts}))
         elif item.get("type") in (None, "message") and isinstance(item.get("role"), str):
@@ -44,6 +44,12 @@ def to_native(items: list[Fields]) -> list[Fields]:
         else:
             native.append(item)
     return native
+
+
+def _has_parts(item: Fields, name: str) -> bool:
+    """Whether the field is a list of objects. Anything else is for the backend to judge."""
+    value = item.get(name)
+    return isinstance(value, list) and all(isinstance(part, dict) for part in value)
 
 
 def _split(item: Fields, last_calls: dict[str, str]) -> list[Fields]:
@@ -65,7 +71,7 @@ def _to_result(item: Fields, call_id: str) -> Item:
 
 
 def _split_user(item: Fields) -> list[Item]:
-    if not isinstance(item.get("content"), list):
+    if not _has_parts(item, "content"):
         return [_without_chat_fields(item)]
     blocks = item.objects("content")
     results = [to_result_item(block) for block in blocks if block.get("type") == "tool_result"]
@@ -81,7 +87,9 @@ def _to_user_parts(block: Fields) -> list[Part]:
     is_nested = isinstance(block.get("image_url"), dict) or isinstance(block.get("file"), dict)
     is_native = kind.startswith("input_") and not is_nested
     is_known = kind in openai_parts.CONVERTERS or kind in MEDIA
-    return to_parts([block]) if is_known and not is_native else [block.value]
+    if is_known and not is_native:
+        return to_parts([block])
+    return [{name: value for name, value in block.value.items() if name != "cache_control"}]
 
 
 def _leave_out(block: Fields) -> list[Part]:
@@ -103,7 +111,7 @@ class _Said:
 
 def _split_assistant(item: Fields, last_calls: dict[str, str]) -> list[Item]:
     said = _Said()
-    for block in item.objects("content") if isinstance(item.get("content"), list) else ():
+    for block in item.objects("content") if _has_parts(item, "content") else ():
         _add_block(block, said)
     if refusal := item.optional_string("refusal"):
         said.parts.append({"type": "refusal", "refusal": refusal})
@@ -148,7 +156,8 @@ def _to_message(item: Fields, parts: list[Part]) -> list[Item]:
     if parts:
         said = [{"type": "output_text", "text": content}] if isinstance(content, str) and content else []
         return [{**_without_chat_fields(item), "content": [*said, *parts]}]
-    return [] if content is None or (isinstance(content, list) and content) else [_without_chat_fields(item)]
+    went_elsewhere = content is None or (content and _has_parts(item, "content"))
+    return [] if went_elsewhere else [_without_chat_fields(item)]
 
 
 def _without_chat_fields(item: Fields) -> Item:
