@@ -29,7 +29,7 @@ from codexd.errors import (
 )
 from codexd.settings.schema import UpstreamSettings
 from codexd.translation.backend import TERMINAL
-from codexd.upstream.proxies import EXTENSION, CertificateRejected, ProxiedTransport, Proxies, Proxy
+from codexd.upstream.proxies import EXTENSION, ProxiedTransport, Proxies, Proxy, find_rejected, list_causes
 
 log = logging.getLogger("codexd.upstream")
 
@@ -139,12 +139,14 @@ def _describe(error: httpx.HTTPError) -> str:
 
     Those of a ``LocalProtocolError`` stay out even of the log: they may quote a header, and so a token.
     """
-    if isinstance(error, httpx.ProxyError | CertificateRejected):  # words for the user
+    if isinstance(error, httpx.ProxyError) and str(error):  # the words of the proxy
         return str(error)
+    if rejected := find_rejected(error):
+        return rejected
     if isinstance(error, httpx.LocalProtocolError):
         return "the request could not be sent"
     log.debug("%s: %s", type(error).__name__, error)
-    cause = next((each for each in _list_causes(error) if isinstance(each, OSError) and each.errno is not None), None)
+    cause = next((each for each in list_causes(error) if isinstance(each, OSError) and each.errno is not None), None)
     match cause:
         case ssl.SSLError():
             return "the TLS handshake failed"
@@ -166,16 +168,6 @@ _WORDS: tuple[tuple[type[httpx.HTTPError], str], ...] = (
     (httpx.ConnectError, "no connection could be made"),
     (httpx.HTTPError, "the connection was lost"),
 )
-
-
-def _list_causes(error: BaseException) -> Iterator[BaseException]:
-    """What ``error`` was raised from, and what that was raised from."""
-    at: BaseException | None = error
-    while at is not None:
-        yield at
-        if isinstance(at, BaseExceptionGroup):
-            yield from _list_causes(at.exceptions[0])
-        at = at.__cause__ or at.__context__
 
 
 # -- whole answers ----------------------------------------------------------------------------------
