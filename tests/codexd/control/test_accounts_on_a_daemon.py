@@ -134,7 +134,7 @@ async def test_two_workspaces_of_one_person_are_two_accounts(running):
     assert labels[personal["id"]] != labels[work["id"]]
     assert labels[personal["id"]] in str(caught.value)
     assert labels[work["id"]] in str(caught.value)
-    assert (await running.call("accounts.switch", account=work["id"][:6]))["account"]["id"] == work["id"]
+    assert (await running.call("accounts.switch", account=labels[work["id"]]))["account"]["id"] == work["id"]
     assert (await post(running, HELLO)).status_code == 200
     assert running.asked[-1].headers["authorization"] == "bea@example.com (work)"
 
