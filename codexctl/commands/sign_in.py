@@ -24,7 +24,7 @@ PROMPT = "Address or code: "
 def sign_in(invocation: Invocation) -> None:
     given = invocation.arguments
     method = "device" if given.device else "manual" if given.no_browser else "browser"
-    with ControlClient(invocation.socket) as client, ExitStack() as on_failure:
+    with invocation.connect(doing="asking for a sign-in") as client, ExitStack() as on_failure:
         flow = client.call("accounts.login.start", {"method": method})
         on_failure.callback(_cancel, invocation.socket, flow["flow"])
         source = None if method == "device" else LineInput.open()
@@ -126,7 +126,10 @@ class _Wait:
         ready, _, _ = select.select(inputs, (), (), Spinner.TURN_S)
         if self._source and self._source.fileno() in ready:
             self._read_lines(self._source)
-        return self._client.read_replies() if self._client.fileno() in ready else []
+        if self._client.fileno() in ready:
+            return self._client.read_replies()
+        self._client.check_alive()
+        return []
 
     def _read_lines(self, source: LineInput) -> None:
         lines = source.read()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
 PROSE_WIDTH = 80
@@ -85,6 +85,19 @@ def cut(text: str, width: int) -> str:
     if cell_width(text) <= width:
         return text
     return f"{_take(text, width - 1)}…" if width > 0 else ""
+
+
+def cut_distinct(texts: Sequence[str], width: int) -> list[str]:
+    """Each of ``texts`` cut to ``width`` cells; those that would look the same lose their beginning instead."""
+    ends = [cut(text, width) for text in texts]
+    return [
+        end if end == text or ends.count(end) == 1 else f"…{_take_last(text, width - 1)}"
+        for text, end in zip(texts, ends, strict=True)
+    ]
+
+
+def _take_last(text: str, width: int) -> str:
+    return _take(text[::-1], width)[::-1]
 
 
 def _take(text: str, width: int) -> str:

@@ -21,7 +21,7 @@ class Account:
     the user can do about it, or is None; ``dead_login`` is the fingerprint of the refresh token that was dead.
     ``disabled``: the user took the account out of use. ``followed`` is the path of another program's ``auth.json``,
     which codexd reads instead of its own file and never refreshes; ``imported_from`` is the path of the file that the
-    login was copied from.
+    login was copied from. ``mark`` tells it apart from other accounts of the same email; it is not kept in the file.
     """
 
     id: str
@@ -37,6 +37,7 @@ class Account:
     followed: str | None = None
     imported_from: str | None = None
     dead_login: str | None = None
+    mark: str = field(default="", eq=False)
 
     @property
     def label(self) -> str:
@@ -45,7 +46,10 @@ class Account:
 
     @property
     def name(self) -> str:
-        return self.email or self.id
+        """Short, and distinct among the accounts of a store: the email, with the workspace where several share it."""
+        if not self.email:
+            return self.id
+        return f"{self.email}/{self.mark}" if self.mark else self.email
 
 
 @frozen

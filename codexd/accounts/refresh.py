@@ -77,11 +77,12 @@ def back_off_s(failures: int) -> float:
 
 
 @frozen
-class _Outage:
-    """The number of failures in a row, and when the scheduler tries again."""
+class Outage:
+    """Refreshes that failed: how many in a row, when the scheduler tries again, and why the last one failed."""
 
     failures: int
     retry_at: float
+    problem: str
 
 
 class Refresher:
@@ -105,7 +106,7 @@ class Refresher:
         """By account id, the access token and the jitter drawn for it."""
         self._refreshes: SingleFlight[str] = SingleFlight()
         """The refreshes under way; each returns the access token."""
-        self._outages: dict[str, _Outage] = {}
+        self._outages: dict[str, Outage] = {}
         self._unsaved: dict[str, RefreshReply] = {}
         """Replies that could not be written to disk, by the refresh token that each one retired."""
 
@@ -173,6 +174,10 @@ class Refresher:
                 for account in self._store.accounts:
                     nursery.start_soon(self._refresh_if_due, account)
             await trio.sleep(self._pause_s())
+
+    def outage(self, account_id: str) -> Outage | None:
+        """What is known if the account's last refresh failed."""
+        return self._outages.get(account_id)
 
     def _held_tokens(self, account_id: str) -> Tokens | None:
         """The account's tokens as last read; None for a followed login that has not been read yet.
@@ -304,7 +309,7 @@ class Refresher:
         """Back off; return the error with the account's name added."""
         known = self._outages.get(account_id)
         failures = known.failures + 1 if known else 1
-        self._outages[account_id] = _Outage(failures, self._clock() + back_off_s(failures))
+        self._outages[account_id] = Outage(failures, self._clock() + back_off_s(failures), str(error))
         label = self._label(account_id)
         log.warning("refresh failed: %s", error, extra={"fields": {"account": label, "failures": failures}})
         return RefreshUnavailable(f"The login of {label} could not be refreshed. {error}")

@@ -2,7 +2,7 @@
 
 The CLI can use another server without a login only through a custom provider. A project's configuration can't change
 the provider; a profile's file can. The CLI refreshes a rejected token, and asks the server for what ``/status`` shows,
-only if ``requires_openai_auth`` is set and it is signed in with ChatGPT (observed with the Codex CLI 0.169.0).
+only if ``requires_openai_auth`` is set and it is signed in with ChatGPT (observed with the Codex CLI 0.171.0).
 """
 
 from __future__ import annotations

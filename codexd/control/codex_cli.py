@@ -13,6 +13,7 @@ from codexd.api import clients as api
 from codexd.clients import codex_cli, toml_text
 from codexd.clients.address import Address, as_codex_cli, send_proof
 from codexd.clients.codex_cli import CHATGPT_URL, PROVIDER, TABLES, Mode, table_of
+from codexd.clients.overrides import find_codex_overrides
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
 from codexd.clients.settings_file import TOML, Content, read_settings
 from codexd.clients.undo import UndoRecord
@@ -108,6 +109,7 @@ async def codex_status(call: Call, params: api.ClientPlace) -> api.CodexStatus:
         return api.CodexStatus(str(folder / FILE), True, None, None, address.url, (), False, False, (), str(refused))
     provider = place.config.get(PROVIDER)
     mode = codex_cli.find_mode(provider, place.tables, address)
+    overridden_by = tuple(find_codex_overrides(place.content.path, place.config))
     base_url = codex_cli.base_url_of(provider, place.tables)
     return api.CodexStatus(
         path=str(place.content.path),
@@ -120,6 +122,8 @@ async def codex_status(call: Call, params: api.ClientPlace) -> api.CodexStatus:
         can_reset=bool(kept.entries),
         notes=tuple(_status_notes(control, place, kept, address, mode)),
         problem=None,
+        takes_effect=not overridden_by,
+        overridden_by=overridden_by,
     )
 
 
@@ -159,7 +163,9 @@ def _change(
         name.removeprefix(f"{TABLES}."): value for name, value in after.items() if name.startswith(f"{TABLES}.")
     }
     mode = codex_cli.find_mode(after.get(PROVIDER), tables, find_own_address(control))
-    return to_set_up(change, backup, mode, lambda _, value: codex_cli.show_value(value), dry_run=dry_run, notes=notes)
+    done = to_set_up(change, backup, mode, lambda _, value: codex_cli.show_value(value), dry_run=dry_run, notes=notes)
+    overridden_by = tuple(find_codex_overrides(place.content.path, {**place.config, PROVIDER: after.get(PROVIDER)}))
+    return evolve(done, takes_effect=not overridden_by, overridden_by=overridden_by)
 
 
 def _recognize(place: Place, kept: UndoRecord) -> UndoRecord:
@@ -209,7 +215,9 @@ def _file_notes(control: Control, place: Place) -> list[str]:
     if codex_cli.is_unknown_model(model, control.settings):
         notes.append(MODEL_NOTE.format(name=place.content.path.name, model=model, used=used))
     own = (None, place.config.get(PROVIDER), codex_cli.NAME)
-    others = [name for name, provider in _find_profiles(place) if provider not in own]
+    selected = place.config.get("profile")  # the overrides name it
+    shown = (f"{selected}.config.toml", f"profiles.{selected}")
+    others = [name for name, provider in _find_profiles(place) if provider not in own and name not in shown]
     if others:
         notes.append(PROFILE_NOTE.format(names=", ".join(others)))
     return notes

@@ -71,13 +71,14 @@ def check_body(
         account_id: the account that sends it; only its own encrypted reasoning is accepted.
         options: the backend's own switches.
         models: the models that the backend serves.
-        headers: the request's, with lower-case names; the gates read the client's name and version from them.
+        headers: the request's, with lower-case names; the gates read the client's name and version from them. Without
+            headers, they let everything through.
     """
-    return next(_find_problems(body, account_id, options, models, headers or {}), None)
+    return next(_find_problems(body, account_id, options, models, headers), None)
 
 
 def _find_problems(
-    body: Any, account_id: str, options: Options, models: Sequence[ModelInfo], headers: Mapping[str, str]
+    body: Any, account_id: str, options: Options, models: Sequence[ModelInfo], headers: Mapping[str, str] | None
 ) -> Problems:
     if not isinstance(body, dict):
         yield detail("Bad Request")
@@ -87,7 +88,9 @@ def _find_problems(
     if model is None or model.slug in options.refused_models:
         yield refuse_model(body["model"])
         return
-    yield from check_gates(model, options, headers)
+    if headers is not None:
+        yield from check_gates(model, options, headers)
+        yield from _check_beta_features(body["input"], headers)
     yield from _check_model_settings(body, model)
     yield from _check_plain_values(body)
     yield from check_tools(body.get("tools"))
@@ -95,6 +98,13 @@ def _find_problems(
     yield from check_input(body["input"], account_id=account_id, modalities=model.input_modalities)
     yield from _check_listed_tools(body["input"])
     yield from _check_json_word(body)
+
+
+def _check_beta_features(items: Sequence[Any], headers: Mapping[str, str]) -> Problems:
+    wants_compaction = any(isinstance(item, dict) and item.get("type") == "compaction_trigger" for item in items)
+    if wants_compaction and "remote_compaction_v2" not in headers.get("x-codex-beta-features", ""):
+        message = "Invalid value: 'compaction_trigger'. It needs the beta feature 'remote_compaction_v2'."
+        yield error(message, param="input", code="invalid_value")
 
 
 def _check_fields(body: Mapping[str, Any], options: Options) -> Problems:

@@ -18,9 +18,10 @@ from codexd.accounts.model import Account
 from codexd.accounts.refresh import Refresher
 from codexd.accounts.store.store import AccountStore
 from codexd.errors import CodexdError, ModelRefused, RequestInvalid, TokenRejected, UsageLimitReached
-from codexd.settings.schema import Settings
-from codexd.translation.client_api import Body, ClientRequest, Event, Target
-from codexd.translation.models.routes import Route, route
+from codexd.settings.schema import BY_CATALOGUE, Settings
+from codexd.translation.backend import LITE_HEADER
+from codexd.translation.client_api import Body, ClientRequest, Event, Purpose, Target
+from codexd.translation.models.routes import CLAUDE_IDS, Route, find_alias, route
 from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.reasoning import tag_account
 from codexd.turns.retry import How, RetryContext
@@ -50,13 +51,13 @@ class ChatGptPlan:
         return True
 
     def target_for(self, asked: str) -> Target:
-        return self._find_target(asked, self.store.active)
+        return self._find_target(self._find_route(asked, self.store.active), self.store.active)
 
     async def choose(self, turn: Turn) -> Attempt:
         targets: dict[str, Target] = {}
 
         def find_model(account: Account) -> str:
-            target = targets[account.id] = self._find_target(turn.request.model, account)
+            target = targets[account.id] = self._find_target(self._route_turn(turn, account), account)
             return target.model.slug
 
         choice = await self.picker.pick(turn.session, find_model, turn.history)
@@ -89,7 +90,7 @@ class ChatGptPlan:
             adapted,
             account=account,
             token=attempt.token,
-            headers={"session-id": body["prompt_cache_key"], **turn.request.headers},
+            headers={"session-id": body["prompt_cache_key"], **_fit_headers(turn.request.headers, attempt.target)},
             on_headers=partial(self._read_headers, turn, account),
             progress=turn.record,
         ) as source:
@@ -123,7 +124,7 @@ class ChatGptPlan:
 
     def retry_context(self, turn: Turn, attempt: Attempt) -> RetryContext:
         account = attempt.own_account
-        model = self._choose_model(self._find_route(turn.request.model, account), account)
+        model = self._choose_model(self._route_turn(turn, account), account)
         return RetryContext(
             has_begun=turn.has_begun,
             tried=turn.tried_on(account.id),
@@ -135,13 +136,24 @@ class ChatGptPlan:
 
     # -- the model ----------------------------------------------------------------------------------
 
-    def _find_target(self, asked: str, account: Account | None) -> Target:
-        found = self._find_route(asked, account)
+    def _find_target(self, found: Route, account: Account | None) -> Target:
+        settings = self.settings()
+        model = self.catalogues.of(account).describe(self._choose_model(found, account))
         return Target(
-            model=self.catalogues.of(account).describe(self._choose_model(found, account)),
+            model=model,
             account_tag=tag_account(account.chatgpt_account_id) if account else "",
-            default_effort=getattr(self.settings().reasoning, found.family or "", None),
+            default_effort=getattr(settings.reasoning, found.family or "", None),
+            default_tier=model.default_tier if settings.models.fast == BY_CATALOGUE else None,
         )
+
+    def _route_turn(self, turn: Turn, account: Account) -> Route:
+        """The small model checks actions, unless the user has chosen another: each check reads a long prompt anew."""
+        found = self._find_route(turn.request.model, account)
+        is_check = turn.request.purpose is Purpose.AUTO_MODE_CHECK
+        if not is_check or find_alias(turn.request.model, self.settings().models.aliases):
+            return found
+        small = self._find_route(CLAUDE_IDS["haiku"], account)
+        return small if self.catalogues.of(account).find(self._choose_model(small, account)) else found
 
     def _note_default(self, request: ClientRequest, used: str) -> None:
         """Record that ``models.default`` answers a request for a model that nobody knows.
@@ -182,3 +194,10 @@ class ChatGptPlan:
     def _observe(self, account_id: str, observation: Observation | None) -> None:
         if observation is not None:
             self.tracker.observe(account_id, observation)
+
+
+def _fit_headers(headers: Mapping[str, str], target: Target) -> Mapping[str, str]:
+    """The client's ``headers`` for a model that the client may not have chosen."""
+    if target.model.takes_lite:
+        return headers
+    return {name: value for name, value in headers.items() if name != LITE_HEADER}

@@ -22,8 +22,9 @@ from codexd.errors import CodexdError, InternalError, MethodNotAllowed, NoSuchRo
 from codexd.settings.schema import ServerSettings
 from codexd.translation.responses.fates import KEEPS_NOTHING
 from codexd.web.caller import to_wire
+from codexd.web.compression import MAX_BODY_BYTES
 from codexd.web.guard import check_key, check_origin
-from codexd.web.http import MAX_BODY_BYTES, ClientLeftError, Handler, Receive, Request, Scope, Send, send_json
+from codexd.web.http import ClientLeftError, Handler, Receive, Request, Scope, Send, send_json
 from codexd.web.models import JsonAnswer, ModelLists
 
 log = logging.getLogger("codexd.http")

@@ -34,8 +34,12 @@ class Caller:
 _OPENAI_PATHS = ("/v1/chat/", "/v1/responses", "/v1/completions", "/v1/embeddings", "/v1/audio/", "/v1/images/")
 _ANTHROPIC_PATHS = ("/v1/messages", "/v1/complete")
 _CODEX_PATHS = ("/backend-api/", "/api/codex/")
-_CODEX_NAME = re.compile(r"codex[_-]", re.IGNORECASE)
-"""The start of the user agent and the originator of OpenAI's own clients. It does not match ``codexd``."""
+_CODEX_NAMES = ("codex_cli_rs", "codex_exec", "codex-tui", "codex_vscode", "codex_sdk_ts")
+"""The names of OpenAI's own clients. Others run codex-rs's app server and give it their own name."""
+_CODEX_AGENT = re.compile(r"(?P<name>[^/]+)/\d+\.\d+\S* \([^();]+; [^();]+\) [^\s()]+( \([^();]+; [^();]+\))?")
+"""The user agent of codex-rs: ``NAME/VERSION (OS; ARCHITECTURE) TERMINAL``, and what the host says of itself."""
+_CODEX_MARKS = ("x-codex-window-id", "x-codex-turn-metadata")
+"""Headers of codex-rs's model requests."""
 _CLAUDE_CODE_AGENT = "claude-cli/"
 _ANTHROPIC_AGENTS = (_CLAUDE_CODE_AGENT, "claude-code/", "anthropic/")
 
@@ -50,8 +54,21 @@ def _find_client(headers: Mapping[str, str]) -> Client:
     agent = headers.get("user-agent", "")
     if agent.startswith(_CLAUDE_CODE_AGENT):
         return Client.CLAUDE_CODE
-    names = (agent, headers.get("originator", ""))
-    return Client.CODEX if any(_CODEX_NAME.match(name) for name in names) else Client.OTHER
+    return Client.CODEX if _is_codex(agent, headers) else Client.OTHER
+
+
+def _is_codex(agent: str, headers: Mapping[str, str]) -> bool:
+    """Whether codex-rs sent the request, under any name: it repeats the name of its user agent in ``originator``.
+
+    Other programs have user agents of the same form, but not both.
+    """
+    originator = headers.get("originator", "")
+    if agent.partition("/")[0] in _CODEX_NAMES or originator in _CODEX_NAMES:
+        return True
+    if any(mark in headers for mark in _CODEX_MARKS):
+        return True
+    found = _CODEX_AGENT.fullmatch(agent)
+    return found is not None and found["name"] == originator
 
 
 def _find_shape(path: str, query: str, headers: Mapping[str, str], client: Client) -> Shape:

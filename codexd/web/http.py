@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+import trio
 from attrs import frozen
 
 from codexd import jsontext
-from codexd.errors import RequestInvalid, RequestTooLarge
 from codexd.web.caller import Caller, find_caller
+from codexd.web.compression import MAX_BODY_BYTES, decompress, read_encodings, too_large
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Handler = Callable[["Request", Receive, Send], Awaitable[None]]
-
-MAX_BODY_BYTES = 32 * 1024 * 1024
-"""The limit of Anthropic's own API."""
 
 
 class ClientLeftError(Exception):
@@ -54,13 +51,10 @@ async def read_body(request: Request, receive: Receive) -> bytes:
         RequestInvalid: the compression is not supported, or the body is not compressed as declared.
         ClientLeftError: the client hung up.
     """
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", *_WINDOW_BITS):
-        known = ", ".join(_WINDOW_BITS)
-        raise RequestInvalid("", f"Content-Encoding {encoding!r} is not supported; send {known} or no compression")
+    encodings = read_encodings(request.headers.get("content-encoding", ""))
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
-        raise _too_large()
+        raise too_large()
     parts: list[bytes] = []
     size = 0
     while True:
@@ -70,31 +64,10 @@ async def read_body(request: Request, receive: Receive) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > MAX_BODY_BYTES:
-            raise _too_large()
+            raise too_large()
         if not message.get("more_body"):
             body = b"".join(parts)
-            return body if encoding == "identity" else _decompress(body, encoding)
-
-
-_WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
-"""The ``wbits`` argument of zlib for the content codings of RFC 9110, section 8.4.1."""
-
-
-def _decompress(body: bytes, encoding: str) -> bytes:
-    inflater = zlib.decompressobj(_WINDOW_BITS[encoding])
-    try:
-        plain = inflater.decompress(body, MAX_BODY_BYTES + 1)
-    except zlib.error:
-        raise RequestInvalid("", f"the body is not {encoding}, as its Content-Encoding says") from None
-    if len(plain) > MAX_BODY_BYTES:
-        raise _too_large()
-    if not inflater.eof:
-        raise RequestInvalid("", f"the {encoding} body is cut short")
-    return plain
-
-
-def _too_large() -> RequestTooLarge:
-    return RequestTooLarge(f"Request exceeds the maximum size of {MAX_BODY_BYTES // (1024 * 1024)} MB")
+            return await trio.to_thread.run_sync(decompress, body, encodings) if encodings else body
 
 
 async def wait_for_disconnect(receive: Receive) -> None:

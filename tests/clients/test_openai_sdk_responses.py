@@ -134,7 +134,7 @@ async def test_compact_and_input_tokens(running, sdk):
 
 
 async def test_errors_are_the_sdks_own(running, sdk):
-    with pytest.raises(openai.BadRequestError, match="stores responses") as caught:
+    with pytest.raises(openai.BadRequestError, match="'resp_1' not found") as caught:
         await in_thread(sdk.responses.create, **QUESTION, previous_response_id="resp_1")
     assert (caught.value.code, caught.value.param) == ("previous_response_not_found", "previous_response_id")
     with pytest.raises(openai.NotFoundError, match="stores responses"):

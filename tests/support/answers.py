@@ -95,7 +95,8 @@ def messages(draw: st.DrawFn, index: int) -> Item:
     events.append(draw(_done_event(done, index)))
     text = "".join(piece for _, pieces in parts for piece in pieces)
     citations = [_to_location(found, part["text"]) for part in content for found in part.get("annotations", ())]
-    return Item(events, done, [{"type": "text", "text": text, "citations": citations or None}] if text else [])
+    cited = {"citations": citations} if citations else {}
+    return Item(events, done, [{"type": "text", "text": text, **cited}] if text else [])
 
 
 ANNOTATIONS = st.builds(

@@ -1,4 +1,4 @@
-"""Responses requests for tests: those of SDKs, and the shapes that the Codex CLI 0.169.0 was seen to send."""
+"""Responses requests for tests: those of SDKs, and the shapes that the Codex CLI 0.171.0 was seen to send."""
 
 import json
 
@@ -10,12 +10,13 @@ from codexd.simulator.prompts import seal_reasoning
 from codexd.translation.client_api import Target
 from codexd.translation.models.catalogue import BUILT_IN
 from codexd.translation.reading.reasoning import ReasoningOwners
-from codexd.translation.responses.request import parse
+from codexd.translation.responses.memory import AnswerMemory
+from codexd.translation.responses.request import Recall, parse
 from codexd.web.caller import find_caller
 
 THREAD = "01a2214d-e41b-70e3-8703-2758d49209af"
 CODEX_HEADERS = {
-    "user-agent": "codex_exec/0.169.0 (Debian 12.0.0; x86_64) xterm (codex_exec; 0.169.0)",
+    "user-agent": "codex_exec/0.171.0 (Debian 12.0.0; x86_64) xterm (codex_exec; 0.171.0)",
     "originator": "codex_exec",
     "session-id": THREAD,
     "thread-id": THREAD,
@@ -90,7 +91,7 @@ CODEX_TURN = {
     "input": [
         *_OPENING,
         reasoning("rs_1", content=None),
-        call(id="fc_1", status="completed"),
+        call(id="fc_1"),
         output(id="fco_1"),
         {"type": "custom_tool_call", "id": "ctc_1", "call_id": "call_2", "name": "apply_patch", "input": "*** Begin"},
         {"type": "custom_tool_call_output", "call_id": "call_2", "output": [{"type": "input_text", "text": "Done"}]},
@@ -117,11 +118,11 @@ def sdk(items="hi", **fields):
     return {"model": "gpt-5.5", "input": items, **fields}
 
 
-def read(body, headers=None, owners=None):
+def read(body, headers=None, owners=None, answers=None, now=0.0):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = headers or {}
     client = find_caller("/v1/responses", "", headers).client
-    return parse(data, headers, client, owners or ReasoningOwners())
+    return parse(data, headers, client, Recall(owners or ReasoningOwners(), answers or AnswerMemory(), now))
 
 
 def translate(body, headers=None, *, model=None, **aim):

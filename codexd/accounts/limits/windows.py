@@ -121,6 +121,10 @@ class Limits:
             return False
         return any(window.is_used_up(now) for window in self.windows)
 
+    def find_reset(self, now: float) -> float | None:
+        """When every main window that is full now will have been reset."""
+        return max((window.resets_at for window in self.windows if window.is_used_up(now)), default=None)
+
 
 def parse_headers(headers: Mapping[str, str], now: float) -> Observation | None:
     """What the headers of a reply report about the limits, or None."""

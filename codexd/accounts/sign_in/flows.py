@@ -34,6 +34,7 @@ from codexd.errors import (
     LoginFlowNotFound,
     RequestInvalid,
 )
+from codexd.files import explain
 
 log = logging.getLogger("codexd.sign_in")
 
@@ -341,7 +342,9 @@ class LoginFlows:
         except CodexdError as error:
             return LoginFailed(f"The login can't be stored: {error}")
         except OSError as error:
-            return LoginFailed(f"The login could not be written to disk ({error.strerror}). Start the sign-in again.")
+            return LoginFailed(
+                f"The login could not be written to disk. {explain(error)} Then start the sign-in again."
+            )
 
 
 def _interrupted() -> LoginCancelled:

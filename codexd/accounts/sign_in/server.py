@@ -110,14 +110,27 @@ class SignInServer:
     ) -> httpx.Response:
         """The response, whatever its status. If there is none, ``failure`` makes an error from a description."""
         try:
+            request = self.http.build_request(
+                "POST", self.url(path), json=json, data=form, headers=HEADERS, timeout=None
+            )
+        except httpx.InvalidURL:
+            raise failure(f"{self.name} (upstream.auth_url) is not a valid URL.") from None
+        try:
             with trio.fail_after(timeout_s):
-                return await self.http.post(self.url(path), json=json, data=form, headers=HEADERS, timeout=None)
+                return await self.http.send(request)
         except trio.TooSlowError:
-            raise failure(f"{self.name} did not answer within {timeout_s:.0f} seconds.") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise failure(f"{self.name} did not answer within {timeout_s:.0f} seconds{_say_proxy(request)}.") from None
+        except httpx.HTTPError as error:
             raise failure(
-                f"{self.name} (upstream.auth_url) can't be reached ({type(error).__name__}). Check the network."
+                f"{self.name} (upstream.auth_url) can't be reached{_say_proxy(request)} ({type(error).__name__}). "
+                "Check the network."
             ) from None
+
+
+def _say_proxy(request: httpx.Request) -> str:
+    """The proxy that the request went through, named by the client of ``upstream.http.open_client``."""
+    proxy = request.extensions.get("proxy")
+    return f" through the proxy {proxy}" if proxy else ""
 
 
 class TokenEndpoint:

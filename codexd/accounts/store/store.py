@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import attrs
 
-from codexd.accounts.choosing.names import find_account
+from codexd.accounts.choosing.names import find_account, find_mark
 from codexd.accounts.login import (
     apply_reply,
     expiry_of_reply,
@@ -33,7 +33,7 @@ from codexd.accounts.store.accounts_file import AccountsFile, Book, make_account
 from codexd.accounts.store.login_file import HeldLogins, Login, mark_simulated, parse_login
 from codexd.accounts.store.recovery import delete_folders, recover, retire_folder
 from codexd.errors import AccountNeedsLogin, AccountNotFound, FileUnreadable, LoginFileInvalid
-from codexd.files import make_private_folder
+from codexd.files import explain, make_private_folder
 
 log = logging.getLogger("codexd.accounts")
 
@@ -86,8 +86,7 @@ class AccountStore:
                 undo.callback(os.close, lock)
                 store = cls(state_dir, lock)
             except OSError as error:
-                place = error.filename or state_dir
-                raise FileUnreadable(f"{place} can't be used: {error.strerror}. Check who owns it.") from None
+                raise FileUnreadable(explain(error, state_dir)) from None
             undo.pop_all()
         return store
 
@@ -121,13 +120,13 @@ class AccountStore:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the files, in full sentences for the user."""
-        found = ((account.label, self._logins.find_problem(account.id)) for account in self._book.accounts)
+        found = ((account.label, self._logins.find_problem(account.id)) for account in self.accounts)
         unreadable = (f"{label}: {problem}" for label, problem in found if problem)
         active_problem = None if self._book.active else self._active_problem
         return tuple(filter(None, (self._file.problem, active_problem, *self._strays.values(), *unreadable)))
 
     def find(self, name: str) -> Account:
-        """The account with this id, workspace id or email address, or a unique prefix of one of them.
+        """The account that ``name`` means: its label, email or id, or the beginning of one (``find_account``).
 
         Raises:
             AccountNotFound, AccountAmbiguous: list the accounts to choose from.
@@ -207,7 +206,7 @@ class AccountStore:
             return self.get(account_id), AddOutcome.KEPT
         account = make_account(login, known=known, now=now, followed=followed, imported_from=imported_from)
         self._keep(account, login, is_listed_as_own=known is not None and known.followed is None)
-        return account, AddOutcome.UPDATED if known else AddOutcome.ADDED
+        return self.get(account_id), AddOutcome.UPDATED if known else AddOutcome.ADDED
 
     def remove(self, account_id: str) -> Tokens | None:
         """Forget the account and delete its files; return its last tokens, to be revoked at the sign-in server.
@@ -315,10 +314,14 @@ class AccountStore:
         account = self._book.find(account_id)
         if account is None:
             raise AccountNotFound(f"There is no account {account_id}.")
-        return account
+        return self._with_mark(account)
+
+    def _with_mark(self, account: Account) -> Account:
+        return attrs.evolve(account, mark=find_mark(account, self._book.accounts))
 
     def _with_login_state(self, account: Account) -> Account:
-        return attrs.evolve(account, needs_login=self._logins.unusable_reason(account) or account.needs_login)
+        reason = self._logins.unusable_reason(account) or account.needs_login
+        return attrs.evolve(self._with_mark(account), needs_login=reason)
 
     def _update_from_file(self, account: Account) -> Book:
         """The book, updated from the account's file: any refresh token other than the dead one revives the account."""

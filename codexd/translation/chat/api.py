@@ -23,7 +23,7 @@ class ChatApi:
     end: bytes = b"data: [DONE]\n\n"
     encode: Callable[[Event], bytes] = sse.encode_data
 
-    def parse(self, data: bytes, headers: Mapping[str, str], client: Client) -> ChatRequest:  # noqa: ARG002 - the body says everything
+    def parse(self, data: bytes, headers: Mapping[str, str], client: Client, *, now: float = 0.0) -> ChatRequest:  # noqa: ARG002 - the body says everything
         return parse(data)
 
     def make_collector(self) -> Collector:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from codexd.translation.messages import fates as anthropic
+from codexd.translation.reading import openai_parts
 from codexd.translation.reading.fates import (
     APPROXIMATE,
     CARRIED,
@@ -93,15 +94,8 @@ MESSAGES: Mapping[str, Shape] = {
     "function": plain("name", content=carried(inside="part"), **_MARKS),
 }
 
-PARTS: Mapping[str, Shape] = {
-    "text": plain("text", **_MARKS),
-    "refusal": plain("refusal"),
-    "image_url": plain(image_url=carried(inside="image_url"), **_MARKS),
-    "file": plain(file=carried(inside="file"), **_MARKS),
-    "input_audio": Shape(refused(f"is not supported: {NO_AUDIO}")),
-    "image": anthropic.BLOCKS["image"],
-    "document": anthropic.BLOCKS["document"],
-}
+_BLOCKS = ("image", "document", "search_result", "thinking", "redacted_thinking", "tool_use", "tool_result")
+PARTS: Mapping[str, Shape] = {**openai_parts.SHAPES, **{kind: anthropic.BLOCKS[kind] for kind in _BLOCKS}}
 
 _FUNCTION = {
     "name": CARRIED,
@@ -115,11 +109,7 @@ _PLACE = plain("city", "country", "region", "timezone", approximate=carried(insi
 TABLES: Mapping[str, Table] = {
     "request": Table({"": REQUEST}),
     "message": Table(MESSAGES, by="role"),
-    "part": Table(PARTS, unknown=dropped("unknown to codexd; replaced by a placeholder")),
-    "image_url": Table({"": plain("url", "detail")}),
-    "file": Table(
-        {"": plain("file_data", "filename", file_id=refused("is a file on OpenAI's servers; send file_data instead"))}
-    ),
+    "part": Table(PARTS, unknown=refused(openai_parts.NOT_SENT)),
     "call": Table(
         {
             "": plain("id", function=carried(inside="called"), index=_INDEX),
@@ -183,5 +173,8 @@ TABLES: Mapping[str, Table] = {
     "stream_options": Table(
         {"": plain("include_usage", include_obfuscation=cosmetic("a local connection needs no padding"))}
     ),
-    **{name: anthropic.TABLES[name] for name in ("block", "image_source", "document_source", "tool_change")},
+    **{
+        name: anthropic.TABLES[name]
+        for name in ("block", "image_url", "file", "image_source", "document_source", "tool_change")
+    },
 }

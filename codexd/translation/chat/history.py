@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from codexd import jsontext
-from codexd.translation.chat.content import to_parts, to_result_parts
+from codexd.translation.chat.content import to_result_parts
 from codexd.translation.chat.effort import SHOWN_REASONING
 from codexd.translation.client_api import Target
+from codexd.translation.messages.content import is_media, to_parts
+from codexd.translation.messages.history import assistant_items, user_items
 from codexd.translation.reading import reasoning
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
@@ -84,13 +86,11 @@ class WaitingCalls:
 def _read_message(message: Fields, index: int, turns: list[PastTurn], waiting: WaitingCalls, target: Target) -> None:
     match message.string("role"):
         case "system" | "developer":
-            _add_message("developer", message, turns)
+            _add_message("developer", to_parts(read_content(message, "content")), turns)
         case "user":
-            _add_message("user", message, turns)
+            _add_user_message(read_content(message, "content"), turns, waiting)
         case "assistant":
-            items = _assistant_items(message, index, target)
-            waiting.begin(items, new_turn=not turns or not turns[-1].assistant)
-            current_turn(turns, assistant=True).items.extend(items)
+            _add_assistant_message(message, index, turns, waiting, target)
         case "tool":
             _add_result(message, _find_call_id(message, waiting), turns, waiting)
         case "function":
@@ -100,10 +100,21 @@ def _read_message(message: Fields, index: int, turns: list[PastTurn], waiting: W
             raise message.wrong("role", f"must be {ROLES}")
 
 
-def _add_message(role: str, message: Fields, turns: list[PastTurn]) -> None:
-    parts = to_parts(read_content(message, "content"))
+def _add_message(role: str, parts: list[Part], turns: list[PastTurn]) -> None:
     if parts:
         current_turn(turns, assistant=False).items.append({"type": "message", "role": role, "content": parts})
+
+
+def _add_user_message(blocks: list[Fields], turns: list[PastTurn], waiting: WaitingCalls) -> None:
+    """Add a message whose content may have Anthropic's blocks, with results of tools."""
+    turn = PastTurn(assistant=False)
+    items = user_items(blocks, turn)
+    for result, _ in turn.results:
+        waiting.answer(result["call_id"])
+    if items:
+        current = current_turn(turns, assistant=False)
+        current.items.extend(items)
+        current.results.extend(turn.results)
 
 
 # -- results --------------------------------------------------------------------------------------
@@ -126,36 +137,30 @@ def _find_call_id(message: Fields, waiting: WaitingCalls) -> str:
 # -- the assistant --------------------------------------------------------------------------------
 
 
-def _assistant_items(message: Fields, index: int, target: Target) -> list[Item]:
-    parts = _assistant_parts(message)
-    items = _reasoning_items(message, target)
-    if parts:
-        items.append({"type": "message", "role": "assistant", "content": parts})
-    for number, call in enumerate(message.objects("tool_calls")):
-        items.append(_call_item(call, f"call_missing_{index}_{number}"))
+def _add_assistant_message(
+    message: Fields, index: int, turns: list[PastTurn], waiting: WaitingCalls, target: Target
+) -> None:
+    new_turn = not turns or not turns[-1].assistant
+    blocks = read_content(message, "content")
+    if refusal := message.optional_string("refusal"):
+        blocks.append(Fields({"type": "refusal", "refusal": refusal}, message.path, message.losses))
+    turn = current_turn(turns, assistant=True)
+    items = [*_reasoning_items(message, target), *assistant_items(blocks, turn, target), *_calls(message, index)]
+    # The backend requires the item that followed its reasoning.
+    items = items if items and items[-1]["type"] != "reasoning" else []
+    waiting.begin(items, new_turn=new_turn)
+    turn.items.extend(items)
+    _add_message("user", to_parts([block for block in blocks if is_media(block)]), turns)
+
+
+def _calls(message: Fields, index: int) -> list[Item]:
+    calls = enumerate(message.objects("tool_calls"))
+    items = [to_call_item(call, f"call_missing_{index}_{number}") for number, call in calls]
     legacy = message.optional_object("function_call")
     if legacy is not None:
-        name = _name(legacy)
-        items.append(_function_call(legacy, shorten_call_id(f"call_{name}_{index}"), name))
-    # The backend requires the item that followed its reasoning.
-    return items if items and items[-1]["type"] != "reasoning" else []
-
-
-def _assistant_parts(message: Fields) -> list[Part]:
-    parts: list[Part] = []
-    for part in read_content(message, "content"):
-        match part.string("type"):
-            case "text":
-                parts.append({"type": "output_text", "text": part.string("text")})
-            case "refusal":
-                parts.append({"type": "refusal", "refusal": part.string("refusal")})
-            case kind:
-                part.lose(LossKind.DROPPED, "", "not allowed in an assistant message; replaced by a placeholder")
-                parts.append({"type": "output_text", "text": f"[unsupported content part: {kind}]"})
-    refusal = message.optional_string("refusal")
-    if refusal:
-        parts.append({"type": "refusal", "refusal": refusal})
-    return [part for part in parts if part.get("text") or part.get("refusal")]
+        call_id = shorten_call_id(f"call_{shorten(legacy.filled_string('name'))}_{index}")
+        items.append(_function_call(legacy, call_id))
+    return [{**item, "name": shorten(item["name"])} for item in items]
 
 
 def _reasoning_items(message: Fields, target: Target) -> list[Item]:
@@ -174,23 +179,25 @@ def _reasoning_items(message: Fields, target: Target) -> list[Item]:
     return items
 
 
-def _call_item(call: Fields, spare_id: str) -> Item:
+def to_call_item(call: Fields, spare_id: str) -> Item:
+    """The item of a call, under the client's name of the tool; ``spare_id`` is its id if it has none."""
     given = call.optional_string("id")
     call_id = legal_call_id(call, "id", given) if given else spare_id
     kind = call.optional_string("type") or ("custom" if call.get("custom") else "function")
     match kind:
         case "function":
             function = call.object("function")
-            return _function_call(function, call_id, _name(function))
+            return _function_call(function, call_id)
         case "custom":
             custom = call.object("custom")
             text = custom.optional_string("input") or ""
-            return {"type": "custom_tool_call", "call_id": call_id, "name": _name(custom), "input": text}
+            return {"type": "custom_tool_call", "call_id": call_id, "name": custom.filled_string("name"), "input": text}
         case _:
             raise call.wrong("type", "must be function or custom")
 
 
-def _function_call(function: Fields, call_id: str, name: str) -> Item:
+def _function_call(function: Fields, call_id: str) -> Item:
+    name = function.filled_string("name")
     return {"type": "function_call", "call_id": call_id, "name": name, "arguments": _arguments(function)}
 
 
@@ -200,7 +207,3 @@ def _arguments(function: Fields) -> str:
     if value is None or value == "":
         return "{}"
     return value if isinstance(value, str) else jsontext.dumps_text(value)
-
-
-def _name(call: Fields) -> str:
-    return shorten(call.filled_string("name"))

@@ -23,7 +23,7 @@ class MessagesApi:
     end: bytes = b""
     encode: Callable[[Event], bytes] = sse.encode
 
-    def parse(self, data: bytes, headers: Mapping[str, str], client: Client) -> MessagesRequest:
+    def parse(self, data: bytes, headers: Mapping[str, str], client: Client, *, now: float = 0.0) -> MessagesRequest:  # noqa: ARG002 - for APIs that remember
         return parse(data, headers, client)
 
     def make_collector(self) -> Collector:

@@ -46,7 +46,9 @@ class MessageCollector:
         text = "".join(self._texts)
         match block["type"]:
             case "text":
-                block.update(text=text, citations=self._citations or None)
+                block["text"] = text
+                if self._citations:  # not null: @ai-sdk/anthropic refuses that
+                    block["citations"] = self._citations
             case "thinking":
                 block.update(thinking=text, signature=self._signature)
             case "tool_use" | "server_tool_use":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from codexd.translation.reading import openai_parts
 from codexd.translation.reading.fates import (
     APPROXIMATE,
     CARRIED,
@@ -16,6 +17,7 @@ from codexd.translation.reading.fates import (
     carried,
     cosmetic,
     dropped,
+    essential,
     plain,
     refused,
 )
@@ -38,6 +40,12 @@ CLIENT_TOOL = {
     "strict": carried("if the schema meets the backend's rules for strict mode"),
     "input_examples": approximated("written into the description", []),
 }
+NO_THREADS = essential(
+    "needs a conversation on Anthropic's servers; send all messages instead "
+    "(capability_rejected: beta_header:message-threads-2026-08-12)"
+)
+"""Claude Code looks for the words in brackets: it then sends the whole conversation, and no threads any more."""
+
 DOMAINS = {"allowed_domains": CARRIED, "blocked_domains": approximated("written into the instructions", [])}
 WRITTEN = approximated("sent as a function with a schema written by codexd; the client runs it as before")
 
@@ -135,7 +143,7 @@ BLOCKS: Mapping[str, Shape] = {
         signature=cosmetic("only Anthropic's servers can check it"),
     ),
     "fallback": Shape(cosmetic("says only which model answered")),
-    "container_upload": Shape(refused("is a file on Anthropic's servers; send its content instead")),
+    "container_upload": Shape(essential("is a file on Anthropic's servers; send its content instead")),
 }
 
 PLACE = plain("city", "region", "country", "timezone")
@@ -177,13 +185,15 @@ _THINKING = {"display": CARRIED, "block_binding": dropped("the backend binds rea
 TABLES: Mapping[str, Table] = {
     "request": Table({"": REQUEST}),
     "message": Table({"": MESSAGE}),
-    "block": Table(BLOCKS, unknown=dropped("unknown to codexd; replaced by a placeholder")),
+    "block": Table({**openai_parts.SHAPES, **BLOCKS}, unknown=refused(openai_parts.NOT_SENT)),
+    **openai_parts.TABLES,
     "image_source": Table(
         {
             "base64": plain("data", "media_type"),
             "url": plain("url"),
             "file": Shape(refused("is a file on Anthropic's servers; send base64 or url")),
-        }
+        },
+        leaves_refusals=True,
     ),
     "document_source": Table(
         {
@@ -192,7 +202,8 @@ TABLES: Mapping[str, Table] = {
             "content": plain(content=carried(inside="block")),
             "url": Shape(refused("can't be fetched by the backend; send base64, text or content")),
             "file": Shape(refused("is a file on Anthropic's servers; send base64, text or content")),
-        }
+        },
+        leaves_refusals=True,
     ),
     "tool": Table(TOOLS, unknown=refused(ELSEWHERE)),
     "location": Table({"": PLACE, "approximate": PLACE}, unknown=APPROXIMATE),
@@ -241,9 +252,6 @@ TABLES: Mapping[str, Table] = {
         unknown=UNKNOWN,
     ),
     "thread": Table(
-        {
-            "create": Shape(dropped("codexd keeps no conversations")),
-            "continue": Shape(refused("needs a conversation on Anthropic's servers; send all messages instead")),
-        }
+        {"create": Shape(dropped("codexd keeps no conversations")), "continue": Shape(NO_THREADS)}, unknown=NO_THREADS
     ),
 }

@@ -17,11 +17,10 @@ from codexd.translation.messages.content import (
 from codexd.translation.reading import reasoning
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
+from codexd.translation.reading.openai_parts import NO_REASONING, to_assistant_part
 from codexd.translation.reading.pairing import Item, PastTurn, current_turn, legal_call_id, pair
 from codexd.translation.reading.parts import Part, read_content, text_part, to_output
 from codexd.translation.reading.tool_names import shorten
-
-_REASONING = ("thinking", "redacted_thinking")
 
 
 def to_input(messages: list[Fields], target: Target) -> list[Item]:
@@ -54,13 +53,13 @@ def _read_message(message: Fields, blocks: list[Fields], turns: list[PastTurn], 
     match message.string("role"):
         case "assistant":
             turn = current_turn(turns, assistant=True)
-            turn.items.extend(_assistant_items(blocks, turn, target))
+            turn.items.extend(assistant_items(blocks, turn, target))
             media = to_parts([block for block in blocks if is_media(block)])
             if media:
                 current_turn(turns, assistant=False).items.extend(_message_item("user", media))
         case "user":
             turn = current_turn(turns, assistant=False)
-            turn.items.extend(_user_items(blocks, turn))
+            turn.items.extend(user_items(blocks, turn))
         case "system" | "developer":
             current_turn(turns, assistant=False).items.extend(_message_item("developer", to_parts(blocks)))
         case _:
@@ -74,18 +73,15 @@ def _message_item(role: str, parts: list[Part]) -> list[Item]:
     return [{"type": "message", "role": role, "content": parts}] if parts else []
 
 
-def _user_items(blocks: list[Fields], turn: PastTurn) -> list[Item]:
+def user_items(blocks: list[Fields], turn: PastTurn) -> list[Item]:
     """Results come first, because they answer the previous turn. Text before them does not."""
-    results = [(_result_item(block), block) for block in blocks if block.get("type") == "tool_result"]
+    results = [(to_result_item(block), block) for block in blocks if block.get("type") == "tool_result"]
     turn.results.extend(results)
-    others = [block for block in blocks if block.get("type") not in ("tool_result", *_REASONING)]
-    for block in blocks:
-        if block.get("type") in _REASONING:
-            block.lose(LossKind.DROPPED, "", "reasoning belongs in an assistant message")
+    others = [block for block in blocks if block.get("type") != "tool_result"]
     return [*(item for item, _ in results), *_message_item("user", to_parts(others))]
 
 
-def _result_item(block: Fields) -> Item:
+def to_result_item(block: Fields) -> Item:
     call_id = legal_call_id(block, "tool_use_id", block.string("tool_use_id"))
     parts = to_result_parts(read_content(block, "content"))
     if block.boolean("is_error"):
@@ -101,12 +97,12 @@ def _mark_error(parts: list[Part]) -> list[Part]:
     return [text_part("Error: the tool failed"), *parts]
 
 
-def _assistant_items(blocks: list[Fields], turn: PastTurn, target: Target) -> list[Item]:
+def assistant_items(blocks: list[Fields], turn: PastTurn, target: Target) -> list[Item]:
     items: list[Item] = []
     for block in blocks:
         match block.string("type"):
-            case "text":
-                _add_assistant_text(items, block.string("text"))
+            case "text" | "input_text" | "output_text" | "refusal":
+                _add_assistant_part(items, to_assistant_part(block))
             case "thinking" | "redacted_thinking":
                 items.extend(_reasoning_items(block, target))
             case "tool_use":
@@ -115,6 +111,8 @@ def _assistant_items(blocks: list[Fields], turn: PastTurn, target: Target) -> li
                 _add_server_block(items, block)
             case "compaction" | "fallback" | "tool_addition" | "tool_removal":
                 pass
+            case "reasoning" | "reasoning_text" | "summary_text":
+                block.lose(LossKind.APPROXIMATED, "", NO_REASONING)
             case kind if is_media(block):
                 note = "sent after the turn as the user's, because the backend accepts none from the assistant"
                 block.lose(LossKind.APPROXIMATED, "", note)
@@ -146,8 +144,11 @@ def _add_server_block(items: list[Item], block: Fields) -> None:
 
 
 def _add_assistant_text(items: list[Item], text: str) -> None:
-    part = {"type": "output_text", "text": text}
-    if not text:
+    _add_assistant_part(items, {"type": "output_text", "text": text})
+
+
+def _add_assistant_part(items: list[Item], part: Part) -> None:
+    if not part.get("text") and not part.get("refusal"):
         return
     if items and items[-1]["type"] == "message":
         items[-1]["content"].append(part)

@@ -14,8 +14,10 @@ from attrs import field, frozen
 from codexd import jsontext
 from codexd.errors import RequestInvalid
 from codexd.translation.backend import make_body
-from codexd.translation.client_api import Body, Client, Event, Target
+from codexd.translation.client_api import Body, Client, Event, Purpose, Target
+from codexd.translation.messages import auto_mode
 from codexd.translation.messages.blocks import Thinking
+from codexd.translation.messages.content import list_media, to_parts
 from codexd.translation.messages.fates import TABLES
 from codexd.translation.messages.history import to_input
 from codexd.translation.messages.stream import MessagesStream, prewarm
@@ -29,11 +31,11 @@ from codexd.translation.messages.tools import (
 )
 from codexd.translation.models.catalogue import EFFORTS
 from codexd.translation.reading.conversation import fingerprint, read_messages, to_cache_key, to_session_key
-from codexd.translation.reading.effort import effort_of_budget, fit_effort, has_priority
+from codexd.translation.reading.effort import AskedTier, effort_of_budget, fit_effort, fit_tier, fit_verbosity
 from codexd.translation.reading.fates import apply_fates
 from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses, LossKind
-from codexd.translation.reading.parts import read_content
+from codexd.translation.reading.parts import locate, read_content
 from codexd.translation.reading.schema import fit_answer_schema, fit_strict
 from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.tokens import count_body
@@ -48,8 +50,8 @@ class MessagesRequest:
     """What a client asked for.
 
     ``session`` is the client's own session and agent, if it names one; ``blocked_domains`` belong to its web search;
-    ``priority`` names the field that asks for the faster service tier. ``reports_refusals`` is False for Claude Code,
-    which hides the text of an answer that ends with a refusal.
+    ``reports_refusals`` is False for Claude Code, which hides the text of an answer that ends with a refusal; but its
+    checks of actions report them.
     """
 
     model: str
@@ -67,9 +69,10 @@ class MessagesRequest:
     stop_sequences: tuple[str, ...]
     blocked_domains: tuple[str, ...]
     web_search_only: bool
-    priority: str | None
+    tier: AskedTier
     reports_refusals: bool
     losses: Losses
+    purpose: Purpose = Purpose.TURN
     headers: Mapping[str, str] = field(factory=dict)
 
     @property
@@ -82,7 +85,13 @@ class MessagesRequest:
         Raises:
             RequestInvalid: names the field.
         """
-        return _to_backend(self, target)
+        body = _to_backend(self, target)
+        if not body["input"]:
+            raise RequestInvalid("messages", "at least one message with content is required")
+        return body
+
+    def locate(self, part: Mapping[str, Any]) -> str | None:
+        return locate(list_media(self.messages), part, to_parts)
 
     def open_stream(self, body: Body, target: Target, request_id: str) -> MessagesStream:
         return MessagesStream(
@@ -98,6 +107,7 @@ class MessagesRequest:
             web_search_only=self.web_search_only,
             blocked_domains=self.blocked_domains,
             speed="fast" if "service_tier" in body else None,
+            is_usable=auto_mode.has_verdict if self.purpose is Purpose.AUTO_MODE_CHECK else None,
             count_input=lambda: count_body(body),
         )
 
@@ -108,6 +118,14 @@ class PrewarmRequest(MessagesRequest):
 
     def answer_alone(self, request_id: str, input_tokens: int) -> list[Event]:
         return prewarm(to_message_id(request_id), self.model, input_tokens)
+
+
+@frozen
+class CountRequest(MessagesRequest):
+    """A request that is only counted, so none of its messages needs content."""
+
+    def to_backend(self, target: Target) -> Body:
+        return _to_backend(self, target)
 
 
 def to_message_id(request_id: str) -> str:
@@ -128,14 +146,15 @@ def parse(data: bytes, headers: Mapping[str, str], client: Client = Client.OTHER
     body = parse_body(data)
     if body.integer("max_tokens") < 0:
         raise body.wrong("max_tokens", "must not be negative")
+    _refuse_prefill(read_messages(body))
     from_claude_code = client is Client.CLAUDE_CODE
     kind = MessagesRequest if body.get("max_tokens") else PrewarmRequest
     return _read(body, headers, kind, lenient=from_claude_code, reports_refusals=not from_claude_code)
 
 
 def parse_count(data: bytes) -> MessagesRequest:
-    """The same for ``count_tokens``, whose body has no ``max_tokens``. Whatever can't be sent is not counted."""
-    return _read(parse_body(data), {}, MessagesRequest, lenient=True, reports_refusals=True)
+    """The same for ``count_tokens``: without ``max_tokens``, and with any end. What can't be sent is not counted."""
+    return _read(parse_body(data), {}, CountRequest, lenient=True, reports_refusals=True)
 
 
 # -- reading --------------------------------------------------------------------------------------
@@ -145,15 +164,11 @@ def _read(
     body: Fields, headers: Mapping[str, str], kind: type[MessagesRequest], *, lenient: bool, reports_refusals: bool
 ) -> MessagesRequest:
     messages = read_messages(body)
-    if messages[-1].get("role") == "assistant":
-        raise RequestInvalid(
-            messages[-1].path,
-            "This model does not support assistant message prefill. The conversation must end with a user message.",
-        )
     _check_edits(body)
     apply_fates(body, TABLES, lenient=lenient)
     tools = read_tools(body)
     thinking = body.optional_object("thinking")
+    is_check = lenient and auto_mode.is_check(messages, tools)
     return kind(
         model=read_model(body),
         messages=messages,
@@ -169,10 +184,11 @@ def _read(
         max_tokens=None if body.get("max_tokens") is None else body.integer("max_tokens"),
         stop_sequences=_read_stop_sequences(body),
         blocked_domains=read_blocked_domains(tools),
-        priority=_read_priority(body),
+        tier=_read_tier(body),
         web_search_only=bool(tools) and all(is_web_search(tool) for tool in tools),
-        reports_refusals=reports_refusals,
+        reports_refusals=reports_refusals or is_check,
         losses=body.losses,
+        purpose=Purpose.AUTO_MODE_CHECK if is_check else Purpose.TURN,
     )
 
 
@@ -181,6 +197,14 @@ def _check_edits(body: Fields) -> None:
     management = body.optional_object("context_management")
     if management is not None:
         management.objects("edits")
+
+
+def _refuse_prefill(messages: list[Fields]) -> None:
+    if messages[-1].get("role") == "assistant":
+        raise RequestInvalid(
+            messages[-1].path,
+            "This model does not support assistant message prefill. The conversation must end with a user message.",
+        )
 
 
 def _read_system(body: Fields) -> str:
@@ -239,10 +263,11 @@ def _read_stop_sequences(body: Fields) -> tuple[str, ...]:
     return tuple(sequences)
 
 
-def _read_priority(body: Fields) -> str | None:
+def _read_tier(body: Fields) -> AskedTier:
     if body.get("service_tier") in ("priority", "fast"):
-        return "service_tier"
-    return "speed" if body.get("speed") == "fast" else None
+        return AskedTier("service_tier")
+    path = "speed" if body.get("speed") == "fast" else None
+    return AskedTier(path, is_usual=body.get("service_tier") == "standard_only" or body.get("speed") == "standard")
 
 
 def _read_session(body: Fields, headers: Mapping[str, str]) -> str | None:
@@ -274,8 +299,6 @@ def _session_of_user(body: Fields) -> str | None:
 
 def _to_backend(request: MessagesRequest, target: Target) -> Body:
     slug, items = target.model.slug, to_input(request.messages, target)
-    if not items:
-        raise RequestInvalid("messages", "at least one message with content is required")
     cache_key = to_cache_key(slug, _name_conversation(request))
     body = make_body(slug, _to_instructions(request), items, cache_key)
     if request.tools:
@@ -284,11 +307,18 @@ def _to_backend(request: MessagesRequest, target: Target) -> Body:
     reasoning = _to_reasoning(request, target)
     if reasoning:
         body["reasoning"] = reasoning
-    if request.format is not None:
-        body["text"] = {"format": request.format}
-    if request.priority and has_priority(target.model, request.priority, request.losses):
-        body["service_tier"] = "priority"
+    if text := _to_text(request, target):
+        body["text"] = text
+    tier = fit_tier(request.tier, target, request.losses)
+    if tier is not None:
+        body["service_tier"] = tier
     return body
+
+
+def _to_text(request: MessagesRequest, target: Target) -> dict[str, Any]:
+    text = {} if request.format is None else {"format": request.format}
+    verbosity = fit_verbosity(None, target.model, "", request.losses)
+    return {**text, "verbosity": verbosity} if verbosity else text
 
 
 def _to_instructions(request: MessagesRequest) -> str:
@@ -313,7 +343,9 @@ def _to_reasoning(request: MessagesRequest, target: Target) -> dict[str, Any]:
 def _name_conversation(request: MessagesRequest) -> str:
     """The client's session and agent; without a session, a fingerprint of the first messages."""
     session = request.session or _fingerprint(request)
-    # Claude Code runs its searches outside the conversation, with another prompt.
+    # Claude Code runs its searches and its checks of actions outside the conversation, with another prompt.
+    if request.purpose is Purpose.AUTO_MODE_CHECK:
+        return f"{session}/check"
     return f"{session}/search" if request.web_search_only else session
 
 

@@ -12,8 +12,7 @@ from attrs import evolve, field, frozen
 from codexd.errors import CodexdError, RequestCancelled, RequestInvalid
 from codexd.translation import sse
 from codexd.translation.client_api import Client, Collector, Event, WireError
-from codexd.translation.reading.reasoning import ReasoningOwners
-from codexd.translation.responses.request import ResponsesRequest, parse
+from codexd.translation.responses.request import Recall, ResponsesRequest, parse, parse_count
 from codexd.translation.responses.stream import ResponseCollector, ResponsesStream
 from codexd.translation.wire_errors import OpenAIError, to_codex, to_openai
 
@@ -31,16 +30,19 @@ class BrokenAnswer(OpenAIError):
 
 @frozen
 class ResponsesApi:
-    """``ClientApi`` for Responses. All its routes share ``owners``; ``read`` is the parser of one route."""
+    """``ClientApi`` for Responses. All its routes share ``recall``; ``read`` is the parser of one route."""
 
-    owners: ReasoningOwners = field(factory=ReasoningOwners)
-    read: Callable[[bytes, Mapping[str, str], Client, ReasoningOwners], ResponsesRequest] = parse
+    recall: Recall = field(factory=Recall)
+    read: Callable[[bytes, Mapping[str, str], Client, Recall], ResponsesRequest] = parse
     ping: bytes = b": ping\n\n"
     end: bytes = b""
     encode: Callable[[Event], bytes] = sse.encode
 
-    def parse(self, data: bytes, headers: Mapping[str, str], client: Client) -> ResponsesRequest:
-        return self.read(data, headers, client, self.owners)
+    def parse(self, data: bytes, headers: Mapping[str, str], client: Client, *, now: float) -> ResponsesRequest:
+        return self.read(data, headers, client, evolve(self.recall, now=now))
+
+    def parse_count(self, data: bytes, *, now: float) -> ResponsesRequest:
+        return parse_count(data, evolve(self.recall, now=now))
 
     def make_collector(self) -> Collector:
         return ResponseCollector()

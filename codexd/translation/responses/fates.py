@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from codexd.translation.chat import fates as chat
 from codexd.translation.reading.fates import (
     CARRIED,
     NO_SAMPLING,
@@ -23,8 +24,10 @@ from codexd.translation.reading.fates import (
     refused,
 )
 from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.openai_parts import REASONING
 
 KEEPS_NOTHING = "neither codexd nor the backend stores responses for a ChatGPT plan; send the whole input each time"
+REMEMBERED = "from what codexd has sent within a day and since its start"
 HOSTED = "runs on OpenAI's API platform and is not available on a ChatGPT plan"
 FILES = refused("is a file on OpenAI's API platform; send its data instead")
 OWN_CACHE = "the backend caches by itself"
@@ -50,7 +53,7 @@ REQUEST = plain(
     include=carried("the names that the backend knows"),
     response_format=carried("as text.format, its newer name"),
     service_tier=carried("priority and fast, if the model offers the tier"),
-    store=dropped(KEEPS_NOTHING, False),
+    store=approximated("the backend stores nothing; codexd remembers the answer for a day, in memory", False),
     max_output_tokens=carried("applied by codexd to the visible text, because the backend accepts no limit"),
     max_completion_tokens=dropped("the backend accepts no limit"),
     max_tokens=dropped("the backend accepts no limit"),
@@ -71,11 +74,19 @@ REQUEST = plain(
     prompt_cache_options=cosmetic(OWN_CACHE),
     background=refused("the backend runs nothing in the background; use stream", False),
     conversation=refused(KEEPS_NOTHING),
-    previous_response_id=refused(KEEPS_NOTHING),
+    previous_response_id=carried(REMEMBERED),
     prompt=refused("is a template on OpenAI's API platform; send its text instead"),
 )
 
-_MESSAGE = Shape(CARRIED, {"content": carried(inside="part")}, other=CARRIED)
+_NO_REASONING = approximated("left out: a Responses client sends reasoning as items")
+CHAT_FIELDS: Mapping[str, Rule] = {
+    **{name: rule for name, rule in chat.MESSAGES["assistant"].fields.items() if name != "content"},
+    **dict.fromkeys(("reasoning", "reasoning_content", "reasoning_details"), _NO_REASONING),
+    "tool_call_id": CARRIED,
+}
+"""Fields of messages in the form of Chat Completions, which are sent in other ways or not at all."""
+
+_MESSAGE = Shape(CARRIED, {**CHAT_FIELDS, "content": carried(inside="part")}, other=CARRIED)
 _ITEM_OUTPUT = Shape(CARRIED, {"output": carried(inside="part")}, other=CARRIED)
 
 ITEMS: Mapping[str, Shape] = {
@@ -83,7 +94,7 @@ ITEMS: Mapping[str, Shape] = {
     "message": _MESSAGE,
     "function_call_output": _ITEM_OUTPUT,
     "custom_tool_call_output": _ITEM_OUTPUT,
-    "item_reference": Shape(refused(f"can't be resolved: {KEEPS_NOTHING}")),
+    "item_reference": Shape(carried(REMEMBERED), other=CARRIED),
 }
 
 _TOOL = plain("name", "description", **_NO_PROGRAMS, **{"async": dropped("the backend has no such option", False)})
@@ -114,10 +125,26 @@ TOOLS: Mapping[str, Shape] = {
     "mcp": Shape(refused("needs an MCP client on OpenAI's servers; let your client call your MCP servers")),
 }
 
+_INPUT_PART = {**_CACHE_MARK, "file_id": FILES, "image_url": carried(inside="image_url")}
+_OF_OTHERS = ("text", "image_url", "file", "image", "document", "search_result", "tool_use", "tool_result", *REASONING)
+_PARTS = {kind: chat.PARTS[kind] for kind in _OF_OTHERS}
+_OF_CHAT = (
+    "image_url",
+    "file",
+    "call",
+    "called",
+    "custom_called",
+    "block",
+    "image_source",
+    "document_source",
+    "tool_change",
+)
+
 TABLES: Mapping[str, Table] = {
     "request": Table({"": REQUEST}),
     "item": Table(ITEMS, unknown=CARRIED),
-    "part": Table({"input_*": Shape(CARRIED, {**_CACHE_MARK, "file_id": FILES}, other=CARRIED)}, unknown=CARRIED),
+    "part": Table({**_PARTS, "input_*": Shape(CARRIED, _INPUT_PART, other=CARRIED)}, unknown=CARRIED),
+    **{name: chat.TABLES[name] for name in _OF_CHAT},
     "tool": Table(TOOLS, unknown=CARRIED),
     "function": Table({"": plain("name", "description", "parameters", "strict")}),
     "reasoning": Table(

@@ -8,28 +8,38 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from codexd import jsontext
-from codexd.translation.backend import SEALED_REASONING, make_body
-from codexd.translation.client_api import Body, Client, Target
-from codexd.translation.models.catalogue import EFFORTS
+from codexd.translation.backend import COMPACTION_TRIGGER, LITE_HEADER, SEALED_REASONING, make_body, objects_of
+from codexd.translation.client_api import Body, Client, Purpose, Target
+from codexd.translation.models.catalogue import EFFORTS, read_version
 from codexd.translation.reading.conversation import to_session_key
-from codexd.translation.reading.effort import fit_effort, fit_verbosity
+from codexd.translation.reading.effort import AskedTier, fit_effort, fit_tier, fit_verbosity
 from codexd.translation.reading.fates import apply_fates
 from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.pairing import Item
+from codexd.translation.reading.parts import locate
 from codexd.translation.reading.reasoning import ReasoningOwners
 from codexd.translation.reading.schema import fit_answer_schema, fit_strict
 from codexd.translation.reading.tool_names import ToolNames
+from codexd.translation.responses.dialects import to_native
 from codexd.translation.responses.fates import TABLES, keep
-from codexd.translation.responses.items import read_input, repair_history, strip_cache_marks, to_items
-from codexd.translation.responses.stream import ResponsesStream
+from codexd.translation.responses.items import (
+    list_parts,
+    read_input,
+    read_part,
+    repair_history,
+    strip_cache_marks,
+    to_items,
+)
+from codexd.translation.responses.memory import AnswerMemory, Conversation, find_previous, resolve
+from codexd.translation.responses.stream import CompactionStream, ResponsesStream
 from codexd.translation.responses.tools import list_names, to_tool_choice, to_tools
 from codexd.translation.tokens import count_body
 
@@ -45,33 +55,27 @@ _RELAYED_UP = (
     "x-codex-beta-features",
     "x-codex-parent-thread-id",
     "x-openai-subagent",
-    "x-openai-internal-codex-responses-lite",
+    LITE_HEADER,
 )
 """Headers of the Codex CLI that go to the backend. codexd itself sends those that name the client and the account."""
 
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]+")
-_LITE = "x-openai-internal-codex-responses-lite"
 _UNKNOWN_INCLUDES = ("message.", "file_search_call.", "computer_call", "code_interpreter_call.")
 """Prefixes of names that the backend rejects in ``include``."""
 
-_COMPACT_FIELDS = (
-    "model",
-    "input",
-    "instructions",
-    "tools",
-    "parallel_tool_calls",
-    "reasoning",
-    "service_tier",
-    "prompt_cache_key",
-    "text",
-)
+_BETA_FEATURES, _COMPACTION = "x-codex-beta-features", "remote_compaction_v2"
+"""The header that lists the beta features of a request, and the one that a compaction trigger needs."""
+
+_AGENT_VERSION = re.compile(r"[^/\s]+/([0-9.]+)")
+"""The start of a user agent of the Codex CLI: ``codex_exec/0.171.0``."""
 
 
 @define
 class ResponsesRequest:
     """What a client asked for.
 
-    ``owners`` remembers which account the reasoning of each answer belongs to; ``answer`` is the last stream opened.
+    ``owners`` remembers which account the reasoning of each answer belongs to; ``keep_answer`` is called with the whole
+    response and the time; ``answer`` is the last stream opened.
     """
 
     body: Fields
@@ -85,7 +89,9 @@ class ResponsesRequest:
     headers: Mapping[str, str]
     owners: ReasoningOwners
     tool_names: ToolNames
+    keep_answer: Callable[[Mapping[str, Any], float], None] = lambda _, __: None
     answer: ResponsesStream | None = field(default=None, init=False)
+    purpose: ClassVar[Purpose] = Purpose.TURN
 
     def to_backend(self, target: Target) -> Body:
         """The body for the backend.
@@ -95,12 +101,17 @@ class ResponsesRequest:
         """
         return _of_codex_cli(self, target) if self.client is Client.CODEX else _of_sdk(self, target)
 
+    def locate(self, part: Mapping[str, Any]) -> str | None:
+        return locate(list_parts(self.items), part, lambda found: [found[0].value, read_part(found[0])])
+
     def open_stream(self, body: Body, target: Target, request_id: str) -> ResponsesStream:  # noqa: ARG002 - ids are the backend's
         self.answer = ResponsesStream(
             model=self.model,
             verbatim=self.client is Client.CODEX,
             tool_names=self.tool_names,
             note_reasoning=partial(self.owners.note, account_tag=target.account_tag),
+            note_answer=self.keep_answer,
+            previous_response_id=self.body.get("previous_response_id"),
             max_tokens=self.max_tokens,
             count_input=partial(count_body, body),
         )
@@ -120,47 +131,75 @@ class ResponsesRequest:
 
 @define
 class CompactRequest(ResponsesRequest):
-    """A request for ``/v1/responses/compact``, whose answer is not streamed."""
+    """A request for ``/v1/responses/compact``. The backend compacts a conversation that ends with a trigger."""
 
     def to_backend(self, target: Target) -> Body:
         body = super().to_backend(target)
-        compact = {name: body[name] for name in _COMPACT_FIELDS if name in body}
-        return {"instructions": "", **compact}
+        items = [item for item in body["input"] if item.get("type") != COMPACTION_TRIGGER]
+        return {**body, "input": [*items, {"type": COMPACTION_TRIGGER}]}
+
+    def open_stream(self, body: Body, target: Target, request_id: str) -> ResponsesStream:  # noqa: ARG002 - as above
+        self.answer = CompactionStream(
+            kept=[item for item in body["input"] if item.get("role") == "user"],
+            model=self.model,
+            verbatim=self.client is Client.CODEX,
+            note_reasoning=partial(self.owners.note, account_tag=target.account_tag),
+        )
+        return self.answer
 
 
-def parse(data: bytes, headers: Mapping[str, str], client: Client, owners: ReasoningOwners) -> ResponsesRequest:
+@frozen
+class Recall:
+    """What codexd remembers when a request arrives: earlier answers, and whose their reasoning is.
+
+    ``now`` is in seconds since the epoch.
+    """
+
+    owners: ReasoningOwners = field(factory=ReasoningOwners)
+    answers: AnswerMemory = field(factory=AnswerMemory)
+    now: float = 0.0
+
+
+def parse(data: bytes, headers: Mapping[str, str], client: Client, recall: Recall) -> ResponsesRequest:
     """The request in the HTTP body ``data``; ``headers`` has lower-case names.
 
     Raises:
         RequestInvalid: names the field.
     """
-    return _read(parse_body(data), headers, client, owners, ResponsesRequest)
+    request = _read(parse_body(data), headers, client, recall, ResponsesRequest)
+    if request.body.get("store") is not False:
+        request.keep_answer = partial(_keep_answer, request, recall, len(data))
+    return request
 
 
-def parse_compact(data: bytes, headers: Mapping[str, str], client: Client, owners: ReasoningOwners) -> CompactRequest:
-    """The same for ``compact``."""
-    return evolve(_read(parse_body(data), headers, client, owners, CompactRequest), stream=False)
+def parse_compact(data: bytes, headers: Mapping[str, str], client: Client, recall: Recall) -> CompactRequest:
+    """The same for ``compact``, whose answer is one document."""
+    request = _read(parse_body(data), headers, client, recall, CompactRequest)
+    return evolve(request, stream=False, max_tokens=None, headers=_with_compaction(request.headers))
 
 
-def parse_count(data: bytes) -> ResponsesRequest:
+def parse_count(data: bytes, recall: Recall) -> ResponsesRequest:
     """The same for ``input_tokens``, which needs no model."""
     body = parse_body(data)
-    return _read(evolve(body, value={"model": "", **body.value}), {}, Client.OTHER, ReasoningOwners(), ResponsesRequest)
+    return _read(evolve(body, value={"model": "", **body.value}), {}, Client.OTHER, recall, ResponsesRequest)
 
 
 R = TypeVar("R", bound=ResponsesRequest)
 
 
-def _read(body: Fields, headers: Mapping[str, str], client: Client, owners: ReasoningOwners, kind: type[R]) -> R:
+def _read(body: Fields, headers: Mapping[str, str], client: Client, recall: Recall, kind: type[R]) -> R:
     is_codex = client is Client.CODEX
     model, stream = read_model(body), body.boolean("stream")
     if not is_codex:
         apply_fates(body, TABLES)
-    elif body.get("previous_response_id") is not None:
-        raise body.wrong("previous_response_id", TABLES["request"].shapes[""].fields["previous_response_id"].reason)
+    previous = find_previous(body, recall.answers, now=recall.now)
     body = evolve(body, value=strip_cache_marks(body.value))
-    items = read_input(body)
-    session = _name_conversation(body, items, headers)
+    items = read_input(body) if is_codex else to_native(read_input(body))
+    items = resolve(items, recall.answers, now=recall.now)
+    if previous is not None:
+        earlier = enumerate(previous.items)
+        items = [*(Fields(item, f"previous_response_id[{index}]", body.losses) for index, item in earlier), *items]
+    session = _name_conversation(body, items, headers, previous)
     return kind(
         body=body,
         items=items,
@@ -170,23 +209,61 @@ def _read(body: Fields, headers: Mapping[str, str], client: Client, owners: Reas
         max_tokens=None if is_codex else body.optional_count("max_output_tokens"),
         losses=body.losses,
         session_key=session,
-        owners=owners,
-        tool_names=ToolNames() if is_codex else ToolNames(list_names(body)),
-        headers=_relay(headers, session) if is_codex else {"session-id": session},
+        owners=recall.owners,
+        tool_names=ToolNames() if is_codex else ToolNames(list_names(body, items)),
+        headers=_make_headers(headers, session, items, is_codex=is_codex),
     )
+
+
+def _make_headers(
+    headers: Mapping[str, str], session: str, items: list[Fields], *, is_codex: bool
+) -> Mapping[str, str]:
+    sent = _relay(headers, session) if is_codex else {"session-id": session}
+    compacts = any(item.get("type") == COMPACTION_TRIGGER for item in items)
+    return _with_compaction(sent) if compacts else sent
 
 
 def _relay(headers: Mapping[str, str], session: str) -> dict[str, str]:
     sent = {name: headers[name] for name in _RELAYED_UP if _HEADER_VALUE.fullmatch(headers.get(name, ""))}
-    return {"session-id": session, **sent}
+    agent = _AGENT_VERSION.match(headers.get("user-agent", ""))
+    versions = [version for version in (headers.get("version", ""), agent[1] if agent else "") if read_version(version)]
+    return {"session-id": session, **sent, **({"version": versions[0]} if versions else {})}
 
 
-def _name_conversation(body: Fields, items: list[Fields], headers: Mapping[str, str]) -> str:
+def _with_compaction(headers: Mapping[str, str]) -> dict[str, str]:
+    features = [name for name in headers.get(_BETA_FEATURES, "").split(",") if name.strip() != _COMPACTION]
+    return {**headers, _BETA_FEATURES: ",".join(filter(None, [*features, _COMPACTION]))}
+
+
+def _keep_answer(
+    request: ResponsesRequest, recall: Recall, size_bytes: int, response: Mapping[str, Any], now: float
+) -> None:
+    """Remember the conversation with its answer, for requests that refer to it."""
+    response_id, output = response.get("id"), objects_of(response.get("output"))
+    if not isinstance(response_id, str):
+        return
+    previous = recall.answers.find_conversation(request.body.get("previous_response_id"), now=now)
+    recall.answers.remember(
+        Conversation(
+            response_id,
+            request.session_key,
+            (*(item.value for item in request.items), *map(dict, output)),
+            size_bytes + len(jsontext.dumps(output)) + (previous.size_bytes if previous else 0),
+        ),
+        now=now,
+    )
+
+
+def _name_conversation(
+    body: Fields, items: list[Fields], headers: Mapping[str, str], previous: Conversation | None
+) -> str:
     """The Codex CLI's thread; else a hash of the client's cache key; else a hash of the conversation's beginning."""
     thread = headers.get("thread-id", "")
     if thread and _HEADER_VALUE.fullmatch(thread):
         return thread
     key = body.get("prompt_cache_key")
+    if previous is not None and not key:
+        return previous.session
     if not isinstance(key, str) or not key:
         opening = next((item.get("content") for item in items if item.get("role") == "user"), None)
         key = hashlib.sha256(jsontext.dumps([body.get("instructions"), opening])).hexdigest()
@@ -209,11 +286,32 @@ def _find_cache_key(request: ResponsesRequest) -> str:
 def _of_codex_cli(request: ResponsesRequest, target: Target) -> Body:
     """The client's body, with the fields that codexd sets."""
     items = [item for item, _ in request.list_items(target)]
-    body: Body = {**request.body.value, "model": target.model.slug, "input": items, "store": False, "stream": True}
+    own = {name: value for name, value in request.body.value.items() if name != "previous_response_id"}
+    body: Body = {**own, "model": target.model.slug, "input": items, "store": False, "stream": True}
     body["prompt_cache_key"] = _find_cache_key(request)
     if body.get("service_tier") == "fast":
         body["service_tier"] = "priority"
-    return body
+    if isinstance(body.get("reasoning"), dict):
+        body["reasoning"] = _fit_reasoning(request, body["reasoning"], target)
+    return body if target.model.takes_lite else _to_classic(body)
+
+
+def _fit_reasoning(request: ResponsesRequest, reasoning: dict[str, Any], target: Target) -> dict[str, Any]:
+    """``reasoning`` for a model that the client may not have chosen."""
+    effort = reasoning.get("effort")
+    if effort not in EFFORTS:
+        return reasoning
+    return {**reasoning, "effort": fit_effort(effort, target.model, "reasoning.effort", request.losses)}
+
+
+def _to_classic(body: Body) -> Body:
+    """A Responses Lite body, which has its tools in an item of the input, in the classic form."""
+    moved = [item for item in body["input"] if item.get("type") == "additional_tools"]
+    own = body.get("tools") or []
+    if not moved or not isinstance(own, list):
+        return body
+    tools = [tool for item in moved for tool in objects_of(item.get("tools"))]
+    return {**body, "tools": [*own, *tools], "input": [item for item in body["input"] if item not in moved]}
 
 
 # -- SDKs -----------------------------------------------------------------------------------------
@@ -250,7 +348,7 @@ def _to_include(body: Fields) -> list[str]:
 def _find_parallel(request: ResponsesRequest) -> bool | None:
     """Sent only with tools; always False under Responses Lite, which allows no parallel calls."""
     body = request.body
-    if _LITE in request.headers or any(item.get("type") == "additional_tools" for item in request.items):
+    if LITE_HEADER in request.headers or any(item.get("type") == "additional_tools" for item in request.items):
         if body.get("parallel_tool_calls") not in (None, False):
             note = "sent as false, because the backend allows no parallel calls with tools in the input"
             body.lose(LossKind.APPROXIMATED, "parallel_tool_calls", note)
@@ -297,9 +395,9 @@ def _fit_format(form: Fields) -> dict[str, Any]:
 def _to_tier(body: Fields, target: Target) -> str | None:
     asked = body.get("service_tier")
     if asked in (None, "auto", "default"):
-        return None
-    if asked in ("priority", "fast") and "priority" in target.model.service_tiers:
-        return "priority"
+        return fit_tier(AskedTier(is_usual=asked == "default"), target, body.losses)
+    if asked in ("priority", "fast"):
+        return fit_tier(AskedTier("service_tier"), target, body.losses)
     body.lose(LossKind.DROPPED, "service_tier", f"{target.model.slug} does not have this tier on a ChatGPT plan")
     return None
 

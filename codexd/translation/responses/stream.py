@@ -9,7 +9,12 @@ from codexd.translation.answering.text_cut import TextCut, make_cut
 from codexd.translation.backend import Usage, count_of, object_of, objects_of, read_failure, read_usage, text_of
 from codexd.translation.client_api import Event, State
 from codexd.translation.reading.tool_names import ToolNames
+from codexd.translation.responses.items import ID_PREFIXES
+from codexd.translation.responses.unfinished import UnfinishedItems
 from codexd.translation.tokens import count_bytes, estimate_tokens
+
+COMPACTIONS = ("compaction", "compaction_summary", "context_compaction")
+"""The items that stand for a compacted conversation."""
 
 _PREFACE = frozenset({"response.created", "response.in_progress", "response.queued", "response.metadata", "keepalive"})
 """Events before the answer itself. They are held, so that a failure after them can still become an HTTP status."""
@@ -30,6 +35,8 @@ class ResponsesStream:
             are left out, and the others get new numbers.
         tool_names: restores the client's names of tools.
         note_reasoning: called with the ciphertext of each reasoning item.
+        note_answer: called with the whole response and the time when the answer has ended, unless it failed.
+        previous_response_id: repeated in the response, because the backend does not know of it.
         max_tokens: the answer ends after this many tokens of text. Then ``state`` is ENDED before the backend's own
             end.
         count_input: counts the tokens of the request, for an answer that is cut.
@@ -42,22 +49,26 @@ class ResponsesStream:
         verbatim: bool,
         tool_names: ToolNames = NO_NAMES,
         note_reasoning: Callable[[Any], None] = lambda _: None,
+        note_answer: Callable[[Mapping[str, Any], float], None] = lambda _, __: None,
+        previous_response_id: str | None = None,
         max_tokens: int | None = None,
         count_input: Callable[[], int] = lambda: 0,
     ) -> None:
         self.state = State.WAITING
         self.usage: Usage | None = None
         self.stop_reason: str | None = None
-        self._model = model
+        self._own = {"model": model, **({"previous_response_id": previous_response_id} if previous_response_id else {})}
         self._verbatim = verbatim
         self._tool_names = tool_names
         self._note_reasoning = note_reasoning
+        self._note_answer = note_answer
         cut = make_cut((), max_tokens)
         self._cut = ResponseCut(cut) if cut is not None else None
         self._count_input = count_input
         self._held: list[Event] = []
         self._response: Mapping[str, Any] = {}
         self._items: dict[int, Mapping[str, Any]] = {}
+        self._unfinished = UnfinishedItems()
         self._places: dict[str, Any] = {}
         """Item id -> the ``output_index`` of its first event."""
         self._last_place = -1
@@ -89,16 +100,20 @@ class ResponsesStream:
         if not self._verbatim and (kind.startswith("codex.") or kind in ("keepalive", "response.metadata")):
             return []
         if kind in _ENDS:
-            return self._end(event, kind)
+            return self._noted(self._end(event, kind), now)
         closing = self._cut.receive_event(event) if self._cut else None
         if closing is not None:
-            return self._end_early(closing)
+            return self._noted(self._end_early(closing), now)
         self._note(event, kind)
         made = self._rewrite(event)
         if self.state is State.WAITING and (kind in _PREFACE or kind.startswith("codex.")):
             self._held.append(made)
             return []
         return [*self._begin(), made]
+
+    def _noted(self, made: list[Event], now: float) -> list[Event]:
+        self._note_answer(made[-1]["response"], now)
+        return made
 
     def fail(self, error: Mapping[str, Any]) -> list[Event]:
         """The last events of a failed answer; ``error`` has a code and a message, used if the backend sent none.
@@ -135,18 +150,24 @@ class ResponsesStream:
     def _note(self, event: Event, kind: str) -> None:
         delta = event.get("delta")
         if isinstance(delta, str):
-            self._delta_bytes += count_bytes(delta)
+            self._delta_bytes += len(delta) if delta.isascii() else count_bytes(delta)  # the hot path, as below
+            self._unfinished.add_delta(event, kind, delta)
         elif kind == "response.output_item.added":
+            self._unfinished.add_detail(event, kind)
             place = event.get("output_index")
             self._places[text_of(object_of(event.get("item")).get("id"))] = place
             self._last_place = max(self._last_place, place if isinstance(place, int) else -1)
         elif kind == "response.output_item.done":
             item = object_of(event.get("item"))
-            self._items[self._find_place(event, item)] = item
+            found = self._find_place(event, item)
+            self._items[found] = item
+            self._unfinished.finish(item.get("id"), found)
             if item.get("type") == "reasoning":
                 self._note_reasoning(item.get("encrypted_content"))
         elif kind in _PREFACE and "response" in event:
             self._response = object_of(event["response"])
+        else:
+            self._unfinished.add_detail(event, kind)
 
     def _find_place(self, event: Event, item: Mapping[str, Any]) -> int:
         """The item's place in the output, which its last event may lack."""
@@ -161,7 +182,7 @@ class ResponsesStream:
             event = restore_names(event, self._tool_names)
         response = event.get("response")
         if isinstance(response, dict) and "model" in response:
-            event = {**event, "response": {**response, "model": self._model}}
+            event = {**event, "response": {**response, **self._own}}
         number = event.get("sequence_number")
         if not isinstance(number, int):
             return event
@@ -177,6 +198,7 @@ class ResponsesStream:
         details = object_of(response.get("incomplete_details"))
         self.stop_reason = text_of(details.get("reason")) or _ENDS[kind]
         output = objects_of(response.get("output"))
+        closing = self._close_unfinished(_ENDS[kind], output)
         if output:
             self._items = dict(enumerate(output))
         else:
@@ -184,9 +206,24 @@ class ResponsesStream:
         if isinstance(response.get("usage"), dict):
             response["usage"] = _fill_usage(response["usage"])
         ending = {**event, "type": f"response.{_ENDS[kind]}", "response": response}
-        made = [*self._begin(), self._rewrite(ending)]
+        made = [*self._begin(), *closing, self._rewrite(ending)]
         self.state = State.ENDED
         return made
+
+    def _close_unfinished(self, status: str, output: list[Mapping[str, Any]]) -> list[Event]:
+        """The last event of each item that the backend began and did not finish.
+
+        ``output`` is that of the last event, which may have the whole items.
+        """
+        closing: list[Event] = []
+        for known, item in self._unfinished.complete(status):
+            place = self._find_place({"output_index": known}, item)
+            item.setdefault("id", f"{ID_PREFIXES[item['type']]}_{place}")  # strict clients require one
+            whole = output[place] if place < len(output) else item
+            self._items[place] = whole
+            done = {"type": "response.output_item.done", "output_index": place, "item": whole}
+            closing.append(self._rewrite({**done, "sequence_number": self._next_number}))
+        return closing
 
     def _output(self) -> list[Mapping[str, Any]]:
         return [self._items[index] for index in sorted(self._items)]
@@ -217,6 +254,37 @@ def _restore(named: Mapping[str, Any], tool_names: ToolNames) -> dict[str, Any]:
 
 def _fill_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
     return {**usage, **{name: {**zeros, **object_of(usage.get(name))} for name, zeros in _DETAILS.items()}}
+
+
+class CompactionStream(ResponsesStream):
+    """The answer to a compaction: its last event holds a ``response.compaction`` document.
+
+    The backend sends only the item that stands for the rest of the conversation. As in OpenAI's API, the user's own
+    messages, ``kept``, stay in front of it.
+    """
+
+    def __init__(self, *, kept: list[Mapping[str, Any]], **options: Any) -> None:
+        super().__init__(**options)
+        self._kept = kept
+
+    @property
+    def is_empty(self) -> bool:
+        return self.state is State.ENDED and not self._list_compactions()
+
+    def _list_compactions(self) -> list[Mapping[str, Any]]:
+        return [item for item in self._output() if item.get("type") in COMPACTIONS]
+
+    def _end(self, event: Event, kind: str) -> list[Event]:
+        *made, ending = super()._end(event, kind)
+        response = ending["response"]
+        document = {
+            "id": response.get("id"),
+            "object": "response.compaction",
+            "created_at": response.get("created_at"),
+            "output": [*self._kept, *self._list_compactions()],
+            "usage": response.get("usage"),
+        }
+        return [*made, {**ending, "response": document}]
 
 
 class ResponseCollector:

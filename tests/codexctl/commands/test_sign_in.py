@@ -8,8 +8,20 @@ from codexctl.commands.sign_in import has_browser
 
 URL = "https://auth.example.com/oauth/authorize?" + "x" * 300
 CALLBACK = "http://localhost:1455/auth/callback?code=ac_secret&state=s"
-REF = {"id": "0123456789ab", "email": "work@example.com", "plan": "plus", "simulated": False}
-OTHER = {"id": "ba9876543210", "email": "home@example.com", "plan": "pro", "simulated": False}
+REF = {
+    "id": "0123456789ab",
+    "email": "work@example.com",
+    "label": "work@example.com",
+    "plan": "plus",
+    "simulated": False,
+}
+OTHER = {
+    "id": "ba9876543210",
+    "email": "home@example.com",
+    "label": "home@example.com",
+    "plan": "pro",
+    "simulated": False,
+}
 SIGNED_IN = {"account": REF, "added": True}
 
 
@@ -218,10 +230,21 @@ def test_an_account_that_is_not_active_says_how_to_switch(daemon, piped, sign_in
     assert out.splitlines()[-5:] == [
         "Signed in: work@example.com, plan plus.",
         "This account is disabled. Enable it with:",
-        "  codexctl accounts enable 0123456789ab",
+        "  codexctl accounts enable work@example.com",
         "home@example.com stays the active account. Switch to the new one with:",
         "  codexctl accounts switch work@example.com",
     ]
+
+
+def test_under_json_every_line_is_a_document(daemon, piped, sign_in, scripting):
+    sign_in("device")
+    daemon.answers["accounts.login.wait"] = SIGNED_IN
+    out, _ = piped("accounts", "add", "--device", "--json").communicate(timeout=20)
+    assert [json.loads(line) for line in out.splitlines()] == [daemon.answers["accounts.login.start"], SIGNED_IN]
+    _, refusal = scripting
+    daemon.answers["accounts.login.wait"] = refusal("The sign-in failed.", "login_failed")
+    out, _ = piped("accounts", "add", "--device", "--json").communicate(timeout=20)
+    assert json.loads(out.splitlines()[-1]) == {"error": {"kind": "login_failed", "message": "The sign-in failed."}}
 
 
 @pytest.mark.parametrize(

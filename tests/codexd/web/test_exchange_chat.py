@@ -8,6 +8,7 @@ from functools import partial
 import httpx
 import pytest
 import trio
+from support.bodies import PNG
 from support.chat_bodies import ask, assistant, function, tool, user
 from support.chunks import deltas_of, finish_of
 from support.harness import hang_up, post, start_daemon
@@ -263,7 +264,21 @@ async def test_an_empty_answer_is_asked_for_again_and_then_an_error(running):
     assert len(running.asked) == 4
 
 
-LOSSY = ask(user([{"type": "text", "text": "hi"}, {"type": "hologram"}]), seed=5, user="me")
+async def test_an_empty_answer_to_a_tool_result_is_a_message_without_content(running):
+    running.load({"output": [], "times": 2})
+    call = {"id": "c", "type": "function", "function": {"name": "run", "arguments": "{}"}}
+    messages = [
+        user("go"),
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "ok"},
+    ]
+    choice = (await chat(running, ask(*messages))).json()["choices"][0]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("", "stop")
+    assert (await chat(running, ask(*messages, stream=True))).status_code == 200
+    assert len(running.asked) == 2
+
+
+LOSSY = ask(user([{"type": "text", "text": "hi"}, {"type": "reasoning", "text": "x"}]), seed=5, user="me")
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -273,7 +288,7 @@ async def test_losses_are_counted_in_a_header_and_listed_with_the_request(runnin
     assert response.headers["codexd-losses"] == "2"
     (request,) = (await running.call("requests.list"))["requests"]
     losses = {loss["path"]: loss["kind"] for loss in request["losses"]}
-    assert losses == {"seed": "dropped", "user": "cosmetic", "messages[0].content[1]": "dropped"}
+    assert losses == {"seed": "dropped", "user": "cosmetic", "messages[0].content[1]": "approximated"}
 
 
 async def test_strict_translation_refuses_what_it_would_drop(nursery, tmp_path):
@@ -319,3 +334,46 @@ async def test_a_short_name_that_only_the_history_has_is_restored(running, strea
     answer = await post(running, {"model": "gpt-5.5", "stream": stream, "messages": messages}, "/v1/chat/completions")
     assert f'"name":"{LONG}"' in answer.text
     assert shorten(LONG) not in answer.text
+
+
+# -- images and files -------------------------------------------------------------------------------
+
+NO_URL = "must be a base64 data URL or start with https://; the backend loads no other URLs"
+IMAGE_WORDS = "The image data you provided does not represent a valid image. "
+
+
+@pytest.mark.parametrize(
+    ("part", "message", "param"),
+    [
+        (
+            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG[:100]}"}},
+            f"{IMAGE_WORDS}messages[0].content[1].image_url.url: is broken or cut off",
+            "messages[0].content[1].image_url.url",
+        ),
+        (
+            {"type": "image_url", "image_url": {"url": "http://example.com/a.png"}},
+            f"{IMAGE_WORDS}messages[0].content[1].image_url.url: {NO_URL}",
+            "messages[0].content[1].image_url.url",
+        ),
+        (
+            {"type": "file", "file": {"file_data": "UEs=", "filename": "a.pdf"}},
+            "messages[0].content[1].file.file_data: is not a PDF",
+            "messages[0].content[1].file.file_data",
+        ),
+    ],
+)
+async def test_what_no_model_could_read_is_refused_in_openais_words(running, part, message, param):
+    response = await chat(running, ask(user([{"type": "text", "text": "Look."}, part])))
+    assert response.status_code == 400
+    error = {"message": message, "type": "invalid_request_error", "param": param, "code": "invalid_value"}
+    assert response.json() == {"error": error}
+    assert running.asked == []
+
+
+async def test_an_image_that_the_backend_refuses_has_the_clients_path(running):
+    refusal = {"message": "No.", "type": "invalid_request_error", "param": "input[1].content[0].image_url"}
+    running.load({"error": {"status": 400, "body": {"error": refusal}}})
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+    messages = [{"role": "system", "content": "s"}, user([image, {"type": "text", "text": "Look."}])]
+    error = (await chat(running, ask(*messages))).json()["error"]
+    assert (error["message"], error["param"]) == ("No.", "messages[1].content[0]")

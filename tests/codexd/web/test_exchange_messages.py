@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,12 +13,13 @@ import httpx
 import pytest
 import trio
 from support.harness import HELLO, hang_up, post, read_events, start_daemon, start_request, text_of
+from support.media import PAPER, make_image
 
 from codexd.simulator.options import Options
 from codexd.simulator.wire import Outcome
 from codexd.translation.reading.tool_names import shorten
+from codexd.web.compression import MAX_BODY_BYTES
 from codexd.web.exchange import Timing
-from codexd.web.http import MAX_BODY_BYTES
 
 STREAMED = {**HELLO, "max_tokens": 1_000_000_000, "stream": True}
 
@@ -32,7 +34,7 @@ async def test_an_answer_is_one_message(running):
     response = await post(running, HELLO)
     message = response.json()
     assert response.status_code == 200
-    assert message["content"] == [{"type": "text", "text": "Hello there.", "citations": None}]
+    assert message["content"] == [{"type": "text", "text": "Hello there."}]
     assert (message["model"], message["stop_reason"]) == ("claude-sonnet-5-5", "end_turn")
     assert response.headers["request-id"].startswith("req_")
 
@@ -305,11 +307,12 @@ async def test_a_login_that_stays_refused_says_what_to_do(running):
     assert "codexctl accounts add" in response.json()["error"]["message"]
 
 
-async def test_a_refused_model_makes_way_for_the_next_in_the_list(running):
+async def test_a_refused_model_makes_way_for_the_next_in_the_list(nursery, tmp_path):
+    running = await start_daemon(nursery, tmp_path, options=Options(refused_models=frozenset({"gpt-6-luna"})))
     asked = {**HELLO, "model": "claude-haiku-5-5"}
     assert (await post(running, asked)).status_code == 200
     assert (await post(running, asked)).status_code == 200
-    assert [request.body["model"] for request in running.asked] == ["gpt-5.4-mini", "gpt-6-luna", "gpt-6-luna"]
+    assert [request.body["model"] for request in running.asked] == ["gpt-6-luna", "gpt-5.6-luna", "gpt-5.6-luna"]
 
 
 async def test_a_model_without_alternatives_is_a_404(running):
@@ -461,12 +464,12 @@ async def test_a_compressed_body_is_read(running):
 @pytest.mark.parametrize(
     ("encoding", "body", "status", "said"),
     [
-        ("zstd", b"x", 400, "'zstd' is not supported"),
+        ("br", b"x", 400, "'br' is not supported"),
         ("gzip", b"{}", 400, "the body is not gzip"),
         ("gzip", gzip.compress(b"{}")[:-3], 400, "cut short"),
         ("gzip", gzip.compress(b" " * (MAX_BODY_BYTES + 1)), 413, "maximum size"),
     ],
-    ids=["zstd", "no gzip", "cut short", "too large"],
+    ids=["br", "no gzip", "cut short", "too large"],
 )
 async def test_a_body_that_is_compressed_badly_or_too_well_is_refused(running, encoding, body, status, said):
     response = await post(running, body, content_encoding=encoding)
@@ -477,7 +480,7 @@ async def test_a_body_that_is_compressed_badly_or_too_well_is_refused(running, e
 LOSSY = {
     **HELLO,
     "top_k": 5,
-    "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "hologram"}]}],
+    "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "reasoning", "text": "x"}]}],
 }
 
 
@@ -489,7 +492,7 @@ async def test_losses_are_counted_in_a_header_and_listed_with_the_request(runnin
     (request,) = (await running.call("requests.list"))["requests"]
     losses = {loss["path"]: loss["kind"] for loss in request["losses"]}
     assert losses["top_k"] == "dropped"
-    assert losses["messages[0].content[1]"] == "dropped"
+    assert losses["messages[0].content[1]"] == "approximated"
     assert request["id"] == response.headers["request-id"]
 
 
@@ -652,3 +655,121 @@ async def test_a_schema_that_the_backend_refuses_names_the_tool(running):
     explained = await running.call("requests.explain", id=answer.headers["request-id"])
     assert LONG in explained["summary"]
     assert any("Disable the tool" in advice for advice in explained["advice"])
+
+
+AFTER_A_TOOL = [
+    *HELLO["messages"],
+    {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "Bash", "input": {}}]},
+    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": "done"}]},
+]
+
+
+async def test_an_empty_answer_to_a_tool_result_is_the_end_of_the_turn(running):
+    running.load({"output": [], "times": 2})
+    message = (await post(running, {**HELLO, "messages": AFTER_A_TOOL})).json()
+    assert (message["content"], message["stop_reason"]) == ([], "end_turn")
+    events = read_events((await post(running, {**STREAMED, "messages": AFTER_A_TOOL})).text)
+    assert [event["type"] for event in events] == ["message_start", "message_delta", "message_stop"]
+    assert events[1]["delta"]["stop_reason"] == "end_turn"
+    assert len(running.asked) == 2
+
+
+async def test_a_thread_that_goes_on_is_refused_as_claude_code_understands_it(running):
+    thread = {"type": "continue", "previous_message_id": "msg_1"}
+    headers = {"user-agent": "claude-cli/2.1.332 (external, sdk-cli)"}
+    for path in ("/v1/messages", "/v1/messages/count_tokens"):
+        response = await post(running, {**HELLO, "thread": thread}, path, **headers)
+        assert response.status_code == 400
+        assert "capability_rejected: beta_header:message-threads-2026-08-12" in response.json()["error"]["message"]
+    assert running.asked == []
+
+
+# -- images and PDFs --------------------------------------------------------------------------------
+
+CLAUDE_CODE = {"user-agent": "claude-cli/2.1.332 (external, sdk-cli)"}
+
+
+def base64_of(data):
+    return {"type": "base64", "data": b64encode(data).decode()}
+
+
+def image(data, media_type="image/png"):
+    return {"type": "image", "source": {**base64_of(data), "media_type": media_type}}
+
+
+def document(data):
+    return {"type": "document", "source": {**base64_of(data), "media_type": "application/pdf"}}
+
+
+BROKEN = [
+    pytest.param(image(make_image("PNG", (64, 48))[:500]), "messages.2.content.1.image.source.data", id="cut-off"),
+    pytest.param(image(b"<svg/>", "image/svg+xml"), "messages.2.content.1.image.source.data", id="svg"),
+    pytest.param(image(b""), "messages.2.content.1.image.source.data", id="empty"),
+    pytest.param(
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "no base64!"}},
+        "messages.2.content.1.image.source.data",
+        id="not-base64",
+    ),
+    pytest.param(
+        {"type": "image", "source": {"type": "url", "url": "http://example.com/a.png"}},
+        "messages.2.content.1.image.source.url",
+        id="http",
+    ),
+    pytest.param(
+        {"type": "image", "source": {"type": "file", "file_id": "file_1"}},
+        "messages.2.content.1.image.source.type",
+        id="image-file",
+    ),
+    pytest.param(document(b"PK"), "messages.2.content.1.document.source.data", id="no-pdf"),
+    pytest.param(document(PAPER[:100]), "messages.2.content.1.document.source.data", id="pdf-cut-off"),
+    pytest.param(
+        {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}},
+        "messages.2.content.1.document.source.type",
+        id="document-url",
+    ),
+]
+
+
+@pytest.mark.parametrize("headers", [{}, CLAUDE_CODE], ids=["sdk", "claude-code"])
+@pytest.mark.parametrize(("block", "path"), BROKEN)
+async def test_a_medium_that_no_model_could_read_is_refused_by_its_path(running, block, path, headers):
+    said = [*HELLO["messages"], {"role": "assistant", "content": "Yes?"}]
+    messages = [*said, {"role": "user", "content": [{"type": "text", "text": "Look."}, block]}]
+    response = await post(running, {**HELLO, "messages": messages}, **headers)
+    words = "Could not process image" if block["type"] == "image" else "The PDF specified was not valid"
+    assert response.json()["error"]["message"].startswith(f"{path}: {words} (")
+    assert response.status_code == 400
+    assert running.asked == []
+
+
+@pytest.mark.parametrize(("block", "_"), BROKEN)
+async def test_a_medium_that_a_tool_returned_is_left_out(running, block, _):
+    running.load({"output": [{"text": "Odd."}]})
+    result = {"type": "tool_result", "tool_use_id": "c", "content": [{"type": "text", "text": "Here."}, block]}
+    messages = [*AFTER_A_TOOL[:-1], {"role": "user", "content": [result]}]
+    response = await post(running, {**HELLO, "messages": messages}, **CLAUDE_CODE)
+    assert (response.status_code, response.headers["codexd-losses"]) == (200, "1")
+    output = running.asked[0].body["input"][-1]["output"]
+    assert output[0]["text"] == "Here."
+    assert output[1]["text"].startswith(f"[{block['type']} left out: ")
+
+
+async def test_an_image_that_the_backend_refuses_has_the_clients_path(running):
+    message = "The image data you provided does not represent a valid image."
+    error = {"message": message, "type": "invalid_request_error", "param": "input[2].output[1].image_url"}
+    running.load({"error": {"status": 400, "body": {"error": {**error, "code": "invalid_value"}}}})
+    picture = image(make_image("PNG"))
+    result = {"type": "tool_result", "tool_use_id": "c", "content": [{"type": "text", "text": "Here."}, picture]}
+    messages = [*AFTER_A_TOOL[:-1], {"role": "user", "content": [result]}]
+    response = await post(running, {**HELLO, "messages": messages}, **CLAUDE_CODE)
+    assert response.status_code == 400
+    path = "messages.2.content.0.tool_result.content.1.image"
+    assert response.json()["error"]["message"] == f"{path}: Could not process image ({message})"
+
+
+async def test_claude_code_is_shown_other_refusals_at_once(running):
+    body = {"error": {"message": "No.", "type": "invalid_request_error"}}
+    running.load({"error": {"status": 400, "body": body}, "times": 2})
+    assert (await post(running, HELLO)).status_code == 400
+    response = await post(running, HELLO, **CLAUDE_CODE)
+    assert (response.status_code, response.json()["error"]["message"]) == (451, "No.")

@@ -1,14 +1,14 @@
 """A request's head and body, with the messages of ASGI as a list."""
 
 import gzip
-import zlib
 
 import pytest
 
 from codexd.errors import RequestInvalid, RequestTooLarge
 from codexd.translation.client_api import Client
 from codexd.web.caller import Shape
-from codexd.web.http import MAX_BODY_BYTES, ClientLeftError, Request, read_body, send_json, wait_for_disconnect
+from codexd.web.compression import MAX_BODY_BYTES
+from codexd.web.http import ClientLeftError, Request, read_body, send_json, wait_for_disconnect
 
 
 def make_request(**headers):
@@ -49,24 +49,14 @@ async def test_a_client_that_leaves_before_its_body_is_whole():
     await wait_for_disconnect(receiving(b"ab"))
 
 
-@pytest.mark.parametrize(
-    ("name", "encode"), [("gzip", gzip.compress), ("deflate", zlib.compress), ("GZIP ", gzip.compress)]
-)
-async def test_a_compressed_body(name, encode):
-    assert await read_body(make_request(content_encoding=name), receiving(encode(b"{}"), then="end")) == b"{}"
+async def test_a_compressed_body():
+    request = make_request(content_encoding="gzip")
+    assert await read_body(request, receiving(gzip.compress(b"{}"), then="end")) == b"{}"
 
 
-@pytest.mark.parametrize(
-    ("encoding", "body", "words"),
-    [
-        ("br", b"", "'br' is not supported; send gzip, deflate"),
-        ("gzip", b"{}", "not gzip"),
-        ("gzip", gzip.compress(b"{}" * 100)[:-9], "cut short"),
-    ],
-)
-async def test_a_body_that_is_not_what_it_says(encoding, body, words):
-    with pytest.raises(RequestInvalid, match=words):
-        await read_body(make_request(content_encoding=encoding), receiving(body, then="end"))
+async def test_a_compression_that_is_not_supported():
+    with pytest.raises(RequestInvalid, match="'br' is not supported"):
+        await read_body(make_request(content_encoding="br"), receiving(b""))  # nothing of it is read
 
 
 async def test_a_body_that_is_too_large_however_it_comes():

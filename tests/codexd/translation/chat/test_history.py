@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from support.bodies import PDF, PNG, call, item, output, reasoning
+from support.bodies import PDF, PNG, call, item, output, reasoning, result, thinking, use
 from support.chat_bodies import (
     PNG_URL,
     ask,
@@ -69,6 +69,55 @@ def custom_output(call_id="call_1", value="done"):
                 {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
             ],
             id="refusal field",
+        ),
+        pytest.param(
+            [user("hi"), assistant([{"type": "output_text", "text": "x", "annotations": []}], refusal="no")],
+            [
+                item("user", "hi"),
+                {
+                    "type": "message",
+                    "role": "assistant",
+                    "content": [{"type": "output_text", "text": "x"}, {"type": "refusal", "refusal": "no"}],
+                },
+            ],
+            id="text in the form of Responses, and a refusal",
+        ),
+        pytest.param(
+            [user([{"type": "input_text", "text": "hi"}]), assistant([{"type": "input_text", "text": "x"}])],
+            [item("user", "hi"), item("assistant", "x")],
+            id="parts of Responses",
+        ),
+        pytest.param(
+            [user("hi"), assistant([{"type": "reasoning", "text": "hm"}, thinking(tag="other"), text("x")])],
+            [item("user", "hi"), item("assistant", "x")],
+            id="reasoning of others",
+        ),
+        pytest.param(
+            [user("hi"), assistant([thinking("rs_1"), text("x"), use("c1")]), user([result("c1", "1"), text("go")])],
+            [
+                item("user", "hi"),
+                reasoning("rs_1"),
+                item("assistant", "x"),
+                call("c1"),
+                output("c1", "1"),
+                item("user", "go"),
+            ],
+            id="Anthropic's blocks",
+        ),
+        pytest.param(
+            [user("hi"), assistant([use("c1")], tool_call("c2")), tool("c2", "2"), user([result("c1", "1")])],
+            [item("user", "hi"), call("c1"), call("c2", "bash"), output("c2", "2"), output("c1", "1")],
+            id="calls in both forms",
+        ),
+        pytest.param(
+            [user("hi"), assistant([text("x"), image()]), user("go")],
+            [
+                item("user", "hi"),
+                item("assistant", "x", "[image_url: see the next message]"),
+                {"type": "message", "role": "user", "content": [IMAGE]},
+                item("user", "go"),
+            ],
+            id="image from the assistant",
         ),
         pytest.param([user("hi"), assistant("")], [item("user", "hi")], id="nothing said"),
         pytest.param(

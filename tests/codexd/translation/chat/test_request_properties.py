@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from support.any_json import json_values, list_paths, put
 from support.bodies import CLOSED, LONG_ID, PDF, check_accepted, check_prefix
 from support.chat_bodies import (
+    PNG_URL,
     ask,
     assistant,
     custom_call,
@@ -29,7 +30,16 @@ few = settings(deadline=None, max_examples=150)
 WORDS = st.sampled_from(["", "a", "b c", "größe\u2028", "<|endoftext|>", "Error: x"])
 TEXTS = st.builds(text, WORDS)
 FILES = st.just({"type": "file", "file": {"filename": "a.pdf", "file_data": PDF}})
-SHOWN = TEXTS | st.builds(image) | FILES | st.just({"type": "odd"})
+FLAT = st.sampled_from(
+    [
+        {"type": "input_image", "image_url": PNG_URL, "detail": "low"},
+        {"type": "input_file", "filename": "a.pdf", "file_data": PDF},
+        {"type": "output_text", "text": "x", "annotations": []},
+        {"type": "refusal", "refusal": "x"},
+        {"type": "summary_text", "text": "x"},
+    ]
+)
+SHOWN = TEXTS | st.builds(image) | FILES | FLAT
 IDS = st.sampled_from(["c1", "c2", "c3", "", LONG_ID])
 NAMES = st.sampled_from(["bash", "a.b", "mcp__s__" + "y" * 80])
 CALLS = st.builds(tool_call, IDS, NAMES, st.sampled_from(["{}", "", '{"a": 1}', "{bad", {"a": 1}]))

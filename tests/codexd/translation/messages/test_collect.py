@@ -58,7 +58,7 @@ def test_a_whole_message():
         "role": "assistant",
         "model": "claude-x",
         "content": [
-            {"type": "text", "text": "Looking.", "citations": None},
+            {"type": "text", "text": "Looking."},
             {"type": "tool_use", "id": "call_1", "name": "Bash", "input": {"command": "ls"}},
         ],
         "stop_reason": "tool_use",

@@ -91,14 +91,6 @@ MARK = {"cache_control": {"type": "ephemeral"}}
             id="edits",
         ),
         pytest.param(
-            {"messages": [{"role": "user", "content": [{"type": "new"}, {"type": "text", "text": "x", **MARK}]}]},
-            {
-                "messages[0].content[0]": LossKind.DROPPED,
-                "messages[0].content[1].cache_control": LossKind.COSMETIC,
-            },
-            id="unknown-block",
-        ),
-        pytest.param(
             {
                 "messages": [
                     {
@@ -148,11 +140,6 @@ MARK = {"cache_control": {"type": "ephemeral"}}
             {"messages[0].content[0]": LossKind.DROPPED},
             id="thinking-of-a-user",
         ),
-        pytest.param(
-            {"messages": [{"role": "user", "content": [{"type": "tool_use", "id": "x", "name": "x"}]}]},
-            {"messages[0].content[0]": LossKind.DROPPED},
-            id="a-block-of-the-other-role",
-        ),
         pytest.param({"tool_choice": {"type": "any"}}, {"tool_choice": LossKind.DROPPED}, id="choice-without-tools"),
     ],
 )
@@ -176,6 +163,7 @@ def test_a_second_translation_writes_nothing_twice():
     assert request.losses.first_dropped.path == "top_k"
 
 
+CLAUDE_CODE = {"user-agent": "claude-cli/2.1.330 (external, sdk-cli)"}
 REFUSED = [
     ({"tools": [{"type": "code_execution_20250825", "name": "x"}]}, "tools[0].type"),
     ({"tools": [{"type": "mcp_toolset", "mcp_server_name": "x"}]}, "tools[0].type"),
@@ -184,12 +172,33 @@ REFUSED = [
     ({"tools": [{"type": "new_20300101", "name": "x"}]}, "tools[0].type"),
     ({"mcp_servers": [{"type": "url", "url": "https://example.com", "name": "x"}]}, "mcp_servers"),
     ({"container": "c"}, "container"),
-    ({"thread": {"type": "continue", "previous_message_id": "x"}}, "thread.type"),
-    (
+]
+
+ESSENTIAL = [
+    pytest.param({"thread": {"type": "continue", "previous_message_id": "x"}}, "thread.type", id="thread"),
+    pytest.param({"thread": {"type": "fork", "message_id": "x"}}, "thread.type", id="a-thread-of-another-kind"),
+    pytest.param({"thread": {"previous_message_id": "x"}}, "thread.type", id="a-thread-without-a-type"),
+    pytest.param(
         {"messages": [{"role": "user", "content": [{"type": "container_upload", "file_id": "f"}]}]},
         "messages[0].content[0].type",
+        id="a-file-of-the-container",
     ),
 ]
+
+
+@pytest.mark.parametrize("headers", [{}, CLAUDE_CODE], ids=["sdk", "claude-code"])
+@pytest.mark.parametrize(("fields", "path"), ESSENTIAL)
+def test_what_would_change_the_question_is_refused_for_everyone(fields, path, headers):
+    with pytest.raises(RequestInvalid) as error:
+        ledger(make(**fields), headers)
+    assert error.value.path == path
+    with pytest.raises(RequestInvalid):
+        parse_count(dumps(make(**fields)))
+
+
+def test_a_thread_is_refused_in_the_words_that_make_claude_code_send_everything():
+    with pytest.raises(RequestInvalid, match=r"capability_rejected: beta_header:message-threads-2026-08-12(?![\w.:-])"):
+        ledger(make(thread={"type": "continue", "previous_message_id": "x"}), CLAUDE_CODE)
 
 
 @pytest.mark.parametrize(("fields", "path"), REFUSED, ids=[path for _, path in REFUSED])
@@ -198,9 +207,29 @@ def test_what_is_refused_is_dropped_for_claude_code(fields, path):
     with pytest.raises(RequestInvalid) as error:
         ledger(body)
     assert error.value.path == path
-    found = ledger(body, {"user-agent": "claude-cli/2.1.330 (external, sdk-cli)"})
+    found = ledger(body, CLAUDE_CODE)
     assert [kind for kind, _ in found.values()] == [LossKind.DROPPED]
     assert parse_count(dumps(body)).tools == []
+
+
+@pytest.mark.parametrize("headers", [{}, CLAUDE_CODE], ids=["sdk", "claude-code"])
+@pytest.mark.parametrize(
+    ("role", "block"),
+    [
+        ("user", {"type": "container_upload", "file_id": "f"}),
+        ("user", {"type": "new_thing", "text": "the real question"}),
+        ("user", {"type": "tool_use", "id": "x", "name": "x"}),
+        ("user", {"type": "input_audio", "input_audio": {"data": "x", "format": "wav"}}),
+        ("assistant", {"type": "new_thing"}),
+        ("user", {"type": "tool_result", "tool_use_id": "x", "content": [{"type": "video", "url": "x"}]}),
+    ],
+)
+def test_words_that_cant_be_sent_are_refused_for_every_client(role, block, headers):
+    """Without them the model would answer another question."""
+    with pytest.raises(RequestInvalid) as error:
+        ledger(make(messages=[{"role": role, "content": [block]}, {"role": "user", "content": "x"}]), headers)
+    assert error.value.path.startswith("messages[0].content[0]")
+    assert error.value.path.endswith(".type")
 
 
 @pytest.mark.parametrize(

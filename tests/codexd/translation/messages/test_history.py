@@ -21,6 +21,11 @@ from support.bodies import (
 
 from codexd.jsontext import dumps
 
+IMAGE_ITEM = {
+    "type": "message",
+    "role": "user",
+    "content": [{"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"}],
+}
 COMPACTION = {"type": "compaction", "content": "Summary.", "signature": "s"}
 SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [result(LONG_ID)]))[1]["call_id"]
 
@@ -39,6 +44,27 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
             id="system-message-in-both-forms",
         ),
         pytest.param([("user", "a"), ("developer", "s")], [item("user", "a"), item("developer", "s")], id="developer"),
+        pytest.param(
+            [
+                ("user", [{"type": "input_text", "text": "a"}]),
+                ("assistant", [{"type": "output_text", "text": "b"}, {"type": "refusal", "refusal": "no"}]),
+                ("user", [{"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"}]),
+                ("assistant", [{"type": "reasoning", "text": "hm"}, {"type": "input_text", "text": "c"}]),
+                ("user", [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}]),
+            ],
+            [
+                item("user", "a"),
+                {
+                    "type": "message",
+                    "role": "assistant",
+                    "content": [{"type": "output_text", "text": "b"}, {"type": "refusal", "refusal": "no"}],
+                },
+                IMAGE_ITEM,
+                item("assistant", "c"),
+                IMAGE_ITEM,
+            ],
+            id="parts-of-openai",
+        ),
         pytest.param(
             [
                 ("user", [text("a"), thinking()]),
@@ -62,11 +88,6 @@ SHORT_ID = input_of(("user", "hi"), ("assistant", [use(LONG_ID)]), ("user", [res
             [("user", "a"), ("assistant", [text("")]), ("user", "b")],
             [item("user", "a"), item("user", "b")],
             id="empty-assistant-text",
-        ),
-        pytest.param(
-            [("user", [{"type": "new_thing", "x": 1}])],
-            [item("user", "[unsupported content block: new_thing]")],
-            id="unknown-block",
         ),
         pytest.param(
             [("user", "a"), ("assistant", [image()]), ("user", "b")],

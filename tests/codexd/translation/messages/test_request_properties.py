@@ -30,7 +30,10 @@ few = settings(deadline=None, max_examples=150)
 WORDS = st.sampled_from(["", "a", "b c", "größe\u2028", "<|endoftext|>", "Error: x"])
 TEXTS = st.builds(text, WORDS)
 RESULT_PARTS = st.lists(
-    TEXTS | st.builds(image) | st.just({"type": "tool_reference", "tool_name": "Bash"}) | st.just({"type": "odd"}),
+    TEXTS
+    | st.builds(image)
+    | st.just({"type": "tool_reference", "tool_name": "Bash"})
+    | st.just({"type": "input_text", "text": "x"}),
     max_size=3,
 )
 IDS = st.sampled_from(["c1", "c2", "c3", "toolu_01", LONG_ID])

@@ -208,7 +208,7 @@ CITED = cites(A)
         pytest.param([CITED], [], id="no-text"),
         pytest.param([*SUNNY[:1], cites("")], [], id="no-address"),
         pytest.param(
-            [*SUNNY[:1], cites(A, title=None)], [{**LOCATION, "title": None, "cited_text": "Sunny"}], id="no-title"
+            [*SUNNY[:1], cites(A, title=None)], [{**LOCATION, "title": A, "cited_text": "Sunny"}], id="no-title"
         ),
     ],
 )

@@ -48,7 +48,7 @@ def test_errors_by_client(error, client, status, code):
     ],
 )
 def test_a_broken_answer_ends_with_an_event_of_the_api(error, client, code):
-    wanted = API.parse(json.dumps(sdk()).encode(), {}, client)
+    wanted = API.parse(json.dumps(sdk()).encode(), {}, client, now=0.0)
     frames = API.encode_error(API.to_wire(error, client, wanted, now=0.0), "req_1").decode()
     last = json.loads(frames.strip().rsplit("data: ", 1)[1])
     assert (last["type"], last["response"]["error"]["code"]) == ("response.failed", code)

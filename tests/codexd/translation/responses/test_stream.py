@@ -73,6 +73,53 @@ def test_items_that_end_out_of_order_are_put_in_order():
     assert told[-1]["response"]["output"] == [first, second]
 
 
+BARE = {"type": "message", "id": "msg_1", "role": "assistant", "status": "in_progress", "content": []}
+PUT_TOGETHER = {
+    "type": "message",
+    "id": "msg_1",
+    "role": "assistant",
+    "status": "completed",
+    "content": [{"type": "output_text", "text": "HiHi", "annotations": [], "logprobs": []}],
+}
+
+
+@pytest.mark.parametrize("verbatim", [True, False])
+@pytest.mark.parametrize("start", [[added(0, **BARE)], []], ids=["announced", "deltas-alone"])
+def test_a_text_that_came_only_in_deltas_is_put_together(start, verbatim):
+    stream = make(verbatim=verbatim)
+    told = run(number([CREATED, *start, DELTA, DELTA, COMPLETED]), stream)
+    assert told[-1]["response"]["output"] == [PUT_TOGETHER]
+    assert {**told[-2], "sequence_number": 0} == {**done(0, **PUT_TOGETHER), "sequence_number": 0}
+    assert not stream.is_empty
+
+
+def test_an_item_without_an_id_gets_one():
+    told = run([CREATED, {**DELTA, "item_id": None}, COMPLETED])
+    assert told[-1]["response"]["output"] == [
+        {**PUT_TOGETHER, "id": "msg_0", "content": [{**PUT_TOGETHER["content"][0], "text": "Hi"}]}
+    ]
+
+
+def test_an_unfinished_item_is_finished_as_the_last_event_has_it():
+    full = {**COMPLETED, "response": response("completed", output=[MESSAGE])}
+    told = run([CREATED, added(0, **BARE), DELTA, full])
+    assert told[-2]["item"] == MESSAGE
+    assert told[-1]["response"]["output"] == [MESSAGE]
+
+
+def test_an_announcement_alone_is_no_item():
+    stream = make()
+    told = run([CREATED, added(0, **BARE), COMPLETED], stream)
+    assert told[-1]["response"]["output"] == []
+    assert stream.is_empty
+
+
+def test_an_incomplete_answer_has_incomplete_items():
+    ending = {"type": "response.incomplete", "response": response("incomplete")}
+    told = run([CREATED, DELTA, ending])
+    assert told[-1]["response"]["output"][0]["status"] == "incomplete"
+
+
 def test_details_that_are_there_stay():
     usage = {**USAGE, "input_tokens_details": {"cached_tokens": 5, "x": 1}, "output_tokens_details": None}
     told = run([{**COMPLETED, "response": response("completed", usage=usage)}])

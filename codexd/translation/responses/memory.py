@@ -1,0 +1,154 @@
+"""The answers that codexd remembers for clients that refer to them, because the backend stores nothing.
+
+A client of OpenAI's platform that does not set ``store`` to false may name an earlier item (``item_reference``) or a
+whole conversation (``previous_response_id``) instead of sending it again. The memory is lost when codexd ends.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from attrs import frozen
+
+from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.losses import LossKind
+from codexd.translation.reading.pairing import Item
+
+MAX_BYTES = 64 * 1024 * 1024
+MAX_SESSION_BYTES = 16 * 1024 * 1024
+"""What one session may take from the others. Its last conversation stays, whatever its size."""
+MAX_AGE_S = 24 * 3600.0
+
+
+@frozen
+class Conversation:
+    """What was said up to and including one response: all input and output. ``size_bytes`` is its size as JSON."""
+
+    response_id: str
+    session: str
+    items: tuple[Item, ...]
+    size_bytes: int
+
+
+class AnswerMemory:
+    """The last conversations, bounded by size and age. Times are in seconds since the epoch."""
+
+    def __init__(
+        self, *, max_bytes: int = MAX_BYTES, max_session_bytes: int = MAX_SESSION_BYTES, max_age_s: float = MAX_AGE_S
+    ) -> None:
+        self.size_bytes = 0
+        self._max_bytes = max_bytes
+        self._max_session_bytes = max_session_bytes
+        self._max_age_s = max_age_s
+        self._kept: OrderedDict[str, tuple[float, Conversation]] = OrderedDict()
+        """Response id -> when it was remembered, and the conversation; the oldest first."""
+        self._sessions: dict[str, OrderedDict[str, int]] = {}
+        """Session -> its response ids, the oldest first, with their sizes."""
+        self._items: dict[str, tuple[str, Item]] = {}
+        """Item id -> the last conversation that has it, by its response id, and the item."""
+
+    def remember(self, conversation: Conversation, *, now: float) -> None:
+        if conversation.size_bytes > self._max_bytes:
+            return
+        self._forget(conversation.response_id)
+        self._kept[conversation.response_id] = (now, conversation)
+        own = self._sessions.setdefault(conversation.session, OrderedDict())
+        own[conversation.response_id] = conversation.size_bytes
+        self.size_bytes += conversation.size_bytes
+        for item in conversation.items:
+            if isinstance(item_id := item.get("id"), str):
+                self._items[item_id] = (conversation.response_id, item)
+        while len(own) > 1 and sum(own.values()) > self._max_session_bytes:
+            self._forget(next(iter(own)))
+        while self.size_bytes > self._max_bytes:
+            self._forget(next(iter(self._kept)))
+        self._forget_old(now)
+
+    def find_item(self, item_id: Any, *, now: float) -> Item | None:
+        self._forget_old(now)
+        found = self._items.get(item_id) if isinstance(item_id, str) else None
+        return found[1] if found else None
+
+    def find_conversation(self, response_id: Any, *, now: float) -> Conversation | None:
+        self._forget_old(now)
+        found = self._kept.get(response_id) if isinstance(response_id, str) else None
+        return found[1] if found else None
+
+    def _forget_old(self, now: float) -> None:
+        while self._kept and next(iter(self._kept.values()))[0] < now - self._max_age_s:
+            self._forget(next(iter(self._kept)))
+
+    def _forget(self, response_id: str) -> None:
+        if response_id not in self._kept:
+            return
+        _, conversation = self._kept.pop(response_id)
+        self.size_bytes -= conversation.size_bytes
+        own = self._sessions[conversation.session]
+        del own[response_id]
+        if not own:
+            del self._sessions[conversation.session]
+        for item in conversation.items:
+            item_id = item.get("id")
+            if isinstance(item_id, str) and self._items.get(item_id, ("",))[0] == response_id:
+                del self._items[item_id]
+
+
+# -- a request that refers to them ----------------------------------------------------------------
+
+_KEPT = "codexd keeps answers in memory only, for a day at most"
+_ADVICE = 'set "store": false and "include": ["reasoning.encrypted_content"], so that your client sends whole items'
+_REASONING_ID = "rs_"
+
+
+def find_previous(body: Fields, answers: AnswerMemory, *, now: float) -> Conversation | None:
+    """The conversation that ``previous_response_id`` names; None if the request names none.
+
+    Raises:
+        RequestInvalid: codexd does not remember it.
+    """
+    response_id = body.optional_string("previous_response_id")
+    if response_id is None:
+        return None
+    found = answers.find_conversation(response_id, now=now)
+    if found is None:
+        problem = f"Previous response with id '{response_id}' not found. {_KEPT}; send the whole input instead"
+        raise body.wrong("previous_response_id", problem)
+    return found
+
+
+def resolve(items: list[Fields], answers: AnswerMemory, *, now: float) -> list[Fields]:
+    """``items`` with each reference replaced by the item that it names. A second reference to one is left out.
+
+    Raises:
+        RequestInvalid: a reference to anything but reasoning that codexd does not remember.
+    """
+    present = {item_id for item in items if not _is_reference(item) and isinstance(item_id := item.get("id"), str)}
+    resolved: list[Fields] = []
+    for item in items:
+        if not _is_reference(item):
+            resolved.append(item)
+            continue
+        item_id = item.string("id")
+        found = None if item_id in present else _find(item, item_id, answers, now)
+        if found is not None:
+            present.add(item_id)
+            resolved.append(Fields(found, item.path, item.losses))
+    return resolved
+
+
+def _is_reference(item: Fields) -> bool:
+    """The type of a reference may be missing."""
+    if item.get("type") is not None:
+        return bool(item.get("type") == "item_reference")
+    return [name for name, value in item.value.items() if value is not None] == ["id"]
+
+
+def _find(item: Fields, item_id: str, answers: AnswerMemory, now: float) -> Item | None:
+    found = answers.find_item(item_id, now=now)
+    if found is not None:
+        return found
+    if not item_id.startswith(_REASONING_ID):
+        raise item.wrong("id", f"Item with id '{item_id}' not found. {_KEPT}; {_ADVICE}")
+    item.lose(LossKind.APPROXIMATED, "", "left out: codexd no longer has this reasoning")
+    return None
