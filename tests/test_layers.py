@@ -94,6 +94,7 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/service.py", PURE | {"trio"}, IO),
     ("codexd/assembly.py", PURE | {"trio", "httpx"}, set()),
     ("codexd/daemon.py", PURE | {"trio", "httpx"}, set()),
+    ("codexctl/render/qr.py", {"segno"}, IO),
     ("codexctl/top/screen.py", {"prompt_toolkit"}, set()),
     ("codexctl/shell/__init__.py", set(), set()),
     ("codexctl/shell/", {"prompt_toolkit"}, set()),

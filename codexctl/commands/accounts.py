@@ -176,8 +176,10 @@ COMMANDS = (
                 "--no-browser", action="store_true", help="sign in on any machine, then paste the final address here"
             ),
             argument("--device", action="store_true", help="enter a code in a browser on any device"),
+            argument("--cancel", action="store_true", help="cancel the sign-ins that are under way, and start none"),
         ),
-        details="By default, opens the browser on this machine; codexd notices when you have signed in.",
+        details="By default, opens the browser on this machine; codexd notices when you have signed in. Closing the "
+        "terminal cancels the sign-in.",
     ),
     Command(
         ("accounts", "import"),

@@ -7,10 +7,12 @@ from enum import Enum
 from codexctl.render.format import (
     ADD,
     STATE_COLOURS,
+    USED_UP_PERCENT,
     Json,
     ago,
     bar,
     bar_cells,
+    clock_time,
     counted,
     duration,
     name_of,
@@ -131,17 +133,22 @@ def switched(result: Json, style: Style) -> list[str]:
     """``accounts.switch``, done or as a dry run."""
     account, previous = result["account"], result["previous"]
     if previous is not None and previous["id"] == account["id"]:
-        return [f"{name_of(account)} is already the active account."]
+        return [f"{name_of(account)} is already the active account.", *_warning(result, style)]
     if result["switched"]:
         before = f", instead of {name_of(previous)}" if previous else ""
-        lines = style.prose(f"{name_of(account)} is now the active account{before}.")
+        lines = style.prose(f"{name_of(account)} is now the active account{before}.") + _warning(result, style)
         return lines + (_cost_lines(result["cost"]) if result["cost"]["sessions"] else [])
     stays = f"{name_of(previous)} stays the active account" if previous else "no account is active"
     return [
         *style.prose(f"Switching to {name_of(account)} would mean:"),
         *_cost_lines(result["cost"]),
+        *_warning(result, style),
         *style.prose(f"This was a dry run: {stays}."),
     ]
+
+
+def _warning(result: Json, style: Style) -> list[str]:
+    return style.prose(f"Warning: {result['warning']}") if result.get("warning") else []
 
 
 def _cost_lines(cost: Json) -> list[str]:
@@ -179,6 +186,11 @@ def changed(result: Json, style: Style) -> list[str]:
             text += " It is the active account: requests are refused until you switch to another."
         return style.prose(text)
     lines = style.prose(f"{name} is enabled.")
+    if account["state"] == "limited":
+        used_up = [window for window in plan_windows(account) if window["used_percent"] >= USED_UP_PERCENT]
+        at = account["limited_until"] or max((window["resets_at"] or 0.0 for window in used_up), default=0.0)
+        until_ = f" until {clock_time(at, style.now)} ({until(at, style.now)})" if at else ""
+        lines += style.prose(f"Its plan is still used up{until_}, so the backend refuses its requests.")
     return lines + (style.prose(account["reason"]) if account["reason"] else [])
 
 
@@ -207,6 +219,14 @@ class Browser(Enum):
     """The user would not see a browser that this machine opened."""
 
 
+def cancelled_sign_ins(result: Json, _style: Style) -> list[str]:
+    """``accounts.login.cancel``."""
+    count = result["cancelled"]
+    if not count:
+        return ["No sign-in was under way."]
+    return ["The sign-in was cancelled." if count == 1 else f"{count} sign-ins were cancelled."]
+
+
 def instructions(flow: Json, style: Style, *, browser: Browser, can_paste: bool) -> list[str]:
     """``accounts.login.start``. The address is on a line by itself, so that it can be copied."""
     match flow["method"]:
@@ -221,7 +241,7 @@ def _browser(flow: Json, style: Style, browser: Browser, *, can_paste: bool) -> 
     where = "Open this address in a browser on this machine, and sign in there:"
     if browser is Browser.CODEXCTL:
         where = "Sign in with the browser that opens now. If none opens, open this address on this machine:"
-    lines = [*style.prose(where), "", plain(flow["url"]), ""]
+    lines = [*style.prose(where), "", style.link(flow["url"]), ""]
     if can_paste:
         lines += style.prose(
             "A browser on another machine can't return to codexd. If you use one, paste the address where it ends up "
@@ -238,11 +258,11 @@ def _manual(flow: Json, style: Style) -> list[str]:
     return [
         *style.prose("Open this address in any browser, and sign in there:"),
         "",
-        plain(flow["url"]),
+        style.link(flow["url"]),
         "",
         *style.prose(
-            "The browser ends up at an address that begins with http://localhost. The page may show an error; only its "
-            f"address matters. Paste it here within {_time_left(flow, style.now)}."
+            "The browser ends up at an address that begins with http://localhost or http://127.0.0.1. The page may "
+            f"show an error; only its address matters. Paste it here within {_time_left(flow, style.now)}."
         ),
     ]
 
@@ -259,9 +279,14 @@ def _device(flow: Json, style: Style) -> list[str]:
             f"Open this address on any device, and enter the code there within {_time_left(flow, style.now)}:"
         ),
         "",
-        plain(flow["url"]),
+        style.link(flow["url"]),
         "",
         *lines,
+        "",
+        *style.prose(
+            "If the page says that device codes are switched off, enable them in ChatGPT's security settings, or sign "
+            f"in with a browser: {ADD}"
+        ),
         "",
     ]
 

@@ -36,6 +36,11 @@ class Style(NamedTuple):
     def paint(self, text: str, colour: str | None) -> str:
         return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if self.colour and colour and text else text
 
+    def link(self, url: str) -> str:
+        """``url``, which stays one link even if the terminal breaks its line (OSC 8)."""
+        shown = plain(url)
+        return f"\x1b]8;;{shown}\x1b\\{shown}\x1b]8;;\x1b\\" if self.colour else shown
+
     def narrower(self, columns: int) -> Style:
         """The style of a block that will be indented by ``columns``."""
         return self if self.width is None else self._replace(width=self.width - columns)

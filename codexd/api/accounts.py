@@ -37,7 +37,7 @@ class QuotaWindow:
 
 @frozen
 class AccountInfo:
-    """``state``: ok, expiring, expired, needs_login, limited or disabled; ``reason`` says why it needs a login.
+    """``state``: ok, expiring, expired, needs_login, limited or disabled; ``reason`` says why a login is needed.
 
     ``label`` is short and distinct, and every ``account`` parameter takes it: the email, with the beginning of the
     workspace id after a slash if another account has the same email.
@@ -197,10 +197,13 @@ class SwitchCost:
 
 @frozen
 class SwitchedAccount:
+    """``warning``: why the account can't serve requests now, and what to do about it."""
+
     account: AccountRef
     previous: AccountRef | None
     switched: bool
     cost: SwitchCost
+    warning: str | None = None
 
 
 @frozen

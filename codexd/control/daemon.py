@@ -43,6 +43,7 @@ async def read_status(call: Call, _params: NoParams) -> api.DaemonStatus:
         problems=(
             *control.store.problems,
             *_dead_logins(control, serving),
+            *filter(None, (control.accounts.refresher.explain_withdrawn(each.id) for each in control.store.accounts)),
             *([control.live.problem] if control.live.problem else []),
             *control.usage.problems,
         ),

@@ -63,6 +63,7 @@ class AccountStore:
         """Folders of removed accounts, to be deleted once ``accounts.json`` no longer lists them."""
         self._active_problem = recovered.active_problem
         self._touch_saved_at = 0.0
+        self._refusals: dict[str, str] = {}
         self._logins = HeldLogins(self._accounts_dir)
         for account in self._book.accounts:
             self._logins.load(account)
@@ -283,16 +284,17 @@ class AccountStore:
         login = attrs.evolve(login, auth_json=auth_json, tokens=tokens)
         self._logins.write(account_id, login)
         self._logins.hold(account_id, login)
-        alive = {"needs_login": None, "dead_login": None, "followed": None}
+        alive = {"needs_login": None, "withdrawn": None, "dead_login": None, "followed": None}
         book = self._book.change(account_id, **alive, **read_profile(account, identity_of_reply(reply)))
         if book != self._book:
             self._commit_if_possible(book)
         return tokens
 
-    def mark_needs_login(self, account_id: str, reason: str) -> None:
+    def mark_needs_login(self, account_id: str, reason: str, *, at_expiry: bool = False) -> None:
         """Remember that the login is dead. ``reason``: full sentences that say why and what to do.
 
-        Another refresh token in its file revives it, even if it was written while no daemon was running.
+        ``at_expiry``: only its refresh token is; the access token works until it expires. Another refresh token in its
+        file revives the login, even if it was written while no daemon was running.
 
         Raises:
             AccountNotFound
@@ -300,7 +302,15 @@ class AccountStore:
         self._find_entry(account_id)
         login = self._logins.find(account_id)
         dead_login = fingerprint(login.tokens.refresh_token) if login else None
-        self._commit_if_possible(self._book.change(account_id, needs_login=reason, dead_login=dead_login))
+        now, later = (None, reason) if at_expiry else (reason, None)
+        book = self._book.change(account_id, needs_login=now, withdrawn=later, dead_login=dead_login)
+        self._commit_if_possible(book)
+
+    def note_refusal(self, account_id: str, reason: str | None) -> None:
+        """Remember why the backend refuses fresh tokens of the account; None once it serves a request."""
+        self._refusals.pop(account_id, None)
+        if reason is not None:
+            self._refusals[account_id] = reason
 
     def touch(self, account_id: str, now: float) -> None:
         """Remember when the account was last used."""
@@ -321,7 +331,7 @@ class AccountStore:
 
     def _with_login_state(self, account: Account) -> Account:
         reason = self._logins.unusable_reason(account) or account.needs_login
-        return attrs.evolve(self._with_mark(account), needs_login=reason)
+        return attrs.evolve(self._with_mark(account), needs_login=reason, refusal=self._refusals.get(account.id))
 
     def _update_from_file(self, account: Account) -> Book:
         """The book, updated from the account's file: any refresh token other than the dead one revives the account."""
@@ -329,9 +339,10 @@ class AccountStore:
         if login is None:
             return self._book
         changes: dict[str, Any] = {}
-        if account.needs_login is not None and fingerprint(login.tokens.refresh_token) != account.dead_login:
+        is_marked = account.needs_login is not None or account.withdrawn is not None
+        if is_marked and fingerprint(login.tokens.refresh_token) != account.dead_login:
             log.info("the login file has changed; the login is revived", extra={"fields": {"account": account.label}})
-            changes = {"needs_login": None, "dead_login": None}
+            changes = {"needs_login": None, "withdrawn": None, "dead_login": None}
         if account.followed is not None:  # for codexd's own tokens, save_tokens does this
             changes |= read_profile(account, login.identity)
         return self._book.change(account.id, **changes)
@@ -370,6 +381,7 @@ class AccountStore:
                 raise
         self._logins.hold(account.id, login)
         self._strays.pop(account.id, None)
+        self.note_refusal(account.id, None)
 
     def _delete_login(self, account: Account) -> None:
         """Delete codexd's own login of the account. If that fails now, the next start does it."""

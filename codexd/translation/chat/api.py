@@ -9,9 +9,13 @@ from attrs import frozen
 from codexd.errors import CodexdError
 from codexd.translation import sse
 from codexd.translation.chat.collect import ChatCollector
-from codexd.translation.chat.request import ChatRequest, parse
+from codexd.translation.chat.request import ChatRequest, read_request
+from codexd.translation.chat.responses_form import ResponsesFormRequest, is_responses_form, read_responses_form
 from codexd.translation.client_api import Client, Collector, Event, WireError
+from codexd.translation.reading.fields import parse_body
 from codexd.translation.wire_errors import to_openai
+
+Wanted = ChatRequest | ResponsesFormRequest
 
 
 @frozen
@@ -23,8 +27,9 @@ class ChatApi:
     end: bytes = b"data: [DONE]\n\n"
     encode: Callable[[Event], bytes] = sse.encode_data
 
-    def parse(self, data: bytes, headers: Mapping[str, str], client: Client, *, now: float = 0.0) -> ChatRequest:  # noqa: ARG002 - the body says everything
-        return parse(data)
+    def parse(self, data: bytes, headers: Mapping[str, str], client: Client, *, now: float = 0.0) -> Wanted:  # noqa: ARG002 - the body says everything
+        body = parse_body(data)
+        return read_responses_form(body) if is_responses_form(body) else read_request(body)
 
     def make_collector(self) -> Collector:
         return ChatCollector()
@@ -32,7 +37,7 @@ class ChatApi:
     def relay_headers(self, headers: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - clients know none of these
         return {}
 
-    def to_wire(self, error: CodexdError, client: Client, wanted: ChatRequest | None, *, now: float) -> WireError:  # noqa: ARG002 - for other APIs
+    def to_wire(self, error: CodexdError, client: Client, wanted: Wanted | None, *, now: float) -> WireError:  # noqa: ARG002 - for other APIs
         return to_openai(error, now=now)
 
     def encode_error(self, wire: WireError, request_id: str) -> bytes:

@@ -101,13 +101,13 @@ def parse(data: bytes) -> ChatRequest:
     Raises:
         RequestInvalid: names the field.
     """
-    return _read(parse_body(data))
+    return read_request(parse_body(data))
 
 
 # -- reading --------------------------------------------------------------------------------------
 
 
-def _read(body: Fields) -> ChatRequest:
+def read_request(body: Fields) -> ChatRequest:
     messages = read_messages(body)
     _refuse_impossible(body)
     apply_fates(body, TABLES)

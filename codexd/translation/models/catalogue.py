@@ -117,6 +117,23 @@ class Catalogue:
         return next((slug for slug in left if self.find(slug)), left[0])
 
 
+def explain_refusal(slug: str, catalogue: Catalogue, *, said: str, announced: str, plan: str | None) -> str:
+    """Why the backend may have refused the model ``slug``, and what to do, in full sentences.
+
+    ``said`` are the backend's own words; ``announced`` is the client version that the request claimed.
+    """
+    needed = catalogue.describe(slug).minimal_client_version
+    facts = [f"codexd announces Codex {announced}"]
+    facts += [f"the model needs {needed}"] if needed else []
+    facts += [f"your plan is {plan}"] if plan else []
+    is_too_old = needed is not None and read_version(announced) < read_version(needed)
+    other = next((model.slug for model in catalogue.listed if model.slug not in (slug, *catalogue.refused)), None)
+    advice = [f"raise the setting upstream.client_version to {needed}"] if is_too_old else []
+    advice += [f"choose another model, such as {other}"] if other else []
+    end = f" To go on, {' or '.join(advice)}." if advice else ""
+    return f"The backend does not offer {slug} to this account ({said.rstrip('.')}): {', '.join(facts)}.{end}"
+
+
 def _load_built_in() -> Catalogue:
     text = files("codexd.translation.models").joinpath("catalogue.json").read_bytes()
     return Catalogue(structure(jsontext.loads(text)["models"], tuple[ModelInfo, ...]), is_built_in=True)

@@ -35,7 +35,7 @@ def to_native(items: list[Fields]) -> list[Fields]:
     native: list[Fields] = []
     last_calls: dict[str, str] = {}
     for item in items:
-        if item.get("type") in _OUTPUTS and isinstance(item.get("output"), list):
+        if item.get("type") in _OUTPUTS and _has_parts(item, "output"):
             parts = [part for block in item.objects("output") for part in _to_user_parts(block)]
             native.append(evolve(item, value={**item.value, "output": parts}))
         elif item.get("type") in (None, "message") and isinstance(item.get("role"), str):
@@ -43,6 +43,12 @@ def to_native(items: list[Fields]) -> list[Fields]:
         else:
             native.append(item)
     return native
+
+
+def _has_parts(item: Fields, name: str) -> bool:
+    """Whether the field is a list of objects. Anything else is for the backend to judge."""
+    value = item.get(name)
+    return isinstance(value, list) and all(isinstance(part, dict) for part in value)
 
 
 def _split(item: Fields, last_calls: dict[str, str]) -> list[Fields]:
@@ -64,7 +70,7 @@ def _to_result(item: Fields, call_id: str) -> Item:
 
 
 def _split_user(item: Fields) -> list[Item]:
-    if not isinstance(item.get("content"), list):
+    if not _has_parts(item, "content"):
         return [_without_chat_fields(item)]
     blocks = item.objects("content")
     results = [to_result_item(block) for block in blocks if block.get("type") == "tool_result"]
@@ -81,7 +87,7 @@ def _to_user_parts(block: Fields) -> list[Part]:
     is_native = kind.startswith("input_") and not is_nested
     is_known = kind in openai_parts.CONVERTERS or kind in MEDIA
     if is_native or not is_known:
-        return [block.value]
+        return [{name: value for name, value in block.value.items() if name != "cache_control"}]
     if is_nested and kind in openai_parts.SHAPES:
         for name in block.value.keys() - {"type", *openai_parts.SHAPES[kind].fields}:
             block.lose(LossKind.DROPPED, name, "unknown to codexd")
@@ -107,7 +113,7 @@ class _Said:
 
 def _split_assistant(item: Fields, last_calls: dict[str, str]) -> list[Item]:
     said = _Said()
-    for block in item.objects("content") if isinstance(item.get("content"), list) else ():
+    for block in item.objects("content") if _has_parts(item, "content") else ():
         _add_block(block, said)
     if refusal := item.optional_string("refusal"):
         said.parts.append({"type": "refusal", "refusal": refusal})
@@ -152,7 +158,8 @@ def _to_message(item: Fields, parts: list[Part]) -> list[Item]:
     if parts:
         said = [{"type": "output_text", "text": content}] if isinstance(content, str) and content else []
         return [{**_without_chat_fields(item), "content": [*said, *parts]}]
-    return [] if content is None or (isinstance(content, list) and content) else [_without_chat_fields(item)]
+    went_elsewhere = content is None or (content and _has_parts(item, "content"))
+    return [] if went_elsewhere else [_without_chat_fields(item)]
 
 
 def _without_chat_fields(item: Fields) -> Item:

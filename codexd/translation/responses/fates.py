@@ -24,7 +24,7 @@ from codexd.translation.reading.fates import (
     refused,
 )
 from codexd.translation.reading.fields import Fields
-from codexd.translation.reading.openai_parts import REASONING
+from codexd.translation.reading.openai_parts import NOT_SENT, REASONING
 
 KEEPS_NOTHING = "neither codexd nor the backend stores responses for a ChatGPT plan; send the whole input each time"
 REMEMBERED = "from what codexd has sent within a day and since its start"
@@ -125,26 +125,27 @@ TOOLS: Mapping[str, Shape] = {
     "mcp": Shape(refused("needs an MCP client on OpenAI's servers; let your client call your MCP servers")),
 }
 
-_INPUT_PART = {**_CACHE_MARK, "file_id": FILES, "image_url": carried(inside="image_url")}
+_INPUT_PART = {
+    **_CACHE_MARK,
+    "cache_control": cosmetic(OWN_CACHE),
+    "file_id": FILES,
+    "image_url": carried(inside="image_url"),
+}
 _OF_OTHERS = ("text", "image_url", "file", "image", "document", "search_result", "tool_use", "tool_result", *REASONING)
-_PARTS = {kind: chat.PARTS[kind] for kind in _OF_OTHERS}
-_OF_CHAT = (
-    "image_url",
-    "file",
-    "call",
-    "called",
-    "custom_called",
-    "block",
-    "image_source",
-    "document_source",
-    "tool_change",
-)
+_WHOLE = Shape(CARRIED, other=CARRIED)
+_PARTS: Mapping[str, Shape] = {
+    **{kind: chat.PARTS[kind] for kind in _OF_OTHERS},
+    **dict.fromkeys(("thinking", "redacted_thinking"), chat.PARTS[REASONING[0]]),
+    **dict.fromkeys(("output_*", "refusal", "computer_screenshot", "encrypted_content"), _WHOLE),
+}
+_BLOCK_TABLES = ("block", "image_source", "document_source", "tool_change")
+_CHAT_TABLES = ("image_url", "file", "call", "called", "custom_called", *_BLOCK_TABLES)
 
 TABLES: Mapping[str, Table] = {
     "request": Table({"": REQUEST}),
     "item": Table(ITEMS, unknown=CARRIED),
-    "part": Table({**_PARTS, "input_*": Shape(CARRIED, _INPUT_PART, other=CARRIED)}, unknown=CARRIED),
-    **{name: chat.TABLES[name] for name in _OF_CHAT},
+    "part": Table({**_PARTS, "input_*": Shape(CARRIED, _INPUT_PART, other=CARRIED)}, unknown=refused(NOT_SENT)),
+    **{name: chat.TABLES[name] for name in _CHAT_TABLES},
     "tool": Table(TOOLS, unknown=CARRIED),
     "function": Table({"": plain("name", "description", "parameters", "strict")}),
     "reasoning": Table(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
@@ -27,7 +27,7 @@ class Conversation:
 
     response_id: str
     session: str
-    items: tuple[Item, ...]
+    items: tuple[Item, ...] = field(repr=False)
     size_bytes: int
 
 

@@ -166,7 +166,7 @@ def parse(data: bytes, headers: Mapping[str, str], client: Client, recall: Recal
     Raises:
         RequestInvalid: names the field.
     """
-    request = _read(parse_body(data), headers, client, recall, ResponsesRequest)
+    request = read_request(parse_body(data), headers, client, recall, ResponsesRequest)
     if request.body.get("store") is not False:
         request.keep_answer = partial(_keep_answer, request, recall, len(data))
     return request
@@ -174,20 +174,20 @@ def parse(data: bytes, headers: Mapping[str, str], client: Client, recall: Recal
 
 def parse_compact(data: bytes, headers: Mapping[str, str], client: Client, recall: Recall) -> CompactRequest:
     """The same for ``compact``, whose answer is one document."""
-    request = _read(parse_body(data), headers, client, recall, CompactRequest)
+    request = read_request(parse_body(data), headers, client, recall, CompactRequest)
     return evolve(request, stream=False, max_tokens=None, headers=_with_compaction(request.headers))
 
 
 def parse_count(data: bytes, recall: Recall) -> ResponsesRequest:
     """The same for ``input_tokens``, which needs no model."""
     body = parse_body(data)
-    return _read(evolve(body, value={"model": "", **body.value}), {}, Client.OTHER, recall, ResponsesRequest)
+    return read_request(evolve(body, value={"model": "", **body.value}), {}, Client.OTHER, recall, ResponsesRequest)
 
 
 R = TypeVar("R", bound=ResponsesRequest)
 
 
-def _read(body: Fields, headers: Mapping[str, str], client: Client, recall: Recall, kind: type[R]) -> R:
+def read_request(body: Fields, headers: Mapping[str, str], client: Client, recall: Recall, kind: type[R]) -> R:
     is_codex = client is Client.CODEX
     model, stream = read_model(body), body.boolean("stream")
     if not is_codex:

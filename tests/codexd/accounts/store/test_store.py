@@ -60,6 +60,7 @@ def test_accounts_json_has_its_layout_and_no_token(state_dir, login, now):
                 "followed": None,
                 "imported_from": None,
                 "dead_login": None,
+                "withdrawn": None,
             }
         ],
     }
