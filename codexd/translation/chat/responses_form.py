@@ -11,7 +11,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from codexd.translation.chat.stream import ChatStream
-from codexd.translation.client_api import Body, Client, Target
+from codexd.translation.client_api import Body, Client, Purpose, Target
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import Losses
 from codexd.translation.reading.tool_names import ToolNames
@@ -52,6 +52,14 @@ class ResponsesFormRequest:
         return self.asked.session_key
 
     @property
+    def purpose(self) -> Purpose:
+        return self.asked.purpose
+
+    @property
+    def tool_names(self) -> ToolNames:
+        return self.asked.tool_names
+
+    @property
     def headers(self) -> Mapping[str, str]:
         return self.asked.headers
 
@@ -71,7 +79,7 @@ class ResponsesFormRequest:
             model=self.model,
             upstream_model=target.model.slug,
             account_tag=target.account_tag,
-            tool_names=ToolNames(tool.string("name") for tool in asked.objects("tools") if tool.get("name")),
+            tool_names=self.tool_names,
             shows_reasoning=bool(reasoning and reasoning.get("summary")),
             include_usage=self.include_usage,
             stop=self.stop,

@@ -210,7 +210,7 @@ def read_request(body: Fields, headers: Mapping[str, str], client: Client, recal
         losses=body.losses,
         session_key=session,
         owners=recall.owners,
-        tool_names=ToolNames() if is_codex else ToolNames(list_names(body)),
+        tool_names=ToolNames() if is_codex else ToolNames(list_names(body, items)),
         headers=_make_headers(headers, session, items, is_codex=is_codex),
     )
 
