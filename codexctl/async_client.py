@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Self
@@ -10,14 +11,18 @@ from typing import Any, Self
 from codexctl.client import READ_BYTES, Messages, connect, connection_lost, is_reply, no_answer, result_of
 from codexd import rpc
 
-REPLY_TIMEOUT_S = 10.0
+REPLY_TIMEOUT_S = 5.0
+"""None of the calls of the shell's prompt and of ``top`` waits for a server."""
 
 
 class AsyncControlClient:
     """One connection, for one task, which makes one call at a time."""
 
-    def __init__(self, path: Path, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, path: Path, connection: socket.socket, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self._path = path
+        self._socket = connection
         self._reader = reader
         self._writer = writer
         self._messages = Messages()
@@ -31,7 +36,7 @@ class AsyncControlClient:
         """
         connection = connect(path)  # blocks, but only for a moment: there is no network in between
         connection.setblocking(False)
-        return cls(path, *await asyncio.open_unix_connection(sock=connection))
+        return cls(path, connection, *await asyncio.open_unix_connection(sock=connection))
 
     def close(self) -> None:
         self._writer.close()
@@ -49,7 +54,7 @@ class AsyncControlClient:
             async with asyncio.timeout(REPLY_TIMEOUT_S):
                 return await self._reply(call_id)
         except TimeoutError:
-            raise no_answer(self._path, REPLY_TIMEOUT_S) from None
+            raise no_answer(self._path, REPLY_TIMEOUT_S, self._socket) from None
 
     async def _reply(self, call_id: int) -> Any:
         while True:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from codexctl.client import NoDaemon, Refused
-from codexctl.command import EXIT_NO_DAEMON, EXIT_REFUSED, EXIT_USAGE, Command, Invocation, Stop
+from codexctl.command import EXIT_NO_DAEMON, EXIT_REFUSED, EXIT_USAGE, KINDS, Command, Invocation, Stop
 from codexctl.commands import load_commands
-from codexctl.render.text import PROSE_WIDTH
+from codexctl.daemons import choose_socket
+from codexctl.render.text import PROSE_WIDTH, wrap
 from codexctl.terminal import say
 from codexd import __version__
 from codexd.paths import find_socket
@@ -25,7 +27,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run the command that ``arguments`` name, and return the exit status.
 
     Raises:
-        SystemExit: the command line is wrong (status 2), or asked for help (status 0).
+        SystemExit: the command line asked for help (status 0).
     """
     if arguments[:1] == [COMPLETE]:
         from codexctl.commands.completion import print_candidates  # noqa: PLC0415 - only a Tab press needs it
@@ -37,32 +39,80 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
         arguments = mark_passed_on(list(arguments))
     parser, rest = _choose_parser(arguments)
-    parsed = parser.parse_args(rest)
+    try:
+        parsed = parse(parser, rest, arguments)
+    except Stop as stop:
+        return report(stop, as_json="--json" in arguments)
     command: Command | None = getattr(parsed, "command", None)
     if command is None and sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
         command = load_commands("shell")[0]
+    if command is None and getattr(parsed, "json", False):
+        return report(Stop(EXIT_USAGE, "a command is missing; `codexctl help` lists them"), as_json=True)
     if command is None:
         parser.print_help(sys.stderr)
         return EXIT_USAGE
-    socket: Path | None = getattr(parsed, "socket", None)
-    return run_command(command, Invocation(socket.absolute() if socket else find_socket(environ), parsed, environ))
+    try:
+        socket = _find_socket(command, getattr(parsed, "socket", None), environ)
+    except NoDaemon as error:
+        return report(error, as_json=bool(getattr(parsed, "json", False)))
+    return run_command(command, Invocation(socket, parsed, environ))
+
+
+def _find_socket(command: Command, given: Path | None, environ: Mapping[str, str]) -> Path:
+    """Raises NoDaemon."""
+    if given is not None:
+        return given.absolute()
+    return choose_socket(environ) if command.needs_daemon else find_socket(environ)
+
+
+def parse(
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str],
+    typed: Sequence[str],
+    commands: Iterable[Command] | None = None,
+) -> argparse.Namespace:
+    """The parsed ``arguments``. ``typed`` is the whole command line, ``commands`` those that it may name (all).
+
+    Raises:
+        Stop: the command line is wrong.
+        SystemExit: it asked for help (status 0).
+    """
+    try:
+        return parser.parse_args(arguments)
+    except Stop as stop:
+        from codexctl.typos import explain  # noqa: PLC0415 - only a mistake needs it
+
+        why = explain(load_commands() if commands is None else commands, typed)
+        raise Stop(EXIT_USAGE, why or str(stop), stop.usage) from None
 
 
 def run_command(command: Command, invocation: Invocation) -> int:
-    """Run ``command``, tell the user what went wrong if anything did, and return the exit status."""
+    """Run ``command``, report what went wrong if anything did, and return the exit status."""
     try:
         command.run(invocation)
-    except Refused as error:
-        say(str(error))
-        return EXIT_REFUSED
-    except NoDaemon as error:
-        say(str(error))
-        return EXIT_NO_DAEMON
-    except Stop as stop:
-        if str(stop):
-            say(str(stop))
-        return stop.status
+    except (Refused, NoDaemon, Stop) as error:
+        return report(error, as_json=invocation.as_json)
     return 0
+
+
+def report(error: Refused | NoDaemon | Stop, *, as_json: bool) -> int:
+    """Tell the user why the command failed, on stderr or as a JSON document; return the exit status.
+
+    A ``Stop`` without a text has nothing to add to what the command has printed.
+    """
+    match error:
+        case Refused():
+            status, kind = EXIT_REFUSED, error.kind or KINDS[EXIT_REFUSED]
+        case NoDaemon():
+            status, kind = EXIT_NO_DAEMON, KINDS[EXIT_NO_DAEMON]
+        case Stop(status=status):
+            kind = KINDS.get(status, KINDS[EXIT_REFUSED])
+    if as_json and str(error):
+        sys.stdout.write(json.dumps({"error": {"kind": kind, "message": str(error)}}) + "\n")
+        sys.stdout.flush()
+    elif str(error):
+        say("\n".join([str(error), *error.usage.splitlines()] if isinstance(error, Stop) else [str(error)]))
+    return status
 
 
 def _choose_parser(arguments: Sequence[str]) -> tuple[argparse.ArgumentParser, list[str]]:
@@ -74,7 +124,7 @@ def _choose_parser(arguments: Sequence[str]) -> tuple[argparse.ArgumentParser, l
     command = max(named, key=lambda each: len(each.words), default=None)
     if command is None or any(each.words[:-1] == command.words for each in commands):
         return build_parser(commands), list(arguments)
-    parser = argparse.ArgumentParser(" ".join(["codexctl", *command.words]), **_describe(command))
+    parser = Parser(" ".join(["codexctl", *command.words]), **_describe(command))
     _add_command(parser, command)
     own = places[: len(command.words)]
     return parser, [argument for place, argument in enumerate(arguments) if place not in own]
@@ -94,24 +144,63 @@ def _find_words(arguments: Iterable[str]) -> list[int]:
     return places
 
 
-def _make_formatter(prog: str) -> argparse.HelpFormatter:
+class Parser(argparse.ArgumentParser):
+    """Raises ``Stop`` for a wrong command line, where argparse would end the program."""
+
+    color = False
+    """Python 3.14 would colour the usage line, also in an error."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Stop(EXIT_USAGE, message, self.format_usage().strip())
+
+
+def _help_width() -> int:
     # By default argparse finds the width with shutil, and importing that takes a third of a command's time.
     width = os.environ.get("COLUMNS", "")
     columns = int(width) if width.isdecimal() else 0
     if not columns and sys.stdout is not None and sys.stdout.isatty():
         columns = os.get_terminal_size(sys.stdout.fileno()).columns
-    return argparse.HelpFormatter(prog, width=(columns or PROSE_WIDTH) - 2)
+    return (columns or PROSE_WIDTH) - 2
+
+
+def _make_formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, width=_help_width())
 
 
 _OPTIONS: Mapping[str, Any] = {"allow_abbrev": False, "formatter_class": _make_formatter}
 
+_ABOUT = """\
+examples:
+  codexctl status                      can requests be served now, and if not, why
+  codexctl accounts add                sign in to ChatGPT
+  codexctl claude proxy                let Claude Code use codexd
+  codexctl requests --json | jq .      every command prints JSON with --json
+  codexctl help accounts switch        what a command takes
+
+environment:
+  CODEXD_SOCKET   control socket of the daemon; --socket comes first
+  CODEXD_HOME     folder of a daemon that was started with --home
+  VISUAL, EDITOR  editor of `codexctl settings edit`
+  BROWSER         browser of `codexctl accounts add`
+  NO_COLOR        if not empty, no colours
+
+exit status:
+  0    done
+  1    the daemon refused it, or something is wrong
+  2    wrong usage
+  3    no daemon answers
+  130  interrupted with Ctrl-C
+
+With --json, an error is printed as {"error": {"kind": ..., "message": ...}}.
+"""
+
 
 def build_parser(commands: Iterable[Command]) -> argparse.ArgumentParser:
     """The parser of ``commands``. Every level takes ``--json`` and ``--socket``, before or after its words."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "codexctl",
         description="Control a running codexd. Without a command, starts the interactive shell.",
-        epilog="Example: codexctl status",
+        epilog=_ABOUT,
         **_OPTIONS,
     )
     parser.add_argument("--version", action="version", version=f"codexctl {__version__}", help="show the version")
@@ -128,8 +217,13 @@ def build_parser(commands: Iterable[Command]) -> argparse.ArgumentParser:
 
 
 def _describe(command: Command) -> dict[str, Any]:
-    description = f"{command.summary}. {command.details}"
-    return {"description": description, "epilog": f"Example: {command.example}", **_OPTIONS}
+    description = wrap(f"{command.summary}. {command.details}", _help_width(), "", "")
+    examples = [f"  {line}" for line in command.example.splitlines()]
+    return {
+        "description": "\n".join(description),
+        "epilog": "\n".join(["examples:" if len(examples) > 1 else "example:", *examples]),
+        **_OPTIONS,
+    }
 
 
 def _add_command(parser: argparse.ArgumentParser, command: Command) -> None:

@@ -9,16 +9,25 @@ import os
 import select
 import socket
 import struct
+import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeGuard
+from typing import Any, Protocol, Self, TypeGuard
 
 from codexd import rpc
 
 CONNECT_TIMEOUT_S = 5.0
 REPLY_TIMEOUT_S = 60.0
+"""How long a call may take, as long as the daemon lives: many only end when a server has answered."""
+
+ASK_AFTER_S, ANSWER_WITHIN_S = 2.0, 3.0
+"""After a silence of the first, the daemon is asked whether it is there; it must say something within the second."""
+
+PROBE = "daemon.status"
+TICK_S = 0.1
 READ_BYTES = 65536
 
 MAX_REPLY_BYTES = 256 * 1024 * 1024
@@ -80,6 +89,13 @@ def result_of(reply: rpc.Result | rpc.Failure) -> Any:
     return reply.result
 
 
+class Progress(Protocol):
+    """Shows that a call is taking long. ``clear`` comes before anything else is printed."""
+
+    def turn(self, waited_s: float) -> None: ...
+    def clear(self) -> None: ...
+
+
 class ControlClient:
     """One connection; use it in ``with``.
 
@@ -87,11 +103,17 @@ class ControlClient:
         NoDaemon: nothing answers at ``path``, or the daemon is not the user's own.
     """
 
-    def __init__(self, path: Path, *, reply_timeout_s: float = REPLY_TIMEOUT_S) -> None:
+    def __init__(
+        self, path: Path, *, reply_timeout_s: float = REPLY_TIMEOUT_S, progress: Progress | None = None
+    ) -> None:
         self._path = path
         self._reply_timeout_s = reply_timeout_s
+        self._progress = progress
         self._messages = Messages()
         self._socket = connect(path)
+        self._heard_at = time.monotonic()
+        self._probe: int | None = None
+        """The id of the question whether the daemon is there, until it is answered."""
 
     def __enter__(self) -> Self:
         return self
@@ -112,16 +134,64 @@ class ControlClient:
             NoDaemon: it went away or does not answer.
         """
         call_id = self.begin(method, params)
+        try:
+            return result_of(self._wait_for(call_id))
+        finally:
+            if self._progress is not None:
+                self._progress.clear()
+
+    def _wait_for(self, call_id: int) -> rpc.Result | rpc.Failure:
+        started = time.monotonic()
         while True:
-            message = self._next_message()
-            if is_reply(message, call_id):
-                return result_of(message)
+            while self._messages.received:
+                message = self._messages.received.popleft()
+                if is_reply(message, call_id):
+                    return message
+            waited_s = time.monotonic() - started
+            if self._has_data(min(TICK_S, max(0.0, self._reply_timeout_s - waited_s))):
+                self._read()
+            elif waited_s >= self._reply_timeout_s:
+                raise no_answer(self._path, self._reply_timeout_s, self._socket)
+            else:
+                self.check_alive()
+                if self._progress is not None:
+                    self._progress.turn(waited_s)
+
+    def check_alive(self) -> None:
+        """Call this while nothing comes: after a while it asks the daemon whether it is there.
+
+        Raises:
+            NoDaemon: it was asked and says nothing.
+        """
+        silent_s = time.monotonic() - self._heard_at
+        if self._probe is None and silent_s >= ASK_AFTER_S:
+            self._heard_at = time.monotonic()
+            self._probe = self.begin(PROBE)
+        elif self._probe is not None and silent_s >= ANSWER_WITHIN_S:
+            raise no_answer(self._path, ASK_AFTER_S + ANSWER_WITHIN_S, self._socket)
+
+    def wait_until_closed(self) -> None:
+        """Wait until the daemon hangs up, for as long as that takes."""
+        started = time.monotonic()
+        with suppress(ConnectionLost):
+            while True:
+                if self._has_data(TICK_S):
+                    self._read()
+                elif self._progress is not None:
+                    self._progress.turn(time.monotonic() - started)
+        if self._progress is not None:
+            self._progress.clear()
+
+    def _has_data(self, timeout_s: float) -> bool:
+        return bool(select.select([self], (), (), timeout_s)[0])
 
     def begin(self, method: str, params: dict[str, Any] | None = None) -> int:
         """Send a call and return the id of its reply, which :meth:`read_replies` will return."""
-        self._socket.settimeout(self._reply_timeout_s)
+        self._socket.settimeout(ANSWER_WITHIN_S)
         try:
             self._socket.sendall(self._messages.encode_call(method, params))
+        except TimeoutError:
+            raise no_answer(self._path, ANSWER_WITHIN_S, self._socket) from None
         except OSError as error:
             raise connection_lost(self._path, error) from None
         return self._messages.last_id
@@ -147,31 +217,36 @@ class ControlClient:
         return self._events(f"{method}.event", subscription, tick_s)
 
     def _events(self, name: str, subscription: int, tick_s: float | None) -> Iterator[dict[str, Any] | None]:
-        self._socket.settimeout(None)
         while True:
-            if tick_s is not None and not self._messages.received and not select.select([self], (), (), tick_s)[0]:
-                yield None
+            while self._messages.received:
+                match self._messages.received.popleft():
+                    case rpc.Notification(method, dict(params)) if method == name:
+                        if params.get("subscription") == subscription:
+                            yield params
+            if self._has_data(ASK_AFTER_S if tick_s is None else tick_s):
+                self._read()
                 continue
-            match self._next_message():
-                case rpc.Notification(method, dict(params)) if method == name:
-                    if params.get("subscription") == subscription:
-                        yield params
-
-    def _next_message(self) -> rpc.Message:
-        while not self._messages.received:
-            self._read()
-        return self._messages.received.popleft()
+            self.check_alive()
+            if tick_s is not None:
+                yield None
 
     def _read(self) -> None:
         try:
             data = self._socket.recv(READ_BYTES)
-        except TimeoutError:
-            raise no_answer(self._path, self._reply_timeout_s) from None
         except OSError as error:
             raise connection_lost(self._path, error) from None
         if not data:
             raise connection_lost(self._path)
+        self._heard_at = time.monotonic()
         self._messages.receive(data)
+        if self._probe is not None:
+            self._drop_answer_to_probe(self._probe)
+
+    def _drop_answer_to_probe(self, probe: int) -> None:
+        answers = [each for each in self._messages.received if getattr(each, "id", None) == probe]
+        for each in answers:
+            self._messages.received.remove(each)
+            self._probe = None
 
 
 def connection_lost(path: Path, error: OSError | None = None) -> ConnectionLost:
@@ -179,8 +254,22 @@ def connection_lost(path: Path, error: OSError | None = None) -> ConnectionLost:
     return ConnectionLost(f"codexd at {path} closed the connection{why}. If it has stopped, start it with: codexd")
 
 
-def no_answer(path: Path, timeout_s: float) -> NoDaemon:
-    return NoDaemon(f"codexd at {path} did not answer within {timeout_s:.0f} s. Its log may say why.")
+def no_answer(path: Path, timeout_s: float, connection: socket.socket) -> NoDaemon:
+    """The error for a daemon that holds the connection and says nothing. It may be suspended."""
+    pid = _read_peer(connection)[0]
+    if pid and _is_stopped(pid):
+        return NoDaemon(f"codexd (pid {pid}) is suspended and answers nothing. Let it go on with: kill -CONT {pid}")
+    restart = f"If it does not recover, end it with `kill {pid}` and start it again." if pid else ""
+    return NoDaemon(f"codexd at {path} did not answer within {timeout_s:.0f} s. Its log may say why. {restart}".strip())
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether the process was stopped by a signal, as by Ctrl-Z in its terminal. Only Linux tells."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[:1]
+    except OSError:
+        return False
+    return state in ([b"T"], [b"t"])
 
 
 def connect(path: Path) -> socket.socket:
@@ -214,15 +303,23 @@ def _explain(error: OSError, path: Path) -> str:
             return f"{path} belongs to another user. Use your own codexd's socket (--socket PATH). {start}"
         case TimeoutError() | BlockingIOError():
             return f"codexd at {path} does not accept connections. It may be stopped or overloaded."
+        case OSError(errno=None):  # Python's own: "AF_UNIX path too long"
+            return f"{path} can't be a socket ({error}). Use a shorter --socket, CODEXD_SOCKET or CODEXD_HOME."
     return f"can't connect to codexd at {path}: {error.strerror or error}. {start}"
 
 
 def _check_peer(connection: socket.socket, path: Path) -> None:
     """Whoever bound the socket reads what is sent, so it must be this user or root."""
+    _pid, uid = _read_peer(connection)
+    if uid not in (None, os.geteuid(), 0):
+        raise NoDaemon(f"{path} is served by another user (uid {uid}), not by your codexd. Nothing was sent to it.")
+
+
+def _read_peer(connection: socket.socket) -> tuple[int | None, int | None]:
+    """The process id and the user id of whoever listens on the socket; None where the system does not tell."""
     if not hasattr(socket, "SO_PEERCRED"):
-        return
+        return None, None
     credentials = struct.Struct("iII")  # struct ucred: pid, uid, gid
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size)
-    _pid, uid, _gid = credentials.unpack(raw)
-    if uid not in (os.geteuid(), 0):
-        raise NoDaemon(f"{path} is served by another user (uid {uid}), not by your codexd. Nothing was sent to it.")
+    pid, uid, _gid = credentials.unpack(raw)
+    return pid, uid

@@ -9,13 +9,14 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from codexctl.client import REPLY_TIMEOUT_S, ControlClient, NoDaemon
 from codexctl.render.text import PROSE_WIDTH, Style
-from codexctl.terminal import say
+from codexctl.terminal import Waiting, say
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
@@ -30,12 +31,20 @@ Params: TypeAlias = dict[str, Any]
 Event: TypeAlias = dict[str, Any]
 
 
-class Stop(Exception):
-    """Ends the command with an exit status; the text, if any, is for the user."""
+KINDS: Mapping[int, str] = {EXIT_REFUSED: "failed", EXIT_USAGE: "usage", EXIT_NO_DAEMON: "no_daemon"}
+"""By exit status, the ``kind`` of an error that codexctl itself reports. A refusal has the daemon's own."""
 
-    def __init__(self, status: int, text: str = "") -> None:
+
+class Stop(Exception):
+    """Ends the command with an exit status; the text, if any, is for the user.
+
+    ``usage`` is the line of help that belongs to an error in the command line.
+    """
+
+    def __init__(self, status: int, text: str = "", usage: str = "") -> None:
         super().__init__(text)
         self.status = status
+        self.usage = usage
 
 
 class Invocation(NamedTuple):
@@ -45,14 +54,30 @@ class Invocation(NamedTuple):
     arguments: argparse.Namespace
     environ: Mapping[str, str]
 
-    def call(self, method: str, params: Params | None = None, *, reply_timeout_s: float = REPLY_TIMEOUT_S) -> Any:
-        """The result of ``method``.
+    def call(
+        self,
+        method: str,
+        params: Params | None = None,
+        *,
+        reply_timeout_s: float = REPLY_TIMEOUT_S,
+        doing: str = "waiting for codexd",
+    ) -> Any:
+        """The result of ``method``. ``doing`` is shown on a terminal if it takes long.
 
         Raises:
             NoDaemon, Refused: see :meth:`ControlClient.call`.
         """
-        with ControlClient(self.socket, reply_timeout_s=reply_timeout_s) as client:
+        with self.connect(reply_timeout_s=reply_timeout_s, doing=doing) as client:
             return client.call(method, params)
+
+    def connect(self, *, reply_timeout_s: float = REPLY_TIMEOUT_S, doing: str = "waiting for codexd") -> ControlClient:
+        """A connection for several calls, to be used in ``with``.
+
+        Raises:
+            NoDaemon: see :class:`ControlClient`.
+        """
+        progress = None if self.as_json else Waiting(self.environ, doing)
+        return ControlClient(self.socket, reply_timeout_s=reply_timeout_s, progress=progress)
 
     def follow(
         self,
@@ -73,17 +98,17 @@ class Invocation(NamedTuple):
             NoDaemon: there was no daemon to begin with.
             Refused: the daemon does not accept ``params``.
         """
-        client = ControlClient(self.socket)
+        client, events = _begin_follow(self.socket, method, params, tick_s)
         while True:
             try:
                 with client:
-                    for event in client.follow(method, params, tick_s=tick_s):
+                    for event in events:
                         yield event
                         params = params if event is None else resume(params, event)
             except NoDaemon as gone:
                 on_lost()
                 say(f"{gone}\nWaiting for it to come back.")
-            client = _reconnect(self.socket)
+            client, events = _follow_again(self.socket, method, params, tick_s)
             say("codexd is back.")
 
     def show(self, result: Any, render: Render) -> None:
@@ -111,13 +136,24 @@ class Invocation(NamedTuple):
         return Style(now=time.time(), width=width, colour=colour)
 
 
-def _reconnect(socket: Path) -> ControlClient:
+def _begin_follow(
+    socket: Path, method: str, params: Params, tick_s: float | None
+) -> tuple[ControlClient, Iterator[Event | None]]:
+    with ExitStack() as undo:
+        client = undo.enter_context(ControlClient(socket))
+        events = client.follow(method, params, tick_s=tick_s)
+        undo.pop_all()
+    return client, events
+
+
+def _follow_again(
+    socket: Path, method: str, params: Params, tick_s: float | None
+) -> tuple[ControlClient, Iterator[Event | None]]:
+    """As ``_begin_follow``, as soon as there is a daemon that answers."""
     while True:
         time.sleep(RECONNECT_S)
-        try:
-            return ControlClient(socket)
-        except NoDaemon:
-            continue
+        with suppress(NoDaemon):
+            return _begin_follow(socket, method, params, tick_s)
 
 
 class Values(Enum):
@@ -145,8 +181,8 @@ class Argument(NamedTuple):
 class Command(NamedTuple):
     """A command of codexctl. One command may begin another: ``accounts`` and ``accounts list``.
 
-    ``words`` is what the user types. At most one of the ``alternatives`` may be given. ``details`` follow the summary
-    in the help.
+    ``words`` is what the user types. ``example`` has an example on each line. At most one of the ``alternatives`` may
+    be given. ``details`` follow the summary in the help. ``needs_daemon``: whether it talks to a daemon.
     """
 
     words: tuple[str, ...]
@@ -156,6 +192,7 @@ class Command(NamedTuple):
     arguments: tuple[Argument, ...] = ()
     alternatives: tuple[Argument, ...] = ()
     details: str = ""
+    needs_daemon: bool = True
 
 
 def argument(*names: str, values: Values | None = None, **options: Any) -> Argument:

@@ -6,7 +6,6 @@ The words and options come from the table of commands. A command says what its a
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
@@ -34,6 +33,8 @@ _ACTIONS_WITHOUT_VALUE = ("store_true", "help", "version")
 
 def complete(commands: Iterable[Command], words: Sequence[str], lookup: Lookup) -> list[Candidate]:
     """What the last of ``words`` may become; the words before it are complete."""
+    if words[:1] == ["help"] and len(words) > 1:
+        return complete(commands, words[1:], lambda _kind, _given: ())
     *before, current = words or [""]
     position = _Position(list(commands))
     for word in before:
@@ -43,6 +44,16 @@ def complete(commands: Iterable[Command], words: Sequence[str], lookup: Lookup) 
         found = [(f"{name}={word}", meaning) for word, meaning in _values(option, position.given, lookup)]
         return [candidate for candidate in found if candidate[0].startswith(f"{name}={value}")]
     return [candidate for candidate in position.candidates(current, lookup) if candidate[0].startswith(current)]
+
+
+def find_unknown(commands: Iterable[Command], words: Sequence[str]) -> tuple[str, tuple[str, ...], list[str]] | None:
+    """The first of ``words`` that can't stand where it does, the words of the command before it, and what could."""
+    position = _Position(list(commands))
+    for word in words:
+        if not position.takes(word):
+            return word, position.path, position.names(word)
+        position.take(word)
+    return None
 
 
 class _Position:
@@ -78,11 +89,33 @@ class _Position:
             self._used |= set(option.names)
             self._awaiting_value = option if not equals and _takes_value(option) else None
 
+    @property
+    def path(self) -> tuple[str, ...]:
+        return self._path
+
+    def takes(self, word: str) -> bool:
+        """Whether ``word`` can come next."""
+        if self._awaiting_value is not None or self._only_values or self._takes_anything():
+            return True
+        if word.startswith("-") and word != "-":
+            name, _, _ = word.partition("=")
+            return word == "--" or any(self.find_option(each) for each in (name, name[:2]))
+        return self._next_positional() is not None or (not self.given and word in dict(self._next_words()))
+
+    def names(self, word: str) -> list[str]:
+        """The words or options that could stand where ``word`` does."""
+        if word.startswith("-"):
+            return [name for option in self._options() for name in option.names]
+        return [] if self.given else [name for name, _ in self._next_words()]
+
+    def _takes_anything(self) -> bool:
+        return any(each.options.get("nargs") == REMAINDER for each in self._arguments())
+
     def candidates(self, current: str, lookup: Lookup) -> Iterator[Candidate]:
         if self._awaiting_value is not None:
             yield from _values(self._awaiting_value, self.given, lookup)
             return
-        if any(each.options.get("nargs") == REMAINDER for each in self._arguments()):
+        if self._takes_anything():
             return
         if current.startswith("-") and not self._only_values:
             yield from self._option_names()
@@ -172,24 +205,24 @@ def find_values(kind: Values, given: Sequence[str], known: Known) -> Iterable[Ca
 
 
 def _accounts(known: Known, _given: Sequence[str]) -> Iterator[Candidate]:
-    """By email, or by id if several share the email."""
-    sharing = Counter(account["email"] for account in known.accounts)
     for account in known.accounts:
-        is_unique = account["email"] and sharing[account["email"]] == 1
-        name = account["email"] if is_unique else account["id"]
-        words = ["" if is_unique else account["email"], account["plan"], state_words(account["state"])]
+        words = [account["plan"], state_words(account["state"])]
         words += [word for word in ("active", "simulated") if account[word]]
-        yield name, ", ".join(filter(None, words))
+        yield account["label"], ", ".join(filter(None, words))
 
 
 def _settings(known: Known, _given: Sequence[str]) -> Iterator[Candidate]:
     for setting in known.settings:
         value = value_text(setting["value"])
+        if setting["type"] == "table":
+            yield from ((f"{setting['name']}.{key}", to) for key, to in setting["value"].items())
         yield setting["name"], f"{value}: {setting['meaning']}" if value else setting["meaning"]
 
 
 def _setting_values(known: Known, given: Sequence[str]) -> Iterator[Candidate]:
     setting = next((each for each in known.settings if each["name"] == given[-1]), None)
+    if setting is None and given[-1].startswith("models.aliases."):
+        yield from ((name, "") for name, _ in _models(known, ()))
     if setting is None or setting["secret"]:
         return
     now, default = value_text(setting["value"]), value_text(setting["default"])

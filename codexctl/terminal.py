@@ -109,6 +109,29 @@ def hidden_input(source: LineInput | None) -> Iterator[None]:
         termios.tcsetattr(source.fileno(), termios.TCSAFLUSH, before)
 
 
+class Waiting:
+    """Shows that codexctl waits, once that has taken a moment. ``doing`` says for what."""
+
+    SHOW_AFTER_S, COUNT_AFTER_S = 0.3, 3.0
+
+    def __init__(self, environ: Mapping[str, str], doing: str) -> None:
+        self._spinner = Spinner(environ)
+        self._doing = doing
+        self._is_shown = False
+
+    def turn(self, waited_s: float) -> None:
+        if waited_s < self.SHOW_AFTER_S:
+            return
+        self._is_shown = True
+        seconds = f" ({waited_s:.0f} s)" if waited_s >= self.COUNT_AFTER_S else ""
+        self._spinner.turn(f"{self._doing}{seconds}")
+
+    def clear(self) -> None:
+        if self._is_shown:
+            self._spinner.clear()
+        self._is_shown = False
+
+
 class Spinner:
     """A progress line on stderr. Does nothing if stderr is not a terminal."""
 

@@ -24,9 +24,12 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon until it ends. Returns the exit status: 0, 1 (failed), 2 (wrong usage) or 130 (Ctrl-C)."""
     options = _parser().parse_args(argv)
-    from codexd.start import start  # noqa: PLC0415 - it imports the whole daemon
+    try:
+        from codexd.start import start  # noqa: PLC0415 - it imports the whole daemon
 
-    return start(options)
+        return start(options)
+    except KeyboardInterrupt:  # during the imports
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:

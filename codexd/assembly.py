@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
@@ -40,7 +41,7 @@ from codexd.turns.chatgpt import ChatGptPlan
 from codexd.turns.kilo import Kilo
 from codexd.turns.runner import TurnRunner
 from codexd.upstream.account import AccountEndpoint
-from codexd.upstream.codex import COMPACT, CodexBackend
+from codexd.upstream.codex import CodexBackend
 from codexd.upstream.http import make_timeout
 from codexd.upstream.kilo import FreeModels, KiloBackend
 from codexd.web.app import App, create_quart
@@ -68,7 +69,8 @@ class SimulatedBackend(Protocol):
 class Launch:
     """What a daemon is started with. If ``simulator`` is set, the daemon uses it instead of the real backend.
 
-    ``clock`` returns seconds since the epoch; ``drain_s`` is how long streams may continue after the signal.
+    ``clock`` returns seconds since the epoch; ``drain_s`` is how long streams may continue after the signal;
+    ``running_folder`` is where the daemon notes that it runs, if anywhere.
     """
 
     settings: LiveSettings
@@ -79,6 +81,7 @@ class Launch:
     clock: Callable[[], float] = time.time
     drain_s: float = DRAIN_S
     timing: Timing = field(factory=Timing)
+    running_folder: Path | None = None
 
     @property
     def simulated(self) -> bool:
@@ -138,10 +141,9 @@ def make_app(
     live, clock = launch.settings, launch.clock
     plan = _make_plan(launch, accounts, http, requests)
     turns = TurnRunner(lambda: live.current, (kilo, plan), requests, clock)
-    compacting = evolve(turns, providers=(kilo, evolve(plan, backend=evolve(plan.backend, endpoint=COMPACT))))
 
-    def route(api: ClientApi[Any], runner: TurnRunner = turns) -> Handler:
-        return ModelRoute(api, runner, requests, ending, clock, launch.timing).answer
+    def route(api: ClientApi[Any]) -> Handler:
+        return ModelRoute(api, turns, requests, ending, clock, launch.timing).answer
 
     responses = ResponsesApi()
     count_responses = CountRoute(
@@ -152,7 +154,7 @@ def make_app(
         "/v1/messages": route(MESSAGES),
         "/v1/messages/count_tokens": CountRoute(turns, messages_request.parse_count).answer,
         "/v1/responses": route(responses),
-        "/v1/responses/compact": route(evolve(responses, read=responses_request.parse_compact), compacting),
+        "/v1/responses/compact": route(evolve(responses, read=responses_request.parse_compact)),
         "/v1/responses/input_tokens": count_responses.answer,
     }
     models = ModelLists(lambda: live.current, accounts.store, accounts.catalogues)

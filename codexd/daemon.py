@@ -7,18 +7,20 @@ lock.
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import socket
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
 from typing import TypeAlias
 
 import trio
 from attrs import frozen
 
+from codexd import __version__
 from codexd.accounts.store.store import AccountStore
 from codexd.assembly import (
     Launch,
@@ -33,13 +35,16 @@ from codexd.assembly import (
 from codexd.control.method import Accounts, Control
 from codexd.control.socket import bind_socket, serve_control
 from codexd.errors import AddressUnavailable, HomeMismatch
+from codexd.paths import RunningDaemon
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
+from codexd.running import find_living, noted
 from codexd.service import StopAfter, reload_on_signal, stop_on_signal
 from codexd.supervisor import OnFailure, Supervisor
 from codexd.turns.kilo import Kilo
-from codexd.upstream.http import open_client
+from codexd.upstream.http import make_tls, open_client
 from codexd.upstream.kilo import open_kilo_client
+from codexd.upstream.proxies import Proxies
 from codexd.web import server as web
 
 log = logging.getLogger("codexd.daemon")
@@ -59,17 +64,19 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
         AccountStore.open(launch.places.state_dir) as store,
         _open_listeners(launch) as listeners,
         open_usage(launch) as usage,
+        _noted(launch, listeners),
     ):
         _check_home(launch, store)
         live, run_simulator = launch.settings, None
         if launch.simulator is not None:
             run_simulator = _simulate(launch, launch.simulator, store)
-        upstream, trust_env, tls = live.current.upstream, not launch.simulated, ssl.create_default_context()
-        connect = partial(open_client, upstream, trust_env=trust_env, tls=tls)
+        upstream, tls = live.current.upstream, make_tls(launch.environ)
+        proxies = Proxies() if launch.simulated else Proxies.of(launch.environ)
+        connect = partial(open_client, upstream, proxies=proxies, tls=tls)
         async with (
             connect() as http,
             connect(keeps_connections=False) as sign_in_http,
-            open_kilo_client(upstream, trust_env=trust_env, tls=tls) as kilo_http,
+            open_kilo_client(upstream, proxies=proxies, tls=tls) as kilo_http,
         ):
             live.on_change(partial(apply_settings, launch.logs, (http, sign_in_http, kilo_http)))
             accounts, kilo = make_accounts(launch, store, http, sign_in_http), make_kilo(launch, kilo_http)
@@ -171,19 +178,26 @@ class _Listeners:
     address: str
 
 
+def _noted(launch: Launch, listeners: _Listeners) -> AbstractContextManager[None]:
+    places = launch.places
+    daemon = RunningDaemon(
+        os.getpid(), places.socket, listeners.address, places.state_dir, launch.simulated, __version__
+    )
+    return noted(daemon, launch.running_folder)
+
+
 @contextmanager
 def _open_listeners(launch: Launch) -> Iterator[_Listeners]:
     """Open both listening sockets before anything runs, so that a failure ends the start with a clear error."""
     server = launch.settings.current.server
     host, port = server.host, server.port
+    shown = f"[{host}]" if ":" in host else host
     with ExitStack() as stack:
         try:
             http = stack.enter_context(closing(web.bind(host, port)))
         except OSError as error:
-            raise AddressUnavailable(
-                f"can't listen on {host}:{port} ({error.strerror or error}); another program may be using the port. "
-                "Choose another with --port or the setting server.port."
-            ) from error
+            reason = f"can't listen on {shown}:{port} ({error.strerror or error})"
+            raise AddressUnavailable(f"{reason}: {_explain_address(error, launch, port)}") from error
         try:
             control = stack.enter_context(closing(bind_socket(launch.places.socket)))
         except OSError as error:
@@ -191,8 +205,18 @@ def _open_listeners(launch: Launch) -> Iterator[_Listeners]:
                 f"can't create the control socket {launch.places.socket} ({error.strerror or error}). "
                 "Set CODEXD_SOCKET to a writable path."
             ) from error
-        shown = f"[{host}]" if ":" in host else host
         yield _Listeners(http, control, f"http://{shown}:{http.getsockname()[1]}")
+
+
+def _explain_address(error: OSError, launch: Launch, port: int) -> str:
+    """Why codexd can't listen there, and what to do."""
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return "this machine has no such address. Use 127.0.0.1, or set --host or server.host to one that it has."
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "only root may use ports below 1024. Choose another with --port or the setting server.port."
+    living = find_living(launch.running_folder)
+    rival = next((str(daemon) for daemon in living if daemon.address.endswith(f":{port}")), "another program")
+    return f"{rival} uses the port. Stop it, or choose another port with --port or the setting server.port."
 
 
 def _simulate(launch: Launch, simulator: SimulatedBackend, store: AccountStore) -> Run:

@@ -52,10 +52,12 @@
         ├── PolicyRefused
         ├── StaleReasoning        encrypted reasoning of another account or model
         ├── UpstreamRejected      a bad request, codexd's or the client's
+        │   └── SchemaRefused     the JSON schema of a tool or of the answer; names the tool
         ├── UpstreamTooLarge
         ├── UpstreamBlocked       Cloudflare in front of the backend
         ├── UpstreamFailed        5xx, no connection, an unreadable answer
-        │   └── EmptyAnswer       completed, but with nothing in it
+        │   ├── EmptyAnswer       completed, but with nothing in it
+        │   └── ProxyFailed       the proxy that the environment names can't be used
         ├── UpstreamTimeout
         └── StreamBroken          the stream ended before a terminal event
 
@@ -137,16 +139,18 @@ class RequestRefused(CodexdError):
 class RequestInvalid(RequestRefused):
     """A problem with a field of a client's request. ``path`` is, for example, ``messages[3].content[0].text``.
 
-    Both arguments may quote what the client sent, so both are cut.
+    ``medium`` is ``image`` or ``document`` if no model could read what the field holds. The other arguments may quote
+    what the client sent, so both are cut.
     """
 
     kind = "request_invalid"
 
-    def __init__(self, path: str, problem: str) -> None:
+    def __init__(self, path: str, problem: str, *, medium: str | None = None) -> None:
         path, problem = _cut(path), _cut(problem)
         super().__init__(f"{path}: {problem}" if path else problem)
         self.path = path
         self.problem = problem
+        self.medium = medium
 
 
 class RequestTooLarge(RequestRefused):
@@ -237,10 +241,13 @@ class UpstreamError(CodexdError):
     """The backend's error.
 
     ``status`` is its HTTP status (200 if the error came inside a stream, 0 if there was no response), ``code`` its
-    error code or type, if there was one.
+    error code or type, if there was one. ``param`` is the place in the backend's request that it names. ``medium`` is
+    ``image`` or ``document`` if it refuses one.
     """
 
     kind = "upstream_error"
+    path: str | None = None
+    """Where the refused medium is in the client's own request, if that is known."""
 
     def __init__(
         self,
@@ -250,12 +257,16 @@ class UpstreamError(CodexdError):
         code: str | None = None,
         retry_after_s: float | None = None,
         resets_at: float | None = None,
+        param: str | None = None,
+        medium: str | None = None,
     ) -> None:
         super().__init__(_cut(message))
         self.status = status
         self.code = code and _cut(code)
         self.retry_after_s = retry_after_s
         self.resets_at = resets_at
+        self.param = param and _cut(param)
+        self.medium = medium
 
 
 class ContextOverflow(UpstreamError):
@@ -316,6 +327,13 @@ class UpstreamRejected(UpstreamError):
     kind = "upstream_rejected"
 
 
+class SchemaRefused(UpstreamRejected):
+    """``param`` is the place of the schema in the backend's body, such as ``tools[3].parameters``."""
+
+    kind = "schema_refused"
+    param: str = ""
+
+
 class UpstreamTooLarge(UpstreamError):
     kind = "upstream_too_large"
 
@@ -330,6 +348,10 @@ class UpstreamFailed(UpstreamError):
 
 class EmptyAnswer(UpstreamFailed):
     kind = "empty_answer"
+
+
+class ProxyFailed(UpstreamFailed):
+    kind = "proxy_failed"
 
 
 class UpstreamTimeout(UpstreamError):

@@ -18,6 +18,18 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_FOREIGN_BYTES = 16 * 1024 * 1024
 """Far more than any login file has."""
 
+_REMEDIES = {
+    errno.ENOSPC: "Free some disk space.",
+    errno.EDQUOT: "Free some disk space.",
+    errno.EACCES: "Check who owns it.",
+    errno.EPERM: "Check who owns it.",
+    errno.ENOTDIR: "A part of the path is not a folder.",
+    errno.EEXIST: "It is not a folder; move it away.",
+    errno.EISDIR: "It is a folder; move it away.",
+    errno.EROFS: "The file system can only be read.",
+    errno.EMFILE: "Raise the limit with `ulimit -n`.",
+}
+
 _RANDOM_PART = re.compile(r"[a-z0-9_]{8}")
 """The part that ``tempfile`` adds to the prefix."""
 
@@ -29,12 +41,28 @@ def make_private_folder(folder: Path) -> None:
         folder.chmod(0o700)
 
 
+def explain(error: OSError, place: Path | None = None) -> str:
+    """What failed and what to do about it, in sentences. ``place`` is where, if ``error`` does not say it."""
+    where = error.filename or place
+    reason = error.strerror or str(error)
+    said = f"{where} can't be used: {reason}." if where else f"{reason}."
+    return f"{said} {_REMEDIES.get(error.errno or 0, '')}".rstrip()
+
+
 def write_atomic(path: Path, data: bytes, mode: int = PRIVATE) -> None:
     """Replace the file at ``path`` with ``data``. After a crash it has either the old content or the new, complete.
 
     Raises:
-        OSError: the disk is full or the folder can't be written; the old file is unchanged.
+        OSError: the disk is full or the folder can't be written; the old file is unchanged. It names ``path``.
     """
+    try:
+        _write_atomic(path, data, mode)
+    except OSError as error:
+        error.filename = str(path)  # rather than the temporary file, or nothing if the disk is full
+        raise
+
+
+def _write_atomic(path: Path, data: bytes, mode: int) -> None:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_temporary_prefix(path.name))
     try:
         with os.fdopen(descriptor, "wb") as file:

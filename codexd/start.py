@@ -4,68 +4,120 @@ from __future__ import annotations
 
 import argparse
 import gc
+import io
 import os
 import shutil
 import sys
-import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import trio
 
 from codexd import __version__
 from codexd.assembly import Launch, Ready, make_simulator
 from codexd.daemon import serve
-from codexd.errors import CodexdError, FileUnreadable, SettingInvalid
-from codexd.paths import Places, find_places, find_socket
+from codexd.errors import AlreadyRunning, CodexdError, FileUnreadable, SettingInvalid
+from codexd.files import explain
+from codexd.paths import Places, find_places, find_running_folder, find_socket
 from codexd.record.logs import LogRing, configure
+from codexd.running import find_living, make_temporary_home
 from codexd.settings.live import LiveSettings
 
 FAILED = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130
 
+_Error = TypeVar("_Error", bound=BaseException)
+
 
 def start(options: argparse.Namespace) -> int:
     """Run the daemon until it ends; return the exit status."""
     with ExitStack() as stack:
         try:
-            places = _find_places(options, stack)
-            live = _open_settings(options, places)
+            launch = _prepare(options, stack)
         except (SettingInvalid, FileUnreadable) as error:
-            _print_error(error)
+            _say_error(str(error))
             return WRONG_USAGE
-        settings = live.current
-        logs = LogRing(settings.log.history)
-        configure(settings.log.level, options.log_format, logs)
-        simulator = make_simulator() if options.simulate else None
-        launch = Launch(live, places, logs, environ=os.environ, simulator=simulator)
-        status = 0
-        try:
-            trio.run(_run, launch)
-        except* CodexdError as group:
-            for leaf in _leaves(group):
-                _print_error(leaf)
-            status = FAILED
-        except* KeyboardInterrupt:
-            status = INTERRUPTED
+        except OSError as error:
+            _say_error(explain(error))
+            return FAILED
+        return _run(launch)
+
+
+def _prepare(options: argparse.Namespace, stack: ExitStack) -> Launch:
+    """Raises SettingInvalid, FileUnreadable, OSError."""
+    places = _find_places(options, stack)
+    live = _open_settings(options, places)
+    settings = live.current
+    logs = LogRing(settings.log.history)
+    configure(settings.log.level, options.log_format, logs)
+    return Launch(
+        live,
+        places,
+        logs,
+        environ=os.environ,
+        simulator=make_simulator() if options.simulate else None,
+        running_folder=_find_running_folder(),
+    )
+
+
+def _run(launch: Launch) -> int:
+    status = 0
+    try:
+        trio.run(_serve, launch)
+    except* AlreadyRunning as group:
+        _say_error(f"{_leaves(group)[0]}{_name_rival(launch)}")
+        status = FAILED
+    except* CodexdError as group:
+        for leaf in _leaves(group):
+            _say_error(str(leaf))
+        status = FAILED
+    except* OSError as group:
+        for failure in _leaves(group):
+            _say_error(explain(failure))
+        status = FAILED
+    except* KeyboardInterrupt:
+        status = INTERRUPTED
     return status
 
 
-async def _run(launch: Launch) -> None:
+async def _serve(launch: Launch) -> None:
     async with trio.open_nursery() as nursery:
         ready: Ready = await nursery.start(serve, launch)
         # Everything that exists now lives as long as the daemon, so full garbage collections need not traverse it.
         # Done before any stream is open, because it blocks.
         gc.freeze()
-        print(_greet(ready), flush=True)  # noqa: T201 - for the person at the terminal
+        _print(_greet(ready))
+
+
+def _name_rival(launch: Launch) -> str:
+    """The daemon that uses the same home or socket, as a sentence."""
+    for daemon in find_living(launch.running_folder):
+        if daemon.home == launch.places.state_dir or daemon.socket == launch.places.socket:
+            return f" It is {daemon}."
+    return ""
 
 
 def _find_places(options: argparse.Namespace, stack: ExitStack) -> Places:
+    if options.home == "":
+        raise SettingInvalid("--home: must not be empty")
     home = Path(options.home) if options.home is not None else None
     if options.simulate and home is None:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="codexd-")))
-    return find_places(os.environ, home)
+        home = make_temporary_home(stack)
+    try:
+        return find_places(os.environ, home)
+    except RuntimeError:
+        raise SettingInvalid("your home folder is unknown; set HOME, or choose a folder with --home") from None
+    except FileNotFoundError:
+        raise SettingInvalid("the current folder is gone; start codexd in another one") from None
+
+
+def _find_running_folder() -> Path | None:
+    try:
+        return find_running_folder()
+    except RuntimeError:  # the home folder is unknown, and --home names another
+        return None
 
 
 def _open_settings(options: argparse.Namespace, places: Places) -> LiveSettings:
@@ -98,12 +150,23 @@ def _name_codexctl(ready: Ready) -> str:
     return name if find_socket(os.environ) == ready.places.socket else f"{name} --socket {ready.places.socket}"
 
 
-def _leaves(group: BaseExceptionGroup[CodexdError]) -> list[CodexdError]:
-    found: list[CodexdError] = []
+def _leaves(group: BaseExceptionGroup[_Error]) -> list[_Error]:
+    found: list[_Error] = []
     for error in group.exceptions:
         found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
     return found
 
 
-def _print_error(error: CodexdError) -> None:
-    print(f"codexd: {error}", file=sys.stderr)  # noqa: T201 - logging may not be set up yet
+def _print(text: str) -> None:
+    """Print for the person at the terminal. If nobody reads it, or it can't be printed, codexd runs all the same."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may not be UTF-8
+    try:
+        print(text, flush=True)  # noqa: T201 - see above
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at exit
+
+
+def _say_error(text: str) -> None:
+    with suppress(OSError):
+        print(f"codexd: {text}", file=sys.stderr)  # noqa: T201 - logging may not be set up yet

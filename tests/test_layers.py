@@ -27,7 +27,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("codexd.control",),
     ("codexd.web",),
     ("codexd.simulator",),
-    ("codexd.service", "codexd.assembly", "codexd.daemon", "codexd.start"),
+    ("codexd.running", "codexd.service", "codexd.assembly", "codexd.daemon", "codexd.start"),
     ("codexd.__main__",),
 ]
 GROUND = 1
@@ -36,8 +36,8 @@ GROUND = 1
 BESIDE = {
     # Within one layer: who may import whom. The ground floor is one room.
     "codexd.assembly": (),
-    "codexd.daemon": ("codexd.assembly", "codexd.service"),
-    "codexd.start": ("codexd.assembly", "codexd.daemon"),
+    "codexd.daemon": ("codexd.assembly", "codexd.running", "codexd.service"),
+    "codexd.start": ("codexd.assembly", "codexd.daemon", "codexd.running"),
 }
 CODEXCTL_MAY = ("codexctl", "codexd.__version__", "codexd.paths", "codexd.rpc")
 ONLY_BY = {
@@ -69,6 +69,7 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/settings/edit.py", PURE | {"tomlkit"}, IO),
     ("codexd/settings/", PURE, IO),
     ("codexd/translation/tokens.py", PURE | {"splintr", "imagesize"}, IO),
+    ("codexd/translation/reading/media.py", PURE | {"PIL"}, IO),
     ("codexd/translation/", PURE, IO),
     ("codexd/accounts/choosing/picker.py", PURE | {"trio"}, {"random", "socket"}),
     ("codexd/accounts/choosing/", {"attrs"}, IO),
@@ -80,17 +81,20 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/accounts/", PURE | {"trio"}, {"socket"}),
     ("codexd/clients/", PURE | {"trio", "httpx", "tomlkit"}, {"random", "socket"}),
     ("codexd/record/", PURE | {"trio"}, {"random", "socket"}),
+    ("codexd/upstream/proxies.py", PURE | {"httpx", "socksio"}, {"os", "random", "socket"}),
     ("codexd/upstream/", PURE | {"trio", "httpx"}, {"random", "socket"}),
     ("codexd/turns/retry.py", {"attrs"}, IO),
     ("codexd/turns/", PURE | {"trio"}, {"random", "socket"}),
     ("codexd/control/", PURE | {"trio"}, {"random"}),
     ("codexd/web/compression.py", {"backports", "compression"}, IO),
     ("codexd/web/", PURE | {"trio"} | WEB, set()),
-    ("codexd/simulator/", PURE | {"trio", "httpx", "imagesize"} | WEB, set()),
+    ("codexd/simulator/", PURE | {"trio", "httpx", "imagesize", "jsonschema", "PIL"} | WEB, set()),
     ("codexd/start.py", {"trio"}, set()),
+    ("codexd/running.py", set(), {"time", "random"}),
     ("codexd/service.py", PURE | {"trio"}, IO),
     ("codexd/assembly.py", PURE | {"trio", "httpx"}, set()),
     ("codexd/daemon.py", PURE | {"trio", "httpx"}, set()),
+    ("codexctl/render/qr.py", {"segno"}, IO),
     ("codexctl/top/screen.py", {"prompt_toolkit"}, set()),
     ("codexctl/shell/__init__.py", set(), set()),
     ("codexctl/shell/", {"prompt_toolkit"}, set()),

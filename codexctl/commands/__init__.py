@@ -27,6 +27,7 @@ MODULES = {
     "stop": "codexctl.commands.daemon",
     "shell": "codexctl.shell",
     "completion": "codexctl.commands.completion",
+    "help": "codexctl.commands.help",
 }
 """The first word of a command -> its module. Running a command imports no other module; help keeps this order."""
 

@@ -17,7 +17,8 @@ KNOWN_SOURCES = ("codex", "codex-claude-proxy")
 
 
 def _list_accounts(invocation: Invocation) -> None:
-    invocation.show(invocation.call("accounts.list"), render_accounts.accounts)
+    render = render_accounts.accounts_with_ids if invocation.arguments.ids else render_accounts.accounts
+    invocation.show(invocation.call("accounts.list"), render)
 
 
 def _add_account(invocation: Invocation) -> None:
@@ -32,7 +33,7 @@ def _import_accounts(invocation: Invocation) -> None:
     if source not in KNOWN_SOURCES:
         source = str(Path(source).expanduser().absolute())  # the daemon runs in another folder
     params = {"source": source} | ({"follow": True} if given.follow else {})
-    result = invocation.call("accounts.import", params)
+    result = invocation.call("accounts.import", params, doing="reading the login")
     invocation.show(result, render_accounts.imported)
     if not (result["added"] or result["updated"] or result["kept"]):
         raise Stop(EXIT_REFUSED)
@@ -52,7 +53,9 @@ def _remove_account(invocation: Invocation) -> None:
         account = invocation.call("accounts.quota", {"account": name})["accounts"][0]["account"]
         name = account["id"]
         _ask(f"Sign out {name_of(account)} for good?")
-    result = invocation.call("accounts.remove", {"account": name}, reply_timeout_s=SERVER_TIMEOUT_S)
+    result = invocation.call(
+        "accounts.remove", {"account": name}, reply_timeout_s=SERVER_TIMEOUT_S, doing="ending the login"
+    )
     invocation.show(result, render_accounts.removed)
 
 
@@ -63,7 +66,8 @@ def _clear_accounts(invocation: Invocation) -> None:
         names = ", ".join(name_of(account) for account in listed)
         if listed:
             _ask(f"Sign out of all accounts for good ({names})?")
-    invocation.show(invocation.call("accounts.clear", reply_timeout_s=SERVER_TIMEOUT_S), render_accounts.cleared)
+    result = invocation.call("accounts.clear", reply_timeout_s=SERVER_TIMEOUT_S, doing="ending the logins")
+    invocation.show(result, render_accounts.cleared)
 
 
 def _check_can_ask(invocation: Invocation) -> None:
@@ -79,15 +83,15 @@ def _ask(question: str) -> None:
 
 
 def _refresh_accounts(invocation: Invocation) -> None:
-    _check_accounts(invocation, "accounts.refresh")
+    _check_accounts(invocation, "accounts.refresh", doing="asking the sign-in server for new tokens")
 
 
 def _verify_accounts(invocation: Invocation) -> None:
-    _check_accounts(invocation, "accounts.verify")
+    _check_accounts(invocation, "accounts.verify", doing="asking the backend")
 
 
-def _check_accounts(invocation: Invocation, method: str) -> None:
-    result = invocation.call(method, _account_or_all(invocation), reply_timeout_s=SERVER_TIMEOUT_S)
+def _check_accounts(invocation: Invocation, method: str, doing: str) -> None:
+    result = invocation.call(method, _account_or_all(invocation), reply_timeout_s=SERVER_TIMEOUT_S, doing=doing)
     invocation.show(result, render_accounts.checked)
     if not all(each["ok"] for each in result["results"]):
         raise Stop(EXIT_REFUSED)
@@ -111,14 +115,19 @@ def _quota(invocation: Invocation) -> None:
     from codexctl.render import plans as render_plans  # noqa: PLC0415 - as above
 
     params = _account_or_all(invocation) | ({"refresh": True} if invocation.arguments.refresh else {})
-    invocation.show(invocation.call("accounts.quota", params, reply_timeout_s=SERVER_TIMEOUT_S), render_plans.quotas)
+    result = invocation.call(
+        "accounts.quota", params, reply_timeout_s=SERVER_TIMEOUT_S, doing="asking the backend for new figures"
+    )
+    invocation.show(result, render_plans.quotas)
 
 
 def _models(invocation: Invocation) -> None:
     from codexctl.render import plans as render_plans  # noqa: PLC0415 - as above
 
     params = _account(invocation) | ({"refresh": True} if invocation.arguments.refresh else {})
-    result = invocation.call("accounts.models", params, reply_timeout_s=SERVER_TIMEOUT_S)
+    result = invocation.call(
+        "accounts.models", params, reply_timeout_s=SERVER_TIMEOUT_S, doing="asking the backend for its models"
+    )
     if not invocation.arguments.all:
         result["models"] = [model for model in result["models"] if model["listed"] or model["used_by"]]
     invocation.show(result, render_plans.models)
@@ -133,34 +142,49 @@ def _account_or_all(invocation: Invocation) -> dict[str, Any]:
     return {"all": True} if invocation.arguments.all else _account(invocation)
 
 
-_NAME_HELP = "email, id or workspace id of an account, or a unique beginning of one"
+_NAME_HELP = "label, email or id of an account, or a unique beginning of one"
 _NAME = argument("account", metavar="NAME", help=_NAME_HELP, values=Values.ACCOUNTS)
 _MAYBE_NAME = argument(
     "account", nargs="?", metavar="NAME", help=f"{_NAME_HELP} (default: the active account)", values=Values.ACCOUNTS
 )
 _ALL = argument("--all", action="store_true", help="all accounts")
 _YES = argument("--yes", action="store_true", help="do not ask for confirmation")
+_IDS = argument("--ids", action="store_true", help="show the ids of accounts and workspaces too")
 
 COMMANDS = (
-    Command(("accounts",), "List accounts, or manage them", "codexctl accounts", _list_accounts),
-    Command(("accounts", "list"), "List accounts", "codexctl accounts list --json", _list_accounts),
+    Command(
+        ("accounts",),
+        "List accounts, or manage them",
+        "codexctl accounts\ncodexctl accounts --ids",
+        _list_accounts,
+        (_IDS,),
+    ),
+    Command(
+        ("accounts", "list"),
+        "List accounts",
+        "codexctl accounts list\ncodexctl accounts list --json",
+        _list_accounts,
+        (_IDS,),
+    ),
     Command(
         ("accounts", "add"),
         "Sign in to a ChatGPT account",
-        "codexctl accounts add --device",
+        "codexctl accounts add\ncodexctl accounts add --device\ncodexctl accounts add --no-browser",
         _add_account,
         alternatives=(
             argument(
                 "--no-browser", action="store_true", help="sign in on any machine, then paste the final address here"
             ),
             argument("--device", action="store_true", help="enter a code in a browser on any device"),
+            argument("--cancel", action="store_true", help="cancel the sign-ins that are under way, and start none"),
         ),
-        details="By default, opens the browser on this machine; codexd notices when you have signed in.",
+        details="By default, opens the browser on this machine; codexd notices when you have signed in. Closing the "
+        "terminal cancels the sign-in.",
     ),
     Command(
         ("accounts", "import"),
         "Import logins from another program or from a file",
-        "codexctl accounts import codex --follow",
+        "codexctl accounts import\ncodexctl accounts import codex --follow\ncodexctl accounts import ~/auth.json",
         _import_accounts,
         (
             argument(
@@ -178,7 +202,7 @@ COMMANDS = (
     Command(
         ("accounts", "switch"),
         "Make an account the active one",
-        "codexctl accounts switch work@example.com --dry-run",
+        "codexctl accounts switch work@example.com\ncodexctl accounts switch work --dry-run",
         _switch_account,
         (_NAME, argument("--dry-run", action="store_true", help="only show what the switch would cost")),
         details="Running requests finish on the account they started on.",
@@ -186,7 +210,7 @@ COMMANDS = (
     Command(
         ("accounts", "remove"),
         "Sign out of an account for good",
-        "codexctl accounts remove work@example.com",
+        "codexctl accounts remove work@example.com\ncodexctl accounts remove work --yes",
         _remove_account,
         (_NAME, _YES),
     ),
@@ -200,7 +224,7 @@ COMMANDS = (
     Command(
         ("accounts", "refresh"),
         "Refresh access tokens now",
-        "codexctl accounts refresh --all",
+        "codexctl accounts refresh\ncodexctl accounts refresh --all",
         _refresh_accounts,
         alternatives=(_MAYBE_NAME, _ALL),
         details="The exit status is 1 if a refresh fails.",
@@ -208,7 +232,7 @@ COMMANDS = (
     Command(
         ("accounts", "verify"),
         "Ask the backend whether logins work",
-        "codexctl accounts verify work@example.com",
+        "codexctl accounts verify\ncodexctl accounts verify work@example.com\ncodexctl accounts verify --all",
         _verify_accounts,
         alternatives=(_MAYBE_NAME, _ALL),
         details="The exit status is 1 if a login does not work.",
@@ -231,14 +255,14 @@ COMMANDS = (
     Command(
         ("accounts", "token"),
         "Print a fresh access token, for scripts",
-        "codexctl accounts token",
+        "codexctl accounts token\ncodexctl accounts token work --json",
         _print_token,
         (_MAYBE_NAME,),
     ),
     Command(
         ("quota",),
         "Show how much of a plan is used",
-        "codexctl quota --refresh",
+        "codexctl quota\ncodexctl quota work\ncodexctl quota --all --refresh",
         _quota,
         (argument("--refresh", action="store_true", help="ask the backend for new figures first"),),
         alternatives=(_MAYBE_NAME, _ALL),
@@ -246,7 +270,7 @@ COMMANDS = (
     Command(
         ("models",),
         "List the models that the backend offers an account",
-        "codexctl models",
+        "codexctl models\ncodexctl models work --all\ncodexctl models --refresh",
         _models,
         (
             _MAYBE_NAME,

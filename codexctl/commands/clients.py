@@ -11,26 +11,41 @@ from typing import Any
 from codexctl.client import ConnectionLost
 from codexctl.command import EXIT_REFUSED, Command, Invocation, Render, Stop, Values, argument
 from codexctl.render.clients import CLAUDE_CODE, CODEX_CLI, Client
-from codexctl.terminal import Spinner, has_input_terminal, say
+from codexctl.terminal import Spinner, confirm, has_input_terminal, say
 
 PROOF_TIMEOUT_S = 90.0
 """Longer than the daemon waits for the answer to its request."""
+
+AUTO_MODE = (
+    "By default, Claude Code works in auto mode: a model, here one of codexd's, decides whether an action is safe, and "
+    "then the action runs without asking you."
+)
 
 CLAUDE_PROGRAM = "claude"
 RUN = ("claude", "run")
 """Everything after these words is for Claude Code, options included."""
 
 
+SHELL_VARIABLES = ("CLAUDE_CODE_USE_", "ANTHROPIC_BASE_URL")
+"""Beginnings of the variables that may lead Claude Code elsewhere, whatever its settings file says."""
+
+
 def _folder(invocation: Invocation, named: str | None, below_home: str) -> dict[str, Any]:
-    """The client's folder in this user's environment, from which the daemon's may differ."""
+    """The client's folder in this user's environment, from which the daemon's may differ, and what may override it."""
     folder = Path(named) if named else Path(invocation.environ.get("HOME") or Path.home()) / below_home
-    return {"config_dir": str(folder.expanduser().absolute())}
+    place: dict[str, Any] = {"config_dir": str(folder.expanduser().absolute())}
+    shell = {name: value for name, value in invocation.environ.items() if name.startswith(SHELL_VARIABLES)}
+    place |= {"environment": shell} if shell else {}
+    try:
+        return place | {"working_dir": str(Path.cwd())}
+    except FileNotFoundError:  # the folder was deleted
+        return place
 
 
 def _prove(invocation: Invocation, method: str, params: dict[str, Any], client: Client) -> None:
     """Set the client up to use codexd, with a request that proves that it works."""
     result = _change(invocation, method, params, client.proxied, client, wait="the answer to a test request")
-    if result["proof"] and not result["proof"]["ok"]:
+    if result["proof"] and not (result["proof"]["ok"] and result["takes_effect"]):
         raise Stop(EXIT_REFUSED)
 
 
@@ -48,8 +63,7 @@ def _change(
     except (ConnectionLost, KeyboardInterrupt):
         progress.clear()
         if not dry_run:
-            name = client.name.replace("The ", "the ")
-            say(f"the settings of {name} may already be changed. `codexctl {client.command}` shows them.")
+            say(f"the settings of {client.name_inside} may already be changed. `codexctl {client.command}` shows them.")
         raise
     progress.clear()
     invocation.show(result, render)
@@ -64,7 +78,18 @@ def _claude_status(invocation: Invocation) -> None:
 
 
 def _claude_proxy(invocation: Invocation) -> None:
-    _prove(invocation, "claude.proxy", _claude_folder(invocation), CLAUDE_CODE)
+    place = _claude_folder(invocation)
+    asks = invocation.arguments.ask or _wants_to_be_asked(invocation, place)
+    _prove(invocation, "claude.proxy", place | ({"ask": True} if asks else {}), CLAUDE_CODE)
+
+
+def _wants_to_be_asked(invocation: Invocation, place: dict[str, Any]) -> bool:
+    """Ask the user on a terminal, unless they have set a permission mode."""
+    if invocation.as_json or invocation.arguments.dry_run or not (has_input_terminal() and sys.stdout.isatty()):
+        return False
+    if invocation.call("claude.status", place)["permission_mode"] not in (None, "auto"):
+        return False
+    return confirm(f"{AUTO_MODE} Shall Claude Code ask you instead?")
 
 
 def _claude_direct(invocation: Invocation) -> None:
@@ -169,6 +194,7 @@ def _codex_folder(invocation: Invocation) -> dict[str, Any]:
 
 
 _DRY_RUN = argument("--dry-run", action="store_true", help="only show what would change")
+_ASK = argument("--ask", action="store_true", help="have Claude Code ask you before each action, not a model")
 _KEY = argument("--key", action="store_true", help="ask for an API key, or read it from standard input in a pipe")
 _CONFIG_DIR = argument(
     "--config-dir",
@@ -185,9 +211,10 @@ COMMANDS = (
         "Set up Claude Code to use codexd, and test it with a request",
         "codexctl claude proxy --dry-run",
         _claude_proxy,
-        (_DRY_RUN,),
+        (_DRY_RUN, _ASK),
         details="Changes only the keys it needs in Claude Code's settings.json, and keeps a backup. The exit status is "
-        "1 if the request fails. `codexctl claude reset` undoes everything.",
+        "1 if the request fails, or if something else, such as a project's settings, wins over them. "
+        "`codexctl claude reset` undoes everything.",
     ),
     Command(
         ("claude", "direct"),
@@ -234,7 +261,8 @@ COMMANDS = (
         (_DRY_RUN, _CONFIG_DIR),
         details="Adds a model provider to the Codex CLI's config.toml, selects it, and keeps a backup. The Codex CLI "
         "then needs no login of its own, and `codexctl accounts switch` changes the account even of a running session. "
-        "The exit status is 1 if the request fails. `codexctl codex reset` undoes everything.",
+        "The exit status is 1 if the request fails or something else wins over the file. `codexctl codex reset` undoes "
+        "everything.",
     ),
     Command(
         ("codex", "reset"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,9 +15,9 @@ from typing import Any
 from codexctl.client import ControlClient, NoDaemon, Refused
 from codexctl.command import Command, Invocation, Values, argument
 from codexctl.completion import Candidate, complete, find_values
+from codexctl.daemons import choose_socket
 from codexctl.render.format import Json
 from codexctl.render.text import plain
-from codexd.paths import find_socket
 
 FILES = ":files"
 """Printed instead of candidates: the shell itself completes file names."""
@@ -30,20 +31,28 @@ LISTED_REQUESTS = 50
 def print_candidates(commands: Iterable[Command], words: Sequence[str], environ: Mapping[str, str]) -> None:
     """Print what the last of ``words`` may become: on each line a candidate, a tab and its meaning."""
     words = words[1:] if words[:1] == ["--"] else words
-    lookup = _Lookup(_Daemon(_find_socket(words, environ)))
+    try:
+        socket = _find_socket(words, environ)
+    except NoDaemon:
+        socket = Path(os.devnull)  # nothing answers there, so only words and options are completed
+    lookup = _Lookup(_Daemon(socket))
     found = complete(commands, words, lookup)
     lines = [FILES] if lookup.wants_files else [f"{plain(word)}\t{plain(meaning)}" for word, meaning in found]
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
 def _find_socket(words: Sequence[str], environ: Mapping[str, str]) -> Path:
-    """The socket of the daemon that the typed command will talk to."""
+    """The socket of the daemon that the typed command will talk to.
+
+    Raises:
+        NoDaemon: there are several to choose from.
+    """
     for word, following in pairwise(words):
         if word == "--socket":
             return Path(following).expanduser()
         if word.startswith("--socket="):
             return Path(word.removeprefix("--socket=")).expanduser()
-    return find_socket(environ)
+    return choose_socket(environ, lambda _: None)
 
 
 class _Lookup:
@@ -183,11 +192,12 @@ COMMANDS = (
     Command(
         ("completion",),
         "Print a script that completes commands with the Tab key",
-        "codexctl completion bash",
+        "codexctl completion bash\ncodexctl completion fish",
         _print_script,
         (argument("shell", choices=tuple(SCRIPTS), help="your shell"),),
         details="bash: add `source <(codexctl completion bash)` to ~/.bashrc. zsh: add `source <(codexctl completion "
         "zsh)` to ~/.zshrc, after compinit. fish: save the script as ~/.config/fish/completions/codexctl.fish. Names "
         "of accounts, settings, models and requests come from the running daemon.",
+        needs_daemon=False,
     ),
 )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from contextlib import suppress
 from typing import Any
 
-from codexctl.client import ControlClient, NoDaemon
-from codexctl.command import Command, Invocation, Values, argument, limit_argument, parse_since
+from codexctl.command import EXIT_REFUSED, Command, Invocation, Stop, Values, argument, limit_argument, parse_since
 from codexctl.render import daemon as render_daemon
 from codexctl.render import settings as render_settings
 from codexctl.terminal import say
@@ -21,7 +19,10 @@ CATCH_UP_ENTRIES = 1000
 
 
 def _status(invocation: Invocation) -> None:
-    invocation.show(invocation.call("daemon.status"), render_daemon.status)
+    result = invocation.call("daemon.status")
+    invocation.show(result, render_daemon.full_status if invocation.arguments.verbose else render_daemon.status)
+    if not result["serving"]["possible"]:
+        raise Stop(EXIT_REFUSED)
 
 
 def _logs(invocation: Invocation) -> None:
@@ -58,19 +59,24 @@ def _reload(invocation: Invocation) -> None:
 
 
 def _stop(invocation: Invocation) -> None:
-    with ControlClient(invocation.socket) as client:
+    with invocation.connect(doing="waiting for codexd to stop") as client:
         invocation.show(client.call("daemon.stop"), render_daemon.stopping)
-        with suppress(NoDaemon):  # the daemon hangs up once it has stopped
-            while True:
-                client.read_replies()
+        client.wait_until_closed()  # the daemon hangs up once it has stopped
 
 
 COMMANDS = (
-    Command(("status",), "Show what the daemon is doing", "codexctl status", _status),
+    Command(
+        ("status",),
+        "Show whether requests can be served, and what is wrong",
+        "codexctl status\ncodexctl status --verbose\ncodexctl status --json",
+        _status,
+        (argument("--verbose", action="store_true", help="show every task, too"),),
+        details="The exit status is 1 if no request could be served.",
+    ),
     Command(
         ("logs",),
         "Show the log of the daemon",
-        "codexctl logs -f --level warning",
+        "codexctl logs\ncodexctl logs -f --level warning\ncodexctl logs --since 10m --grep work",
         _logs,
         (
             argument("-f", "--follow", action="store_true", help="print new entries as they arrive"),
@@ -87,7 +93,7 @@ COMMANDS = (
         ),
         details="With -f, continues after codexd restarts, even in a pipe.",
     ),
-    Command(("reload",), "Reread the settings file", "codexctl reload", _reload),
+    Command(("reload",), "Reread the settings file", "codexctl reload\ncodexctl reload --json", _reload),
     Command(
         ("stop",),
         "Stop codexd once the running requests have finished",

@@ -10,7 +10,7 @@ from codexctl.command import Command, Invocation, Values, argument, limit_argume
 from codexctl.render import requests as render_requests
 from codexctl.terminal import Spinner, say
 
-STATES = ("running", "done", "failed", "cancelled")
+STATES = ("running", "done", "failed", "stopped", "cancelled")
 GROUPINGS = ("model", "account", "day")
 HISTORY_REQUESTS = 100
 FOLLOW_REQUESTS = 10

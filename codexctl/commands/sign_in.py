@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import json
+import os
 import select
+import signal
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from codexctl.browser import has_browser, open_page
 from codexctl.client import REPLY_TIMEOUT_S, ControlClient, NoDaemon, Refused
 from codexctl.command import EXIT_REFUSED, EXIT_USAGE, Invocation, Stop
 from codexctl.render import accounts as render_accounts
 from codexctl.render.accounts import Browser
+from codexctl.render.qr import qr_code
+from codexctl.render.text import Style
 from codexctl.terminal import LineInput, Spinner, has_input_terminal, hidden_input, prompt, say
 from codexd import rpc
 
 PROMPT = "Address or code: "
 
+LINES_BESIDE_CODE = 8
+"""The lines of a screen that a QR code leaves to what stands above and below it."""
+
 
 def sign_in(invocation: Invocation) -> None:
     given = invocation.arguments
+    if given.cancel:
+        invocation.show(invocation.call("accounts.login.cancel"), render_accounts.cancelled_sign_ins)
+        return
     method = "device" if given.device else "manual" if given.no_browser else "browser"
-    with ControlClient(invocation.socket) as client, ExitStack() as on_failure:
+    with _ended_by_signals(), invocation.connect(doing="asking for a sign-in") as client, ExitStack() as on_failure:
         flow = client.call("accounts.login.start", {"method": method})
         on_failure.callback(_cancel, invocation.socket, flow["flow"])
         source = None if method == "device" else LineInput.open()
@@ -38,9 +49,24 @@ def sign_in(invocation: Invocation) -> None:
             invocation.write(render_accounts.signed_in(result, listed, invocation.style()))
 
 
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """End by an exception, which cancels the sign-in, if the terminal closes or the program is told to stop."""
+    before = {number: signal.signal(number, _end_by_signal) for number in (signal.SIGHUP, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_by_signal(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
+
+
 def _cancel(socket: Path, flow: str) -> None:
     """On a new connection: the old one may have been interrupted in the middle of a message."""
-    with suppress(NoDaemon, Refused), ControlClient(socket) as client:
+    with suppress(NoDaemon, Refused, OSError), ControlClient(socket) as client:  # OSError: the terminal is closed
         if client.call("accounts.login.cancel", {"flow": flow})["cancelled"]:
             say("the sign-in was cancelled.")
 
@@ -51,30 +77,26 @@ def _announce(invocation: Invocation, flow: Mapping[str, Any], source: LineInput
         return
     browser = _find_browser(invocation)
     can_paste = source is not None and has_input_terminal()
-    invocation.write(render_accounts.instructions(flow, invocation.style(), browser=browser, can_paste=can_paste))
-    if flow["method"] == "browser" and browser is Browser.CODEXCTL and not _open(flow["url"]):
+    style = invocation.style()
+    shown = render_accounts.instructions(flow, style, browser=browser, can_paste=can_paste)
+    invocation.write([*shown, *_draw(flow, style, invocation.environ)])
+    if flow["method"] == "browser" and browser is Browser.CODEXCTL and not open_page(flow["url"], invocation.environ):
         say("no browser could be opened; open the address yourself.")
+
+
+def _draw(flow: Mapping[str, Any], style: Style, environ: Mapping[str, str]) -> list[str]:
+    """The address as a QR code, where the user may have to open it on another device."""
+    if not style.colour or not (flow["method"] == "device" or environ.get("SSH_CONNECTION")):
+        return []
+    columns, lines = os.get_terminal_size(sys.stdout.fileno())
+    code = qr_code(flow["url"], columns, lines - LINES_BESIDE_CODE)
+    return [*code, ""] if code else []
 
 
 def _find_browser(invocation: Invocation) -> Browser:
     if not has_browser(invocation.environ, sys.platform):
         return Browser.NOBODY_HERE
     return Browser.CODEXCTL if sys.stdout.isatty() else Browser.USER
-
-
-def has_browser(environ: Mapping[str, str], platform: str) -> bool:
-    """Whether the user would see a browser that is opened here. Setting ``BROWSER`` says so."""
-    if environ.get("BROWSER"):
-        return True
-    if environ.get("SSH_CONNECTION"):
-        return False
-    return not platform.startswith("linux") or bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
-
-
-def _open(url: str) -> bool:
-    import webbrowser  # noqa: PLC0415 - it takes 10 ms
-
-    return webbrowser.open(url)
 
 
 class _Wait:
@@ -126,7 +148,10 @@ class _Wait:
         ready, _, _ = select.select(inputs, (), (), Spinner.TURN_S)
         if self._source and self._source.fileno() in ready:
             self._read_lines(self._source)
-        return self._client.read_replies() if self._client.fileno() in ready else []
+        if self._client.fileno() in ready:
+            return self._client.read_replies()
+        self._client.check_alive()
+        return []
 
     def _read_lines(self, source: LineInput) -> None:
         lines = source.read()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from codexctl.client import ControlClient
+from codexctl.client import PROBE, ControlClient, NoDaemon
 from codexctl.command import EXIT_REFUSED, Command, Invocation, Stop, Values, argument
 from codexctl.render import requests as render_requests
 from codexctl.terminal import Spinner
@@ -24,19 +27,22 @@ MAX_TOKENS = 32_000
 IDLE_TIMEOUT_S = 120.0
 """Generous: the daemon sends a ping every few seconds."""
 
+WATCH_INTERVAL_S = 1.0
+"""How often the daemon is asked meanwhile whether it is there."""
+
 RECENT_REQUESTS = 100
 LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """The address for all interfaces, which a server can listen on but no client can connect to -> where to connect."""
 
 
 def _test(invocation: Invocation) -> None:
-    with ControlClient(invocation.socket) as client:
+    with invocation.connect() as client:
         address = _find_address(client.call("daemon.status")["addresses"])
         key = client.call("settings.get", {"name": "server.api_key"})["value"]
         answer = _Answer(invocation, address)
         started = time.monotonic()
         try:
-            with closing(_connect(address)) as connection:
+            with closing(_connect(address)) as connection, _watch(invocation.socket, connection):
                 answer.ask(connection, key)
         except Stop:
             client.call("daemon.status")  # if the daemon is gone, this raises a better reason
@@ -60,6 +66,39 @@ def _connect(address: str) -> http.client.HTTPConnection:
     parts = urlsplit(address)
     host = parts.hostname or ""
     return http.client.HTTPConnection(LOOPBACK_OF.get(host, host), parts.port, timeout=IDLE_TIMEOUT_S)
+
+
+@contextmanager
+def _watch(path: Path, connection: http.client.HTTPConnection) -> Iterator[None]:
+    """Close the connection if the daemon stops answering calls: the first byte of an answer may take minutes.
+
+    Raises:
+        NoDaemon: it has stopped answering.
+    """
+    ended = threading.Event()
+    gone: list[NoDaemon] = []
+
+    def watch() -> None:
+        try:
+            with ControlClient(path) as client:
+                while not ended.wait(WATCH_INTERVAL_S):
+                    client.call(PROBE)
+        except NoDaemon as error:
+            gone.append(error)
+            with suppress(OSError):  # it is closed already
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    except Stop:
+        if gone:
+            raise gone[0] from None
+        raise
+    finally:
+        ended.set()
+        thread.join()
 
 
 class _Answer:
@@ -163,7 +202,7 @@ COMMANDS = (
     Command(
         ("test",),
         "Send a prompt as a client would, and print the answer",
-        'codexctl test "Say hello" --model opus',
+        'codexctl test "Say hello"\ncodexctl test "Say hello" --model opus',
         _test,
         (
             argument("prompt", metavar="PROMPT", help="the prompt to send"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 
 from codexctl.render.format import (
@@ -12,6 +10,7 @@ from codexctl.render.format import (
     Json,
     ago,
     bar,
+    bar_cells,
     counted,
     duration,
     name_of,
@@ -23,7 +22,6 @@ from codexctl.render.table import Cell, table
 from codexctl.render.text import Style, cell_width, pad, plain
 
 SWITCH = "codexctl accounts switch"
-MIN_ID_CHARS = 8
 
 
 def no_accounts(style: Style) -> list[str]:
@@ -34,45 +32,34 @@ def no_accounts(style: Style) -> list[str]:
     ]
 
 
-def accounts(result: Json, style: Style) -> list[str]:
+def accounts_with_ids(result: Json, style: Style) -> list[str]:
+    """``accounts.list`` with a column for the ids."""
+    return accounts(result, style, ids=True)
+
+
+def accounts(result: Json, style: Style, *, ids: bool = False) -> list[str]:
     """``accounts.list``: one row per account, the active one marked, and notes below."""
     listed = result["accounts"]
     if not listed:
         return no_accounts(style)
-    workspaces = _distinguish_workspaces(listed)
-    headings = ("", "ACCOUNT", "STATE", "QUOTA", "RESETS")
-    lines = table(headings, (_account_row(each, workspaces, style.now) for each in listed), style, cut_first=1)
+    headings = ["", "ACCOUNT", "STATE", "QUOTA", "RESETS"]
+    rows = [_account_row(each, style) for each in listed]
+    if ids:
+        headings.append("ID, WORKSPACE")
+        for row, each in zip(rows, listed, strict=True):
+            row.append(Cell([plain(each["id"]), plain(each["workspace"])]))
+    lines = table(headings, rows, style, cut_first=1)
     for each in listed:
-        lines += _account_notes(each, workspaces, style)
+        lines += _account_notes(each, style)
     if result["active"] is None:
         lines += ["", *style.prose(f"No account is active. Choose one with: {SWITCH} NAME")]
     return lines
 
 
-def _distinguish_workspaces(listed: Iterable[Json]) -> dict[str, str]:
-    """Account id -> a short workspace id, for each account that shares its email with another."""
-    sharing = defaultdict(list)
-    for each in listed:
-        sharing[each["email"]].append(each)
-    short: dict[str, str] = {}
-    for email, group in sharing.items():
-        if email and len(group) > 1:
-            length = _distinct_length([each["workspace"] for each in group])
-            short |= {each["id"]: plain(each["workspace"][:length]) for each in group}
-    return short
-
-
-def _distinct_length(names: Sequence[str]) -> int:
-    longest = max(len(name) for name in names)
-    lengths = range(MIN_ID_CHARS, longest)
-    return next((length for length in lengths if len({name[:length] for name in names}) == len(names)), longest)
-
-
-def _account_row(account: Json, workspaces: Mapping[str, str], now: float) -> list[Cell]:
+def _account_row(account: Json, style: Style) -> list[Cell]:
+    now = style.now
     used = f"used {ago(account['last_used'], now)}" if account["last_used"] else "not used yet"
-    name = [plain(account["email"] or account["id"]), f"  {plain(account['plan'])}, {used}"]
-    if account["id"] in workspaces:
-        name.append(f"  workspace {workspaces[account['id']]}")
+    name = [plain(account["label"]), f"  {plain(account['plan'])}, {used}"]
     state = [state_words(account["state"])]
     if account["limited_until"] and account["limited_until"] > now:
         state.append(f"for {duration(account['limited_until'] - now)}")
@@ -82,27 +69,28 @@ def _account_row(account: Json, workspaces: Mapping[str, str], now: float) -> li
         Cell(["*" if account["active"] else ""], "bold"),
         Cell(name),
         Cell(state, STATE_COLOURS.get(account["state"], "red")),
-        *_quota_cells(account, now),
+        *_quota_cells(account, style),
     ]
 
 
-def _quota_cells(account: Json, now: float) -> list[Cell]:
+def _quota_cells(account: Json, style: Style) -> list[Cell]:
     windows = plan_windows(account)
     if not windows:
         return [Cell(["not known yet"], "dim"), Cell([""])]
     names = [plain(window["name"]) for window in windows]
     width = max(map(cell_width, names))
-    bars = [f"{pad(name, width)} {bar(window['used_percent'])}" for name, window in zip(names, windows, strict=True)]
-    resets = [until(window["resets_at"], now) if window["resets_at"] else "" for window in windows]
+    cells = bar_cells(style.width)
+    bars = [
+        f"{pad(name, width)} {bar(window['used_percent'], cells)}" for name, window in zip(names, windows, strict=True)
+    ]
+    resets = [until(window["resets_at"], style.now) if window["resets_at"] else "" for window in windows]
     if account["quota_stale"]:
         return [Cell([*bars, "stale"], "dim"), Cell(resets, "dim")]
     return [Cell(bars), Cell(resets)]
 
 
-def _account_notes(account: Json, workspaces: Mapping[str, str], style: Style) -> list[str]:
-    name = account["email"] or account["id"]
-    if account["id"] in workspaces:
-        name += f" (workspace {workspaces[account['id']]})"
+def _account_notes(account: Json, style: Style) -> list[str]:
+    name = account["label"]
     notes = [f"{name}: {account['reason']}"] if account["reason"] else []
     if account["followed"]:
         notes.append(f"{name} follows {account['followed']}")
@@ -116,7 +104,7 @@ def signed_in(result: Json, listed: Json, style: Style) -> list[str]:
     lines = [f"{done}: {style.paint(name_of(account), 'bold')}, plan {plain(account['plan'])}."]
     infos = {info["id"]: info for info in listed["accounts"]}
     if infos.get(account["id"], {}).get("state") == "disabled":
-        lines += ["This account is disabled. Enable it with:", f"  codexctl accounts enable {account['id']}"]
+        lines += ["This account is disabled. Enable it with:", f"  codexctl accounts enable {plain(account['label'])}"]
     if listed["active"] == account["id"]:
         return [*lines, "It is the active account."]
     active = infos.get(listed["active"])
@@ -124,14 +112,8 @@ def signed_in(result: Json, listed: Json, style: Style) -> list[str]:
     return [
         *lines,
         *style.prose(f"{stays} Switch to the new one with:"),
-        f"  {SWITCH} {_argument_for(account, infos.values())}",
+        f"  {SWITCH} {plain(account['label'])}",
     ]
-
-
-def _argument_for(account: Json, listed: Iterable[Json]) -> str:
-    """What to type for ``account``: its email, unless another account has the same email."""
-    same = [info for info in listed if info["email"] == account["email"]]
-    return plain(account["email"] if account["email"] and len(same) <= 1 else account["id"])
 
 
 def imported(result: Json, style: Style) -> list[str]:
@@ -225,6 +207,14 @@ class Browser(Enum):
     """The user would not see a browser that this machine opened."""
 
 
+def cancelled_sign_ins(result: Json, _style: Style) -> list[str]:
+    """``accounts.login.cancel``."""
+    count = result["cancelled"]
+    if not count:
+        return ["No sign-in was under way."]
+    return ["The sign-in was cancelled." if count == 1 else f"{count} sign-ins were cancelled."]
+
+
 def instructions(flow: Json, style: Style, *, browser: Browser, can_paste: bool) -> list[str]:
     """``accounts.login.start``. The address is on a line by itself, so that it can be copied."""
     match flow["method"]:
@@ -239,7 +229,7 @@ def _browser(flow: Json, style: Style, browser: Browser, *, can_paste: bool) -> 
     where = "Open this address in a browser on this machine, and sign in there:"
     if browser is Browser.CODEXCTL:
         where = "Sign in with the browser that opens now. If none opens, open this address on this machine:"
-    lines = [*style.prose(where), "", plain(flow["url"]), ""]
+    lines = [*style.prose(where), "", style.link(flow["url"]), ""]
     if can_paste:
         lines += style.prose(
             "A browser on another machine can't return to codexd. If you use one, paste the address where it ends up "
@@ -256,11 +246,11 @@ def _manual(flow: Json, style: Style) -> list[str]:
     return [
         *style.prose("Open this address in any browser, and sign in there:"),
         "",
-        plain(flow["url"]),
+        style.link(flow["url"]),
         "",
         *style.prose(
-            "The browser ends up at an address that begins with http://localhost. The page may show an error; only its "
-            f"address matters. Paste it here within {_time_left(flow, style.now)}."
+            "The browser ends up at an address that begins with http://localhost or http://127.0.0.1. The page may "
+            f"show an error; only its address matters. Paste it here within {_time_left(flow, style.now)}."
         ),
     ]
 
@@ -277,9 +267,14 @@ def _device(flow: Json, style: Style) -> list[str]:
             f"Open this address on any device, and enter the code there within {_time_left(flow, style.now)}:"
         ),
         "",
-        plain(flow["url"]),
+        style.link(flow["url"]),
         "",
         *lines,
+        "",
+        *style.prose(
+            "If the page says that device codes are switched off, enable them in ChatGPT's security settings, or sign "
+            f"in with a browser: {ADD}"
+        ),
         "",
     ]
 

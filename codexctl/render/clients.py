@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from codexctl.render.format import Json
-from codexctl.render.table import Cell, table
+from codexctl.render.table import Cell, aligned
 from codexctl.render.text import Style, plain
 
 INDENT = "  "
@@ -25,19 +25,33 @@ class Client(NamedTuple):
     hint: str
     column: str
 
+    @property
+    def name_inside(self) -> str:
+        """The name inside a sentence."""
+        return self.name.replace("The ", "the ")
+
     def status(self, result: Json, style: Style) -> list[str]:
         """``.status``."""
         if result["problem"]:
             return style.prose(f"Problem: {result['problem']}")
         at = f" at {plain(result['base_url'])}" if result["base_url"] else ""
-        lines = [f"{self.name} {self.modes[result['mode']]}{at}", f"{INDENT}settings  {plain(result['path'])}"]
+        says = self.name if result["takes_effect"] else f"By its settings, {self.name_inside}"
+        lines = [f"{says} {self.modes[result['mode']]}{at}", f"{INDENT}settings  {plain(result['path'])}"]
+        lines[:0] = self._overridden(result, style)
         if not result["exists"]:
             lines[-1] += " (no such file yet)"
         lines.append(f"{INDENT}codexd    {plain(result['address'])}")
         if result["values"]:
             rows = [[Cell([plain(each["name"])]), Cell([plain(each["value"])])] for each in result["values"]]
-            lines += ["", *table((self.column, "VALUE"), rows, style, cut_first=1)]
+            lines += ["", *aligned((self.column, "VALUE"), rows, style, cut_first=1)]
         return lines + style.paragraphs([*result["notes"], self._next_step(result)])
+
+    def _overridden(self, result: Json, style: Style) -> list[str]:
+        """That the file is not what counts, and why."""
+        if result["takes_effect"]:
+            return []
+        headline = style.paint(f"{self.name} does not do what its settings say:", "red")
+        return [headline, *(line for text in result["overridden_by"] for line in style.prose(text, INDENT)), ""]
 
     def _next_step(self, result: Json) -> str:
         if result["can_reset"]:
@@ -47,12 +61,16 @@ class Client(NamedTuple):
     def proxied(self, result: Json, style: Style) -> list[str]:
         """``.proxy``: the change, and the result of the request that proves it."""
         lines = self.set_up(result, style)
-        return [*lines, "", *self._proof(result["proof"], style)] if result["proof"] else lines
+        return [*lines, "", *self._proof(result, style)] if result["proof"] else lines
 
-    def _proof(self, proof: Json, style: Style) -> list[str]:
+    def _proof(self, result: Json, style: Style) -> list[str]:
+        proof = result["proof"]
         if proof["ok"]:
             account = f" on {plain(proof['account'])}" if proof["account"] else ""
-            return [style.paint("It works", "green") + f": {plain(proof['message'])[:-1]}{account}."]
+            answered = f"{plain(proof['message'])[:-1]}{account}."
+            if not result["takes_effect"]:
+                return style.prose(f"codexd itself works ({answered[:-1]}), but {self.name_inside} does not use it.")
+            return [style.paint("It works", "green") + f": {answered}"]
         lines = [style.paint("The request failed.", "red"), *style.prose(proof["message"])]
         if proof["request"]:
             lines += style.prose(f"To see what happened: codexctl why {proof['request']}")
@@ -60,7 +78,10 @@ class Client(NamedTuple):
         return lines + style.prose(f"{self.name} stays set up. {again}")
 
     def set_up(self, result: Json, style: Style) -> list[str]:
-        """``.proxy``, ``.direct`` and ``.set``: each setting that changes."""
+        """``.proxy``, ``.direct`` and ``.set``: what wins over the settings, and each one that changes."""
+        return [*self._overridden(result, style), *self._changes(result, style)]
+
+    def _changes(self, result: Json, style: Style) -> list[str]:
         path = plain(result["path"])
         if not result["changes"]:
             lines = [
@@ -80,12 +101,12 @@ class Client(NamedTuple):
         if not result["changes"]:
             lines = [f"{plain(result['path'])} has no changes made by codexd."]
             return lines + style.paragraphs(_kept(result))
-        return self.set_up(result, style)
+        return self._changes(result, style)
 
     def _edits(self, result: Json, style: Style) -> list[str]:
         rows = [_edit_row(edit) for edit in result["changes"]]
         inner = style.narrower(len(INDENT))
-        return [INDENT + line for line in table(("", self.column, "VALUE"), rows, inner, cut_first=2)]
+        return [INDENT + line for line in aligned(("", self.column, "VALUE"), rows, inner, cut_first=2)]
 
 
 CLAUDE_CODE = Client(
@@ -97,7 +118,7 @@ CLAUDE_CODE = Client(
         "other": "uses another server",
     },
     hint="`codexctl claude proxy` sets it up; `codexctl claude run` starts it without editing a file.",
-    column="VARIABLE",
+    column="SETTING",
 )
 CODEX_CLI = Client(
     name="The Codex CLI",

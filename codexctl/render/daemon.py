@@ -4,42 +4,98 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
-from codexctl.render.format import ADD, STATE_COLOURS, Json, ago, clock_time, counted, milliseconds, simulated_mark
-from codexctl.render.table import Cell, table
+from codexctl.render.format import STATE_COLOURS, Json, ago, clock_time, counted, milliseconds, simulated_mark, until
+from codexctl.render.table import Cell, aligned
 from codexctl.render.text import Style, plain
 
 LEVEL_COLOURS = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "red"}
+RECENT_S = 3600.0
+"""A request that failed longer ago than this says nothing about now."""
+
 _NEEDS_QUOTES = re.compile(r"[\s\"=]")
 
 
-def status(result: Json, style: Style) -> list[str]:
-    """``daemon.status``."""
+def full_status(result: Json, style: Style) -> list[str]:
+    """``daemon.status`` with every task."""
+    return status(result, style, verbose=True)
+
+
+def status(result: Json, style: Style, *, verbose: bool = False) -> list[str]:
+    """``daemon.status``: can a request be served, what is wrong, and what the daemon is doing."""
+    colour = "green" if result["serving"]["possible"] else "red"
+    lines = [style.paint(line, colour) for line in style.prose(serving(result, style.now))]
+    lines += [line for text in _advice(result, style.now) for line in style.prose(text)]
+    for problem in result["problems"]:
+        if not _is_advised(problem, result["serving"]):
+            lines += ["", *style.prose(f"Problem: {problem}")]
+    lines += ["", *_describe_daemon(result, style)]
+    tasks = [task for task in result["tasks"] if verbose or task["state"] != "running"]
+    if tasks:
+        lines += ["", *aligned(("TASK", "STATE", "RESTARTS", "LAST ERROR"), map(_task_row, tasks), style)]
+    return lines
+
+
+def serving(result: Json, now: float) -> str:
+    """Can a request be served now, by which account, and if not, why and until when."""
+    found = result["serving"]
+    reason = found["reason"]
+    if found["state"] == "kilo_only":
+        return f"Only requests for the model kilo can be served: {reason}."
+    if not found["possible"]:
+        return f"No request can be served{_until(found['until'], now)}: {reason}."
+    account = f"{found['account']}{simulated_mark(result)}"
+    return f"Ready: requests go to {account}{_describe_state(found, now)}."
+
+
+def _describe_state(found: Json, now: float) -> str:
+    """What else there is to say of an account that serves requests."""
+    if found["reason"]:
+        return f", because {found['reason']}{_until(found['until'], now)}"
+    if found["state"] == "expired":
+        return "; its access token has expired, and the next request refreshes it"
+    return ""
+
+
+def _until(at: float | None, now: float) -> str:
+    return f" until {clock_time(at, now)} ({until(at, now)})" if at else ""
+
+
+def _advice(result: Json, now: float) -> Iterator[str]:
+    """What to do, and what has gone wrong lately."""
+    if result["serving"]["advice"]:
+        yield result["serving"]["advice"]
+    for each in result["limited_models"]:
+        yield f"The model {each['model']} is limited{_until(each['until'], now)}."
+    failure = result["last_failure"]
+    if failure is not None and now - failure["at"] < RECENT_S:
+        when = ago(failure["at"], now)
+        yield f"A request failed {'just now' if when == 'now' else when}: `codexctl why` explains it."
+
+
+def _is_advised(problem: str, found: Json) -> bool:
+    """Whether the advice begins with the text of this problem, which begins with the name of the account."""
+    _, _, text = problem.partition(": ")
+    return bool(text and (found["advice"] or "").startswith(text))
+
+
+def _describe_daemon(result: Json, style: Style) -> list[str]:
     lines = [
         style.paint("codexd", "bold")
         + f" {result['version']} is running (pid {result['pid']}, started {ago(result['started_at'], style.now)})"
     ]
     if result["simulated"]:
         lines += style.prose("SIMULATED: the backend and the accounts are made up; nothing leaves this machine.")
-    account = (
-        f"{result['active_account']}{simulated_mark(result)}"
-        if result["active_account"]
-        else f"none; use `{ADD}` or `codexctl accounts switch`"
-    )
+    active = result["active_account"]
     facts = (
         ("listening on", ", ".join(result["addresses"]) or "nothing"),
-        ("account", account),
+        ("account", f"{active}{simulated_mark(result)}" if active else "none is active"),
         ("streams", f"{result['streams_in_flight']} in flight"),
         ("settings", result["settings_path"]),
     )
-    lines += [f"  {name:12}  {plain(text)}" for name, text in facts]
-    if result["tasks"]:
-        headings = ("TASK", "STATE", "RESTARTS", "LAST ERROR")
-        lines += ["", *table(headings, (_task_row(task) for task in result["tasks"]), style)]
-    for problem in result["problems"]:
-        lines += ["", *style.prose(f"Problem: {problem}")]
-    return lines
+    return lines + [f"  {name:12}  {plain(text)}" for name, text in facts]
 
 
 def _task_row(task: Json) -> list[Cell]:

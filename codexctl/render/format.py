@@ -9,6 +9,7 @@ from typing import Any
 from codexctl.render.text import plain
 
 BAR_CELLS = 8
+BARS_FROM_WIDTH = 72
 NEARLY_USED_UP_PERCENT, USED_UP_PERCENT = 80, 100
 
 STATE_COLOURS = {
@@ -18,6 +19,7 @@ STATE_COLOURS = {
     "expiring": "yellow",
     "limited": "yellow",
     "cancelled": "yellow",
+    "stopped": "dim",
     "disabled": "dim",
 }
 """By the state of an account, a request or a task. Any other state is red."""
@@ -74,8 +76,15 @@ def clock_time(at: float, now: float) -> str:
     return time.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S", local)
 
 
+def bar_cells(width: int | None, wanted: int = BAR_CELLS) -> int:
+    """``wanted`` if the terminal has room for quota bars; a narrow one and a pipe get only the numbers."""
+    return 0 if width is None or width < BARS_FROM_WIDTH else wanted
+
+
 def bar(percent: float, cells: int = BAR_CELLS) -> str:
-    """A quota bar with its percentage, always of the same width."""
+    """A quota bar with its percentage, always of the same width; only the percentage if ``cells`` is 0."""
+    if cells == 0:
+        return f"{percent:3.0f}%"
     filled = min(cells, max(0, round(percent / 100 * cells)))
     return f"{'█' * filled}{'░' * (cells - filled)} {percent:3.0f}%"
 
@@ -97,7 +106,7 @@ def short_count(number: int) -> str:
 
 
 def name_of(account: Json) -> str:
-    return f"{plain(account['email'] or account['id'])}{simulated_mark(account)}"
+    return f"{plain(account['label'])}{simulated_mark(account)}"
 
 
 def simulated_mark(holder: Json) -> str:

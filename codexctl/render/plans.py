@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from codexctl.render.accounts import no_accounts
-from codexctl.render.format import Json, ago, bar, bar_colour, clock_time, duration, name_of, until
-from codexctl.render.table import GAP, Cell, table
+from codexctl.render.format import Json, ago, bar, bar_cells, bar_colour, clock_time, duration, name_of, until
+from codexctl.render.table import GAP, Cell, aligned, table
 from codexctl.render.text import Style, cell_width, plain
 
 WIDE_BAR_CELLS = 20
@@ -26,21 +26,21 @@ def _quota(quota: Json, style: Style) -> list[str]:
     account = quota["account"]
     lines = [f"{style.paint(name_of(account), 'bold')}, plan {plain(account['plan'])}"]
     if quota["windows"]:
-        rows = [_window_row(window, quota, style.now) for window in quota["windows"]]
+        rows = [_window_row(window, quota, style) for window in quota["windows"]]
         inner = style.narrower(len(INDENT))
-        lines += [INDENT + line for line in table(("WINDOW", "USED", "RESETS", ""), rows, inner)]
+        lines += [INDENT + line for line in aligned(("WINDOW", "USED", "RESETS", ""), rows, inner)]
     lines += [f"{INDENT}{name:8}  {text}" for name, text in _facts(quota, style.now) if text]
     return lines + (style.prose(f"Not refreshed: {quota['error']}", INDENT) if quota["error"] else [])
 
 
-def _window_row(window: Json, quota: Json, now: float) -> list[Cell]:
+def _window_row(window: Json, quota: Json, style: Style) -> list[Cell]:
     is_tightest = window["limit"] is None and window["name"] == quota["tightest"]
     used = window["used_percent"]
     dim = "dim" if quota["stale"] else None
     return [
         Cell([plain(window["name"])], dim),
-        Cell([bar(used, WIDE_BAR_CELLS)], dim or bar_colour(used)),
-        Cell([until(window["resets_at"], now) if window["resets_at"] else ""], dim),
+        Cell([bar(used, bar_cells(style.width, WIDE_BAR_CELLS))], dim or bar_colour(used)),
+        Cell([until(window["resets_at"], style.now) if window["resets_at"] else ""], dim),
         Cell(["tightest" if is_tightest else ""], "bold"),
     ]
 

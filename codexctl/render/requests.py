@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from codexctl.render.format import STATE_COLOURS, Json, clock_time, counted, duration, milliseconds
-from codexctl.render.table import Cell, table
-from codexctl.render.text import Style, cell_width, pad, plain
+from codexctl.render.table import Cell, natural_width, table
+from codexctl.render.text import PROSE_WIDTH, Style, cell_width, pad, plain
 
 REPORTED_LOSSES = ("dropped", "approximated")
 """The kinds that the header ``codexd-losses`` counts. Each request from Claude Code has several of the other kinds."""
@@ -16,6 +16,11 @@ NAMED_PATHS = 2
 """How many fields are named if several were lost in the same way and differ only in their indexes."""
 
 STATE_WIDTH = len("running 200")
+SHORT_ID_CHARS = 8
+
+HEADINGS = ("TIME", "REQUEST", "STATE", "MODEL", "TOOK", "TOKENS")
+WIDE_HEADINGS = ("TIME", "REQUEST", "STATE", "CLIENT", "ACCOUNT", "MODEL", "TOOK", "TTFT", "IN", "OUT")
+NARROW_HEADINGS = ("TIME", "REQUEST", "STATE", "MODEL", "TOOK", "OUT")
 
 _INDEX = re.compile(r"\[\d+\]")
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -27,10 +32,25 @@ def requests(result: Json, style: Style) -> list[str]:
     listed = result["requests"]
     if not listed:
         return style.prose("No requests to show since codexd started.")
+    if style.width is None:
+        rows = [[*_wide_row(each, style.now), Cell(["; ".join(remarks_on(each))])] for each in listed]
+        return table((*WIDE_HEADINGS, "REMARKS"), rows, style)
+    return _list_lines(listed, style, style.width) + _remarks_below(listed, style)
+
+
+def _list_lines(listed: list[Json], style: Style, width: int) -> list[str]:
+    """One line for each request if a terminal of ``width`` has room for all facts or for only a few, else two."""
+    rows = [_wide_row(each, style.now) for each in listed]
+    if natural_width(WIDE_HEADINGS, rows) <= width:
+        return table(WIDE_HEADINGS, rows, style)
+    if width < PROSE_WIDTH:
+        return table(NARROW_HEADINGS, (_narrow_row(each, style.now) for each in listed), style, cut_first=3)
     several = len({request["account"] for request in listed} - {None}) > 1
-    headings = ("TIME", "REQUEST", "STATE", "MODEL", "TOOK", "TOKENS")
-    lines = table(headings, (_request_row(each, style.now, with_account=several) for each in listed), style)
-    return lines + _remarks_below(listed, style)
+    rows = [_request_row(each, style.now, with_account=several) for each in listed]
+    if natural_width(HEADINGS, rows) > width:
+        listed = [{**each, "id": short_id(each["id"])} for each in listed]
+        rows = [_request_row(each, style.now, with_account=several) for each in listed]
+    return table(HEADINGS, rows, style, cut_first=3)
 
 
 def _remarks_below(listed: list[Json], style: Style) -> list[str]:
@@ -42,13 +62,53 @@ def _remarks_below(listed: list[Json], style: Style) -> list[str]:
     return ["", *lines] if lines else []
 
 
+def _wide_row(request: Json, now: float) -> list[Cell]:
+    tokens = request["tokens"]
+    counts = ["", f"about {tokens['output']:,}"] if tokens and tokens.get("estimated") else []
+    counts = counts or ([f"{tokens['input']:,}", f"{tokens['output']:,}"] if tokens else ["", ""])
+    purpose = "".join(f" ({text})" for text in purpose_of(request))
+    ttft = "" if request["ttft_ms"] is None else milliseconds(request["ttft_ms"])
+    return [
+        Cell([clock_time(request["started_at"], now)]),
+        Cell([request["id"]]),
+        _state_cell(request),
+        Cell([plain(request["client"]) + purpose]),
+        Cell([plain(request["account"] or "")]),
+        Cell([_route(request)]),
+        Cell([milliseconds(took_ms(request, now))]),
+        Cell([ttft]),
+        *(Cell([count]) for count in counts),
+    ]
+
+
+def _narrow_row(request: Json, now: float) -> list[Cell]:
+    tokens = request["tokens"]
+    return [
+        Cell([clock_time(request["started_at"], now)]),
+        Cell([short_id(request["id"])]),
+        _state_cell(request),
+        Cell([plain(request["model_used"] or request["model"] or "")]),
+        Cell([milliseconds(took_ms(request, now))]),
+        Cell([f"{tokens['output']:,}" if tokens else ""]),
+    ]
+
+
+def short_id(request_id: str) -> str:
+    """The part of a request's id that is shown where room is scarce; every command takes it."""
+    return request_id.removeprefix("req_")[:SHORT_ID_CHARS]
+
+
+def _state_cell(request: Json) -> Cell:
+    return Cell([state_of(request)], STATE_COLOURS.get(request["state"], "red"))
+
+
 def _request_row(request: Json, now: float, *, with_account: bool) -> list[Cell]:
     asked, used = request["model"] or "", request["model_used"]
     account = [plain(request["account"])] if with_account and request["account"] else []
     return [
         Cell([clock_time(request["started_at"], now)]),
-        Cell([request["id"], plain(request["client"]), *account]),
-        Cell([state_of(request)], STATE_COLOURS.get(request["state"], "red")),
+        Cell([request["id"], plain(request["client"]), *purpose_of(request), *account]),
+        _state_cell(request),
         Cell([plain(asked), *([f"-> {plain(used)}"] if used and used != asked else [])]),
         Cell([milliseconds(took_ms(request, now)), *_ttft(request)]),
         Cell(list(_tokens(request))),
@@ -56,9 +116,15 @@ def _request_row(request: Json, now: float, *, with_account: bool) -> list[Cell]
 
 
 def state_of(request: Json) -> str:
-    """``done 200``. The status of a cancelled request is left out: it would only say whether an answer had begun."""
-    is_bare = request["status"] is None or request["state"] == "cancelled"
+    """``done 200``. The status of a request that was ended is left out: it would only say if an answer had begun."""
+    is_bare = request["status"] is None or request["state"] in ("cancelled", "stopped")
     return str(request["state"]) if is_bare else f"{request['state']} {request['status']}"
+
+
+def purpose_of(request: Json) -> list[str]:
+    """What the request was for, unless it was an ordinary one."""
+    purpose = request.get("purpose", "turn")
+    return [] if purpose == "turn" else [plain(purpose)]
 
 
 def took_ms(request: Json, now: float) -> float:
@@ -85,7 +151,7 @@ def _tokens(request: Json) -> Iterator[str]:
 
 def remarks_on(request: Json) -> Iterator[str]:
     """What went wrong, and the losses in translation that may change the answer."""
-    if request["error"]:
+    if request["error"] and request["state"] != "stopped":
         yield plain(request["error"])
     alike: dict[tuple[str, ...], list[str]] = {}
     for loss in request["losses"]:
@@ -129,6 +195,7 @@ def ended(request: Json, style: Style) -> list[str]:
 def _line(request: Json, at: float, state: str, colour: str | None, words: list[str], style: Style) -> list[str]:
     when, state = clock_time(at, style.now), f"{state:{STATE_WIDTH}}"
     head = f"{when}  {state}  "
+    words = [*purpose_of(request), *words]
     first, *others = style.wrap_line(f"{head}{request['id']}  {_route(request)}  {', '.join(words)}")
     return [f"{style.paint(when, 'dim')}  {style.paint(state, colour)}  {first[len(head) :]}", *others]
 

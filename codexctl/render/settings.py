@@ -80,7 +80,8 @@ def setting(result: Json, style: Style) -> list[str]:
 def was_set(result: Json, style: Style) -> list[str]:
     """``settings.set``."""
     what = "set" if result["secret"] else value_text(result["value"])
-    return _report(result, what, style)
+    doubts = [line for text in result["warnings"] for line in style.prose(f"Warning: {text}")]
+    return [*_report(result, what, style), *(style.paint(line, "yellow") for line in doubts)]
 
 
 def was_unset(result: Json, style: Style) -> list[str]:

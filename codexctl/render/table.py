@@ -1,4 +1,4 @@
-"""Tables: aligned columns below bold headings, cut if the terminal is too narrow. Pure."""
+"""Tables: aligned columns below bold headings, cut if the terminal is too narrow; in a pipe, tab-separated. Pure."""
 
 from __future__ import annotations
 
@@ -24,18 +24,38 @@ class Cell(NamedTuple):
 def table(
     headings: Sequence[str], rows: Iterable[Sequence[Cell]], style: Style, *, cut_first: int | None = None
 ) -> list[str]:
-    """The lines of a table.
+    """The lines of a table. In a pipe, each row is one line, and tabs separate its cells.
 
     On a terminal, columns are cut until a row fits: first the column with the index ``cut_first``, then always the
     widest one.
     """
+    if style.width is not None:
+        return aligned(headings, rows, style, cut_first=cut_first)
+    cells = ([" ".join(" ".join(cell.lines).split()) for cell in row] for row in rows)
+    return ["\t".join(row).rstrip("\t") for row in ([heading.strip() for heading in headings], *cells)]
+
+
+def natural_width(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> int:
+    """The cells that a row needs so that nothing is cut."""
+    widths = _measure([[Cell([heading]) for heading in headings], *rows])
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def aligned(
+    headings: Sequence[str], rows: Iterable[Sequence[Cell]], style: Style, *, cut_first: int | None = None
+) -> list[str]:
+    """The same, but with aligned columns in a pipe, too: for people, inside other text."""
     head = [Cell([heading], "bold") for heading in headings]
     body = list(rows)
-    columns = list(zip(head, *body, strict=True))
-    widths = [max(cell_width(line) for cell in column for line in cell.lines or [""]) for column in columns]
+    widths = _measure([head, *body])
     if style.width is not None:
         _fit(widths, style.width - len(GAP) * (len(widths) - 1), cut_first)
     return [line for row in (head, *body) for line in _draw_row(row, widths, style)]
+
+
+def _measure(rows: Iterable[Sequence[Cell]]) -> list[int]:
+    columns = zip(*rows, strict=True)
+    return [max(cell_width(line) for cell in column for line in cell.lines or [""]) for column in columns]
 
 
 def _fit(widths: list[int], room: int, cut_first: int | None) -> None:

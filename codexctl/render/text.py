@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
 PROSE_WIDTH = 80
@@ -35,6 +35,11 @@ class Style(NamedTuple):
 
     def paint(self, text: str, colour: str | None) -> str:
         return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if self.colour and colour and text else text
+
+    def link(self, url: str) -> str:
+        """``url``, which stays one link even if the terminal breaks its line (OSC 8)."""
+        shown = plain(url)
+        return f"\x1b]8;;{shown}\x1b\\{shown}\x1b]8;;\x1b\\" if self.colour else shown
 
     def narrower(self, columns: int) -> Style:
         """The style of a block that will be indented by ``columns``."""
@@ -85,6 +90,19 @@ def cut(text: str, width: int) -> str:
     if cell_width(text) <= width:
         return text
     return f"{_take(text, width - 1)}…" if width > 0 else ""
+
+
+def cut_distinct(texts: Sequence[str], width: int) -> list[str]:
+    """Each of ``texts`` cut to ``width`` cells; those that would look the same lose their beginning instead."""
+    ends = [cut(text, width) for text in texts]
+    return [
+        end if end == text or ends.count(end) == 1 else f"…{_take_last(text, width - 1)}"
+        for text, end in zip(texts, ends, strict=True)
+    ]
+
+
+def _take_last(text: str, width: int) -> str:
+    return _take(text[::-1], width)[::-1]
 
 
 def _take(text: str, width: int) -> str:

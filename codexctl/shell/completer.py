@@ -35,8 +35,6 @@ class ShellCompleter(Completer):
             )
 
     def candidates(self, words: Sequence[str]) -> list[Candidate]:
-        if words[0] == "help" and len(words) > 1:
-            return complete(self._commands, words[1:], lambda _values, _given: ())
         facts = self._facts()
 
         def lookup(kind: Values, given: Sequence[str]) -> Iterable[Candidate]:

@@ -12,6 +12,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.styles import Style as PromptStyle
 
 from codexctl.command import Command
+from codexctl.render.daemon import serving
 from codexctl.render.format import Json, bar, bar_colour, counted, name_of, plan_windows, state_words, until
 from codexctl.render.table import GAP
 from codexctl.render.text import PROSE_WIDTH, Fragment, Style, cell_width, cut, cut_fragments, pad, plain
@@ -53,6 +54,7 @@ def greeting(status: Json, style: Style) -> list[str]:
     return [
         f"{style.paint('codexd', 'bold')} {status['version']} at {addresses}",
         *simulated,
+        *style.prose(serving(status, style.now)),
         *(line for problem in status["problems"] for line in style.prose(f"Problem: {problem}")),
     ]
 
@@ -117,7 +119,7 @@ def toolbar(facts: Facts, log_level: str | None, width: int, now: float) -> list
     if facts.problem:
         parts = [
             _Part(0, (("class:bad", "codexd is away"),)),
-            _Part(1, (("", "start it with: codexd"),)),
+            _Part(1, (("", plain(facts.problem.rpartition(". ")[2])),)),
             _Part(2, (("", "the shell continues once it runs"),)),
         ]
     elif not facts.status:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import shlex
 import signal
 import subprocess
@@ -20,7 +19,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.shortcuts import CompleteStyle
 
-from codexctl.cli import build_parser, run_command
+from codexctl.cli import build_parser, parse, report, run_command
 from codexctl.client import NoDaemon, Refused
 from codexctl.command import EXIT_REFUSED, EXIT_USAGE, Command, Invocation, Stop, argument
 from codexctl.commands import load_commands
@@ -63,9 +62,10 @@ class Shell:
 
     def __init__(self, invocation: Invocation) -> None:
         self._invocation = invocation
-        self.commands = (*load_commands(), *self._own_commands())
+        own = self._own_commands()
+        replaced = {command.words for command in own}
+        self.commands = (*(each for each in load_commands() if each.words not in replaced), *own)
         self._parser = build_parser(self.commands)
-        self._first_words = list(dict.fromkeys(command.words[0] for command in self.commands))
         self._watch = Watch(invocation.socket, say, lambda: get_app().invalidate())
         self._tail: LogTail | None = None
 
@@ -108,17 +108,15 @@ class Shell:
             return EXIT_INTERRUPTED
 
     def _run_words(self, words: list[str]) -> int:
-        if not words[0].startswith("-") and words[0] not in self._first_words:
-            similar = difflib.get_close_matches(words[0], self._first_words, n=1)
-            advice = f"Did you mean {similar[0]}?" if similar else "`help` lists the commands."
-            say(f'"{words[0]}" is not a command. {advice}')
-            return EXIT_USAGE
         if tuple(words[: len(RUN)]) == RUN:
             return self._run_apart(words)
+        words = [*(["--json"] if self._invocation.as_json else []), *words]
         try:
-            parsed = self._parser.parse_args([*(["--json"] if self._invocation.as_json else []), *words])
-        except SystemExit as end:  # argparse has said why
-            return int(end.code or 0)
+            parsed = parse(self._parser, words, words, self.commands)
+        except Stop as stop:
+            return report(stop, as_json="--json" in words)
+        except SystemExit:  # it asked for help
+            return 0
         command: Command | None = getattr(parsed, "command", None)
         if command is None or command.words == ("shell",):
             say("you are already in the shell. `help` lists its commands.")

@@ -36,8 +36,18 @@ def fill_line(line: Line, width: int) -> Line:
 
 def spread(left: Line, right: Line, width: int) -> Line:
     """``left`` and ``right`` at the two ends of a line; only ``left`` if both do not fit."""
-    space = width - sum(cell_width(text) for _, text in (*left, *right))
-    return [*left, ("", " " * space), *right] if space > 1 else fill_line(left, width)
+    if not fits(left, right, width):
+        return fill_line(left, width)
+    return [*left, ("", " " * (width - _count_cells(left) - _count_cells(right))), *right]
+
+
+def fits(left: Line, right: Line, width: int) -> bool:
+    """Whether ``left`` and ``right`` fit a line, with some space between them."""
+    return width - _count_cells(left) - _count_cells(right) > 1
+
+
+def _count_cells(line: Line) -> int:
+    return sum(cell_width(text) for _, text in line)
 
 
 def fill_rows(lines: Sequence[Line], rows: int) -> list[Line]:

@@ -12,6 +12,10 @@ from codexctl.render.format import Json
 
 KEPT_REQUESTS = 500
 KEPT_ENTRIES = 100
+NOTICE_S = 10.0
+"""How long a notice is shown."""
+RECENT_S = 3600.0
+"""How long warnings and errors are shown."""
 RATE_WINDOW_S = 5.0
 """Tokens per second are averaged over this time."""
 
@@ -157,6 +161,8 @@ class Model:
     filter: str = ""
     shown: Shown = Shown.ALL
     notice: str = ""
+    noticed: tuple[str, float] = ("", 0.0)
+    """The last notice, and since when it has been shown."""
 
     # -- what the daemon reports
 
@@ -167,6 +173,17 @@ class Model:
         self.gone = ""
         self.requests.clear()
         self.entries.clear()
+
+    def age(self, now: float) -> None:
+        """Take back a notice that was there for long enough."""
+        if self.notice != self.noticed[0]:
+            self.noticed = self.notice, now
+        elif self.notice and now - self.noticed[1] >= NOTICE_S:
+            self.notice = ""
+
+    def recent_entries(self, now: float) -> list[Json]:
+        """The last warnings and errors."""
+        return [entry for entry in self.entries if entry["at"] > now - RECENT_S]
 
     def lose(self, why: str, now: float) -> None:
         if not self.gone:
@@ -199,7 +216,7 @@ class Model:
             case "accounts.switch", Switching(account) if params.get("dry_run") and account == params["account"]:
                 self.pane = Switching(account, result["cost"])
             case "accounts.switch", _ if not params.get("dry_run"):
-                self.notice = f"{result['account']['email'] or result['account']['id']} is now the active account."
+                self.notice = f"{result['account']['label']} is now the active account."
             case "requests.cancel", _:
                 self.notice = f"{params['id']} was cancelled."
 
@@ -247,12 +264,5 @@ class Model:
 
 
 def account_names(accounts: Iterable[Json]) -> dict[str, str]:
-    """Account id -> name: the email, with the beginning of the workspace id if several share the email."""
-    listed = list(accounts)
-    emails = [each["email"] for each in listed]
-    names = {}
-    for each in listed:
-        name = each["email"] or each["id"]
-        shared = each["email"] and emails.count(each["email"]) > 1
-        names[each["id"]] = f"{name} {each['workspace'][:8]}" if shared else name
-    return names
+    """Account id -> label."""
+    return {each["id"]: each["label"] for each in accounts}

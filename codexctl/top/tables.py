@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codexctl.render.format import (
     ADD,
@@ -19,8 +19,8 @@ from codexctl.render.format import (
     state_words,
     until,
 )
-from codexctl.render.requests import state_of
-from codexctl.render.text import Fragment, cell_width, pad, plain
+from codexctl.render.requests import short_id, state_of
+from codexctl.render.text import Fragment, cell_width, cut_distinct, pad, plain
 from codexctl.top.layout import (
     MARK_CELLS,
     Column,
@@ -39,9 +39,6 @@ from codexctl.top.model import SILENT_S, Model, Request, Shown, account_names
 TWO_WINDOWS_FROM_WIDTH = 76
 NARROW_BAR_CELLS, WIDE_BAR_CELLS = 5, 20
 SHORT_RESET_CELLS, LONG_RESET_CELLS = len("23h59m"), len("in 23 h 59 min")
-
-SHORT_ID_CHARS = 8
-"""How much of a request's id is shown: every command accepts the beginning of an id."""
 
 MIN_ROWS_WITH_DETAILS = 7
 """With fewer rows for the requests, the details of one would take too many of them."""
@@ -82,6 +79,8 @@ def account_table(listed: list[Json], names: Mapping[str, str], columns: int, no
     rows = [_AccountRow(each, names[each["id"]], now) for each in listed]
     wide = _account_columns(rows, wide=True)
     fitted = fit(wide if has_room(wide, width, gap) else _account_columns(rows, wide=False), width, gap)
+    shown = cut_distinct([row.name for row in rows], fitted[0][1])
+    rows = [replace(row, name=name) for row, name in zip(rows, shown, strict=True)]
     lines: list[Line] = [[("bold", "  "), *draw_heading(fitted, gap)]]
     for each in rows:
         mark = ("bold", "* ") if each.account["active"] else ("", "  ")
@@ -158,14 +157,25 @@ def request_lines(model: Model, size: Size, now: float) -> list[Line]:
         return fill_rows([*head, [("dim", f"  {none}")]], size.rows)
     details = _details(chosen, size.columns, now) if size.rows >= MIN_ROWS_WITH_DETAILS else []
     room = max(1, size.rows - len(head) - len(details))
-    first = max(0, min(listed.index(chosen) - room // 2, len(listed) - room))
+    shown = _around(listed, chosen, room)
+    more = sum(each.is_running for each in listed) - sum(each.is_running for each in shown)
+    if more:
+        shown = _around(listed, chosen, max(1, room - 1))
+        more = sum(each.is_running for each in listed) - sum(each.is_running for each in shown)
+        details = [[("green", f"  +{more} more running")], *details]
     lines = head
-    for each in listed[first : first + room]:
+    for each in shown:
         is_chosen = each is chosen
         cells = draw_row(_RequestRow(each, now), fitted, gap)
         line = fill_line([("", "> " if is_chosen else "  "), *cells], size.columns)
         lines.append([("reverse", text) for _, text in line] if is_chosen else line)
     return [*fill_rows(lines, size.rows - len(details)), *details]
+
+
+def _around(listed: list[Request], chosen: Request, room: int) -> list[Request]:
+    """``room`` requests, ``chosen`` among them."""
+    first = max(0, min(listed.index(chosen) - room // 2, len(listed) - room))
+    return listed[first : first + room]
 
 
 def _describe_filter(model: Model, number: int) -> str:
@@ -274,7 +284,3 @@ def _join_fitting(facts: Sequence[str], columns: int) -> Line:
         longer = f"{text}  {fact}"
         text = longer if cell_width(longer) <= columns else text
     return [("dim", text)]
-
-
-def short_id(request: str) -> str:
-    return request.removeprefix("req_")[:SHORT_ID_CHARS]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from codexctl.render.daemon import LEVEL_COLOURS
+from codexctl.render.daemon import LEVEL_COLOURS, serving
 from codexctl.render.format import STATE_COLOURS, Json, clock_time, counted, duration, short_duration
-from codexctl.render.requests import explanation
-from codexctl.render.text import PROSE_WIDTH, Style, plain, wrap
+from codexctl.render.requests import explanation, short_id
+from codexctl.render.text import PROSE_WIDTH, Style, cell_width, plain, wrap
 from codexctl.top.keys import KEYS
-from codexctl.top.layout import Line, Size, fill_line, fill_rows, spread
+from codexctl.top.layout import Line, Size, fill_line, fill_rows, fits, spread
 from codexctl.top.model import Cancelling, Filtering, Help, Model, Switching, Why, account_names
-from codexctl.top.tables import account_lines, account_table, request_lines, short_id
+from codexctl.top.tables import account_lines, account_table, request_lines
 
 MIN_COLUMNS, MIN_ROWS = 40, 10
 TALL_ROWS = 30
@@ -51,7 +51,8 @@ def screen(model: Model, size: Size, now: float) -> list[Line]:
 
 
 def settle(model: Model, size: Size, now: float) -> None:
-    """Don't scroll a text beyond its end, so that scrolling back takes effect at once."""
+    """Don't show a notice for ever, nor scroll a text beyond its end: scrolling back has to take effect at once."""
+    model.age(now)
     if isinstance(model.pane, Why):
         lines = len(_why_lines(model.pane, size.columns, now))
         model.pane = replace(model.pane, top=min(model.pane.top, max(0, lines - (size.rows - 2))))
@@ -79,8 +80,8 @@ def _overview(model: Model, size: Size, now: float) -> list[Line]:
     """Accounts, tasks and errors get at most a quarter of the rows each; the requests get the rest."""
     share = max(1, (size.rows - 4) // 4)
     space: list[Line] = [[]] if size.rows >= TALL_ROWS else []
-    above = [*space, *account_lines(model, size.columns, share + 1, now), *space]
-    below = [*space, *_task_lines(model, share), *space, *_error_lines(model, share, now), *space]
+    above = [*_refusal_lines(model, now), *space, *account_lines(model, size.columns, share + 1, now), *space]
+    below = [*space, *_task_lines(model, share), *space, *_error_lines(model, size.columns, share, now), *space]
     requests = request_lines(model, Size(size.columns, size.rows - len(above) - len(below)), now)
     return [*above, *requests, *below]
 
@@ -96,12 +97,20 @@ def _header(model: Model, columns: int, now: float) -> Line:
     status = model.status
     simulated: Line = [("yellow", "  SIMULATED")] if status["simulated"] else []
     left: Line = [("bold", f"codexd {plain(status['version'])}"), *simulated]
-    left.append(("", f"  {_addresses(status)}"))
-    left.append(("", f"  up {short_duration(now - status['started_at'])}"))
+    details: Line = [("", f"  {_addresses(status)}"), ("", f"  up {short_duration(now - status['started_at'])}")]
     running = model.running
     rate = sum(each.tokens_per_s(now) or 0 for each in running)
     right: Line = [("bold", f"{len(running)} running"), ("", f"  {rate:,.0f} tok/s")]
-    return spread(left, right, columns)
+    while details and not fits([*left, *details], right, columns):
+        details.pop()
+    return spread([*left, *details], right if fits(left, right, columns) else right[:1], columns)
+
+
+def _refusal_lines(model: Model, now: float) -> list[Line]:
+    """Why no request can be served; nothing if one can. Without an account, the list of accounts says so."""
+    if model.status is None or model.status["serving"]["possible"] or not model.accounts:
+        return []
+    return [[("bold red", plain(serving(model.status, now)))]]
 
 
 def _addresses(status: Json) -> str:
@@ -157,14 +166,25 @@ def _task_line(task: Json) -> Line:
     ]
 
 
-def _error_lines(model: Model, max_lines: int, now: float) -> list[Line]:
-    """The last warnings and errors, the newest at the bottom."""
+def _error_lines(model: Model, columns: int, max_lines: int, now: float) -> list[Line]:
+    """The warnings and errors of the last hour, the newest at the bottom."""
     lines: list[Line] = [
         [("yellow", f"  Problem: {plain(text)}")] for text in (model.status["problems"] if model.status else ())
     ]
     names = account_names(model.accounts)
-    lines += [_error_line(entry, names, now) for entry in list(model.entries)[-max_lines:]]
-    return [[("bold", "LAST ERRORS")], *lines[-max_lines:]] if lines else [[("bold", "LAST ERRORS"), ("dim", "  none")]]
+    for entry in model.recent_entries(now)[-max_lines:]:
+        lines += _wrap_error(_error_line(entry, names, now), columns)
+    title = ("bold", "LAST ERRORS")
+    return [[title], *lines[-max_lines:]] if lines else [[title, ("dim", "  none in the last hour")]]
+
+
+def _wrap_error(line: Line, columns: int) -> list[Line]:
+    """``line``, with what went wrong on as many lines as it needs, and without the rest if there is no room for it."""
+    (_, at), (colour, text), (_, more) = line
+    if cell_width(at + text + more) <= columns:
+        return [line]
+    first, *others = wrap(text, columns - cell_width(at), "", "") or [""]
+    return [[("dim", at), (colour, first)], *([("", " " * cell_width(at)), (colour, other)] for other in others)]
 
 
 def _error_line(entry: Json, names: Mapping[str, str], now: float) -> Line:
@@ -210,7 +230,7 @@ def _menu_lines(model: Model, menu: Switching, columns: int, now: float) -> list
 
 
 def _describe_cost(account: Json, menu: Switching) -> str:
-    name = account["email"] or account["id"]
+    name = account["label"]
     if account["active"]:
         return f"{name} is the active account."
     if menu.cost is None:

@@ -25,9 +25,12 @@ from codexd.accounts.login import (
 from codexd.errors import LoginFileInvalid
 from codexd.files import read_foreign
 
+INSTEAD = "To sign in without a file, run `codexctl accounts add`."
+OTHER_FILE = f"Name an auth.json, an accounts.json of codex-claude-proxy, or the folder of one. {INSTEAD}"
 KEYRING = (
     "If `codex login status` says that you are signed in, Codex keeps the login in the keyring: set "
-    'cli_auth_credentials_store = "file" in its config.toml and log in again.'
+    'cli_auth_credentials_store = "file" in its config.toml and log in again. '
+    f"{INSTEAD}"
 )
 
 
@@ -66,7 +69,7 @@ def read_logins(path: Path) -> Logins:
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a folder above can't be entered
         found = [path / name for name in ("auth.json", "accounts.json") if os.path.isfile(path / name)]  # noqa: PTH113
         if not found:
-            raise LoginFileInvalid(f"{path} contains neither auth.json nor accounts.json. {SIGN_IN}")
+            raise LoginFileInvalid(f"{path} contains neither auth.json nor accounts.json. {OTHER_FILE}")
         path = found[0]
     content = _read_object(path)
     if isinstance(content.get("accounts"), list):
@@ -78,16 +81,16 @@ def _read_object(path: Path) -> dict[str, Any]:
     try:
         data = read_foreign(path)
     except FileNotFoundError:
-        keyring = f" {KEYRING}" if path.name == "auth.json" else ""
-        raise LoginFileInvalid(f"{path} does not exist. {SIGN_IN}{keyring}") from None
+        advice = KEYRING if path.name == "auth.json" else OTHER_FILE
+        raise LoginFileInvalid(f"{path} does not exist. {advice}") from None
     except OSError as error:
         raise LoginFileInvalid(f"{path} can't be read: {error.strerror}. Check who owns it.") from None
     try:
         content = jsontext.loads(data)
     except ValueError as error:
-        raise LoginFileInvalid(f"{path} is not JSON ({error}). {SIGN_IN}") from None
+        raise LoginFileInvalid(f"{path} is not JSON ({error}). {OTHER_FILE}") from None
     if not isinstance(content, dict):
-        raise LoginFileInvalid(f"{path} is not a JSON object. {SIGN_IN}")
+        raise LoginFileInvalid(f"{path} is not a JSON object. {OTHER_FILE}")
     return content
 
 
@@ -96,7 +99,7 @@ def _check_codex_auth(path: Path, auth_json: dict[str, Any]) -> dict[str, Any]:
         read_tokens(auth_json)
         read_identity(auth_json)
     except LoginFileInvalid as error:
-        raise LoginFileInvalid(f"{path}: {error}") from None
+        raise LoginFileInvalid(f"{path}: {str(error).removesuffix(SIGN_IN)}{INSTEAD}") from None
     return auth_json
 
 
@@ -113,7 +116,7 @@ def _read_predecessor(path: Path, content: Mapping[str, Any]) -> Logins:
         except LoginFileInvalid as error:
             problems.append(f"{name}: {error}")
     if not logins:
-        raise LoginFileInvalid(" ".join(problems) or f"{path} lists no accounts. {SIGN_IN}")
+        raise LoginFileInvalid(" ".join(problems) or f"{path} lists no accounts. {OTHER_FILE}")
     return Logins(path, tuple(logins), tuple(problems))
 
 

@@ -43,6 +43,11 @@ class Identity:
         """The account's id inside codexd: 12 hexadecimal digits."""
         return hashlib.sha256(f"{self.chatgpt_account_id}/{self.user_id}".encode()).hexdigest()[:12]
 
+    @property
+    def name(self) -> str:
+        """For errors: two accounts of one person differ in the workspace only."""
+        return ", ".join(filter(None, (self.email, f"workspace {self.chatgpt_account_id}")))
+
 
 def is_header_text(value: object) -> bool:
     """Whether a token or id can go into a header. If it can't, the HTTP library's error would quote it."""
@@ -167,12 +172,12 @@ def identity_of_reply(reply: RefreshReply) -> Identity | None:
 
 
 def find_other_owner(account: Account, reply: RefreshReply) -> str | None:
-    """The email address or workspace id of the account that the reply's tokens belong to, if it is another one."""
+    """The email and workspace of the account that the reply's tokens belong to, if it is another one."""
     identity = identity_of_reply(reply)
     if identity is not None and identity.account_id != account.id:
-        return identity.email or identity.chatgpt_account_id
+        return identity.name
     workspaces = (find_workspace(token) for token in (reply.id_token, reply.access_token))
-    return next((each for each in workspaces if each and each != account.chatgpt_account_id), None)
+    return next((f"workspace {each}" for each in workspaces if each and each != account.chatgpt_account_id), None)
 
 
 def _read_object(parent: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from codexd.accounts.limits.cooldown import Cooldown
 from codexd.accounts.limits.windows import Limits
 
 EXPIRING_S = 300.0
-"""A token with no more than this left is shown as expiring."""
+"""A token with no more than this left is shown as expiring, as is any that can't be refreshed."""
 
 
 @frozen
@@ -18,10 +18,11 @@ class Account:
     """One login: a user in a workspace. Its tokens are kept separately (``Tokens``).
 
     ``added_at`` and ``last_used_at`` are seconds since the epoch. ``needs_login`` says why the login is dead and what
-    the user can do about it, or is None; ``dead_login`` is the fingerprint of the refresh token that was dead.
+    the user can do about it, or is None; ``dead_login`` is the fingerprint of a refresh token that no longer works.
+    ``withdrawn`` says why the refresh token no longer works, while the access token still does until it expires.
     ``disabled``: the user took the account out of use. ``followed`` is the path of another program's ``auth.json``,
     which codexd reads instead of its own file and never refreshes; ``imported_from`` is the path of the file that the
-    login was copied from.
+    login was copied from. ``mark`` tells it apart from other accounts of the same email; it is not kept in the file.
     """
 
     id: str
@@ -37,6 +38,8 @@ class Account:
     followed: str | None = None
     imported_from: str | None = None
     dead_login: str | None = None
+    withdrawn: str | None = None
+    mark: str = field(default="", eq=False)
 
     @property
     def label(self) -> str:
@@ -45,7 +48,10 @@ class Account:
 
     @property
     def name(self) -> str:
-        return self.email or self.id
+        """Short, and distinct among the accounts of a store: the email, with the workspace where several share it."""
+        if not self.email:
+            return self.id
+        return f"{self.email}/{self.mark}" if self.mark else self.email
 
 
 @frozen
@@ -66,6 +72,15 @@ class RefreshReply:
     refresh_token: str | None = field(default=None, repr=False)
     id_token: str | None = field(default=None, repr=False)
     expires_in: float | None = None
+
+
+class RefreshReason(Enum):
+    """Why a token is refreshed, in the sign-in server's words."""
+
+    PROACTIVE = "proactive_expiry"
+    """It is about to expire, or the user asked."""
+    UNAUTHORIZED = "unauthorized_recovery"
+    """The backend refused it."""
 
 
 class AccountState(Enum):
@@ -95,6 +110,6 @@ def account_state(
         return AccountState.LIMITED
     if tokens.expires_at <= now:
         return AccountState.EXPIRED
-    if tokens.expires_at <= now + EXPIRING_S:
+    if tokens.expires_at <= now + EXPIRING_S or account.withdrawn is not None:
         return AccountState.EXPIRING
     return AccountState.OK

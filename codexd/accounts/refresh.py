@@ -19,7 +19,7 @@ import trio
 from attrs import frozen
 
 from codexd.accounts.login import SIGN_IN, find_other_owner, needs_login
-from codexd.accounts.model import Account, RefreshReply, Tokens
+from codexd.accounts.model import Account, RefreshReason, RefreshReply, Tokens
 from codexd.accounts.single_flight import SingleFlight
 from codexd.accounts.store.store import AccountStore
 from codexd.errors import (
@@ -30,7 +30,7 @@ from codexd.errors import (
     RefreshUnavailable,
     TokenRejected,
 )
-from codexd.translation.wire_errors import say_duration
+from codexd.translation.wire_errors import say_duration, say_until
 
 log = logging.getLogger("codexd.refresh")
 
@@ -62,7 +62,7 @@ T = TypeVar("T")
 class RefreshEndpoint(Protocol):
     """``sign_in.server.TokenEndpoint``."""
 
-    async def refresh(self, refresh_token: str) -> RefreshReply: ...
+    async def refresh(self, refresh_token: str, reason: RefreshReason) -> RefreshReply: ...
     async def revoke(self, refresh_token: str) -> bool: ...
 
 
@@ -77,11 +77,12 @@ def back_off_s(failures: int) -> float:
 
 
 @frozen
-class _Outage:
-    """The number of failures in a row, and when the scheduler tries again."""
+class Outage:
+    """Refreshes that failed: how many in a row, when the scheduler tries again, and why the last one failed."""
 
     failures: int
     retry_at: float
+    problem: str
 
 
 class Refresher:
@@ -105,7 +106,7 @@ class Refresher:
         """By account id, the access token and the jitter drawn for it."""
         self._refreshes: SingleFlight[str] = SingleFlight()
         """The refreshes under way; each returns the access token."""
-        self._outages: dict[str, _Outage] = {}
+        self._outages: dict[str, Outage] = {}
         self._unsaved: dict[str, RefreshReply] = {}
         """Replies that could not be written to disk, by the refresh token that each one retired."""
 
@@ -161,9 +162,12 @@ class Refresher:
         if self._refreshes.is_under_way(account_id):
             await self._join(account_id)
         elif tokens is None or self._store.get(account_id).followed is not None:
-            await self._begin(account_id, None)
+            await self._begin(account_id, None, RefreshReason.PROACTIVE)
         else:
-            await self._begin(account_id, tokens.access_token)
+            await self._begin(account_id, tokens.access_token, RefreshReason.PROACTIVE)
+        explained = self.explain_withdrawn(account_id)
+        if explained is not None:
+            raise AccountNeedsLogin(explained)
 
     async def run(self) -> None:
         """Refresh every account's token before it expires, until cancelled."""
@@ -173,6 +177,18 @@ class Refresher:
                 for account in self._store.accounts:
                     nursery.start_soon(self._refresh_if_due, account)
             await trio.sleep(self._pause_s())
+
+    def outage(self, account_id: str) -> Outage | None:
+        """What is known if the account's last refresh failed."""
+        return self._outages.get(account_id)
+
+    def explain_withdrawn(self, account_id: str) -> str | None:
+        """If the account's refresh token was withdrawn: until when the login works, and why, in full sentences."""
+        account = self._store.get(account_id)
+        if account.withdrawn is None:
+            return None
+        until = say_until(self._store.tokens(account_id).expires_at, self._clock())
+        return f"The login of {account.label} can't be renewed; it ends {until}. {account.withdrawn}"
 
     def _held_tokens(self, account_id: str) -> Tokens | None:
         """The account's tokens as last read; None for a followed login that has not been read yet.
@@ -218,7 +234,8 @@ class Refresher:
         while self._refreshes.is_under_way(account_id):
             if (token := await self._join(account_id)) != rejected:
                 return token
-        token = await self._begin(account_id, rejected)
+        reason = RefreshReason.PROACTIVE if rejected is None else RefreshReason.UNAUTHORIZED
+        token = await self._begin(account_id, rejected, reason)
         if token == rejected:
             raise RefreshUnavailable("The sign-in server returned the same refused access token. Try again later.")
         return token
@@ -229,47 +246,63 @@ class Refresher:
             raise RefreshUnavailable("The refresh was interrupted. Try again.")
         return token
 
-    async def _begin(self, account_id: str, rejected: str | None) -> str:
-        return await self._refreshes.run(account_id, self._attempt(account_id, rejected))
+    async def _begin(self, account_id: str, rejected: str | None, reason: RefreshReason) -> str:
+        return await self._refreshes.run(account_id, self._attempt(account_id, rejected, reason))
 
-    async def _attempt(self, account_id: str, rejected: str | None) -> str:
+    async def _attempt(self, account_id: str, rejected: str | None, reason: RefreshReason) -> str:
         """One refresh, which is completed even if the request that needs it is cancelled."""
         try:
             with trio.CancelScope(shield=True):
-                token = await self._refresh(account_id, rejected)
+                token = await self._refresh(account_id, rejected, reason)
         except RefreshUnavailable as error:
             raise self._note_outage(account_id, error) from None
         self._outages.pop(account_id, None)
         return token
 
-    async def _refresh(self, account_id: str, rejected: str | None) -> str:
+    async def _refresh(self, account_id: str, rejected: str | None, reason: RefreshReason) -> str:
         """A fresh token from the file, where another program may have put one, or from the server."""
         if self._store.get(account_id).followed is not None:
             return await self._read_followed(account_id, rejected)
         tokens = self._store.reload(account_id)
         if self._is_fresh(account_id, tokens, rejected):
             return tokens.access_token
-        used = tokens.refresh_token
+        used, withdrawn = tokens.refresh_token, self._store.get(account_id).withdrawn
+        if withdrawn is not None:
+            return self._use_to_its_end(account_id, withdrawn, reason)
         try:
-            reply = self._unsaved.get(used) or await self._request_tokens(account_id, used)
+            reply = self._unsaved.get(used) or await self._request_tokens(account_id, used, reason)
         except AccountNeedsLogin as error:
             if self._store.reload(account_id).refresh_token == used:
-                log.warning("the login is dead: %s", error, extra={"fields": {"account": self._label(account_id)}})
-                self._store.mark_needs_login(account_id, str(error))
-                raise needs_login(self._store.get(account_id), str(error)) from None
+                return self._use_to_its_end(account_id, str(error), reason)
         else:
             saved = self._save(account_id, used, reply)
             if reply.access_token in (None, saved.access_token):
                 return self._check(account_id, saved)
         # Another program or a sign-in has changed the tokens in the meantime.
-        return await self._refresh(account_id, rejected)
+        return await self._refresh(account_id, rejected, reason)
 
-    async def _request_tokens(self, account_id: str, used: str) -> RefreshReply:
+    def _use_to_its_end(self, account_id: str, why: str, reason: RefreshReason) -> str:
+        """The access token of a login whose refresh token no longer works, as long as the backend accepts it.
+
+        Raises:
+            AccountNeedsLogin: it has expired, or the backend has refused it.
+        """
+        tokens, fields = self._store.tokens(account_id), {"account": self._label(account_id)}
+        if reason is RefreshReason.UNAUTHORIZED or not self._is_last_resort(tokens, None):
+            log.warning("the login is dead: %s", why, extra={"fields": fields})
+            self._store.mark_needs_login(account_id, why)
+            raise needs_login(self._store.get(account_id), why)
+        if self._store.get(account_id).withdrawn is None:
+            self._store.mark_needs_login(account_id, why, at_expiry=True)
+            log.warning("%s", self.explain_withdrawn(account_id), extra={"fields": fields})
+        return tokens.access_token
+
+    async def _request_tokens(self, account_id: str, used: str, reason: RefreshReason) -> RefreshReply:
         """New tokens from the server, checked to belong to this account.
 
         If the account was removed in the meantime, they are revoked: its removal could only revoke the old ones.
         """
-        reply = await self._endpoint.refresh(used)
+        reply = await self._endpoint.refresh(used, reason)
         try:
             account = self._store.get(account_id)
         except AccountNotFound:
@@ -304,7 +337,7 @@ class Refresher:
         """Back off; return the error with the account's name added."""
         known = self._outages.get(account_id)
         failures = known.failures + 1 if known else 1
-        self._outages[account_id] = _Outage(failures, self._clock() + back_off_s(failures))
+        self._outages[account_id] = Outage(failures, self._clock() + back_off_s(failures), str(error))
         label = self._label(account_id)
         log.warning("refresh failed: %s", error, extra={"fields": {"account": label, "failures": failures}})
         return RefreshUnavailable(f"The login of {label} could not be refreshed. {error}")

@@ -15,9 +15,10 @@ LOGIN_METHODS = ("browser", "manual", "device")
 
 @frozen
 class AccountRef:
-    """Enough of an account to name it to its user."""
+    """Enough of an account to name it to its user. ``label``: see ``AccountInfo``."""
 
     id: str
+    label: str
     email: str
     plan: str
     simulated: bool
@@ -36,7 +37,10 @@ class QuotaWindow:
 
 @frozen
 class AccountInfo:
-    """``state``: ok, expiring, expired, needs_login, limited or disabled; ``reason`` says why it needs a login.
+    """``state``: ok, expiring, expired, needs_login, limited or disabled; ``reason`` says why a login is needed.
+
+    ``label`` is short and distinct, and every ``account`` parameter takes it: the email, with the beginning of the
+    workspace id after a slash if another account has the same email.
 
     ``quota`` is what was last observed, empty before the first reply of the backend, and ``quota_stale`` when that
     was long ago. ``followed`` is the file of another program whose login this is. ``limited_until`` is the end of a
@@ -44,6 +48,7 @@ class AccountInfo:
     """
 
     id: str
+    label: str
     email: str
     plan: str
     active: bool
@@ -157,7 +162,7 @@ class ImportedAccounts:
 
 @frozen
 class AccountChoice:
-    """``account``: an email, an id or a unique prefix of one."""
+    """``account``: a label, an email, an id, or the beginning of one that fits no other account."""
 
     account: str = field(validator=filled)
 

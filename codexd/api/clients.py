@@ -33,43 +33,51 @@ _key = Rule(
 _url = Rule(_is_url, "must be an http:// or https:// URL", {"pattern": "^https?://"})
 
 
-@frozen
+@frozen(kw_only=True)
 class ClientPlace:
-    """``config_dir``: the caller's folder of the client's settings; by default that of the daemon's environment."""
+    """Where the caller uses the client.
+
+    ``config_dir``: the folder of the client's settings; by default that of the daemon's environment. ``working_dir``:
+    the folder whose project settings may win over them. ``environment``: variables of the caller's shell that may, too.
+    """
 
     config_dir: str | None = field(default=None, validator=_absolute)
+    working_dir: str | None = field(default=None, validator=_absolute)
+    environment: dict[str, str] = field(factory=dict, repr=False)
 
 
-@frozen
-class ClientChange:
+@frozen(kw_only=True)
+class ClientChange(ClientPlace):
     """``dry_run``: only say what would change."""
 
-    config_dir: str | None = field(default=None, validator=_absolute)
     dry_run: bool = False
 
 
-@frozen
-class ClaudeDirect:
+@frozen(kw_only=True)
+class ClaudeProxy(ClientChange):
+    """``ask``: Claude Code is to ask its user before each action; by default that stays as it is."""
+
+    ask: bool = False
+
+
+@frozen(kw_only=True)
+class ClaudeDirect(ClientChange):
     """``api_key``: of Anthropic; without one Claude Code uses the login that it has."""
 
-    config_dir: str | None = field(default=None, validator=_absolute)
-    dry_run: bool = False
     api_key: str | None = field(default=None, validator=_key, repr=False)
 
 
-@frozen
-class ClaudeSet:
+@frozen(kw_only=True)
+class ClaudeSet(ClientChange):
     """``api_url``: another server with Anthropic's API; ``api_key``: the bearer token that it wants."""
 
     api_url: str = field(validator=_url)
     api_key: str | None = field(default=None, validator=_key, repr=False)
-    config_dir: str | None = field(default=None, validator=_absolute)
-    dry_run: bool = False
 
 
 @frozen
 class ClientValue:
-    """A variable in ``env`` of Claude Code's settings, or a key of the Codex CLI's; a secret is not shown."""
+    """A variable in ``env`` or a setting of Claude Code, or a key of the Codex CLI's; a secret is not shown."""
 
     name: str
     value: str
@@ -81,7 +89,9 @@ class ClaudeStatus:
 
     ``mode``: ``codexd`` (this daemon), ``anthropic``, ``other``; None when the file can't be read, and ``problem`` says
     why. ``address``: where codexd listens. ``values``: of the names that codexd may write. ``can_reset``: codexd has
-    changed the file and remembers what was there.
+    changed the file and remembers what was there. ``takes_effect``: whether Claude Code does what the file says;
+    ``overridden_by`` has a sentence for each thing that wins over it. ``permission_mode``: what it does before an
+    action; None, without such a setting, means ``auto``.
     """
 
     path: str
@@ -93,6 +103,9 @@ class ClaudeStatus:
     can_reset: bool
     notes: tuple[str, ...]
     problem: str | None
+    takes_effect: bool = True
+    overridden_by: tuple[str, ...] = ()
+    permission_mode: str | None = None
 
 
 @frozen
@@ -102,6 +115,7 @@ class CodexStatus:
     ``mode``: ``codexd`` (this daemon), ``openai``, ``other``; None when the file can't be read, and ``problem`` says
     why. ``address``: where codexd listens. ``values``: of the keys that codexd may write. ``signed_in``: the CLI has a
     login with ChatGPT of its own. ``can_reset``: codexd has changed the file and remembers what was there.
+    ``takes_effect``: whether the CLI does what the file says; ``overridden_by`` says what wins over it.
     """
 
     path: str
@@ -114,6 +128,8 @@ class CodexStatus:
     can_reset: bool
     notes: tuple[str, ...]
     problem: str | None
+    takes_effect: bool = True
+    overridden_by: tuple[str, ...] = ()
 
 
 @frozen
@@ -145,6 +161,7 @@ class ClientSetUp:
 
     ``left``: names that codexd wrote once and the user has changed since. ``backup``: the path of the copy of the
     file as it was. ``proof``: of ``claude.proxy`` and ``codex.proxy`` only, and not with ``dry_run``.
+    ``takes_effect``: whether the client does what the file now says; ``overridden_by`` says what wins over it.
     """
 
     path: str
@@ -155,6 +172,8 @@ class ClientSetUp:
     backup: str | None
     notes: tuple[str, ...]
     proof: ClientProof | None
+    takes_effect: bool = True
+    overridden_by: tuple[str, ...] = ()
 
 
 @frozen

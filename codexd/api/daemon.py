@@ -16,8 +16,45 @@ class TaskInfo:
 
 
 @frozen
+class Serving:
+    """Whether a request can be served now.
+
+    ``state``: the state of ``account`` (see ``AccountInfo``), or no_account, no_active_account, or kilo_only: nothing
+    but the model name kilo can be served. ``account``: the label of the account that a new session would get, or that
+    is in the way. ``reason``: why no account can serve, or why it is not the active one. ``until``: when that passes
+    by itself, in seconds since the epoch. ``advice``: what to do, in full sentences. ``others``: the labels of other
+    accounts that could serve: automatically with rotation, and after a switch without.
+    """
+
+    possible: bool
+    state: str
+    account: str | None
+    reason: str | None
+    until: float | None
+    advice: str | None
+    others: tuple[str, ...]
+
+
+@frozen
+class LimitedModel:
+    """A limit on one model of the account that would serve a request. ``until`` is in seconds since the epoch."""
+
+    model: str
+    until: float
+
+
+@frozen
+class LastFailure:
+    """The last request that failed. ``at`` is when it was received, in seconds since the epoch."""
+
+    request: str
+    at: float
+    error: str
+
+
+@frozen
 class DaemonStatus:
-    """``active_account`` is an email; ``problems``: sentences about files that could not be read."""
+    """``active_account`` is a label; ``problems``: full sentences, each with what to do."""
 
     version: str
     pid: int
@@ -29,6 +66,9 @@ class DaemonStatus:
     streams_in_flight: int
     settings_path: str
     problems: tuple[str, ...]
+    serving: Serving
+    limited_models: tuple[LimitedModel, ...]
+    last_failure: LastFailure | None
 
 
 @frozen

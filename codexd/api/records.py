@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from codexd.api.rules import between, filled, one_of
 
-REQUEST_STATES = ("running", "done", "failed", "cancelled")
+REQUEST_STATES = ("running", "done", "failed", "stopped", "cancelled")
 USAGE_GROUPS = ("model", "account", "day")
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -78,12 +78,15 @@ class Told:
 
 @frozen
 class RequestInfo:
-    """One model request. ``state``: running, done, failed or cancelled (by ``requests.cancel``).
+    """One model request.
+
+    ``state``: running, done, failed, stopped (the client hung up) or cancelled (by ``requests.cancel``).
 
     ``account_reason`` says why that account. ``error`` is what went wrong and ``error_kind`` its stable word;
     ``told`` is how the client was told of it, None when it had hung up. ``upstream_status`` and
     ``upstream_request_id`` are of the last answer of the backend, ``longest_silence_ms`` of its longest pause.
-    ``session`` is a short hash that the requests of one conversation share.
+    ``session`` is a short hash that the requests of one conversation share. ``purpose`` is ``turn`` or
+    ``auto mode check`` (Claude Code asked whether an action is safe).
     """
 
     id: str
@@ -109,6 +112,7 @@ class RequestInfo:
     longest_silence_ms: int | None = None
     error_kind: str | None = None
     told: Told | None = None
+    purpose: str = "turn"
 
 
 @frozen
@@ -219,11 +223,11 @@ class UsageOf:
 class UsageRow:
     """The sums of some requests.
 
-    ``name``: the model that was used, the account's email (the id of one that was removed), or the day in the
-    daemon's time zone (``2026-11-18``); ``none`` for requests that got to no model or account.
-    ``failed`` of the ``requests`` ended in an error. ``input_tokens`` includes the cached ones, ``output_tokens`` the
-    reasoning. ``losses`` counts the fields that were dropped or approximated, ``ttft_ms`` is the mean time to the
-    first token, None when there never was one.
+    ``name``: the model that was used (with the purpose, unless that is ``turn``), the account's email (the id of one
+    that was removed), or the day in the daemon's time zone (``2026-11-18``); ``none`` for requests that got to no
+    model or account. ``failed`` of the ``requests`` ended in an error; one that its user stopped or cancelled did not.
+    ``input_tokens`` includes the cached ones, ``output_tokens`` the reasoning. ``losses`` counts the fields that were
+    dropped or approximated, ``ttft_ms`` is the mean time to the first token, None when there never was one.
     """
 
     name: str

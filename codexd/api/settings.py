@@ -11,7 +11,7 @@ from codexd.api.rules import filled
 
 @frozen
 class SettingName:
-    """``name`` is dotted, such as ``server.port``."""
+    """``name`` is dotted, such as ``server.port``, or one key of a table: ``models.aliases.fast``."""
 
     name: str = field(validator=filled)
 
@@ -32,7 +32,8 @@ class SettingInfo:
     last two make it ``fixed``: the settings file can't change it. ``type``: string, integer, number, boolean, names
     (a list) or table. ``environ``: the variables that set it, the one that wins first. A ``secret`` has the value
     "set" or null; only ``settings.get`` shows it. ``restart_needed``: a change takes effect at the next start;
-    ``restart_pending``: one was made, and the daemon still runs on what was set before.
+    ``restart_pending``: one was made, and the daemon still runs on what was set before. ``warnings``: what
+    ``settings.set`` noticed about a value that it took: sentences.
     """
 
     name: str
@@ -49,6 +50,7 @@ class SettingInfo:
     secret: bool
     restart_needed: bool
     restart_pending: bool
+    warnings: tuple[str, ...] = ()
 
 
 @frozen

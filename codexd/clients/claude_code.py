@@ -1,7 +1,7 @@
 """How Claude Code is pointed at codexd: the variables of its environment. Pure.
 
 Claude Code takes them from ``env`` in its settings file, which overrides the shell's environment. Only the settings of
-a project, ``--settings`` and an administrator's settings override that file (Claude Code 2.1.330).
+a project, ``--settings`` and an administrator's settings override that file (Claude Code 2.1.332).
 """
 
 from __future__ import annotations
@@ -33,7 +33,16 @@ MIN_WINDOW_TOKENS = 100_000
 MAX_DIGITS = 18
 """The most digits of a number of tokens: Python refuses to parse a number with thousands of digits."""
 
-BYPASSES = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
+BYPASSES: Mapping[str, str] = {
+    "CLAUDE_CODE_USE_BEDROCK": "Amazon Bedrock",
+    "CLAUDE_CODE_USE_VERTEX": "Google Vertex AI",
+    "CLAUDE_CODE_USE_FOUNDRY": "Microsoft Foundry",
+    "CLAUDE_CODE_USE_MANTLE": "Amazon Bedrock (Mantle)",
+    "CLAUDE_CODE_USE_ANTHROPIC_AWS": "Claude Platform on AWS",
+    "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD": "Claude Platform on Google Cloud",
+    "CLAUDE_CODE_USE_GATEWAY": "a Claude gateway",
+}
+"""Variables that make Claude Code use another service, whatever the base URL."""
 
 _ALIASES = ("default", "best", "opus", "sonnet", "haiku", "fable", "opusplan")
 
@@ -54,6 +63,15 @@ NAME_KEYS = tuple(family_key(family, "_NAME") for family in CLAUDE_IDS)
 OWN_KEYS = (BASE_URL, AUTH_TOKEN, API_KEY, *CHOSEN_MODELS, *FAMILY_KEYS, COMPACT_WINDOW, DISCOVERY)
 """Every variable that codexd writes or removes."""
 
+PERMISSION_MODE = "permissions.defaultMode"
+"""A setting, not a variable: what Claude Code does before an action. Without it, auto mode: a model decides."""
+
+AUTO, ASK = "auto", "default"
+"""Values of ``PERMISSION_MODE``."""
+
+FILE_KEYS = (*OWN_KEYS, PERMISSION_MODE)
+"""Every name in the file that codexd writes or removes."""
+
 Wanted = dict[str, str | None]
 """Name -> value; None: remove it."""
 
@@ -65,6 +83,7 @@ def through_codexd(
     catalogue: Catalogue = BUILT_IN,
     *,
     window: int | None = None,
+    asks_first: bool = False,
 ) -> Wanted:
     """The values that point Claude Code at codexd.
 
@@ -74,6 +93,7 @@ def through_codexd(
         before: the values without codexd.
         catalogue: the active account's.
         window: the user's own ``autoCompactWindow``, in tokens.
+        asks_first: Claude Code is to ask its user before an action, not a model.
     """
     wanted: Wanted = {BASE_URL: address.url, AUTH_TOKEN: address.token, API_KEY: None}
     for family, model in CLAUDE_IDS.items():
@@ -88,7 +108,7 @@ def through_codexd(
         wanted[COMPACT_WINDOW] = str(limit)
     if before.get(DISCOVERY) is None:
         wanted[DISCOVERY] = "1"
-    return wanted
+    return wanted | ({PERMISSION_MODE: ASK} if asks_first else {})
 
 
 def earlier_names(shown: Mapping[str, Any], settings: Settings) -> Wanted:
@@ -102,7 +122,7 @@ def to_anthropic(api_key: str | None, before: Mapping[str, Any]) -> Wanted:
     wanted: Wanted = {BASE_URL: None, AUTH_TOKEN: None}
     if api_key is not None:
         wanted[API_KEY] = api_key
-    families = [family for family in CLAUDE_IDS if _is_unknown(before.get(family_key(family)))]
+    families = [family for family in CLAUDE_IDS if _is_unknown(before.get(family_key(family)), claude_only=True)]
     wanted |= {family_key(family, part): None for family in families for part in ("", "_NAME", "_DESCRIPTION")}
     return wanted | {key: None for key in CHOSEN_MODELS if _is_unknown(before.get(key), claude_only=True)}
 
@@ -153,6 +173,8 @@ def _is_unknown(model: Any, catalogue: Catalogue = BUILT_IN, *, claude_only: boo
     """Whether the server does not know the model name. ``claude_only``: it knows only Claude's names."""
     if not isinstance(model, str) or not model:
         return False
+    if claude_only and is_codexd_model(model, catalogue):
+        return True
     name = model.lower().removesuffix("[1m]")
     if name in _ALIASES or name.startswith("claude"):
         return False

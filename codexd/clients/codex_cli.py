@@ -2,7 +2,7 @@
 
 The CLI can use another server without a login only through a custom provider. A project's configuration can't change
 the provider; a profile's file can. The CLI refreshes a rejected token, and asks the server for what ``/status`` shows,
-only if ``requires_openai_auth`` is set and it is signed in with ChatGPT (observed with the Codex CLI 0.169.0).
+only if ``requires_openai_auth`` is set and it is signed in with ChatGPT (observed with the Codex CLI 0.171.0).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any
 
 from codexd.clients.address import Address, hide_user_info
 from codexd.settings.schema import Settings
+from codexd.translation.models.catalogue import Catalogue
 from codexd.translation.models.routes import route
 
-PROVIDER, CHATGPT_URL = "model_provider", "chatgpt_base_url"
+MODEL, PROVIDER, CHATGPT_URL = "model", "model_provider", "chatgpt_base_url"
 TABLES = "model_providers"
 NAME = "codexd"
 """The provider's name in the CLI, and its key unless the user has another provider under that key."""
@@ -76,16 +77,18 @@ def shows_key(table: Mapping[str, Any], address: Address) -> bool:
     return asked is None or table.get("http_headers") == asked or not is_ours(table)
 
 
-def through_codexd(address: Address, provider: str, *, signed_in: bool) -> dict[str, Any]:
+def through_codexd(address: Address, provider: str, *, signed_in: bool, model: str | None = None) -> dict[str, Any]:
     """The values that point the Codex CLI at codexd.
 
     Args:
         address: codexd's.
         provider: the key of codexd's provider.
-        signed_in: whether the CLI is signed in with ChatGPT. Only then does it ask codexd for limits.
+        signed_in: whether the CLI is signed in with ChatGPT. Only then does it ask codexd for limits and models.
+        model: the model to start with, if not the file's own or the CLI's default.
     """
+    models = {MODEL: model} if model else {}
     limits = {CHATGPT_URL: f"{address.url}/backend-api"} if signed_in else {}
-    return {**limits, PROVIDER: provider, table_of(provider): make_table(address, signed_in=signed_in)}
+    return {**models, **limits, PROVIDER: provider, table_of(provider): make_table(address, signed_in=signed_in)}
 
 
 def find_mode(provider: Any, tables: Mapping[str, Any], address: Address) -> Mode:
@@ -113,6 +116,25 @@ def has_chatgpt_login(auth_json: str) -> bool:
         return False
     mode = login.get("auth_mode") or ("apikey" if isinstance(login.get("OPENAI_API_KEY"), str) else "chatgpt")
     return mode == "chatgpt" and bool(login["tokens"].get("access_token"))
+
+
+def choose_model(model: Any, settings: Settings, catalogue: Catalogue) -> str | None:
+    """The model to set in place of the file's ``model``; None if that one can be used, or if the offer is unknown.
+
+    Without a ChatGPT login the CLI never asks for the list of models, and starts with a default of its own.
+    """
+    if catalogue.is_built_in or not is_refused_model(model, settings, catalogue):
+        return None
+    return next((each.slug for each in catalogue.listed if each.slug not in catalogue.refused), None)
+
+
+def is_refused_model(model: Any, settings: Settings, catalogue: Catalogue) -> bool:
+    """Whether a request of the CLI would be refused, because ``catalogue`` lacks the model or there is none."""
+    if not isinstance(model, str) or not model:
+        return True
+    found = route(model, settings.models.families, settings.models.aliases, catalogue)
+    slug = found.candidates[0]
+    return found.is_plain and (catalogue.find(slug) is None or slug in catalogue.refused)
 
 
 def is_unknown_model(model: Any, settings: Settings) -> bool:

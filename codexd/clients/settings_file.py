@@ -65,7 +65,7 @@ class Format(Protocol):
 
 @frozen
 class EnvInJson:
-    """Claude Code's ``settings.json``: the names are variables in its ``env``."""
+    """Claude Code's ``settings.json``: the names are variables in its ``env``, or with a dot ``object.key``."""
 
     blank: str = field(default="{}\n", init=False)
     broken_hint: str = field(default="Claude Code accepts only plain JSON, without comments.", init=False)
@@ -73,21 +73,28 @@ class EnvInJson:
 
     def check(self, text: str) -> None:
         json_text.check(text)
-        env = json_text.read(text, ("env",))
-        if env is not None and not json_text.is_object(env):
-            raise ValueError('its "env" is not an object')
-        json_text.check_names(env or "{}")
+        for holder in ("env", "permissions"):
+            held = json_text.read(text, (holder,))
+            if held is not None and not json_text.is_object(held):
+                raise ValueError(f'its "{holder}" is not an object')
+            json_text.check_names(held or "{}")
 
     def read(self, text: str, name: str) -> str | None:
-        return json_text.read(text, ("env", name))
+        return json_text.read(text, _env_path(name))
 
     def put(self, text: str, name: str, raw: str) -> str:
-        if not self.has_holder(text):
-            text = json_text.put(text, ("env",), "{}")
-        return json_text.put(text, ("env", name), raw)
+        holder, key = _env_path(name)
+        if json_text.read(text, (holder,)) is None:
+            text = json_text.put(text, (holder,), "{}")
+        return json_text.put(text, (holder, key), raw)
 
     def drop(self, text: str, name: str) -> str:
-        return json_text.drop(text, ("env", name)) if self.has_holder(text) else text
+        holder, key = _env_path(name)
+        if json_text.read(text, (holder, key)) is None:
+            return text
+        text = json_text.drop(text, (holder, key))
+        is_left_over = holder != "env" and json_text.is_empty(json_text.read(text, (holder,)) or "{}")
+        return json_text.drop(text, (holder,)) if is_left_over else text
 
     def parse(self, raw: str) -> Any:
         return json.loads(raw)
@@ -140,6 +147,12 @@ class Toml:
 
     def is_empty(self, text: str) -> bool:
         return not text.strip()
+
+
+def _env_path(name: str) -> tuple[str, str]:
+    """The names of variables have no dots."""
+    holder, dot, key = name.partition(".")
+    return (holder, key) if dot else ("env", name)
 
 
 def _path(name: str) -> toml_text.Path:

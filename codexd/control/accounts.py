@@ -9,10 +9,13 @@ from pathlib import Path
 
 import trio
 
+from codexd.accounts.choosing.serving import Standing
 from codexd.accounts.imports import read_logins
+from codexd.accounts.limits.cooldown import Reason
 from codexd.accounts.limits.windows import Window
 from codexd.accounts.login import read_tokens
 from codexd.accounts.model import Account, AccountState, Tokens, account_state
+from codexd.accounts.refresh import STALE_ADVICE
 from codexd.api import accounts as api
 from codexd.api.rules import NoParams
 from codexd.control.method import Call, Control, method
@@ -269,24 +272,43 @@ def choose_accounts(control: Control, name: str | None, *, every: bool) -> tuple
 
 
 def to_ref(account: Account) -> api.AccountRef:
-    return api.AccountRef(account.id, account.email, account.plan, account.simulated)
+    return api.AccountRef(account.id, account.name, account.email, account.plan, account.simulated)
+
+
+def to_standing(control: Control, account: Account) -> Standing:
+    tracker, now = control.accounts.tracker, control.clock()
+    limits, cooldown = tracker.limits(account.id), tracker.cooldown(account.id)
+    state = account_state(account, _find_tokens(control, account), limits, cooldown, now)
+    if state is AccountState.LIMITED:
+        until = cooldown.until if cooldown else limits.find_reset(now)
+        return Standing(account, state, until, cooldown.reason if cooldown else Reason.USAGE_LIMIT)
+    if state is AccountState.EXPIRED and account.followed is not None:
+        return Standing(account, state, problem=f"codexd only reads its login from {account.followed}. {STALE_ADVICE}")
+    if state is AccountState.EXPIRED and (outage := control.accounts.refresher.outage(account.id)):
+        return Standing(account, state, outage.retry_at, outage.problem)
+    return Standing(account, state)
+
+
+def _find_tokens(control: Control, account: Account) -> Tokens | None:
+    try:
+        return control.store.tokens(account.id)
+    except AccountNeedsLogin:  # its file can't be read; store.problems says why
+        return None
 
 
 def to_info(control: Control, account: Account) -> api.AccountInfo:
     tracker, now = control.accounts.tracker, control.clock()
     limits, cooldown = tracker.limits(account.id), tracker.cooldown(account.id)
-    try:
-        tokens = control.store.tokens(account.id)
-    except AccountNeedsLogin:  # its file can't be read; store.problems says why
-        tokens = None
+    tokens = _find_tokens(control, account)
     active = control.store.active
     return api.AccountInfo(
         id=account.id,
+        label=account.name,
         email=account.email,
         plan=limits.plan or account.plan,
         active=active is not None and account.id == active.id,
         state=account_state(account, tokens, limits, cooldown, now).value,
-        reason=account.needs_login,
+        reason=account.needs_login or control.accounts.refresher.explain_withdrawn(account.id),
         expires_at=tokens.expires_at if tokens else None,
         added_at=account.added_at,
         last_used=account.last_used_at,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,19 @@ from attrs import evolve
 from codexd import jsontext
 from codexd.api import clients as api
 from codexd.api.rules import NoParams
-from codexd.clients import claude_code
+from codexd.clients import claude_code, overrides
 from codexd.clients.address import Address, as_claude_code, send_proof
-from codexd.clients.claude_code import BASE_URL, BYPASSES, FAMILY_KEYS, OWN_KEYS, Mode
+from codexd.clients.claude_code import (
+    AUTH_TOKEN,
+    AUTO,
+    BASE_URL,
+    BYPASSES,
+    FAMILY_KEYS,
+    FILE_KEYS,
+    OWN_KEYS,
+    PERMISSION_MODE,
+    Mode,
+)
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
 from codexd.clients.settings_file import ENV_IN_JSON, Content, read_settings
 from codexd.clients.undo import UndoRecord
@@ -38,14 +48,15 @@ from codexd.files import write_atomic
 from codexd.translation.models.catalogue import Catalogue
 
 RUN_SETTINGS = "claude-run.json"
-EXAMPLE = {"config_dir": "/home/me/.claude", "dry_run": True}
+EXAMPLE = {"config_dir": "/home/me/.claude", "working_dir": "/home/me/project", "dry_run": True}
 
 AUTO_MODE_NOTE = (
-    "Claude Code's auto mode asks Anthropic's servers whether a tool call is safe. Through codexd there is no such "
-    "check, so it asks you each time; `claude --permission-mode acceptEdits` asks less often."
+    "In auto mode, its default, Claude Code lets a model decide whether an action is safe, and then runs it without "
+    "asking you. Through codexd that model is {model} (models.haiku), and each checked action costs your plan one or "
+    "two requests of about 35,000 tokens. `codexctl claude proxy --ask` makes Claude Code ask you instead."
 )
+ASK_NOTE = "Claude Code asks you before each action. Shift+Tab changes that for a session."
 RESTART_NOTE = "Restart Claude Code for this to take effect."
-BYPASS_NOTE = "{names} in the file makes Claude Code ignore the base URL. Remove it to use codexd."
 STALE_NOTE = "{url} is where codexd used to listen; `codexctl claude proxy` sets its current address, {now}."
 
 KEY_NOTE = (
@@ -66,18 +77,19 @@ async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus
     address = find_own_address(control)
     try:
         content = read_settings(path, ENV_IN_JSON)
-        values = plain_values(content, read_values(content, OWN_KEYS))
+        values = plain_values(content, read_values(content, FILE_KEYS))
         kept = find_undo_file(control).find(content.path)
     except ClientFileRefused as refused:
         return api.ClaudeStatus(str(path), True, None, None, address.url, (), False, (), str(refused))
     base_url, mode = values.get(BASE_URL), claude_code.find_mode(values.get(BASE_URL), address)
-    notes = _file_notes(content)
+    notes: tuple[str, ...] = ()
     if mode is Mode.OTHER and _pointed_here(content, kept, base_url):
         notes = (*notes, STALE_NOTE.format(url=base_url, now=address.url))
     if mode is Mode.CODEXD and not claude_code.shows_key(values, address):
         notes = (*notes, KEY_NOTE)
     if mode is Mode.ANTHROPIC:
         notes = (*notes, *_model_notes(control, content))
+    overridden_by = _find_overrides(content, params, values, address)
     return api.ClaudeStatus(
         path=str(path),
         exists=content.text is not None,
@@ -88,20 +100,30 @@ async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus
         can_reset=bool(kept.entries),
         notes=notes,
         problem=None,
+        takes_effect=not overridden_by,
+        overridden_by=overridden_by,
+        permission_mode=_permission_mode(values),
     )
 
 
 @method("claude.proxy", example=EXAMPLE, errors=CLIENT_FILE_ERRORS)
-async def claude_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
+async def claude_proxy(call: Call, params: api.ClaudeProxy) -> api.ClientSetUp:
     """Set Claude Code up to work through codexd, and prove it with a request."""
     control = call.control
     content = read_settings(_settings_path(control, params.config_dir), ENV_IN_JSON)
     address, window = find_own_address(control), _own_window(content)
+    asks_first = params.ask or last_written(content, find_undo_file(control).find(content.path), PERMISSION_MODE)
     make_wanted = partial(
-        claude_code.through_codexd, address, control.settings, catalogue=_catalogue(control), window=window
+        claude_code.through_codexd,
+        address,
+        control.settings,
+        catalogue=_catalogue(control),
+        window=window,
+        asks_first=bool(asks_first),
     )
-    notes = (RESTART_NOTE, AUTO_MODE_NOTE, *_file_notes(content), *find_notes(control))
-    done = _change(control, content, make_wanted, dry_run=params.dry_run, notes=notes)
+    mode = claude_code.ASK if asks_first else _permission_mode(plain_values(content, read_values(content, FILE_KEYS)))
+    notes = (RESTART_NOTE, *_permission_notes(control, mode), *find_notes(control))
+    done = _change(control, content, make_wanted, params, notes=notes)
     if params.dry_run:
         return done
     request = as_claude_code(address)
@@ -113,7 +135,7 @@ async def claude_direct(call: Call, params: api.ClaudeDirect) -> api.ClientSetUp
     """Set Claude Code up to use Anthropic's servers."""
     content = read_settings(_settings_path(call.control, params.config_dir), ENV_IN_JSON)
     make_wanted = partial(claude_code.to_anthropic, params.api_key)
-    return _change(call.control, content, make_wanted, dry_run=params.dry_run, notes=(RESTART_NOTE,))
+    return _change(call.control, content, make_wanted, params, notes=(RESTART_NOTE,))
 
 
 @method("claude.set", example={"api_url": "https://gateway.example.com", **EXAMPLE}, errors=CLIENT_FILE_ERRORS)
@@ -121,15 +143,14 @@ async def claude_set(call: Call, params: api.ClaudeSet) -> api.ClientSetUp:
     """Set Claude Code up to use another server with Anthropic's API."""
     content = read_settings(_settings_path(call.control, params.config_dir), ENV_IN_JSON)
     wanted = claude_code.to_other(params.api_url, params.api_key)
-    notes = (RESTART_NOTE, *_file_notes(content))
-    return _change(call.control, content, lambda _: wanted, dry_run=params.dry_run, notes=notes)
+    return _change(call.control, content, lambda _: wanted, params, notes=(RESTART_NOTE,))
 
 
 @method("claude.reset", example=EXAMPLE, errors=CLIENT_FILE_ERRORS)
 async def claude_reset(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     """Put back what was in Claude Code's settings before codexd."""
     content = read_settings(_settings_path(call.control, params.config_dir), ENV_IN_JSON)
-    return _change(call.control, content, lambda _: {}, dry_run=params.dry_run, notes=(RESTART_NOTE,))
+    return _change(call.control, content, lambda _: {}, params, notes=(RESTART_NOTE,))
 
 
 @method("claude.environment", errors=(FileUnwritable,))
@@ -138,7 +159,7 @@ async def claude_environment(call: Call, _params: NoParams) -> api.ClaudeEnviron
     control = call.control
     wanted = claude_code.through_codexd(find_own_address(control), control.settings, {}, _catalogue(control))
     variables = {name: value for name, value in wanted.items() if value is not None}
-    remove = tuple(name for name in OWN_KEYS if name not in variables) + BYPASSES
+    remove = (*(name for name in OWN_KEYS if name not in variables), *BYPASSES)
     path = control.places.state_dir / RUN_SETTINGS
     # Only an empty value in a later settings file unsets a variable of an earlier one.
     env = variables | dict.fromkeys(remove, "")
@@ -147,15 +168,34 @@ async def claude_environment(call: Call, _params: NoParams) -> api.ClaudeEnviron
 
 
 def _change(
-    control: Control, content: Content, make_wanted: MakeWanted, *, dry_run: bool, notes: Iterable[str]
+    control: Control, content: Content, make_wanted: MakeWanted, params: api.ClientChange, *, notes: Iterable[str]
 ) -> api.ClientSetUp:
     address = find_own_address(control)
     kept = _recognize(control, content, find_undo_file(control).find(content.path), address)
-    change, backup = change_file(control, content, kept, OWN_KEYS, make_wanted, dry_run=dry_run)
-    mode = claude_code.find_mode(values_after(change).get(BASE_URL), address)
+    change, backup = change_file(control, content, kept, FILE_KEYS, make_wanted, dry_run=params.dry_run)
+    after = values_after(change)
+    mode = claude_code.find_mode(after.get(BASE_URL), address)
     if mode is Mode.ANTHROPIC:
         notes = (*notes, *_model_notes(control, content))
-    return to_set_up(change, backup, mode, claude_code.show_value, dry_run=dry_run, notes=notes)
+    done = to_set_up(change, backup, mode, claude_code.show_value, dry_run=params.dry_run, notes=notes)
+    overridden_by = _find_overrides(content, params, after, address)
+    return evolve(done, takes_effect=not overridden_by, overridden_by=overridden_by)
+
+
+def _find_overrides(
+    content: Content, params: api.ClientPlace, values: Mapping[str, Any], address: Address
+) -> tuple[str, ...]:
+    """What wins over the file, which sets ``values``."""
+    bypasses = plain_values(content, read_values(content, tuple(BYPASSES)))
+    working_dir = Path(params.working_dir) if params.working_dir else None
+    sources = [
+        *overrides.read_claude_sources(content.path, working_dir),
+        overrides.own_file(content.path, {**values, **bypasses}),
+        overrides.shell(params.environment),
+    ]
+    through_codexd = claude_code.find_mode(values.get(BASE_URL), address) is Mode.CODEXD
+    key = {AUTH_TOKEN: address.key} if through_codexd and address.key else {}
+    return tuple(overrides.find_overrides(sources, content.path, {BASE_URL: values.get(BASE_URL), **key}))
 
 
 def _recognize(control: Control, content: Content, kept: UndoRecord, address: Address) -> UndoRecord:
@@ -189,9 +229,16 @@ def _pointed_here(content: Content, kept: UndoRecord, base_url: Any) -> bool:
     )
 
 
-def _file_notes(content: Content) -> tuple[str, ...]:
-    bypasses = plain_values(content, read_values(content, BYPASSES))
-    return (BYPASS_NOTE.format(names=", ".join(bypasses)),) if bypasses else ()
+def _permission_mode(values: Mapping[str, Any]) -> str | None:
+    mode = values.get(PERMISSION_MODE)
+    return mode if isinstance(mode, str) else None
+
+
+def _permission_notes(control: Control, mode: str | None) -> tuple[str, ...]:
+    if mode == claude_code.ASK:
+        return (ASK_NOTE,)
+    checker = _catalogue(control).choose(control.settings.models.haiku)
+    return (AUTO_MODE_NOTE.format(model=checker),) if mode in (None, AUTO) else ()
 
 
 def _model_notes(control: Control, content: Content) -> tuple[str, ...]:

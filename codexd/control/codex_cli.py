@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from attrs import evolve, frozen
 from codexd.api import clients as api
 from codexd.clients import codex_cli, toml_text
 from codexd.clients.address import Address, as_codex_cli, send_proof
-from codexd.clients.codex_cli import CHATGPT_URL, PROVIDER, TABLES, Mode, table_of
+from codexd.clients.codex_cli import CHATGPT_URL, MODEL, PROVIDER, TABLES, Mode, table_of
+from codexd.clients.overrides import find_codex_overrides
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
 from codexd.clients.settings_file import TOML, Content, read_settings
 from codexd.clients.undo import UndoRecord
@@ -29,7 +31,8 @@ from codexd.control.clients import (
     values_after,
 )
 from codexd.control.method import Call, Control, method
-from codexd.errors import ClientFileRefused
+from codexd.errors import AccountError, ClientFileRefused, UpstreamError
+from codexd.translation.models.catalogue import Catalogue
 
 EXAMPLE = {"config_dir": "/home/me/.codex", "dry_run": True}
 
@@ -68,6 +71,10 @@ KEY_NOTE = (
     "The file does not have the current key (setting server.api_key), so codexd refuses the Codex CLI's requests; "
     "`codexctl codex proxy` adds it."
 )
+REFUSED_NOTE = (
+    "{name} says model = {model}, which the active account is not offered; choose another with /model, or let "
+    "`codexctl codex proxy` set one."
+)
 MODEL_NOTE = "{name} says model = {model}, which codexd does not know; it uses models.default instead, {used}."
 PROFILE_NOTE = "With the profile in {names} the Codex CLI bypasses codexd: the profile sets another model_provider."
 
@@ -92,7 +99,7 @@ class Place:
 
     def names(self, kept: UndoRecord) -> tuple[str, ...]:
         """Every name that codexd may write."""
-        return CHATGPT_URL, PROVIDER, table_of(codex_cli.choose_provider(tuple(kept.entries), self.tables))
+        return MODEL, CHATGPT_URL, PROVIDER, table_of(codex_cli.choose_provider(tuple(kept.entries), self.tables))
 
 
 @method("codex.status", example={"config_dir": "/home/me/.codex"}, errors=CLIENT_FILE_ERRORS)
@@ -108,6 +115,7 @@ async def codex_status(call: Call, params: api.ClientPlace) -> api.CodexStatus:
         return api.CodexStatus(str(folder / FILE), True, None, None, address.url, (), False, False, (), str(refused))
     provider = place.config.get(PROVIDER)
     mode = codex_cli.find_mode(provider, place.tables, address)
+    overridden_by = tuple(find_codex_overrides(place.content.path, place.config))
     base_url = codex_cli.base_url_of(provider, place.tables)
     return api.CodexStatus(
         path=str(place.content.path),
@@ -120,6 +128,8 @@ async def codex_status(call: Call, params: api.ClientPlace) -> api.CodexStatus:
         can_reset=bool(kept.entries),
         notes=tuple(_status_notes(control, place, kept, address, mode)),
         problem=None,
+        takes_effect=not overridden_by,
+        overridden_by=overridden_by,
     )
 
 
@@ -131,13 +141,18 @@ async def codex_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     signed_in = place.signed_in
     notes = [RESTART_NOTE, SESSIONS_NOTE, SIGNED_IN_NOTE if signed_in else NO_LOGIN_NOTE]
     notes += [*_file_notes(control, place), *find_notes(control)]
-    kept = _recognize(place, find_undo_file(control).find(place.content.path))
+    kept = _recognize(control, place, find_undo_file(control).find(place.content.path))
     provider = codex_cli.choose_provider(tuple(kept.entries), place.tables)
-    wanted = codex_cli.through_codexd(address, provider, signed_in=signed_in)
-    done = _change(control, place, kept, lambda _: wanted, dry_run=params.dry_run, notes=notes)
+    catalogue = await _learn_models(control)
+
+    def make_wanted(before: Mapping[str, Any]) -> dict[str, Any]:
+        model = codex_cli.choose_model(before.get(MODEL), control.settings, catalogue)
+        return codex_cli.through_codexd(address, provider, signed_in=signed_in, model=model)
+
+    done = _change(control, place, kept, make_wanted, dry_run=params.dry_run, notes=notes)
     if params.dry_run:
         return done
-    model = place.config.get("model")
+    model = _read_place(place.folder).config.get(MODEL)  # what the CLI will send
     request = as_codex_cli(address, model if isinstance(model, str) else control.settings.models.default[0])
     return evolve(done, proof=to_proof(control, request, await send_proof(address, request)))
 
@@ -146,8 +161,17 @@ async def codex_proxy(call: Call, params: api.ClientChange) -> api.ClientSetUp:
 async def codex_reset(call: Call, params: api.ClientChange) -> api.ClientSetUp:
     """Put back what was in the Codex CLI's settings before codexd."""
     control, place = call.control, _read_place(_find_folder(call.control, params.config_dir))
-    kept = _recognize(place, find_undo_file(control).find(place.content.path))
+    kept = _recognize(control, place, find_undo_file(control).find(place.content.path))
     return _change(control, place, kept, lambda _: {}, dry_run=params.dry_run, notes=(RESET_NOTE,))
+
+
+async def _learn_models(control: Control) -> Catalogue:
+    """The active account's models; the built-in ones if they can't be learned now."""
+    account, catalogues = control.store.active, control.accounts.catalogues
+    if account is not None and catalogues.of(account).is_built_in:
+        with suppress(AccountError, UpstreamError):
+            await catalogues.fetch(account.id)
+    return catalogues.of(account)
 
 
 def _change(
@@ -159,10 +183,12 @@ def _change(
         name.removeprefix(f"{TABLES}."): value for name, value in after.items() if name.startswith(f"{TABLES}.")
     }
     mode = codex_cli.find_mode(after.get(PROVIDER), tables, find_own_address(control))
-    return to_set_up(change, backup, mode, lambda _, value: codex_cli.show_value(value), dry_run=dry_run, notes=notes)
+    done = to_set_up(change, backup, mode, lambda _, value: codex_cli.show_value(value), dry_run=dry_run, notes=notes)
+    overridden_by = tuple(find_codex_overrides(place.content.path, {**place.config, PROVIDER: after.get(PROVIDER)}))
+    return evolve(done, takes_effect=not overridden_by, overridden_by=overridden_by)
 
 
-def _recognize(place: Place, kept: UndoRecord) -> UndoRecord:
+def _recognize(control: Control, place: Place, kept: UndoRecord) -> UndoRecord:
     """Adopt a file that points to a codexd without an undo record: the state was lost."""
     provider = place.config.get(PROVIDER)
     table = place.tables.get(provider) if isinstance(provider, str) else None
@@ -172,7 +198,9 @@ def _recognize(place: Place, kept: UndoRecord) -> UndoRecord:
     url = str(place.config.get(CHATGPT_URL, ""))
     if url == str(table["base_url"]).removesuffix("/v1") + "/backend-api":
         own |= {CHATGPT_URL: url}
-    return adopt(place.content, kept, own)
+    catalogue = control.accounts.catalogues.of(control.store.active)
+    model = codex_cli.choose_model(None, control.settings, catalogue)
+    return adopt(place.content, kept, own | ({MODEL: model} if model else {}))
 
 
 def _read_place(folder: Path) -> Place:
@@ -186,6 +214,9 @@ def _find_folder(control: Control, config_dir: str | None) -> Path:
 
 def _status_notes(control: Control, place: Place, kept: UndoRecord, address: Address, mode: Mode) -> list[str]:
     notes = _file_notes(control, place)
+    model, catalogue = place.config.get(MODEL), control.accounts.catalogues.of(control.store.active)
+    if model and not catalogue.is_built_in and codex_cli.is_refused_model(model, control.settings, catalogue):
+        notes.append(REFUSED_NOTE.format(name=place.content.path.name, model=model))
     provider = place.config.get(PROVIDER)
     url = codex_cli.base_url_of(provider, place.tables)
     if mode is Mode.OTHER and provider is not None and last_written(place.content, kept, PROVIDER) == provider:
@@ -205,11 +236,13 @@ def _status_notes(control: Control, place: Place, kept: UndoRecord, address: Add
 def _file_notes(control: Control, place: Place) -> list[str]:
     """Notes on what the user wrote in the CLI's files, as far as it affects codexd."""
     notes = []
-    model, used = place.config.get("model"), control.settings.models.default[0]
+    model, used = place.config.get(MODEL), control.settings.models.default[0]
     if codex_cli.is_unknown_model(model, control.settings):
         notes.append(MODEL_NOTE.format(name=place.content.path.name, model=model, used=used))
     own = (None, place.config.get(PROVIDER), codex_cli.NAME)
-    others = [name for name, provider in _find_profiles(place) if provider not in own]
+    selected = place.config.get("profile")  # the overrides name it
+    shown = (f"{selected}.config.toml", f"profiles.{selected}")
+    others = [name for name, provider in _find_profiles(place) if provider not in own and name not in shown]
     if others:
         notes.append(PROFILE_NOTE.format(names=", ".join(others)))
     return notes

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 from codexd import __version__
+from codexd.accounts.choosing.serving import find_serving
 from codexd.api import daemon as api
 from codexd.api.rules import NoParams
 from codexd.api.settings import ChangedSettings
-from codexd.control.method import Call, method
+from codexd.control.accounts import to_standing
+from codexd.control.method import Call, Control, method
 from codexd.control.settings import to_changed
-from codexd.errors import FileUnreadable, SettingInvalid
+from codexd.errors import FileUnreadable, RequestNotFound, SettingInvalid
 from codexd.upstream.kilo import FreeModelList
 
 KILO_IS_OFF = "Kilo is a third party; codexd contacts it only if you opt in: `codexctl settings set kilo.enabled true`"
@@ -21,6 +24,12 @@ async def read_status(call: Call, _params: NoParams) -> api.DaemonStatus:
     """What the daemon is doing, and what is wrong."""
     control = call.control
     active = control.store.active
+    serving = find_serving(
+        [to_standing(control, account) for account in control.store.accounts],
+        active.id if active else None,
+        rotates=control.settings.rotation.enabled,
+        kilo=control.settings.kilo.enabled,
+    )
     return api.DaemonStatus(
         version=__version__,
         pid=os.getpid(),
@@ -33,10 +42,41 @@ async def read_status(call: Call, _params: NoParams) -> api.DaemonStatus:
         settings_path=str(control.places.settings),
         problems=(
             *control.store.problems,
+            *_dead_logins(control, serving),
+            *filter(None, (control.accounts.refresher.explain_withdrawn(each.id) for each in control.store.accounts)),
             *([control.live.problem] if control.live.problem else []),
             *control.usage.problems,
         ),
+        serving=serving,
+        limited_models=tuple(_limited_models(control, serving)),
+        last_failure=_find_last_failure(control),
     )
+
+
+def _dead_logins(control: Control, serving: api.Serving) -> Iterator[str]:
+    """The accounts that need a new login, unless ``serving`` or the store says so already."""
+    told = (*control.store.problems, serving.advice or "")
+    for account in control.store.accounts:
+        reason = account.needs_login
+        if reason and not account.disabled and not any(reason in text for text in told):
+            yield f"{account.label} needs a new login. {reason}"
+
+
+def _limited_models(control: Control, serving: api.Serving) -> Iterator[api.LimitedModel]:
+    for account in control.store.accounts:
+        if account.name == serving.account:
+            cooldowns = control.accounts.tracker.cooldowns(account.id)
+            yield from (api.LimitedModel(each.model, each.until) for each in cooldowns if each.model is not None)
+
+
+def _find_last_failure(control: Control) -> api.LastFailure | None:
+    try:
+        failed = control.requests.find_last_failed()
+    except RequestNotFound:
+        return None
+    if failed.was_ended_by_user:
+        return None
+    return api.LastFailure(failed.info.id, failed.info.started_at, failed.info.error or "")
 
 
 @method("daemon.reload", errors=(SettingInvalid, FileUnreadable))

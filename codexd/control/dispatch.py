@@ -22,6 +22,7 @@ from codexd.control import accounts, claude, codex_cli, daemon, records, setting
 from codexd.control.method import Call, Method, method
 from codexd.control.openrpc import OpenRpc, describe
 from codexd.errors import CodexdError, RequestInvalid
+from codexd.files import explain
 from codexd.rpc import ErrorCode
 from codexd.strict import make_converter, read_string
 
@@ -88,7 +89,7 @@ async def dispatch(call: Call, name: str, params: Any) -> Result | Refusal:
         return Refusal(ErrorCode.REFUSED, error.kind, str(error))
     except OSError as error:
         log.exception("%s failed", name)
-        return Refusal(ErrorCode.REFUSED, "os_error", f"{name} failed: {error}")
+        return Refusal(ErrorCode.REFUSED, "os_error", f"{name} failed. {explain(error)}")
     except Exception:  # a bug in one method, which must not end the connection or the daemon
         log.exception("%s failed", name)
         return Refusal(ErrorCode.INTERNAL_ERROR, CodexdError.kind, f"{name} failed because of a bug; see codexd's log")

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from attrs import evolve
+
 from codexd.api import settings as api
 from codexd.api.rules import NoParams
-from codexd.control.method import Call, method
+from codexd.control.method import Call, Control, method
 from codexd.errors import FileUnreadable, FileUnwritable, SettingInvalid
 from codexd.settings.edit import make_template
 from codexd.settings.live import Change, LiveSettings
-from codexd.settings.load import find_setting
-from codexd.settings.schema import SCHEMA, Setting
+from codexd.settings.load import find_entry
+from codexd.settings.schema import DEFAULTS, SCHEMA, Setting
+from codexd.translation.models.catalogue import BUILT_IN
 
 EDIT_ERRORS = (SettingInvalid, FileUnreadable, FileUnwritable)
 OPUS_EXAMPLE = {"name": "models.opus"}
+
+MODELS_ADVICE = "`codexctl models` lists those that your account is offered."
 
 SECRET_SHOWN = "set"  # noqa: S105 - shown in place of a secret
 
@@ -43,21 +49,22 @@ async def list_settings(call: Call, _params: NoParams) -> api.SettingsList:
 @method("settings.get", example=OPUS_EXAMPLE, errors=(SettingInvalid,))
 async def get_setting(call: Call, params: api.SettingName) -> api.SettingInfo:
     """One setting, a secret too."""
-    return _info(call.control.live, find_setting(params.name), reveal=True)
+    return _info_of(call.control.live, params.name, reveal=True)
 
 
 @method("settings.set", example={**OPUS_EXAMPLE, "value": ["gpt-6.1-sol", "gpt-5.5"]}, errors=EDIT_ERRORS)
 async def set_setting(call: Call, params: api.SettingValue) -> api.SettingInfo:
     """Set a setting in the settings file."""
     call.control.live.set(params.name, params.value)
-    return _info(call.control.live, find_setting(params.name))
+    info = _info_of(call.control.live, params.name)
+    return evolve(info, warnings=tuple(_doubts(call.control, params.name, info.value)))
 
 
 @method("settings.unset", example=OPUS_EXAMPLE, errors=EDIT_ERRORS)
 async def unset_setting(call: Call, params: api.SettingName) -> api.SettingInfo:
     """Take a setting out of the settings file."""
     call.control.live.unset(params.name)
-    return _info(call.control.live, find_setting(params.name))
+    return _info_of(call.control.live, params.name)
 
 
 @method("settings.read", errors=(FileUnreadable,))
@@ -90,6 +97,37 @@ def to_changed(live: LiveSettings, changes: Iterable[Change]) -> api.ChangedSett
 
 def _change(item: Setting, change: Change) -> api.SettingChange:
     return api.SettingChange(item.name, _show(item, change.before), _show(item, change.after), item.restart_needed)
+
+
+def _info_of(live: LiveSettings, name: str, *, reveal: bool = False) -> api.SettingInfo:
+    """The setting, or one key of a table.
+
+    Raises:
+        SettingInvalid: there is no such setting.
+    """
+    item, key = find_entry(name)
+    info = _info(live, item, reveal=reveal)
+    if key is None:
+        return info
+    return evolve(info, name=name, value=info.value.get(key), default=None, type="string")
+
+
+def _doubts(control: Control, name: str, value: Any) -> Iterator[str]:
+    """What is odd about the models that a setting names: they may be misspelled, or not offered to the account."""
+    if not name.startswith("models."):
+        return
+    active = control.store.active
+    catalogue = control.accounts.catalogues.of(active)
+    models = list(value.values()) if isinstance(value, dict) else [value] if isinstance(value, str) else value
+    known = {model.slug for model in (*catalogue.models, *BUILT_IN.models)}
+    known |= {model for defaults in DEFAULTS.models.families.values() for model in defaults}
+    unknown = [model for model in models if model not in known]
+    for model in unknown:
+        close = difflib.get_close_matches(model, known, n=1)
+        yield f"{model} is not a known model. " + (f"Did you mean {close[0]}?" if close else MODELS_ADVICE)
+    offered = [model for model in models if catalogue.find(model)]
+    if active is not None and not (unknown or offered or catalogue.is_built_in):
+        yield f"{active.label} is not offered {' or '.join(models)}. {MODELS_ADVICE}"
 
 
 def _info(live: LiveSettings, item: Setting, *, reveal: bool = False) -> api.SettingInfo:

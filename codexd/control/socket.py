@@ -199,8 +199,9 @@ def bind_socket(path: Path) -> socket.socket:
     """
     if len(os.fsencode(path)) > MAX_PATH_BYTES:
         raise SettingInvalid(
-            f"CODEXD_SOCKET: {path} is too long for a socket ({len(os.fsencode(path))} bytes, at most "
-            f"{MAX_PATH_BYTES}). Set CODEXD_SOCKET to a shorter path."
+            f"the path of the control socket is too long for the system ({len(os.fsencode(path))} bytes, at most "
+            f"{MAX_PATH_BYTES}): {path}. Use a shorter --home, or set CODEXD_SOCKET to a shorter path for codexd and "
+            "codexctl."
         )
     if not path.parent.is_dir():  # an existing folder keeps its mode: it may be shared, like /tmp
         make_private_folder(path.parent)

@@ -16,7 +16,8 @@ import trio
 from codexd.api.records import RequestEvent
 from codexd.errors import RequestCancelled, RequestNotFound
 from codexd.record.follow import Follower
-from codexd.record.timeline import SESSION_CHARS, RequestRecord, Snapshot
+from codexd.record.timeline import CANCELLED, SESSION_CHARS, RequestRecord, Snapshot
+from codexd.translation.client_api import Purpose
 from codexd.translation.reading.losses import LossKind
 
 log = logging.getLogger("codexd.request")
@@ -37,7 +38,7 @@ PROGRESS_S = 1.0
 REPEATED_S = 15.0
 """After an error inside a stream, Claude Code immediately sends the same request again."""
 
-CANCELLED = "This request was cancelled with `codexctl`"
+CANCELLED_WITH = "This request was cancelled with `codexctl`"
 
 _INDEX = re.compile(r"\[\d+\]")
 
@@ -116,19 +117,19 @@ class RequestLog:
         return found
 
     def find_last_failed(self) -> Snapshot:
-        """The last request that failed. Requests that the user ended count only if no other has failed.
+        """The last request that failed, or if none has, the last that was cancelled.
 
         Raises:
             RequestNotFound: none has failed.
         """
-        failed = [request for request in self._ended if request.info.error is not None]
-        if not failed:
+        failed = [request for request in self._ended if request.has_failed]
+        cancelled = [request for request in self._ended if request.info.state == CANCELLED]
+        if not failed and not cancelled:
             raise RequestNotFound(
                 "No request has failed since codexd started. To look at another request, give its id: "
                 "`codexctl requests` lists them."
             )
-        by_itself = [request for request in failed if not request.was_ended_by_user]
-        return (by_itself or failed)[-1]
+        return (failed or cancelled)[-1]
 
     # -- ending early -----------------------------------------------------------------------------
 
@@ -147,7 +148,7 @@ class RequestLog:
             raise RequestNotFound(f"The request {found.info.id} is still being received. Try again in a moment.")
         if found.info.session is not None:
             self._cancelled_at[found.info.session] = self._clock()
-        record.end_early(RequestCancelled(f"{CANCELLED}."))
+        record.end_early(RequestCancelled(f"{CANCELLED_WITH}."))
         return record.snapshot()
 
     def is_repeated(self, session: str) -> bool:
@@ -233,6 +234,7 @@ def _write(request: Snapshot) -> None:
         "account_reason": info.account_reason,
         "model": info.model,
         "model_used": info.model_used,
+        "purpose": None if info.purpose == Purpose.TURN.value else info.purpose,
         "status": info.status,
         "error": info.error,
         "ttft_ms": info.ttft_ms,
@@ -244,7 +246,7 @@ def _write(request: Snapshot) -> None:
         "losses": request.losses_reported or None,
     }
     known = {name: value for name, value in fields.items() if value is not None}
-    level = logging.INFO if info.error is None else logging.WARNING
+    level = logging.WARNING if request.has_failed or info.state == CANCELLED else logging.INFO
     log.log(level, "%s %s", request.method, info.path, extra={"request": info.id, "fields": known})
 
 

@@ -11,13 +11,21 @@ from codexd.api.records import RequestInfo, TokenCounts, Told
 from codexd.errors import CodexdError, InternalError, RequestCancelled, ShuttingDown, UpstreamError
 from codexd.record.redaction import redact
 from codexd.translation.backend import Usage
+from codexd.translation.client_api import Purpose
 from codexd.translation.reading.losses import Losses
+from codexd.translation.wire_errors import without_countdown
 
 CLIENT_LEFT = 499
 """The status of a request whose client disconnected before it was answered; nginx uses the same number."""
 
 CLIENT_LEFT_KIND = "client_left"
 """The error kind of such a request."""
+
+STOPPED, CANCELLED = "stopped", "cancelled"
+"""The states of requests that did not fail but were ended: by their client, who hung up, and with ``codexctl``."""
+
+_ENDED_EARLY = {CLIENT_LEFT_KIND: STOPPED, RequestCancelled.kind: CANCELLED}
+"""Error kind -> state."""
 
 SESSION_CHARS = 8
 MAX_ID_CHARS = 100
@@ -76,7 +84,11 @@ class Snapshot:
 
     @property
     def was_ended_by_user(self) -> bool:
-        return self.info.error_kind in (CLIENT_LEFT_KIND, RequestCancelled.kind)
+        return self.info.state in (STOPPED, CANCELLED)
+
+    @property
+    def has_failed(self) -> bool:
+        return self.info.state == "failed"
 
 
 @frozen
@@ -118,6 +130,7 @@ class RequestRecord:
 
     _steps: list[Step] = field(factory=list)
     _losses: Losses = field(factory=Losses)
+    _purpose: Purpose = Purpose.TURN
     _model: str | None = None
     _model_used: str | None = None
     _third_party: str | None = None
@@ -168,6 +181,9 @@ class RequestRecord:
 
     def note_model(self, asked: str | None) -> None:
         self._model = None if asked is None else _shorten(asked)
+
+    def note_purpose(self, purpose: Purpose) -> None:
+        self._purpose = purpose
 
     def note_losses(self, losses: Losses) -> None:
         """``losses`` is the request's own ledger, which grows until the request ends."""
@@ -249,7 +265,7 @@ class RequestRecord:
     def note_retry(self, error: CodexdError, how: str) -> None:
         """Another attempt follows ``error``; ``how`` says how, for example ``at once``."""
         self._retries += 1
-        self._add_step(self.clock(), StepName.RETRY, f"{how} after this error: {redact(str(error))}")
+        self._add_step(self.clock(), StepName.RETRY, f"{how} after this error: {_say(error)}")
 
     def _add_step(self, now: float, name: StepName, note: str = "") -> None:
         self._steps.append(Step(self._ms_until(now), name, note))
@@ -263,14 +279,14 @@ class RequestRecord:
 
     def note_failure(self, error: CodexdError) -> None:
         resets_at = error.resets_at if isinstance(error, UpstreamError) else None
-        self._failure = _Failure(redact(str(error)), error.kind, resets_at)
+        self._failure = _Failure(_say(error), error.kind, resets_at)
 
     def note_reported(self, status: int, type_: str, message: str) -> None:
         """How the error was reported to the client; ``status`` is 200 if the answer had already started."""
-        self._reported = Told(status, type_, redact(message))
+        self._reported = Told(status, type_, redact(without_countdown(message)))
 
     def note_client_left(self) -> None:
-        """The client disconnected, which is a failure if it has neither its answer nor an error yet."""
+        """The client disconnected, which stops the request unless it has its answer or an error already."""
         was_answered = self._status == 200 and self._stop_reason is not None
         if not was_answered and self._reported is None:
             self._failure = _Failure("the client hung up", CLIENT_LEFT_KIND)
@@ -330,6 +346,7 @@ class RequestRecord:
             longest_silence_ms=round(self._longest_silence_s * 1000) if has_answered else None,
             error_kind=failure.kind if failure else None,
             told=self._reported,
+            purpose=self._purpose.value,
         )
         return Snapshot(
             info,
@@ -353,7 +370,11 @@ class RequestRecord:
 def _name_outcome(failure: _Failure | None) -> str:
     if failure is None:
         return "done"
-    return "cancelled" if failure.kind == RequestCancelled.kind else "failed"
+    return _ENDED_EARLY.get(failure.kind, "failed")
+
+
+def _say(error: CodexdError) -> str:
+    return redact(without_countdown(str(error)))
 
 
 def _shorten(model: str) -> str:

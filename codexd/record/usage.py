@@ -156,8 +156,9 @@ def _to_entry(request: Snapshot) -> UsageEntry:
         output_tokens=min(counted.output, MAX_COUNT),
         reasoning_tokens=min(counted.reasoning, MAX_COUNT),
         status=info.status or 0,
-        failed=info.state == "failed",  # one that its user cancelled did not fail
+        failed=request.has_failed,
         duration_ms=info.duration_ms or 0,
         ttft_ms=info.ttft_ms,
         losses=request.losses_reported,
+        purpose=info.purpose,
     )

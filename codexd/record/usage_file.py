@@ -20,8 +20,9 @@ from codexd.files import keep_aside
 
 log = logging.getLogger("codexd.usage")
 
-VERSION = 1
-"""``PRAGMA user_version``. codexd does not write to a file with a later version."""
+VERSION = 2
+"""``PRAGMA user_version``. codexd does not write to a file with a later version, and brings one with the first up to
+date."""
 
 BUSY_S = 5.0
 """How long another program, such as the user's own ``sqlite3``, may hold the file's lock."""
@@ -29,7 +30,7 @@ BUSY_S = 5.0
 
 @frozen
 class UsageEntry:
-    """One request. ``account`` is the account's id, ``at`` is in seconds since the epoch."""
+    """One request. ``account`` is the account's id, ``at`` is in seconds since the epoch; ``purpose`` as in the API."""
 
     at: float
     account: str | None
@@ -45,15 +46,17 @@ class UsageEntry:
     duration_ms: int
     ttft_ms: int | None
     losses: int
+    purpose: str = "turn"
 
 
-_SCHEMA = """
+_PURPOSE_COLUMN = "purpose TEXT NOT NULL DEFAULT 'turn'"
+_SCHEMA = f"""
 CREATE TABLE requests (
     at REAL NOT NULL, account TEXT, model TEXT, model_used TEXT, client TEXT NOT NULL,
     input_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,
     output_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL,
     status INTEGER NOT NULL, failed INTEGER NOT NULL, duration_ms INTEGER NOT NULL, ttft_ms INTEGER,
-    losses INTEGER NOT NULL
+    losses INTEGER NOT NULL, {_PURPOSE_COLUMN}
 );
 CREATE INDEX requests_at ON requests (at);
 """
@@ -63,7 +66,7 @@ _INSERT = f"INSERT INTO requests ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' 
 
 _KEYS: Mapping[str, str] = MappingProxyType(
     {
-        "model": "coalesce(model_used, model, 'none')",
+        "model": "coalesce(model_used, model, 'none') || iif(purpose = 'turn', '', ' (' || purpose || ')')",
         "account": "coalesce(account, 'none')",
         "day": "date(at, 'unixepoch', 'localtime')",
         "total": "'total'",
@@ -160,18 +163,26 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _prepare(database: sqlite3.Connection) -> None:
     (version,) = database.execute("PRAGMA user_version").fetchone()
-    if version not in (0, VERSION):
+    if version not in (0, 1, VERSION):
         raise _ForeignError(f"its version is {version}, but this codexd writes version {VERSION}")
     (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise _ForeignError(verdict)
     is_empty = database.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-    if not is_empty and [name for _, name, *_ in database.execute("PRAGMA table_info(requests)")] != _COLUMNS:
+    if not is_empty and _list_columns(database) != (_COLUMNS[:-1] if version == 1 else _COLUMNS):
         raise _ForeignError("its requests table has other columns")
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")  # a crash loses nothing; a power cut may lose the last second
+    if version == 1:
+        database.executescript(
+            f"BEGIN; ALTER TABLE requests ADD COLUMN {_PURPOSE_COLUMN}; PRAGMA user_version = {VERSION}; COMMIT;"
+        )
     if is_empty:
         database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+
+
+def _list_columns(database: sqlite3.Connection) -> list[str]:
+    return [name for _, name, *_ in database.execute("PRAGMA table_info(requests)")]
 
 
 def _keep_aside(path: Path) -> Path:

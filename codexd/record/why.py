@@ -9,13 +9,17 @@ from attrs import frozen
 from codexd import errors
 from codexd.api.records import Explanation, TimelineStep
 from codexd.errors import CodexdError
-from codexd.record.timeline import CLIENT_LEFT_KIND, Snapshot, Step, StepName
+from codexd.record.timeline import CANCELLED, CLIENT_LEFT_KIND, STOPPED, Snapshot, Step, StepName
+from codexd.translation.client_api import Purpose
+from codexd.translation.reading.losses import REPORTED
 from codexd.translation.wire_errors import say_until
 
 BACKEND = "the backend"
 
 LONG_SILENCE_MS = 5000
 """A pause of the backend that deserves a sentence."""
+
+SHOWN_LOSSES = 3
 
 
 def explain(request: Snapshot, *, wall_now: float) -> Explanation:
@@ -70,8 +74,10 @@ def _describe_step(request: Snapshot, step: Step, took_ms: int) -> str:
 
 
 def _describe_end(request: Snapshot) -> str:
-    if request.info.state == "cancelled":
+    if request.info.state == CANCELLED:
         return "The request was cancelled."
+    if request.info.state == STOPPED:
+        return f"The client hung up, {_say_progress(request)}."
     if request.info.error is not None:
         return f"The request failed: {_end_sentence(request.info.error)}"
     reason = f" (stop reason {request.info.stop_reason})" if request.info.stop_reason else ""
@@ -92,7 +98,7 @@ def _summarize(request: Snapshot) -> Iterator[str]:
     info, host = request.info, _start_sentence(_name_host(request))
     yield _summarize_target(request)
     yield _summarize_outcome(request)
-    if info.told is not None:
+    if info.told is not None and info.state != CANCELLED:  # the outcome has said it
         how = "an error inside the answer" if info.told.status == 200 else f"HTTP {info.told.status}"
         text = ", in the same words." if info.told.message == info.error else f": {_end_sentence(info.told.message)}"
         yield f"The client got {how} ({info.told.type}){text}"
@@ -107,6 +113,7 @@ def _summarize_target(request: Snapshot) -> str:
     info = request.info
     asked = f"asked for {info.model}" if info.model else "sent a request without a readable model name"
     place = f" at the third party {request.third_party}" if request.third_party else ""
+    asked += f", to check an action ({info.purpose})" if info.purpose == Purpose.AUTO_MODE_CHECK.value else ""
     used = f", which went to {info.model_used}{place}" if info.model_used else ""
     account = f", on the account {info.account}: {info.account_reason}" if info.account else ""
     return f"{info.client} {asked}{used}{account}."
@@ -120,8 +127,19 @@ def _summarize_outcome(request: Snapshot) -> str:
     took = f"after {elapsed}{f' and {attempts} attempts' if info.retries else ''}"
     if not info.error:
         return f"It was answered {took}."
-    outcome = "was cancelled" if info.state == "cancelled" else "failed"
-    return f"It {outcome} {took}: {_end_sentence(info.error)}"
+    if info.state == CANCELLED:
+        return f"It was cancelled {took}; the client got an error that says so."
+    if info.state == STOPPED:
+        return f"It was stopped: the client hung up {took}, {_say_progress(request)}."
+    return f"It failed {took}: {_end_sentence(info.error)}"
+
+
+def _say_progress(request: Snapshot) -> str:
+    """How much of the answer a client that hung up had received."""
+    if request.info.ttft_ms is None:
+        return "before any of the answer had come"
+    tokens = request.info.tokens
+    return "in the middle of the answer" + (f" (about {tokens.output} tokens)" if tokens and tokens.output else "")
 
 
 # -- wording --------------------------------------------------------------------------------------
@@ -161,9 +179,16 @@ def _advise(request: Snapshot, wall_now: float) -> Iterator[str]:
         yield advice.to_do.format(**names)
     elif info.state == "running":
         yield f"`codexctl top` shows its progress; `codexctl requests cancel {info.id}` ends it."
-    if losses := request.losses_reported:
-        fields = f"{losses} field{'s' if losses > 1 else ''}"
-        yield f"codexd dropped or approximated {fields} of the request; `codexctl requests` has the details."
+    yield from _list_losses(request)
+
+
+def _list_losses(request: Snapshot) -> Iterator[str]:
+    losses = [loss for loss in request.info.losses if loss.kind in REPORTED]
+    for loss in losses[:SHOWN_LOSSES]:
+        yield f"codexd {loss.kind} the field {loss.path}: {_end_sentence(loss.note)}"
+    more = request.losses_reported - min(len(losses), SHOWN_LOSSES)
+    if more:
+        yield f"It dropped or approximated {more} more; `codexctl requests` lists them."
 
 
 @frozen
@@ -188,6 +213,11 @@ _SWITCH = "`codexctl accounts switch NAME` switches to another account"
 _REPORT = "`codexctl logs --request {id}` shows what codexd logged about it; include that in a report."
 _OTHER_MODELS = "Every other model name goes to your ChatGPT plan."
 _SHRINK = "Make the conversation smaller with `/compact`, or send fewer images."
+_PROXY = Advice(
+    _RETRIES,
+    "Check that the proxy runs and accepts codexd's user and password. The environment in which codexd was started "
+    "names it (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY); after changing that, restart codexd.",
+)
 
 _BY_CLASS: Mapping[type[CodexdError], Advice] = {
     CodexdError: Advice("Other requests are not affected.", f"This is a bug in codexd. {_REPORT}"),
@@ -280,6 +310,11 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
         _REFUSED_AGAIN,
         f"The backend could not use what the client sent, or what codexd made of it. {_REPORT}",
     ),
+    errors.SchemaRefused: Advice(
+        "The client sends its tools with every request, so each one will be refused until the schema changes.",
+        "Disable the tool that the error names, or the MCP server that it comes from. Unless a Codex client sent it, "
+        f"codexd should have repaired the schema: {_REPORT}",
+    ),
     errors.UpstreamTooLarge: Advice(_REFUSED_AGAIN, _SHRINK),
     errors.UpstreamBlocked: Advice(
         f"{_RETRIES} The block is temporary.", "Wait a few minutes, or try without a VPN or on another network."
@@ -289,6 +324,7 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
         "If it keeps failing, check status.openai.com, and whether this machine can reach the backend "
         "(setting upstream.backend_url).",
     ),
+    errors.ProxyFailed: _PROXY,
     errors.EmptyAnswer: Advice("codexd asked twice, and both answers were empty.", "Rephrase the request."),
     errors.UpstreamTimeout: Advice(
         _RETRIES,
@@ -328,6 +364,7 @@ _BY_CLASS_OF_THIRD_PARTY: Mapping[type[CodexdError], Advice] = {
         _RETRIES,
         f"If it keeps failing, check whether this machine can reach {{host}} (setting kilo.url), or {_OTHER_FREE}",
     ),
+    errors.ProxyFailed: _PROXY,
     errors.EmptyAnswer: Advice("codexd does not ask again.", f"Rephrase the request, or {_OTHER_FREE}"),
     errors.UpstreamTimeout: Advice(
         _RETRIES, f"If answers need more time, raise the setting upstream.idle_timeout, or {_OTHER_FREE}"
@@ -341,7 +378,8 @@ _BY_CLASS_OF_THIRD_PARTY: Mapping[type[CodexdError], Advice] = {
 
 _CLIENT_LEFT = Advice(
     "The answer was stopped at its source; nobody is waiting for it.",
-    "If you did not stop it yourself, the client gave up: check its own timeout.",
+    "There is nothing to do if you stopped it, as Esc does in Claude Code and the Codex CLI. If you did not, the "
+    "client gave up waiting: check its own timeout.",
 )
 
 

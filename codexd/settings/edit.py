@@ -12,7 +12,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from codexd.errors import SettingInvalid
-from codexd.settings.load import Document, convert, find_setting, show
+from codexd.settings.load import Document, convert, find_entry, show
 from codexd.settings.schema import SCHEMA, Setting
 
 _EXAMPLES = {"server.api_key": '"a-long-random-text"', "models.aliases": '{ fast = "gpt-5.5" }'}
@@ -22,13 +22,20 @@ _EXAMPLES = {"server.api_key": '"a-long-random-text"', "models.aliases": '{ fast
 def set_value(document: Document, name: str, value: Any) -> Document:
     """The settings file with ``name`` set; the same document if it already has this value.
 
+    ``name`` may be one key of a table, such as ``models.aliases.fast``; the others stay.
+
     Raises:
         SettingInvalid: an unknown name, a bad value, or a file that is not TOML.
     """
-    item = find_setting(name)
+    item, entry = find_entry(name)
     _check_editable(document)
-    wanted = _to_toml(_convert(item, value))
-    group, key = name.split(".")
+    if entry is not None:
+        value = {**_read_entries(document, item), entry: _check_entry(name, value)}
+    return _put_value(document, item, _to_toml(_convert(item, value)))
+
+
+def _put_value(document: Document, item: Setting, wanted: Any) -> Document:
+    group, key = item.name.split(".")
     table = document.tables.get(group, {})
     if table.get(key) == wanted:
         return document
@@ -38,7 +45,20 @@ def set_value(document: Document, name: str, value: Any) -> Document:
             toml[group] = tomlkit.table()
         _put(toml[group], key, wanted)
 
-    return _edit(document, name, put, {**document.tables, group: {**table, key: wanted}})
+    return _edit(document, item.name, put, {**document.tables, group: {**table, key: wanted}})
+
+
+def _read_entries(document: Document, item: Setting) -> Mapping[str, str]:
+    """The table that the file sets; it may be written as a text."""
+    group, key = item.name.split(".")
+    entries: Mapping[str, str] = _convert(item, document.tables.get(group, {}).get(key, {}))
+    return entries
+
+
+def _check_entry(name: str, value: Any) -> str:
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    raise SettingInvalid(f"{name}: must be a name, such as gpt-5.5")
 
 
 def unset_value(document: Document, name: str) -> Document:
@@ -47,8 +67,15 @@ def unset_value(document: Document, name: str) -> Document:
     Raises:
         SettingInvalid: an unknown name, or a file that is not TOML.
     """
+    item, entry = find_entry(name)
     _check_editable(document)
-    group, key = find_setting(name).name.split(".")
+    if entry is not None:
+        known = _read_entries(document, item)
+        if entry not in known:
+            return document
+        if rest := {other: to for other, to in known.items() if other != entry}:
+            return _put_value(document, item, rest)
+    group, key = item.name.split(".")
     table = document.tables.get(group, {})
     if key not in table:
         return document
@@ -114,6 +141,9 @@ def _to_toml(value: Any) -> Any:
 def _put(table: Any, key: str, wanted: Any) -> None:
     """Set ``key``. An existing table is edited in place, because it may contain comments."""
     inner = table.get(key)
+    if isinstance(wanted, dict) and isinstance(inner, str):
+        table[key] = tomlkit.inline_table()  # a table of its own would lose the comment on the line
+        inner = table[key]
     if not (isinstance(wanted, dict) and isinstance(inner, MutableMapping)):
         table[key] = wanted
         return

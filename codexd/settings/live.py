@@ -17,7 +17,7 @@ from attrs import evolve, field, frozen
 from codexd.errors import CodexdError, FileUnreadable, FileUnwritable, SettingInvalid
 from codexd.files import delete_leftovers, make_private_folder, write_atomic
 from codexd.settings.edit import set_value, unset_value
-from codexd.settings.load import Document, Loaded, find_setting, load
+from codexd.settings.load import Document, Loaded, find_entry, find_setting, load
 from codexd.settings.schema import SCHEMA, Settings, is_loopback, replace_values
 
 log = logging.getLogger("codexd.settings")
@@ -136,11 +136,11 @@ class LiveSettings:
         return self._put(Document.parse(text), found)
 
     def _check_settable(self, name: str) -> None:
-        find_setting(name)
-        if self.is_fixed(name):
+        item, _ = find_entry(name)
+        if self.is_fixed(item.name):
             raise SettingInvalid(
-                f"{name} is fixed by {self.loaded.sources[name]}, which takes precedence over the settings file. "
-                "Change it there, or start codexd without it."
+                f"{item.name} is fixed by {self.loaded.sources[item.name]}, which takes precedence over the settings "
+                "file. Change it there, or start codexd without it."
             )
 
     def _read(self) -> Document:
@@ -213,11 +213,12 @@ def _read_text(file: Path) -> str:
     try:
         if file.exists() and not file.is_file():  # reading a pipe would wait for its writer
             raise FileUnreadable(f"{file} is not a regular file; move it away")
-        return file.read_bytes().decode()  # read_text would change its line ends
+        return file.read_bytes().decode("utf-8-sig")  # read_text would change its line ends; an editor may add a BOM
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
-        raise FileUnreadable(f"{file} can't be read ({error}); fix it or move it away") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise FileUnreadable(f"{file} can't be read ({reason}); fix it or move it away") from error
 
 
 def _encode(text: str) -> bytes:

@@ -6,6 +6,7 @@ The environment and the file's text are arguments. Import law: no ``os``, no clo
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
@@ -109,16 +110,35 @@ def convert(item: Setting, raw: Any) -> Any:
     Raises:
         ValueError: says what is allowed.
     """
+    unit_s = DURATION_UNITS_S.get(item.unit or "")
     try:
-        value = _CONVERTER.structure(raw, item.type)
+        value = _CONVERTER.structure(_read_duration(raw, unit_s) if unit_s else raw, item.type)
     except (ValueError, TypeError) as wrong:
-        raise ValueError(str(wrong)) from None
+        raise ValueError(f"{wrong}, or a duration such as {EXAMPLES[unit_s]}" if unit_s else str(wrong)) from None
     if item.choices and value not in item.choices:
         raise ValueError(f"must be one of {', '.join(item.choices)}")
     problem = item.check(value) if item.check else None
     if problem:
         raise ValueError(problem)
     return value
+
+
+DURATION_UNITS_S: Mapping[str, int] = MappingProxyType({"s": 1, "days": 86400})
+"""The units of settings that can be written as durations, in seconds."""
+
+EXAMPLES: Mapping[int, str] = MappingProxyType({1: "90s, 5m or 1h30m", 86400: "90d or 12w"})
+
+_LENGTHS_S = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+_LENGTH = r"(\d+(?:\.\d+)?)(ms|min|[smhdw])"
+
+
+def _read_duration(raw: Any, unit_s: int) -> Any:
+    """A text such as ``1h30m`` as a number of units; anything else as it is."""
+    text = "".join(raw.lower().split()) if isinstance(raw, str) else ""
+    if not re.fullmatch(f"(?:{_LENGTH})+", text, re.ASCII):
+        return raw
+    length = sum(float(number) * _LENGTHS_S[unit] for number, unit in re.findall(_LENGTH, text)) / unit_s
+    return int(length) if length.is_integer() else length
 
 
 # -- layers ---------------------------------------------------------------------------------------
@@ -258,6 +278,19 @@ def find_setting(name: str) -> Setting:
     if name not in SCHEMA:
         raise SettingInvalid(f"{name}: {_unknown(name)}")
     return SCHEMA[name]
+
+
+def find_entry(name: str) -> tuple[Setting, str | None]:
+    """The setting with this name, or the table that ``name`` is a key of, and the key: ``models.aliases.fast``.
+
+    Raises:
+        SettingInvalid: there is no such setting.
+    """
+    for item in SCHEMA.values():
+        key = name.removeprefix(f"{item.name}.")
+        if item.type == Mapping[str, str] and key not in ("", name):
+            return item, key
+    return find_setting(name), None
 
 
 def _unknown(name: str) -> str:

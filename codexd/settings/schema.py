@@ -7,6 +7,7 @@ This is the only list of settings. ``load`` uses it to read the TOML file, the e
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
@@ -19,6 +20,7 @@ from attrs import Factory, field, frozen
 from codexd.settings import LOG_LEVELS
 
 EFFORT_CHOICES = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+BY_CATALOGUE = "catalogue"
 ENVIRON_PREFIX = "CODEXD_"
 NOT_SETTINGS = ("CODEXD_HOME", "CODEXD_SOCKET")
 """Environment variables that move codexd's files (``codexd.paths``)."""
@@ -29,6 +31,30 @@ Check = Callable[[Any], str | None]
 
 def _port(value: int) -> str | None:
     return None if 0 <= value <= 65535 else "must be from 0 to 65535 (0: any free port)"
+
+
+_HOST_NAME = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
+
+
+def _host(value: str) -> str | None:
+    if not value:
+        return "must not be empty"
+    if _is_address(_without_brackets(value)) or (len(value) <= 253 and _HOST_NAME.fullmatch(value)):
+        return None
+    return "must be a host name or an IP address, without http:// and without a port"
+
+
+def _without_brackets(host: str) -> str:
+    """An IPv6 address has brackets in a URL only."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _url(value: str) -> str | None:
@@ -74,6 +100,7 @@ def setting(
     check: Check | None = None,
     secret: bool = False,
     restart: bool = False,
+    converter: Callable[[Any], Any] | None = None,
 ) -> Any:
     """A field of the schema. Its metadata becomes the fields of ``Setting``."""
     metadata = {
@@ -85,7 +112,7 @@ def setting(
         "secret": secret,
         "restart_needed": restart,
     }
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata=metadata, converter=converter)
 
 
 @frozen
@@ -94,8 +121,9 @@ class ServerSettings:
         "127.0.0.1",
         "Address that the HTTP proxy listens on",
         environ=("CODEXD_HOST", "HOST"),
-        check=_filled,
+        check=_host,
         restart=True,
+        converter=_without_brackets,
     )
     port: int = setting(8081, "Port of the HTTP proxy", environ=("CODEXD_PORT", "PORT"), check=_port, restart=True)
     api_key: str | None = setting(
@@ -125,7 +153,7 @@ class UpstreamSettings:
     connect_timeout: float = setting(15.0, "Longest wait for a connection", unit="s", check=_positive)
     idle_timeout: float = setting(300.0, "Longest silence between upstream bytes", unit="s", check=_positive)
     client_version: str = setting(
-        "0.169.0", "Level of the Codex protocol that codexd implements; the version header", check=_header
+        "0.171.0", "Level of the Codex protocol that codexd implements; the version header", check=_header
     )
 
 
@@ -133,14 +161,29 @@ class UpstreamSettings:
 class ModelSettings:
     """Each setting is one upstream model, or a list of them in order of preference."""
 
-    opus: tuple[str, ...] = setting(("gpt-5.5", "gpt-6.1-sol"), "Models behind Claude Opus names", check=_filled)
-    sonnet: tuple[str, ...] = setting(("gpt-5.5", "gpt-6-sol"), "Models behind Claude Sonnet names", check=_filled)
-    fable: tuple[str, ...] = setting(("gpt-5.5", "gpt-6-sol"), "Models behind Claude Fable names", check=_filled)
-    haiku: tuple[str, ...] = setting(
-        ("gpt-5.4-mini", "gpt-6-luna", "gpt-5.5"), "Models behind Claude Haiku names", check=_filled
+    opus: tuple[str, ...] = setting(
+        ("gpt-5.5", "gpt-6.1-sol", "gpt-6.2-sol"), "Models behind Claude Opus names", check=_filled
     )
-    codex: tuple[str, ...] = setting(("gpt-5.3-codex", "gpt-5.5"), "Models behind the name codex", check=_filled)
-    default: tuple[str, ...] = setting(("gpt-5.5", "gpt-6-sol"), "Models behind any other name", check=_filled)
+    sonnet: tuple[str, ...] = setting(
+        ("gpt-5.5", "gpt-6-sol", "gpt-6.1-terra"), "Models behind Claude Sonnet names", check=_filled
+    )
+    fable: tuple[str, ...] = setting(
+        ("gpt-5.5", "gpt-6-sol", "gpt-6.1-terra"), "Models behind Claude Fable names", check=_filled
+    )
+    haiku: tuple[str, ...] = setting(
+        ("gpt-5.4-mini", "gpt-6-luna", "gpt-5.6-luna", "gpt-5.5"), "Models behind Claude Haiku names", check=_filled
+    )
+    codex: tuple[str, ...] = setting(
+        ("gpt-5.3-codex", "gpt-5.5", "gpt-6.2-sol"), "Models behind the name codex", check=_filled
+    )
+    default: tuple[str, ...] = setting(
+        ("gpt-5.5", "gpt-6-sol", "gpt-6.1-terra"), "Models behind any other name", check=_filled
+    )
+    fast: str = setting(
+        "as-asked",
+        "When to use the faster, dearer service tier",
+        choices=("as-asked", BY_CATALOGUE),
+    )
     aliases: Mapping[str, str] = setting(
         Factory(lambda: MappingProxyType({})), "Exact name or glob -> upstream model; checked first"
     )
@@ -148,7 +191,8 @@ class ModelSettings:
     @cached_property
     def families(self) -> Mapping[str, tuple[str, ...]]:
         """Family (or ``default``) -> upstream models in order of preference."""
-        return {item.name: getattr(self, item.name) for item in attrs.fields(type(self)) if item.name != "aliases"}
+        others = ("fast", "aliases")
+        return {item.name: getattr(self, item.name) for item in attrs.fields(type(self)) if item.name not in others}
 
 
 @frozen

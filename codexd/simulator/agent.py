@@ -17,6 +17,10 @@ SUMMARY = (
     # Without the tags, Claude Code asks a second time.
     "<summary>The user tried codexd's simulated backend, which answers with canned texts.</summary>"
 )
+CHECK_BLOCKED = "<block>yes</block><reason>This backend is simulated: no model has checked the action.</reason>"
+CHECK_GRADED = "<severity>100</severity>"
+"""Verdicts for Claude Code's auto mode, in the form that its request asks for: the action is not to run unasked."""
+
 SHELL_TOOLS = ("Bash", "bash", "shell", "exec_command", "shell_command")
 COMMAND = "ls"
 CODE_TOOL = "exec"
@@ -34,6 +38,8 @@ _CALL_OUTPUTS = ("function_call_output", "custom_tool_call_output")
 
 def answer(body: Mapping[str, Any]) -> dict[str, Any]:
     """The reply to the request ``body``, in the form of a script."""
+    if body["input"] and body["input"][-1].get("type") == "compaction_trigger":
+        return {"output": [{"compaction": {}}]}
     schema = _find_schema(body)
     if schema is not None:
         return {"output": [{"text": dumps_text(make_example(schema))}]}
@@ -46,6 +52,8 @@ def _act(body: Mapping[str, Any]) -> dict[str, Any]:
         return {"text": _quote(output)}
     # Reminders come from the client, not from the user, and often contain words such as "files".
     asked = _REMINDER.sub("", find_last_user_text(body))
+    if "<transcript>" in asked and not body.get("tools"):
+        return {"text": CHECK_GRADED if "<severity>" in asked else CHECK_BLOCKED}
     if _WANTS_SUMMARY.search(asked):
         return {"text": SUMMARY}
     if _WANTS_TITLE.search(asked):

@@ -24,7 +24,7 @@ from codexd.simulator.events import ResponseContext, Step, play
 from codexd.simulator.kilo import KiloRoutes
 from codexd.simulator.models import make_etag, make_models_document
 from codexd.simulator.options import Options
-from codexd.simulator.prompts import PromptCache, check_compact_fields, compact, count_tokens, flatten_prompt
+from codexd.simulator.prompts import PromptCache, count_tokens, flatten_prompt
 from codexd.simulator.refusals import Refusal, detail, error, html, refuse_overflow
 from codexd.simulator.scripts import (
     Reply,
@@ -57,7 +57,6 @@ from codexd.web.server import bind, serve
 
 _BACKEND_METHODS: Mapping[str, str] = {
     "/backend-api/codex/responses": "POST",
-    "/backend-api/codex/responses/compact": "POST",
     "/backend-api/codex/models": "GET",
     "/backend-api/wham/usage": "GET",
 }
@@ -204,8 +203,6 @@ class Simulator:
             await exchange.refuse(account)
         elif exchange.request.path == "/backend-api/codex/responses":
             await self._responses(exchange, account)
-        elif exchange.request.path == "/backend-api/codex/responses/compact":
-            await self._compact(exchange, account)
         elif exchange.request.path == "/backend-api/codex/models":
             await self._list_models(exchange, account)
         else:
@@ -262,29 +259,6 @@ class Simulator:
 
         ending = await run_while_connected(exchange.receive, respond)
         await finish_stream(exchange.send, exchange.request, ending)
-
-    async def _compact(self, exchange: Exchange, account: SimulatedAccount) -> None:
-        """Answer with a scripted error or the compacted history."""
-        body = exchange.read_json()
-        refusal = check_compact_fields(body) or self._refuse(
-            exchange.request, {**body, "store": False, "stream": True}, account
-        )
-        reply = self._book.take(body) if refusal is None else None
-        if reply is not None and reply.error is not None:
-            refusal = Refusal(reply.error.status, reply.error.body, reply.error.headers)
-        if refusal is not None:
-            await exchange.refuse(refusal)
-            return
-        prompt = flatten_prompt(body)
-        digest = hashlib.sha256(b"%d:" % next(self._serials) + exchange.raw).hexdigest()
-        document = compact(
-            body,
-            response_id=f"resp_{digest[:32]}",
-            account_id=account.account_id,
-            input_tokens=count_tokens(prompt),
-        )
-        standing = self._read_limits(account).for_model(body["model"])
-        await exchange.answer(document, limits.make_headers(standing, self._clock()))
 
     def _refuse(self, request: Request, body: Any, account: SimulatedAccount) -> Refusal | None:
         refusal = check_body(

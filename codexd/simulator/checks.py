@@ -1,7 +1,7 @@
 """What the backend refuses in the body of ``POST /codex/responses``, in its own words. Pure.
 
-The rules for the input are in ``checks_input.py``. Where the backend's own rules are not known, the public Responses
-API's rules are used.
+The rules for the input are in ``checks_input.py``, those for schemas in ``checks_schema.py``. Where the backend's own
+rules are not known, the public Responses API's rules are used.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codexd.simulator.checks_input import NAME_PATTERN, check_input
+from codexd.simulator.checks_schema import find_schema_problem
 from codexd.simulator.models import check_gates, refuse_model
 from codexd.simulator.options import Options
 from codexd.simulator.refusals import (
@@ -20,7 +21,6 @@ from codexd.simulator.refusals import (
     detail,
     empty_string,
     error,
-    find_schema_problem,
     missing,
     quote_list,
     too_long,
@@ -71,13 +71,14 @@ def check_body(
         account_id: the account that sends it; only its own encrypted reasoning is accepted.
         options: the backend's own switches.
         models: the models that the backend serves.
-        headers: the request's, with lower-case names; the gates read the client's name and version from them.
+        headers: the request's, with lower-case names; the gates read the client's name and version from them. Without
+            headers, they let everything through.
     """
-    return next(_find_problems(body, account_id, options, models, headers or {}), None)
+    return next(_find_problems(body, account_id, options, models, headers), None)
 
 
 def _find_problems(
-    body: Any, account_id: str, options: Options, models: Sequence[ModelInfo], headers: Mapping[str, str]
+    body: Any, account_id: str, options: Options, models: Sequence[ModelInfo], headers: Mapping[str, str] | None
 ) -> Problems:
     if not isinstance(body, dict):
         yield detail("Bad Request")
@@ -87,13 +88,23 @@ def _find_problems(
     if model is None or model.slug in options.refused_models:
         yield refuse_model(body["model"])
         return
-    yield from check_gates(model, options, headers)
+    if headers is not None:
+        yield from check_gates(model, options, headers)
+        yield from _check_beta_features(body["input"], headers)
     yield from _check_model_settings(body, model)
     yield from _check_plain_values(body)
     yield from check_tools(body.get("tools"))
     yield from check_tool_choice(body.get("tool_choice"), body.get("tools") or [], body["input"])
     yield from check_input(body["input"], account_id=account_id, modalities=model.input_modalities)
+    yield from _check_listed_tools(body["input"])
     yield from _check_json_word(body)
+
+
+def _check_beta_features(items: Sequence[Any], headers: Mapping[str, str]) -> Problems:
+    wants_compaction = any(isinstance(item, dict) and item.get("type") == "compaction_trigger" for item in items)
+    if wants_compaction and "remote_compaction_v2" not in headers.get("x-codex-beta-features", ""):
+        message = "Invalid value: 'compaction_trigger'. It needs the beta feature 'remote_compaction_v2'."
+        yield error(message, param="input", code="invalid_value")
 
 
 def _check_fields(body: Mapping[str, Any], options: Options) -> Problems:
@@ -168,10 +179,10 @@ def _check_format(form: Any) -> Problems:
     yield from check_string("text.format.name", form.get("name"), maximum=64)
     if not isinstance(form.get("schema"), dict):
         yield wrong_type("text.format.schema", "an object", form.get("schema"))
-    problem = find_schema_problem(form["schema"], strict=bool(form.get("strict")))
+    strict, name = bool(form.get("strict")), f"response_format '{form['name']}'"
+    problem = find_schema_problem(form["schema"], name=name, strict=strict)
     if problem is not None:
-        message = f"Invalid schema for response_format '{form['name']}': {problem}"
-        yield error(message, param="text.format.schema", code="invalid_json_schema")
+        yield error(problem, param="text.format.schema", code="invalid_json_schema")
 
 
 def _check_json_word(body: Mapping[str, Any]) -> Problems:
@@ -274,6 +285,8 @@ def _check_tool(tool: Any, path: str) -> Problems:
             yield from _check_image_tool(tool, path)
         case "namespace":
             yield from _check_namespace(tool.get("tools"), f"{path}.tools")
+        case "tool_search" if "parameters" in tool:
+            yield from _check_parameters(tool, kind, path)
 
 
 def _check_namespace(tools: Any, path: str) -> Problems:
@@ -300,10 +313,29 @@ def _check_function(tool: Mapping[str, Any], path: str) -> Problems:
         yield missing(f"{path}.parameters")
     if not isinstance(tool.get("strict", False), bool | None):
         yield wrong_type(f"{path}.strict", "a boolean", tool["strict"])
-    problem = find_schema_problem(tool["parameters"], strict=bool(tool.get("strict")))
+    yield from _check_parameters(tool, tool["name"], path)
+
+
+def _check_parameters(tool: Mapping[str, Any], name: str, path: str) -> Problems:
+    strict = bool(tool.get("strict"))
+    problem = find_schema_problem(tool["parameters"], name=f"function '{name}'", strict=strict)
     if problem is not None:
-        message = f"Invalid schema for function '{tool['name']}': {problem}"
-        yield error(message, param=f"{path}.parameters", code="invalid_function_parameters")
+        yield error(problem, param=f"{path}.parameters", code="invalid_function_parameters")
+
+
+def _check_listed_tools(items: Sequence[Any]) -> Problems:
+    """Check the schemas of tools that are items of the input. Their other fields are not checked."""
+    for index, item in enumerate(items):
+        yield from _check_schemas(item.get("tools"), f"input[{index}].tools")
+
+
+def _check_schemas(tools: Any, path: str) -> Problems:
+    for index, tool in enumerate(tools if isinstance(tools, list) else ()):
+        at = f"{path}[{index}]"
+        if isinstance(tool, dict) and isinstance(tool.get("parameters"), dict):
+            yield from _check_parameters(tool, str(tool.get("name")), at)
+        if isinstance(tool, dict):
+            yield from _check_schemas(tool.get("tools"), f"{at}.tools")
 
 
 def _check_image_tool(tool: Mapping[str, Any], path: str) -> Problems:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -74,7 +76,7 @@ OUTPUTS: Mapping[str, str] = {
 }
 """The items that answer a call, and the kind of call that each answers."""
 
-ANY_ITEM_KEYS = ("type", "id", "status", "internal_chat_message_metadata_passthrough")
+ANY_ITEM_KEYS = ("type", "id", "internal_chat_message_metadata_passthrough")
 ITEM_KEYS: Mapping[str, tuple[str, ...]] = {
     "message": ("role", "content", "phase"),
     "reasoning": ("summary", "content", "encrypted_content"),
@@ -88,7 +90,7 @@ ITEM_KEYS: Mapping[str, tuple[str, ...]] = {
 NAME_PATTERN = r"^[a-zA-Z0-9_-]+$"
 MAX_ID_CHARS = 64
 _ID_CHARS = re.compile(r"[A-Za-z0-9_-]+")
-_IMAGE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"RIFF")
+_IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 
 
 def check_input(items: Sequence[Any], *, account_id: str, modalities: Sequence[str]) -> Problems:
@@ -103,12 +105,14 @@ def check_input(items: Sequence[Any], *, account_id: str, modalities: Sequence[s
         if kind not in ITEM_TYPES:
             yield wrong_value(f"{path}.type", kind, ITEM_TYPES)
         for key in item:
-            if kind in ITEM_KEYS and key not in (*ANY_ITEM_KEYS, *ITEM_KEYS[kind]):
+            if key == "status" or (kind in ITEM_KEYS and key not in (*ANY_ITEM_KEYS, *ITEM_KEYS[kind])):
                 yield unknown(f"{path}.{key}")
         yield from _check_id(item, kind, path)
         yield from _check_item(item, kind, path, account_id, modalities)
     yield from _check_unique_ids(items)
     yield from _check_pairs(items)
+    if any(item.get("type") == "compaction_trigger" for item in items[:-1]):
+        yield error("A compaction_trigger must be the last item of the input.", param="input", code="invalid_value")
 
 
 def _check_id(item: Mapping[str, Any], kind: str, path: str) -> Problems:
@@ -238,8 +242,19 @@ def _check_image(part: Mapping[str, Any], path: str, modalities: Sequence[str]) 
         return
     if not image[1]:
         yield _refuse_image(f"Invalid '{path}'. {expected}, but got empty base64-encoded bytes.", path)
-    if not image[1].startswith(_IMAGE_STARTS):
+    if not _is_valid_image(image[1]):
         yield _refuse_image("The image data you provided does not represent a valid image.", path)
+
+
+def _is_valid_image(data: bytes) -> bool:
+    from PIL import Image, WebPImagePlugin  # noqa: F401, PLC0415 - most tests send no images
+
+    try:
+        with Image.open(io.BytesIO(data), formats=_IMAGE_FORMATS) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError, TypeError, struct.error):
+        return False
+    return True
 
 
 def _refuse_image(message: str, path: str) -> Refusal:

@@ -117,8 +117,10 @@ def _encode_part(value: Mapping[str, Any]) -> str:
 
 CODE_LIFETIME_S = 600
 SCOPES = ("openid", "profile", "email", "offline_access")
-REDIRECT_URIS = tuple(f"http://localhost:{port}/auth/callback" for port in (1455, 1457))
-"""The complete allow-list: any other port or path is refused, and so is 127.0.0.1."""
+REDIRECT_URIS = tuple(
+    f"http://{host}:{port}/auth/callback" for host in ("localhost", "127.0.0.1") for port in (1455, 1457)
+)
+"""The complete allow-list: any other host, port or path is refused."""
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")

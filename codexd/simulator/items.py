@@ -11,7 +11,18 @@ from typing import Any
 from attrs import evolve, frozen
 
 from codexd.simulator.prompts import BYTES_PER_TOKEN, count_tokens, seal_reasoning
-from codexd.simulator.scripts import BigText, Call, CustomCall, Item, Reasoning, Refusing, Reply, Text, WebSearch
+from codexd.simulator.scripts import (
+    BigText,
+    Call,
+    Compaction,
+    CustomCall,
+    Item,
+    Reasoning,
+    Refusing,
+    Reply,
+    Text,
+    WebSearch,
+)
 
 Event = dict[str, Any]
 
@@ -77,6 +88,8 @@ def _make_item_events(item: Item, index: int, options: ItemOptions) -> ItemEvent
             return _make_custom_call(item, index, options)
         case WebSearch():
             return _make_web_search(item, index, options)
+        case Compaction():
+            return _make_compaction(index, options)
 
 
 def _make_text(item: Text, index: int, options: ItemOptions) -> ItemEvents:
@@ -230,6 +243,16 @@ def _make_web_search(item: WebSearch, index: int, options: ItemOptions) -> ItemE
         pieces=({"type": f"response.web_search_call.{stage}", **place} for stage in stages),
         closing=(_done(index, ended),),
     )
+
+
+def _make_compaction(index: int, options: ItemOptions) -> ItemEvents:
+    item_id = _make_id("cmp", index, options)
+    ended = {
+        "id": item_id,
+        "type": "compaction",
+        "encrypted_content": seal_reasoning(options.account_id, item_id),
+    }
+    return ItemEvents(ended, opening=(), pieces=iter(()), closing=(_done(index, ended),), tokens=100)
 
 
 def _added(index: int, item: Event) -> Event:

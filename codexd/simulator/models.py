@@ -16,11 +16,7 @@ from codexd.translation.models.catalogue import ModelInfo
 def make_models_document(models: Sequence[ModelInfo], options: Options, client_version: str) -> dict[str, Any]:
     """The models listed for a client of this version. An unreadable version hides the gated models."""
     claimed = read_version(client_version) or ()
-    shown = (
-        model
-        for model in models
-        if claimed >= (read_version(options.minimal_client_versions.get(model.slug, "")) or ())
-    )
+    shown = (model for model in models if claimed >= (read_version(_find_gate(model, options)) or ()))
     return {"models": [_describe(model, options) for model in shown]}
 
 
@@ -47,7 +43,7 @@ def _describe(model: ModelInfo, options: Options) -> dict[str, Any]:
         "supports_reasoning_summaries": True,
         "default_reasoning_summary": "none",
         "support_verbosity": model.verbosity,
-        "default_verbosity": "low" if model.verbosity else None,
+        "default_verbosity": model.default_verbosity,
         "apply_patch_tool_type": "freeform",
         "web_search_tool_type": "text_and_image",
         "truncation_policy": {"mode": "tokens", "limit": 10_000},
@@ -57,11 +53,20 @@ def _describe(model: ModelInfo, options: Options) -> dict[str, Any]:
         "effective_context_window_percent": 95,
         "experimental_supported_tools": [],
         "input_modalities": list(model.input_modalities),
-        "minimal_client_version": options.minimal_client_versions.get(model.slug),
+        "minimal_client_version": _find_gate(model, options) or None,
+        "default_service_tier": model.default_tier,
+        "multi_agent_reasoning_effort": model.ultra_effort,
+        "use_responses_lite": model.is_lite,
     }
 
 
+def _find_gate(model: ModelInfo, options: Options) -> str:
+    """The lowest version that may use the model; empty if any may."""
+    return options.minimal_client_versions.get(model.slug, model.minimal_client_version or "")
+
+
 CODEX_ORIGINATOR = re.compile(r"codex[_-]|Codex ")
+LITE = "x-openai-internal-codex-responses-lite"
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
 
 
@@ -71,8 +76,8 @@ def refuse_model(slug: str) -> Refusal:
 
 def check_gates(model: ModelInfo, options: Options, headers: Mapping[str, str]) -> Problems:
     """What the gates refuse, by the version and the originator that the client claims."""
-    needed = options.minimal_client_versions.get(model.slug)
-    if needed is not None:
+    needed = _find_gate(model, options)
+    if needed:
         claimed = read_version(headers.get("version", "")) or read_version(headers.get("user-agent", ""))
         if claimed is None:
             yield refuse_model(model.slug)
@@ -81,6 +86,12 @@ def check_gates(model: ModelInfo, options: Options, headers: Mapping[str, str]) 
                 f"The '{model.slug}' model requires a newer version of Codex. "
                 "Please upgrade to the latest app or CLI and try again."
             )
+    if headers.get(LITE) and not model.is_lite:
+        yield error(
+            "This model is not supported when using X-OpenAI-Internal-Codex-Responses-Lite.",
+            param="model",
+            code="unsupported_value",
+        )
     if model.slug in options.codex_originators_only and not CODEX_ORIGINATOR.match(headers.get("originator", "")):
         yield error(f"Model not found {model.slug}", param="model", status=404)
 

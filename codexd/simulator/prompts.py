@@ -18,14 +18,12 @@ import io
 import math
 import struct
 from collections import OrderedDict
-from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
 import imagesize
 
 from codexd.jsontext import dumps
-from codexd.simulator.refusals import Refusal, detail
 
 BYTES_PER_TOKEN = 4
 TOKENS_PER_PATCH = 1.2
@@ -158,43 +156,3 @@ def _mark_account(account_id: str) -> bytes:
 
 def _check(content: bytes) -> bytes:
     return hashlib.sha256(b"simulated" + content).digest()[:_CHECK_BYTES]
-
-
-COMPACT_FIELDS = (
-    "model",
-    "input",
-    "instructions",
-    "tools",
-    "parallel_tool_calls",
-    "reasoning",
-    "service_tier",
-    "prompt_cache_key",
-    "text",
-)
-
-
-def check_compact_fields(body: Any) -> Refusal | None:
-    """What is wrong with a body of ``POST /codex/responses/compact``, beyond the rules for streamed requests."""
-    if not isinstance(body, dict):
-        return detail("Bad Request")
-    unknown = next((name for name in body if name not in COMPACT_FIELDS), None)
-    if unknown is not None:
-        return detail(f"Unsupported parameter: {unknown}")
-    if not isinstance(body.get("instructions"), str):
-        return detail("Instructions are required")
-    return None
-
-
-def compact(body: Mapping[str, Any], *, response_id: str, account_id: str, input_tokens: int) -> dict[str, Any]:
-    """The user's messages, and one item that stands for everything else."""
-    kept = [item for item in body["input"] if item.get("role") == "user"]
-    item_id = response_id.replace("resp_", "cmp_")
-    sealed = {"id": item_id, "type": "compaction", "encrypted_content": seal_reasoning(account_id, item_id)}
-    usage = {
-        "input_tokens": input_tokens,
-        "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens": 100,
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": input_tokens + 100,
-    }
-    return {"id": response_id, "object": "response.compaction", "output": [*kept, sealed], "usage": usage}

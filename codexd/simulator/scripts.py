@@ -90,7 +90,12 @@ class WebSearch:
     action: dict[str, Any] | None = None
 
 
-Item = Text | BigText | Refusing | Reasoning | Call | CustomCall | WebSearch
+@frozen
+class Compaction:
+    """``{"compaction": {}}``: the item that stands for a whole conversation."""
+
+
+Item = Text | BigText | Refusing | Reasoning | Call | CustomCall | WebSearch | Compaction
 
 _WRAPPED: Mapping[str, type[Any]] = {
     "big_text": BigText,
@@ -98,6 +103,7 @@ _WRAPPED: Mapping[str, type[Any]] = {
     "call": Call,
     "custom_call": CustomCall,
     "web_search": WebSearch,
+    "compaction": Compaction,
 }
 
 

@@ -38,6 +38,8 @@ from codexd.simulator.refusals import Refusal, detail, error
 NEW_PLAN = "plus"
 """The plan of an account that signs in for the first time."""
 
+REFRESH_REASONS = ("proactive_expiry", "unauthorized_recovery")
+
 
 class TokenState(Enum):
     LIVE = "live"
@@ -168,6 +170,8 @@ class SignIn:
             return error(message, param="refresh_token", code="empty_string")
         if form.get("client_id") != CLIENT_ID:
             return Refusal(401, {"error": "invalid_client", "error_description": "Unknown client."})
+        if form.get("refresh_reason") not in (None, *REFRESH_REASONS):
+            return error("Invalid 'refresh_reason'.", param="refresh_reason", code="invalid_value")
         if not isinstance(presented, str) or presented not in self._refresh:
             return refuse_refresh("refresh_token_invalidated")
         token = self._refresh[presented]

@@ -9,17 +9,25 @@ import math
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from itertools import takewhile
 from typing import Any
 
 from attrs import frozen
 
 from codexd import errors, jsontext
 from codexd.errors import StreamBroken, UpstreamError
+from codexd.translation.reading.tool_names import ToolNames
 
 TERMINAL = frozenset({"response.completed", "response.done", "response.incomplete", "response.failed", "error"})
 """A stream that ends without one of these events was cut off."""
 
 SEALED_REASONING = "reasoning.encrypted_content"
+
+COMPACTION_TRIGGER = "compaction_trigger"
+"""The type of the last item of a request that asks for a summary of the conversation instead of an answer."""
+
+LITE_HEADER = "x-openai-internal-codex-responses-lite"
+"""Marks a body in the form of Responses Lite."""
 
 
 @frozen
@@ -44,6 +52,12 @@ def make_body(model: str, instructions: str, items: list[dict[str, Any]], cache_
         "include": [SEALED_REASONING],
         "prompt_cache_key": cache_key,
     }
+
+
+def asks_in_words(body: Mapping[str, Any]) -> bool:
+    """Whether the model has got a user's words since it last spoke. After tool results alone it may say nothing."""
+    since = takewhile(lambda item: item.get("role") != "assistant", reversed(body["input"]))
+    return not any(text_of(item.get("type")).endswith("_output") for item in since)
 
 
 def parse_event(data: bytes) -> dict[str, Any] | None:
@@ -137,6 +151,8 @@ _BY_CODE: Mapping[str, type[UpstreamError]] = {
     "bio_policy": errors.PolicyRefused,
     "misalignment_policy_violation": errors.PolicyRefused,
     "invalid_encrypted_content": errors.StaleReasoning,
+    "invalid_function_parameters": errors.SchemaRefused,
+    "invalid_json_schema": errors.SchemaRefused,
     "server_error": errors.UpstreamFailed,
 }
 
@@ -145,6 +161,8 @@ _BY_PHRASE: tuple[tuple[str, type[UpstreamError]], ...] = (
     ("is not supported when using codex", errors.ModelRefused),
     ("requires a newer version of codex", errors.ModelRefused),
     ("model not found", errors.ModelRefused),
+    ("invalid schema for", errors.SchemaRefused),
+    ("invalid json schema", errors.SchemaRefused),
     ("selected model is at capacity", errors.Overloaded),
 )
 
@@ -159,7 +177,20 @@ _BY_STATUS: Mapping[int, type[UpstreamError]] = {
     529: errors.Overloaded,
 }
 
+_IMAGE = r"\.image_url\b|^(?:invalid_)?image_|\bimage (?:data|inputs|exc)|(?:valid|unsupported|download(?:ing)?) image"
+_FILE = r"\.file_(?:data|url)\b|^invalid_file|\bfile (?:data|inputs)|\bpdf\b"
+_MEDIA = ((re.compile(_IMAGE, re.IGNORECASE), "image"), (re.compile(_FILE, re.IGNORECASE), "document"))
+"""How the backend names what it refuses, in ``param``, ``code`` or the message."""
+
+MEDIA_PARTS: Mapping[str, str] = {"input_image": "image", "input_file": "document"}
+"""Type of a part -> what it shows."""
+
+_NO_REASONS = ("Bad Request", "the backend answered HTTP 400 without a message")
+_SUSPECT_CHARS = 5_000_000
+"""The backend refuses images of more than some megabytes without a reason."""
+
 _TRY_AGAIN = re.compile(r"try again in ([\d.]+)\s*(ms|s|m)", re.IGNORECASE)
+_PART = re.compile(r"input\[(\d{1,6})\]\.(content|output)\[(\d{1,6})\]")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _LATEST = 253_402_300_799.0
 """The last second of the year 9999: later moments can't be written as a date."""
@@ -188,14 +219,48 @@ def read_http_error(status: int, headers: Mapping[str, str], body: bytes, now: f
 def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str], now: float) -> UpstreamError:
     code = next((found[key] for key in ("code", "type") if isinstance(found.get(key), str)), None)
     message = found.get("message") if isinstance(found.get("message"), str) else None
+    param = found.get("param") if isinstance(found.get("param"), str) else None
     kind = _classify(status, found, message or "")
-    return kind(
+    error = kind(
         message or code or f"the backend answered HTTP {status} without a message",
         status=status,
         code=code,
         retry_after_s=read_retry_after(message or "", headers, now),
         resets_at=_read_reset(found, now),
+        param=param,
+        medium=_find_medium(param, code, message) if kind is errors.UpstreamRejected else None,
     )
+    if isinstance(error, errors.SchemaRefused):
+        error.param = text_of(found.get("param"))
+    return error
+
+
+def _find_medium(*said: str | None) -> str | None:
+    """``image`` or ``document``, by the first of the texts that names one."""
+    return next((medium for text in said if text for pattern, medium in _MEDIA if pattern.search(text)), None)
+
+
+def find_part(body: Mapping[str, Any], param: str | None) -> Mapping[str, Any]:
+    """The part of the request ``body`` that an error names in ``param``; empty if it names none."""
+    found = _PART.match(param or "")
+    if found is None:
+        return {}
+    item = _at(body.get("input"), found[1])
+    return _at(item.get(found[2]), found[3])
+
+
+def find_suspect(body: Mapping[str, Any], error: UpstreamError) -> Mapping[str, Any]:
+    """The largest image of the request ``body``, if the backend gave no reason; empty if none is that large."""
+    if error.status != 400 or error.code or str(error) not in _NO_REASONS:
+        return {}
+    lists = (parts for item in objects_of(body.get("input")) for parts in (item.get("content"), item.get("output")))
+    images = (part for parts in lists for part in objects_of(parts) if part.get("type") == "input_image")
+    largest = max(images, key=lambda part: len(text_of(part.get("image_url"))), default={})
+    return largest if len(text_of(largest.get("image_url"))) > _SUSPECT_CHARS else {}
+
+
+def _at(value: Any, index: str) -> Mapping[str, Any]:
+    return object_of(value[int(index)]) if isinstance(value, list) and int(index) < len(value) else {}
 
 
 def _classify(status: int, found: Mapping[str, Any], message: str) -> type[UpstreamError]:
@@ -211,6 +276,39 @@ def _classify(status: int, found: Mapping[str, Any], message: str) -> type[Upstr
         return _BY_STATUS[status]
     bad_request = 400 <= status < 500 or found.get("type") == "invalid_request_error"
     return errors.UpstreamRejected if bad_request else errors.UpstreamFailed
+
+
+_SCHEMA_OWNER = re.compile(r"^Invalid schema for function '([^']+)': ")
+_SCHEMA_PREFIX = re.compile(r"^Invalid (?:schema for [^:]+|JSON schema): ")
+_NO_PATTERN = re.compile(r"^(?P<pattern>'.*'|\".*\") is not a 'regex'$", re.DOTALL)
+
+
+def describe_schema(
+    error: errors.SchemaRefused, body: Mapping[str, Any], tool_names: ToolNames
+) -> errors.SchemaRefused:
+    """``error`` in words that name the tool as the client does; ``body`` is the request that was refused."""
+    message = str(error)
+    owner = _SCHEMA_OWNER.match(message)
+    name = owner[1] if owner else _find_tool(body, error.param)
+    is_tool = bool(name) or error.code == "invalid_function_parameters"
+    about = f'the tool "{tool_names.restore(name)}"' if name else "a tool" if is_tool else "the answer"
+    problem = _SCHEMA_PREFIX.sub("", message).removesuffix(".")
+    pattern = _NO_PATTERN.match(problem)
+    if pattern:
+        problem = f"its pattern {pattern['pattern']} is not a regular expression that it can read"
+    remedy = "Disable the tool, or the MCP server that it comes from" if is_tool else "Change the schema"
+    said = f"The backend refused the JSON schema of {about}: {problem}. {remedy}, and send the request again."
+    return errors.SchemaRefused(said, status=error.status, code=error.code)
+
+
+def _find_tool(body: Mapping[str, Any], param: str) -> str:
+    """The name of the innermost tool on the path ``param``, such as ``tools[3].parameters``; empty if it has none."""
+    name, node = "", body
+    for key, index in re.findall(r"(\w+)\[(\d+)\]", param):
+        below = objects_of(node.get(key))
+        node = below[int(index)] if int(index) < len(below) else {}
+        name = text_of(node.get("name")) or name
+    return name
 
 
 def _to_unreadable(status: int, headers: Mapping[str, str], body: bytes, now: float) -> UpstreamError:

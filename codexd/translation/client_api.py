@@ -15,6 +15,7 @@ from codexd.errors import CodexdError
 from codexd.translation.backend import Usage
 from codexd.translation.models.catalogue import ModelInfo
 from codexd.translation.reading.losses import Losses
+from codexd.translation.reading.tool_names import ToolNames
 
 Body = dict[str, Any]
 """A request for the backend."""
@@ -32,18 +33,27 @@ class Client(Enum):
     OTHER = "other"
 
 
+class Purpose(Enum):
+    """What a request is for, where that decides about its model."""
+
+    TURN = "turn"
+    AUTO_MODE_CHECK = "auto mode check"
+    """Claude Code asks whether an action is safe, to run it unasked."""
+
+
 @frozen
 class Target:
     """Where one attempt goes.
 
     ``account_tag`` stands for the account (``reasoning.tag_account``). ``default_effort`` is used if the request names
-    no effort. ``keep_reasoning`` is False once the backend has rejected earlier reasoning as stale: all of it is left
-    out.
+    no effort, and ``default_tier`` if it names no service tier. ``keep_reasoning`` is False once the backend has
+    rejected earlier reasoning as stale: all of it is left out.
     """
 
     model: ModelInfo
     account_tag: str = ""
     default_effort: str | None = None
+    default_tier: str | None = None
     keep_reasoning: bool = True
 
 
@@ -99,8 +109,15 @@ class ClientRequest(Protocol):
     def losses(self) -> Losses: ...
 
     @property
+    def purpose(self) -> Purpose: ...
+
+    @property
     def session_key(self) -> str:
         """The same for all requests of one conversation, whichever model they go to."""
+
+    @property
+    def tool_names(self) -> ToolNames:
+        """The client's names of the tools that the backend knows by shorter ones."""
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -112,6 +129,9 @@ class ClientRequest(Protocol):
         Raises:
             RequestInvalid: names the field.
         """
+
+    def locate(self, part: Mapping[str, Any]) -> str | None:
+        """Where the client's own request has the image or file that became ``part`` of a body; None if unknown."""
 
     def open_stream(self, body: Body, target: Target, request_id: str) -> AnswerStream:
         """The answer to ``body``, which ``to_backend`` made for ``target``."""

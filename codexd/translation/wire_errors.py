@@ -7,8 +7,9 @@ Each row is chosen by what clients do with the error. Anthropic's and OpenAI's S
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -142,6 +143,10 @@ def to_anthropic(error: CodexdError, *, now: float) -> AnthropicError:
             return _limit_anthropic(wire, error, now)
         case errors.ModelRefused():
             return evolve(wire, message=f"model: {error}")
+        case errors.RequestInvalid(medium=str() as medium):
+            return evolve(wire, message=_describe_medium(medium, error.path, error.problem))
+        case errors.UpstreamRejected(medium=str() as medium):
+            return evolve(wire, message=_describe_medium(medium, error.path, str(error)))
         case errors.StaleReasoning():
             return evolve(wire, message=f"messages: invalid signature in thinking block ({error})")
         case UpstreamError(retry_after_s=float() as wait_s):
@@ -152,9 +157,33 @@ def to_anthropic(error: CodexdError, *, now: float) -> AnthropicError:
 def for_claude_code(wire: AnthropicError, error: CodexdError) -> AnthropicError:
     """The same error for Claude Code, under a status that makes it show the message.
 
-    It repeats a 400 up to six times and hides the text of a refusal, but it shows a 451 at once and unchanged.
+    It repeats a 400 up to six times, without another of its features each time, unless it knows how to go on. It hides
+    the text of a refusal. But it shows a 451 at once and unchanged.
     """
-    return evolve(wire, status=451) if isinstance(error, errors.PolicyRefused | errors.RequestCancelled) else wire
+    return wire if wire.status != 400 or _has_remedy(error, wire.message) else evolve(wire, status=451)
+
+
+def _has_remedy(error: CodexdError, message: str) -> bool:
+    """Whether Claude Code acts on the message: it compacts, or leaves out an image, thinking blocks or a feature."""
+    if isinstance(error, errors.ContextOverflow | errors.StaleReasoning) or "capability_rejected: " in message:
+        return True
+    return isinstance(error, errors.RequestInvalid | errors.UpstreamRejected) and error.medium is not None
+
+
+_IN_MESSAGE = re.compile(r"messages\[(\d+)\]\.content\[(\d+)\](?:\.content\[(\d+)\])?(.*)")
+_UNREADABLE = {"image": "Could not process image", "document": "The PDF specified was not valid"}
+
+
+def _describe_medium(medium: str, path: str | None, problem: str) -> str:
+    """Claude Code takes the image or document at exactly such a path, or else the latest, out of the conversation."""
+    words = f"{_UNREADABLE[medium]} ({problem})"
+    found = _IN_MESSAGE.fullmatch(path or "")
+    if found is None:
+        return f"{path}: {words}" if path else words
+    message, block, inner, rest = found.groups()
+    place = f"messages.{message}.content.{block}" + (f".tool_result.content.{inner}" if inner else "")
+    holder = "document" if rest.startswith(".source.content") else medium
+    return f"{place}.{holder}{rest.replace('[', '.').replace(']', '')}: {words}"
 
 
 def _describe_overflow(error: errors.ContextOverflow) -> str:
@@ -183,20 +212,28 @@ def to_openai(error: CodexdError, *, now: float) -> OpenAIError:
     wire = OpenAIError(status, type_, str(error), row.code, headers=_STOP if row.stop_openai else {})
     match error:
         case errors.RequestInvalid():
-            return evolve(wire, param=error.path or None)
+            return _invalid_openai(wire, error)
         case errors.UsageLimitReached():
             return _limit_openai(wire, error, now)
         case UpstreamError():
             wait_s = error.retry_after_s
             headers = wire.headers if wait_s is None else {**wire.headers, "retry-after": _whole_seconds(wait_s)}
-            return evolve(wire, code=error.code or wire.code, headers=headers)
+            return evolve(wire, code=error.code or wire.code, param=error.path, headers=headers)
     return wire
+
+
+def _invalid_openai(wire: OpenAIError, error: errors.RequestInvalid) -> OpenAIError:
+    """OpenAI's own words for a broken image, which the Codex CLI looks for, and its code for any broken data."""
+    wire = evolve(wire, param=error.path or None, code="invalid_value" if error.medium else wire.code)
+    if error.medium != "image":
+        return wire
+    return evolve(wire, message=f"The image data you provided does not represent a valid image. {wire.message}")
 
 
 def to_codex(error: CodexdError, *, now: float) -> OpenAIError:
     """``error`` for the Codex CLI, whose own login has nothing to do with codexd's.
 
-    After a 401 the Codex CLI (0.169.0) refreshes its login and tries again, five times, and then reports only the
+    After a 401 the Codex CLI (0.171.0) refreshes its login and tries again, five times, and then reports only the
     refresh. After a 400 with this code it shows the message and stops.
     """
     wire = to_openai(error, now=now)
@@ -237,8 +274,16 @@ def _whole_seconds(wait_s: float) -> str:
 
 
 def say_until(moment: float, now: float) -> str:
-    """``in 1 h 5 min (2026-11-18 12:06 UTC)``, from seconds since the epoch; ``in 1 min`` if ``moment`` has passed."""
-    return f"in {say_duration(seconds_until(moment, now))} ({datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M} UTC)"
+    """``in 1 h 5 min (2026-11-18 12:06)``, in local time, from seconds since the epoch; at least ``in 1 min``."""
+    return f"in {say_duration(seconds_until(moment, now))} ({datetime.fromtimestamp(moment):%Y-%m-%d %H:%M})"  # noqa: DTZ006 - local
+
+
+_UNTIL = re.compile(r"\bin (?:\d+ (?:d|h|min) ?){1,2}\((\d{4}-\d\d-\d\d \d\d:\d\d)\)")
+
+
+def without_countdown(text: str) -> str:
+    """``text`` as it may be read later: ``at 2026-11-18 12:06`` instead of what ``say_until`` says."""
+    return _UNTIL.sub(r"at \1", text)
 
 
 def seconds_until(moment: float, now: float) -> int:

@@ -17,11 +17,13 @@ from codexd.accounts.login import SIGN_IN, needs_login
 from codexd.accounts.model import Account
 from codexd.accounts.refresh import Refresher
 from codexd.accounts.store.store import AccountStore
-from codexd.errors import CodexdError, ModelRefused, TokenRejected, UsageLimitReached
-from codexd.settings.schema import Settings
-from codexd.translation.client_api import Body, Event, Target
-from codexd.translation.models.routes import Route, route
-from codexd.translation.reading.losses import Losses
+from codexd.errors import CodexdError, ModelRefused, RequestInvalid, TokenRejected, UsageLimitReached
+from codexd.settings.schema import BY_CATALOGUE, Settings
+from codexd.translation.backend import LITE_HEADER
+from codexd.translation.client_api import Body, ClientRequest, Event, Purpose, Target
+from codexd.translation.models.catalogue import explain_refusal, read_version
+from codexd.translation.models.routes import CLAUDE_IDS, Route, find_alias, route
+from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.reasoning import tag_account
 from codexd.turns.retry import How, RetryContext
 from codexd.turns.turn import Attempt, Turn, wait_for_limit
@@ -50,13 +52,13 @@ class ChatGptPlan:
         return True
 
     def target_for(self, asked: str) -> Target:
-        return self._find_target(asked, self.store.active)
+        return self._find_target(self._find_route(asked, self.store.active), self.store.active)
 
     async def choose(self, turn: Turn) -> Attempt:
         targets: dict[str, Target] = {}
 
         def find_model(account: Account) -> str:
-            target = targets[account.id] = self._find_target(turn.request.model, account)
+            target = targets[account.id] = self._find_target(self._route_turn(turn, account), account)
             return target.model.slug
 
         choice = await self.picker.pick(turn.session, find_model, turn.history)
@@ -64,6 +66,8 @@ class ChatGptPlan:
         if choice.wait_s:
             await wait_for_limit(turn, account, choice.wait_s)
         attempt = Attempt(evolve(targets[account.id], keep_reasoning=turn.keeps_reasoning), account)
+        if self._find_route(turn.request.model, account).is_default:
+            self._note_default(turn.request, attempt.model)
         turn.record.note_account(account.id, account.label, choice.reason)
         turn.record.note_model_used(attempt.model)
         return attempt
@@ -87,7 +91,7 @@ class ChatGptPlan:
             adapted,
             account=account,
             token=attempt.token,
-            headers={"session-id": body["prompt_cache_key"], **turn.request.headers},
+            headers={"session-id": body["prompt_cache_key"], **_fit_headers(turn.request.headers, attempt.target)},
             on_headers=partial(self._read_headers, turn, account),
             progress=turn.record,
         ) as source:
@@ -115,13 +119,14 @@ class ChatGptPlan:
             self.tracker.note_refusal(account.id, error, model=attempt.model, observation=turn.observation)
         if isinstance(error, ModelRefused):
             self.catalogues.note_refused(account.id, attempt.model)
+            return self._explain_refusal(turn, attempt, error)
         if isinstance(error, TokenRejected) and (turn.has_begun or How.FRESH_TOKEN in turn.tried_on(account.id)):
             return needs_login(account, f"The backend refused it ({error}). {SIGN_IN}")
         return error
 
     def retry_context(self, turn: Turn, attempt: Attempt) -> RetryContext:
         account = attempt.own_account
-        model = self._choose_model(self._find_route(turn.request.model, account), account)
+        model = self._choose_model(self._route_turn(turn, account), account)
         return RetryContext(
             has_begun=turn.has_begun,
             tried=turn.tried_on(account.id),
@@ -133,13 +138,37 @@ class ChatGptPlan:
 
     # -- the model ----------------------------------------------------------------------------------
 
-    def _find_target(self, asked: str, account: Account | None) -> Target:
-        found = self._find_route(asked, account)
+    def _find_target(self, found: Route, account: Account | None) -> Target:
+        settings = self.settings()
+        model = self.catalogues.of(account).describe(self._choose_model(found, account))
         return Target(
-            model=self.catalogues.of(account).describe(self._choose_model(found, account)),
+            model=model,
             account_tag=tag_account(account.chatgpt_account_id) if account else "",
-            default_effort=getattr(self.settings().reasoning, found.family or "", None),
+            default_effort=getattr(settings.reasoning, found.family or "", None),
+            default_tier=model.default_tier if settings.models.fast == BY_CATALOGUE else None,
         )
+
+    def _route_turn(self, turn: Turn, account: Account) -> Route:
+        """The small model checks actions, unless the user has chosen another: each check reads a long prompt anew."""
+        found = self._find_route(turn.request.model, account)
+        is_check = turn.request.purpose is Purpose.AUTO_MODE_CHECK
+        if not is_check or find_alias(turn.request.model, self.settings().models.aliases):
+            return found
+        small = self._find_route(CLAUDE_IDS["haiku"], account)
+        return small if self.catalogues.of(account).find(self._choose_model(small, account)) else found
+
+    def _note_default(self, request: ClientRequest, used: str) -> None:
+        """Record that ``models.default`` answers a request for a model that nobody knows.
+
+        Raises:
+            RequestInvalid: the setting ``translation.strict`` forbids that.
+        """
+        unknown = f"{request.model!r} is not the name of a model, of a family or of an alias"
+        if self.settings().translation.strict:
+            raise RequestInvalid(
+                "model", f"{unknown}; the setting translation.strict forbids answering with another model"
+            )
+        request.losses.add(LossKind.APPROXIMATED, "model", f"{unknown}; {used} answered (setting models.default)")
 
     def _find_route(self, asked: str, account: Account | None) -> Route:
         models = self.settings().models
@@ -148,6 +177,18 @@ class ChatGptPlan:
     def _choose_model(self, found: Route, account: Account | None) -> str:
         """The first model of the route that is offered to the account and was not refused."""
         return self.catalogues.of(account).choose(found.candidates)
+
+    def _explain_refusal(self, turn: Turn, attempt: Attempt, error: ModelRefused) -> ModelRefused:
+        account = attempt.own_account
+        versions = (self.settings().upstream.client_version, turn.request.headers.get("version", ""))
+        explained = explain_refusal(
+            attempt.model,
+            self.catalogues.of(account),
+            said=str(error),
+            announced=max(versions, key=read_version),
+            plan=self.tracker.limits(account.id).plan or account.plan,
+        )
+        return ModelRefused(explained, status=error.status, code=error.code)
 
     # -- rate limits --------------------------------------------------------------------------------
 
@@ -167,3 +208,10 @@ class ChatGptPlan:
     def _observe(self, account_id: str, observation: Observation | None) -> None:
         if observation is not None:
             self.tracker.observe(account_id, observation)
+
+
+def _fit_headers(headers: Mapping[str, str], target: Target) -> Mapping[str, str]:
+    """The client's ``headers`` for a model that the client may not have chosen."""
+    if target.model.takes_lite:
+        return headers
+    return {name: value for name, value in headers.items() if name != LITE_HEADER}

@@ -12,6 +12,7 @@ from attrs import frozen
 
 from codexd.errors import CodexdError, KiloDisabled, RequestInvalid
 from codexd.settings.schema import Settings
+from codexd.translation.backend import COMPACTION_TRIGGER
 from codexd.translation.client_api import Body, Event, Target
 from codexd.translation.kilo.models import KILO, describe, is_kilo
 from codexd.translation.kilo.request import to_chat
@@ -59,7 +60,7 @@ class Kilo:
         return attempt
 
     def adapt(self, body: Body, attempt: Attempt, losses: Losses) -> Body:
-        if not body.get("stream"):  # made for another endpoint of the backend, such as compaction
+        if body["input"] and body["input"][-1].get("type") == COMPACTION_TRIGGER:
             raise RequestInvalid("model", f"{KILO} supports conversations only; use one of the backend's models")
         return to_chat(body, attempt.model, losses)
 

@@ -9,9 +9,26 @@ from functools import partial
 import trio
 from attrs import frozen
 
-from codexd.errors import AccountError, CodexdError, ContextOverflow, EmptyAnswer, RequestInvalid, UpstreamError
+from codexd.errors import (
+    AccountError,
+    CodexdError,
+    ContextOverflow,
+    EmptyAnswer,
+    RequestInvalid,
+    SchemaRefused,
+    UpstreamError,
+    UpstreamRejected,
+)
 from codexd.record.requests import RequestLog
 from codexd.settings.schema import Settings
+from codexd.translation.backend import (
+    MEDIA_PARTS,
+    asks_in_words,
+    describe_schema,
+    find_part,
+    find_suspect,
+    text_of,
+)
 from codexd.translation.client_api import AnswerStream, ClientRequest, Event
 from codexd.translation.tokens import count_body
 from codexd.turns.provider import Provider
@@ -72,7 +89,7 @@ class TurnRunner:
             provider.note_answer(turn, attempt, body)
             if source.terminated:
                 await source.read_tail()
-        if stream.is_empty and not request.stream:
+        if stream.is_empty and not request.stream and asks_in_words(body):
             raise EmptyAnswer(f"{source.name} completed an empty answer", status=200)
 
     def _relay(
@@ -94,7 +111,7 @@ class TurnRunner:
         context = provider.retry_context(turn, attempt)
         decision = GiveUp() if context is None else decide(error, context)
         if isinstance(decision, GiveUp):
-            raise await _with_sizes(error, turn, attempt)
+            raise await _complete(error, turn, attempt)
         _remember(turn, attempt, error, decision)
         if decision.how is How.AFTER_WAIT and attempt.account is not None:
             await wait_for_limit(turn, attempt.account, decision.wait_s)
@@ -114,13 +131,29 @@ def _remember(turn: Turn, attempt: Attempt, error: CodexdError, decision: Retry)
             turn.history.failed[attempt.account_id] = error
 
 
-async def _with_sizes(error: CodexdError, turn: Turn, attempt: Attempt) -> CodexdError:
-    """``error``, with the size of the request if it is a context overflow: clients use it to compact."""
-    if isinstance(error, ContextOverflow):
-        error.window_tokens = attempt.target.model.context_window
-        body = turn.request.to_backend(attempt.target)
-        error.prompt_tokens = await trio.to_thread.run_sync(count_body, body)
+async def _complete(error: CodexdError, turn: Turn, attempt: Attempt) -> CodexdError:
+    """``error`` with what the request says about it.
+
+    That is its size if it is a context overflow, which clients use to compact, and the name of a tool or the place of
+    an image that was refused.
+    """
+    match error:
+        case SchemaRefused():
+            return describe_schema(error, turn.request.to_backend(attempt.target), turn.request.tool_names)
+        case ContextOverflow():
+            error.window_tokens = attempt.target.model.context_window
+            body = turn.request.to_backend(attempt.target)
+            error.prompt_tokens = await trio.to_thread.run_sync(count_body, body)
+        case UpstreamRejected():
+            _locate(error, turn.request, attempt)
     return error
+
+
+def _locate(error: UpstreamRejected, request: ClientRequest, attempt: Attempt) -> None:
+    body = request.to_backend(attempt.target)
+    part = find_part(body, error.param) or find_suspect(body, error)
+    error.medium = MEDIA_PARTS.get(text_of(part.get("type")), error.medium)
+    error.path = request.locate(part) if error.medium else None
 
 
 def refuse_drops(request: ClientRequest) -> None:

@@ -17,6 +17,7 @@ from codexd import jsontext
 from codexd.accounts.model import Account
 from codexd.settings.schema import UpstreamSettings
 from codexd.translation.backend import parse_event, read_http_error
+from codexd.translation.models.catalogue import read_version
 from codexd.translation.sse import Decoder
 from codexd.upstream.http import Event, EventSource, Progress, open_answer
 
@@ -24,38 +25,14 @@ NAME = "the backend"
 """Its name in errors."""
 
 
-@frozen
-class Endpoint:
-    """Where model requests go. ``idle_timeout_factor``: an answer that is one document takes longer to start."""
-
-    path: str
-    streams: bool = True
-    idle_timeout_factor: float = 1.0
-
-
-RESPONSES = Endpoint("/codex/responses")
-COMPACT = Endpoint("/codex/responses/compact", streams=False, idle_timeout_factor=4.0)
-
-
-class DocumentDecoder:
-    """Presents an answer that is one document as a stream with one event."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def receive_data(self, data: bytes) -> list[bytes]:
-        self._parts.append(data)
-        return []
-
-    def receive_eof(self) -> list[bytes]:
-        return [b'{"type":"response.completed","response":%b}' % b"".join(self._parts)]
+PATH = "/codex/responses"
 
 
 class ResponsesReader:
-    """Reads the Responses events of an answer, in the frames that ``decoder`` finds."""
+    """Reads the Responses events of an answer."""
 
-    def __init__(self, decoder: Decoder | DocumentDecoder) -> None:
-        self._decoder = decoder
+    def __init__(self) -> None:
+        self._decoder = Decoder()
 
     def receive_data(self, data: bytes) -> list[Event]:
         return _parse(self._decoder.receive_data(data))
@@ -75,7 +52,6 @@ class CodexBackend:
     http: httpx.AsyncClient
     settings: Callable[[], UpstreamSettings]
     clock: Callable[[], float]
-    endpoint: Endpoint = RESPONSES
 
     @asynccontextmanager
     async def respond(
@@ -90,33 +66,34 @@ class CodexBackend:
     ) -> AsyncIterator[EventSource]:
         """Send ``body`` and yield the events of the answer; leaving the context closes the connection.
 
-        ``headers`` are sent in addition to codexd's own and never replace them. ``on_headers`` gets the headers of
-        every answer, even of a refusal: they report the rate limits.
+        ``headers`` are sent in addition to codexd's own and never replace them, except for a ``version`` that is newer.
+        ``on_headers`` gets the headers of every answer, even of a refusal: they report the rate limits.
 
         Raises:
             UpstreamError: the backend refused, or could not be reached.
         """
         request = self.http.build_request(
             "POST",
-            f"{self.settings().backend_url.rstrip('/')}{self.endpoint.path}",
+            f"{self.settings().backend_url.rstrip('/')}{PATH}",
             content=jsontext.dumps(body),
-            headers={**headers, **self._headers(account, token)},
+            headers={**headers, **self._headers(account, token, headers.get("version", ""))},
         )
-        idle_timeout_s = self.settings().idle_timeout * self.endpoint.idle_timeout_factor
+        idle_timeout_s = self.settings().idle_timeout
         async with open_answer(self.http, request, progress, timeout_s=idle_timeout_s, name=NAME) as answer:
             on_headers(answer.headers)
-            if answer.status != 200 or answer.is_json == self.endpoint.streams:
+            if answer.status != 200 or answer.is_json:
                 refusal = await answer.read_error_body()
                 raise read_http_error(answer.status, answer.headers, refusal, self.clock())
-            reader = ResponsesReader(Decoder() if self.endpoint.streams else DocumentDecoder())
-            yield EventSource(answer.chunks, idle_timeout_s, reader, name=NAME)
+            yield EventSource(answer.chunks, idle_timeout_s, ResponsesReader(), name=NAME)
 
-    def _headers(self, account: Account, token: str) -> dict[str, str]:
+    def _headers(self, account: Account, token: str, callers_version: str) -> dict[str, str]:
+        own_version = self.settings().client_version
+        is_newer = read_version(callers_version) > read_version(own_version)
         return {
             "authorization": f"Bearer {token}",
             "chatgpt-account-id": account.chatgpt_account_id,
             "content-type": "application/json",
-            "accept": "text/event-stream" if self.endpoint.streams else "application/json",
+            "accept": "text/event-stream",
             "accept-encoding": "identity",
-            "version": self.settings().client_version,
+            "version": callers_version if is_newer else own_version,
         }

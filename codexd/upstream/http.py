@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import platform
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
@@ -15,9 +17,17 @@ import trio
 from attrs import frozen
 
 from codexd import __version__
-from codexd.errors import StreamBroken, UpstreamError, UpstreamFailed, UpstreamTimeout
+from codexd.errors import (
+    ProxyFailed,
+    SettingInvalid,
+    StreamBroken,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamTimeout,
+)
 from codexd.settings.schema import UpstreamSettings
 from codexd.translation.backend import TERMINAL
+from codexd.upstream.proxies import EXTENSION, ProxiedTransport, Proxies, Proxy
 
 USER_AGENT = f"codexd/{__version__} ({platform.system()}; {platform.machine()})"
 
@@ -30,7 +40,7 @@ Event = dict[str, Any]
 
 
 def open_client(
-    settings: UpstreamSettings, *, trust_env: bool = True, tls: ssl.SSLContext, keeps_connections: bool = True
+    settings: UpstreamSettings, *, proxies: Proxies, tls: ssl.SSLContext, keeps_connections: bool = True
 ) -> httpx.AsyncClient:
     """An HTTP client. ``tls`` is made once for the whole daemon, because it costs 20 ms and some megabytes.
 
@@ -39,16 +49,58 @@ def open_client(
     Without ``keeps_connections`` each request opens a new connection: if a refresh token is sent into one that died
     while the machine slept, nobody knows whether it has been used.
     """
+    limits = httpx.Limits(
+        max_connections=1000, max_keepalive_connections=20 if keeps_connections else 0, keepalive_expiry=60.0
+    )
+
+    def connect(proxy: Proxy | None) -> httpx.AsyncHTTPTransport:
+        through = None
+        if proxy is not None:
+            through = httpx.Proxy(proxy.url, ssl_context=tls if proxy.url.scheme == "https" else None)
+        return httpx.AsyncHTTPTransport(verify=tls, http2=False, limits=limits, proxy=through, trust_env=False)
+
     return httpx.AsyncClient(
-        http2=False,
-        verify=tls,
+        transport=ProxiedTransport(proxies, connect),
         timeout=make_timeout(settings),
-        limits=httpx.Limits(
-            max_connections=1000, max_keepalive_connections=20 if keeps_connections else 0, keepalive_expiry=60.0
-        ),
-        trust_env=trust_env,
+        trust_env=False,
         headers={"user-agent": USER_AGENT, "originator": "codexd"},
     )
+
+
+def make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:
+    """How servers are verified: by the system's certificates, or those that ``SSL_CERT_FILE`` and ``_DIR`` name.
+
+    OpenSSL ignores what it can't read there, and every connection would fail with a riddle.
+
+    Raises:
+        SettingInvalid: names the variable whose value can't be used.
+    """
+    file, folders = environ.get("SSL_CERT_FILE"), environ.get("SSL_CERT_DIR")
+    try:
+        if file:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
+    except OSError as error:
+        reason = "it contains no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        raise SettingInvalid(
+            f"SSL_CERT_FILE = {file!r} (environment): can't be used ({reason}). Set it to a file of PEM certificates, "
+            "or unset it."
+        ) from None
+    if folders and not any(os.access(folder, os.R_OK | os.X_OK) for folder in filter(Path.is_dir, _split(folders))):
+        raise SettingInvalid(
+            f"SSL_CERT_DIR = {folders!r} (environment): not a readable folder. Set it to a folder of certificates, or "
+            "unset it."
+        )
+    try:
+        return ssl.create_default_context()
+    except OSError as error:
+        raise SettingInvalid(
+            f"SSLKEYLOGFILE = {environ.get('SSLKEYLOGFILE')!r} (environment): can't be written ({error.strerror}). "
+            "Unset it."
+        ) from None
+
+
+def _split(folders: str) -> Iterator[Path]:
+    return map(Path, folders.split(os.pathsep))
 
 
 def make_timeout(settings: UpstreamSettings) -> httpx.Timeout:
@@ -61,9 +113,12 @@ def make_timeout(settings: UpstreamSettings) -> httpx.Timeout:
 
 def to_unreachable(error: httpx.HTTPError | trio.TooSlowError, request: httpx.Request, name: str) -> UpstreamError:
     """The error for the user if ``request`` got no answer; ``name`` is the provider's name in errors."""
+    proxy = request.extensions.get(EXTENSION)
     peer = f"{name} at {request.url.host}"
     if isinstance(error, trio.TooSlowError | httpx.TimeoutException):
-        return UpstreamTimeout(f"{peer} did not answer in time")
+        return UpstreamTimeout(f"{peer} did not answer in time{f' through the proxy {proxy}' if proxy else ''}")
+    if proxy:
+        return ProxyFailed(f"{peer} can't be reached through the proxy {proxy}: {_describe(error)}")
     return UpstreamFailed(f"{peer} can't be reached ({_describe(error)})")
 
 
@@ -73,6 +128,8 @@ def to_broken(error: httpx.HTTPError, name: str) -> StreamBroken:
 
 
 def _describe(error: httpx.HTTPError) -> str:
+    if isinstance(error, httpx.ProxyError):  # the proxy's own words
+        return str(error)
     if isinstance(error, httpx.LocalProtocolError):  # it may quote a header, and so a token
         return type(error).__name__
     return f"{type(error).__name__}: {error}".removesuffix(": ")
@@ -189,7 +246,8 @@ async def open_answer(
 
 async def _trace(progress: Progress, scheme: str, event: str, _: Any) -> None:
     """Called by httpcore at each step of a request. Source: https://www.encode.io/httpcore/extensions/."""
-    if event == ("connection.start_tls.complete" if scheme == "https" else "connection.connect_tcp.complete"):
+    _, _, step = event.partition(".")  # the first part differs with a proxy
+    if step == ("start_tls.complete" if scheme == "https" else "connect_tcp.complete"):
         progress.note_connected()
     elif event == "http11.send_request_body.complete":
         progress.note_sent()

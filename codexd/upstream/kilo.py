@@ -24,6 +24,7 @@ from codexd.translation.kilo.errors import read_http_error
 from codexd.translation.kilo.models import FreeModel, read_free_models
 from codexd.translation.kilo.stream import ChatReader
 from codexd.upstream.http import EventSource, Progress, fetch, open_answer, open_client
+from codexd.upstream.proxies import Proxies
 
 NAME = "the third party"
 """Its name in errors."""
@@ -35,9 +36,9 @@ LIST_TIMEOUT_S = 20.0
 MAX_LIST_BYTES = 32 * 1024 * 1024
 
 
-def open_kilo_client(settings: UpstreamSettings, *, trust_env: bool = True, tls: ssl.SSLContext) -> httpx.AsyncClient:
+def open_kilo_client(settings: UpstreamSettings, *, proxies: Proxies, tls: ssl.SSLContext) -> httpx.AsyncClient:
     """An HTTP client that sends codexd's name as the user agent only, and keeps no cookies."""
-    client = open_client(settings, trust_env=trust_env, tls=tls)
+    client = open_client(settings, proxies=proxies, tls=tls)
     del client.headers["originator"]
     client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
     return client

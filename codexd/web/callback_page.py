@@ -31,6 +31,10 @@ def show_account(account: Account, *, added: bool) -> Page:
     return Page(f"Signed in as {account.name}", (f"{what}{plan}.", CLOSE), good=True, simulated=account.simulated)
 
 
+def show_cancelled(*, simulated: bool) -> Page:
+    return Page("Cancelled", ("The sign-in was cancelled.", CLOSE), good=False, simulated=simulated)
+
+
 def show_problem(error: CodexdError, *, simulated: bool) -> Page:
     return Page("Not signed in", (str(error), CLOSE), good=False, simulated=simulated)
 

@@ -17,7 +17,7 @@ import trio
 from attrs import define, field, frozen
 
 from codexd.errors import CodexdError, RequestCancelled, RequestInvalid, ShuttingDown
-from codexd.record.requests import CANCELLED, RequestLog
+from codexd.record.requests import CANCELLED_WITH, RequestLog
 from codexd.record.timeline import RequestRecord
 from codexd.translation.client_api import (
     AnswersAlone,
@@ -29,6 +29,7 @@ from codexd.translation.client_api import (
     WireError,
 )
 from codexd.translation.reading.fields import peek_model
+from codexd.translation.reading.media import MEDIA_MARK
 from codexd.turns.runner import TurnRunner
 from codexd.turns.turn import Turn
 from codexd.web.http import (
@@ -128,18 +129,19 @@ class ModelRoute(Generic[R]):
             exchange = Exchange(request, record, send)
             wanted: R | None = None
             try:
-                wanted = self._read(await read_body(request, receive), exchange)
+                wanted = await self._read(await read_body(request, receive), exchange)
                 record.note_losses(wanted.losses)
+                record.note_purpose(wanted.purpose)
                 await self._answer(exchange, wanted, receive)
             except ClientLeftError:
                 record.note_client_left()
             except CodexdError as error:
                 await self._send_error(exchange, wanted, error)
 
-    def _read(self, data: bytes, exchange: Exchange) -> R:
+    async def _read(self, data: bytes, exchange: Exchange) -> R:
+        headers, client, now = exchange.request.headers, exchange.request.caller.client, self.clock()
         try:
-            request = exchange.request
-            wanted = self.api.parse(data, request.headers, request.caller.client, now=self.clock())
+            wanted = await _parse(lambda: self.api.parse(data, headers, client, now=now), data)
         except RequestInvalid:
             exchange.record.note_model(peek_model(data))
             raise
@@ -210,7 +212,7 @@ class ModelRoute(Generic[R]):
         """
         is_second_try = exchange.request.caller.client is Client.CLAUDE_CODE and not wanted.stream
         if is_second_try and self.requests.is_repeated(wanted.session_key):
-            raise RequestCancelled(f"{CANCELLED} a moment ago.")
+            raise RequestCancelled(f"{CANCELLED_WITH} a moment ago.")
 
     async def _watch(
         self, exchange: Exchange, turn: Turn, outbox: Outbox, receive: Receive, scope: trio.CancelScope
@@ -230,13 +232,13 @@ class ModelRoute(Generic[R]):
         _end_early(turn, outbox, ShuttingDown("codexd is shutting down; send the request again in a moment"))
 
     def _headers_of(self, wanted: R, turn: Turn) -> dict[str, str]:
-        losses = {"codexd-losses": str(wanted.losses.reported)} if wanted.losses.reported else {}
-        return losses | self.api.relay_headers(turn.answer_headers)
+        return count_losses(wanted) | self.api.relay_headers(turn.answer_headers)
 
     async def _send_error(self, exchange: Exchange, wanted: R | None, error: CodexdError) -> None:
         wire = self._report(exchange, wanted, error)
         exchange.record.note_status(wire.status)
-        await send_json(exchange.send, wire.status, wire.to_body(exchange.request.id), wire.headers)
+        headers = {**wire.headers, **(count_losses(wanted) if wanted else {})}
+        await send_json(exchange.send, wire.status, wire.to_body(exchange.request.id), headers)
 
     def _report(self, exchange: Exchange, wanted: R | None, error: CodexdError) -> WireError:
         """``error`` as reported to the client; also noted in the record."""
@@ -258,9 +260,26 @@ class CountRoute:
     more: Mapping[str, Any] = field(factory=dict)
 
     async def answer(self, request: Request, receive: Receive, send: Send) -> None:
-        wanted = self.parse(await read_body(request, receive))
+        data = await read_body(request, receive)
+        wanted = await _parse(lambda: self.parse(data), data)
         tokens = await trio.to_thread.run_sync(self.turns.count_input, wanted)
-        await send_json(send, 200, {**self.more, "input_tokens": tokens})
+        await send_json(send, 200, {**self.more, "input_tokens": tokens}, count_losses(wanted))
+
+
+def count_losses(wanted: ClientRequest) -> dict[str, str]:
+    """The header that counts what the translation dropped or approximated; nothing if there was nothing."""
+    return {"codexd-losses": str(wanted.losses.reported)} if wanted.losses.reported else {}
+
+
+P = TypeVar("P")
+
+_MEDIA_READERS = trio.CapacityLimiter(2)
+"""A large image takes a hundred megabytes while it is decoded."""
+
+
+async def _parse(parse: Callable[[], P], data: bytes) -> P:
+    """``parse()``, outside the event loop if the HTTP body ``data`` has images, which are then decoded."""
+    return await trio.to_thread.run_sync(parse, limiter=_MEDIA_READERS) if MEDIA_MARK in data else parse()
 
 
 def _end_early(turn: Turn, outbox: Outbox, error: CodexdError) -> None:
@@ -273,6 +292,6 @@ async def _send_part(exchange: Exchange, data: bytes) -> None:
 
 
 def read_client_name(headers: Mapping[str, str]) -> str:
-    """The client's name and version for the log, such as ``claude-cli/2.1.330``. A name may have several words."""
+    """The client's name and version for the log, such as ``claude-cli/2.1.332``. A name may have several words."""
     product = (_PRODUCT.match(headers.get("user-agent", "")) or [""])[0][:60]
     return product if product.isprintable() and product else "unknown"

@@ -33,6 +33,7 @@ LIST = ("-c", "import sys; from codexctl.__main__ import main; sys.exit(main(['a
 
 ACCOUNT = {
     "id": "acc_1",
+    "label": "work@example.com",
     "email": "work@example.com",
     "plan": "plus",
     "active": True,

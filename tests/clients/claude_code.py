@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import trio
-from attrs import frozen
+from attrs import field, frozen
 
 TIMEOUT_S = 120
 ARCHITECTURE = {"x86_64": "x64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "unknown")
@@ -47,6 +47,7 @@ class ClaudeCode:
     home: Path
     folder: Path
     address: str
+    environ: dict[str, str] = field(factory=dict)
 
     async def run(self, *arguments: str) -> Result:
         """``claude -p`` with ``arguments``; every tool is allowed."""
@@ -91,6 +92,7 @@ class ClaudeCode:
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_TELEMETRY": "1",
             "IS_SANDBOX": "1",  # it refuses to skip permissions as root without this
+            **self.environ,
         }
         return {"env": environ, "cwd": self.folder}
 

@@ -13,7 +13,7 @@ import trio
 from attrs import frozen
 
 TIMEOUT_S = 60
-VERSION = "0.169.0"
+VERSION = "0.171.0"
 ARCHITECTURE = {"x86_64": "x64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "unknown")
 PACKAGE = f"@openai/codex@{VERSION}-{platform.system().lower()}-{ARCHITECTURE}"
 INSTALLED = Path(__file__).parents[2] / ".ci-clients" / "node_modules" / "@openai" / "codex" / "vendor"

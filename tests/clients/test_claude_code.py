@@ -13,6 +13,8 @@ import trio
 from clients.claude_code import make_claude
 from support.harness import start_daemon
 
+from codexd.translation.reading.tool_names import shorten
+
 pytestmark = pytest.mark.client
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -66,6 +68,29 @@ async def test_it_runs_two_tools_of_one_reply(running, claude):
     assert (result.status, result.stdout.strip()) == (0, "Both are done.")
     outputs = {item["call_id"]: item["output"] for item in items_of(running, 1, "function_call_output")}
     assert outputs == {"call_one": "first-2", "call_two": "second-4"}
+
+
+ODD_TOOL = "mcp__odd__find_" + "very_" * 12 + "long"
+
+
+async def test_a_tool_with_a_schema_and_a_name_that_the_backend_refuses(running, claude, tmp_path):
+    """The backend refuses neither turn, and calls come back under the long name: deferred, loaded, in the history."""
+    server = {"command": sys.executable, "args": [str(SCRIPTS / "odd_tool_server.py")]}
+    config = tmp_path / "mcp.json"
+    config.write_text(json.dumps({"mcpServers": {"odd": server}}))
+    call = {"name": shorten(ODD_TOOL), "arguments": {"name": "a"}}
+    running.load(
+        {"output": [{"call": {"name": "ToolSearch", "call_id": "c0", "arguments": {"query": f"select:{ODD_TOOL}"}}}]},
+        {"output": [{"call": {**call, "call_id": "c1"}}]},
+        {"output": [{"call": {**call, "call_id": "c2"}}]},
+        {"output": [{"text": "Found."}]},
+    )
+    result = await claude.run("Find it.", "--mcp-config", str(config), "--strict-mcp-config")
+    assert (result.status, result.stdout.strip()) == (0, "Found.")
+    outputs = {item["call_id"]: item["output"] for item in items_of(running, 3, "function_call_output")}
+    assert outputs["c1"] == outputs["c2"] == "found-by-the-odd-tool"
+    (sent,) = [tool for tool in running.asked[3].body["tools"] if tool["name"] == shorten(ODD_TOOL)]
+    assert "Must match the regular expression" in sent["parameters"]["properties"]["name"]["description"]
 
 
 async def test_an_image_that_it_reads_reaches_the_backend(running, claude):

@@ -80,6 +80,6 @@ async def test_the_picker_shows_the_accounts_models_and_what_they_run_on(nursery
     try:
         await trio.to_thread.run_sync(open_picker, screen)
         await trio.to_thread.run_sync(screen.wait_for, "GPT-6.1-Sol(Codex)")
-        await trio.to_thread.run_sync(screen.wait_for, "gpt-6.1-solthroughcodexd,272,000tokensofcontext")
+        await trio.to_thread.run_sync(screen.wait_for, "gpt-6.1-solthroughcodexd,500,000tokensofcontext")
     finally:
         screen.close()

@@ -8,12 +8,15 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import sys
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from clients.claude_code import make_claude
 from support.harness import start_daemon
+from support.media import PAPER, make_image
 
 from codexd.api.records import LogFilter
 from codexd.jsontext import dumps
@@ -29,10 +32,6 @@ RED_PIXEL = base64.b64encode(
         "53de0000000c49444154789c63f8cfc000000301010018dd8db00000000049454e44ae426082"
     )
 ).decode()
-PAPER = (
-    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
-    b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]>>endobj\ntrailer<</Size 4/Root 1 0 R>>\n%%EOF\n"
-)
 COMPACTION = "TEXT ONLY"
 
 
@@ -163,3 +162,81 @@ async def test_thirty_turns(nursery, tmp_path):
     check_counts(running.asked)
     check_prefixes(asked)
     check_reasoning(asked)
+
+
+async def test_threads_end_at_their_first_refusal(nursery, tmp_path):
+    """With threads, Claude Code sends only what is new; codexd keeps no conversations, so it must send all of it."""
+    running = await start_daemon(nursery, tmp_path / "daemon")
+    claude = evolve(make_claude(tmp_path, running.address), environ={"CLAUDE_CODE_TETHER_LIVE": "1"})
+    running.load(*({"output": [{"text": f"Answer {number}."}]} for number in (1, 2, 3)))
+
+    results = await claude.talk("The first question", "The second question", "The third question")
+
+    assert [result["result"] for result in results] == ["Answer 1.", "Answer 2.", "Answer 3."]
+    assert len(running.asked) == 3
+    last = dumps(running.asked[-1].body["input"]).decode()
+    assert [word in last for word in ("The first question", "Answer 1.", "The second question")] == [True] * 3
+    requests = (await running.call("requests.list"))["requests"]
+    assert sum(request["status"] == 400 for request in requests) == 1
+
+
+def in_base64(kind, media_type, data):
+    source = {"type": "base64", "media_type": media_type, "data": base64.b64encode(data).decode()}
+    return {"type": kind, "source": source}
+
+
+async def test_a_session_survives_a_broken_image_a_broken_pdf_and_an_odd_schema(nursery, tmp_path):
+    """First Read returns both, then the user attaches both; an MCP tool's patterns are in every request."""
+    running = await start_daemon(nursery, tmp_path / "daemon")
+    claude = evolve(make_claude(tmp_path, running.address), environ={"ENABLE_TOOL_SEARCH": "false"})
+    server = {"command": sys.executable, "args": [str(SESSION.parent / "odd_tool.py")]}
+    (claude.home / ".claude.json").write_text(json.dumps({"mcpServers": {"odd": server}}))
+    image, paper = make_image("PNG", (64, 48))[:1000], PAPER[:100]
+    (claude.folder / "broken.png").write_bytes(image)
+    (claude.folder / "broken.pdf").write_bytes(paper)
+    script = (SESSION.parent / "broken_media.json").read_text().replace("@FOLDER@", str(claude.folder))
+    running.load(*json.loads(script)["replies"])
+    attached = [in_base64("image", "image/png", image), in_base64("document", "application/pdf", paper)]
+
+    results = await claude.talk("Read both.", [{"type": "text", "text": "See."}, *attached], "Go on.")
+
+    assert [result["result"] for result in results] == ["Neither can be read.", "It goes on.", "Greeted, and on."]
+    assert [request.status for request in running.asked] == [200] * 6
+    assert output_of(running.asked, "call_odd") == "Greeted."
+    assert "image left out: the data is broken" in json.dumps(output_of(running.asked, "call_image"))
+    assert "document left out: the data is cut off" in json.dumps(output_of(running.asked, "call_paper"))
+    requests = (await running.call("requests.list"))["requests"]
+    refused = [request["error"] for request in requests if request["status"] == 400]
+    assert len(refused) == 2
+    assert all(" is broken or cut off" in error or " is cut off" in error for error in refused)
+
+
+async def test_a_refusal_that_stays_costs_one_request(nursery, tmp_path):
+    running = await start_daemon(nursery, tmp_path / "daemon")
+    claude = make_claude(tmp_path, running.address)
+    body = {"error": {"message": "No such luck.", "type": "invalid_request_error", "param": "reasoning"}}
+    running.load({"error": {"status": 400, "body": body}, "times": 20})
+    result = await claude.run("Hello")
+    assert result.status == 1
+    assert "No such luck." in result.stdout
+    assert len(running.asked) == 1
+
+
+@pytest.mark.parametrize("param", ["input", "input[4].output[0].image_url"])
+async def test_an_image_that_the_backend_refuses_leaves_the_conversation(nursery, tmp_path, param):
+    running = await start_daemon(nursery, tmp_path / "daemon")
+    claude = make_claude(tmp_path, running.address)
+    (claude.folder / "a.png").write_bytes(make_image("PNG"))
+    message = "The image data you provided does not represent a valid image."
+    refusal = {"message": message, "type": "invalid_request_error", "param": param, "code": "invalid_value"}
+    reading = {"call": {"name": "Read", "call_id": "call_a", "arguments": {"file_path": str(claude.folder / "a.png")}}}
+    running.load(
+        {"output": [reading]},
+        {"error": {"status": 400, "body": {"error": refusal}}},
+        {"output": [{"text": "Without it."}]},
+        {"output": [{"text": "It goes on."}]},
+    )
+    results = await claude.talk("Read it.", "Go on.")
+    assert [result["result"] for result in results] == ["Without it.", "It goes on."]
+    assert [request.status for request in running.asked] == [200, 400, 200, 200]
+    assert "removed" in output_of(running.asked, "call_a")

@@ -9,6 +9,7 @@ import select
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 
@@ -101,8 +102,10 @@ def _message(id_, answer):
 class Terminal:
     """codexctl at a terminal of its own: what is shown, and what is typed."""
 
-    def __init__(self, command, environ):
+    def __init__(self, command, environ, size=None):
         self._ours, theirs = pty.openpty()
+        if size is not None:
+            termios.tcsetwinsize(theirs, size)
         self.process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ)
         self._theirs = theirs
         self.shown = ""
@@ -174,8 +177,8 @@ def terminal(environ):
     """Starts codexctl at a terminal."""
     started = []
 
-    def start(*arguments, **changes):
-        started.append(Terminal([sys.executable, "-m", "codexctl", *arguments], environ | changes))
+    def start(*arguments, size=None, **changes):
+        started.append(Terminal([sys.executable, "-m", "codexctl", *arguments], environ | changes, size))
         return started[-1]
 
     yield start

@@ -117,6 +117,35 @@ async def test_no_daemon_is_exit_3(control):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "status", "kind"),
+    [
+        (["accounts", "switch", "nobody"], 1, "account_not_found"),
+        (["settings", "set", "log.level", "loud"], 1, "setting_invalid"),
+        (["accounts", "import", "absent.json"], 1, "login_file_invalid"),
+        (["requests", "cancel", "req_1"], 1, "request_not_found"),
+        (["settings", "set", "models.aliases", "{"], 2, "usage"),
+        (["accounts", "remove", "x"], 2, "usage"),
+        (["top"], 2, "usage"),
+        (["stauts"], 2, "usage"),
+        (["accounts", "swich"], 2, "usage"),
+        (["logs", "--since", "soon"], 2, "usage"),
+        (["accounts", "switch"], 2, "usage"),
+        (["status", "--socket", "absent.sock"], 3, "no_daemon"),
+        (["logs", "-f", "--socket", "absent.sock"], 3, "no_daemon"),
+        (["accounts", "add", "--socket", "absent.sock"], 3, "no_daemon"),
+    ],
+)
+async def test_under_json_a_refusal_is_an_object(control, arguments, status, kind):
+    async with serving(control):
+        code, out, err = await run(control, "--json", *arguments)
+    assert (code, err) == (status, "")
+    error = json.loads(out)["error"]
+    assert error["kind"] == kind
+    assert error["message"]
+    assert out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     "arguments", [[], ["accounts", "bogus"], ["logs", "--since", "soon"], ["logs", "-n", "-1"], ["stat"]]
 )
 async def test_wrong_usage_is_exit_2(control, arguments):
@@ -126,16 +155,17 @@ async def test_wrong_usage_is_exit_2(control, arguments):
 
 
 @pytest.mark.parametrize("command", load_commands(), ids=lambda command: " ".join(command.words))
-def test_every_command_has_help_with_a_valid_example(command, capsys):
+def test_every_command_has_help_with_valid_examples(command, capsys):
     parser = build_parser(load_commands())
     with pytest.raises(SystemExit):
         parser.parse_args([*command.words, "--help"])
     out = capsys.readouterr().out
-    assert f"Example: {command.example}" in out
     assert "--json" in out
     assert "--socket" in out
-    words = shlex.split(command.example)
-    assert parser.parse_args(mark_passed_on(words[words.index("codexctl") + 1 :])).command is command
+    for example in command.example.splitlines():
+        assert f"\n  {example}\n" in out
+        words = shlex.split(example.partition(" | ")[0], comments=True)
+        assert parser.parse_args(mark_passed_on(words[words.index("codexctl") + 1 :])).command is command
 
 
 @pytest.mark.parametrize("word", MODULES)

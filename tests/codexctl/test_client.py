@@ -1,10 +1,12 @@
 import os
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
 
-from codexctl.client import ControlClient, NoDaemon, Refused
+from codexctl.client import PROBE, ControlClient, NoDaemon, Refused
 from codexd import rpc
 
 
@@ -55,7 +57,7 @@ def test_a_leftover_socket(path):
 
 
 def test_a_path_that_is_too_long(tmp_path):
-    with pytest.raises(NoDaemon, match="can't connect"):
+    with pytest.raises(NoDaemon, match=r"can't be a socket .AF_UNIX path too long.. Use a shorter"):
         ControlClient(tmp_path / ("x" * 200))
 
 
@@ -94,6 +96,112 @@ def test_a_daemon_that_never_answers(answer, path):
     answer(lambda _request: b"")
     with ControlClient(path, reply_timeout_s=0.01) as client, pytest.raises(NoDaemon, match="did not answer"):
         client.call("m")
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """A daemon that says nothing is given up soon."""
+    monkeypatch.setattr("codexctl.client.ASK_AFTER_S", 0.02)
+    monkeypatch.setattr("codexctl.client.ANSWER_WITHIN_S", 0.2)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_daemon_that_says_nothing_is_given_up_long_before_the_call_has_to_end(answer, path):
+    asked = []
+    answer(lambda request: asked.append(request.method) or b"")
+    with ControlClient(path) as client, pytest.raises(NoDaemon, match="did not answer within 0 s"):
+        client.call("m")
+    assert asked == ["m", PROBE]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_follow_of_a_daemon_that_says_nothing_ends(answer, path):
+    answer(lambda request: b"" if request.method == PROBE else rpc.encode(rpc.Result(request.id, {"subscription": 1})))
+    with ControlClient(path) as client, pytest.raises(NoDaemon, match="did not answer"):
+        next(client.follow("a"))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_call_may_take_long_as_long_as_the_daemon_lives(answer, path):
+    calls = []
+
+    def reply(request):
+        calls.append(request)
+        if request.method != PROBE:
+            return b""
+        alive = rpc.encode(rpc.Result(request.id, "alive"))
+        return alive + (rpc.encode(rpc.Result(calls[0].id, "done")) if len(calls) == 5 else b"")
+
+    answer(reply)
+    with ControlClient(path) as client:
+        assert client.call("m") == "done"
+        assert [each.method for each in calls] == ["m", *[PROBE] * 4]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_answer_to_the_question_is_nobody_elses(answer, path):
+    held = []
+
+    def reply(request):
+        held.append(request)
+        if request.method == PROBE:
+            return rpc.encode(rpc.Result(held[0].id, "done")) + rpc.encode(rpc.Result(request.id, "alive"))
+        return rpc.encode(rpc.Result(request.id, "next")) if len(held) > 2 else b""
+
+    answer(reply)
+    with ControlClient(path) as client:
+        assert client.call("m") == "done"
+        following, replies = client.begin("n"), []
+        while not replies:
+            replies = client.read_replies()
+        assert replies == [rpc.Result(following, "next")]
+
+
+def test_a_call_shows_that_it_takes_long_and_clears_that(answer, path):
+    turns, released = [], threading.Event()
+
+    class Shown:
+        def turn(self, waited_s):
+            turns.append(waited_s)
+            released.set()
+
+        def clear(self):
+            turns.append("clear")
+
+    def reply(request):
+        released.wait(10)
+        return rpc.encode(rpc.Result(request.id, "done"))
+
+    answer(reply)
+    with ControlClient(path, progress=Shown()) as client:
+        assert client.call("m") == "done"
+    assert turns[-1] == "clear"
+    assert all(waited_s >= 0 for waited_s in turns[:-1])
+
+
+SUSPENDED = """
+import os, signal, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells whether a process is suspended")
+@pytest.mark.usefixtures("impatient")
+def test_a_suspended_daemon_is_told_from_a_slow_one(path):
+    process = subprocess.Popen([sys.executable, "-c", SUSPENDED, str(path)])
+    try:
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        with ControlClient(path) as client, pytest.raises(NoDaemon) as caught:
+            client.call("m")
+    finally:
+        process.kill()
+        process.wait()
+    assert str(caught.value) == (
+        f"codexd (pid {process.pid}) is suspended and answers nothing. Let it go on with: kill -CONT {process.pid}"
+    )
 
 
 def test_only_the_events_of_the_own_follow(answer, path):

@@ -61,6 +61,8 @@ def words_for(line):
         ("requests cancel ", KNOWN[Values.RUNNING_REQUESTS]),
         ("requests --state c", ["cancelled"]),
         ("settings get l", ["log.level"]),
+        ("help accounts sw", ["switch"]),
+        ("help accounts switch ", []),
         ("settings set log.level ", ["value of log.level"]),
         ("settings set log.level debug ", []),
         ("test hello --model ", KNOWN[Values.MODELS]),
@@ -79,7 +81,9 @@ def test_what_can_come_next(line, expected):
 
 
 def test_a_candidate_comes_with_its_meaning():
-    assert complete(load_commands(), ["stat"], lookup) == [("status", "Show what the daemon is doing")]
+    assert complete(load_commands(), ["stat"], lookup) == [
+        ("status", "Show whether requests can be served, and what is wrong")
+    ]
     assert complete(load_commands(), ["status", "--js"], lookup) == [("--json", "print JSON")]
 
 
@@ -90,7 +94,7 @@ def test_every_command_is_offered_where_its_words_end():
 
 def account(email="work@example.com", **changes):
     usual = {"plan": "plus", "active": False, "state": "ok", "simulated": False}
-    return {"id": f"id-of-{email}", "email": email} | usual | changes
+    return {"id": f"id-of-{email}", "email": email, "label": email} | usual | changes
 
 
 def setting(name, value, default=None, **changes):
@@ -101,12 +105,13 @@ def setting(name, value, default=None, **changes):
 DAEMON = SimpleNamespace(
     accounts=[
         account(active=True, simulated=True),
-        account("twice@example.com"),
-        account("twice@example.com", id="second", state="needs_login"),
-        account("", id="nameless"),
+        account("twice@example.com", label="twice@example.com/3f9c2a1b"),
+        account("twice@example.com", label="twice@example.com/b0b5e2d4", state="needs_login"),
+        account("", label="nameless"),
     ],
     settings=[
         setting("log.level", "info", "info", choices=["debug", "info"]),
+        setting("models.aliases", {"fast": "gpt-5.3"}, {}, type="table"),
         setting("log.file", None),
         setting("translation.strict", value=True, default=False, type="boolean"),
         setting("models.opus", ["gpt-5.5", "gpt-5.4"], ["gpt-5.5"], type="names"),
@@ -130,11 +135,11 @@ def values(kind, *given):
     return dict(find_values(kind, given, DAEMON))
 
 
-def test_accounts_are_offered_by_a_name_that_is_theirs_alone():
+def test_accounts_are_offered_by_their_labels():
     assert values(Values.ACCOUNTS) == {
         "work@example.com": "plus, ok, active, simulated",
-        "id-of-twice@example.com": "twice@example.com, plus, ok",
-        "second": "twice@example.com, plus, needs login",
+        "twice@example.com/3f9c2a1b": "plus, ok",
+        "twice@example.com/b0b5e2d4": "plus, needs login",
         "nameless": "plus, ok",
     }
 
@@ -143,6 +148,7 @@ def test_settings_with_their_values():
     offered = values(Values.SETTINGS)
     assert offered["translation.strict"] == "true: meaning of translation.strict"
     assert offered["log.file"] == "meaning of log.file"
+    assert offered["models.aliases.fast"] == "gpt-5.3"
 
 
 @pytest.mark.parametrize(
@@ -156,6 +162,7 @@ def test_settings_with_their_values():
             "models.opus",
             {"gpt-5.5,gpt-5.4": "now", "gpt-5.5": "default", "gpt-5.4": "", "gpt-5.3": "", "gpt-6": ""},
         ),
+        ("models.aliases.new", {"gpt-5.5": "", "gpt-5.4": "", "gpt-5.3": "", "gpt-6": ""}),
         ("server.api_key", {}),
         ("no.such_setting", {}),
     ],

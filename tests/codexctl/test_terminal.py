@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from codexctl.terminal import LineInput, Spinner, confirm, say
+from codexctl.terminal import LineInput, Spinner, Waiting, confirm, say
 
 
 @pytest.fixture
@@ -44,3 +44,21 @@ def test_without_a_terminal_there_is_no_progress_line(capsys):
     spinner.turn("waiting")
     spinner.clear()
     assert capsys.readouterr() == ("", "")
+
+
+def test_waiting_is_shown_after_a_moment_and_cleared(monkeypatch, capsys):
+    monkeypatch.setattr("codexctl.terminal.Spinner.turn", lambda _, text: say(text))
+    monkeypatch.setattr("codexctl.terminal.Spinner.clear", lambda _: say("cleared"))
+    waiting = Waiting({"TERM": "xterm"}, "asking the backend")
+    waiting.turn(0.2)
+    waiting.clear()
+    assert capsys.readouterr().err == ""
+    for waited_s in (0.4, 2.9, 3.2):
+        waiting.turn(waited_s)
+    waiting.clear()
+    assert capsys.readouterr().err.splitlines() == [
+        "codexctl: asking the backend",
+        "codexctl: asking the backend",
+        "codexctl: asking the backend (3 s)",
+        "codexctl: cleared",
+    ]

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ import trio
 from support.control_server import NOW, auth_json
 from support.harness import HELLO, read_events, start_daemon, text_of
 
+from codexd import __version__
 from codexd.accounts.store.store import AccountStore
 from codexd.web.exchange import Timing
 
@@ -65,13 +67,112 @@ def test_it_says_what_to_type_next():
     assert "logs -f" in lines[3]
 
 
-def test_a_second_daemon_of_one_home_refuses(tmp_path):
-    with running("--home", str(tmp_path)):
-        second = codexd("--simulate", "--port", "0", "--home", str(tmp_path))
-        _, said = second.communicate(timeout=20)
-    assert second.returncode == 1
-    assert str(tmp_path) in said
+def end_of(*arguments, **environ):
+    """The exit status and the only line of a daemon that does not start."""
+    process = codexd(*arguments, **environ)
+    _, said = process.communicate(timeout=20)
     assert "Traceback" not in said
+    assert said.count("\n") == 1, said
+    return process.returncode, said
+
+
+def test_a_second_daemon_of_one_home_refuses_and_names_the_first(tmp_path):
+    with running("--home", str(tmp_path)) as (process, address):
+        status, said = end_of("--simulate", "--port", "0", "--home", str(tmp_path))
+        assert f"It is codexd {__version__} at {address} (simulated, pid {process.pid}, socket {tmp_path}" in said
+    assert status == 1
+
+
+def test_a_daemon_in_the_way_of_the_port_is_named(tmp_path):
+    with running("--home", str(tmp_path)) as (process, address):
+        status, said = end_of("--simulate", "--port", address.rpartition(":")[2])
+        assert f"pid {process.pid}, socket {tmp_path}/control.sock) uses the port" in said
+    assert status == 1
+
+
+@pytest.mark.parametrize("arguments", [(), ("--home", "HOME")])
+def test_codexctl_finds_it_wherever_it_is(tmp_path, arguments):
+    home = {"XDG_STATE_HOME": str(tmp_path / "state"), "XDG_RUNTIME_DIR": str(tmp_path / "other")}
+    with running(*(word.replace("HOME", str(tmp_path / "home")) for word in arguments), **home) as (process, address):
+        environ = ENVIRON | home | {"XDG_RUNTIME_DIR": str(tmp_path)}
+        found = subprocess.run(
+            [sys.executable, "-m", "codexctl", "status", "--json"], env=environ, check=True, capture_output=True
+        )
+        assert json.loads(found.stdout)["pid"] == process.pid
+        assert address in found.stderr.decode()
+        process.terminate()
+        process.communicate(timeout=10)
+    assert list((tmp_path / "state" / "codexd" / "running").iterdir()) == []
+
+
+CAN_NOT_START = [
+    (["--host", "nonsense.invalid"], {"CODEXD_SERVER_API_KEY": "k"}, 1, "this machine has no such address"),
+    (["--host", "http://127.0.0.1"], {}, 2, "server.host"),
+    (["--host", "a..b"], {}, 2, "server.host"),
+    (["--host", "\udcff"], {}, 2, "server.host"),
+    (["--home", ""], {}, 2, "--home"),
+    (["--home", "/proc/nowhere"], {}, 1, "/proc/nowhere"),
+    (["--home", os.devnull], {}, 2, os.devnull),
+    ([], {"HTTPS_PROXY": "foo:bar:baz"}, 1, "HTTPS_PROXY"),
+    ([], {"ALL_PROXY": "socks4://127.0.0.1:9"}, 1, "ALL_PROXY"),
+    ([], {"SSL_CERT_FILE": "/nowhere"}, 1, "SSL_CERT_FILE"),
+    ([], {"SSL_CERT_DIR": "/nowhere"}, 1, "SSL_CERT_DIR"),
+    ([], {"SSLKEYLOGFILE": "/nowhere/keys"}, 1, "SSLKEYLOGFILE"),
+    ([], {"CODEXD_SOCKET": "/tmp/" + "x" * 200}, 1, "CODEXD_SOCKET"),
+    ([], {"CODEXD_HOME": "~nobody-of-this-name/x"}, 2, "home folder is unknown"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "environ", "status", "word"), CAN_NOT_START)
+def test_whatever_prevents_the_start_is_one_line_that_names_it(tmp_path, arguments, environ, status, word):
+    home = {} if "CODEXD_HOME" in environ else {"CODEXD_HOME": str(tmp_path)}
+    found, said = end_of("--port", "0", *arguments, **home, **environ)
+    assert (found, word in said) == (status, True), said
+
+
+def test_a_folder_that_is_gone(tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = f"cd {gone} && rmdir {gone} && exec {shlex.quote(sys.executable)} -m codexd --home x"
+    environ = ENVIRON | {"PYTHONPATH": str(Path.cwd())}
+    done = subprocess.run(["sh", "-c", command], env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "the current folder is gone" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environ", "arguments"),
+    [
+        ({"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "localhost,[::1]"}, []),
+        ({"ALL_PROXY": "socks5://127.0.0.1:9"}, []),
+        ({}, ["--host", "[::1]"]),
+        ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, []),
+        ({"XDG_RUNTIME_DIR": "/nowhere"}, []),
+    ],
+)
+def test_it_starts_all_the_same(tmp_path, environ, arguments):
+    with codexd("--port", "0", "--home", str(tmp_path / "\udcff"), *arguments, **environ) as process:
+        assert "listens on http://" in process.stdout.readline()
+        process.terminate()
+        process.communicate(timeout=10)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("output", ["/dev/full", "closed pipe"])
+def test_it_runs_even_if_nobody_reads_its_greeting(output, tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    if output == "/dev/full":
+        os.dup2(os.open(output, os.O_WRONLY), writing)
+    command = [sys.executable, "-m", "codexd", "--simulate", "--port", "0", "--home", str(tmp_path)]
+    with subprocess.Popen(command, env=ENVIRON, stdout=writing, stderr=subprocess.PIPE, text=True) as process:
+        os.close(writing)
+        assert "listening on" in process.stderr.readline()
+        process.terminate()
+        said = process.stderr.read()
+    assert process.returncode == 0
+    assert "Traceback" not in said
+    assert "Exception" not in said
 
 
 def test_a_taken_port_is_said_with_the_setting_to_change(tmp_path):

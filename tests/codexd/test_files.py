@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from pathlib import Path
 
 import pytest
 
 from codexd.files import (
     MAX_FILE_BYTES,
     delete_leftovers,
+    explain,
     keep_aside,
     make_private_folder,
     narrow_file,
@@ -39,6 +42,30 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
         write_atomic(path, b"new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_that_fails_names_the_file(tmp_path, monkeypatch):
+    def fail(_descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    for path in (tmp_path / "file", tmp_path / "missing" / "file"):
+        with pytest.raises(OSError) as caught:
+            write_atomic(path, b"x")
+        assert caught.value.filename == str(path)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left", "/a"), "/a can't be used: No space left. Free some disk space."),
+        (OSError(errno.ENOSPC, "No space left"), "/place can't be used: No space left. Free some disk space."),
+        (OSError(errno.EIO, "Input/output error", "/a"), "/a can't be used: Input/output error."),
+        (OSError("odd"), "/place can't be used: odd."),
+    ],
+)
+def test_what_failed_is_said_with_what_to_do(error, said):
+    assert explain(error, Path("/place")) == said
 
 
 def test_folders_are_private_also_when_they_were_wider(tmp_path):

@@ -62,6 +62,15 @@ async def test_the_api_key(running):
     assert (await post(running, HELLO)).status_code == 200
 
 
+async def test_the_fast_tier(running):
+    fast = {**HELLO, "model": "gpt-6-sol"}
+    assert "service_tier" not in (await asked_of(running, fast)).body
+    await running.call("settings.set", name="models.fast", value="catalogue")
+    assert (await asked_of(running, fast)).body["service_tier"] == "priority"
+    assert "service_tier" not in (await asked_of(running, {**fast, "service_tier": "standard_only"})).body
+    assert "service_tier" not in (await asked_of(running, HELLO)).body
+
+
 async def test_rotation(running):
     numbers = itertools.count()
 

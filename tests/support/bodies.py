@@ -4,6 +4,8 @@ import base64
 import copy
 import json
 
+from support.media import PAPER, make_image
+
 from codexd.jsontext import dumps
 from codexd.simulator.checks import check_body
 from codexd.simulator.options import Options
@@ -16,8 +18,8 @@ from codexd.web.caller import find_caller
 
 ACCOUNT = "account-1"
 TAG = tag_account(ACCOUNT)
-PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 16).decode()
-PDF = base64.b64encode(b"%PDF-1.7\n" + b"\0" * 16).decode()
+PNG = base64.b64encode(make_image("PNG")).decode()
+PDF = base64.b64encode(PAPER).decode()
 SESSION = "11111111-1111-4111-8111-111111111111"
 HI = [{"role": "user", "content": "hi"}]
 HI_ITEM = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}

@@ -1,5 +1,24 @@
 """What a daemon answers, as codexctl's commands and renderers get it."""
 
+SERVING = {
+    "possible": True,
+    "state": "ok",
+    "account": "work@example.com",
+    "reason": None,
+    "until": None,
+    "advice": None,
+    "others": [],
+}
+
+LIMITED = SERVING | {
+    "possible": False,
+    "state": "limited",
+    "reason": "work@example.com is limited (usage limit reached)",
+    "until": 1_800_007_800.0,
+    "advice": "Switch to another account: `codexctl accounts switch home@example.com`.",
+    "others": ["home@example.com"],
+}
+
 CODEX_STATUS = {
     "path": "/home/me/.codex/config.toml",
     "exists": True,
@@ -11,6 +30,8 @@ CODEX_STATUS = {
     "can_reset": True,
     "notes": [],
     "problem": None,
+    "takes_effect": True,
+    "overridden_by": [],
 }
 
 CLAUDE_EDIT = {"name": "ANTHROPIC_BASE_URL", "before": None, "after": "http://127.0.0.1:8081"}
@@ -26,6 +47,8 @@ CLAUDE_DONE = {
     "backup": "/home/me/.claude/settings.json.before-codexd",
     "notes": ["A note."],
     "proof": None,
+    "takes_effect": True,
+    "overridden_by": [],
 }
 
 CLAUDE_PROOF = {
@@ -52,6 +75,8 @@ CODEX_DONE = {
     "backup": "/home/me/.codex/config.toml.before-codexd",
     "notes": ["A note."],
     "proof": None,
+    "takes_effect": True,
+    "overridden_by": [],
 }
 
 CODEX_PROOF = {
@@ -82,6 +107,7 @@ def item(name="models.opus", value=("a", "b"), **changes):
         "secret": False,
         "restart_needed": False,
         "restart_pending": False,
+        "warnings": [],
     } | changes
 
 

@@ -1,4 +1,4 @@
-"""Responses requests for tests: those of SDKs, and the shapes that the Codex CLI 0.169.0 was seen to send."""
+"""Responses requests for tests: those of SDKs, and the shapes that the Codex CLI 0.171.0 was seen to send."""
 
 import json
 
@@ -16,7 +16,7 @@ from codexd.web.caller import find_caller
 
 THREAD = "01a2214d-e41b-70e3-8703-2758d49209af"
 CODEX_HEADERS = {
-    "user-agent": "codex_exec/0.169.0 (Debian 12.0.0; x86_64) xterm (codex_exec; 0.169.0)",
+    "user-agent": "codex_exec/0.171.0 (Debian 12.0.0; x86_64) xterm (codex_exec; 0.171.0)",
     "originator": "codex_exec",
     "session-id": THREAD,
     "thread-id": THREAD,
@@ -91,7 +91,7 @@ CODEX_TURN = {
     "input": [
         *_OPENING,
         reasoning("rs_1", content=None),
-        call(id="fc_1", status="completed"),
+        call(id="fc_1"),
         output(id="fco_1"),
         {"type": "custom_tool_call", "id": "ctc_1", "call_id": "call_2", "name": "apply_patch", "input": "*** Begin"},
         {"type": "custom_tool_call_output", "call_id": "call_2", "output": [{"type": "input_text", "text": "Done"}]},

@@ -36,6 +36,7 @@ class Bench:
         return {
             "authorization": f"Bearer {self.tokens['access_token']}",
             "chatgpt-account-id": self.tokens["account_id"],
+            "version": "0.171.0",
         }
 
     async def post(self, **changes: Any) -> httpx.Response:

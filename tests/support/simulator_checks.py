@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from support.media import make_image
+
 from codexd.simulator.checks import check_body
 from codexd.simulator.options import Options
 
 OWN, FOREIGN = "account-own", "account-foreign"
 
 
-PNG = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n rest").decode()
+PNG = "data:image/png;base64," + base64.b64encode(make_image("PNG")).decode()
 
 
 PDF = "data:application/pdf;base64," + base64.b64encode(b"%PDF-1.7").decode()

@@ -1,5 +1,7 @@
 """What a daemon tells ``codexctl top``."""
 
+from support.control_answers import SERVING
+
 from codexctl.top.layout import Size
 from codexctl.top.model import Model
 from codexctl.top.view import screen
@@ -11,6 +13,7 @@ def account(email="work@example.com", **changes):
     return {
         "id": f"id-{email}",
         "email": email,
+        "label": email,
         "plan": "plus",
         "simulated": False,
         "active": False,
@@ -72,6 +75,9 @@ def status(**changes):
         "streams_in_flight": 0,
         "settings_path": "/home/u/settings.toml",
         "problems": [],
+        "serving": SERVING,
+        "limited_models": [],
+        "last_failure": None,
     } | changes
 
 

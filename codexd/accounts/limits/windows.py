@@ -29,7 +29,9 @@ MAX_NUMBER = 1e11
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _CREDITS = ("has_credits", "unlimited", "balance")
-_NAMES = {300: "5h", 10080: "weekly"}
+_NAMES = {300: "5h", 1440: "daily", 10_080: "weekly", 525_600: "yearly"}
+_MONTH_MIN = range(28 * 1440, 31 * 1440 + 1)
+_UNITS = ((10_080, "week"), (1440, "day"), (60, "hour"), (1, "minute"))
 _USED_HEADER = re.compile(r"x-codex-(?:(?P<limit>.+)-)?(?P<slot>primary|secondary)-used-percent")
 
 
@@ -37,7 +39,7 @@ _USED_HEADER = re.compile(r"x-codex-(?:(?P<limit>.+)-)?(?P<slot>primary|secondar
 class Window:
     """One rate-limit window.
 
-    ``name`` is ``5h``, ``weekly`` or ``<n>m``. For a metered limit (``limit`` is not None: one model, or code reviews)
+    ``name`` is its length (``name_length``). For a metered limit (``limit`` is not None: one model, or code reviews)
     it begins with the limit's name. ``window_s`` is the length, ``resets_at`` seconds since the epoch.
     """
 
@@ -120,6 +122,10 @@ class Limits:
         if self.allowed or (self.credits is not None and self.credits.can_pay):
             return False
         return any(window.is_used_up(now) for window in self.windows)
+
+    def find_reset(self, now: float) -> float | None:
+        """When every main window that is full now will have been reset."""
+        return max((window.resets_at for window in self.windows if window.is_used_up(now)), default=None)
 
 
 def parse_headers(headers: Mapping[str, str], now: float) -> Observation | None:
@@ -216,8 +222,16 @@ def _make_window(
     window_s = length_min * 60
     if not ends_at:
         ends_at = now + (window_s if ends_in_s is None else ends_in_s)
-    name = _NAMES.get(round(length_min), f"{round(length_min)}m")
+    name = name_length(round(length_min))
     return Window(f"{limit} {name}" if limit else name, used_percent, window_s, ends_at, limit or None)
+
+
+def name_length(minutes: int) -> str:
+    """How a window of this length is called: ``5h``, ``weekly``, ``monthly``, or for any other such as ``36-hour``."""
+    if minutes in _MONTH_MIN:
+        return "monthly"
+    size, unit = next((size, unit) for size, unit in _UNITS if minutes % size == 0)
+    return _NAMES.get(minutes, f"{minutes // size}-{unit}")
 
 
 def _readable(windows: Iterable[Window | None]) -> tuple[Window, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Protocol
 from urllib.parse import parse_qsl, urlsplit
@@ -43,9 +44,13 @@ class Callback:
         return cls(**{field_: query.get(name) or None for field_, name in names.items()})
 
 
-def redirect_uri(port: int) -> str:
-    """Where the browser is sent back to. ``localhost`` is the only host that the sign-in server accepts."""
-    return f"http://localhost:{port}{CALLBACK_PATH}"
+CALLBACK_HOSTS = ("localhost", "127.0.0.1")
+"""The hosts that the sign-in server was seen to accept. It may accept only one of them, so both get their turn."""
+
+
+def redirect_uri(port: int, host: str = CALLBACK_HOSTS[0]) -> str:
+    """Where the browser is sent back to."""
+    return f"http://{host}:{port}{CALLBACK_PATH}"
 
 
 def parse_query(query: str) -> dict[str, str]:
@@ -114,13 +119,40 @@ SignedIn = tuple[Account, bool]
 ReceiveCallback = Callable[[Mapping[str, str]], Awaitable[SignedIn]]
 """Takes the callback URL's query; raises a CodexdError with a text for the user."""
 
+CancelAtPort = Callable[[int], None]
+"""Cancels the sign-ins that wait at a port, because another program asked for it."""
+
+CANCEL_PATH = "/cancel"
+"""The Codex CLI's sign-in asks for this path when its port is taken, then tries for two seconds to open the port."""
+
+CANCEL_TRIES = 10
+CANCEL_TRY_S = 0.2
+CANCEL_TIMEOUT_S = 1.0
+
 
 class ServeCallback(Protocol):
-    """``codexd.web.callback.serve_callback``."""
+    """``codexd.web.callback.serve_callback``. Raises an OSError that names the address which another program uses."""
 
     async def __call__(
-        self, port: int, receive: ReceiveCallback, *, stop: trio.Event, task_status: trio.TaskStatus[None]
+        self,
+        port: int,
+        receive: ReceiveCallback,
+        *,
+        cancel: CancelAtPort,
+        stop: trio.Event,
+        task_status: trio.TaskStatus[None],
     ) -> None: ...
+
+
+async def ask_to_cancel(port: int) -> None:
+    """Ask a Codex CLI, or another codexd, to give up the sign-in that it waits for at ``port``."""
+    for host in ("127.0.0.1", "::1"):
+        with suppress(OSError, trio.BrokenResourceError), trio.move_on_after(CANCEL_TIMEOUT_S):
+            async with await trio.open_tcp_stream(host, port) as stream:
+                await stream.send_all(
+                    f"GET {CANCEL_PATH} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n".encode()
+                )
+                await stream.receive_some(1024)
 
 
 @define(eq=False)
@@ -135,30 +167,51 @@ class _Listener:
 class CallbackPorts:
     """Listens on ``ports``. Sign-ins share a port, and it is open only while one of them needs it.
 
-    Each ``take`` must be followed by one ``release``.
+    Each ``take`` must be followed by one ``release``. ``ask`` is ``ask_to_cancel``.
     """
 
-    def __init__(self, serve: ServeCallback, ports: tuple[int, ...] = CALLBACK_PORTS) -> None:
+    def __init__(
+        self,
+        serve: ServeCallback,
+        receive: ReceiveCallback,
+        cancel: CancelAtPort,
+        ports: tuple[int, ...],
+        ask: Callable[[int], Awaitable[None]],
+    ) -> None:
         self._serve = serve
+        self._receive = receive
+        self._cancel = cancel
         self._ports = ports
+        self._ask = ask
         self._lock = trio.Lock()
         self._listeners: dict[int, _Listener] = {}
+        self._taken: dict[int, str] = {}
+        """The address of each port that another program uses, as found by the last try."""
 
-    async def take(self, nursery: trio.Nursery, receive: ReceiveCallback, wanted: int | None) -> int:
+    async def take(self, nursery: trio.Nursery, wanted: int | None) -> int:
         """Listen in ``nursery`` on the ``wanted`` port, or on the first free one; return the port.
+
+        If none is free, the programs that use them are asked to cancel the sign-ins that they may be waiting for.
 
         Raises:
             LoginFailed: other programs use the ports.
         """
+        ports = self._ports if wanted is None else (wanted,)
         async with self._lock:
-            for port in self._ports if wanted is None else (wanted,):
-                if await self._join(nursery, receive, port):
-                    return port
-        both = " and ".join(str(port) for port in self._ports)
+            port = await self._join_first(nursery, ports)
+            if port is None:
+                async with trio.open_nursery() as asking:
+                    for each in ports:
+                        asking.start_soon(self._ask, each)
+                port = await self._join_soon(nursery, ports)
+        if port is not None:
+            return port
+        taken = " and ".join(self._taken[each] for each in ports)
+        accepted = " and ".join(str(each) for each in self._ports)
         raise LoginFailed(
-            f"The browser can't return to this machine: {f'port {wanted} is' if wanted else f'ports {both} are'} "
-            f"in use by another program, and the sign-in server accepts only ports {both}. Stop that program, or "
-            "sign in without a port: `codexctl accounts add --no-browser` or `codexctl accounts add --device`."
+            f"The browser can't return to this machine: another program is using {taken}, and the sign-in server "
+            f"accepts only the ports {accepted}. Stop that program, or sign in without a port: "
+            "`codexctl accounts add --no-browser` or `codexctl accounts add --device`."
         )
 
     def release(self, port: int) -> None:
@@ -168,35 +221,48 @@ class CallbackPorts:
         if listener.users == 0:
             listener.stop.set()
 
-    async def _join(self, nursery: trio.Nursery, receive: ReceiveCallback, port: int) -> bool:
+    async def _join_soon(self, nursery: trio.Nursery, ports: tuple[int, ...]) -> int | None:
+        for _ in range(CANCEL_TRIES):
+            await trio.sleep(CANCEL_TRY_S)
+            port = await self._join_first(nursery, ports)
+            if port is not None:
+                return port
+        return None
+
+    async def _join_first(self, nursery: trio.Nursery, ports: tuple[int, ...]) -> int | None:
+        for port in ports:
+            if await self._join(nursery, port):
+                return port
+        return None
+
+    async def _join(self, nursery: trio.Nursery, port: int) -> bool:
         """Share the port's listener or open one; return whether that worked.
 
         No checkpoint follows ``start``, so a new listener always gets its first user.
         """
         try:
-            listener = await self._open(nursery, receive, port)
+            listener = await self._open(nursery, port)
         except OSError as error:
-            log.info("port %d is not available (%s)", port, error.strerror or error)
+            self._taken[port] = str(error.filename or f"port {port}")
+            log.debug("%s is not available (%s)", self._taken[port], error.strerror or error)
             return False
         listener.users += 1
         return True
 
-    async def _open(self, nursery: trio.Nursery, receive: ReceiveCallback, port: int) -> _Listener:
+    async def _open(self, nursery: trio.Nursery, port: int) -> _Listener:
         known = self._listeners.get(port)
         if known is not None and not known.stop.is_set():
             return known
         if known is not None:
             await known.closed.wait()
         listener = _Listener()
-        await nursery.start(partial(self._run, port, listener, receive))
+        await nursery.start(partial(self._run, port, listener))
         self._listeners[port] = listener
         return listener
 
-    async def _run(
-        self, port: int, listener: _Listener, receive: ReceiveCallback, *, task_status: trio.TaskStatus[None]
-    ) -> None:
+    async def _run(self, port: int, listener: _Listener, *, task_status: trio.TaskStatus[None]) -> None:
         try:
-            await self._serve(port, receive, stop=listener.stop, task_status=task_status)
+            await self._serve(port, self._receive, cancel=self._cancel, stop=listener.stop, task_status=task_status)
         finally:
             listener.stop.set()
             listener.closed.set()

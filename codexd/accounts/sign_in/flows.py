@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
 from typing import Any, Protocol
 
@@ -16,11 +16,13 @@ import trio
 from attrs import Factory, define, field, frozen
 
 from codexd.accounts.sign_in.callback import (
+    CALLBACK_HOSTS,
     CALLBACK_PORTS,
     Callback,
     CallbackPorts,
     ServeCallback,
     SignedIn,
+    ask_to_cancel,
     parse_pasted,
     redirect_uri,
     refusal_of,
@@ -34,6 +36,7 @@ from codexd.errors import (
     LoginFlowNotFound,
     RequestInvalid,
 )
+from codexd.files import explain
 
 log = logging.getLogger("codexd.sign_in")
 
@@ -42,6 +45,14 @@ FLOW_S = 900.0
 
 REMEMBER_S = 600.0
 """How long codexd remembers the outcome of a sign-in."""
+
+
+EXPIRED = "The sign-in was not completed in time. Start it again."
+DEVICE_EXPIRED = (
+    "The sign-in was not completed in time. If its page said that device codes are switched off for your account, "
+    "enable them in ChatGPT's security settings (for a workspace, ask its administrator), or sign in with a browser: "
+    "`codexctl accounts add`. Otherwise start it again."
+)
 
 
 class LoginMethod(Enum):
@@ -82,7 +93,10 @@ class DeviceCodes(Protocol):
 
 @define(eq=False)
 class _Flow:
-    """``state`` and ``verifier`` are None for a device code: the server keeps them. ``port``: where codexd listens."""
+    """``state`` and ``verifier`` are None for a device code: the server keeps them. ``port``: where codexd listens.
+
+    ``waiting``: how many calls of ``wait`` are under way.
+    """
 
     login: LoginFlow
     redirect_uri: str
@@ -93,6 +107,7 @@ class _Flow:
     ended_at: float = 0.0
     ended: trio.Event = Factory(trio.Event)
     exchanging: trio.Lock = Factory(trio.Lock)
+    waiting: int = 0
 
     def result(self) -> SignedIn:
         """The outcome. Each caller gets its own exception: a shared one would collect all their tracebacks."""
@@ -123,6 +138,7 @@ class LoginFlows:
         serve_callback: ServeCallback,
         clock: Callable[[], float],
         ports: tuple[int, ...] = CALLBACK_PORTS,
+        ask_to_cancel: Callable[[int], Awaitable[None]] = ask_to_cancel,
     ) -> None:
         self._tokens = tokens
         self._devices = devices
@@ -130,7 +146,8 @@ class LoginFlows:
         self._keep = keep
         self._clock = clock
         self._ports = ports
-        self._listeners = CallbackPorts(serve_callback, ports)
+        self._host = CALLBACK_HOSTS[0]
+        self._listeners = CallbackPorts(serve_callback, self._receive, self._cancel_at, ports, ask_to_cancel)
         self._flows: dict[str, _Flow] = {}
         self._nursery: trio.Nursery | None = None
 
@@ -162,7 +179,7 @@ class LoginFlows:
         nursery = self._running()
         match method:
             case LoginMethod.BROWSER:
-                taken = await self._listeners.take(nursery, self._receive, port)
+                taken = await self._listeners.take(nursery, port)
                 return self._begin(self._make_page(method, taken, taken))
             case LoginMethod.MANUAL:
                 return self._begin(self._make_page(method, port or self._ports[0], None))
@@ -198,12 +215,20 @@ class LoginFlows:
     async def wait(self, flow_id: str) -> SignedIn:
         """Wait until the sign-in ends, or return the outcome if it ended in the last 10 minutes.
 
+        If this is cancelled, and nobody else waits, so is the sign-in: its terminal was closed.
+
         Raises:
             LoginFlowNotFound
             LoginFailed: it ended without a login; ``LoginExpired`` and ``LoginCancelled`` are subclasses.
         """
         flow = self._find(flow_id)
-        await flow.ended.wait()
+        flow.waiting += 1
+        try:
+            await flow.ended.wait()
+        finally:
+            flow.waiting -= 1
+            if not flow.waiting:
+                self._end(flow, LoginCancelled("The sign-in was cancelled: nobody waits for it any more."))
         return flow.result()
 
     def cancel(self, flow_id: str | None = None) -> int:
@@ -242,7 +267,7 @@ class LoginFlows:
 
     def _make_page(self, method: LoginMethod, port: int, listened: int | None) -> _Flow:
         """A sign-in whose browser returns to ``port`` on its own machine."""
-        state, verifier, target = secrets.token_urlsafe(32), make_verifier(), redirect_uri(port)
+        state, verifier, target = secrets.token_urlsafe(32), make_verifier(), redirect_uri(port, self._host)
         url = authorize_url(self._auth_url, redirect_uri=target, state=state, challenge=challenge_of(verifier))
         login = LoginFlow(_new_id(), method, url, None, self._clock() + FLOW_S)
         return _Flow(login, target, state, verifier, listened)
@@ -274,6 +299,8 @@ class LoginFlows:
             return False
         flow.outcome, flow.ended_at = outcome, self._clock()
         flow.ended.set()
+        if flow.state is not None and isinstance(outcome, LoginExpired | LoginCancelled):
+            self._take_other_host(flow)
         if flow.port is not None:
             self._listeners.release(flow.port)
         if isinstance(outcome, LoginFailed):
@@ -282,12 +309,25 @@ class LoginFlows:
             log.info("signed in", extra={"fields": {**_fields(flow), "account": outcome[0].label}})
         return True
 
+    def _take_other_host(self, flow: _Flow) -> None:
+        """Let the next sign-in return to the other host: nothing came back from this one, perhaps because of its host.
+
+        The sign-in server shows its refusal of an address in the browser, where codexd can't see it.
+        """
+        self._host = next(host for host in CALLBACK_HOSTS if f"//{host}:" not in flow.redirect_uri)
+
+    def _cancel_at(self, port: int) -> None:
+        """Cancel the sign-ins whose browser returns to ``port``."""
+        for flow in self._flows.values():
+            if flow.port == port:
+                self._end(flow, LoginCancelled("The sign-in was cancelled: another one needs its port."))
+
     def _end_all(self, outcome: LoginFailed) -> int:
         return sum(self._end(flow, outcome) for flow in self._flows.values())
 
     async def _expire(self, flow: _Flow) -> None:
         if not await flow.ends_within(flow.login.expires_at - self._clock()):
-            self._end(flow, LoginExpired("The sign-in was not completed in time. Start it again."))
+            self._end(flow, LoginExpired(DEVICE_EXPIRED if flow.state is None else EXPIRED))
 
     async def _poll(self, flow: _Flow, code: DeviceCode) -> None:
         """Ask for the user's approval until the flow ends."""
@@ -341,7 +381,9 @@ class LoginFlows:
         except CodexdError as error:
             return LoginFailed(f"The login can't be stored: {error}")
         except OSError as error:
-            return LoginFailed(f"The login could not be written to disk ({error.strerror}). Start the sign-in again.")
+            return LoginFailed(
+                f"The login could not be written to disk. {explain(error)} Then start the sign-in again."
+            )
 
 
 def _interrupted() -> LoginCancelled:

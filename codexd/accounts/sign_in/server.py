@@ -22,7 +22,7 @@ from attrs import field, frozen
 
 from codexd import __version__, jsontext
 from codexd.accounts.login import SIGN_IN, apply_reply, is_header_text, read_identity, read_seconds
-from codexd.accounts.model import RefreshReply
+from codexd.accounts.model import RefreshReason, RefreshReply
 from codexd.errors import AccountError, AccountNeedsLogin, LoginFailed, LoginFileInvalid, RefreshUnavailable
 
 log = logging.getLogger("codexd.sign_in")
@@ -30,7 +30,7 @@ log = logging.getLogger("codexd.sign_in")
 CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
 """The Codex CLI's public client id; it has no secret."""
 
-SCOPE = "openid profile email offline_access"
+SCOPE = "openid profile email offline_access api.connectors.read api.connectors.invoke"
 TIMEOUT_S = 30.0
 REVOKE_TIMEOUT_S = 10.0
 HEADERS = {"User-Agent": f"codexd/{__version__}", "originator": "codexd"}
@@ -42,11 +42,14 @@ DEAD_LOGIN_REASONS = {
     "refresh_token_reused": (
         "its refresh token was already used, by another program or by a refresh whose reply was lost"
     ),
-    "refresh_token_invalidated": "it was revoked, for example by a logout elsewhere or a new password",
+    "refresh_token_invalidated": (
+        "it was revoked, for example by a logout elsewhere, a new password, a change of the plan, or ChatGPT's "
+        "Advanced Account Security"
+    ),
     "invalid_grant": "the sign-in server no longer accepts it",
     "invalid_token": "the sign-in server no longer accepts it",
     "access_denied": "the sign-in server denies it access",
-    "app_session_terminated": "its session was terminated",
+    "app_session_terminated": "its session was terminated, for example by a change of the plan",
     DEACTIVATED: "OpenAI has deactivated the account",
 }
 EXCHANGE_REFUSALS = {
@@ -110,14 +113,27 @@ class SignInServer:
     ) -> httpx.Response:
         """The response, whatever its status. If there is none, ``failure`` makes an error from a description."""
         try:
+            request = self.http.build_request(
+                "POST", self.url(path), json=json, data=form, headers=HEADERS, timeout=None
+            )
+        except httpx.InvalidURL:
+            raise failure(f"{self.name} (upstream.auth_url) is not a valid URL.") from None
+        try:
             with trio.fail_after(timeout_s):
-                return await self.http.post(self.url(path), json=json, data=form, headers=HEADERS, timeout=None)
+                return await self.http.send(request)
         except trio.TooSlowError:
-            raise failure(f"{self.name} did not answer within {timeout_s:.0f} seconds.") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise failure(f"{self.name} did not answer within {timeout_s:.0f} seconds{_say_proxy(request)}.") from None
+        except httpx.HTTPError as error:
             raise failure(
-                f"{self.name} (upstream.auth_url) can't be reached ({type(error).__name__}). Check the network."
+                f"{self.name} (upstream.auth_url) can't be reached{_say_proxy(request)} ({type(error).__name__}). "
+                "Check the network."
             ) from None
+
+
+def _say_proxy(request: httpx.Request) -> str:
+    """The proxy that the request went through, named by the client of ``upstream.http.open_client``."""
+    proxy = request.extensions.get("proxy")
+    return f" through the proxy {proxy}" if proxy else ""
 
 
 class TokenEndpoint:
@@ -126,14 +142,19 @@ class TokenEndpoint:
     def __init__(self, http: httpx.AsyncClient, auth_url: str) -> None:
         self._server = SignInServer(http, auth_url)
 
-    async def refresh(self, refresh_token: str) -> RefreshReply:
+    async def refresh(self, refresh_token: str, reason: RefreshReason = RefreshReason.PROACTIVE) -> RefreshReply:
         """New tokens for ``refresh_token``, which the server normally retires with this call.
 
         Raises:
             AccountNeedsLogin: the login is dead; trying again is useless.
             RefreshUnavailable: no usable response now. The server may have retired the token anyway.
         """
-        body = {"client_id": CLIENT_ID, "grant_type": "refresh_token", "refresh_token": refresh_token}
+        body = {
+            "client_id": CLIENT_ID,
+            "grant_type": "refresh_token",
+            "refresh_token": refresh_token,
+            "refresh_reason": reason.value,
+        }
         response = await self._server.post("/oauth/token", RefreshUnavailable, json=body)
         if not response.is_success:
             raise self._read_refusal(response)

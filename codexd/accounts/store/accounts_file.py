@@ -77,7 +77,7 @@ def parse_book(data: bytes) -> Book:
 
 
 def dump_book(book: Book) -> bytes:
-    return jsontext.dumps(attrs.asdict(book)) + b"\n"
+    return jsontext.dumps(attrs.asdict(book, filter=lambda part, _: part.name != "mark")) + b"\n"
 
 
 def _check_ids(book: Book) -> None:

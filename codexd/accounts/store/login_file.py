@@ -135,8 +135,7 @@ def _parse(data: bytes, account_id: str) -> Login:
         raise LoginFileInvalid(f"it is not a JSON object. {SIGN_IN}")
     login = parse_login(auth_json)
     if login.identity.account_id != account_id:
-        whose = f" ({login.identity.email})" if login.identity.email else ""
-        raise LoginFileInvalid(f"it holds the login of another account{whose}. {SIGN_IN}")
+        raise LoginFileInvalid(f"it holds the login of another account ({login.identity.name}). {SIGN_IN}")
     return login
 
 

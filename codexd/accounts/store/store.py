@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import attrs
 
-from codexd.accounts.choosing.names import find_account
+from codexd.accounts.choosing.names import find_account, find_mark
 from codexd.accounts.login import (
     apply_reply,
     expiry_of_reply,
@@ -33,7 +33,7 @@ from codexd.accounts.store.accounts_file import AccountsFile, Book, make_account
 from codexd.accounts.store.login_file import HeldLogins, Login, mark_simulated, parse_login
 from codexd.accounts.store.recovery import delete_folders, recover, retire_folder
 from codexd.errors import AccountNeedsLogin, AccountNotFound, FileUnreadable, LoginFileInvalid
-from codexd.files import make_private_folder
+from codexd.files import explain, make_private_folder
 
 log = logging.getLogger("codexd.accounts")
 
@@ -86,8 +86,7 @@ class AccountStore:
                 undo.callback(os.close, lock)
                 store = cls(state_dir, lock)
             except OSError as error:
-                place = error.filename or state_dir
-                raise FileUnreadable(f"{place} can't be used: {error.strerror}. Check who owns it.") from None
+                raise FileUnreadable(explain(error, state_dir)) from None
             undo.pop_all()
         return store
 
@@ -121,13 +120,13 @@ class AccountStore:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the files, in full sentences for the user."""
-        found = ((account.label, self._logins.find_problem(account.id)) for account in self._book.accounts)
+        found = ((account.label, self._logins.find_problem(account.id)) for account in self.accounts)
         unreadable = (f"{label}: {problem}" for label, problem in found if problem)
         active_problem = None if self._book.active else self._active_problem
         return tuple(filter(None, (self._file.problem, active_problem, *self._strays.values(), *unreadable)))
 
     def find(self, name: str) -> Account:
-        """The account with this id, workspace id or email address, or a unique prefix of one of them.
+        """The account that ``name`` means: its label, email or id, or the beginning of one (``find_account``).
 
         Raises:
             AccountNotFound, AccountAmbiguous: list the accounts to choose from.
@@ -207,7 +206,7 @@ class AccountStore:
             return self.get(account_id), AddOutcome.KEPT
         account = make_account(login, known=known, now=now, followed=followed, imported_from=imported_from)
         self._keep(account, login, is_listed_as_own=known is not None and known.followed is None)
-        return account, AddOutcome.UPDATED if known else AddOutcome.ADDED
+        return self.get(account_id), AddOutcome.UPDATED if known else AddOutcome.ADDED
 
     def remove(self, account_id: str) -> Tokens | None:
         """Forget the account and delete its files; return its last tokens, to be revoked at the sign-in server.
@@ -284,16 +283,17 @@ class AccountStore:
         login = attrs.evolve(login, auth_json=auth_json, tokens=tokens)
         self._logins.write(account_id, login)
         self._logins.hold(account_id, login)
-        alive = {"needs_login": None, "dead_login": None, "followed": None}
+        alive = {"needs_login": None, "withdrawn": None, "dead_login": None, "followed": None}
         book = self._book.change(account_id, **alive, **read_profile(account, identity_of_reply(reply)))
         if book != self._book:
             self._commit_if_possible(book)
         return tokens
 
-    def mark_needs_login(self, account_id: str, reason: str) -> None:
+    def mark_needs_login(self, account_id: str, reason: str, *, at_expiry: bool = False) -> None:
         """Remember that the login is dead. ``reason``: full sentences that say why and what to do.
 
-        Another refresh token in its file revives it, even if it was written while no daemon was running.
+        ``at_expiry``: only its refresh token is; the access token works until it expires. Another refresh token in its
+        file revives the login, even if it was written while no daemon was running.
 
         Raises:
             AccountNotFound
@@ -301,7 +301,9 @@ class AccountStore:
         self._find_entry(account_id)
         login = self._logins.find(account_id)
         dead_login = fingerprint(login.tokens.refresh_token) if login else None
-        self._commit_if_possible(self._book.change(account_id, needs_login=reason, dead_login=dead_login))
+        now, later = (None, reason) if at_expiry else (reason, None)
+        book = self._book.change(account_id, needs_login=now, withdrawn=later, dead_login=dead_login)
+        self._commit_if_possible(book)
 
     def touch(self, account_id: str, now: float) -> None:
         """Remember when the account was last used."""
@@ -315,10 +317,14 @@ class AccountStore:
         account = self._book.find(account_id)
         if account is None:
             raise AccountNotFound(f"There is no account {account_id}.")
-        return account
+        return self._with_mark(account)
+
+    def _with_mark(self, account: Account) -> Account:
+        return attrs.evolve(account, mark=find_mark(account, self._book.accounts))
 
     def _with_login_state(self, account: Account) -> Account:
-        return attrs.evolve(account, needs_login=self._logins.unusable_reason(account) or account.needs_login)
+        reason = self._logins.unusable_reason(account) or account.needs_login
+        return attrs.evolve(self._with_mark(account), needs_login=reason)
 
     def _update_from_file(self, account: Account) -> Book:
         """The book, updated from the account's file: any refresh token other than the dead one revives the account."""
@@ -326,9 +332,10 @@ class AccountStore:
         if login is None:
             return self._book
         changes: dict[str, Any] = {}
-        if account.needs_login is not None and fingerprint(login.tokens.refresh_token) != account.dead_login:
+        is_marked = account.needs_login is not None or account.withdrawn is not None
+        if is_marked and fingerprint(login.tokens.refresh_token) != account.dead_login:
             log.info("the login file has changed; the login is revived", extra={"fields": {"account": account.label}})
-            changes = {"needs_login": None, "dead_login": None}
+            changes = {"needs_login": None, "withdrawn": None, "dead_login": None}
         if account.followed is not None:  # for codexd's own tokens, save_tokens does this
             changes |= read_profile(account, login.identity)
         return self._book.change(account.id, **changes)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from codexd import jsontext
 from codexd.errors import RequestInvalid
 from codexd.translation.messages.content import to_parts
 from codexd.translation.reading.fields import Fields
-from codexd.translation.reading.losses import LossKind
-from codexd.translation.reading.openai_parts import IMAGES
-from codexd.translation.reading.parts import Part, read_content, text_part
+from codexd.translation.reading.openai_parts import FILES, IMAGES
+from codexd.translation.reading.parts import Part, leave_out, read_content
 
 _IMAGES = (*IMAGES, "image")
 
 
 def to_result_parts(message: Fields, name: str = "content") -> list[Part]:
-    """The parts of a tool result, in the field ``name``. A text replaces an image that can't be sent.
+    """The parts of a tool result, in the field ``name``. A text replaces an image or a file that can't be sent.
 
     It is not the client's fault if a tool made an SVG, for example, and the session has to go on.
     """
@@ -25,10 +25,7 @@ def to_result_parts(message: Fields, name: str = "content") -> list[Part]:
         try:
             made += to_parts([part])
         except RequestInvalid as refused:
-            if part.get("type") not in _IMAGES:
-                raise
-            part.lose(LossKind.DROPPED, "", str(refused))
-            made.append(text_part("[image left out: it can't be sent to the model]"))
+            made.append(leave_out(part, refused, "it can't be sent to the model"))
     return made
 
 
@@ -60,3 +57,10 @@ def _read_json_parts(message: Fields, name: str, text: str) -> list[Fields] | No
 
 def _is_part(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("type"), str)
+
+
+def list_media(messages: list[Fields]) -> Iterator[Fields]:
+    """The images and files of a request."""
+    for message in messages:
+        parts = _read_result(message, "content")
+        yield from (part for part in parts if part.get("type") in (*_IMAGES, *FILES, "document"))

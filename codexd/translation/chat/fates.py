@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from codexd.translation.messages import fates as anthropic
 from codexd.translation.reading import openai_parts
 from codexd.translation.reading.fates import (
+    APPROXIMATE,
     CARRIED,
     NO_SAMPLING,
     Shape,
@@ -102,7 +103,8 @@ _FUNCTION = {
     "parameters": CARRIED,
     "strict": carried("if the schema meets the backend's rules for strict mode"),
 }
-_SEARCH = plain("search_context_size", "filters", user_location=carried(inside="location"))
+_SEARCH = plain("search_context_size", filters=carried(inside="filters"), user_location=carried(inside="location"))
+_PLACE = plain("city", "country", "region", "timezone", approximate=carried(inside="location"))
 
 TABLES: Mapping[str, Table] = {
     "request": Table({"": REQUEST}),
@@ -139,7 +141,8 @@ TABLES: Mapping[str, Table] = {
     "format": Table({"text": plain(), "grammar": plain("definition", "syntax", grammar=carried(inside="grammar"))}),
     "grammar": Table({"": plain("definition", "syntax")}),
     "web_search": Table({"": _SEARCH}),
-    "location": Table({"": plain("city", "country", "region", "timezone", approximate=carried(inside="location"))}),
+    "filters": Table({"": plain("allowed_domains")}),
+    "location": Table({"": _PLACE, "approximate": _PLACE}, unknown=APPROXIMATE),
     "tool_choice": Table(
         {
             "function": plain("name", function=carried(inside="named")),

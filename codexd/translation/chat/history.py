@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from codexd import jsontext
@@ -41,6 +42,15 @@ def to_input(messages: list[Fields], target: Target) -> list[Item]:
     for index, message in enumerate(messages):
         _read_message(message, index, turns, waiting, target)
     return pair(turns)
+
+
+def list_called(messages: list[Fields]) -> Iterator[str]:
+    """The names of the tools that were called."""
+    for message in messages:
+        calls = message.objects("tool_calls")
+        called = [call.optional_object("function") or call.optional_object("custom") for call in calls]
+        called.append(message.optional_object("function_call"))
+        yield from (name.filled_string("name") for name in called if name is not None)
 
 
 class WaitingCalls:

@@ -7,25 +7,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import field, frozen
 
 from codexd.errors import RequestInvalid
 from codexd.translation.backend import make_body
+from codexd.translation.chat.content import list_media
 from codexd.translation.chat.effort import Effort, read_effort
 from codexd.translation.chat.fates import TABLES
-from codexd.translation.chat.history import to_input
+from codexd.translation.chat.history import list_called, to_input
 from codexd.translation.chat.stream import ChatStream
 from codexd.translation.chat.tools import Tool, read_tools, to_tool_choice
-from codexd.translation.client_api import Body, Target
+from codexd.translation.client_api import Body, Purpose, Target
+from codexd.translation.messages.content import to_parts
 from codexd.translation.reading.conversation import fingerprint, read_messages, to_cache_key, to_session_key
-from codexd.translation.reading.effort import fit_effort, fit_verbosity, has_priority
+from codexd.translation.reading.effort import AskedTier, fit_effort, fit_tier, fit_verbosity
 from codexd.translation.reading.fates import apply_fates
 from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses
 from codexd.translation.reading.pairing import Item
-from codexd.translation.reading.parts import read_content
+from codexd.translation.reading.parts import locate, read_content
 from codexd.translation.reading.schema import fit_answer_schema, fit_strict
 from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.tokens import count_body
@@ -38,12 +40,13 @@ class ChatRequest:
     """What a client asked for.
 
     ``functions`` is true for the old form of tools, which is answered in the old form. ``session`` is the client's
-    own cache key, if it sends one. ``priority`` names the field that asks for the faster service tier.
+    own cache key, if it sends one.
     """
 
     model: str
     messages: list[Fields]
     tools: list[Tool]
+    tool_names: ToolNames
     tool_choice: Mapping[str, Any]
     functions: bool
     effort: Effort
@@ -54,9 +57,10 @@ class ChatRequest:
     session: str | None
     max_tokens: int | None
     stop: tuple[str, ...]
-    priority: str | None
+    tier: AskedTier
     losses: Losses
     headers: Mapping[str, str] = field(factory=dict)
+    purpose: ClassVar[Purpose] = Purpose.TURN
 
     @property
     def session_key(self) -> str:
@@ -70,13 +74,16 @@ class ChatRequest:
         """
         return _to_backend(self, target)
 
+    def locate(self, part: Mapping[str, Any]) -> str | None:
+        return locate(list_media(self.messages), part, to_parts)
+
     def open_stream(self, body: Body, target: Target, request_id: str) -> ChatStream:
         return ChatStream(
             completion_id=f"chatcmpl-{request_id.removeprefix('req_')}",
             model=self.model,
             upstream_model=target.model.slug,
             account_tag=target.account_tag,
-            tool_names=ToolNames(tool.name for tool in self.tools if tool.name),
+            tool_names=self.tool_names,
             functions=self.functions,
             shows_reasoning=self.effort.shown,
             # An answer that is not streamed always contains its usage.
@@ -111,6 +118,7 @@ def read_request(body: Fields) -> ChatRequest:
         model=read_model(body),
         messages=messages,
         tools=tools,
+        tool_names=ToolNames([*(tool.name for tool in tools if tool.name), *list_called(messages)]),
         tool_choice=to_tool_choice(body, tools, one_call=functions),
         functions=functions,
         effort=read_effort(body, messages),
@@ -122,7 +130,7 @@ def read_request(body: Fields) -> ChatRequest:
         # max_completion_tokens is the newer name.
         max_tokens=body.optional_count("max_completion_tokens") or body.optional_count("max_tokens"),
         stop=_read_stop(body),
-        priority=_read_priority(body),
+        tier=_read_tier(body),
         losses=body.losses,
     )
 
@@ -147,10 +155,13 @@ def _read_stop(body: Fields) -> tuple[str, ...]:
     return (stop,) if isinstance(stop, str) else tuple(body.strings("stop"))
 
 
-def _read_priority(body: Fields) -> str | None:
+def _read_tier(body: Fields) -> AskedTier:
     if body.get("service_tier") in ("priority", "fast"):
-        return "service_tier"
-    return "fast_mode" if body.get("fast_mode") is True else None
+        return AskedTier("service_tier")
+    path = "fast_mode" if body.get("fast_mode") is True else None
+    return AskedTier(
+        path, is_usual=body.get("service_tier") in ("default", "standard") or body.get("fast_mode") is False
+    )
 
 
 # -- writing --------------------------------------------------------------------------------------
@@ -168,8 +179,9 @@ def _to_backend(request: ChatRequest, target: Target) -> Body:
         body["reasoning"] = reasoning
     if text := _to_text(request, target):
         body["text"] = text
-    if request.priority and has_priority(target.model, request.priority, request.losses):
-        body["service_tier"] = "priority"
+    tier = fit_tier(request.tier, target, request.losses)
+    if tier is not None:
+        body["service_tier"] = tier
     return body
 
 

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
-from codexd.translation.reading.schema import explain_schema, fit_strict, to_parameters
+from codexd.translation.reading.schema import fit_parameters, fit_strict
 from codexd.translation.reading.tool_names import legal_name
 
 _LOCATION = ("city", "region", "country", "timezone")
@@ -72,8 +72,8 @@ def _read_tool(tool: Fields) -> Tool:
 def _read_function(tool: Fields, function: Fields) -> Tool:
     """A missing ``strict`` becomes false, as in Chat Completions; the Responses API has another default."""
     name = function.filled_string("name")
-    parameters = to_parameters(function.get("parameters"))
-    texts = [function.optional_string("description"), explain_schema(function, "parameters")]
+    parameters, told = fit_parameters(function, "parameters")
+    texts = [function.optional_string("description"), told]
     strict = fit_strict(function, parameters, asked=function.boolean("strict") or tool.boolean("strict"))
     body: dict[str, Any] = {"type": "function", "name": legal_name(function, name)}
     if description := "\n\n".join(text for text in texts if text):

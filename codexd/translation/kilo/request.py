@@ -24,6 +24,17 @@ Part = dict[str, Any]
 _NATIVE = {"max_output_tokens": "max_tokens", "temperature": "temperature", "top_p": "top_p"}
 """Responses field -> its name in Chat Completions."""
 
+_ITEM_FIELDS: Mapping[str, frozenset[str]] = {
+    "message": frozenset(("role", "content", "phase")),
+    "function_call": frozenset(("call_id", "name", "arguments")),
+    "function_call_output": frozenset(("call_id", "output")),
+    "custom_tool_call": frozenset(("call_id", "name", "input")),
+    "custom_tool_call_output": frozenset(("call_id", "output", "name")),
+}
+_ANY_ITEM = frozenset(("type", "id", "status"))
+_PART_FIELDS = frozenset(("type", "text", "refusal", "image_url", "filename", "file_data", "annotations", "logprobs"))
+"""The fields of items and parts that are sent, or that say nothing to the model."""
+
 _WITHOUT_LOSS = frozenset(
     (
         "model",
@@ -98,6 +109,8 @@ class _Writer:
 
     def add(self, item: Mapping[str, Any]) -> None:
         kind = item.get("type") or "message"
+        if kind in _ITEM_FIELDS:
+            self._note_unknown(f"input.{kind}", item, _ITEM_FIELDS[kind] | _ANY_ITEM)
         if kind in ("function_call_output", "custom_tool_call_output"):
             self._add_result(item)
             return
@@ -116,6 +129,11 @@ class _Writer:
             case _:
                 self._losses.add(LossKind.DROPPED, f"input.{kind}", "Kilo has no items of this type")
 
+    def _note_unknown(self, path: str, value: Mapping[str, Any], known: frozenset[str]) -> None:
+        for field in value.keys() - known:
+            if value[field] is not None:
+                self._losses.add(LossKind.DROPPED, f"{path}.{field}", "Kilo does not accept this field")
+
     def show_images(self) -> None:
         if self._images:
             self.messages.append({"role": "user", "content": self._images})
@@ -130,7 +148,9 @@ class _Writer:
                 self._assistant()["content"] = _join([self._assistant()["content"], *_texts(parts)])
             case "system" | "developer":
                 self.messages.append({"role": "system", "content": _join(_texts(parts))})
-            case _:
+            case role:
+                if role != "user":
+                    self._losses.add(LossKind.APPROXIMATED, "input.message.role", "sent as a user message")
                 only_text = len(parts) == 1 and parts[0]["type"] == "text"
                 self.messages.append({"role": "user", "content": parts[0]["text"] if only_text else parts})
 
@@ -158,6 +178,8 @@ class _Writer:
     def _to_parts(self, content: Any) -> list[Part]:
         if isinstance(content, str):
             return [{"type": "text", "text": content}] if content else []
+        if content is not None and not isinstance(content, list):
+            self._losses.add(LossKind.DROPPED, "input.content", "Kilo accepts only a string or a list of parts")
         parts = [self._to_part(part) for part in objects_of(content)]
         return [part for part in parts if part is not None]
 
@@ -165,9 +187,11 @@ class _Writer:
         kind = text_of(part.get("type"))
         text = text_of(part.get("refusal" if kind == "refusal" else "text"))
         if text or kind in ("input_text", "output_text", "text", "refusal"):
+            self._note_unknown(f"input.{kind or 'content'}", part, _PART_FIELDS)
             return {"type": "text", "text": text} if text else None
         url = text_of(part.get("image_url"))
         if kind == "input_image" and url:
+            self._note_unknown(f"input.{kind}", part, _PART_FIELDS)
             return {"type": "image_url", "image_url": {"url": url}}
         name = text_of(part.get("filename"))
         self._losses.add(LossKind.DROPPED, f"input.{kind or 'content'}", "Kilo accepts only text and images")
@@ -215,6 +239,8 @@ def _to_tool_choice(body: Mapping[str, Any], tools: list[dict[str, Any]], losses
             chosen["tool_choice"] = {"type": "function", "function": {"name": name}}
         else:
             losses.add(LossKind.DROPPED, "tool_choice", "the tool is not sent to Kilo")
+    elif choice is not None:
+        losses.add(LossKind.DROPPED, "tool_choice", "Kilo does not know this choice")
     if isinstance(body.get("parallel_tool_calls"), bool):
         chosen["parallel_tool_calls"] = body["parallel_tool_calls"]
     return chosen
@@ -224,8 +250,14 @@ def _to_tool_choice(body: Mapping[str, Any], tools: list[dict[str, Any]], losses
 
 
 def _to_reasoning(body: Mapping[str, Any], losses: Losses) -> Body:
-    effort = object_of(body.get("reasoning")).get("effort")
+    reasoning = object_of(body.get("reasoning"))
+    for field in reasoning.keys() - {"effort", "summary"}:  # Kilo always shows its reasoning
+        losses.add(LossKind.DROPPED, f"reasoning.{field}", "Kilo does not accept this field")
+    effort = reasoning.get("effort")
+    if effort is None:
+        return {}
     if effort not in EFFORTS:
+        losses.add(LossKind.DROPPED, "reasoning.effort", "Kilo does not know this effort")
         return {}
     if EFFORTS.index(effort) > EFFORTS.index(STRONGEST_EFFORT):
         losses.add(LossKind.APPROXIMATED, "reasoning.effort", f"sent as {STRONGEST_EFFORT}, the most that Kilo accepts")
@@ -244,4 +276,7 @@ def _to_response_format(body: Mapping[str, Any], losses: Losses) -> Body:
             return {"response_format": {"type": "json_schema", "json_schema": schema}}
         case "json_object":
             return {"response_format": {"type": "json_object"}}
+        case None | "text":
+            return {}
+    losses.add(LossKind.DROPPED, "text.format", "Kilo does not know this format")
     return {}

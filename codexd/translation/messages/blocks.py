@@ -116,7 +116,8 @@ def read_citation(annotation: Mapping[str, Any]) -> Citation | None:
 class TextBlock(Block):
     """An output message: its text and refusal parts, in one text block.
 
-    With ``keeps_text`` the text is kept, because citations quote it. Only a web search can lead to citations.
+    With ``keeps_text`` the text is kept, because citations quote it (only a web search can lead to citations) or a
+    verdict is looked for in it.
     """
 
     type = "message"
@@ -128,6 +129,11 @@ class TextBlock(Block):
         self._texts: dict[PartKey, list[str]] = {}
         self._cited: dict[tuple[int, Citation], None] = {}
         self._to_cite: deque[tuple[int, Citation]] = deque()
+
+    @property
+    def text(self) -> str:
+        """As far as it is kept."""
+        return "".join(piece for pieces in self._texts.values() for piece in pieces)
 
     @property
     def citations(self) -> list[Citation]:

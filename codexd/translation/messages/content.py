@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+from codexd.errors import RequestInvalid
 from codexd.translation.messages import server_blocks
 from codexd.translation.reading import openai_parts
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
+from codexd.translation.reading.media import Medium
 from codexd.translation.reading.parts import (
-    NOT_AN_IMAGE,
     Part,
+    leave_out,
+    media_invalid,
     read_content,
-    sniff_image,
     text_part,
-    to_base64,
+    to_file_data,
     to_image_url,
 )
 
@@ -37,23 +39,30 @@ def to_parts(blocks: list[Fields]) -> list[Part]:
 
 
 def to_result_parts(blocks: list[Fields]) -> list[Part]:
-    """The parts of a tool result. A text replaces an image that can't be sent.
+    """The parts of a tool result. A text replaces an image or a document that can't be sent.
 
     It is not the client's fault if a tool made an SVG, for example, and the session has to go on.
     """
     parts: list[Part] = []
     for block in blocks:
-        if _is_foreign_image(block):
-            block.lose(LossKind.DROPPED, "", f"the data {NOT_AN_IMAGE}")
-            parts.append(text_part(f"[image left out: the data {NOT_AN_IMAGE}]"))
-        else:
+        try:
             parts += to_parts([block])
+        except RequestInvalid as refused:
+            parts.append(leave_out(block, refused, f"the data {refused.problem}"))
     return parts
 
 
 def is_media(block: Fields) -> bool:
     """Whether the block shows something that the backend accepts only from a user."""
     return block.get("type") in MEDIA
+
+
+def list_media(messages: list[Fields]) -> Iterator[Fields]:
+    """The images and documents of a request, those in tool results included."""
+    for message in messages:
+        for block in read_content(message, "content"):
+            inner = read_content(block, "content") if block.get("type") == "tool_result" else []
+            yield from (found for found in (block, *inner) if is_media(found))
 
 
 def describe_block(block: Fields) -> str:
@@ -77,15 +86,15 @@ def _image(block: Fields) -> list[Part]:
     source = block.object("source")
     match source.string("type"):
         case "base64":
-            image_url = to_image_url(source, "data", source.string("data"))
-            return [{"type": "input_image", "image_url": image_url}]
+            return [{"type": "input_image", "image_url": to_image_url(source, "data")}]
         case "url":
             url = source.string("url")
             if not url.startswith("https://"):
-                raise source.wrong("url", "must start with https://; the backend loads no other URLs")
+                problem = "must start with https://; the backend loads no other URLs"
+                raise media_invalid(source, "url", problem, Medium.IMAGE)
             return [{"type": "input_image", "image_url": url}]
         case kind:
-            raise source.wrong("type", f"{kind!r} is not supported; send base64 or url")
+            raise media_invalid(source, "type", f"{kind!r} is not supported; send base64 or url", Medium.IMAGE)
 
 
 def _document(block: Fields) -> list[Part]:
@@ -95,17 +104,15 @@ def _document(block: Fields) -> list[Part]:
     heading = [text for text in (title, context) if text]
     match source.string("type"):
         case "base64":
-            media_type = source.optional_string("media_type") or "application/pdf"
-            file = {"type": "input_file", "filename": _pdf_name(title)}
-            data = to_base64(source, "data", source.string("data"))
-            file["file_data"] = f"data:{media_type};base64,{data}"
+            file = {"type": "input_file", "filename": _pdf_name(title), "file_data": to_file_data(source, "data")}
             return [text_part(context), file] if context else [file]
         case "text":
             return [text_part("\n\n".join([*heading, source.string("data")]))]
         case "content":
             return [*(text_part(text) for text in heading), *to_parts(read_content(source, "content"))]
         case kind:
-            raise source.wrong("type", f"{kind!r} is not supported; send base64, text or content")
+            problem = f"{kind!r} is not supported; send base64, text or content"
+            raise media_invalid(source, "type", problem, Medium.DOCUMENT)
 
 
 def _search_result(block: Fields) -> list[Part]:
@@ -140,13 +147,6 @@ _CONVERTERS: Mapping[str, Callable[[Fields], list[Part]]] = {
     "redacted_thinking": _misplaced_reasoning,
 }
 """Blocks that become nothing here are read elsewhere: tool changes with the tools, a compaction with the history."""
-
-
-def _is_foreign_image(block: Fields) -> bool:
-    source = block.get("source")
-    if block.get("type") != "image" or not isinstance(source, dict) or source.get("type") != "base64":
-        return False
-    return isinstance(source.get("data"), str) and sniff_image("".join(source["data"][:64].split())) is None
 
 
 def _pdf_name(title: str | None) -> str:

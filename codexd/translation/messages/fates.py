@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from codexd.translation.reading import openai_parts
 from codexd.translation.reading.fates import (
+    APPROXIMATE,
     CARRIED,
     NO_SAMPLING,
     UNKNOWN,
@@ -16,6 +17,7 @@ from codexd.translation.reading.fates import (
     carried,
     cosmetic,
     dropped,
+    essential,
     plain,
     refused,
 )
@@ -35,9 +37,15 @@ TOOL = {
 }
 CLIENT_TOOL = {
     **TOOL,
-    "strict": approximated("strict only if the schema meets the backend's rules for strict mode", False),
+    "strict": carried("if the schema meets the backend's rules for strict mode"),
     "input_examples": approximated("written into the description", []),
 }
+NO_THREADS = essential(
+    "needs a conversation on Anthropic's servers; send all messages instead "
+    "(capability_rejected: beta_header:message-threads-2026-08-12)"
+)
+"""Claude Code looks for the words in brackets: it then sends the whole conversation, and no threads any more."""
+
 DOMAINS = {"allowed_domains": CARRIED, "blocked_domains": approximated("written into the instructions", [])}
 WRITTEN = approximated("sent as a function with a schema written by codexd; the client runs it as before")
 
@@ -135,13 +143,15 @@ BLOCKS: Mapping[str, Shape] = {
         signature=cosmetic("only Anthropic's servers can check it"),
     ),
     "fallback": Shape(cosmetic("says only which model answered")),
-    "container_upload": Shape(refused("is a file on Anthropic's servers; send its content instead")),
+    "container_upload": Shape(essential("is a file on Anthropic's servers; send its content instead")),
 }
 
+PLACE = plain("city", "region", "country", "timezone")
 _SEARCH = {
     **TOOL,
     **DOMAINS,
-    "user_location": CARRIED,
+    "name": cosmetic("the backend has its own name for it"),
+    "user_location": carried(inside="location"),
     "max_uses": dropped("the backend has no limit on searches"),
     "response_inclusion": dropped("the backend has no such option"),
     "strict": cosmetic("the backend uses its own tool"),
@@ -182,7 +192,8 @@ TABLES: Mapping[str, Table] = {
             "base64": plain("data", "media_type"),
             "url": plain("url"),
             "file": Shape(refused("is a file on Anthropic's servers; send base64 or url")),
-        }
+        },
+        leaves_refusals=True,
     ),
     "document_source": Table(
         {
@@ -191,9 +202,11 @@ TABLES: Mapping[str, Table] = {
             "content": plain(content=carried(inside="block")),
             "url": Shape(refused("can't be fetched by the backend; send base64, text or content")),
             "file": Shape(refused("is a file on Anthropic's servers; send base64, text or content")),
-        }
+        },
+        leaves_refusals=True,
     ),
     "tool": Table(TOOLS, unknown=refused(ELSEWHERE)),
+    "location": Table({"": PLACE, "approximate": PLACE}, unknown=APPROXIMATE),
     "tool_change": Table(
         {
             "tool_reference": plain("name"),
@@ -239,9 +252,6 @@ TABLES: Mapping[str, Table] = {
         unknown=UNKNOWN,
     ),
     "thread": Table(
-        {
-            "create": Shape(dropped("codexd keeps no conversations")),
-            "continue": Shape(refused("needs a conversation on Anthropic's servers; send all messages instead")),
-        }
+        {"create": Shape(dropped("codexd keeps no conversations")), "continue": Shape(NO_THREADS)}, unknown=NO_THREADS
     ),
 }

@@ -14,31 +14,34 @@ from attrs import field, frozen
 from codexd import jsontext
 from codexd.errors import RequestInvalid
 from codexd.translation.backend import make_body
-from codexd.translation.client_api import Body, Client, Event, Target
+from codexd.translation.client_api import Body, Client, Event, Purpose, Target
+from codexd.translation.messages import auto_mode
 from codexd.translation.messages.blocks import Thinking
+from codexd.translation.messages.content import list_media, to_parts
 from codexd.translation.messages.fates import TABLES
 from codexd.translation.messages.history import to_input
 from codexd.translation.messages.stream import MessagesStream, prewarm
 from codexd.translation.messages.tools import (
     is_web_search,
+    list_names,
     read_blocked_domains,
     read_tools,
     to_tool_choice,
     to_tools,
-    tool_name,
 )
 from codexd.translation.models.catalogue import EFFORTS
 from codexd.translation.reading.conversation import fingerprint, read_messages, to_cache_key, to_session_key
-from codexd.translation.reading.effort import effort_of_budget, fit_effort, has_priority
+from codexd.translation.reading.effort import AskedTier, effort_of_budget, fit_effort, fit_tier, fit_verbosity
 from codexd.translation.reading.fates import apply_fates
 from codexd.translation.reading.fields import Fields, parse_body, read_model
-from codexd.translation.reading.losses import Losses
-from codexd.translation.reading.parts import read_content
-from codexd.translation.reading.schema import fit_answer_schema, is_strict
+from codexd.translation.reading.losses import Losses, LossKind
+from codexd.translation.reading.parts import locate, read_content
+from codexd.translation.reading.schema import fit_answer_schema, fit_strict
 from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.tokens import count_body
 
 _BILLING_LINE = re.compile(r"^[ \t]*x-anthropic-billing-header:.*\n?", re.IGNORECASE | re.MULTILINE)
+_DISPLAYS = (None, "summarized", "updates", "omitted")
 _OLD_SESSION = re.compile(r"_session_([0-9a-fA-F-]{36})$")
 
 
@@ -47,14 +50,15 @@ class MessagesRequest:
     """What a client asked for.
 
     ``session`` is the client's own session and agent, if it names one; ``blocked_domains`` belong to its web search;
-    ``priority`` names the field that asks for the faster service tier. ``reports_refusals`` is False for Claude Code,
-    which hides the text of an answer that ends with a refusal.
+    ``reports_refusals`` is False for Claude Code, which hides the text of an answer that ends with a refusal; but its
+    checks of actions report them.
     """
 
     model: str
     messages: list[Fields]
     system: str
     tools: list[Fields]
+    tool_names: ToolNames
     tool_choice: Mapping[str, Any]
     effort: str | None
     thinking: Thinking
@@ -65,9 +69,10 @@ class MessagesRequest:
     stop_sequences: tuple[str, ...]
     blocked_domains: tuple[str, ...]
     web_search_only: bool
-    priority: str | None
+    tier: AskedTier
     reports_refusals: bool
     losses: Losses
+    purpose: Purpose = Purpose.TURN
     headers: Mapping[str, str] = field(factory=dict)
 
     @property
@@ -80,7 +85,13 @@ class MessagesRequest:
         Raises:
             RequestInvalid: names the field.
         """
-        return _to_backend(self, target)
+        body = _to_backend(self, target)
+        if not body["input"]:
+            raise RequestInvalid("messages", "at least one message with content is required")
+        return body
+
+    def locate(self, part: Mapping[str, Any]) -> str | None:
+        return locate(list_media(self.messages), part, to_parts)
 
     def open_stream(self, body: Body, target: Target, request_id: str) -> MessagesStream:
         return MessagesStream(
@@ -88,7 +99,7 @@ class MessagesRequest:
             model=self.model,
             upstream_model=target.model.slug,
             account_tag=target.account_tag,
-            tool_names=ToolNames(tool_name(tool) for tool in self.tools),
+            tool_names=self.tool_names,
             thinking=self.thinking,
             reports_refusals=self.reports_refusals,
             stop_sequences=self.stop_sequences,
@@ -96,6 +107,7 @@ class MessagesRequest:
             web_search_only=self.web_search_only,
             blocked_domains=self.blocked_domains,
             speed="fast" if "service_tier" in body else None,
+            is_usable=auto_mode.has_verdict if self.purpose is Purpose.AUTO_MODE_CHECK else None,
             count_input=lambda: count_body(body),
         )
 
@@ -106,6 +118,14 @@ class PrewarmRequest(MessagesRequest):
 
     def answer_alone(self, request_id: str, input_tokens: int) -> list[Event]:
         return prewarm(to_message_id(request_id), self.model, input_tokens)
+
+
+@frozen
+class CountRequest(MessagesRequest):
+    """A request that is only counted, so none of its messages needs content."""
+
+    def to_backend(self, target: Target) -> Body:
+        return _to_backend(self, target)
 
 
 def to_message_id(request_id: str) -> str:
@@ -126,14 +146,15 @@ def parse(data: bytes, headers: Mapping[str, str], client: Client = Client.OTHER
     body = parse_body(data)
     if body.integer("max_tokens") < 0:
         raise body.wrong("max_tokens", "must not be negative")
+    _refuse_prefill(read_messages(body))
     from_claude_code = client is Client.CLAUDE_CODE
     kind = MessagesRequest if body.get("max_tokens") else PrewarmRequest
     return _read(body, headers, kind, lenient=from_claude_code, reports_refusals=not from_claude_code)
 
 
 def parse_count(data: bytes) -> MessagesRequest:
-    """The same for ``count_tokens``, whose body has no ``max_tokens``. Whatever can't be sent is not counted."""
-    return _read(parse_body(data), {}, MessagesRequest, lenient=True, reports_refusals=True)
+    """The same for ``count_tokens``: without ``max_tokens``, and with any end. What can't be sent is not counted."""
+    return _read(parse_body(data), {}, CountRequest, lenient=True, reports_refusals=True)
 
 
 # -- reading --------------------------------------------------------------------------------------
@@ -143,19 +164,17 @@ def _read(
     body: Fields, headers: Mapping[str, str], kind: type[MessagesRequest], *, lenient: bool, reports_refusals: bool
 ) -> MessagesRequest:
     messages = read_messages(body)
-    if messages[-1].get("role") == "assistant":
-        raise RequestInvalid(
-            messages[-1].path,
-            "This model does not support assistant message prefill. The conversation must end with a user message.",
-        )
+    _check_edits(body)
     apply_fates(body, TABLES, lenient=lenient)
     tools = read_tools(body)
     thinking = body.optional_object("thinking")
+    is_check = lenient and auto_mode.is_check(messages, tools)
     return kind(
         model=read_model(body),
         messages=messages,
         system=_read_system(body),
         tools=tools,
+        tool_names=ToolNames(list_names(body)),
         tool_choice=to_tool_choice(body, tools),
         effort=_read_effort(body, messages, thinking),
         thinking=_read_thinking(thinking),
@@ -165,11 +184,27 @@ def _read(
         max_tokens=None if body.get("max_tokens") is None else body.integer("max_tokens"),
         stop_sequences=_read_stop_sequences(body),
         blocked_domains=read_blocked_domains(tools),
-        priority=_read_priority(body),
+        tier=_read_tier(body),
         web_search_only=bool(tools) and all(is_web_search(tool) for tool in tools),
-        reports_refusals=reports_refusals,
+        reports_refusals=reports_refusals or is_check,
         losses=body.losses,
+        purpose=Purpose.AUTO_MODE_CHECK if is_check else Purpose.TURN,
     )
+
+
+def _check_edits(body: Fields) -> None:
+    """Check the form of a field that only ``fates`` reads."""
+    management = body.optional_object("context_management")
+    if management is not None:
+        management.objects("edits")
+
+
+def _refuse_prefill(messages: list[Fields]) -> None:
+    if messages[-1].get("role") == "assistant":
+        raise RequestInvalid(
+            messages[-1].path,
+            "This model does not support assistant message prefill. The conversation must end with a user message.",
+        )
 
 
 def _read_system(body: Fields) -> str:
@@ -200,7 +235,10 @@ def _read_thinking(thinking: Fields | None) -> Thinking:
         case "disabled":
             return Thinking.DISABLED
         case "enabled" | "adaptive" | "between_tools":
-            return Thinking.OMITTED if thinking.get("display") == "omitted" else Thinking.SHOWN
+            display = thinking.get("display")
+            if display not in _DISPLAYS:
+                thinking.lose(LossKind.APPROXIMATED, "display", "unknown to codexd; the thinking is shown")
+            return Thinking.OMITTED if display == "omitted" else Thinking.SHOWN
         case _:
             raise thinking.wrong("type", "must be enabled, adaptive or disabled")
 
@@ -214,7 +252,8 @@ def _read_format(body: Fields) -> dict[str, Any] | None:
         raise wanted.wrong("type", "must be json_schema")
     wanted.object("schema")
     schema = fit_answer_schema(wanted)
-    return {"type": "json_schema", "name": "response", "schema": schema, "strict": is_strict(schema)}
+    # Anthropic's API holds every answer to the schema.
+    return {"type": "json_schema", "name": "response", "schema": schema, "strict": fit_strict(wanted, schema)}
 
 
 def _read_stop_sequences(body: Fields) -> tuple[str, ...]:
@@ -224,10 +263,11 @@ def _read_stop_sequences(body: Fields) -> tuple[str, ...]:
     return tuple(sequences)
 
 
-def _read_priority(body: Fields) -> str | None:
+def _read_tier(body: Fields) -> AskedTier:
     if body.get("service_tier") in ("priority", "fast"):
-        return "service_tier"
-    return "speed" if body.get("speed") == "fast" else None
+        return AskedTier("service_tier")
+    path = "speed" if body.get("speed") == "fast" else None
+    return AskedTier(path, is_usual=body.get("service_tier") == "standard_only" or body.get("speed") == "standard")
 
 
 def _read_session(body: Fields, headers: Mapping[str, str]) -> str | None:
@@ -259,8 +299,6 @@ def _session_of_user(body: Fields) -> str | None:
 
 def _to_backend(request: MessagesRequest, target: Target) -> Body:
     slug, items = target.model.slug, to_input(request.messages, target)
-    if not items:
-        raise RequestInvalid("messages", "at least one message with content is required")
     cache_key = to_cache_key(slug, _name_conversation(request))
     body = make_body(slug, _to_instructions(request), items, cache_key)
     if request.tools:
@@ -269,11 +307,18 @@ def _to_backend(request: MessagesRequest, target: Target) -> Body:
     reasoning = _to_reasoning(request, target)
     if reasoning:
         body["reasoning"] = reasoning
-    if request.format is not None:
-        body["text"] = {"format": request.format}
-    if request.priority and has_priority(target.model, request.priority, request.losses):
-        body["service_tier"] = "priority"
+    if text := _to_text(request, target):
+        body["text"] = text
+    tier = fit_tier(request.tier, target, request.losses)
+    if tier is not None:
+        body["service_tier"] = tier
     return body
+
+
+def _to_text(request: MessagesRequest, target: Target) -> dict[str, Any]:
+    text = {} if request.format is None else {"format": request.format}
+    verbosity = fit_verbosity(None, target.model, "", request.losses)
+    return {**text, "verbosity": verbosity} if verbosity else text
 
 
 def _to_instructions(request: MessagesRequest) -> str:
@@ -298,7 +343,9 @@ def _to_reasoning(request: MessagesRequest, target: Target) -> dict[str, Any]:
 def _name_conversation(request: MessagesRequest) -> str:
     """The client's session and agent; without a session, a fingerprint of the first messages."""
     session = request.session or _fingerprint(request)
-    # Claude Code runs its searches outside the conversation, with another prompt.
+    # Claude Code runs its searches and its checks of actions outside the conversation, with another prompt.
+    if request.purpose is Purpose.AUTO_MODE_CHECK:
+        return f"{session}/check"
     return f"{session}/search" if request.web_search_only else session
 
 

@@ -56,6 +56,8 @@ class MessagesStream:
             cites, so the text is held until the end of the answer.
         blocked_domains: search results in these domains are left out.
         speed: ``fast`` if the backend was asked for it; repeated in ``usage``.
+        is_usable: whether the client can use the text of the answer. A text that it can't use counts as a refusal,
+            because the client would ask for it again and again.
         count_input: counts the tokens of the request, for an answer that ends without ``usage``.
     """
 
@@ -74,6 +76,7 @@ class MessagesStream:
         web_search_only: bool = False,
         blocked_domains: tuple[str, ...] = (),
         speed: str | None = None,
+        is_usable: Callable[[str], bool] | None = None,
         count_input: Callable[[], int] = lambda: 0,
     ) -> None:
         self.state = State.WAITING
@@ -89,6 +92,7 @@ class MessagesStream:
         self._web_search_only = web_search_only
         self._blocked_domains = blocked_domains
         self._speed = speed
+        self._is_usable = is_usable
         self._count_input = count_input
         self._blocks: ItemQueue[Block] = ItemQueue()
         self._output: OutputReader[Block] = OutputReader(
@@ -144,7 +148,7 @@ class MessagesStream:
 
     def _make_text(self) -> Block:
         searched = any(isinstance(block, SearchBlock) for block in self._blocks.all)
-        return self._blocks.add(TextBlock(keeps_text=searched))
+        return self._blocks.add(TextBlock(keeps_text=searched or self._is_usable is not None))
 
     def _make_thinking(self) -> Block:
         return self._blocks.add(ThinkingBlock(self._show, self._seal))
@@ -196,6 +200,8 @@ class MessagesStream:
 
     def _find_stop(self, response: Mapping[str, Any]) -> tuple[str, str | None]:
         """Stop reason and stop sequence. A cut comes first, then an incomplete answer, then a tool call."""
+        if self._is_usable is not None and not self._is_usable(self._text()):
+            return "refusal", None
         if self._cut is not None and self._cut.reason is not None:
             return self._cut.reason.value, self._cut.stop_sequence
         details = object_of(response.get("incomplete_details"))
@@ -214,6 +220,9 @@ class MessagesStream:
             output_tokens=self.output_tokens,
             reasoning_tokens=estimate_tokens(self._output.count_bytes(ThinkingBlock)),
         )
+
+    def _text(self) -> str:
+        return "".join(block.text for block in self._blocks.all if isinstance(block, TextBlock))
 
     def _refusal(self) -> str:
         return "".join(block.refusal for block in self._blocks.all if isinstance(block, TextBlock))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from attrs import frozen
 
 from codexd import jsontext
 from codexd.errors import RequestInvalid
+from codexd.translation.backend import object_of, objects_of
 from codexd.translation.messages.client_tools import ClientTool, find_client_tool
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
 from codexd.translation.reading.parts import read_content
-from codexd.translation.reading.schema import explain_schema, is_strict, to_parameters
+from codexd.translation.reading.schema import fit_parameters, fit_strict
 from codexd.translation.reading.tool_names import legal_name, shorten
 
 WEB_SEARCH_PREFIX = "web_search_"
@@ -73,6 +75,30 @@ def tool_name(tool: Fields) -> str:
     return str(name) if isinstance(name, int | float) else tool.filled_string("name")
 
 
+def list_names(body: Fields) -> Iterator[str]:
+    """Every name of a tool in the request: of tools that are sent or deferred, and those that the history knows."""
+    yield from map(tool_name, filter(_is_sendable, body.objects("tools")))
+    for message in body.get("messages"):
+        yield from _list_known(message.get("content"))
+
+
+def _list_known(blocks: Any) -> Iterator[str]:
+    """The names in the blocks of a message or a result. On the hot path of long histories, so it reads plain values."""
+    for block in objects_of(blocks):
+        match block.get("type"):
+            case "tool_use":
+                yield str(block.get("name"))
+            case "tool_reference":
+                yield str(block.get("tool_name"))
+            case "tool_result":
+                yield from _list_known(block.get("content"))
+            case "compaction":
+                yield from _list_known(block.get("tool_changes"))
+            case "tool_addition":
+                tool = object_of(block.get("tool"))
+                yield str(object_of(tool.get("definition")).get("name") or tool.get("name"))
+
+
 def to_tools(tools: list[Fields]) -> list[dict[str, Any]]:
     return [_to_web_search(tool) if is_web_search(tool) else _to_function(tool) for tool in tools]
 
@@ -114,19 +140,17 @@ def _to_function(tool: Fields) -> dict[str, Any]:
     name = tool_name(tool)
     short = legal_name(tool, name)
     client_tool = find_client_tool(tool.optional_string("type") or "")
-    schema = client_tool.parameters if client_tool else tool.get("input_schema")
-    parameters = to_parameters(schema)
+    parameters, told = (client_tool.parameters, "") if client_tool else fit_parameters(tool, "input_schema")
     function: dict[str, Any] = {"type": "function", "name": short}
-    if description := _describe(tool, client_tool):
+    if description := _describe(tool, client_tool, told):
         function["description"] = description
-    strict = tool.boolean("strict") and is_strict(parameters)
+    strict = fit_strict(tool, parameters, asked=tool.boolean("strict"))
     return {**function, "strict": strict, "parameters": parameters}
 
 
-def _describe(tool: Fields, client_tool: ClientTool | None) -> str:
-    """The description, followed by what the schema can't express for the backend."""
-    texts = [client_tool.description if client_tool else tool.optional_string("description") or ""]
-    texts.append(explain_schema(tool, "input_schema"))
+def _describe(tool: Fields, client_tool: ClientTool | None, told: str) -> str:
+    """The description, followed by what the schema can't express for the backend: ``told`` and the rest."""
+    texts = [client_tool.description if client_tool else tool.optional_string("description") or "", told]
     if tool.get("max_characters") is not None:
         texts.append(f"A view shows at most {tool.integer('max_characters')} characters.")
     examples = tool.objects("input_examples")

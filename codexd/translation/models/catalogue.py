@@ -6,6 +6,7 @@ is known. No other file of codexd lists models.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any
@@ -20,7 +21,9 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra")
 """Every reasoning effort, weakest first."""
 
 CLIENT_ONLY_EFFORT = "ultra"
-"""Catalogues list it, but the backend does not accept it: the official client sends ``max`` in its place."""
+"""Catalogues list it, but the backend does not accept it: the official client sends ``ultra_effort`` in its place."""
+
+VERBOSITIES = ("low", "medium", "high")
 
 MAX_OUTPUT_TOKENS = 128_000
 """The longest answer of any model here."""
@@ -34,12 +37,23 @@ EFFORTS_OF_UNKNOWN_MODELS = ("low", "medium", "high", "xhigh")
 MAX_SLUG_CHARS = 200
 MAX_LABEL_CHARS = 500
 
+_VERSION = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6}){1,3}")
+
+
+def read_version(text: str) -> tuple[int, ...]:
+    """The version of a client, such as ``0.171.0``, as numbers that can be compared; () for any other text."""
+    return tuple(map(int, text.split("."))) if _VERSION.fullmatch(text) else ()
+
 
 @frozen
 class ModelInfo:
     """One model. The defaults describe a model that no catalogue lists.
 
     ``context_window`` is in tokens; ``visibility`` is ``list`` or ``hide``; the lowest ``priority`` comes first.
+    ``ultra_effort`` is what ``ultra`` stands for, if not the strongest effort. ``default_tier`` and
+    ``default_verbosity`` are what the official client sends unless its user chose otherwise. ``is_lite``: whether the
+    official client uses Responses Lite, if known. ``minimal_client_version``: the backend refuses the model to a
+    client that claims less.
     """
 
     slug: str
@@ -53,9 +67,21 @@ class ModelInfo:
     input_modalities: tuple[str, ...] = ("text", "image")
     service_tiers: tuple[str, ...] = ()
     description: str = ""
+    ultra_effort: str | None = None
+    default_tier: str | None = None
+    default_verbosity: str | None = None
+    is_lite: bool | None = None
+    minimal_client_version: str | None = None
+
+    @property
+    def takes_lite(self) -> bool:
+        """Whether a request in the form of Responses Lite may go to the model; it is refused where it does not."""
+        return self.is_lite is not False
 
     def clamp_effort(self, effort: str) -> str:
         """The strongest effort that the model accepts and that is not above ``effort``; else its weakest."""
+        if effort == CLIENT_ONLY_EFFORT and self.ultra_effort in self.efforts:
+            return self.ultra_effort
         ceiling = EFFORTS.index(effort)
         ranked = sorted((level for level in self.efforts if level != CLIENT_ONLY_EFFORT), key=EFFORTS.index)
         return next((level for level in reversed(ranked) if EFFORTS.index(level) <= ceiling), ranked[0])
@@ -86,10 +112,26 @@ class Catalogue:
         return self.find(slug) or BUILT_IN.find(slug) or ModelInfo(slug=slug, display_name=slug)
 
     def choose(self, candidates: tuple[str, ...]) -> str:
-        """The first candidate that is offered and was not refused; if the offer is unknown, the first not refused."""
+        """The first candidate that is offered and was not refused; if none is offered, the first not refused."""
         left = [slug for slug in candidates if slug not in self.refused] or candidates
-        offered = (slug for slug in left if self.is_built_in or self.find(slug))
-        return next(offered, left[0])
+        return next((slug for slug in left if self.find(slug)), left[0])
+
+
+def explain_refusal(slug: str, catalogue: Catalogue, *, said: str, announced: str, plan: str | None) -> str:
+    """Why the backend may have refused the model ``slug``, and what to do, in full sentences.
+
+    ``said`` are the backend's own words; ``announced`` is the client version that the request claimed.
+    """
+    needed = catalogue.describe(slug).minimal_client_version
+    facts = [f"codexd announces Codex {announced}"]
+    facts += [f"the model needs {needed}"] if needed else []
+    facts += [f"your plan is {plan}"] if plan else []
+    is_too_old = needed is not None and read_version(announced) < read_version(needed)
+    other = next((model.slug for model in catalogue.listed if model.slug not in (slug, *catalogue.refused)), None)
+    advice = [f"raise the setting upstream.client_version to {needed}"] if is_too_old else []
+    advice += [f"choose another model, such as {other}"] if other else []
+    end = f" To go on, {' or '.join(advice)}." if advice else ""
+    return f"The backend does not offer {slug} to this account ({said.rstrip('.')}): {', '.join(facts)}.{end}"
 
 
 def _load_built_in() -> Catalogue:
@@ -129,6 +171,11 @@ def _read_model(entry: Mapping[str, Any]) -> ModelInfo:
         "input_modalities": _read_texts(entry.get("input_modalities")),
         "service_tiers": tuple(text_of(tier.get("id")) for tier in objects_of(entry.get("service_tiers"))),
         "description": _read_label(entry.get("description")),
+        "ultra_effort": _read_effort(entry.get("multi_agent_reasoning_effort")),
+        "default_tier": text_of(entry.get("default_service_tier")),
+        "default_verbosity": _read_verbosity(entry.get("default_verbosity")),
+        "is_lite": _read_bool(entry.get("use_responses_lite")),
+        "minimal_client_version": _read_version(entry.get("minimal_client_version")),
     }
     return ModelInfo(
         slug=entry["slug"],
@@ -148,6 +195,18 @@ def _read_efforts(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _read_effort(value: Any) -> str | None:
     return value if isinstance(value, str) and value in EFFORTS else None
+
+
+def _read_verbosity(value: Any) -> str | None:
+    return value if isinstance(value, str) and value in VERBOSITIES else None
+
+
+def _read_version(value: Any) -> str | None:
+    return value if read_version(text_of(value)) else None
+
+
+def _read_bool(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _read_texts(value: Any) -> tuple[str, ...]:

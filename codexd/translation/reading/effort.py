@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from attrs import frozen
+
+from codexd.translation.client_api import Target
 from codexd.translation.models.catalogue import ModelInfo
 from codexd.translation.reading.losses import Losses, LossKind
 
@@ -24,17 +27,27 @@ def fit_effort(effort: str, model: ModelInfo, path: str | None, losses: Losses) 
 
 
 def fit_verbosity(verbosity: str | None, model: ModelInfo, path: str, losses: Losses) -> str | None:
-    """``verbosity``, or None if ``model`` does not have the setting."""
-    if model.verbosity or verbosity is None:
-        return verbosity
-    if verbosity != _MODEL_VERBOSITY:
+    """``verbosity``, or the model's default if the request names none; None if ``model`` does not have the setting."""
+    if model.verbosity:
+        return verbosity or model.default_verbosity
+    if verbosity not in (None, _MODEL_VERBOSITY):
         losses.add(LossKind.DROPPED, path, f"{model.slug} does not have this setting")
     return None
 
 
-def has_priority(model: ModelInfo, path: str, losses: Losses) -> bool:
-    """Whether ``model`` has the faster tier, which the field ``path`` asks for."""
-    if "priority" in model.service_tiers:
-        return True
-    losses.add(LossKind.DROPPED, path, f"{model.slug} has no priority tier")
-    return False
+@frozen
+class AskedTier:
+    """The service tier of a request: ``path`` is the field that asks for the faster one, ``is_usual`` declines it."""
+
+    path: str | None = None
+    is_usual: bool = False
+
+
+def fit_tier(asked: AskedTier, target: Target, losses: Losses) -> str | None:
+    """The service tier to ask the backend for; None for the usual one."""
+    if asked.path is None:
+        return None if asked.is_usual else target.default_tier
+    if "priority" in target.model.service_tiers:
+        return "priority"
+    losses.add(LossKind.DROPPED, asked.path, f"{target.model.slug} has no priority tier")
+    return None

@@ -35,13 +35,15 @@ class Rule:
     """A fate and its reason, which users read.
 
     ``unless`` lists values that ask for what happens anyway: dropping them is not a loss. ``inside`` names the table
-    for what the field holds.
+    for what the field holds. ``essential`` refuses the field to lenient clients too, because the request would ask
+    something else without it.
     """
 
     fate: Fate
     reason: str = ""
     unless: tuple[Any, ...] = ()
     inside: str = ""
+    essential: bool = False
 
 
 @frozen
@@ -62,6 +64,8 @@ class Table:
     """The fate of an object of another type; None leaves it to the code that reads it."""
     by: str = "type"
     """The field that selects the shape."""
+    leaves_refusals: bool = False
+    """Whether the code that reads such an object refuses it, because it may also leave it out."""
 
     def find(self, kind: Any) -> Shape | None:
         if "" in self.shapes and (kind is None or len(self.shapes) == 1):
@@ -91,9 +95,15 @@ def refused(reason: str, *unless: Any) -> Rule:
     return Rule(Fate.REFUSED, reason, unless)
 
 
+def essential(reason: str) -> Rule:
+    return Rule(Fate.REFUSED, reason, essential=True)
+
+
 CARRIED = carried()
 UNKNOWN = dropped("unknown to codexd")
 NO_SAMPLING = "the backend accepts no sampling settings"
+APPROXIMATE = approximated("sent as an approximate location")
+"""The fate of a user's location of any other type."""
 
 
 def plain(*names: str, **fields: Rule) -> Shape:
@@ -115,7 +125,8 @@ def apply_fates(body: Fields, tables: Mapping[str, Table], *, lenient: bool = Fa
     Args:
         body: its structure is not checked here; the code that reads a field reports a wrong type.
         tables: by name; ``request`` is the table of the whole body.
-        lenient: drop what would be refused. After a 400, Claude Code gives up features for the whole session.
+        lenient: drop what would be refused, unless it is essential. After a 400, Claude Code gives up features for
+            the whole session.
 
     Raises:
         RequestInvalid: names the first refused field.
@@ -134,9 +145,11 @@ class _Walk:
         kind = fields.get(table.by)
         shape = table.find(kind)
         rule = shape.rule if shape else table.unknown
-        if kind is None and shape is None and rule is not None and rule.fate is Fate.REFUSED:
+        if rule is not None and rule.fate is Fate.REFUSED and table.leaves_refusals:
+            return
+        if kind is None and shape is None and rule is not None and rule.fate is Fate.REFUSED and not rule.essential:
             return  # the code that reads it reports what is missing
-        if rule is not None and rule.fate is Fate.REFUSED and not self.lenient:
+        if rule is not None and self._refuses(rule):
             raise fields.wrong(table.by, f"{kind!r} {rule.reason}")
         if rule is not None and rule.fate is not Fate.CARRIED:
             fields.lose(_LOSSES[rule.fate], "", f"{kind}: {rule.reason}")
@@ -151,8 +164,11 @@ class _Walk:
             elif field_rule.fate is not Fate.CARRIED and value not in field_rule.unless:
                 self._lose(fields, key, field_rule)
 
+    def _refuses(self, rule: Rule) -> bool:
+        return rule.fate is Fate.REFUSED and (rule.essential or not self.lenient)
+
     def _lose(self, fields: Fields, key: str, rule: Rule) -> None:
-        if rule.fate is Fate.REFUSED and not self.lenient:
+        if self._refuses(rule):
             raise fields.wrong(key, rule.reason)
         fields.lose(_LOSSES[rule.fate], key, rule.reason)
 

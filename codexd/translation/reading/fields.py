@@ -9,6 +9,7 @@ from attrs import field, frozen
 from codexd import jsontext
 from codexd.errors import RequestInvalid
 from codexd.translation.reading.losses import Losses, LossKind
+from codexd.translation.reading.media import MEDIA_MARK, look_ahead
 
 
 @frozen
@@ -151,6 +152,8 @@ def parse_body(data: bytes) -> Fields:
         raise RequestInvalid(f"{deep[:100]}…", f"nested more than {jsontext.MAX_DEPTH} levels deep")
     if not isinstance(value, dict):
         raise RequestInvalid("", "the body must be a JSON object")
+    if MEDIA_MARK in data:
+        look_ahead(value)
     return Fields(value, "")
 
 

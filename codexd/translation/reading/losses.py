@@ -23,7 +23,8 @@ class LossKind(StrEnum):
     """Left out without any effect on the answer, such as ``cache_control``."""
 
 
-_REPORTED = (LossKind.DROPPED, LossKind.APPROXIMATED)
+REPORTED = (LossKind.DROPPED, LossKind.APPROXIMATED)
+"""The kinds that the header ``codexd-losses`` counts."""
 
 MAX_KEPT = 1000
 MAX_CHARS = 300
@@ -50,7 +51,7 @@ class Losses:
             self._first_dropped = loss
         if len(self._by_path) < MAX_KEPT:
             self._by_path[path] = loss
-        elif kind in _REPORTED:
+        elif kind in REPORTED:
             self._reported_beyond += 1
 
     def __iter__(self) -> Iterator[LossInfo]:
@@ -62,7 +63,7 @@ class Losses:
     @property
     def reported(self) -> int:
         """The number in ``codexd-losses``: how many fields were dropped or approximated."""
-        return self._reported_beyond + sum(loss.kind in _REPORTED for loss in self)
+        return self._reported_beyond + sum(loss.kind in REPORTED for loss in self)
 
     @property
     def first_dropped(self) -> LossInfo | None:

@@ -5,12 +5,11 @@ Clients mix the two, also in Anthropic's Messages.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 
 from codexd.translation.reading.fates import CARRIED, Shape, Table, approximated, carried, cosmetic, plain, refused
 from codexd.translation.reading.fields import Fields
-from codexd.translation.reading.parts import Part, text_part, to_base64, to_image_url
+from codexd.translation.reading.parts import Part, read_image_url, text_part, to_file_data
 
 TEXTS = ("text", "input_text", "output_text")
 IMAGES = ("image_url", "input_image")
@@ -19,7 +18,6 @@ REASONING = ("reasoning", "reasoning_text", "summary_text")
 """Reasoning as text, which the backend accepts from nobody."""
 
 _DETAILS = ("auto", "low", "high", "original")
-_DATA_URL = re.compile(r"data:([^,]*);base64,", re.IGNORECASE)
 
 
 def _text(part: Fields) -> list[Part]:
@@ -40,20 +38,11 @@ def _image(part: Fields) -> list[Part]:
     url = image.optional_string("url") if image else None
     if image is None or url is None:
         return []
-    made = {"type": "input_image", "image_url": _read_url(image, url)}
+    made = {"type": "input_image", "image_url": read_image_url(image, "url")}
     detail = image.optional_string("detail") or part.optional_string("detail")
     if detail is not None and detail not in _DETAILS:
         raise image.wrong("detail", f"must be one of {', '.join(_DETAILS)}")
     return [made | {"detail": detail} if detail else made]
-
-
-def _read_url(image: Fields, url: str) -> str:
-    found = _DATA_URL.match(url)
-    if found:
-        return to_image_url(image, "url", url[found.end() :])
-    if not url.startswith("https://"):
-        raise image.wrong("url", "must be a base64 data URL or start with https://; the backend loads no other URLs")
-    return url
 
 
 def _nothing(_: Fields) -> list[Part]:
@@ -62,12 +51,8 @@ def _nothing(_: Fields) -> list[Part]:
 
 def _file(part: Fields) -> list[Part]:
     file = part.optional_object("file") or part
-    data = file.string("file_data")
-    found = _DATA_URL.match(data)
-    media_type = (found[1] if found else "") or "application/pdf"
-    clean = to_base64(file, "file_data", data[found.end() :] if found else data)
     filename = file.optional_string("filename") or "document.pdf"
-    return [{"type": "input_file", "filename": filename, "file_data": f"data:{media_type};base64,{clean}"}]
+    return [{"type": "input_file", "filename": filename, "file_data": to_file_data(file, "file_data")}]
 
 
 CONVERTERS: Mapping[str, Callable[[Fields], list[Part]]] = {

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import string
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from codexd.errors import RequestInvalid
 from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.losses import LossKind
+from codexd.translation.reading.media import DATA_URL, PDF_TYPE, Medium, clean_base64, find_image, find_pdf
 
 Part = dict[str, Any]
 
 NO_OUTPUT = "(no output)"
 """The result of a call that returned nothing: GPT models get stuck on an empty result."""
-
-NOT_AN_IMAGE = "is not a PNG, JPEG, GIF or WebP image"
-
-_MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-)
-
-_ALPHABET = (string.ascii_letters + string.digits + "+/").encode()
 
 
 def text_part(text: str) -> Part:
@@ -47,34 +38,93 @@ def read_content(owner: Fields, name: str) -> list[Fields]:
     return owner.objects(name)
 
 
-def to_image_url(source: Fields, name: str, data: str) -> str:
-    """A data URL of the base64 ``data`` in the field ``name`` of ``source``, with the image's real type."""
-    clean = to_base64(source, name, data)
-    media_type = sniff_image(clean)
-    if media_type is None:
-        raise source.wrong(name, NOT_AN_IMAGE)
+def to_image_url(source: Fields, name: str) -> str:
+    """A data URL of the base64 in the field ``name``, with the image's real type.
+
+    Raises:
+        RequestInvalid: names the field; no model could read the image.
+    """
+    clean = _read_base64(source, name, Medium.IMAGE)
+    found = find_image(clean)
+    if found.problem:
+        raise media_invalid(source, name, found.problem, Medium.IMAGE)
+    if found.frame is not None:
+        source.lose(LossKind.APPROXIMATED, name, "only the first picture of the animation is sent: models see no more")
+        return f"data:image/png;base64,{found.frame}"
+    claimed = _claimed_type(source, name)
+    if claimed not in (found.media_type, "", "image/jpg"):
+        source.lose(LossKind.APPROXIMATED, name, f"sent as {found.media_type}, its real type, and not as {claimed}")
+    return f"data:{found.media_type};base64,{clean}"
+
+
+def read_image_url(source: Fields, name: str) -> str:
+    """The URL of an image in the field ``name``, as OpenAI's APIs have it: a data URL or one that the backend loads.
+
+    Raises:
+        RequestInvalid: names the field; the URL is of another kind, or no model could read the image.
+    """
+    url = source.string(name)
+    if DATA_URL.match(url):
+        return to_image_url(source, name)
+    if not url.startswith("https://"):
+        problem = "must be a base64 data URL or start with https://; the backend loads no other URLs"
+        raise media_invalid(source, name, problem, Medium.IMAGE)
+    return url
+
+
+def to_file_data(source: Fields, name: str) -> str:
+    """A data URL of the base64 in the field ``name``, which is a PDF unless it says otherwise.
+
+    Raises:
+        RequestInvalid: names the field; no model could read the PDF.
+    """
+    clean = _read_base64(source, name, Medium.DOCUMENT)
+    media_type = _claimed_type(source, name) or PDF_TYPE
+    problem = find_pdf(clean).problem if media_type == PDF_TYPE else ""
+    if problem or not clean:
+        raise media_invalid(source, name, problem or "must not be empty", Medium.DOCUMENT)
     return f"data:{media_type};base64,{clean}"
 
 
-def to_base64(source: Fields, name: str, data: str) -> str:
-    """``data`` without the line breaks of some clients, which the backend rejects."""
-    clean = "".join(data.split())
-    if not clean:
-        raise source.wrong(name, "must not be empty")
-    if not _is_base64(clean.encode("utf-8", "replace")):
-        raise source.wrong(name, "is not base64")
+def leave_out(part: Fields, refused: RequestInvalid, reason: str) -> Part:
+    """A text with the ``reason``, in place of an image or a document that no model could read.
+
+    Raises:
+        RequestInvalid: ``refused`` is about something else.
+    """
+    if refused.medium is None:
+        raise refused
+    part.lose(LossKind.DROPPED, "", f"the {refused.medium} {refused.problem}")
+    return text_part(f"[{refused.medium} left out: {reason}]")
+
+
+def media_invalid(owner: Fields, name: str, problem: str, medium: Medium) -> RequestInvalid:
+    return RequestInvalid(owner.at(name), problem, medium=medium.value)
+
+
+def _read_base64(source: Fields, name: str, medium: Medium) -> str:
+    clean = clean_base64(source.string(name))
+    if clean is None:
+        raise media_invalid(source, name, "is not base64", medium)
     return clean
 
 
-def _is_base64(data: bytes) -> bool:
-    """Check alphabet and length only: decoding all images of a history would take four times as long."""
-    digits = data.rstrip(b"=")
-    return len(data) % 4 == 0 and len(data) - len(digits) <= 2 and not digits.translate(None, _ALPHABET)
+def _claimed_type(source: Fields, name: str) -> str:
+    """The type that the client gives; empty if it gives none."""
+    found = DATA_URL.match(source.string(name))
+    claimed = found[1].partition(";")[0] if found else source.get("media_type")
+    return claimed.strip().lower() if isinstance(claimed, str) else ""
 
 
-def sniff_image(data: str) -> str | None:
-    """The type of an image by its first bytes; the backend rejects a data URL of the wrong type."""
-    head = base64.b64decode(data[:24])
-    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        return "image/webp"
-    return next((media_type for magic, media_type in _MAGIC if head.startswith(magic)), None)
+def locate(
+    media: Iterable[Fields], part: Mapping[str, Any], to_parts: Callable[[list[Fields]], list[Part]]
+) -> str | None:
+    """The path of the one of the ``media`` that becomes ``part``; ``to_parts`` is the API's own conversion."""
+    for block in media:
+        try:
+            made = to_parts([block])
+        except RequestInvalid:
+            continue  # a tool's, which became a text
+        if part in made:
+            return block.path
+    return None

@@ -1,54 +1,23 @@
 """JSON schemas of tools and answers, repaired so that the backend accepts them. Their meaning stays.
 
-With ``strict: false`` the backend accepts nearly all of JSON Schema below the root. It rejects a root that is not a
-plain object, a keyword whose value has the wrong type, a tuple, and an array without ``items``.
+With ``strict: false`` the backend accepts nearly all of JSON Schema below the root, as ``keywords`` describes. The root
+must be a plain object with properties and without alternatives.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
+
+from attrs import frozen
 
 from codexd import jsontext
 from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.keywords import Change, Repair, find_type, list_children, list_types, names_of, quote
 from codexd.translation.reading.losses import LossKind
 
 _COMBINATORS = ("anyOf", "oneOf", "allOf")
-_SUBSCHEMA_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-_SUBSCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
-_SUBSCHEMAS = (
-    "items",
-    "additionalProperties",
-    "not",
-    "if",
-    "then",
-    "else",
-    "contains",
-    "propertyNames",
-    "unevaluatedItems",
-    "unevaluatedProperties",
-)
-_FORMS: Mapping[str, type | tuple[type, ...]] = {
-    "type": (str, list),
-    "properties": dict,
-    "$defs": dict,
-    "definitions": dict,
-    "required": list,
-    "enum": list,
-    "anyOf": list,
-    "oneOf": list,
-    "allOf": list,
-    "prefixItems": list,
-    "minItems": int,
-    "maxItems": int,
-    "minLength": int,
-    "maxLength": int,
-    "minimum": (int, float),
-    "maximum": (int, float),
-    "$ref": str,
-}
-"""The type of each keyword. A keyword of another type is left out, because the backend would reject the schema."""
-
 _NOT_IN_STRICT = (
     "prefixItems",
     "allOf",
@@ -62,30 +31,33 @@ _NOT_IN_STRICT = (
     "unevaluatedItems",
     "unevaluatedProperties",
     "contains",
+    "default",
 )
-_MAY_BE_NULL = ("const", "default")
-"""Keywords for which null is a value. For any other, serializers write null if it is missing."""
+_SAYS_WHAT = frozenset(("type", "$ref", "anyOf", "enum", "const"))
+"""In strict mode, each schema has one of these."""
+
+STRICT_FORMATS = ("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid")
+
+_MERGED = frozenset(("type", "properties", "required", "title", "description", "additionalProperties"))
+"""The keywords of a schema in ``allOf`` that are merged into the root, or say nothing more."""
+
+_NOT_AT_ROOT = frozenset((*_COMBINATORS, "not", "enum"))
 _ROOT_NOISE = ("$schema", "$id", "$comment")
 
 
-def to_parameters(schema: Any) -> dict[str, Any]:
-    """``schema`` as the ``parameters`` of a function: an object with properties, acceptable at every level."""
-    if not isinstance(schema, dict) or "object" not in _list_types(schema, default="object"):
-        return {"type": "object", "properties": {}}
-    root = _repair(schema)
-    for key in (*_ROOT_NOISE, "type"):
-        root.pop(key, None)
-    root = _merge_combinators(_follow(root, root))
-    return {"type": "object", **root, "properties": _properties_of(root)}
+def to_parameters(schema: Any, repair: Repair | None = None) -> dict[str, Any]:
+    """``schema`` as the ``parameters`` of a function: an object with properties, acceptable at every level.
 
-
-def has_tuple(schema: Any) -> bool:
-    """Whether ``schema`` contains a tuple, which ``to_parameters`` turns into a list of one schema."""
-    if isinstance(schema, list):
-        return any(has_tuple(child) for child in schema)
+    ``repair`` keeps what is changed below the root; ``explain_root`` describes the root.
+    """
     if not isinstance(schema, dict):
-        return False
-    return isinstance(schema.get("prefixItems"), list) or any(has_tuple(child) for child in schema.values())
+        return {"type": "object", "properties": {}}
+    repaired = (repair or Repair()).repair(schema)
+    root = _follow(repaired, repaired)
+    if not _allows_objects(root):
+        return {"type": "object", "properties": {}}
+    root = _merge_combinators({key: value for key, value in root.items() if key not in (*_ROOT_NOISE, "type")})
+    return {"type": "object", **root, "properties": _properties_of(root)}
 
 
 def is_object(schema: Any) -> bool:
@@ -94,87 +66,52 @@ def is_object(schema: Any) -> bool:
         return False
     root = _follow(schema, schema)
     if "type" in root or "properties" in root:
-        return "object" in _list_types(root, default="object")
-    branches = [_follow(branch, schema) for key in _COMBINATORS for branch in _list(root.get(key)) if branch]
-    typed = [branch for branch in branches if isinstance(branch, dict)]
-    return all("object" in _list_types(branch, default="object") for branch in typed) and "enum" not in root
+        return _allows_objects(root)
+    branches = (branch for key in _COMBINATORS for branch in _list(root.get(key)) if branch)
+    followed = (_follow(branch, schema) for branch in branches if isinstance(branch, dict))
+    return all(map(_allows_objects, followed)) and "enum" not in root
 
 
 def explain_root(schema: Any) -> str:
     """What ``to_parameters`` removes from the root of ``schema``, as sentences for the tool's description; or empty."""
-    if not isinstance(schema, dict):
+    if schema is None or schema is True:
         return ""
+    root = _follow(schema, schema) if isinstance(schema, dict) else {}
+    if not isinstance(schema, dict) or not _allows_objects(root):
+        return f"The input must match this JSON Schema: {quote(schema)}."
     sentences = []
     for key in ("anyOf", "oneOf"):
-        branches = [_follow(branch, schema) for branch in _list(schema.get(key)) if isinstance(branch, dict)]
+        branches = [_follow(branch, schema) for branch in _list(root.get(key)) if isinstance(branch, dict)]
         names = [_required_of(branch) or list(_properties_of(branch)) for branch in branches]
         if len(branches) > 1 and any(names):
             choice = "; or ".join(", ".join(group) or "none of these" for group in names)
             number = "exactly one" if key == "oneOf" else "at least one"
             sentences.append(f"Give the properties of {number} of: {choice}.")
-    if isinstance(schema.get("enum"), list):
-        sentences.append(f"The input must be one of: {jsontext.dumps_text(schema['enum'])}.")
-    if isinstance(schema.get("not"), dict):
-        sentences.append(f"The input must not match: {jsontext.dumps_text(schema['not'])}.")
+    unmerged = (branch for branch in _list(root.get("allOf")) if isinstance(branch, dict))
+    unmerged = (branch for branch in unmerged if not _MERGED.issuperset(_follow(branch, schema)))
+    sentences += [f"The input must match: {quote(branch)}." for branch in unmerged]
+    if isinstance(root.get("enum"), list):
+        sentences.append(f"The input must be one of: {jsontext.dumps_text(root['enum'])}.")
+    if isinstance(root.get("not"), dict):
+        sentences.append(f"The input must not match: {jsontext.dumps_text(root['not'])}.")
     return " ".join(sentences)
 
 
 def is_strict(schema: Any) -> bool:
-    """Whether ``strict: true`` would be accepted: every object closed, every property required."""
-    if isinstance(schema, list):
-        return all(is_strict(child) for child in schema)
+    """Whether the backend accepts ``strict: true``: every object closed, every property required, and much left out."""
     if not isinstance(schema, dict):
         return True
-    properties = schema.get("properties")
-    if schema.get("type") == "object" or isinstance(properties, dict):
+    if not _SAYS_WHAT.intersection(schema) or any(keyword in schema for keyword in _NOT_IN_STRICT):
+        return False
+    if "$ref" in schema and len(schema.keys() - {"$defs", "definitions"}) > 1:
+        return False
+    if schema.get("format", "date") not in STRICT_FORMATS:
+        return False
+    if "object" in list_types(schema) or "properties" in schema:
         closed = schema.get("additionalProperties") is False
         if not closed or set(_properties_of(schema)) != set(_required_of(schema)):
             return False
-    if any(keyword in schema for keyword in _NOT_IN_STRICT):
-        return False
-    return all(is_strict(child) for child in schema.values())
-
-
-def _repair(schema: Any) -> dict[str, Any]:
-    if not isinstance(schema, dict):
-        return {"not": {}} if schema is False else {}
-    kept = {key: value for key, value in schema.items() if _is_well_formed(key, value)}
-    if isinstance(kept.get("required"), list):
-        kept["required"] = _required_of(kept)
-    kept = _merge_tuple(kept)
-    repaired = {key: _repair_keyword(key, value) for key, value in kept.items()}
-    if repaired.pop("nullable", False) is True and isinstance(repaired.get("type"), str):
-        repaired["type"] = [repaired["type"], "null"]  # OpenAPI's way to allow null
-    types = _list_types(repaired)
-    if "object" in types and "properties" not in repaired and schema.get("properties", {}) is None:
-        repaired["properties"] = {}
-    if "array" in types and "items" not in repaired:
-        repaired["items"] = {}
-    return repaired
-
-
-def _is_well_formed(key: str, value: Any) -> bool:
-    if value is None:
-        return key in _MAY_BE_NULL
-    return isinstance(value, _FORMS.get(key, object))
-
-
-def _merge_tuple(schema: dict[str, Any]) -> dict[str, Any]:
-    """Replace a tuple, which the backend rejects, by one schema for all items."""
-    rest = schema.get("items")
-    places = schema.get("prefixItems", rest)
-    if not isinstance(places, list):
-        return schema
-    merged = {key: value for key, value in schema.items() if key != "prefixItems"}
-    if rest is False:
-        merged.setdefault("maxItems", len(places))
-    listed = [*places, rest] if isinstance(rest, dict) else places
-    return {**merged, "items": {"anyOf": listed} if listed else {}}
-
-
-def _list_types(schema: Mapping[str, Any], default: str = "") -> list[Any]:
-    kind = schema.get("type") or default
-    return kind if isinstance(kind, list) else [kind]
+    return all(map(is_strict, list_children(schema)))
 
 
 def _list(value: Any) -> list[Any]:
@@ -187,37 +124,39 @@ def _properties_of(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _required_of(schema: Mapping[str, Any]) -> list[str]:
-    found = schema.get("required")
-    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+    return names_of(schema.get("required"))
 
 
-def _repair_keyword(key: str, value: Any) -> Any:
-    if key in _SUBSCHEMA_MAPS and isinstance(value, dict):
-        return {name: _repair(child) for name, child in value.items()}
-    if key in _SUBSCHEMA_LISTS and isinstance(value, list):
-        return [_repair(child) for child in value]
-    if key in _SUBSCHEMAS and isinstance(value, dict | bool) and key != "additionalProperties":
-        return _repair(value)
-    if key == "additionalProperties" and isinstance(value, dict):
-        return _repair(value)
-    return value
+def _allows_objects(schema: Mapping[str, Any]) -> bool:
+    """Whether the type allows an object. A name that is not a type allows everything."""
+    known = {find_type(name) for name in list_types(schema, default="object")}
+    return not known.isdisjoint(("object", "any", None))
 
 
 def _follow(schema: dict[str, Any], root: Mapping[str, Any]) -> dict[str, Any]:
     """``schema`` with its ``$ref`` replaced by the definition, because the root must be a plain object."""
-    ref = schema.get("$ref")
+    followed: set[str] = set()
+    while isinstance(ref := schema.get("$ref"), str) and ref not in followed:
+        followed.add(ref)
+        target = _find_definition(ref, root)
+        if target is None:
+            return schema
+        schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+    return schema
+
+
+def _find_definition(ref: str, root: Mapping[str, Any]) -> dict[str, Any] | None:
     for home in ("$defs", "definitions"):
         definitions, start = root.get(home), f"#/{home}/"
-        if isinstance(ref, str) and ref.startswith(start) and isinstance(definitions, dict):
-            target = definitions.get(ref.removeprefix(start))
-            if isinstance(target, dict):
-                return {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
-    return schema
+        target = definitions.get(ref.removeprefix(start)) if isinstance(definitions, dict) else None
+        if ref.startswith(start) and isinstance(target, dict):
+            return target
+    return None
 
 
 def _merge_combinators(root: dict[str, Any]) -> dict[str, Any]:
     """The root without keywords that are not allowed there. Alternatives become one object that allows each of them."""
-    merged = {key: value for key, value in root.items() if key not in (*_COMBINATORS, "not", "enum")}
+    merged = {key: value for key, value in root.items() if key not in _NOT_AT_ROOT}
     for key in _COMBINATORS:
         branches = [_follow(branch, root) for branch in _list(root.get(key)) if isinstance(branch, dict)]
         if branches:
@@ -248,16 +187,49 @@ def _merge_branches(merged: dict[str, Any], branches: list[dict[str, Any]], *, e
 # -- schemas of a request, with its losses --------------------------------------------------------
 
 
-def explain_schema(tool: Fields, key: str) -> str:
-    """What the schema in the field ``key`` loses at its root, as sentences for the tool's description; or empty."""
-    schema = tool.get(key)
-    if has_tuple(schema):
-        tool.lose(LossKind.APPROXIMATED, key, "a tuple becomes a list of one schema, because the backend has no tuples")
-    root = explain_root(schema)
-    if root:
-        note = "alternatives at the root become one object, and the description says which"
-        tool.lose(LossKind.APPROXIMATED, key, note)
-    return root
+@frozen
+class Fitted:
+    """A schema as ``parameters``, what they can't say, as sentences for a description, and the losses by path."""
+
+    parameters: dict[str, Any]
+    told: str
+    changes: tuple[Change, ...]
+
+
+def fit(schema: Any) -> Fitted:
+    """``schema`` for the backend. Clients send the same tools with every turn, so what was fitted is remembered."""
+    data = jsontext.dumps(schema)
+    return _fit_known(data) if len(data) <= MAX_KNOWN_BYTES else _fit(schema)
+
+
+MAX_KNOWN = 512
+MAX_KNOWN_BYTES = 8192
+"""How many schemas are remembered, and the longest of them, so that they take a few megabytes in all."""
+
+
+@lru_cache(maxsize=MAX_KNOWN)
+def _fit_known(data: bytes) -> Fitted:
+    return _fit(jsontext.loads_exact(data))
+
+
+def _fit(schema: Any) -> Fitted:
+    repair, told = Repair(), explain_root(schema)
+    parameters = to_parameters(schema, repair)
+    given = schema if isinstance(schema, dict) else {}
+    changes = [
+        Change(LossKind.COSMETIC, f".{key}", "says nothing about values") for key in _ROOT_NOISE if given.get(key)
+    ]
+    if told or any(given.get(key) is not None for key in _NOT_AT_ROOT):
+        note = "the root becomes one object with all properties, because the backend accepts nothing else there"
+        changes.insert(0, Change(LossKind.APPROXIMATED, "", note))
+    return Fitted(parameters, told, (*changes, *repair.changes))
+
+
+def fit_parameters(tool: Fields, key: str) -> tuple[dict[str, Any], str]:
+    """The ``parameters`` for the schema in the field ``key``, and what they can't say, for the tool's description."""
+    fitted = fit(tool.get(key))
+    _record(tool, key, fitted)
+    return fitted.parameters, fitted.told
 
 
 def fit_answer_schema(wanted: Fields) -> dict[str, Any]:
@@ -269,13 +241,21 @@ def fit_answer_schema(wanted: Fields) -> dict[str, Any]:
     schema = wanted.get("schema")
     if schema is not None and not is_object(schema):
         raise wanted.wrong("schema", "must be an object at its root, because the backend writes no other JSON")
-    if explain_root(schema):
-        note = "alternatives at the root become one object with all their properties"
-        wanted.lose(LossKind.APPROXIMATED, "schema", note)
-    return to_parameters(schema)
+    fitted = fit(schema)
+    _record(wanted, "schema", fitted)
+    if not fitted.told:
+        return fitted.parameters
+    described = fitted.parameters.get("description")
+    return {**fitted.parameters, "description": "\n".join(filter(None, [described, fitted.told]))}
 
 
-def fit_strict(owner: Fields, schema: dict[str, Any], *, asked: bool) -> bool:
+def _record(owner: Fields, key: str, fitted: Fitted) -> None:
+    at = owner.at(key)
+    for change in fitted.changes:
+        owner.losses.add(change.kind, f"{at}{change.path}", change.note)
+
+
+def fit_strict(owner: Fields, schema: Mapping[str, Any], *, asked: bool = True) -> bool:
     """The value of ``strict`` for ``schema``, if the request has ``asked`` for it."""
     strict = asked and is_strict(schema)
     if asked and not strict:

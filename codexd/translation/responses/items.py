@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from codexd.errors import RequestInvalid
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
 from codexd.translation.reading.pairing import OUTPUT_OF, Item, PastTurn, current_turn, pair, shorten_call_id
+from codexd.translation.reading.parts import Part, leave_out, read_image_url, to_file_data
+from codexd.translation.responses.tools import fit_schemas, shorten_names
 
 ID_PREFIXES: Mapping[str, str] = {
     "message": "msg",
@@ -34,6 +37,7 @@ CACHE_MARK = "prompt_cache_breakpoint"
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _OUTPUTS = frozenset(OUTPUT_OF.values())
+_WITH_TOOLS = ("additional_tools", "tool_search_output")
 
 
 def read_input(body: Fields) -> list[Fields]:
@@ -53,6 +57,15 @@ def read_input(body: Fields) -> list[Fields]:
     return body.objects("input")
 
 
+def list_parts(items: Iterable[Fields]) -> Iterator[Fields]:
+    """The parts of all messages and results."""
+    for item in items:
+        for name in ("content", "output"):
+            value = item.get(name)
+            if isinstance(value, list) and all(isinstance(part, dict) for part in value):
+                yield from item.objects(name)
+
+
 def strip_cache_marks(value: Any) -> Any:
     """``value`` without marks for explicit caching, which the backend rejects everywhere."""
     if isinstance(value, list):
@@ -63,9 +76,10 @@ def strip_cache_marks(value: Any) -> Any:
 
 
 def to_items(items: Iterable[Fields], *, may_read: Callable[[str], bool]) -> list[tuple[Item, Fields]]:
-    """The items that the backend accepts, each with its source: with valid ids, and with encrypted reasoning only.
+    """The items that the backend accepts, each with its source.
 
-    ``may_read`` says whether the account can read a ciphertext.
+    They have valid ids and no status, and reasoning is encrypted. ``may_read`` says whether the account can read a
+    ciphertext.
     """
     kept: list[tuple[Item, Fields]] = []
     seen: set[str] = set()
@@ -73,6 +87,8 @@ def to_items(items: Iterable[Fields], *, may_read: Callable[[str], bool]) -> lis
         if fields.get("type") == "reasoning" and not _is_readable(fields, may_read):
             continue
         item = dict(fields.value)
+        if item.pop("status", None) is not None:
+            fields.lose(LossKind.COSMETIC, "status", "says how an answer ended; the backend refuses it in the input")
         if "id" in item and not _is_valid_id(item, seen):
             del item["id"]
             fields.lose(LossKind.COSMETIC, "id", "the backend rejects this id, and nothing refers to it")
@@ -119,8 +135,58 @@ def repair_history(items: Iterable[tuple[Item, Fields]]) -> list[Item]:
                 item["role"] = "developer"
         elif kind in OUTPUT_OF or kind in _OUTPUTS:
             item["call_id"] = shorten_call_id(fields.string("call_id"))
+            item.update(shorten_names(item))
+        elif kind in _WITH_TOOLS and "tools" in item:
+            item["tools"] = fit_schemas(fields)["tools"]
+        _read_media(item, fields)
         _join(turns, item, fields)
     return pair(turns)
+
+
+def _read_media(item: Item, fields: Fields) -> None:
+    """Put images and files into the form that the backend accepts. What no model could read is left out of a result.
+
+    Raises:
+        RequestInvalid: a message has an image or a file that no model could read.
+    """
+    name = "output" if item.get("type") in _OUTPUTS else "content"
+    value = item.get(name)
+    if isinstance(value, list) and all(isinstance(part, dict) for part in value):
+        read = _read_of_result if name == "output" else read_part
+        item[name] = [read(part) for part in fields.objects(name)]
+
+
+def read_part(part: Fields) -> Part:
+    """``part`` as the backend accepts it.
+
+    Raises:
+        RequestInvalid: it is an image or a file that no model could read.
+    """
+    return _MEDIA.get(str(part.get("type")), _keep)(part)
+
+
+def _read_of_result(part: Fields) -> Part:
+    try:
+        return read_part(part)
+    except RequestInvalid as refused:
+        return leave_out(part, refused, f"the data {refused.problem}")
+
+
+def _keep(part: Fields) -> Part:
+    return part.value
+
+
+def _read_image(part: Fields) -> Part:
+    url = part.get("image_url")
+    return {**part.value, "image_url": read_image_url(part, "image_url")} if isinstance(url, str) else part.value
+
+
+def _read_file(part: Fields) -> Part:
+    data = part.get("file_data")
+    return {**part.value, "file_data": to_file_data(part, "file_data")} if isinstance(data, str) else part.value
+
+
+_MEDIA: Mapping[str, Callable[[Fields], Part]] = {"input_image": _read_image, "input_file": _read_file}
 
 
 def _join(turns: list[PastTurn], item: Item, fields: Fields) -> None:

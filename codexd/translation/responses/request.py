@@ -10,27 +10,37 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from attrs import define, evolve, field, frozen
 
 from codexd import jsontext
-from codexd.translation.backend import SEALED_REASONING, make_body, objects_of
-from codexd.translation.client_api import Body, Client, Target
-from codexd.translation.models.catalogue import EFFORTS
+from codexd.translation.backend import COMPACTION_TRIGGER, LITE_HEADER, SEALED_REASONING, make_body, objects_of
+from codexd.translation.client_api import AnswerStream, Body, Client, Purpose, Target
+from codexd.translation.models.catalogue import EFFORTS, read_version
 from codexd.translation.reading.conversation import to_session_key
-from codexd.translation.reading.effort import fit_effort, fit_verbosity
+from codexd.translation.reading.effort import AskedTier, fit_effort, fit_tier, fit_verbosity
 from codexd.translation.reading.fates import apply_fates
 from codexd.translation.reading.fields import Fields, parse_body, read_model
 from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.pairing import Item
+from codexd.translation.reading.parts import locate
 from codexd.translation.reading.reasoning import ReasoningOwners
+from codexd.translation.reading.schema import fit_answer_schema, fit_strict
+from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.responses.dialects import to_native
 from codexd.translation.responses.fates import TABLES, keep
-from codexd.translation.responses.items import read_input, repair_history, strip_cache_marks, to_items
+from codexd.translation.responses.items import (
+    list_parts,
+    read_input,
+    read_part,
+    repair_history,
+    strip_cache_marks,
+    to_items,
+)
 from codexd.translation.responses.memory import AnswerMemory, Conversation, find_previous, resolve
-from codexd.translation.responses.stream import ResponsesStream
-from codexd.translation.responses.tools import to_tool_choice, to_tools
+from codexd.translation.responses.stream import CompactionStream, ResponsesStream
+from codexd.translation.responses.tools import list_names, to_tool_choice, to_tools
 from codexd.translation.tokens import count_body
 
 MAX_CACHE_KEY_CHARS = 64
@@ -45,26 +55,19 @@ _RELAYED_UP = (
     "x-codex-beta-features",
     "x-codex-parent-thread-id",
     "x-openai-subagent",
-    "x-openai-internal-codex-responses-lite",
+    LITE_HEADER,
 )
 """Headers of the Codex CLI that go to the backend. codexd itself sends those that name the client and the account."""
 
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]+")
-_LITE = "x-openai-internal-codex-responses-lite"
 _UNKNOWN_INCLUDES = ("message.", "file_search_call.", "computer_call", "code_interpreter_call.")
 """Prefixes of names that the backend rejects in ``include``."""
 
-_COMPACT_FIELDS = (
-    "model",
-    "input",
-    "instructions",
-    "tools",
-    "parallel_tool_calls",
-    "reasoning",
-    "service_tier",
-    "prompt_cache_key",
-    "text",
-)
+_BETA_FEATURES, _COMPACTION = "x-codex-beta-features", "remote_compaction_v2"
+"""The header that lists the beta features of a request, and the one that a compaction trigger needs."""
+
+_AGENT_VERSION = re.compile(r"[^/\s]+/([0-9.]+)")
+"""The start of a user agent of the Codex CLI: ``codex_exec/0.171.0``."""
 
 
 @define
@@ -85,8 +88,10 @@ class ResponsesRequest:
     session_key: str
     headers: Mapping[str, str]
     owners: ReasoningOwners
+    tool_names: ToolNames
     keep_answer: Callable[[Mapping[str, Any], float], None] = lambda _, __: None
     answer: ResponsesStream | None = field(default=None, init=False)
+    purpose: ClassVar[Purpose] = Purpose.TURN
 
     def to_backend(self, target: Target) -> Body:
         """The body for the backend.
@@ -96,10 +101,14 @@ class ResponsesRequest:
         """
         return _of_codex_cli(self, target) if self.client is Client.CODEX else _of_sdk(self, target)
 
-    def open_stream(self, body: Body, target: Target, request_id: str) -> ResponsesStream:  # noqa: ARG002 - ids are the backend's
+    def locate(self, part: Mapping[str, Any]) -> str | None:
+        return locate(list_parts(self.items), part, lambda found: [found[0].value, read_part(found[0])])
+
+    def open_stream(self, body: Body, target: Target, request_id: str) -> AnswerStream:  # noqa: ARG002 - ids are the backend's
         self.answer = ResponsesStream(
             model=self.model,
             verbatim=self.client is Client.CODEX,
+            tool_names=self.tool_names,
             note_reasoning=partial(self.owners.note, account_tag=target.account_tag),
             note_answer=self.keep_answer,
             previous_response_id=self.body.get("previous_response_id"),
@@ -122,12 +131,21 @@ class ResponsesRequest:
 
 @define
 class CompactRequest(ResponsesRequest):
-    """A request for ``/v1/responses/compact``, whose answer is not streamed."""
+    """A request for ``/v1/responses/compact``. The backend compacts a conversation that ends with a trigger."""
 
     def to_backend(self, target: Target) -> Body:
         body = super().to_backend(target)
-        compact = {name: body[name] for name in _COMPACT_FIELDS if name in body}
-        return {"instructions": "", **compact}
+        items = [item for item in body["input"] if item.get("type") != COMPACTION_TRIGGER]
+        return {**body, "input": [*items, {"type": COMPACTION_TRIGGER}]}
+
+    def open_stream(self, body: Body, target: Target, request_id: str) -> ResponsesStream:  # noqa: ARG002 - as above
+        self.answer = CompactionStream(
+            kept=[item for item in body["input"] if item.get("role") == "user"],
+            model=self.model,
+            verbatim=self.client is Client.CODEX,
+            note_reasoning=partial(self.owners.note, account_tag=target.account_tag),
+        )
+        return self.answer
 
 
 @frozen
@@ -155,8 +173,9 @@ def parse(data: bytes, headers: Mapping[str, str], client: Client, recall: Recal
 
 
 def parse_compact(data: bytes, headers: Mapping[str, str], client: Client, recall: Recall) -> CompactRequest:
-    """The same for ``compact``."""
-    return evolve(read_request(parse_body(data), headers, client, recall, CompactRequest), stream=False)
+    """The same for ``compact``, whose answer is one document."""
+    request = read_request(parse_body(data), headers, client, recall, CompactRequest)
+    return evolve(request, stream=False, max_tokens=None, headers=_with_compaction(request.headers))
 
 
 def parse_count(data: bytes, recall: Recall) -> ResponsesRequest:
@@ -191,13 +210,29 @@ def read_request(body: Fields, headers: Mapping[str, str], client: Client, recal
         losses=body.losses,
         session_key=session,
         owners=recall.owners,
-        headers=_relay(headers, session) if is_codex else {"session-id": session},
+        tool_names=ToolNames() if is_codex else ToolNames(list_names(body)),
+        headers=_make_headers(headers, session, items, is_codex=is_codex),
     )
+
+
+def _make_headers(
+    headers: Mapping[str, str], session: str, items: list[Fields], *, is_codex: bool
+) -> Mapping[str, str]:
+    sent = _relay(headers, session) if is_codex else {"session-id": session}
+    compacts = any(item.get("type") == COMPACTION_TRIGGER for item in items)
+    return _with_compaction(sent) if compacts else sent
 
 
 def _relay(headers: Mapping[str, str], session: str) -> dict[str, str]:
     sent = {name: headers[name] for name in _RELAYED_UP if _HEADER_VALUE.fullmatch(headers.get(name, ""))}
-    return {"session-id": session, **sent}
+    agent = _AGENT_VERSION.match(headers.get("user-agent", ""))
+    versions = [version for version in (headers.get("version", ""), agent[1] if agent else "") if read_version(version)]
+    return {"session-id": session, **sent, **({"version": versions[0]} if versions else {})}
+
+
+def _with_compaction(headers: Mapping[str, str]) -> dict[str, str]:
+    features = [name for name in headers.get(_BETA_FEATURES, "").split(",") if name.strip() != _COMPACTION]
+    return {**headers, _BETA_FEATURES: ",".join(filter(None, [*features, _COMPACTION]))}
 
 
 def _keep_answer(
@@ -240,6 +275,8 @@ def _find_cache_key(request: ResponsesRequest) -> str:
     key = request.body.get("prompt_cache_key")
     if isinstance(key, str) and 0 < len(key) <= MAX_CACHE_KEY_CHARS:
         return key
+    if key is not None:
+        request.body.lose(LossKind.COSMETIC, "prompt_cache_key", "codexd makes a key that the backend accepts")
     return request.session_key[:MAX_CACHE_KEY_CHARS]
 
 
@@ -254,7 +291,27 @@ def _of_codex_cli(request: ResponsesRequest, target: Target) -> Body:
     body["prompt_cache_key"] = _find_cache_key(request)
     if body.get("service_tier") == "fast":
         body["service_tier"] = "priority"
-    return body
+    if isinstance(body.get("reasoning"), dict):
+        body["reasoning"] = _fit_reasoning(request, body["reasoning"], target)
+    return body if target.model.takes_lite else _to_classic(body)
+
+
+def _fit_reasoning(request: ResponsesRequest, reasoning: dict[str, Any], target: Target) -> dict[str, Any]:
+    """``reasoning`` for a model that the client may not have chosen."""
+    effort = reasoning.get("effort")
+    if effort not in EFFORTS:
+        return reasoning
+    return {**reasoning, "effort": fit_effort(effort, target.model, "reasoning.effort", request.losses)}
+
+
+def _to_classic(body: Body) -> Body:
+    """A Responses Lite body, which has its tools in an item of the input, in the classic form."""
+    moved = [item for item in body["input"] if item.get("type") == "additional_tools"]
+    own = body.get("tools") or []
+    if not moved or not isinstance(own, list):
+        return body
+    tools = [tool for item in moved for tool in objects_of(item.get("tools"))]
+    return {**body, "tools": [*own, *tools], "input": [item for item in body["input"] if item not in moved]}
 
 
 # -- SDKs -----------------------------------------------------------------------------------------
@@ -291,7 +348,10 @@ def _to_include(body: Fields) -> list[str]:
 def _find_parallel(request: ResponsesRequest) -> bool | None:
     """Sent only with tools; always False under Responses Lite, which allows no parallel calls."""
     body = request.body
-    if _LITE in request.headers or any(item.get("type") == "additional_tools" for item in request.items):
+    if LITE_HEADER in request.headers or any(item.get("type") == "additional_tools" for item in request.items):
+        if body.get("parallel_tool_calls") not in (None, False):
+            note = "sent as false, because the backend allows no parallel calls with tools in the input"
+            body.lose(LossKind.APPROXIMATED, "parallel_tool_calls", note)
         return False
     parallel = body.boolean("parallel_tool_calls", default=True)
     return parallel if body.get("tools") and body.get("parallel_tool_calls") is not None else None
@@ -314,19 +374,30 @@ def _to_text(body: Fields, target: Target) -> dict[str, Any]:
     asked = body.optional_object("text")
     text = keep(asked, TABLES["text"].shapes[""]) if asked else {}
     older = body.optional_object("response_format")
-    if older:
+    if asked and isinstance(text.get("format"), dict):
+        text["format"] = _fit_format(asked.object("format"))
+    elif older and "format" not in text:
         nested = older.optional_object("json_schema")
-        text.setdefault("format", {"type": older.get("type"), **nested.value} if nested else older.value)
+        text["format"] = {"type": older.get("type"), **_fit_format(nested)} if nested else _fit_format(older)
     verbosity = fit_verbosity(text.pop("verbosity", None), target.model, "text.verbosity", body.losses)
     return text if verbosity is None else {**text, "verbosity": verbosity}
+
+
+def _fit_format(form: Fields) -> dict[str, Any]:
+    """The format of the answer, with a schema that the backend accepts."""
+    if form.get("schema") is None:
+        return form.value
+    schema = fit_answer_schema(form)
+    strict = {"strict": fit_strict(form, schema)} if form.get("strict") is True else {}
+    return {**form.value, "schema": schema, **strict}
 
 
 def _to_tier(body: Fields, target: Target) -> str | None:
     asked = body.get("service_tier")
     if asked in (None, "auto", "default"):
-        return None
-    if asked in ("priority", "fast") and "priority" in target.model.service_tiers:
-        return "priority"
+        return fit_tier(AskedTier(is_usual=asked == "default"), target, body.losses)
+    if asked in ("priority", "fast"):
+        return fit_tier(AskedTier("service_tier"), target, body.losses)
     body.lose(LossKind.DROPPED, "service_tier", f"{target.model.slug} does not have this tier on a ChatGPT plan")
     return None
 

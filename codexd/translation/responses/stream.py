@@ -8,12 +8,18 @@ from typing import Any
 from codexd.translation.answering.text_cut import TextCut, make_cut
 from codexd.translation.backend import Usage, count_of, object_of, objects_of, read_failure, read_usage, text_of
 from codexd.translation.client_api import Event, State
+from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.responses.items import ID_PREFIXES
 from codexd.translation.responses.unfinished import UnfinishedItems
 from codexd.translation.tokens import count_bytes, estimate_tokens
 
+COMPACTIONS = ("compaction", "compaction_summary", "context_compaction")
+"""The items that stand for a compacted conversation."""
+
 _PREFACE = frozenset({"response.created", "response.in_progress", "response.queued", "response.metadata", "keepalive"})
 """Events before the answer itself. They are held, so that a failure after them can still become an HTTP status."""
+
+NO_NAMES = ToolNames()
 
 _ENDS = {"response.completed": "completed", "response.done": "completed", "response.incomplete": "incomplete"}
 _DETAILS = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
@@ -27,6 +33,7 @@ class ResponsesStream:
         model: the name that the client asked for, which goes into the response.
         verbatim: pass every event on with its own sequence number. Otherwise events that are not part of OpenAI's API
             are left out, and the others get new numbers.
+        tool_names: restores the client's names of tools.
         note_reasoning: called with the ciphertext of each reasoning item.
         note_answer: called with the whole response and the time when the answer has ended, unless it failed.
         previous_response_id: repeated in the response, because the backend does not know of it.
@@ -40,6 +47,7 @@ class ResponsesStream:
         *,
         model: str,
         verbatim: bool,
+        tool_names: ToolNames = NO_NAMES,
         note_reasoning: Callable[[Any], None] = lambda _: None,
         note_answer: Callable[[Mapping[str, Any], float], None] = lambda _, __: None,
         previous_response_id: str | None = None,
@@ -51,6 +59,7 @@ class ResponsesStream:
         self.stop_reason: str | None = None
         self._own = {"model": model, **({"previous_response_id": previous_response_id} if previous_response_id else {})}
         self._verbatim = verbatim
+        self._tool_names = tool_names
         self._note_reasoning = note_reasoning
         self._note_answer = note_answer
         cut = make_cut((), max_tokens)
@@ -168,7 +177,9 @@ class ResponsesStream:
         return found
 
     def _rewrite(self, event: Event) -> Event:
-        """``event`` for the client: with the model name that it asked for, and the next sequence number."""
+        """``event`` for the client: with its own names of the model and of tools, and the next sequence number."""
+        if self._tool_names:
+            event = restore_names(event, self._tool_names)
         response = event.get("response")
         if isinstance(response, dict) and "model" in response:
             event = {**event, "response": {**response, **self._own}}
@@ -218,8 +229,62 @@ class ResponsesStream:
         return [self._items[index] for index in sorted(self._items)]
 
 
+def restore_names(event: Event, tool_names: ToolNames) -> Event:
+    """``event`` with the client's names of tools: in calls, and where the response repeats the request."""
+    restored = _restore(event, tool_names)
+    for key in ("item", "response"):
+        if isinstance(inner := event.get(key), dict):
+            restored[key] = _restore(inner, tool_names)
+    return restored
+
+
+def _restore(named: Mapping[str, Any], tool_names: ToolNames) -> dict[str, Any]:
+    """A tool, a call, or an object that holds some."""
+    restored = dict(named)
+    for key in ("name", "namespace"):
+        if isinstance(name := named.get(key), str):
+            restored[key] = tool_names.restore(name)
+    for key in ("tools", "output"):
+        if isinstance(held := named.get(key), list):
+            restored[key] = [_restore(each, tool_names) if isinstance(each, dict) else each for each in held]
+    if isinstance(choice := named.get("tool_choice"), dict):
+        restored["tool_choice"] = _restore(choice, tool_names)
+    return restored
+
+
 def _fill_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
     return {**usage, **{name: {**zeros, **object_of(usage.get(name))} for name, zeros in _DETAILS.items()}}
+
+
+class CompactionStream(ResponsesStream):
+    """The answer to a compaction: its last event holds a ``response.compaction`` document.
+
+    The backend sends only the item that stands for the rest of the conversation. As in OpenAI's API, the user's own
+    messages, ``kept``, stay in front of it.
+    """
+
+    def __init__(self, *, kept: list[Mapping[str, Any]], **options: Any) -> None:
+        super().__init__(**options)
+        self._kept = kept
+
+    @property
+    def is_empty(self) -> bool:
+        return self.state is State.ENDED and not self._list_compactions()
+
+    def _list_compactions(self) -> list[Mapping[str, Any]]:
+        return [item for item in self._output() if item.get("type") in COMPACTIONS]
+
+    def _end(self, event: Event, kind: str) -> list[Event]:
+        *made, ending = super()._end(event, kind)
+        response = ending["response"]
+        document = {
+            "id": response.get("id"),
+            "object": "response.compaction",
+            "created_at": response.get("created_at"),
+            "output": [*self._kept, *self._list_compactions()],
+            "usage": response.get("usage"),
+        }
+        return [*made, {**ending, "response": document}]
 
 
 class ResponseCollector:

@@ -1,12 +1,14 @@
-"""The tools of an SDK's Responses request, under the backend's names. Only their form is repaired."""
+"""The tools of an SDK's Responses request, under the backend's names. Their form, schemas and names are repaired."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from codexd.translation.backend import object_of, objects_of, text_of
 from codexd.translation.reading.fields import Fields
-from codexd.translation.reading.losses import LossKind
-from codexd.translation.reading.schema import explain_root, has_tuple, to_parameters
+from codexd.translation.reading.schema import fit_parameters, fit_strict
+from codexd.translation.reading.tool_names import legal_name, shorten
 from codexd.translation.responses.fates import TABLES, TOOLS, find_tool_shape, keep
 
 WEB_SEARCH = "web_search"
@@ -21,10 +23,11 @@ def _to_tool(tool: Fields) -> dict[str, Any]:
     kind = tool.string("type")
     shape = find_tool_shape(kind)
     if shape is None:
-        return tool.value
+        return fit_schemas(tool)
     if kind == "function":
         return _to_function(tool)
-    return {"type": WEB_SEARCH if kind.startswith(WEB_SEARCH) else kind, **keep(tool, shape)}
+    kept = keep(tool, shape)
+    return {"type": WEB_SEARCH if kind.startswith(WEB_SEARCH) else kind, **kept, **_legal_name(tool, kept)}
 
 
 def _to_function(tool: Fields) -> dict[str, Any]:
@@ -32,11 +35,58 @@ def _to_function(tool: Fields) -> dict[str, Any]:
     nested = tool.optional_object("function")
     flat = {**keep(tool, TOOLS["function"]), **(keep(nested, TABLES["function"].shapes[""]) if nested else {})}
     flat.pop("function", None)
-    schema = (nested or tool).get("parameters")
-    if explain_root(schema) or has_tuple(schema):
-        note = "alternatives at the root become one object, and a tuple becomes a list of one schema"
-        (nested or tool).lose(LossKind.APPROXIMATED, "parameters", note)
-    return {"type": "function", **flat, "parameters": to_parameters(schema)}
+    return {"type": "function", **flat, **_fit_parameters(nested or tool), **_legal_name(nested or tool, flat)}
+
+
+def fit_schemas(tool: Fields) -> dict[str, Any]:
+    """``tool``, or an item of the input that lists tools, with schemas and names that the backend accepts."""
+    fitted = {**tool.value, **_legal_name(tool, tool.value)}
+    if tool.get("parameters") is not None:
+        fitted |= _fit_parameters(tool)
+    if isinstance(inner := tool.get("tools"), list):
+        at = tool.at("tools")
+        fitted["tools"] = [
+            fit_schemas(Fields(child, f"{at}[{index}]", tool.losses)) if isinstance(child, dict) else child
+            for index, child in enumerate(inner)
+        ]
+    return fitted
+
+
+def _legal_name(tool: Fields, made: Mapping[str, Any]) -> dict[str, str]:
+    """The name in ``made`` as the backend accepts it; nothing if it has none."""
+    name = made.get("name")
+    return {"name": legal_name(tool, name)} if isinstance(name, str) and name else {}
+
+
+def shorten_names(named: Mapping[str, Any]) -> dict[str, str]:
+    """The names of a call or a choice, as those of the tools are sent."""
+    found = {key: named.get(key) for key in ("name", "namespace")}
+    return {key: shorten(name) for key, name in found.items() if isinstance(name, str) and name}
+
+
+def list_names(body: Fields) -> Iterator[str]:
+    """Every name of a tool in the request: of tools, of tools that items of the input list, and of calls."""
+    yield from _list_tool_names(body.get("tools"))
+    for item in objects_of(body.get("input")):
+        yield from _list_tool_names(item.get("tools"))
+        yield from (text_of(item.get(key)) for key in ("name", "namespace"))
+
+
+def _list_tool_names(tools: Any) -> Iterator[str]:
+    for tool in objects_of(tools):
+        yield text_of(object_of(tool.get("function")).get("name")) or text_of(tool.get("name"))
+        yield from _list_tool_names(tool.get("tools"))
+
+
+def _fit_parameters(function: Fields) -> dict[str, Any]:
+    """The fields of ``function`` that a repair of its schema may change."""
+    parameters, told = fit_parameters(function, "parameters")
+    fitted: dict[str, Any] = {"parameters": parameters}
+    if told:
+        fitted["description"] = "\n\n".join(filter(None, [function.optional_string("description"), told]))
+    if function.get("strict") is True:
+        fitted["strict"] = fit_strict(function, parameters)
+    return fitted
 
 
 def to_tool_choice(body: Fields) -> Any:
@@ -58,4 +108,5 @@ def _to_choice(choice: Fields) -> dict[str, Any]:
     if kind == "allowed_tools":
         return {**choice.value, "tools": [_to_choice(tool) for tool in choice.objects("tools")]}
     nested = choice.get(kind)
-    return {"type": kind, **nested} if isinstance(nested, dict) else choice.value
+    chosen = {"type": kind, **nested} if isinstance(nested, dict) else choice.value
+    return {**chosen, **shorten_names(chosen)}

@@ -4,7 +4,13 @@ import pytest
 
 from codexctl.cli import run
 
-REF = {"id": "0123456789ab", "email": "work@example.com", "plan": "plus", "simulated": False}
+REF = {
+    "id": "0123456789ab",
+    "email": "work@example.com",
+    "label": "work@example.com",
+    "plan": "plus",
+    "simulated": False,
+}
 NOTHING = {"added": [], "updated": [], "kept": [], "problems": [], "note": None}
 SWITCHED = {
     "account": REF,
@@ -148,11 +154,10 @@ def test_a_refusal_is_in_the_daemons_words(daemon, ctl, scripting):
         "accounts clear work",
     ],
 )
-def test_wrong_usage_is_exit_2(daemon, ctl, words, capsys):
-    with pytest.raises(SystemExit) as caught:
-        ctl(*words.split())
-    assert caught.value.code == 2
-    assert "usage: codexctl" in capsys.readouterr().err
+def test_wrong_usage_is_exit_2(daemon, ctl, words):
+    code, out, err = ctl(*words.split())
+    assert (code, out) == (2, "")
+    assert "usage: codexctl" in err
     assert daemon.calls == []
 
 
@@ -192,3 +197,26 @@ def test_no_colour_where_it_is_not_wanted(daemon, terminal):
         screen = terminal("accounts", "verify", **changes)
         assert screen.end() == 0
         assert ("\x1b[" in screen.shown) is expected
+
+
+def test_a_call_that_takes_long_shows_it_on_a_terminal(daemon, terminal, scripting):
+    later, _ = scripting
+    daemon.answers["accounts.quota"] = later
+    shown = terminal("quota", "--refresh")
+    shown.wait_for("asking the backend for new figures")
+    daemon.reply("accounts.quota", {"accounts": []})
+    assert shown.end() == 0
+    assert "\r\x1b[KNo account is signed in." in shown.shown
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_in_a_pipe_nothing_is_shown_of_it(daemon, piped, scripting, more):
+    later, _ = scripting
+    daemon.answers["accounts.quota"] = later
+    daemon.answers["daemon.status"] = {}
+    process = piped("quota", "--refresh", *more)
+    daemon.next_call("accounts.quota")
+    daemon.next_call("daemon.status")
+    daemon.reply("accounts.quota", {"accounts": []})
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")

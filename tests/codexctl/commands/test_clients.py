@@ -1,9 +1,12 @@
 import json
+from pathlib import Path
 
 import pytest
 from support.control_answers import CLAUDE_DONE, CLAUDE_PROOF, CODEX_DONE, CODEX_PROOF, CODEX_STATUS
 
 from codexctl.commands.clients import mark_passed_on
+
+HERE = {"working_dir": str(Path.cwd())}
 
 
 @pytest.mark.parametrize(
@@ -32,7 +35,7 @@ def test_a_key_is_read_from_the_input_and_the_folder_is_the_callers(daemon, pipe
     process = piped("claude", "direct", "--key", CLAUDE_CONFIG_DIR="/elsewhere/claude")
     out, err = process.communicate("sk-ant-1\n", timeout=20)
     assert (process.returncode, err) == (0, "")
-    assert daemon.calls == [("claude.direct", {"api_key": "sk-ant-1", "config_dir": "/elsewhere/claude"})]
+    assert daemon.calls == [("claude.direct", {"api_key": "sk-ant-1", "config_dir": "/elsewhere/claude", **HERE})]
     assert "sk-ant-1" not in out
 
 
@@ -41,7 +44,17 @@ def test_claude_code_a_failed_proof_is_exit_status_1(daemon, piped):
     process = piped("claude", "proxy", HOME="/home/me", CLAUDE_CONFIG_DIR="")
     process.communicate(timeout=20)
     assert process.returncode == 1
-    assert daemon.calls == [("claude.proxy", {"config_dir": "/home/me/.claude"})]
+    assert daemon.calls == [("claude.proxy", {"config_dir": "/home/me/.claude", **HERE})]
+
+
+def test_a_set_up_that_something_else_wins_over_is_exit_status_1(daemon, piped):
+    lost = {"takes_effect": False, "overridden_by": ["CLAUDE_CODE_USE_BEDROCK is set."]}
+    daemon.answers["claude.proxy"] = CLAUDE_DONE | {"proof": CLAUDE_PROOF} | lost
+    process = piped("claude", "proxy", "--ask", HOME="/home/me", CLAUDE_CONFIG_DIR="", CLAUDE_CODE_USE_BEDROCK="1")
+    out, _ = process.communicate(timeout=20)
+    assert (process.returncode, out.splitlines()[0]) == (1, "Claude Code does not do what its settings say:")
+    shell = {"environment": {"CLAUDE_CODE_USE_BEDROCK": "1"}}
+    assert daemon.calls == [("claude.proxy", {"config_dir": "/home/me/.claude", "ask": True, **HERE, **shell})]
 
 
 def test_claude_code_a_daemon_that_goes_away_leaves_open_what_was_changed(daemon, piped, scripting):
@@ -87,7 +100,7 @@ def test_the_folder_is_the_callers(daemon, piped, arguments, changes, folder):
     process = piped("codex", "reset", "--dry-run", *arguments, **changes)
     _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (0, "")
-    assert daemon.calls == [("codex.reset", {"config_dir": folder, "dry_run": True})]
+    assert daemon.calls == [("codex.reset", {"config_dir": folder, "dry_run": True, **HERE})]
 
 
 def test_codex_cli_a_failed_proof_is_exit_status_1(daemon, piped):
@@ -95,7 +108,7 @@ def test_codex_cli_a_failed_proof_is_exit_status_1(daemon, piped):
     process = piped("codex", "proxy", HOME="/home/me", CODEX_HOME="")
     process.communicate(timeout=20)
     assert process.returncode == 1
-    assert daemon.calls == [("codex.proxy", {"config_dir": "/home/me/.codex"})]
+    assert daemon.calls == [("codex.proxy", {"config_dir": "/home/me/.codex", **HERE})]
 
 
 def test_codex_cli_a_daemon_that_goes_away_leaves_open_what_was_changed(daemon, piped, scripting):

@@ -14,6 +14,7 @@ import pytest
 ACCOUNT = {
     "id": "acc_1",
     "email": "work@example.com",
+    "label": "work@example.com",
     "plan": "plus",
     "state": "ok",
     "active": True,
@@ -74,10 +75,11 @@ def test_a_secret_is_no_candidate(answering, complete):
     assert complete("settings", "set", "server.api_key", "") == []
 
 
-def test_accounts_that_share_an_email_are_named_by_their_id(answering, complete):
-    accounts = [ACCOUNT, ACCOUNT | {"id": "acc_2", "active": False}]
+def test_accounts_that_share_an_email_are_named_by_their_labels(answering, complete):
+    labels = "work@example.com/3f9c2a1b", "work@example.com/b0b5e2d4"
+    accounts = [ACCOUNT | {"label": labels[0]}, ACCOUNT | {"label": labels[1], "active": False}]
     answering.answers["accounts.list"] = {"accounts": accounts, "active": "acc_1"}
-    assert complete("quota", "") == ["acc_1\twork@example.com, plus, ok, active", "acc_2\twork@example.com, plus, ok"]
+    assert complete("quota", "") == [f"{labels[0]}\tplus, ok, active", f"{labels[1]}\tplus, ok"]
 
 
 def test_without_a_daemon_there_is_nothing_and_no_word_of_it(complete, tmp_path):

@@ -65,3 +65,46 @@ def test_a_refusal_is_in_the_daemons_words(daemon, ctl, scripting):
         "codexctl: log.level = 'loud': must be one of",
         "server.hots: no such setting",
     ]
+
+
+def test_a_value_is_read_from_standard_input(daemon, piped):
+    daemon.answers["settings.set"] = item("server.api_key", "set", secret=True)
+    out, err = piped("settings", "set", "server.api_key", "-").communicate("  a s3cret \n", timeout=20)
+    assert (out, err) == ("server.api_key is now set.\n", "")
+    assert daemon.calls == [("settings.set", {"name": "server.api_key", "value": "  a s3cret "})]
+
+
+def test_without_a_value_and_a_terminal_it_is_wrong_usage(daemon, piped):
+    process = piped("settings", "set", "server.api_key")
+    out, err = process.communicate("s3cret", timeout=20)
+    assert (process.returncode, out, daemon.calls) == (2, "", [])
+    assert "Write - to read it from standard input." in err
+
+
+@pytest.mark.parametrize("dash", [(), ("-",)])
+def test_a_secret_is_asked_for_and_not_shown(daemon, terminal, dash):
+    daemon.answers["settings.get"] = item("server.api_key", None, secret=True)
+    daemon.answers["settings.set"] = item("server.api_key", "set", secret=True)
+    shown = terminal("settings", "set", "server.api_key", *dash)
+    shown.wait_for("server.api_key: ")
+    shown.type("s3cret\n")
+    assert shown.end() == 0
+    assert daemon.next_call("settings.set") == {"name": "server.api_key", "value": "s3cret"}
+    assert "s3cret" not in shown.shown
+    assert "server.api_key is now set." in shown.shown
+
+
+def test_another_value_is_asked_for_and_shown(daemon, terminal):
+    daemon.answers["settings.get"] = item()
+    daemon.answers["settings.set"] = item()
+    shown = terminal("settings", "set", "models.opus")
+    shown.wait_for("models.opus: ")
+    shown.type("gpt-5.5\n")
+    assert shown.end() == 0
+    assert daemon.next_call("settings.set") == {"name": "models.opus", "value": "gpt-5.5"}
+
+
+def test_a_warning_follows_what_was_done(daemon, ctl):
+    daemon.answers["settings.set"] = item(value=("gpt-5.55",), warnings=["gpt-5.55 is not a known model."])
+    _, out, _ = ctl("settings", "set", "models.opus", "gpt-5.55")
+    assert out.splitlines() == ["models.opus is now gpt-5.55.", "Warning: gpt-5.55 is not a known model."]

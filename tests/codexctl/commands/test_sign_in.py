@@ -4,12 +4,22 @@ import time
 
 import pytest
 
-from codexctl.commands.sign_in import has_browser
-
 URL = "https://auth.example.com/oauth/authorize?" + "x" * 300
 CALLBACK = "http://localhost:1455/auth/callback?code=ac_secret&state=s"
-REF = {"id": "0123456789ab", "email": "work@example.com", "plan": "plus", "simulated": False}
-OTHER = {"id": "ba9876543210", "email": "home@example.com", "plan": "pro", "simulated": False}
+REF = {
+    "id": "0123456789ab",
+    "email": "work@example.com",
+    "label": "work@example.com",
+    "plan": "plus",
+    "simulated": False,
+}
+OTHER = {
+    "id": "ba9876543210",
+    "email": "home@example.com",
+    "label": "home@example.com",
+    "plan": "pro",
+    "simulated": False,
+}
 SIGNED_IN = {"account": REF, "added": True}
 
 
@@ -78,7 +88,7 @@ def test_the_browser_opens_at_a_terminal(daemon, terminal, sign_in, tmp_path):
     screen = terminal("accounts", "add", BROWSER=f"{browser} %s")
     screen.wait_for("waiting for the browser: 14 min")
     assert opened.read_text() == URL
-    assert f"\n{URL}\n" in screen.shown
+    assert f"\n\x1b]8;;{URL}\x1b\\{URL}\x1b]8;;\x1b\\\n" in screen.shown
     assert "with the browser that opens now" in screen.shown
     daemon.reply("accounts.login.wait", SIGNED_IN)
     assert screen.end() == 0
@@ -174,6 +184,50 @@ def test_ctrl_c_cancels(daemon, terminal, sign_in, arguments):
     assert screen.shown.endswith("codexctl: the sign-in was cancelled.\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "changes", "drawn"),
+    [
+        (["--device"], {}, True),
+        (["--device"], {"NO_COLOR": "1"}, False),
+        ([], {"DISPLAY": ":0", "BROWSER": "true %s"}, False),
+        (["--no-browser"], {"SSH_CONNECTION": "1"}, True),
+    ],
+)
+def test_the_address_as_a_qr_code(daemon, terminal, sign_in, arguments, changes, drawn):
+    flow = sign_in("device" if arguments == ["--device"] else "manual" if arguments else "browser")
+    flow["url"] = "https://auth.example.com/codex/device"
+    screen = terminal("accounts", "add", *arguments, size=(30, 80), **changes)
+    screen.wait_for("Address or code" if flow["method"] == "manual" else "waiting for")
+    assert ("█▀▀" in screen.shown) == drawn
+    daemon.next_call("accounts.login.wait")
+    daemon.reply("accounts.login.wait", SIGNED_IN)
+    assert screen.end() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_terminal_that_closes_cancels(daemon, piped, sign_in, number):
+    sign_in("browser")
+    process = piped("accounts", "add")
+    daemon.next_call("accounts.login.wait")
+    process.send_signal(number)
+    process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert daemon.next_call("accounts.login.cancel") == {"flow": "4f1c2a"}
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(0, "No sign-in was under way."), (1, "The sign-in was cancelled."), (2, "2 sign-ins were cancelled.")],
+)
+def test_cancel(daemon, piped, count, said):
+    daemon.answers["accounts.login.cancel"] = {"cancelled": count}
+    out, err = piped("accounts", "add", "--cancel").communicate(timeout=20)
+    assert (out, err) == (f"{said}\n", "")
+    out, _ = piped("accounts", "add", "--cancel", "--json").communicate(timeout=20)
+    assert json.loads(out) == {"cancelled": count}
+    assert methods(daemon) == ["accounts.login.cancel"] * 2
+
+
 def test_a_sign_in_that_the_daemon_ends_is_exit_1_in_its_words(daemon, piped, sign_in, scripting):
     _, refusal = scripting
     sign_in("browser")
@@ -218,23 +272,18 @@ def test_an_account_that_is_not_active_says_how_to_switch(daemon, piped, sign_in
     assert out.splitlines()[-5:] == [
         "Signed in: work@example.com, plan plus.",
         "This account is disabled. Enable it with:",
-        "  codexctl accounts enable 0123456789ab",
+        "  codexctl accounts enable work@example.com",
         "home@example.com stays the active account. Switch to the new one with:",
         "  codexctl accounts switch work@example.com",
     ]
 
 
-@pytest.mark.parametrize(
-    ("environ", "platform", "expected"),
-    [
-        ({}, "linux", False),
-        ({"DISPLAY": ":0"}, "linux", True),
-        ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", True),
-        ({"DISPLAY": ":0", "SSH_CONNECTION": "1"}, "linux", False),
-        ({}, "darwin", True),
-        ({"SSH_CONNECTION": "1"}, "darwin", False),
-        ({"SSH_CONNECTION": "1", "BROWSER": "helper"}, "linux", True),
-    ],
-)
-def test_where_a_browser_is_seen(environ, platform, expected):
-    assert has_browser(environ, platform) is expected
+def test_under_json_every_line_is_a_document(daemon, piped, sign_in, scripting):
+    sign_in("device")
+    daemon.answers["accounts.login.wait"] = SIGNED_IN
+    out, _ = piped("accounts", "add", "--device", "--json").communicate(timeout=20)
+    assert [json.loads(line) for line in out.splitlines()] == [daemon.answers["accounts.login.start"], SIGNED_IN]
+    _, refusal = scripting
+    daemon.answers["accounts.login.wait"] = refusal("The sign-in failed.", "login_failed")
+    out, _ = piped("accounts", "add", "--device", "--json").communicate(timeout=20)
+    assert json.loads(out.splitlines()[-1]) == {"error": {"kind": "login_failed", "message": "The sign-in failed."}}

@@ -1,11 +1,14 @@
 """``codexctl test`` against a scripted HTTP server."""
 
 import http.server
+import itertools
 import json
 import re
 import threading
 
 import pytest
+
+from codexctl.cli import run
 
 TIMEOUT_S = 20
 RECORD = {
@@ -42,6 +45,8 @@ class FakeServer(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.events, self.status, self.body = [], 200, b""
         self.requests = []
+        self.released = threading.Event()
+        self.released.set()
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
 
@@ -49,6 +54,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         length = int(self.headers["content-length"])
         self.server.requests.append((self.path, self.headers, json.loads(self.rfile.read(length))))
+        self.server.released.wait(TIMEOUT_S)
         self.send_response(self.server.status)
         self.send_header("request-id", "req_1")
         self.end_headers()
@@ -188,3 +194,18 @@ def test_at_a_terminal_the_sign_of_waiting_gives_way_to_the_answer(server, termi
     waiting, _, answer = shown.shown.rpartition("\x1b[K")
     assert "waiting for the answer" in waiting
     assert answer.startswith("Hello\n")
+
+
+def test_a_daemon_that_stops_answering_in_the_middle_is_reported(
+    daemon, server, environ, monkeypatch, capsys, scripting
+):
+    monkeypatch.setattr("codexctl.commands.test.WATCH_INTERVAL_S", 0.01)
+    monkeypatch.setattr("codexctl.client.ASK_AFTER_S", 0.05)
+    monkeypatch.setattr("codexctl.client.ANSWER_WITHIN_S", 0.1)
+    later, _ = scripting
+    first, calls = daemon.answers["daemon.status"], itertools.count()
+    daemon.answers["daemon.status"] = lambda _: later if next(calls) else first
+    server.released.clear()
+    assert run(["test", "hello"], environ) == 3
+    server.released.set()
+    assert "did not answer within" in capsys.readouterr().err

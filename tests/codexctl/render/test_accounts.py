@@ -6,8 +6,21 @@ from codexctl.render.text import Style
 NOW = 1_800_000_000.0
 PIPE = Style(now=NOW)
 TERMINAL = Style(now=NOW, width=80, colour=True)
-REF = {"id": "0123456789ab", "email": "work@example.com", "plan": "plus", "simulated": False}
-OTHER = {"id": "ba9876543210", "email": "home@example.com", "plan": "pro", "simulated": True}
+WIDE = Style(now=NOW, width=80)
+REF = {
+    "id": "0123456789ab",
+    "email": "work@example.com",
+    "label": "work@example.com",
+    "plan": "plus",
+    "simulated": False,
+}
+OTHER = {
+    "id": "ba9876543210",
+    "email": "home@example.com",
+    "label": "home@example.com",
+    "plan": "pro",
+    "simulated": True,
+}
 FREE = {"sessions": 0, "reasoning_items": 0, "tokens": 0}
 
 
@@ -22,7 +35,7 @@ def window(name, used_percent, resets_at, limit=None):
 
 
 def account(**changes):
-    return {
+    made = {
         **REF,
         "active": True,
         "state": "ok",
@@ -40,14 +53,29 @@ def account(**changes):
         "followed": None,
         "workspace": "3f9c2a1b-77aa",
     } | changes
+    return made if "label" in changes else made | {"label": made["email"] or made["id"]}
 
 
 def listed(*accounts):
     return {"accounts": list(accounts), "active": accounts[0]["id"] if accounts else None}
 
 
-def test_accounts_in_a_pipe():
+def test_accounts_in_a_pipe_are_separated_by_tabs():
     assert render.accounts(listed(account(), account(email="b@c.d", active=False, simulated=True)), PIPE) == [
+        "\tACCOUNT\tSTATE\tQUOTA\tRESETS",
+        "*\twork@example.com plus, used 3 min ago\tok\t5h 34% weekly 100%\tin 2 h 10 min",
+        "\tb@c.d plus, used 3 min ago\tok simulated\t5h 34% weekly 100%\tin 2 h 10 min",
+    ]
+
+
+def test_a_narrow_terminal_shows_the_numbers_without_bars():
+    lines = render.accounts(listed(account(email="somebody.with.a.long.name@example.com")), Style(NOW, 60))
+    assert lines[1].endswith("5h      34%  in 2 h 10 min")
+    assert lines[2].endswith("weekly 100%")
+
+
+def test_accounts_on_a_terminal():
+    assert render.accounts(listed(account(), account(email="b@c.d", active=False, simulated=True)), WIDE) == [
         "   ACCOUNT                 STATE      QUOTA                 RESETS",
         "*  work@example.com        ok         5h     ███░░░░░  34%  in 2 h 10 min",
         "     plus, used 3 min ago             weekly ████████ 100%",
@@ -63,7 +91,7 @@ def test_without_an_active_account_it_says_how_to_choose_one():
 
 def test_stale_figures_are_dim_and_named():
     result = listed(account(quota_stale=True, quota=[window("5h", 34.4, NOW - 7800)]))
-    assert render.accounts(result, PIPE)[1:] == [
+    assert render.accounts(result, WIDE)[1:] == [
         "*  work@example.com        ok     5h ███░░░░░  34%  2 h ago",
         "     plus, used 3 min ago         stale",
     ]
@@ -73,7 +101,7 @@ def test_stale_figures_are_dim_and_named():
 
 
 def test_a_limited_account_says_for_how_long():
-    lines = render.accounts(listed(account(state="limited", limited_until=NOW + 6 * 86400 + 3600)), PIPE)
+    lines = render.accounts(listed(account(state="limited", limited_until=NOW + 6 * 86400 + 3600)), WIDE)
     assert "limited" in lines[1]
     assert "for 6 d 1 h" in lines[2]
     past = render.accounts(listed(account(limited_until=NOW - 1)), PIPE)
@@ -82,7 +110,7 @@ def test_a_limited_account_says_for_how_long():
 
 def test_an_account_that_needs_the_user_says_why():
     broken = account(state="needs_login", reason="Its login has ended.", quota=[], last_used=None)
-    lines = render.accounts(listed(broken), PIPE)
+    lines = render.accounts(listed(broken), WIDE)
     assert "needs login" in lines[1]
     assert "not known yet" in lines[1]
     assert "plus, not used yet" in lines[2]
@@ -94,25 +122,23 @@ def test_a_followed_account_names_its_file():
     assert lines[-1] == "work@example.com follows /home/me/.codex/auth.json"
 
 
-def test_workspaces_tell_accounts_of_one_email_apart():
+def test_accounts_are_shown_by_their_labels():
     result = listed(
-        account(id="1", workspace="3f9c2a1b-aaaa-1", reason="Broken."),
-        account(id="2", workspace="3f9c2a1b-bbbb-2"),
-        account(id="3", workspace="another-workspace", email="b@c.d"),
-        account(id="4", workspace="x", email=""),
-        account(id="5", workspace="y", email=""),
+        account(label="work@example.com/3f9c2a1b", reason="Broken."),
+        account(label="work@example.com/b0b5e2d4"),
     )
-    text = "\n".join(render.accounts(result, PIPE))
-    assert [line.split()[:2] for line in text.splitlines() if line.startswith("     workspace ")] == [
-        ["workspace", "3f9c2a1b-a"],
-        ["workspace", "3f9c2a1b-b"],
-    ]
-    assert text.endswith("work@example.com (workspace 3f9c2a1b-a): Broken.")
+    lines = render.accounts(result, Style(NOW, 100))
+    assert lines[1].startswith("*  work@example.com/3f9c2a1b ")
+    assert lines[3].startswith("*  work@example.com/b0b5e2d4 ")
+    assert lines[-1] == "work@example.com/3f9c2a1b: Broken."
+    assert REF["id"] not in "\n".join(lines)
 
 
-def test_the_same_workspace_twice_is_shown_whole():
-    text = "\n".join(render.accounts(listed(account(id="1"), account(id="2")), PIPE))
-    assert text.count("workspace 3f9c2a1b-77aa") == 2
+def test_ids_are_a_column_on_request():
+    heading, first, second, *_ = render.accounts_with_ids(listed(account()), Style(NOW, 140))
+    assert heading.endswith("ID, WORKSPACE")
+    assert first.endswith(f"  {REF['id']}")
+    assert second.endswith("  3f9c2a1b-77aa")
 
 
 def test_no_account_says_how_to_get_one():
@@ -184,10 +210,10 @@ def test_signing_in_as_another_gives_the_command_that_switches():
     assert render.signed_in(result, nobody_active, PIPE)[1].startswith("No account is active.")
 
 
-def test_an_email_that_two_accounts_have_is_no_name_to_switch_to():
-    second = {**REF, "id": "2"}
+def test_the_label_is_the_name_to_switch_to():
+    second = {**REF, "id": "2", "label": "work@example.com/b0b5e2d4"}
     lines = render.signed_in({"account": second, "added": True}, listed(account(), account(id="2")), PIPE)
-    assert lines[-1] == "  codexctl accounts switch 2"
+    assert lines[-1] == "  codexctl accounts switch work@example.com/b0b5e2d4"
 
 
 def test_import():

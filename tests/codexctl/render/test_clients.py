@@ -26,6 +26,9 @@ CLAUDE_STATUS = {
     "can_reset": True,
     "notes": [],
     "problem": None,
+    "takes_effect": True,
+    "overridden_by": [],
+    "permission_mode": None,
 }
 
 
@@ -58,6 +61,28 @@ def test_claude_code_the_proof_is_the_last_line():
     assert "The request failed." in text
     assert "No account is signed in." in text
     assert "codexctl why req_1" in text
+
+
+REASON = "CLAUDE_CODE_USE_BEDROCK is set in the environment of this shell, so Claude Code uses Amazon Bedrock."
+OVERRIDDEN = {"takes_effect": False, "overridden_by": [REASON]}
+
+
+@pytest.mark.parametrize(("client", "done"), [(CLAUDE_CODE, CLAUDE_DONE), (CODEX_CLI, CODEX_DONE)])
+def test_a_set_up_that_something_else_wins_over_does_not_work(client, done):
+    lines = client.proxied(done | {"proof": CLAUDE_PROOF} | OVERRIDDEN, PLAIN)
+    assert lines[0] == f"{client.name} does not do what its settings say:"
+    text = " ".join(" ".join(lines).split())
+    assert REASON in text
+    assert "It works" not in text
+    assert text.endswith(
+        f"codexd itself works (gpt-5.5 answered in 1.2 s on work@example.com), but {client.name_inside} does not use it."
+    )
+
+
+def test_a_status_that_something_else_wins_over_says_so_first():
+    lines = CLAUDE_CODE.status(CLAUDE_STATUS | OVERRIDDEN, PLAIN)
+    assert lines[0] == "Claude Code does not do what its settings say:"
+    assert CODEX_CLI.status(CODEX_STATUS | OVERRIDDEN, PLAIN)[0] == "The Codex CLI does not do what its settings say:"
 
 
 def test_claude_code_status_says_how_to_go_on():

@@ -1,4 +1,5 @@
 import pytest
+from support.control_answers import LIMITED, SERVING
 
 from codexctl.render import daemon as render
 from codexctl.render.format import clock_time
@@ -21,6 +22,9 @@ def daemon(**changes):
         "streams_in_flight": 2,
         "settings_path": "/home/me/.config/codexd/settings.toml",
         "problems": [],
+        "serving": SERVING,
+        "limited_models": [],
+        "last_failure": None,
     } | changes
 
 
@@ -38,32 +42,110 @@ def test_nothing_is_wider_than_the_terminal(width):
 
 
 def test_colour_only_where_asked():
-    assert "\x1b[32mrunning\x1b[0m" in "\n".join(render.status(daemon(), TERMINAL))
+    assert "\x1b[32mrunning\x1b[0m" in "\n".join(render.full_status(daemon(), TERMINAL))
+    assert render.status(daemon(), TERMINAL)[0].startswith("\x1b[32mReady")
+    assert render.status(daemon(serving=LIMITED), TERMINAL)[0].startswith("\x1b[31mNo request")
     assert "\x1b" not in "\n".join(render.status(daemon(), PIPE))
 
 
 def test_status():
-    assert render.status(daemon(), PIPE) == [
+    lines = [
+        "Ready: requests go to work@example.com.",
+        "",
         "codexd 0.1.0 is running (pid 7, started 1 h ago)",
         "  listening on  http://127.0.0.1:8081",
         "  account       work@example.com",
         "  streams       2 in flight",
         "  settings      /home/me/.config/codexd/settings.toml",
+    ]
+    assert render.status(daemon(), PIPE) == lines
+    assert render.full_status(daemon(), PIPE) == [
+        *lines,
         "",
         "TASK     STATE    RESTARTS  LAST ERROR",
         "refresh  running  0",
     ]
 
 
+def test_a_task_that_does_not_run_is_shown():
+    tasks = [
+        {"name": "refresh", "state": "running", "restarts": 0, "last_error": None},
+        {"name": "limits", "state": "backing_off", "restarts": 3, "last_error": "OSError"},
+    ]
+    assert render.status(daemon(tasks=tasks), PIPE)[-2:] == [
+        "TASK    STATE        RESTARTS  LAST ERROR",
+        "limits  backing_off  3         OSError",
+    ]
+
+
+RESET = f"{clock_time(NOW + 7800, NOW)} (in 2 h 10 min)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"state": "expiring"}, "Ready: requests go to work@example.com."),
+        (
+            {"state": "expired"},
+            "Ready: requests go to work@example.com; its access token has expired, and the next request refreshes it.",
+        ),
+        (
+            {"account": "home@example.com", "reason": LIMITED["reason"], "until": NOW + 7800},
+            f"Ready: requests go to home@example.com, because {LIMITED['reason']} until {RESET}.",
+        ),
+        (LIMITED, f"No request can be served until {RESET}: work@example.com is limited (usage limit reached)."),
+        (
+            {"possible": False, "state": "no_account", "reason": "no account is signed in"},
+            "No request can be served: no account is signed in.",
+        ),
+        (
+            {"state": "kilo_only", "reason": "no account is signed in"},
+            "Only requests for the model kilo can be served: no account is signed in.",
+        ),
+    ],
+)
+def test_the_first_line_says_whether_a_request_can_be_served(changes, line):
+    assert render.serving(daemon(serving=SERVING | changes), NOW) == line
+
+
+def test_what_to_do_follows_the_first_line():
+    failure = {"request": "req_1", "at": NOW - 200, "error": "the usage limit is reached."}
+    models = [{"model": "gpt-5.5", "until": NOW + 7800}]
+    status = daemon(serving=LIMITED, limited_models=models, last_failure=failure, problems=["A."])
+    assert (
+        "Switch to another account: `codexctl accounts switch home@example.com`. "
+        f"The model gpt-5.5 is limited until {RESET}. "
+        "A request failed 3 min ago: `codexctl why` explains it.  "
+        "Problem: A.  codexd 0.1.0"
+    ) in " ".join(render.status(status, PIPE))
+
+
+def test_a_problem_is_not_told_twice():
+    dead = SERVING | {
+        "possible": False,
+        "state": "needs_login",
+        "reason": "x",
+        "advice": "The file is broken. Do this.",
+    }
+    lines = render.status(daemon(serving=dead, problems=["work@example.com: The file is broken. Do this."]), PIPE)
+    assert "\n".join(lines).count("The file is broken") == 1
+
+
+def test_an_old_failure_is_not_shown():
+    failure = {"request": "req_1", "at": NOW - 3700, "error": "the usage limit is reached"}
+    assert "why" not in "\n".join(render.status(daemon(last_failure=failure), PIPE))
+
+
 def test_status_of_a_simulated_daemon_says_so_beside_the_account():
     lines = render.status(daemon(simulated=True), PIPE)
-    assert lines[1].startswith("SIMULATED")
+    assert lines[0] == "Ready: requests go to work@example.com (simulated)."
+    assert lines[3].startswith("SIMULATED")
     assert "  account       work@example.com (simulated)" in lines
 
 
 def test_status_without_account_and_with_a_problem():
     text = "\n".join(render.status(daemon(active_account=None, problems=["b.json can't be read"]), PIPE))
-    assert "codexctl accounts add" in text
+    assert "none is active" in text
     assert "Problem: b.json can't be read" in text
 
 

@@ -6,7 +6,14 @@ from codexctl.render.text import Style
 NOW = 1_800_000_000.0
 PIPE = Style(now=NOW)
 TERMINAL = Style(now=NOW, width=80, colour=True)
-REF = {"id": "0123456789ab", "email": "work@example.com", "plan": "plus", "simulated": False}
+WIDE = Style(now=NOW, width=80)
+REF = {
+    "id": "0123456789ab",
+    "email": "work@example.com",
+    "label": "work@example.com",
+    "plan": "plus",
+    "simulated": False,
+}
 
 
 def window(name="5h", used_percent=62.0, resets_at=NOW + 7800, limit=None):
@@ -56,8 +63,17 @@ def models(*listed, **changes):
     return result | changes
 
 
-def test_quota_in_a_pipe():
-    assert render.quotas({"accounts": [quota()]}, PIPE) == [
+@pytest.mark.parametrize("style", [PIPE, Style(NOW, 60)])
+def test_quota_in_a_pipe_and_on_a_narrow_terminal_has_no_bars(style):
+    assert render.quotas({"accounts": [quota()]}, style)[1:4] == [
+        "  WINDOW    USED  RESETS",
+        "  5h         62%  in 2 h 10 min  tightest",
+        "  weekly     17%  in 5 d 3 h",
+    ]
+
+
+def test_quota_on_a_terminal():
+    assert render.quotas({"accounts": [quota()]}, WIDE) == [
         "work@example.com, plan plus",
         "  WINDOW    USED                       RESETS",
         "  5h        ████████████░░░░░░░░  62%  in 2 h 10 min  tightest",
@@ -131,14 +147,17 @@ def test_models():
     hidden = model(id="codex-auto", context_window=None, efforts=[], default_effort=None, listed=False)
     refused = model(id="gpt-6", refused=True, used_by=["models.opus", "models.aliases mine"])
     missing = model(id="gpt-mini", listed=False, offered=False, used_by=["models.haiku"], default_effort=None)
-    assert render.models(models(model(), refused, hidden, missing), PIPE) == [
+    assert render.models(models(model(), refused, hidden, missing), PIPE)[3] == "gpt-5.5\t272,000\tlow medium* high"
+    assert render.models(models(model(), refused, hidden, missing), WIDE) == [
         "work@example.com, plan plus",
         "Fetched from the backend 3 min ago.",
         "MODEL          WINDOW  EFFORTS           SETTINGS",
         "gpt-5.5       272,000  low medium* high",
-        "gpt-6         272,000  low medium* high  opus mine (refused)",
+        "gpt-6         272,000  low medium* high  opus mine",
+        "                                         (refused)",
         "codex-auto                               (hidden)",
-        "gpt-mini      272,000  low medium high   haiku (not offered)",
+        "gpt-mini      272,000  low medium high   haiku",
+        "                                         (not offered)",
         "* the default effort, for requests that do not set one",
     ]
 

@@ -52,8 +52,39 @@ def listed(*requests):
     return {"requests": list(requests)}
 
 
+CHECK = REQUEST | {"purpose": "auto mode check"}
+
+
+def test_requests_in_a_pipe_are_lines_with_everything_between_tabs():
+    heading, row = (line.split("\t") for line in render_requests.requests(listed(CHECK), PIPE))
+    assert heading[1:] == ["REQUEST", "STATE", "CLIENT", "ACCOUNT", "MODEL", "TOOK", "TTFT", "IN", "OUT", "REMARKS"]
+    assert row[1:6] == [
+        REQUEST["id"],
+        "done 200",
+        "claude-cli/2.1.330 (auto mode check)",
+        "work@example.com",
+        "claude-opus-5-5 -> gpt-5.5",
+    ]
+    assert row[6:] == ["2.3 s", "812 ms", "1,234", "56", "dropped top_k: the backend samples as it likes"]
+
+
+def test_requests_on_a_wide_terminal_have_a_line_each():
+    lines = render_requests.requests(listed(REQUEST, FAILED, RUNNING), Style(NOW, 200))
+    assert lines[0].split() == list(render_requests.WIDE_HEADINGS)
+    assert ["req_" in line for line in lines[:4]] == [False, True, True, True]
+
+
+@pytest.mark.parametrize("request_", [REQUEST, CHECK, FAILED, RUNNING])
+def test_requests_on_a_narrow_terminal_keep_the_id_the_state_and_the_numbers(request_):
+    row = render_requests.requests(listed(request_), Style(NOW, 60))[1]
+    assert len(row) <= 60
+    assert "  ab12cd34  " in row
+    assert f"  {render_requests.state_of(request_)}  " in row
+    assert render_requests.milliseconds(render_requests.took_ms(request_, NOW)) in row
+
+
 def test_requests_are_a_table_with_what_was_lost_below():
-    lines = render_requests.requests(listed(REQUEST), PIPE)
+    lines = render_requests.requests(listed(REQUEST), NARROW)
     assert lines[0].split() == ["TIME", "REQUEST", "STATE", "MODEL", "TOOK", "TOKENS"]
     assert lines[1].split()[1:] == [REQUEST["id"], "done", "200", "claude-opus-5-5", "2.3", "s", "1,234", "in"]
     assert lines[2].split() == ["claude-cli/2.1.330", "->", "gpt-5.5", "ttft", "812", "ms", "56", "out"]
@@ -61,7 +92,7 @@ def test_requests_are_a_table_with_what_was_lost_below():
 
 
 def test_a_running_request_has_no_status_yet_and_its_tokens_are_a_guess():
-    row = render_requests.requests(listed(RUNNING), PIPE)[1]
+    row = render_requests.requests(listed(RUNNING), NARROW)[1]
     assert "running  " in row
     assert "10.0 s" in row
     assert row.endswith("about 340 out")
@@ -69,8 +100,8 @@ def test_a_running_request_has_no_status_yet_and_its_tokens_are_a_guess():
 
 def test_accounts_are_told_apart_only_where_there_are_several():
     other = REQUEST | {"account": "home@example.com"}
-    assert "work@example.com" not in "".join(render_requests.requests(listed(REQUEST, REQUEST), PIPE))
-    both = "".join(render_requests.requests(listed(REQUEST, other), PIPE))
+    assert "work@example.com" not in "".join(render_requests.requests(listed(REQUEST, REQUEST), NARROW))
+    both = "".join(render_requests.requests(listed(REQUEST, other), NARROW))
     assert "work@example.com" in both
     assert "home@example.com" in both
 
@@ -91,7 +122,7 @@ def test_followed_requests_are_lines():
 
 def test_a_cancelled_request_has_no_status():
     request = FAILED | {"state": "cancelled", "status": 200, "error": "This request was cancelled."}
-    assert "  cancelled  " in render_requests.requests(listed(request), PIPE)[1]
+    assert "  cancelled  " in render_requests.requests(listed(request), NARROW)[1]
     assert "cancelled    req_ab12cd34ef56ab78" in render_requests.ended(request, PIPE)[0]
     explained = render_requests.explanation(EXPLAINED | {"request": request}, COLOUR)
     assert "\x1b[33mcancelled\x1b[0m" in explained[0]

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from prompt_toolkit.utils import get_cwidth
 
-from codexctl.render.text import MIN_PROSE_WIDTH, cell_width, cut, cut_fragments, pad, plain, wrap
+from codexctl.render.text import MIN_PROSE_WIDTH, cell_width, cut, cut_distinct, cut_fragments, pad, plain, wrap
 
 WIDER_SINCE_UNICODE_16 = [*range(0x2630, 0x2638), *range(0x268A, 0x2690), *range(0x4DC0, 0x4E00)]
 WIDER_SINCE_UNICODE_16 += [*range(0x1D300, 0x1D357), *range(0x1D360, 0x1D379)]
@@ -62,3 +62,10 @@ def test_fragments_are_cut_together():
 )
 def test_plain_text_has_no_control_characters(text, shown):
     assert plain(text) == shown
+
+
+def test_texts_are_cut_so_that_they_still_differ():
+    texts = ["somebody@example.com/aaaa", "somebody@example.com/bbbb", "home@example.com"]
+    assert cut_distinct(texts, 12) == ["…le.com/aaaa", "…le.com/bbbb", "home@exampl…"]
+    assert cut_distinct(texts, 40) == texts
+    assert cut_distinct(["same", "same"], 10) == ["same", "same"]

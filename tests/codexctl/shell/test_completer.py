@@ -9,7 +9,7 @@ from codexctl.shell.watch import Facts
 
 def account(email="work@example.com", **changes):
     usual = {"plan": "plus", "active": True, "state": "ok", "quota": [], "quota_stale": False, "simulated": False}
-    return {"id": f"id-of-{email}", "email": email} | usual | changes
+    return {"id": f"id-of-{email}", "email": email, "label": email} | usual | changes
 
 
 def setting(name, value, default=None, **changes):

@@ -1,4 +1,5 @@
 import pytest
+from support.control_answers import SERVING
 
 from codexctl.commands import load_commands
 from codexctl.render.text import Style
@@ -12,6 +13,9 @@ STATUS = {
     "simulated": False,
     "problems": [],
     "streams_in_flight": 2,
+    "serving": SERVING,
+    "limited_models": [],
+    "last_failure": None,
 }
 
 
@@ -27,7 +31,7 @@ def window(name, percent, limit=None, resets_in_s=7800):
 
 def account(email="work@example.com", **changes):
     usual = {"plan": "plus", "active": True, "state": "ok", "quota": [], "quota_stale": False, "simulated": False}
-    return {"id": f"id-of-{email}", "email": email} | usual | changes
+    return {"id": f"id-of-{email}", "email": email, "label": email} | usual | changes
 
 
 def text_of(facts, width=200, log_level="warning"):
@@ -71,8 +75,8 @@ def test_what_matters_most_stays_in_a_narrow_terminal():
 
 
 def test_a_daemon_that_is_away_is_said_with_what_to_do():
-    facts = Facts(STATUS, [account()], problem="codexd is not running")
-    assert text_of(facts, 60).strip() == "codexd is away · start it with: codexd"
+    facts = Facts(STATUS, [account()], problem="codexd is not running at /x. Start it with: codexd")
+    assert text_of(facts, 60).strip() == "codexd is away · Start it with: codexd"
 
 
 def test_the_overview_fits_80_columns():
@@ -85,4 +89,5 @@ def test_the_overview_fits_80_columns():
 def test_the_welcome_says_what_is_simulated_and_what_is_wrong():
     lines = greeting(STATUS | {"simulated": True, "problems": ["accounts.json is broken."]}, Style(now=NOW))
     assert "SIMULATED" in "\n".join(lines)
+    assert "Ready: requests go to work@example.com (simulated)." in lines
     assert "Problem: accounts.json is broken." in lines

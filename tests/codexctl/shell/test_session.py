@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import json
 import os
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,7 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output.vt100 import Vt100_Output
+from support.control_answers import SERVING
 from support.control_server import NOW, auth_json, make_control, serving
 
 from codexctl.command import Command, Invocation
@@ -163,7 +165,7 @@ async def test_failures_do_not_end_the_shell(control, capsys, monkeypatch):
         typist.type("accounts switch nobody\r")
         await typist.wait_for("There is no account 'nobody'")
         typist.type("acounts\r")
-        await typist.wait_for('"acounts" is not a command. Did you mean accounts?')
+        await typist.wait_for('"acounts" is not a command. Did you mean "codexctl accounts"?')
         typist.type("logs --level loud\r")
         await typist.wait_for("invalid choice: 'loud'")
         typist.type("test 'half\r")
@@ -257,6 +259,9 @@ STATUS = {
     "streams_in_flight": 0,
     "settings_path": "settings.toml",
     "problems": [],
+    "serving": SERVING,
+    "limited_models": [],
+    "last_failure": None,
 }
 
 
@@ -267,7 +272,8 @@ def test_without_a_terminal_it_runs_the_lines_of_its_input(daemon, piped):
     process = piped("shell", "--json")
     out, err = process.communicate("status\nacounts\n")
     assert out.startswith("{")
-    assert '"acounts" is not a command' in err
+    assert json.loads(out.splitlines()[-1])["error"]["kind"] == "usage"
+    assert err == ""
     assert process.returncode == 2
 
 

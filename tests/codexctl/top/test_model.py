@@ -104,6 +104,5 @@ def test_a_reply_is_for_the_pane_that_asked():
 
 
 def test_accounts_of_one_email_are_told_apart():
-    one, two = account(id="1", workspace="aaaaaaaa-1"), account(id="2", workspace="bbbbbbbb-2")
-    assert account_names([one, two]) == {"1": "work@example.com aaaaaaaa", "2": "work@example.com bbbbbbbb"}
-    assert account_names([one]) == {"1": "work@example.com"}
+    one, two = account(id="1", label="work@example.com/aaaaaaaa"), account(id="2", label="work@example.com/bbbbbbbb")
+    assert account_names([one, two]) == {"1": "work@example.com/aaaaaaaa", "2": "work@example.com/bbbbbbbb"}

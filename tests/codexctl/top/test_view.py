@@ -103,7 +103,7 @@ def test_nothing_yet():
     lines = text_of(model())
     assert "ACCOUNTS  No account is signed in. Sign in with: codexctl accounts add" in lines
     assert "  No requests since codexd started." in lines
-    assert "LAST ERRORS  none" in lines
+    assert "LAST ERRORS  none in the last hour" in lines
     assert text_of(Model())[0] == "codexd"
 
 
@@ -176,3 +176,61 @@ def test_what_a_client_sends_can_not_move_the_cursor():
 
 def test_the_status_may_not_listen():
     assert "not listening" in text_of(Model(status=status(addresses=[])))[0]
+
+
+# -- what a small screen has no room for
+
+
+def test_running_requests_without_room_are_counted():
+    made = model(*(request(f"req_{number:08}") for number in range(20)), accounts=[account(active=True)])
+    lines = text_of(made)
+    shown = sum("waiting" in line or "streaming" in line for line in lines)
+    assert 0 < shown < 20
+    assert f"  +{20 - shown} more running" in lines
+    press(made, "end")
+    lines = text_of(made)
+    assert any("more running" in line for line in lines), "those above are counted too"
+    assert not any("more running" in line for line in text_of(made, rows=60))
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120])
+def test_how_many_run_is_always_in_the_first_line(columns):
+    made = model(request(), addresses=["http://127.0.0.1:8081", "http://[::1]:8081"], simulated=True)
+    assert "  1 running" in text_of(made, columns)[0]
+
+
+def test_accounts_that_differ_at_their_ends_are_shown_by_their_ends():
+    emails = ["somebody@example.com/3f9c2a1b", "somebody@example.com/b0b5e2d4", "home@example.com"]
+    lines = text_of(model(accounts=[account(email) for email in emails]))
+    assert [line.split()[0] for line in lines[2:5]] == [
+        "…mple.com/3f9c2a1b",
+        "…mple.com/b0b5e2d4",
+        "home@example.com",
+    ]
+
+
+def test_a_long_error_is_shown_whole():
+    made = model()
+    why = "the backend broke in the middle of a sentence that is too long for one line of this screen"
+    made.take_log_event({"entry": entry("POST /v1/messages", request="req_bbbbbbbb1111", fields={"error": why})})
+    lines = text_of(made)
+    place = lines.index("LAST ERRORS")
+    assert " ".join(" ".join(lines[place + 1 : place + 3]).split()).endswith(why)
+
+
+# -- what is old
+
+
+def test_old_errors_go():
+    made = busy()
+    assert any("overloaded" in line for line in text_of(made)[-3:])
+    assert "LAST ERRORS  none in the last hour" in text_of(made, now=NOW + 3601)
+
+
+def test_a_notice_goes_after_a_while():
+    made = busy()
+    made.lose("Away.", NOW)
+    made.begin()
+    for moment, is_shown in ((NOW, True), (NOW + 9, True), (NOW + 11, False), (NOW + 12, False)):
+        settle(made, Size(80, 24), moment)
+        assert (text_of(made, now=moment)[-1] == "codexd is back.") is is_shown

@@ -65,14 +65,16 @@ class SignInServer:
     def __init__(self, clock):
         self.clock = clock
         self.asked = []
+        self.reasons = []
         self.revoked = []
         self.script = []
         self.gate = None
         self.valid = "rt_1"
         self.lifetime_s = 3600.0
 
-    async def refresh(self, refresh_token):
+    async def refresh(self, refresh_token, reason):
         self.asked.append(refresh_token)
+        self.reasons.append(reason)
         if self.gate is not None:
             await self.gate.wait()
         await trio.lowlevel.checkpoint()

@@ -202,3 +202,18 @@ def test_a_file_larger_than_any_login_is_not_read(tmp_path):
 def test_an_impossible_path_is_reported(tmp_path, name):
     with pytest.raises(LoginFileInvalid):
         read_logins(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", "[]", "{}", '{"accounts":[]}', '{"OPENAI_API_KEY":"x"}', '{"accounts":[{}]}']
+)
+@pytest.mark.parametrize("name", ["auth.json", "nope"])
+def test_a_file_without_a_login_says_what_to_name_instead(tmp_path, name, content):
+    path = tmp_path / name
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(LoginFileInvalid) as caught:
+        read_logins(path)
+    assert "sign in again" not in str(caught.value)
+    assert str(caught.value).endswith("To sign in without a file, run `codexctl accounts add`.")
+    assert str(path) in str(caught.value)

@@ -5,13 +5,14 @@ from hypothesis import strategies as st
 from codexd.accounts.login import (
     apply_reply,
     expiry_of_reply,
+    find_other_owner,
     fingerprint,
     read_claims,
     read_expiry,
     read_identity,
     read_tokens,
 )
-from codexd.accounts.model import RefreshReply
+from codexd.accounts.model import Account, RefreshReply
 from codexd.errors import LoginFileInvalid
 
 AUTH, PROFILE = "https://api.openai.com/auth", "https://api.openai.com/profile"
@@ -159,3 +160,10 @@ def test_a_token_that_no_header_takes_is_refused_and_not_quoted(login, name, tok
 def test_a_workspace_that_no_header_takes_is_none(login):
     with pytest.raises(LoginFileInvalid, match="chatgpt_account_id"):
         read_identity(login(workspace="w\n\u00e9"))
+
+
+def test_another_workspace_of_the_same_person_is_told_from_the_own(login):
+    account = Account("1", "own-workspace", "user-ann", "ann@example.com", "plus", 0.0)
+    tokens = login(workspace="other-workspace")["tokens"]
+    reply = RefreshReply(access_token=tokens["access_token"], id_token=tokens["id_token"])
+    assert find_other_owner(account, reply) == "ann@example.com, workspace other-workspace"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from support.refresh_world import DOWN, REUSED, World
 from trio.testing import wait_all_tasks_blocked
 
-from codexd.accounts.model import RefreshReply
+from codexd.accounts.model import RefreshReason, RefreshReply
 from codexd.accounts.refresh import Refresher, back_off_s, seconds_until_refresh
 from codexd.accounts.store import login_file
 from codexd.errors import AccountNeedsLogin, AccountNotFound, RefreshUnavailable
@@ -321,6 +321,56 @@ async def test_a_dead_login_is_not_asked_again_until_its_file_changes(world):
     world.server.valid = "rt_new"
     assert await world.refresher.fresh_token(account_id)
     assert world.store.get(account_id).needs_login is None
+
+
+WITHDRAWN = AccountNeedsLogin("It was revoked (refresh_token_invalidated). Run `codexctl accounts add`.")
+
+
+async def test_a_login_whose_refresh_token_was_withdrawn_is_used_to_its_end(world):
+    account_id = world.add(left_s=8 * 86_400)
+    token = world.saved(account_id)["access_token"]
+    world.server.script = [WITHDRAWN]
+    with pytest.raises(AccountNeedsLogin, match=r"it ends in 8 d 0 h .*refresh_token_invalidated"):
+        await world.refresher.refresh_now(account_id)
+    account = world.store.get(account_id)
+    assert (account.needs_login, account.withdrawn) == (None, str(WITHDRAWN))
+
+    assert await world.refresher.fresh_token(account_id) == token
+    world.clock.now += 8 * 86_400 - 60
+    assert await world.refresher.fresh_token(account_id) == token
+    world.clock.now += 45
+    with pytest.raises(AccountNeedsLogin, match="needs a new login"):
+        await world.refresher.fresh_token(account_id)
+    account = world.store.get(account_id)
+    assert (account.needs_login, account.withdrawn) == (str(WITHDRAWN), None)
+    assert len(world.server.asked) == 1
+
+
+async def test_it_ends_at_once_if_the_backend_refuses_it(world):
+    account_id = world.add(left_s=8 * 86_400)
+    token = world.saved(account_id)["access_token"]
+    world.server.script = [WITHDRAWN]
+    with pytest.raises(AccountNeedsLogin, match="needs a new login"):
+        await world.refresher.fresh_token(account_id, rejected=token)
+    assert world.store.get(account_id).needs_login == str(WITHDRAWN)
+
+
+async def test_a_new_refresh_token_in_its_file_revives_it(world):
+    account_id = world.add(left_s=8 * 86_400)
+    world.server.script = [WITHDRAWN]
+    with pytest.raises(AccountNeedsLogin):
+        await world.refresher.refresh_now(account_id)
+    world.put(account_id, left_s=3600, refresh_token="rt_new")
+    world.store.reload(account_id)
+    account = world.store.get(account_id)
+    assert (account.withdrawn, account.dead_login) == (None, None)
+
+
+async def test_the_server_is_told_why(world):
+    account_id = world.add(left_s=9000)
+    await world.refresher.refresh_now(account_id)
+    await world.refresher.fresh_token(account_id, rejected=world.saved(account_id)["access_token"])
+    assert world.server.reasons == [RefreshReason.PROACTIVE, RefreshReason.UNAUTHORIZED]
 
 
 async def test_a_failure_falls_back_on_a_token_that_still_lives(world, caplog):

@@ -1,7 +1,15 @@
 import pytest
 
 from codexd.clients.address import Address, find_address
-from codexd.clients.claude_code import DISCOVERY, Mode, find_mode, show_value, through_codexd, to_anthropic
+from codexd.clients.claude_code import (
+    DISCOVERY,
+    PERMISSION_MODE,
+    Mode,
+    find_mode,
+    show_value,
+    through_codexd,
+    to_anthropic,
+)
 from codexd.settings.load import load
 from codexd.settings.schema import Settings
 
@@ -54,6 +62,7 @@ def test_the_window_is_that_of_the_smallest_mapped_model():
         ("claude-sonnet-4-5[1m]", False, False),
         ("gpt-5.5", False, True),
         ("codex", False, True),
+        ("claude-gpt-5.5", False, True),
         ("glm-4.6", True, True),
     ],
 )
@@ -61,6 +70,21 @@ def test_a_model_that_the_server_does_not_know_goes(model, codexd_drops, anthrop
     before = {"ANTHROPIC_MODEL": model}
     assert ("ANTHROPIC_MODEL" in through_codexd(ADDRESS, Settings(), before)) == codexd_drops
     assert ("ANTHROPIC_MODEL" in to_anthropic(None, before)) == anthropic_drops
+
+
+@pytest.mark.parametrize(
+    ("model", "goes"),
+    [("gpt-5.2-codex", True), ("claude-gpt-5.5", True), ("glm-4.6", True), ("claude-opus-5-5", False)],
+)
+def test_a_familys_model_that_anthropic_does_not_know_goes_with_its_texts(model, goes):
+    names = [f"ANTHROPIC_DEFAULT_OPUS_MODEL{part}" for part in ("", "_NAME", "_DESCRIPTION")]
+    wanted = to_anthropic(None, {names[0]: model})
+    assert all((name in wanted) == goes for name in names)
+
+
+def test_claude_code_asks_first_only_if_wanted():
+    assert PERMISSION_MODE not in through_codexd(ADDRESS, Settings(), {})
+    assert through_codexd(ADDRESS, Settings(), {}, asks_first=True)[PERMISSION_MODE] == "default"
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ async def test_accounts_with_their_quota_and_state(control, store):
     assert result["active"] == work.id
     assert first == {
         "id": work.id,
+        "label": "work@example.com",
         "email": "work@example.com",
         "plan": "plus",
         "active": True,

@@ -37,3 +37,10 @@ async def test_a_setting_that_names_what_is_not_offered(running):
     await running.call("settings.set", name="models.haiku", value=["gpt-nowhere"])
     models = {model["id"]: model for model in (await running.call("accounts.models"))["models"]}
     assert (models["gpt-nowhere"]["offered"], models["gpt-nowhere"]["used_by"]) == (False, ["models.haiku"])
+
+
+async def test_a_setting_that_names_only_what_is_not_offered_is_taken_with_a_warning(running):
+    (warning,) = (await running.call("settings.set", name="models.haiku", value="gpt-5.4-mini"))["warnings"]
+    assert "is not offered gpt-5.4-mini. `codexctl models` lists" in warning
+    offered = await running.call("settings.set", name="models.haiku", value="gpt-5.4-mini,gpt-5.5")
+    assert offered["warnings"] == []

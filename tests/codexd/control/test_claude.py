@@ -101,6 +101,42 @@ async def test_status_says_that_the_key_is_another_by_now(running, place):
 
 
 @pytest.mark.parametrize(
+    ("shell", "project", "reason"),
+    [
+        pytest.param({}, {}, None, id="nothing"),
+        pytest.param({"CLAUDE_CODE_USE_VERTEX": "1"}, {}, "uses Google Vertex AI", id="shell"),
+        pytest.param({"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}, {}, None, id="the-file-wins-over-the-shell"),
+        pytest.param({}, {"ANTHROPIC_BASE_URL": "https://x.example.com"}, "https://x.example.com", id="project"),
+    ],
+)
+async def test_proxy_says_what_wins_over_the_file(running, place, tmp_path, shell, project, reason):
+    (tmp_path / ".claude").mkdir()
+    (tmp_path / ".claude" / "settings.json").write_text(json.dumps({"env": project}))
+    there = {"config_dir": str(place), "working_dir": str(tmp_path), "environment": shell}
+    done = await running.call("claude.proxy", **there)
+    status = await running.call("claude.status", **there)
+    assert done["takes_effect"] is status["takes_effect"] is (reason is None)
+    assert done["overridden_by"] == status["overridden_by"]
+    assert (reason or "") in " ".join(done["overridden_by"])
+
+
+async def test_claude_code_asks_first_until_it_is_put_back(running, place):
+    before = '{"model": "sonnet"}'
+    (place / "settings.json").write_text(before)
+    there = {"config_dir": str(place)}
+    done = await running.call("claude.proxy", **there)
+    assert "auto mode" in " ".join(done["notes"])
+    done = await running.call("claude.proxy", ask=True, **there)
+    assert json.loads((place / "settings.json").read_text())["permissions"] == {"defaultMode": "default"}
+    assert (await running.call("claude.status", **there))["permission_mode"] == "default"
+    done = await running.call("claude.proxy", **there)  # what was chosen before stays
+    assert done["changes"] == []
+    assert "asks you before each action" in " ".join(done["notes"])
+    await running.call("claude.reset", **there)
+    assert (place / "settings.json").read_text() == before
+
+
+@pytest.mark.parametrize(
     ("model", "is_told"),
     [
         ("kilo", True),
@@ -149,7 +185,8 @@ async def test_status_says_what_is_there(running, place):
     status = await running.call("claude.status", config_dir=str(place))
     assert (status["mode"], status["base_url"]) == ("other", "https://x.example.com")
     assert {"name": "ANTHROPIC_AUTH_TOKEN", "value": "(secret)"} in status["values"]
-    assert "CLAUDE_CODE_USE_BEDROCK" in status["notes"][0]
+    assert not status["takes_effect"]
+    assert "CLAUDE_CODE_USE_BEDROCK is set in " in status["overridden_by"][0]
     (place / "settings.json").write_text("{")
     status = await running.call("claude.status", config_dir=str(place))
     assert (status["mode"], "can't be edited" in status["problem"]) == (None, True)

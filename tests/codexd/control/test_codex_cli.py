@@ -8,7 +8,9 @@ import tomllib
 import httpx
 import pytest
 import trio
-from support.harness import RefusedError, WallClock, start_daemon
+from support.harness import RefusedError, WallClock, post, start_daemon
+
+from codexd.simulator.options import Options
 
 EMPTY = {"config_dir": "/nonexistent/.codex"}
 LOGIN = {"auth_mode": "chatgpt", "OPENAI_API_KEY": None, "tokens": {"access_token": "cli-token-1"}}
@@ -72,6 +74,41 @@ async def test_status_says_that_the_key_is_another_by_now(running, place):
     assert (await running.call("codex.status", config_dir=str(place)))["notes"] == []
 
 
+PLUS = Options(plan_models={"plus": frozenset({"gpt-6-sol", "gpt-5.5"})})
+
+
+@pytest.mark.parametrize(
+    ("text", "model"),
+    [
+        ("", "gpt-6-sol"),
+        ('model = "gpt-5.4" # mine\n', "gpt-6-sol"),
+        ('model = "gpt-5.5" # mine\n', "gpt-5.5"),
+        ('model = "opus" # mine\n', "opus"),
+    ],
+)
+async def test_the_cli_starts_with_a_model_that_is_offered(nursery, tmp_path, place, text, model):
+    running = await start_daemon(nursery, tmp_path / "daemon", options=PLUS)
+    (place / "config.toml").write_text(text)
+    done = await running.call("codex.proxy", config_dir=str(place))
+    assert (done["proof"]["ok"], done["proof"]["model"], config_of(place)["model"]) == (True, model, model)
+    again = await running.call("codex.proxy", config_dir=str(place))
+    assert (again["changes"], config_of(place)["model"]) == ([], model)
+    await running.call("codex.reset", config_dir=str(place))
+    assert (place / "config.toml").read_text() == text
+
+
+async def test_a_model_that_is_not_offered_is_named_with_one_that_is(nursery, tmp_path, place):
+    running = await start_daemon(nursery, tmp_path / "daemon", options=PLUS)
+    await running.call("codex.proxy", config_dir=str(place))
+    file = place / "config.toml"
+    file.write_text(file.read_text().replace('model = "gpt-6-sol"', 'model = "gpt-6.2-sol"'))
+    assert "model = gpt-6.2-sol, which" in (await running.call("codex.status", config_dir=str(place)))["notes"][0]
+    body = {"model": "gpt-6.2-sol", "input": "hi", "stream": True}
+    answer = await post(running, body, "/v1/responses", user_agent="codex_exec/0.171.0")
+    assert answer.status_code == 404
+    assert "your plan is plus. To go on, choose another model, such as gpt-6-sol." in answer.json()["error"]["message"]
+
+
 async def test_without_an_account_it_says_so_and_stays_set_up(running, place):
     await running.call("accounts.clear")
     proof = (await running.call("codex.proxy", config_dir=str(place)))["proof"]
@@ -83,6 +120,7 @@ async def test_without_an_account_it_says_so_and_stays_set_up(running, place):
 async def test_a_dry_run_says_it_all_and_does_nothing(running, place):
     done = await running.call("codex.proxy", config_dir=str(place), dry_run=True)
     assert done["changes"] == [
+        {"name": "model", "before": None, "after": "gpt-6.2-sol"},
         {"name": "model_provider", "before": None, "after": "codexd"},
         {"name": "model_providers.codexd", "before": None, "after": f"{running.address}/v1"},
     ]

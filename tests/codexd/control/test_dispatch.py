@@ -79,8 +79,8 @@ def test_left_out_params_have_their_defaults():
 
 def test_results_are_plain_json():
     window = accounts.QuotaWindow("5h", 12.5, 18000, None)
-    ref = accounts.AccountRef("id", "work@example.com", "plus", False)
-    info = accounts.AccountInfo("id", "a@b.c", "plus", True, "ok", None, 2.0, 1.0, None, (window,), False)
+    ref = accounts.AccountRef("id", "work@example.com", "work@example.com", "plus", False)
+    info = accounts.AccountInfo("id", "a@b.c", "a@b.c", "plus", True, "ok", None, 2.0, 1.0, None, (window,), False)
     for value in (accounts.AccountList((info,), "id"), accounts.ImportedAccounts((ref,), (), (), (), None)):
         plain = to_json(value)
         assert json.loads(json.dumps(plain)) == plain
@@ -219,7 +219,10 @@ async def test_a_disk_that_refuses_is_named_and_logged(call, store, caplog):
     file.mkdir()  # os.replace onto a folder fails, for root too
     refused = await dispatch(call, "accounts.switch", {"account": account.id})
     assert (refused.code, refused.kind) == (REFUSED, "os_error")
-    assert refused.message.startswith("accounts.switch failed: ")
+    assert (
+        refused.message
+        == f"accounts.switch failed. {file} can't be used: Is a directory. It is a folder; move it away."
+    )
     assert "accounts.switch failed" in caplog.text
 
 

@@ -51,8 +51,9 @@ async def test_every_setting_is_listed_with_all_about_it(call, file):
         "secret": False,
         "restart_needed": False,
         "restart_pending": False,
+        "warnings": [],
     }
-    assert by_name["models.opus"]["value"] == ["gpt-5.5", "gpt-6.1-sol"]
+    assert by_name["models.opus"]["value"] == ["gpt-5.5", "gpt-6.1-sol", "gpt-6.2-sol"]
     assert by_name["models.aliases"]["value"] == {}
     assert {item["type"] for item in listed["settings"]} == {
         "string",
@@ -155,3 +156,36 @@ async def test_a_broken_file_is_a_problem_of_the_daemon_until_it_is_mended(call,
     file.write_text(text)
     assert (await call("daemon.reload"))["changed"] == []
     assert (await call("daemon.status"))["problems"] == []
+
+
+async def test_one_key_of_a_table(call, file):
+    assert (await call("settings.set", name="models.aliases.fast", value="gpt-5.5"))["value"] == "gpt-5.5"
+    info = await call("settings.set", name="models.aliases.slow", value="gpt-5.4-mini")
+    assert (info["name"], info["value"], info["default"], info["type"]) == (
+        "models.aliases.slow",
+        "gpt-5.4-mini",
+        None,
+        "string",
+    )
+    both = {"fast": "gpt-5.5", "slow": "gpt-5.4-mini"}
+    assert (await call("settings.get", name="models.aliases"))["value"] == both
+    assert (await call("settings.get", name="models.aliases.fast"))["value"] == "gpt-5.5"
+    assert (await call("settings.unset", name="models.aliases.fast"))["value"] is None
+    assert (await call("settings.get", name="models.aliases"))["value"] == {"slow": "gpt-5.4-mini"}
+    assert "# hidden" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "warnings"),
+    [
+        ("models.opus", "gpt-5.5", []),
+        ("models.opus", "gpt-5.5,gpt-5.55", ["gpt-5.55 is not a known model. Did you mean gpt-5.5?"]),
+        ("models.aliases.fast", "nope", ["nope is not a known model. `codexctl models` lists"]),
+        ("models.aliases", "fast=nope,slow=gpt-5.5", ["nope is not a known model. `codexctl models` lists"]),
+        ("log.level", "debug", []),
+    ],
+)
+async def test_unknown_models_are_taken_with_a_warning(call, name, value, warnings):
+    info = await call("settings.set", name=name, value=value)
+    assert len(info["warnings"]) == len(warnings)
+    assert all(text.startswith(start) for text, start in zip(info["warnings"], warnings, strict=True))

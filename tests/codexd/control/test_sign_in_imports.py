@@ -25,7 +25,13 @@ async def test_import_from_the_codex_cli_warns_of_the_shared_login(control, stor
         first = (await peer.call("accounts.import")).result
         again = (await peer.call("accounts.import", {"source": str(codex_file)})).result
     (account,) = store.accounts
-    ref = {"id": account.id, "email": "work@example.com", "plan": "plus", "simulated": False}
+    ref = {
+        "id": account.id,
+        "label": "work@example.com",
+        "email": "work@example.com",
+        "plan": "plus",
+        "simulated": False,
+    }
     assert (first["added"], first["updated"]) == ([ref], [])
     assert (again["added"], again["updated"]) == ([], [ref])
     assert f"{codex_file} and codexd now share the same login" in first["note"]

@@ -50,8 +50,8 @@ async def test_what_happened_meanwhile_is_one_event(log, autojump_clock):
                 pass
         events = [await take(follower) for _ in range(2)]
         assert [(event.request.id, event.request.state) for event in events] == [
-            ("req_1", "failed"),
-            ("req_2", "failed"),
+            ("req_1", "stopped"),
+            ("req_2", "stopped"),
         ]
         assert await is_silent(follower, 10)
 

@@ -50,7 +50,14 @@ def test_a_request_without_an_outcome_was_left_by_its_client(log):
     with make(log):
         pass
     (ended,) = log.snapshots
-    assert (ended.info.status, ended.info.error_kind, ended.info.state) == (CLIENT_LEFT, "client_left", "failed")
+    assert (ended.info.status, ended.info.error_kind, ended.info.state) == (CLIENT_LEFT, "client_left", "stopped")
+
+
+def test_a_client_that_stops_its_request_is_no_warning(log, caplog):
+    with caplog.at_level("INFO", "codexd.request"), make(log) as record:
+        record.note_status(200)
+        record.note_client_left()
+    assert [line.levelname for line in caplog.records] == ["INFO"]
 
 
 def test_a_bug_is_a_failure_of_ours(log):
@@ -118,7 +125,9 @@ def fail(log, number, error=None):
             record.note_failure(error)
 
 
-def test_a_request_that_its_user_ended_is_the_last_failed_only_if_there_is_no_other(log):
+def test_a_cancelled_request_is_the_last_failed_only_if_there_is_no_other_and_a_stopped_one_never(log):
+    with make(log, 0):
+        pass
     with pytest.raises(RequestNotFound, match="has failed"):
         log.find_last_failed()
     fail(log, 1, RequestCancelled("cancelled"))

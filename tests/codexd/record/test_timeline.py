@@ -53,12 +53,12 @@ def fail(record, error):
 
 def test_a_client_that_left_has_a_status_too(record):
     info = record.finish().info
-    assert (info.status, info.error_kind, info.state) == (CLIENT_LEFT, "client_left", "failed")
+    assert (info.status, info.error_kind, info.state) == (CLIENT_LEFT, "client_left", "stopped")
 
 
 @pytest.mark.parametrize(
     ("stop_reason", "reported", "state", "kind"),
-    [("end_turn", False, "done", None), (None, True, "failed", "overloaded"), (None, False, "failed", "client_left")],
+    [("end_turn", False, "done", None), (None, True, "failed", "overloaded"), (None, False, "stopped", "client_left")],
 )
 def test_a_client_may_leave_at_the_end(record, stop_reason, reported, state, kind):
     record.note_status(200)

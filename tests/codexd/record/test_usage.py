@@ -63,7 +63,7 @@ async def test_a_request_becomes_a_row_without_words_or_addresses(history, path)
     end_one(history)
     await history.summarize("model", 0.0, {})
     (row,) = rows_of(path)
-    assert row == (NOW, "id-1", "opus", "gpt-5.5", "some/1.0", 100, 40, 10, 5, 200, 0, 0, 250, 1)
+    assert row == (NOW, "id-1", "opus", "gpt-5.5", "some/1.0", 100, 40, 10, 5, 200, 0, 0, 250, 1, "turn")
 
 
 async def test_the_sums_by_account_have_the_names_of_now(history):
@@ -148,7 +148,7 @@ def damage_file(path, damage):
     file = UsageFile(path)
     file.add([entry(at=NOW + number) for number in range(2000)])
     if damage == "later version":
-        file._database.execute("PRAGMA user_version = 2")
+        file._database.execute("PRAGMA user_version = 3")
     elif damage == "other table":
         file._database.execute("ALTER TABLE requests ADD COLUMN price REAL")
         file._database.commit()

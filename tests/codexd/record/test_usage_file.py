@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 
 import pytest
+from attrs import evolve
 
 from codexd.record.usage_file import UsageEntry, UsageFile
 
@@ -39,6 +41,30 @@ def test_the_sums(path):
     assert {row.name for row in file.sum_up("account", 0)} == {"id-1", "none"}
     assert file.find_oldest(0) == NOW - 10
     assert file.sum_up("total", NOW + 1) == []
+    file.close()
+
+
+def test_a_purpose_has_a_row_of_its_own(path):
+    file = UsageFile(path)
+    file.add([entry(), evolve(entry(), purpose="auto mode check")])
+    assert {row.name: row.requests for row in file.sum_up("model", 0)} == {
+        "gpt-5.5": 1,
+        "gpt-5.5 (auto mode check)": 1,
+    }
+    file.close()
+
+
+def test_a_file_of_the_first_version_is_brought_up_to_date(path):
+    file = UsageFile(path)
+    file.add([entry()])
+    file.close()
+    with sqlite3.connect(path) as database:
+        database.executescript("ALTER TABLE requests DROP COLUMN purpose; PRAGMA user_version = 1;")
+    database.close()
+    file = UsageFile(path)
+    assert file.kept_aside is None
+    file.add([entry()])
+    assert [(row.name, row.requests) for row in file.sum_up("model", 0)] == [("gpt-5.5", 2)]
     file.close()
 
 

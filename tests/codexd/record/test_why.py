@@ -8,6 +8,7 @@ from codexd import errors
 from codexd.record.requests import RequestLog
 from codexd.record.timeline import StepName
 from codexd.record.why import _SENTENCES, explain, find_advice
+from codexd.translation.client_api import Purpose
 from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.wire_errors import TABLE
 
@@ -79,8 +80,36 @@ def test_a_cancelled_request(log, clock):
         record.note_status(200)
     explained = explain(record.snapshot(), wall_now=NOW)
     assert explained.timeline[-1].what == "The request was cancelled."
-    assert "It was cancelled after 1.7 s: This request was cancelled." in explained.summary
+    assert "It was cancelled after 1.7 s; the client got an error that says so." in explained.summary
     assert explained.request.state == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "progress"),
+    [
+        pytest.param(None, "before any of the answer had come", id="nothing-came"),
+        pytest.param(12, "in the middle of the answer (about 12 tokens)", id="in-the-middle"),
+    ],
+)
+def test_a_request_that_its_client_stopped(log, clock, tokens, progress):
+    with log.record("req_1", "POST", "/v1/messages", "claude-cli/2.1") as record:
+        ask(record, clock, count_output=lambda: tokens or 0)
+        if tokens:
+            record.note_first_token(clock.now)
+        record.note_client_left()
+    explained = explain(record.snapshot(), wall_now=NOW)
+    assert explained.request.state == "stopped"
+    assert explained.timeline[-1].what == f"The client hung up, {progress}."
+    assert f"It was stopped: the client hung up after 1.7 s, {progress}." in explained.summary
+    assert "Esc" in explained.advice[1]
+
+
+def test_a_check_of_auto_mode_is_named(log, clock):
+    with log.record("req_1", "POST", "/v1/messages", "claude-cli/2.1") as record:
+        record.note_purpose(Purpose.AUTO_MODE_CHECK)
+        ask(record, clock)
+        record.note_status(200)
+    assert ", to check an action (auto mode check), which went to " in explain(record.snapshot(), wall_now=NOW).summary
 
 
 def test_an_answered_request(log, clock):
@@ -91,6 +120,9 @@ def test_an_answered_request(log, clock):
         record.note_chunk(clock.now)
         losses = Losses()
         losses.add(LossKind.DROPPED, "top_k", "no such thing")
+        losses.add(LossKind.RENAMED, "tools[0].name", "sent as x")
+        for number in range(4):
+            losses.add(LossKind.APPROXIMATED, f"tools[{number}]", "described")
         record.note_losses(losses)
         record.note_answer(None, "end_turn")
         record.note_status(200)
@@ -98,7 +130,10 @@ def test_an_answered_request(log, clock):
     assert explained.timeline[-1].what == "The answer was complete (stop reason end_turn)."
     assert explained.summary.endswith("It was answered after 31.7 s. The backend was silent for up to 30.0 s.")
     assert explained.advice == (
-        "codexd dropped or approximated 1 field of the request; `codexctl requests` has the details.",
+        "codexd dropped the field top_k: no such thing.",
+        "codexd approximated the field tools[0]: described.",
+        "codexd approximated the field tools[1]: described.",
+        "It dropped or approximated 2 more; `codexctl requests` lists them.",
     )
 
 

@@ -155,3 +155,60 @@ def test_a_broken_file_is_not_edited(text, said):
         set_in_text(text, "server.port", "1")
     with pytest.raises(SettingInvalid, match=said):
         unset_in_text(text, "server.port")
+
+
+ALIASES = """[models]
+opus = "a"
+
+[models.aliases]
+fast = "gpt-5.5" # quick
+"gpt-4*" = "gpt-5.4-mini"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value", "aliases"),
+    [
+        ("", "models.aliases.fast", "x", {"fast": "x"}),
+        (ALIASES, "models.aliases.slow", "x", {"fast": "gpt-5.5", "gpt-4*": "gpt-5.4-mini", "slow": "x"}),
+        (ALIASES, "models.aliases.fast", "x", {"fast": "x", "gpt-4*": "gpt-5.4-mini"}),
+        (ALIASES, "models.aliases.gpt-4.1", " x ", {"fast": "gpt-5.5", "gpt-4*": "gpt-5.4-mini", "gpt-4.1": "x"}),
+        ("[models]\naliases = {a = 'b'} # mine\n", "models.aliases.c", "d", {"a": "b", "c": "d"}),
+        ("[models]\naliases = 'a=b' # mine\n", "models.aliases.c", "d", {"a": "b", "c": "d"}),
+        ("models.aliases.a = 'b' # mine\n", "models.aliases.c", "d", {"a": "b", "c": "d"}),
+    ],
+)
+def test_a_key_of_a_table_is_set_and_the_others_stay(text, name, value, aliases):
+    edited = set_in_text(text, name, value)
+    assert settings_of(edited).models.aliases == aliases
+    assert edited.count("#") == text.count("#")
+    assert set_in_text(edited, name, value) == edited
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "aliases"),
+    [
+        (ALIASES, "models.aliases.fast", {"gpt-4*": "gpt-5.4-mini"}),
+        (ALIASES, "models.aliases.other", {"fast": "gpt-5.5", "gpt-4*": "gpt-5.4-mini"}),
+        ("[models]\naliases = 'a=b,c=d'\n", "models.aliases.a", {"c": "d"}),
+        ("[models]\naliases = 'a=b'\n", "models.aliases.a", {}),
+        ("[models]\naliases = {a = 'b'}\n", "models.aliases.a", {}),
+        ("", "models.aliases.a", {}),
+    ],
+)
+def test_a_key_of_a_table_is_unset_and_the_others_stay(text, name, aliases):
+    edited = unset_in_text(text, name)
+    assert settings_of(edited).models.aliases == aliases
+    assert unset_in_text(edited, name) == edited
+
+
+@pytest.mark.parametrize("value", ["", " ", 5, None, ["a"], {"a": "b"}])
+def test_the_value_of_a_key_is_a_name(value):
+    with pytest.raises(SettingInvalid, match=r"models\.aliases\.fast: must be a name"):
+        set_in_text("", "models.aliases.fast", value)
+
+
+@pytest.mark.parametrize("name", ["models.aliases.", "models.alias.fast", "log.level.x", "models.opus.x"])
+def test_only_tables_have_keys(name):
+    with pytest.raises(SettingInvalid, match="no such setting"):
+        set_in_text("", name, "x")

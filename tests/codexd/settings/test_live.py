@@ -262,3 +262,11 @@ def test_pinned_values_hold_whatever_is_set(live, file):
     assert "upstream.auth_url" not in names(live.reload())
     assert live.current.upstream.auth_url == "http://127.0.0.1:9"
     assert live.current.upstream.idle_timeout == 3
+
+
+def test_a_byte_order_mark_is_no_part_of_the_settings(file):
+    file.write_bytes("\ufeff[server]\nport = 1234  # mine\n".encode())
+    live = LiveSettings.open(file, environ={}, flags={})
+    assert live.current.server.port == 1234
+    live.set("log.level", "debug")
+    assert file.read_bytes().startswith(b"[server]\nport = 1234  # mine\n")

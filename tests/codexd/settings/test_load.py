@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codexd.errors import SettingInvalid
-from codexd.settings.load import Document, load
+from codexd.settings.load import Document, convert, load
 from codexd.settings.schema import SCHEMA
 
 
@@ -76,6 +76,12 @@ def test_aliases_are_a_table():
         ("[server]\nport = true", "server.port = True (settings.toml): must be an integer"),
         ("[server]\nport = 70000", "server.port = 70000 (settings.toml): must be from 0 to 65535"),
         ("[server]\nhost = ''", "server.host = '' (settings.toml): must not be empty"),
+        (
+            "[server]\nhost = '127.0.0.1:8081'",
+            "must be a host name or an IP address, without http:// and without a port",
+        ),
+        ("[server]\nhost = 'http://localhost'", "must be a host name or an IP address"),
+        ("[server]\nhost = 'a..b'", "must be a host name or an IP address"),
         ("[server]\nhost = 7", "server.host = 7 (settings.toml): must be a string"),
         (
             "[server]\nhost = '0.0.0.0'",
@@ -134,3 +140,52 @@ def test_any_values_load_or_are_refused_by_name(values):
         load(environ={}, flags=values)
     except SettingInvalid as refused:
         assert any(name in str(refused) for name in values)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("upstream.idle_timeout", "5m", 300.0),
+        ("upstream.idle_timeout", "90s", 90.0),
+        ("upstream.idle_timeout", "1h30m", 5400.0),
+        ("upstream.idle_timeout", "1H 30 min", 5400.0),
+        ("upstream.idle_timeout", "1.5m", 90.0),
+        ("upstream.idle_timeout", "500ms", 0.5),
+        ("upstream.idle_timeout", "300", 300.0),
+        ("upstream.idle_timeout", "3e2", 300.0),
+        ("usage.retention_days", "12w", 84),
+        ("usage.retention_days", "48h", 2),
+        ("usage.retention_days", "90", 90),
+    ],
+)
+def test_durations_are_taken_where_a_setting_has_a_unit_of_time(name, text, value):
+    converted = convert(SCHEMA[name], text)
+    assert (converted, type(converted)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("upstream.idle_timeout", "5 parsecs", "must be a number, or a duration such as 90s, 5m or 1h30m"),
+        ("upstream.idle_timeout", "-5m", "must be a number, or a duration"),
+        ("upstream.idle_timeout", "0s", "must be more than 0"),
+        ("usage.retention_days", "12h", "or a duration such as 90d or 12w"),
+        ("log.history", "5m", "must be"),
+    ],
+)
+def test_what_is_no_duration_is_refused(name, text, said):
+    with pytest.raises(ValueError, match=said):
+        convert(SCHEMA[name], text)
+
+
+@given(st.floats(0.001, 1e5), st.sampled_from(["ms", "s", "m", "min", "h", "d", "w"]))
+def test_any_length_is_a_positive_number_of_seconds(number, unit):
+    assert convert(SCHEMA["upstream.idle_timeout"], f"{number:.3f}{unit}") >= 0.0
+
+
+@pytest.mark.parametrize(
+    ("written", "host"), [("[::1]", "::1"), ("::1", "::1"), ("localhost", "localhost"), ("127.0.0.2", "127.0.0.2")]
+)
+def test_an_ipv6_address_may_have_brackets(written, host):
+    assert load(environ={"HOST": written}, flags={}).settings.server.host == host
+    assert load(environ={}, flags={"server.host": written}).settings.server.host == host

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.any_json import list_paths, put
+from support.media import make_image
 
 from codexd.jsontext import dumps
 from codexd.simulator.agent import answer
@@ -17,7 +18,7 @@ from codexd.simulator.prompts import flatten_prompt, seal_reasoning
 from codexd.simulator.scripts import ScriptBook, parse_reply, parse_script
 
 ACCOUNT = "account-own"
-PNG = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
+PNG = "data:image/png;base64," + base64.b64encode(make_image("PNG")).decode()
 SCHEMA = {"type": "object", "properties": {"a": {"type": ["array", "null"], "items": {"enum": [1]}}}, "required": ["a"]}
 
 BODY: dict[str, Any] = {
@@ -34,7 +35,7 @@ BODY: dict[str, Any] = {
         {"type": "custom_tool_call_output", "call_id": "call_2", "output": "x"},
         {"type": "local_shell_call", "call_id": "call_3"},
         {"type": "function_call_output", "call_id": "call_3", "output": "x"},
-        {"type": "web_search_call", "status": "completed"},
+        {"type": "web_search_call", "action": {"type": "search"}},
         {"type": "configuration_update", "reasoning": {"effort": "low"}},
         {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "x"}]},
         {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "run ls"}]},

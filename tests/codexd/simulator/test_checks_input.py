@@ -9,6 +9,7 @@ from support.simulator_checks import (
     FOREIGN,
     OWN,
     PDF,
+    PNG,
     call,
     expect_error,
     find_refusal,
@@ -168,6 +169,12 @@ ERRORS: list[tuple[dict[str, Any], str, str | None, str | None]] = [
     ),
     (
         say({"type": "input_image", "image_url": "data:image/png;base64,AAAA"}),
+        "The image data you provided does not represent a valid image.",
+        "input[0].content[0].image_url",
+        "invalid_value",
+    ),
+    (
+        say({"type": "input_image", "image_url": PNG[:122]}),
         "The image data you provided does not represent a valid image.",
         "input[0].content[0].image_url",
         "invalid_value",

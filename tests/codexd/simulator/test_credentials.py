@@ -50,7 +50,7 @@ def test_a_request_in_order(port: int) -> None:
         ("", "client_id"),
         (make_query(client_id="app_other"), "client_id"),
         (make_query(response_type="token"), "response_type"),
-        (make_query(redirect_uri="http://127.0.0.1:1455/auth/callback"), "redirect_uri"),
+        (make_query(redirect_uri="http://127.0.0.2:1455/auth/callback"), "redirect_uri"),
         (make_query(redirect_uri="http://localhost:1456/auth/callback"), "redirect_uri"),
         (make_query(redirect_uri="http://localhost:1455/auth/callback/"), "redirect_uri"),
         (make_query(redirect_uri="http://localhost:1455/callback"), "redirect_uri"),

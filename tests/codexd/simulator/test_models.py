@@ -49,21 +49,21 @@ def test_the_version_gate(headers: dict[str, str], text: str | None) -> None:
 @pytest.mark.parametrize(("originator", "status"), [("codexd", 404), ("", 404), ("codex_cli_rs", None)])
 def test_the_originator_gate(originator: str, status: int | None) -> None:
     options = Options(codex_originators_only=frozenset({"gpt-5.5"}))
-    headers = {"originator": originator}
+    headers = {"originator": originator, "version": "0.171.0"}
     refusal = check_body(make_body(), account_id=OWN, options=options, headers=headers)
     assert (refusal.status if refusal else None) == status
 
 
 async def test_the_catalogues_etag_stands_on_each_answer() -> None:
-    async with open_bench(minimal_client_versions={"gpt-6-astra": "0.153.0"}) as bench:
-        listed = await bench.http.get("/backend-api/codex/models?client_version=0.1.0", headers=bench.headers)
-        headers = {**bench.headers, "version": "0.1.0"}
+    async with open_bench() as bench:
+        listed = await bench.http.get("/backend-api/codex/models?client_version=0.150.0", headers=bench.headers)
+        headers = {**bench.headers, "version": "0.150.0"}
         answered = await bench.http.post("/backend-api/codex/responses", json=BODY, headers=headers)
         assert answered.headers["x-models-etag"] == listed.headers["etag"]
 
 
 async def test_the_catalogue_is_filtered_by_version() -> None:
-    async with open_bench(minimal_client_versions={"gpt-6-astra": "0.153.0"}) as bench:
+    async with open_bench() as bench:
 
         async def list_slugs(query: str) -> tuple[set[str], str]:
             response = await bench.http.get(f"/backend-api/codex/models{query}", headers=bench.headers)
@@ -71,6 +71,13 @@ async def test_the_catalogue_is_filtered_by_version() -> None:
 
         old, old_etag = await list_slugs("?client_version=0.152.0")
         new, new_etag = await list_slugs("?client_version=0.153.0")
-        assert new - old == {"gpt-6-astra"}
-        assert (await list_slugs(""))[0] == old
+        assert new - old == {"gpt-6-astra", "gpt-6.1-sol", "gpt-6.1-terra"}
+        assert (await list_slugs(""))[0] == set()
         assert old_etag != new_etag
+
+
+@pytest.mark.parametrize(("model", "is_refused"), [("gpt-5.5", True), ("gpt-6.1-sol", False)])
+def test_responses_lite_only_for_the_models_that_take_it(model: str, is_refused: bool) -> None:
+    headers = {"version": "0.171.0", "x-openai-internal-codex-responses-lite": "true"}
+    refusal = check_body(make_body(model=model), account_id=OWN, options=Options(), headers=headers)
+    assert (refusal.body["error"]["code"] if refusal else None) == ("unsupported_value" if is_refused else None)

@@ -1,46 +1,39 @@
-"""The simulated backend's compact route."""
+"""How the simulated backend compacts a conversation."""
 
 from __future__ import annotations
 
 import pytest
-from support.simulator_bench import BODY, open_bench
+from support.simulator_bench import BODY, open_bench, read_events
 
-PATH = "/backend-api/codex/responses/compact"
-COMPACT = {name: value for name, value in BODY.items() if name not in ("store", "stream", "include")} | {
-    "instructions": ""
-}
+TRIGGER = {"type": "compaction_trigger"}
+BETA = {"x-codex-beta-features": "other, remote_compaction_v2"}
 
 
-async def post(bench, body):
-    return await bench.http.post(PATH, json=body, headers=bench.headers)
+async def post(bench, items, headers=BETA, path="/backend-api/codex/responses"):
+    return await bench.http.post(path, json={**BODY, "input": items}, headers=bench.headers | headers)
 
 
-async def test_the_users_messages_stay_and_one_item_stands_for_the_rest() -> None:
+async def test_one_item_stands_for_the_conversation() -> None:
     async with open_bench() as bench:
-        answer = await post(bench, COMPACT)
-        output = answer.json()["output"]
-        assert output[:-1] == [item for item in COMPACT["input"] if item["role"] == "user"]
-        assert output[-1]["type"] == "compaction"
-        assert answer.headers["x-codex-plan-type"]
-        assert (await bench.post(input=output)).status_code == 200
+        answer = await post(bench, [*BODY["input"], TRIGGER])
+        events = read_events(answer.text)
+        [done] = [event for event in events if event["type"] == "response.output_item.done"]
+        assert done["item"]["type"] == "compaction"
+        assert events[-1]["response"]["output"] == []
+        assert (await post(bench, [*BODY["input"], done["item"]])).status_code == 200
 
 
 @pytest.mark.parametrize(
-    ("changes", "detail"),
-    [
-        ({"stream": True}, "Unsupported parameter: stream"),
-        ({"store": False}, "Unsupported parameter: store"),
-        ({"instructions": None}, "Instructions are required"),
-        ({"input": "x"}, "Input must be a list"),
-    ],
+    ("items", "headers", "param"),
+    [([TRIGGER, *BODY["input"]], BETA, "input"), ([*BODY["input"], TRIGGER], {}, "input")],
 )
-async def test_what_it_refuses(changes, detail) -> None:
+async def test_what_it_refuses(items, headers, param) -> None:
     async with open_bench() as bench:
-        answer = await post(bench, COMPACT | changes)
-        assert (answer.status_code, answer.json()) == (400, {"detail": detail})
+        answer = await post(bench, items, headers)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
-async def test_no_json_is_a_bad_request() -> None:
+async def test_the_old_route_is_gone() -> None:
     async with open_bench() as bench:
-        answer = await bench.http.post(PATH, content=b"x", headers=bench.headers)
-        assert (answer.status_code, answer.json()) == (400, {"detail": "Bad Request"})
+        answer = await post(bench, BODY["input"], path="/backend-api/codex/responses/compact")
+        assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})

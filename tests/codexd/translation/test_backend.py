@@ -7,7 +7,18 @@ from hypothesis import strategies as st
 from codexd import errors
 from codexd.errors import StreamBroken, UpstreamError
 from codexd.jsontext import dumps
-from codexd.translation.backend import Usage, parse_event, read_failure, read_http_error, read_usage
+from codexd.translation.backend import (
+    Usage,
+    asks_in_words,
+    describe_schema,
+    find_part,
+    find_suspect,
+    parse_event,
+    read_failure,
+    read_http_error,
+    read_usage,
+)
+from codexd.translation.reading.tool_names import ToolNames, shorten
 from codexd.translation.wire_errors import to_anthropic
 
 few = settings(deadline=None, max_examples=200)
@@ -41,6 +52,10 @@ IMAGE = "The image data you provided does not represent a valid image."
         ({"code": "invalid_encrypted_content", "message": "could not be verified"}, errors.StaleReasoning),
         ({"type": "invalid_request_error", "code": "invalid_value", "message": IMAGE}, errors.UpstreamRejected),
         ({"type": "invalid_request_error", "message": GONE}, errors.ModelRefused),
+        ({"code": "invalid_function_parameters"}, errors.SchemaRefused),
+        ({"code": "invalid_json_schema"}, errors.SchemaRefused),
+        ({"message": "Invalid schema for function 'f': None is not of type 'array'."}, errors.SchemaRefused),
+        ({"message": "Invalid JSON schema: regex lookaround is not supported."}, errors.SchemaRefused),
         ({"code": "server_error"}, errors.UpstreamFailed),
         ({"code": "websocket_connection_limit_reached"}, errors.UpstreamFailed),
         ({}, errors.UpstreamFailed),
@@ -294,3 +309,142 @@ def test_an_event_that_could_not_be_passed_on_breaks_the_stream():
 
 def test_an_event_whose_type_would_break_a_line_of_the_stream_is_none():
     assert parse_event(b'{"type": "a\\n\\ndata: {}"}') is None
+
+
+LONG = "mcp__server__" + "x" * 80
+TOOLS = {
+    "tools": [{"type": "web_search"}, {"type": "function", "name": shorten(LONG)}],
+    "input": [{"type": "additional_tools", "tools": [{"name": "web", "tools": [{"name": "run"}]}]}],
+}
+LOOK_AROUND = "Invalid JSON schema: regex lookaround is not supported. Found at $.properties.a.pattern."
+DISABLE = "Disable the tool, or the MCP server that it comes from, and send the request again."
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            {"message": f"Invalid schema for function '{shorten(LONG)}': '^[\\\\p{{L}}]$' is not a 'regex'."},
+            (
+                f"The backend refused the JSON schema of the tool \"{LONG}\": its pattern '^[\\\\p{{L}}]$' is not a regular "
+                f"expression that it can read. {DISABLE}"
+            ),
+        ),
+        (
+            {"message": LOOK_AROUND, "param": "tools[1].parameters"},
+            (
+                f'The backend refused the JSON schema of the tool "{LONG}": regex lookaround is not supported. Found at '
+                f"$.properties.a.pattern. {DISABLE}"
+            ),
+        ),
+        (
+            {"message": LOOK_AROUND, "param": "input[0].tools[0].tools[0].parameters"},
+            (
+                'The backend refused the JSON schema of the tool "run": regex lookaround is not supported. Found at '
+                f"$.properties.a.pattern. {DISABLE}"
+            ),
+        ),
+        (
+            {"message": "Invalid schema for response_format 'a': 1 is not of type 'object'.", "param": "text.format"},
+            (
+                "The backend refused the JSON schema of the answer: 1 is not of type 'object'. Change the schema, and send "
+                "the request again."
+            ),
+        ),
+        (
+            {"code": "invalid_function_parameters", "param": "tools[9].parameters"},
+            f"The backend refused the JSON schema of a tool: invalid_function_parameters. {DISABLE}",
+        ),
+    ],
+)
+def test_a_refused_schema_names_the_tool_as_the_client_does(found, said):
+    error = read_http_error(400, {}, dumps({"error": found}), NOW)
+    described = describe_schema(error, TOOLS, ToolNames([LONG]))
+    assert str(described) == said
+    assert (described.status, described.code) == (error.status, error.code)
+
+
+SAID = {"type": "message", "role": "user", "content": []}
+ANSWERED = {"type": "message", "role": "assistant", "content": []}
+CALLED = {"type": "function_call", "call_id": "c"}
+RETURNED = {"type": "function_call_output", "call_id": "c"}
+REMINDED = {"type": "message", "role": "developer", "content": []}
+
+
+@pytest.mark.parametrize(
+    ("items", "in_words"),
+    [
+        ([SAID], True),
+        ([{"role": "user", "content": "hi"}], True),
+        ([SAID, REMINDED], True),
+        ([SAID, CALLED, RETURNED, ANSWERED, SAID], True),
+        ([SAID, CALLED, RETURNED], False),
+        ([SAID, CALLED, RETURNED, REMINDED], False),
+        ([SAID, ANSWERED, CALLED, {"type": "custom_tool_call_output"}, SAID], False),
+        ([], True),
+    ],
+)
+def test_whether_the_model_was_asked_in_words(items, in_words):
+    assert asks_in_words({"input": items}) is in_words
+
+
+IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
+BODY = {
+    "input": [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}, IMAGE]},
+        {"type": "function_call_output", "call_id": "c", "output": [IMAGE]},
+        {"type": "function_call_output", "call_id": "d", "output": "text"},
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("param", "part"),
+    [
+        ("input[0].content[1].image_url", IMAGE),
+        ("input[0].content[1]", IMAGE),
+        ("input[1].output[0].image_url", IMAGE),
+        ("input[2].output[0]", {}),
+        ("input[9].content[0]", {}),
+        ("input[0].content[9]", {}),
+        ("input", {}),
+        ("tools[0].parameters", {}),
+        (None, {}),
+    ],
+)
+def test_the_part_that_an_error_names(param, part):
+    assert find_part(BODY, param) == part
+
+
+@pytest.mark.parametrize(
+    ("error", "medium"),
+    [
+        (
+            {
+                "message": "The image data you provided does not represent a valid image.",
+                "param": "input",
+                "code": "invalid_value",
+            },
+            "image",
+        ),
+        ({"message": "Invalid value", "param": "input[3].content[1].image_url", "code": "invalid_value"}, "image"),
+        ({"message": "Could not parse.", "code": "image_parse_error"}, "image"),
+        ({"message": "Error while downloading image.", "code": "invalid_image_url"}, "image"),
+        ({"message": "Model does not support image inputs", "param": "input[0].content[0]"}, "image"),
+        ({"message": "Invalid file data: 'input[0].content[0].file_data'.", "param": "input"}, "document"),
+        ({"message": "Invalid value", "param": "input[0].content[0].file_data"}, "document"),
+        ({"message": "Invalid schema for function 'image': bad", "param": "tools[0].parameters"}, None),
+        ({"message": "Unknown parameter: 'generate_image'.", "param": "generate_image"}, None),
+    ],
+)
+def test_the_medium_that_the_backend_refuses(error, medium):
+    assert read_http_error(400, {}, dumps({"error": error}), 0.0).medium == medium
+
+
+def test_a_refusal_without_a_reason_is_the_largest_images():
+    large = {"type": "input_image", "image_url": "data:image/png;base64," + "A" * 6_000_000}
+    body = {"input": [*BODY["input"], {"type": "message", "role": "user", "content": [IMAGE, large]}]}
+    bare = read_http_error(400, {}, b'{"detail": "Bad Request"}', 0.0)
+    assert find_suspect(body, bare) is large
+    assert find_suspect(BODY, bare) == {}
+    assert find_suspect(body, read_http_error(400, {}, b'{"detail": "Unsupported parameter: x"}', 0.0)) == {}

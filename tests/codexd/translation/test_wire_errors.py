@@ -1,6 +1,7 @@
 """Errors as clients see them, in both API families."""
 
 import inspect
+import time
 
 import pytest
 
@@ -15,9 +16,20 @@ from codexd.translation.wire_errors import (
     to_anthropic,
     to_codex,
     to_openai,
+    without_countdown,
 )
 
 NOW = 1_795_000_000.0
+
+
+@pytest.fixture(autouse=True)
+def _utc(monkeypatch):
+    """Times are local."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 def make(kind):
@@ -132,10 +144,10 @@ def test_an_overflow_says_what_makes_claude_code_compact(prompt, window, message
 @pytest.mark.parametrize(
     ("left_s", "retry_after", "words"),
     [
-        (3600, "3600", "in 1 h 0 min (2026-11-18 12:06 UTC)"),
-        (59.2, "60", "in 1 min (2026-11-18 11:07 UTC)"),
-        (200_000, "200000", "in 2 d 7 h (2026-11-20 18:40 UTC)"),
-        (-50, "1", "in 1 min (2026-11-18 11:05 UTC)"),
+        (3600, "3600", "in 1 h 0 min (2026-11-18 12:06)"),
+        (59.2, "60", "in 1 min (2026-11-18 11:07)"),
+        (200_000, "200000", "in 2 d 7 h (2026-11-20 18:40)"),
+        (-50, "1", "in 1 min (2026-11-18 11:05)"),
     ],
 )
 def test_a_used_up_plan_says_until_when_to_anthropic(left_s, retry_after, words):
@@ -152,9 +164,7 @@ def test_a_used_up_plan_without_a_time():
 
 
 def test_the_limit_of_all_accounts_is_said_in_its_own_words():
-    words = (
-        "No account can serve this request now: ann@example.com is available again in 1 h 0 min (2026-11-18 12:06 UTC)."
-    )
+    words = "No account can serve this request now: ann@example.com is available again in 1 h 0 min (2026-11-18 12:06)."
     wire = to_anthropic(errors.AllAccountsLimited(words, resets_at=NOW + 3600), now=NOW)
     assert wire.message == words
     assert wire.headers == {"x-should-retry": "false", "retry-after": "3600"}
@@ -187,13 +197,69 @@ def test_anthropic_messages(error, message):
     assert to_anthropic(error, now=NOW).message == message
 
 
+FINAL_400 = (
+    errors.PolicyRefused,
+    errors.RequestCancelled,
+    errors.RequestInvalid,
+    errors.SchemaRefused,
+    errors.UpstreamRejected,
+)
+"""A 400 that stays one however often Claude Code repeats it."""
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_claude_code_shows_a_refusal_under_451(kind):
     error = make(kind)
     wire = to_anthropic(error, now=NOW)
     shown = for_claude_code(wire, error)
-    assert shown.status == (451 if kind in (errors.PolicyRefused, errors.RequestCancelled) else wire.status)
+    assert shown.status == (451 if kind in FINAL_400 else wire.status)
     assert (shown.type, shown.message, shown.headers) == (wire.type, wire.message, wire.headers)
+
+
+def refuse_image(path):
+    error = errors.UpstreamRejected("no valid image", status=400, medium="image")
+    error.path = path
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            RequestInvalid("messages[2].content[0].source.data", "is not base64", medium="image"),
+            "messages.2.content.0.image.source.data: Could not process image (is not base64)",
+        ),
+        (
+            RequestInvalid("messages[2].content[0].content[1].source.url", "must start", medium="image"),
+            "messages.2.content.0.tool_result.content.1.image.source.url: Could not process image (must start)",
+        ),
+        (
+            RequestInvalid("messages[0].content[3].source.data", "is cut off", medium="document"),
+            "messages.0.content.3.document.source.data: The PDF specified was not valid (is cut off)",
+        ),
+        (
+            RequestInvalid("messages[0].content[3].source.content[1].source.data", "is cut off", medium="image"),
+            "messages.0.content.3.document.source.content.1.source.data: Could not process image (is cut off)",
+        ),
+        (
+            refuse_image("messages[1].content[0]"),
+            "messages.1.content.0.image: Could not process image (no valid image)",
+        ),
+        (refuse_image(None), "Could not process image (no valid image)"),
+        (
+            errors.UpstreamRejected("no file", medium="document"),
+            "The PDF specified was not valid (no file)",
+        ),
+    ],
+)
+def test_claude_code_takes_a_refused_medium_out_of_the_conversation(error, message):
+    wire = for_claude_code(to_anthropic(error, now=NOW), error)
+    assert (wire.status, wire.message) == (400, message)
+
+
+def test_claude_code_acts_on_a_capability_that_is_rejected():
+    error = RequestInvalid("thread", "send everything (capability_rejected: beta_header:x)")
+    assert for_claude_code(to_anthropic(error, now=NOW), error).status == 400
 
 
 def test_a_class_without_a_row_takes_its_parents():
@@ -205,6 +271,19 @@ def test_a_class_without_a_row_takes_its_parents():
 
 
 # -- OpenAI -------------------------------------------------------------------------------------------
+
+
+def test_openais_words_for_an_image_that_cant_be_read():
+    wire = to_openai(RequestInvalid("messages[0].content[1].image_url.url", "is not base64", medium="image"), now=NOW)
+    assert wire.message.startswith("The image data you provided does not represent a valid image. messages[0]")
+    assert (wire.status, wire.code, wire.param) == (400, "invalid_value", "messages[0].content[1].image_url.url")
+    wire = to_openai(RequestInvalid("input[0].content[1].file_data", "is cut off", medium="document"), now=NOW)
+    assert (wire.message, wire.code) == ("input[0].content[1].file_data: is cut off", "invalid_value")
+
+
+def test_an_image_that_the_backend_refuses_has_the_clients_own_path():
+    error = refuse_image("messages[1].content[0]")
+    assert to_openai(error, now=NOW).param == "messages[1].content[0]"
 
 
 def word(error):
@@ -277,12 +356,21 @@ def test_all_else_is_told_to_the_codex_cli_as_to_other_clients():
 @pytest.mark.parametrize(
     ("left_s", "seconds", "words"),
     [
-        (3600, 3600, "in 1 h 0 min (2026-11-18 12:06 UTC)"),
-        (59.2, 60, "in 1 min (2026-11-18 11:07 UTC)"),
-        (200_000, 200_000, "in 2 d 7 h (2026-11-20 18:40 UTC)"),
-        (-50, 1, "in 1 min (2026-11-18 11:05 UTC)"),
+        (3600, 3600, "in 1 h 0 min (2026-11-18 12:06)"),
+        (59.2, 60, "in 1 min (2026-11-18 11:07)"),
+        (200_000, 200_000, "in 2 d 7 h (2026-11-20 18:40)"),
+        (-50, 1, "in 1 min (2026-11-18 11:05)"),
     ],
 )
 def test_a_moment_is_said_both_ways(left_s, seconds, words):
     assert say_until(NOW + left_s, NOW) == words
     assert seconds_until(NOW + left_s, NOW) == seconds
+
+
+def test_times_are_local_and_without_a_countdown_where_they_are_read_later(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    said = f"Your plan is used up. It is available again {say_until(NOW + 3600, NOW)}."
+    assert said.endswith("again in 1 h 0 min (2026-11-18 21:06).")
+    assert without_countdown(said).endswith("again at 2026-11-18 21:06.")
+    assert without_countdown("in 5 min (soon)") == "in 5 min (soon)"

@@ -15,6 +15,7 @@ from codexd.accounts.store.store import AccountStore
 from codexd.record.requests import RequestLog
 from codexd.record.timeline import StepName
 from codexd.settings.schema import ModelSettings, RotationSettings, Settings
+from codexd.translation.client_api import Purpose
 from codexd.translation.messages.request import parse
 from codexd.turns.chatgpt import ChatGptPlan
 from codexd.turns.retry import How
@@ -113,6 +114,23 @@ async def test_a_refused_model_gives_way_to_the_next_of_the_list(bench):
         turn, attrs.evolve(attempt, target=bench.plan.target_for("claude-opus-5-5")), errors.ModelRefused("nor this")
     )
     assert not bench.plan.retry_context(turn, attempt).has_other_model
+
+
+@pytest.mark.parametrize(
+    ("haiku", "aliases", "model"),
+    [
+        pytest.param(("gpt-6-luna",), {}, "gpt-6-luna", id="small-model"),
+        pytest.param(("gpt-not-offered",), {}, "gpt-5.5", id="no-small-model"),
+        pytest.param(("gpt-6-luna",), {"claude-sonnet-*": "gpt-6-sol"}, "gpt-6-sol", id="the-users-own-choice"),
+    ],
+)
+async def test_the_small_model_checks_actions_for_auto_mode(bench, haiku, aliases, model):
+    models = attrs.evolve(ModelSettings(), haiku=haiku, aliases=aliases, sonnet=("gpt-5.5",))
+    bench.settings = attrs.evolve(Settings(), models=models)
+    turn, _ = await begin(bench, model="claude-sonnet-5")
+    check = attrs.evolve(turn.request, purpose=Purpose.AUTO_MODE_CHECK)
+    attempt = await bench.plan.choose(Turn(check, "req_2", bench.record, NoSink()))
+    assert attempt.model == model
 
 
 FULL, ROOM = {**LISTED, "x-codex-primary-reset-at": str(NOW + 600)}, {"x-codex-primary-used-percent": "40"}

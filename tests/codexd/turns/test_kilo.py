@@ -62,4 +62,4 @@ async def test_what_goes_there_is_a_chat_request_of_its_model(turn):
     body = turn.request.to_backend(attempt.target)
     assert provider.adapt(body, attempt, Losses())["model"] == attempt.model
     with pytest.raises(errors.RequestInvalid, match="conversations only"):
-        provider.adapt({**body, "stream": False}, attempt, Losses())
+        provider.adapt({**body, "input": [{"type": "compaction_trigger"}]}, attempt, Losses())

@@ -15,7 +15,6 @@ from codexd.settings.schema import Settings, TranslationSettings
 from codexd.translation.client_api import Target
 from codexd.translation.messages.request import parse
 from codexd.translation.models.catalogue import BUILT_IN
-from codexd.translation.sse import Decoder
 from codexd.turns.retry import RetryContext
 from codexd.turns.runner import TurnRunner
 from codexd.turns.turn import Attempt, Turn
@@ -26,6 +25,11 @@ ANN = Account("ann", "w1", "user-ann", "ann@example.com", "plus", 0.0)
 BOB = Account("bob", "w2", "user-bob", "bob@example.com", "plus", 0.0)
 HELLO = [events.added(0, type="message"), events.text("Hello")]
 END = {"type": "response.completed", "response": {"usage": {"input_tokens": 3, "output_tokens": 2}}}
+AFTER_A_TOOL = [
+    *HI,
+    {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "Bash", "input": {}}]},
+    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": "done"}]},
+]
 EMPTY = [{"type": "response.completed", "response": {}}]
 
 
@@ -79,7 +83,7 @@ class ScriptedProvider:
             for event in answer:
                 yield b"data: %b\n\n" % jsontext.dumps(event)
 
-        yield EventSource(arrive(), 30.0, ResponsesReader(Decoder()), name="the provider")
+        yield EventSource(arrive(), 30.0, ResponsesReader(), name="the provider")
 
     def note_events(self, attempt, made, now):
         self.noted += [event["type"] for event in made]
@@ -128,7 +132,7 @@ async def run(*providers, settings=None, raises=None, **fields):
     requests = RequestLog(lambda: 0.0)
     runner = TurnRunner(lambda: settings or Settings(), providers, requests, lambda: 0.0)
     with requests.record("req_1", "POST", "/v1/messages", "some") as record:
-        turn = Turn(parse(jsontext.dumps(make(HI, **fields)), {}), "req_1", record, Sink())
+        turn = Turn(parse(jsontext.dumps(make(**{"messages": HI, **fields})), {}), "req_1", record, Sink())
         if raises is None:
             await runner.run(turn)
         else:
@@ -208,6 +212,12 @@ async def test_an_empty_answer_is_asked_for_once_more():
     provider = ScriptedProvider([EMPTY, EMPTY])
     ran = await run(provider, raises=errors.EmptyAnswer)
     assert ran.record.info.error == "the provider completed an empty answer"
+
+
+async def test_nothing_is_a_legal_answer_to_a_tool_result():
+    provider = ScriptedProvider([EMPTY])
+    await run(provider, messages=AFTER_A_TOOL)
+    assert len(provider.attempts) == 1
 
 
 async def test_an_empty_stream_has_gone_out_and_stays():

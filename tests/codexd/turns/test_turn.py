@@ -13,7 +13,6 @@ from codexd.record.timeline import StepName
 from codexd.translation.client_api import Target
 from codexd.translation.messages.request import parse
 from codexd.translation.models.catalogue import BUILT_IN
-from codexd.translation.sse import Decoder
 from codexd.turns.retry import How
 from codexd.turns.turn import LATE_S, Attempt, Turn, pump, relay, wait_for_limit
 from codexd.upstream.codex import ResponsesReader
@@ -74,7 +73,7 @@ class Chunks:
 
 
 def source_of(*chunks, idle_timeout_s=30.0, gap_s=0.0):
-    return EventSource(Chunks(chunks, gap_s), idle_timeout_s, ResponsesReader(Decoder()), name="the backend")
+    return EventSource(Chunks(chunks, gap_s), idle_timeout_s, ResponsesReader(), name="the backend")
 
 
 async def carry(turn, source):

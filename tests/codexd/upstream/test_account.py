@@ -17,6 +17,7 @@ from codexd.simulator.options import Credits, MeteredLimit, Options
 from codexd.upstream import account as account_module
 from codexd.upstream.account import AccountEndpoint, ModelList
 from codexd.upstream.http import open_client
+from codexd.upstream.proxies import Proxies
 
 NOW = 1_795_000_000.0
 EMAIL = "simulated@example.com"
@@ -45,7 +46,7 @@ def signed_in(simulator):
 @asynccontextmanager
 async def open_endpoint(backend_url, **settings):
     upstream = UpstreamSettings(backend_url=backend_url, **settings)
-    async with open_client(upstream, trust_env=False, tls=ssl.create_default_context()) as http:
+    async with open_client(upstream, proxies=Proxies(), tls=ssl.create_default_context()) as http:
         yield AccountEndpoint(http, lambda: upstream, clock)
 
 
@@ -67,6 +68,7 @@ BODY = {
 async def ask_for_a_reply(endpoint, signed_in):
     account, token = signed_in
     fields = {"authorization": f"Bearer {token}", "chatgpt-account-id": account.chatgpt_account_id}
+    fields |= {"version": endpoint.settings().client_version}
     return await endpoint.http.post(f"{endpoint.settings().backend_url}/codex/responses", json=BODY, headers=fields)
 
 

@@ -6,12 +6,34 @@ import httpx
 import pytest
 import trio
 
-from codexd.errors import StreamBroken, UpstreamFailed, UpstreamTimeout
+from codexd.errors import ProxyFailed, SettingInvalid, StreamBroken, UpstreamFailed, UpstreamTimeout
 from codexd.settings.schema import UpstreamSettings
-from codexd.upstream.http import MAX_ERROR_BYTES, USER_AGENT, fetch, open_answer, open_client, to_broken, to_unreachable
+from codexd.upstream.http import (
+    MAX_ERROR_BYTES,
+    USER_AGENT,
+    fetch,
+    make_tls,
+    open_answer,
+    open_client,
+    to_broken,
+    to_unreachable,
+)
+from codexd.upstream.proxies import EXTENSION, Proxies
 
 REQUEST = httpx.Request("GET", "https://chatgpt.com/backend-api/wham/usage")
 NAME = "the backend"
+ROOT_CERTIFICATE = """\
+-----BEGIN CERTIFICATE-----
+MIIBezCCASGgAwIBAgIUfVZOOToVLBvMLwyUVXwREuvbj6QwCgYIKoZIzj0EAwIw
+EjEQMA4GA1UEAwwHZXhhbXBsZTAgFw0yNjExMzAyMTE2MDNaGA8yMTI2MTEwNjIx
+MTYwM1owEjEQMA4GA1UEAwwHZXhhbXBsZTBZMBMGByqGSM49AgEGCCqGSM49AwEH
+A0IABMHyvFn1XcGiPzqbFr3m3IIZmXZbQmEsyXjy/+rG5rRDL4pUVWhq47oI5JtT
+5BibjBZMxIfgSs84IiqhCCt85g6jUzBRMB0GA1UdDgQWBBRfSQ9gZAyyObuuwFFb
+tfT2FoJsgjAfBgNVHSMEGDAWgBRfSQ9gZAyyObuuwFFbtfT2FoJsgjAPBgNVHRMB
+Af8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCIQD3tnaQTd7tdnnl0zqKdePYUlsh
+X8jGmgH0sBJj4FfbYwIgZgylcTHmXshDczdtUijK9D2rBpo44o2pytB5rhilkjI=
+-----END CERTIFICATE-----
+"""
 
 
 class Progress:
@@ -52,6 +74,51 @@ def test_no_answer(error, kind, words):
     assert (type(found), str(found)) == (kind, words)
 
 
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (trio.TooSlowError(), UpstreamTimeout, "did not answer in time through the proxy 127.0.0.1:9 (HTTPS_PROXY)"),
+        (
+            httpx.ConnectError("refused"),
+            ProxyFailed,
+            "can't be reached through the proxy 127.0.0.1:9 (HTTPS_PROXY): ConnectError: refused",
+        ),
+        (
+            httpx.ProxyError("407 Proxy Authentication Required"),
+            ProxyFailed,
+            "can't be reached through the proxy 127.0.0.1:9 (HTTPS_PROXY): 407 Proxy Authentication Required",
+        ),
+    ],
+)
+def test_no_answer_through_a_proxy(error, kind, words):
+    request = httpx.Request("GET", REQUEST.url, extensions={EXTENSION: "127.0.0.1:9 (HTTPS_PROXY)"})
+    found = to_unreachable(error, request, NAME)
+    assert (type(found), str(found)) == (kind, f"the backend at chatgpt.com {words}")
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+@pytest.mark.parametrize("value", ["/nowhere/at/all", ssl.__file__, "a\udcffb"])
+def test_certificates_that_can_not_be_read_are_said_with_their_variable(name, value):
+    with pytest.raises(SettingInvalid) as caught:
+        make_tls({name: value})
+    assert str(caught.value).startswith(f"{name} = ")
+    assert str(caught.value).isprintable()
+
+
+def test_certificates_of_a_company(tmp_path, monkeypatch):
+    file = tmp_path / "ca.pem"
+    file.write_text(ROOT_CERTIFICATE)
+    for name, value in {"SSL_CERT_FILE": str(file), "SSL_CERT_DIR": f"/nowhere:{tmp_path}"}.items():
+        monkeypatch.setenv(name, value)
+        assert make_tls({name: value}).verify_mode is ssl.CERT_REQUIRED
+
+
+def test_a_key_log_that_can_not_be_written(monkeypatch):
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys")
+    with pytest.raises(SettingInvalid, match="SSLKEYLOGFILE"):
+        make_tls({"SSLKEYLOGFILE": "/nowhere/keys"})
+
+
 def test_a_connection_that_breaks_during_the_answer():
     found = to_broken(httpx.RemoteProtocolError("peer closed"), NAME)
     assert isinstance(found, StreamBroken)
@@ -60,7 +127,7 @@ def test_a_connection_that_breaks_during_the_answer():
 
 @pytest.fixture
 async def http():
-    async with open_client(UpstreamSettings(), trust_env=False, tls=ssl.create_default_context()) as client:
+    async with open_client(UpstreamSettings(), proxies=Proxies(), tls=ssl.create_default_context()) as client:
         yield client
 
 

@@ -10,6 +10,7 @@ from codexd.errors import UpstreamFailed
 from codexd.record.requests import RequestLog
 from codexd.settings.schema import KiloSettings, Settings, UpstreamSettings
 from codexd.upstream.kilo import FreeModels, KiloBackend, open_kilo_client
+from codexd.upstream.proxies import Proxies
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ async def backend():
         taken.bind(("127.0.0.1", 0))
         kilo = KiloSettings(enabled=True, url=f"http://127.0.0.1:{taken.getsockname()[1]}/api/")
         settings = attrs.evolve(Settings(), kilo=kilo)
-        async with open_kilo_client(UpstreamSettings(), trust_env=False, tls=ssl.create_default_context()) as http:
+        async with open_kilo_client(UpstreamSettings(), proxies=Proxies(), tls=ssl.create_default_context()) as http:
             yield KiloBackend(http, lambda: settings, lambda: 0.0)
 
 

@@ -1,5 +1,6 @@
 """The browser's way back, over real sockets on a free port."""
 
+import errno
 import re
 import socket
 from functools import partial
@@ -10,7 +11,8 @@ import trio
 
 from codexd.accounts.model import Account
 from codexd.errors import LoginFailed
-from codexd.web.callback import serve_callback
+from codexd.web import callback
+from codexd.web.callback import bind_loopback, serve_callback
 from codexd.web.server import bind
 
 ANN = Account("a1", "ws-1", "user-1", "ann@example.com", "plus", 0.0)
@@ -24,6 +26,7 @@ class Visit:
         self.answer = (ANN, True)
         self.stop = trio.Event()
         self.port = 0
+        self.cancelled = []
 
     async def receive(self, query):
         self.queries.append(dict(query))
@@ -49,7 +52,11 @@ async def visit(nursery):
     listener = bind("127.0.0.1", 0)
     visit.port = listener.getsockname()[1]
     listener.close()
-    await nursery.start(partial(serve_callback, visit.port, visit.receive, stop=visit.stop, simulated=True))
+    await nursery.start(
+        partial(
+            serve_callback, visit.port, visit.receive, cancel=visit.cancelled.append, stop=visit.stop, simulated=True
+        )
+    )
     return visit
 
 
@@ -102,6 +109,10 @@ async def test_a_failure_says_what_to_do(visit):
         ("/auth/callback?code=c&state=s", "GET", {"host": "localhost"}, 403),
         ("/auth/callback?code=c&state=s", "GET", {"host": "localhost:1"}, 403),
         ("/auth/callback?code=c&state=s", "GET", {"host": "localhost.evil.example.com:{port}"}, 403),
+        ("/cancel", "POST", {}, 405),
+        ("/cancel", "GET", {"host": "evil.example.com"}, 403),
+        ("/cancel", "GET", {"sec-fetch-site": "cross-site"}, 403),
+        ("/cancel", "GET", {"sec-fetch-site": "same-site"}, 403),
     ],
 )
 async def test_everything_else_is_refused(visit, path, method, headers, status):
@@ -109,9 +120,17 @@ async def test_everything_else_is_refused(visit, path, method, headers, status):
     response = await visit.ask(path, method, **headers)
     assert response.status_code == status
     assert visit.queries == []
+    assert visit.cancelled == []
 
 
-@pytest.mark.parametrize("host", ["localhost:{port}", "127.0.0.1:{port}", "LocalHost:{port}"])
+async def test_another_program_may_cancel(visit):
+    response = await visit.ask("/cancel", host=f"127.0.0.1:{visit.port}")
+    assert response.status_code == 200
+    assert "The sign-in was cancelled." in response.text
+    assert visit.cancelled == [visit.port]
+
+
+@pytest.mark.parametrize("host", ["localhost:{port}", "127.0.0.1:{port}", "[::1]:{port}", "LocalHost:{port}"])
 async def test_the_names_of_this_machine(visit, host):
     assert (await visit.ask(host=host.format(port=visit.port))).status_code == 200
 
@@ -138,12 +157,41 @@ async def test_the_port_is_free_after_the_stop_and_the_last_page_still_arrives(v
     visit.port = listener.getsockname()[1]
     listener.close()
     async with trio.open_nursery() as own:
-        await own.start(partial(serve_callback, visit.port, visit.receive, stop=visit.stop))
+        await own.start(
+            partial(serve_callback, visit.port, visit.receive, cancel=visit.cancelled.append, stop=visit.stop)
+        )
         response = await visit.ask()
     assert response.status_code == 200
     assert received.is_set()
 
 
-async def test_a_busy_port(nursery):
-    with bind("127.0.0.1", 0) as taken, pytest.raises(OSError, match="in use"):
-        await nursery.start(partial(serve_callback, taken.getsockname()[1], Visit().receive, stop=trio.Event()))
+@pytest.mark.parametrize(("host", "named"), [("127.0.0.1", "127.0.0.1"), ("::1", r"\[::1\]"), ("::", "")])
+def test_a_port_that_another_program_uses_on_either_loopback_address(host, named):
+    with bind(host, 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=rf"in use: '{named}.*:{port}'"):
+            bind_loopback(port)
+    for listener in bind_loopback(port):
+        listener.close()
+
+
+@pytest.mark.parametrize("missing", ["127.0.0.1", "::1"])
+def test_a_machine_without_one_of_the_families(monkeypatch, missing):
+    def bind_others(host, port):
+        if host == missing:
+            raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+        return bind(host, port)
+
+    monkeypatch.setattr(callback, "bind", bind_others)
+    [listener] = bind_loopback(0)
+    listener.close()
+    monkeypatch.setattr(callback, "bind", lambda _host, port: bind_others(missing, port))
+    with pytest.raises(OSError, match="localhost:1"):
+        bind_loopback(1)
+
+
+@pytest.mark.parametrize("family", ["127.0.0.1", "::1"])
+async def test_both_are_listened_on(visit, family):
+    async with await trio.open_tcp_stream(family, visit.port) as stream:
+        await stream.send_all(f"GET /nothing HTTP/1.1\r\nHost: localhost:{visit.port}\r\n\r\n".encode())
+        assert (await stream.receive_some(1024)).startswith(b"HTTP/1.1 404")

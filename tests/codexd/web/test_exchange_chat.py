@@ -8,12 +8,14 @@ from functools import partial
 import httpx
 import pytest
 import trio
+from support.bodies import PNG
 from support.chat_bodies import ask, assistant, function, tool, user
 from support.chunks import deltas_of, finish_of
 from support.harness import hang_up, post, start_daemon
 
 from codexd.simulator.options import Options
 from codexd.simulator.wire import Outcome
+from codexd.translation.reading.tool_names import shorten
 from codexd.web.exchange import Timing
 
 chat = partial(post, path="/v1/chat/completions")
@@ -262,6 +264,20 @@ async def test_an_empty_answer_is_asked_for_again_and_then_an_error(running):
     assert len(running.asked) == 4
 
 
+async def test_an_empty_answer_to_a_tool_result_is_a_message_without_content(running):
+    running.load({"output": [], "times": 2})
+    call = {"id": "c", "type": "function", "function": {"name": "run", "arguments": "{}"}}
+    messages = [
+        user("go"),
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "ok"},
+    ]
+    choice = (await chat(running, ask(*messages))).json()["choices"][0]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("", "stop")
+    assert (await chat(running, ask(*messages, stream=True))).status_code == 200
+    assert len(running.asked) == 2
+
+
 LOSSY = ask(user([{"type": "text", "text": "hi"}, {"type": "reasoning", "text": "x"}]), seed=5, user="me")
 
 
@@ -324,3 +340,69 @@ async def test_the_real_question_reaches_the_backend(running):
     error = refused.json()["error"]
     assert (refused.status_code, error["param"]) == (400, "messages[0].content[0].type")
     assert "send text, an image or a file" in error["message"]
+
+
+LONG = "mcp__a_server_with_a_long_name__" + "x" * 60
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    "called",
+    [
+        {"tool_calls": [{"id": "c1", "type": "function", "function": {"name": LONG, "arguments": "{}"}}]},
+        {"function_call": {"name": LONG, "arguments": "{}"}},
+    ],
+    ids=["tool-calls", "function-call"],
+)
+async def test_a_short_name_that_only_the_history_has_is_restored(running, stream, called):
+    running.load({"output": [{"call": {"name": shorten(LONG), "call_id": "c2"}}]})
+    answered = {"role": "tool", "tool_call_id": "c1", "content": "ok"}
+    if "function_call" in called:
+        answered = {"role": "function", "name": LONG, "content": "ok"}
+    messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": None, **called}, answered]
+    answer = await post(running, {"model": "gpt-5.5", "stream": stream, "messages": messages}, "/v1/chat/completions")
+    assert f'"name":"{LONG}"' in answer.text
+    assert shorten(LONG) not in answer.text
+
+
+# -- images and files -------------------------------------------------------------------------------
+
+NO_URL = "must be a base64 data URL or start with https://; the backend loads no other URLs"
+IMAGE_WORDS = "The image data you provided does not represent a valid image. "
+
+
+@pytest.mark.parametrize(
+    ("part", "message", "param"),
+    [
+        (
+            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG[:100]}"}},
+            f"{IMAGE_WORDS}messages[0].content[1].image_url.url: is broken or cut off",
+            "messages[0].content[1].image_url.url",
+        ),
+        (
+            {"type": "image_url", "image_url": {"url": "http://example.com/a.png"}},
+            f"{IMAGE_WORDS}messages[0].content[1].image_url.url: {NO_URL}",
+            "messages[0].content[1].image_url.url",
+        ),
+        (
+            {"type": "file", "file": {"file_data": "UEs=", "filename": "a.pdf"}},
+            "messages[0].content[1].file.file_data: is not a PDF",
+            "messages[0].content[1].file.file_data",
+        ),
+    ],
+)
+async def test_what_no_model_could_read_is_refused_in_openais_words(running, part, message, param):
+    response = await chat(running, ask(user([{"type": "text", "text": "Look."}, part])))
+    assert response.status_code == 400
+    error = {"message": message, "type": "invalid_request_error", "param": param, "code": "invalid_value"}
+    assert response.json() == {"error": error}
+    assert running.asked == []
+
+
+async def test_an_image_that_the_backend_refuses_has_the_clients_path(running):
+    refusal = {"message": "No.", "type": "invalid_request_error", "param": "input[1].content[0].image_url"}
+    running.load({"error": {"status": 400, "body": {"error": refusal}}})
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+    messages = [{"role": "system", "content": "s"}, user([image, {"type": "text", "text": "Look."}])]
+    error = (await chat(running, ask(*messages))).json()["error"]
+    assert (error["message"], error["param"]) == ("No.", "messages[1].content[0]")

@@ -7,6 +7,7 @@ import json
 import httpx
 import pytest
 import trio
+from support.bodies import PNG
 from support.harness import HELLO, WallClock, post, read_events, start_daemon, text_of
 
 from codexd import __version__
@@ -137,7 +138,7 @@ async def test_a_tool_turn(running):
     assert message["stop_reason"] == "tool_use"
     assert [block["type"] for block in message["content"]] == ["thinking", "text", "tool_use", "tool_use"]
     assert [block["input"] for block in message["content"][2:]] == [{"command": "ls"}, {"command": "pwd"}]
-    image = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}
+    image = {"type": "base64", "media_type": "image/png", "data": PNG}
     results = [
         {"type": "tool_result", "tool_use_id": "call_a", "content": "a b"},
         {"type": "tool_result", "tool_use_id": "call_b", "content": [{"type": "image", "source": image}]},

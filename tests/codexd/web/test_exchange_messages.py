@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,9 +13,11 @@ import httpx
 import pytest
 import trio
 from support.harness import HELLO, hang_up, post, read_events, start_daemon, start_request, text_of
+from support.media import PAPER, make_image
 
 from codexd.simulator.options import Options
 from codexd.simulator.wire import Outcome
+from codexd.translation.reading.tool_names import shorten
 from codexd.web.compression import MAX_BODY_BYTES
 from codexd.web.exchange import Timing
 
@@ -304,11 +307,12 @@ async def test_a_login_that_stays_refused_says_what_to_do(running):
     assert "codexctl accounts add" in response.json()["error"]["message"]
 
 
-async def test_a_refused_model_makes_way_for_the_next_in_the_list(running):
+async def test_a_refused_model_makes_way_for_the_next_in_the_list(nursery, tmp_path):
+    running = await start_daemon(nursery, tmp_path, options=Options(refused_models=frozenset({"gpt-6-luna"})))
     asked = {**HELLO, "model": "claude-haiku-5-5"}
     assert (await post(running, asked)).status_code == 200
     assert (await post(running, asked)).status_code == 200
-    assert [request.body["model"] for request in running.asked] == ["gpt-5.4-mini", "gpt-6-luna", "gpt-6-luna"]
+    assert [request.body["model"] for request in running.asked] == ["gpt-6-luna", "gpt-5.6-luna", "gpt-5.6-luna"]
 
 
 async def test_a_model_without_alternatives_is_a_404(running):
@@ -492,6 +496,37 @@ async def test_losses_are_counted_in_a_header_and_listed_with_the_request(runnin
     assert request["id"] == response.headers["request-id"]
 
 
+@pytest.mark.parametrize("model", ["o3", "nope-1", ""])
+async def test_an_unknown_model_is_answered_by_the_default_and_counted(running, model):
+    response = await post(running, {**HELLO, "model": model})
+    assert response.status_code == 200
+    assert response.headers["codexd-losses"] == "1"
+    explained = await running.call("requests.explain", id=response.headers["request-id"])
+    (loss,) = explained["request"]["losses"]
+    assert (loss["kind"], loss["path"]) == ("approximated", "model")
+    assert loss["note"].startswith(f"{model!r} is not the name of a model, of a family or of an alias; gpt-")
+    assert any("codexd approximated the field model" in advice for advice in explained["advice"])
+
+
+async def test_strict_translation_refuses_an_unknown_model(nursery, tmp_path):
+    running = await start_daemon(nursery, tmp_path, environ={"CODEXD_TRANSLATION_STRICT": "true"})
+    response = await post(running, {**HELLO, "model": "nope-1"})
+    assert response.status_code == 400
+    assert response.json()["error"]["message"].startswith("model: 'nope-1' is not the name of a model")
+    assert running.asked == []
+    assert (await post(running, HELLO)).status_code == 200
+
+
+async def test_losses_are_counted_in_errors_and_in_counts_too(running):
+    running.load({"error": {"status": 400, "body": {"detail": "Bad Request"}}})
+    refused = await post(running, LOSSY)
+    assert refused.status_code == 400
+    assert refused.headers["codexd-losses"] == "2"
+    counted = await post(running, LOSSY, "/v1/messages/count_tokens")
+    assert counted.status_code == 200
+    assert counted.headers["codexd-losses"] == "2"
+
+
 async def test_a_kind_of_loss_is_logged_once_for_a_client(running):
     for _ in range(3):
         await post(running, LOSSY, user_agent="some/1.0")
@@ -581,3 +616,160 @@ async def test_an_empty_answer_is_asked_for_again_and_then_an_error(running):
     response = await post(running, HELLO)
     assert (response.status_code, response.json()["error"]["type"]) == (502, "api_error")
     assert len(running.asked) == 4
+
+
+LONG = "mcp__a_server_with_a_long_name__" + "x" * 60
+DEFERRED = {"name": LONG, "input_schema": {"type": "object"}, "defer_loading": True}
+CALLED = {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": LONG, "input": {}}]}
+ANSWERED = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "ok"}]}
+REFERRED = {"type": "tool_reference", "tool_name": LONG}
+LOADED = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": [REFERRED]}]}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("tools", "turns"),
+    [
+        pytest.param([DEFERRED], [CALLED, ANSWERED], id="deferred"),
+        pytest.param([], [CALLED, ANSWERED], id="only-in-the-history"),
+        pytest.param([], [CALLED, LOADED], id="only-in-a-reference"),
+        pytest.param(
+            [DEFERRED], [{**CALLED, "content": [{**CALLED["content"][0], "name": "Find"}]}, LOADED], id="loaded"
+        ),
+    ],
+)
+async def test_a_short_name_is_restored_wherever_the_request_has_the_long_one(running, stream, tools, turns):
+    running.load({"output": [{"call": {"name": shorten(LONG), "call_id": "c2"}}]})
+    answer = await post(running, {**HELLO, "stream": stream, "tools": tools, "messages": [*HELLO["messages"], *turns]})
+    assert f'"name":"{LONG}"' in answer.text
+    assert shorten(LONG) not in answer.text
+
+
+async def test_a_schema_that_the_backend_refuses_names_the_tool(running):
+    message = f"Invalid schema for function '{shorten(LONG)}': '(?<a' is not a 'regex'."
+    refusal = {"error": {"message": message, "type": "invalid_request_error", "code": "invalid_function_parameters"}}
+    running.load({"error": {"status": 400, "body": refusal}})
+    answer = await post(running, {**HELLO, "tools": [{**DEFERRED, "defer_loading": False}]})
+    assert answer.status_code == 400
+    assert f'the tool "{LONG}": its pattern' in answer.json()["error"]["message"]
+    explained = await running.call("requests.explain", id=answer.headers["request-id"])
+    assert LONG in explained["summary"]
+    assert any("Disable the tool" in advice for advice in explained["advice"])
+
+
+AFTER_A_TOOL = [
+    *HELLO["messages"],
+    {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "Bash", "input": {}}]},
+    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": "done"}]},
+]
+
+
+async def test_an_empty_answer_to_a_tool_result_is_the_end_of_the_turn(running):
+    running.load({"output": [], "times": 2})
+    message = (await post(running, {**HELLO, "messages": AFTER_A_TOOL})).json()
+    assert (message["content"], message["stop_reason"]) == ([], "end_turn")
+    events = read_events((await post(running, {**STREAMED, "messages": AFTER_A_TOOL})).text)
+    assert [event["type"] for event in events] == ["message_start", "message_delta", "message_stop"]
+    assert events[1]["delta"]["stop_reason"] == "end_turn"
+    assert len(running.asked) == 2
+
+
+async def test_a_thread_that_goes_on_is_refused_as_claude_code_understands_it(running):
+    thread = {"type": "continue", "previous_message_id": "msg_1"}
+    headers = {"user-agent": "claude-cli/2.1.332 (external, sdk-cli)"}
+    for path in ("/v1/messages", "/v1/messages/count_tokens"):
+        response = await post(running, {**HELLO, "thread": thread}, path, **headers)
+        assert response.status_code == 400
+        assert "capability_rejected: beta_header:message-threads-2026-08-12" in response.json()["error"]["message"]
+    assert running.asked == []
+
+
+# -- images and PDFs --------------------------------------------------------------------------------
+
+CLAUDE_CODE = {"user-agent": "claude-cli/2.1.332 (external, sdk-cli)"}
+
+
+def base64_of(data):
+    return {"type": "base64", "data": b64encode(data).decode()}
+
+
+def image(data, media_type="image/png"):
+    return {"type": "image", "source": {**base64_of(data), "media_type": media_type}}
+
+
+def document(data):
+    return {"type": "document", "source": {**base64_of(data), "media_type": "application/pdf"}}
+
+
+BROKEN = [
+    pytest.param(image(make_image("PNG", (64, 48))[:500]), "messages.2.content.1.image.source.data", id="cut-off"),
+    pytest.param(image(b"<svg/>", "image/svg+xml"), "messages.2.content.1.image.source.data", id="svg"),
+    pytest.param(image(b""), "messages.2.content.1.image.source.data", id="empty"),
+    pytest.param(
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "no base64!"}},
+        "messages.2.content.1.image.source.data",
+        id="not-base64",
+    ),
+    pytest.param(
+        {"type": "image", "source": {"type": "url", "url": "http://example.com/a.png"}},
+        "messages.2.content.1.image.source.url",
+        id="http",
+    ),
+    pytest.param(
+        {"type": "image", "source": {"type": "file", "file_id": "file_1"}},
+        "messages.2.content.1.image.source.type",
+        id="image-file",
+    ),
+    pytest.param(document(b"PK"), "messages.2.content.1.document.source.data", id="no-pdf"),
+    pytest.param(document(PAPER[:100]), "messages.2.content.1.document.source.data", id="pdf-cut-off"),
+    pytest.param(
+        {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}},
+        "messages.2.content.1.document.source.type",
+        id="document-url",
+    ),
+]
+
+
+@pytest.mark.parametrize("headers", [{}, CLAUDE_CODE], ids=["sdk", "claude-code"])
+@pytest.mark.parametrize(("block", "path"), BROKEN)
+async def test_a_medium_that_no_model_could_read_is_refused_by_its_path(running, block, path, headers):
+    said = [*HELLO["messages"], {"role": "assistant", "content": "Yes?"}]
+    messages = [*said, {"role": "user", "content": [{"type": "text", "text": "Look."}, block]}]
+    response = await post(running, {**HELLO, "messages": messages}, **headers)
+    words = "Could not process image" if block["type"] == "image" else "The PDF specified was not valid"
+    assert response.json()["error"]["message"].startswith(f"{path}: {words} (")
+    assert response.status_code == 400
+    assert running.asked == []
+
+
+@pytest.mark.parametrize(("block", "_"), BROKEN)
+async def test_a_medium_that_a_tool_returned_is_left_out(running, block, _):
+    running.load({"output": [{"text": "Odd."}]})
+    result = {"type": "tool_result", "tool_use_id": "c", "content": [{"type": "text", "text": "Here."}, block]}
+    messages = [*AFTER_A_TOOL[:-1], {"role": "user", "content": [result]}]
+    response = await post(running, {**HELLO, "messages": messages}, **CLAUDE_CODE)
+    assert (response.status_code, response.headers["codexd-losses"]) == (200, "1")
+    output = running.asked[0].body["input"][-1]["output"]
+    assert output[0]["text"] == "Here."
+    assert output[1]["text"].startswith(f"[{block['type']} left out: ")
+
+
+async def test_an_image_that_the_backend_refuses_has_the_clients_path(running):
+    message = "The image data you provided does not represent a valid image."
+    error = {"message": message, "type": "invalid_request_error", "param": "input[2].output[1].image_url"}
+    running.load({"error": {"status": 400, "body": {"error": {**error, "code": "invalid_value"}}}})
+    picture = image(make_image("PNG"))
+    result = {"type": "tool_result", "tool_use_id": "c", "content": [{"type": "text", "text": "Here."}, picture]}
+    messages = [*AFTER_A_TOOL[:-1], {"role": "user", "content": [result]}]
+    response = await post(running, {**HELLO, "messages": messages}, **CLAUDE_CODE)
+    assert response.status_code == 400
+    path = "messages.2.content.0.tool_result.content.1.image"
+    assert response.json()["error"]["message"] == f"{path}: Could not process image ({message})"
+
+
+async def test_claude_code_is_shown_other_refusals_at_once(running):
+    body = {"error": {"message": "No.", "type": "invalid_request_error"}}
+    running.load({"error": {"status": 400, "body": body}, "times": 2})
+    assert (await post(running, HELLO)).status_code == 400
+    response = await post(running, HELLO, **CLAUDE_CODE)
+    assert (response.status_code, response.json()["error"]["message"]) == (451, "No.")

@@ -8,10 +8,11 @@ import httpx
 import pytest
 import trio
 from support.harness import post, read_events, start_daemon, start_request
-from support.responses_bodies import CODEX_BODIES, CODEX_HEADERS, CODEX_TURN, FUNCTION, THREAD
+from support.responses_bodies import CODEX_BODIES, CODEX_HEADERS, CODEX_LITE, CODEX_TURN, FUNCTION, THREAD
 
 from codexd.simulator.options import Options
 from codexd.simulator.wire import Outcome
+from codexd.translation.reading.tool_names import shorten
 from codexd.web.exchange import Timing
 
 PATH = "/v1/responses"
@@ -286,15 +287,59 @@ async def test_a_websocket_gets_the_answer_after_which_the_codex_cli_takes_http(
 # -- beside it --------------------------------------------------------------------------------------
 
 
-async def test_compact_is_answered_by_the_backends_own_route(running):
+async def test_compact_is_a_turn_that_ends_with_a_trigger(running):
     answer = await post(running, CODEX_STREAM, f"{PATH}/compact", **CODEX)
     assert (answer.status_code, answer.json()["object"]) == (200, "response.compaction")
-    assert answer.json()["output"][-1]["type"] == "compaction"
+    kept = [item for item in CODEX_STREAM["input"] if item.get("role") == "user"]
+    *others, compaction = answer.json()["output"]
+    assert others == kept
+    assert compaction["type"] == "compaction"
     assert answer.headers["x-codex-plan-type"] == "plus"
-    [asked] = [request for request in running.simulator.requests if request.path.endswith("/compact")]
-    assert asked.headers["accept"] == "application/json"
+    [asked] = running.asked
+    assert asked.body["input"][-1] == {"type": "compaction_trigger"}
+    assert "remote_compaction_v2" in asked.headers["x-codex-beta-features"]
     assert asked.headers["session-id"] == THREAD
     assert (await running.request_fields())["input_tokens"] > 0
+    assert (await post(running, {**CODEX_STREAM, "input": [*others, compaction]}, PATH, **CODEX)).status_code == 200
+
+
+@pytest.mark.parametrize("headers", [{}, CODEX])
+async def test_a_trigger_in_a_plain_request_is_answered_with_the_item(running, headers):
+    body = {**HELLO, "input": [*CODEX_STREAM["input"], {"type": "compaction_trigger"}], "stream": False}
+    answer = await post(running, body, PATH, **headers)
+    assert [item["type"] for item in answer.json()["output"]] == ["compaction"]
+
+
+async def test_a_compaction_without_its_item_is_asked_for_again_and_then_an_error(running):
+    running.load({"output": [{"text": "Not a summary."}], "times": 2})
+    answer = await post(running, HELLO, f"{PATH}/compact")
+    assert answer.status_code == 502
+    assert len(running.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "version"),
+    [
+        ({**CODEX, "user_agent": "codex_exec/0.199.1 (Debian)"}, "0.199.1"),
+        ({**CODEX, "user_agent": "codex_exec/0.99.0 (Debian)"}, "0.171.0"),
+        ({"user_agent": "OpenAI/Python 3.57.0"}, "0.171.0"),
+    ],
+)
+async def test_the_newer_version_of_a_codex_cli_goes_up(running, headers, version):
+    assert (await post(running, CODEX_STREAM, PATH, **headers)).status_code == 200
+    assert running.asked[-1].headers["version"] == version
+    assert running.asked[-1].headers["user-agent"].startswith("codexd/")
+
+
+async def test_responses_lite_for_a_name_that_leads_to_a_model_without_it(running):
+    await running.call("settings.set", name="models.aliases", value={"gpt-6.1-sol": "gpt-5.5"})
+    lite = {**CODEX, "x_openai_internal_codex_responses_lite": "true"}
+    body = {**CODEX_LITE, "input": [item for item in CODEX_LITE["input"] if item["type"] != "compaction"]}
+    assert (await post(running, body, PATH, **lite)).status_code == 200
+    assert "x-openai-internal-codex-responses-lite" not in running.asked[-1].headers
+    await running.call("settings.unset", name="models.aliases")
+    assert (await post(running, body, PATH, **lite)).status_code == 200
+    assert running.asked[-1].headers["x-openai-internal-codex-responses-lite"] == "true"
 
 
 async def test_compact_of_an_sdk(running):
@@ -317,7 +362,7 @@ async def test_compact_refreshes_a_token_and_tells_of_limits_like_a_turn(nursery
     ("reply", "status"),
     [
         ({"error": {"status": 400, "body": {"detail": "Bad Request"}}}, 400),
-        ({"error": {"status": 200, "body": "no JSON", "headers": {"content-type": "application/json"}}}, 502),
+        ({"error": {"status": 200, "body": {"output": []}, "headers": {"content-type": "application/json"}}}, 502),
         ({"error": {"status": 500, "body": {"error": {"code": "server_error", "message": "x"}}}}, 502),
     ],
 )
@@ -358,3 +403,37 @@ async def test_an_overflow_is_told_in_openais_words(nursery, tmp_path):
     running = await start_daemon(nursery, tmp_path, options=Options(context_window_tokens=10))
     answer = await post(running, {**HELLO, "input": "long " * 50}, PATH)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "context_length_exceeded")
+
+
+LONG = "mcp__a_server_with_a_long_name__" + "x" * 60
+NAMED = {**FUNCTION, "name": LONG}
+CALLED = {"type": "function_call", "call_id": "c1", "name": LONG, "arguments": "{}"}
+ANSWERED = {"type": "function_call_output", "call_id": "c1", "output": "ok"}
+USER = {"role": "user", "content": "hi"}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("fields", "call"),
+    [
+        pytest.param({"tools": [NAMED], "tool_choice": {"type": "function", "name": LONG}}, {}, id="tool"),
+        pytest.param({"tools": [{"type": "function", "function": NAMED}]}, {}, id="nested"),
+        pytest.param({"input": [USER, CALLED, ANSWERED]}, {}, id="only-in-the-history"),
+        pytest.param({"input": [USER, {"type": "additional_tools", "tools": [NAMED]}]}, {}, id="in-the-input"),
+        pytest.param(
+            {"tools": [{"type": "namespace", "name": "my.space", "tools": [NAMED]}]},
+            {"namespace": shorten("my.space")},
+            id="namespace",
+        ),
+    ],
+)
+async def test_long_tool_names_are_shortened_and_restored(running, stream, fields, call):
+    running.load({"output": [{"call": {"name": shorten(LONG), "call_id": "c2", **call}}]})
+    answer = await post(running, {**HELLO, "stream": stream, **fields}, PATH)
+    assert answer.status_code == 200, answer.text
+    assert f'"name":"{LONG}"' in answer.text
+    assert shorten(LONG) not in answer.text
+    assert shorten("my.space") not in answer.text
+    response = read_events(answer.text)[-1]["response"] if stream else answer.json()
+    turn = [USER, *response["output"], {**ANSWERED, "call_id": "c2"}]
+    assert (await post(running, {**HELLO, **fields, "input": turn}, PATH)).status_code == 200

@@ -189,9 +189,10 @@ async def test_the_first_that_the_account_is_offered_is_asked_for(nursery, tmp_p
     await running.call("accounts.models")
     for name in ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"):
         await post(running, {**HELLO, "model": name})
-    # Neither of the models of opus is offered, so both are tried, and of haiku's those that were not refused yet.
+    # No model of opus or haiku is offered, so all are tried, except for those that were refused before.
     asked = [request.body["model"] for request in running.asked]
-    assert asked == ["gpt-5.5", "gpt-6.1-sol", "gpt-6-sol", "gpt-5.4-mini", "gpt-6-luna"]
+    opus, sonnet, haiku = ["gpt-5.5", "gpt-6.1-sol", "gpt-6.2-sol"], ["gpt-6-sol"], ["gpt-5.4-mini", "gpt-6-luna"]
+    assert asked == [*opus, *sonnet, *haiku, "gpt-5.6-luna"]
 
 
 async def test_a_model_that_is_offered_but_refused_is_passed_over(nursery, tmp_path):
@@ -206,12 +207,12 @@ async def test_a_model_that_is_offered_but_refused_is_passed_over(nursery, tmp_p
 
 
 async def test_a_model_that_all_refuse_is_asked_for_once(nursery, tmp_path):
-    refused = frozenset({"gpt-5.5", "gpt-6-sol"})
+    refused = frozenset({"gpt-5.5", "gpt-6-sol", "gpt-6.1-terra"})
     running = await start_daemon(nursery, tmp_path, options=Options(refused_models=refused))
     await wait_until(knows(running))
     answer = await post(running, HELLO)
     assert answer.status_code == 404
-    assert [request.body["model"] for request in running.asked] == ["gpt-5.5", "gpt-6-sol"]
+    assert [request.body["model"] for request in running.asked] == ["gpt-5.5", "gpt-6-sol", "gpt-6.1-terra"]
 
 
 async def test_windows_are_the_accounts_own(nursery, tmp_path):

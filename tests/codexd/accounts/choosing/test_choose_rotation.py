@@ -1,3 +1,5 @@
+import time
+
 import attrs
 import pytest
 from hypothesis import given
@@ -27,6 +29,16 @@ from codexd.errors import (
 )
 
 NOW = 1_795_000_000.0
+
+
+@pytest.fixture(autouse=True)
+def _utc(monkeypatch):
+    """Times are local."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 def make(name, **facts):
@@ -136,8 +148,8 @@ def test_when_all_are_limited_the_words_say_which_opens_when():
     with pytest.raises(AllAccountsLimited) as caught:
         choose(candidates, failed={"ann": UsageLimitReached("used up")})
     assert str(caught.value) == (
-        "No account can serve this request now: ann@example.com is available again in 1 h 0 min (2026-11-18 12:06 UTC); "
-        "bob@example.com is available again for gpt-x in 2 d 7 h (2026-11-20 18:40 UTC); "
+        "No account can serve this request now: ann@example.com is available again in 1 h 0 min (2026-11-18 12:06); "
+        "bob@example.com is available again for gpt-x in 2 d 7 h (2026-11-20 18:40); "
         "cid@example.com needs a new login; dan@example.com is disabled."
     )
     assert caught.value.resets_at == NOW + 3600

@@ -51,7 +51,24 @@ def test_both_windows_from_headers():
     assert found == Observation(BOTH, "plus", NOW, active_limit="codex")
 
 
-@pytest.mark.parametrize(("minutes", "name"), [("300", "5h"), ("10080", "weekly"), ("60", "60m"), ("299.6", "5h")])
+@pytest.mark.parametrize(
+    ("minutes", "name"),
+    [
+        ("300", "5h"),
+        ("299.6", "5h"),
+        ("1440", "daily"),
+        ("10080", "weekly"),
+        ("43200", "monthly"),
+        ("44640", "monthly"),
+        ("43829.1", "monthly"),
+        ("525600", "yearly"),
+        ("90", "90-minute"),
+        ("60", "1-hour"),
+        ("2160", "36-hour"),
+        ("4320", "3-day"),
+        ("20160", "2-week"),
+    ],
+)
 def test_a_window_is_known_by_its_length(minutes, name):
     assert parse_headers(headers("primary", "1", minutes), NOW).windows[0].name == name
 

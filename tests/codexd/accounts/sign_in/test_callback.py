@@ -1,8 +1,11 @@
+from functools import partial
+
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codexd.accounts.sign_in.callback import Callback, parse_pasted, parse_query, refusal_of
+from codexd.accounts.sign_in.callback import Callback, ask_to_cancel, parse_pasted, parse_query, refusal_of
 from codexd.errors import RequestInvalid
 
 URL = "http://localhost:1455/auth/callback"
@@ -90,3 +93,28 @@ def test_refusals(callback, words):
 
 def test_a_refusal_is_short():
     assert len(str(refusal_of(Callback(error="x" * 5000, description="y" * 5000)))) < 600
+
+
+async def test_another_program_is_asked_to_cancel(nursery):
+    asked = []
+
+    async def answer(stream):
+        async with stream:
+            asked.append(await stream.receive_some(1024))
+            await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
+
+    listeners = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
+    port = listeners[0].socket.getsockname()[1]
+    await ask_to_cancel(port)
+    assert asked == [f"GET /cancel HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n".encode()]
+
+
+async def test_one_that_does_not_answer_is_not_waited_for(nursery):
+    async def hang_up(stream):
+        await stream.aclose()
+
+    listeners = await nursery.start(partial(trio.serve_tcp, hang_up, 0, host="127.0.0.1"))
+    await ask_to_cancel(listeners[0].socket.getsockname()[1])
+    with trio.socket.socket() as free:
+        await free.bind(("127.0.0.1", 0))
+        await ask_to_cancel(free.getsockname()[1])

@@ -75,13 +75,22 @@ class Machine:
         self.gate = None
         self.receivers = {}
         self.opened = 0
+        self.asked, self.polite = [], set()
 
-    async def serve_callback(self, port, receive, *, stop, task_status):
+    async def ask_to_cancel(self, port):
+        """What listens at the port gives it up if it is one of the ``polite``."""
+        await trio.lowlevel.checkpoint()
+        self.asked.append(port)
+        if port in self.polite:
+            self.busy.discard(port)
+
+    async def serve_callback(self, port, receive, *, cancel, stop, task_status):
         if port in self.busy:
-            raise OSError(98, "Address already in use")
+            raise OSError(98, "Address already in use", f"[::1]:{port}")
         assert port not in self.receivers, "two listeners on one port"
         self.opened += 1
         self.receivers[port] = receive
+        self.cancel = cancel
         try:
             if self.gate is not None:
                 await self.gate.wait()
@@ -99,7 +108,14 @@ class World:
         self.server, self.machine = SignInServer(login, clock), Machine()
         self.keep_error = None
         self.logins = LoginFlows(
-            self.server, self.server, f"{ISSUER}/", self.keep, self.machine.serve_callback, clock, (1455, 1457)
+            self.server,
+            self.server,
+            f"{ISSUER}/",
+            self.keep,
+            self.machine.serve_callback,
+            clock,
+            (1455, 1457),
+            self.machine.ask_to_cancel,
         )
 
     def keep(self, auth_json):
@@ -254,7 +270,7 @@ async def test_a_port_that_is_being_given_up_is_waited_for(world):
     world.logins.cancel(flow.id)
     assert 1455 in world.machine.receivers  # its last answer is not yet out
     again = await world.logins.start(LoginMethod.BROWSER)
-    assert "localhost%3A1455" in again.url
+    assert "%3A1455" in again.url
     assert world.machine.opened == 2
 
 
@@ -295,15 +311,67 @@ async def test_a_busy_port(world):
     query = world.server.visit(flow.url)
     assert "localhost%3A1457" in flow.url
     await world.come_back(query, port=1457)
-    with pytest.raises(LoginFailed, match="port 1455 is in use"):
+    assert world.machine.asked == []
+    with pytest.raises(LoginFailed, match=r"another program is using \[::1\]:1455, "):
         await world.logins.start(LoginMethod.BROWSER, 1455)
 
 
-async def test_no_port_at_all(world):
+async def test_no_port_at_all(world, autojump_clock):
     world.machine.busy = {1455, 1457}
-    with pytest.raises(LoginFailed, match=r"ports 1455 and 1457 are in use.*--no-browser.*--device"):
+    words = r"is using \[::1\]:1455 and \[::1\]:1457, .* ports 1455 and 1457.*--no-browser.*--device"
+    with pytest.raises(LoginFailed, match=words):
         await world.logins.start(LoginMethod.BROWSER)
     assert world.logins.flows == ()
+    assert sorted(world.machine.asked) == [1455, 1457]
+
+
+async def test_the_port_of_an_abandoned_sign_in_of_another_program(world, autojump_clock):
+    world.machine.busy, world.machine.polite = {1455, 1457}, {1457}
+    flow = await world.logins.start(LoginMethod.BROWSER)
+    assert "localhost%3A1457" in flow.url
+
+
+async def test_another_program_takes_a_port_over(world, nursery, autojump_clock):
+    first = await world.logins.start(LoginMethod.BROWSER, 1455)
+    second = await world.logins.start(LoginMethod.BROWSER, 1457)
+    manual = await world.logins.start(LoginMethod.MANUAL)
+    world.machine.cancel(1455)
+    with pytest.raises(LoginCancelled, match="another one needs its port"):
+        await world.logins.wait(first.id)
+    await wait_all_tasks_blocked()
+    assert world.logins.flows == (second, manual)
+    assert set(world.machine.receivers) == {1457}
+
+
+@pytest.mark.parametrize("method", [LoginMethod.BROWSER, LoginMethod.MANUAL, LoginMethod.DEVICE])
+async def test_a_sign_in_ends_when_the_last_one_who_waits_has_gone(world, method, autojump_clock):
+    flow = await world.logins.start(method)
+    async with trio.open_nursery() as terminals:
+        scopes = [trio.CancelScope(), trio.CancelScope()]
+
+        async def wait(scope):
+            with scope:
+                await world.logins.wait(flow.id)
+
+        for scope in scopes:
+            terminals.start_soon(wait, scope)
+        await wait_all_tasks_blocked()
+        scopes[0].cancel()
+        await wait_all_tasks_blocked()
+        assert world.logins.flows == (flow,)
+        scopes[1].cancel()
+    assert world.logins.flows == ()
+    with pytest.raises(LoginCancelled, match="nobody waits for it"):
+        await world.logins.wait(flow.id)
+
+
+async def test_a_login_that_came_as_its_terminal_closed_is_kept(world, autojump_clock):
+    flow = await world.logins.start(LoginMethod.BROWSER)
+    signed_in = await world.come_back(world.server.visit(flow.url))
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await world.logins.wait(flow.id)
+    assert world.store.accounts == (signed_in[0],)
 
 
 async def test_a_chosen_port(world):
@@ -414,6 +482,23 @@ async def test_nobody_signs_in(world, autojump_clock, method):
     assert trio.current_time() - began_at == FLOW_S
     await wait_all_tasks_blocked()
     assert world.machine.receivers == {}
+
+
+async def test_after_a_sign_in_from_which_nothing_came_back_the_next_returns_to_the_other_host(world):
+    hosts = []
+    for _ in range(3):
+        flow = await world.logins.start(LoginMethod.BROWSER)
+        hosts.append("localhost" if "localhost%3A1455" in flow.url else "127.0.0.1")
+        assert f"{hosts[-1]}%3A1455" in flow.url
+        world.logins.cancel(flow.id)
+        await wait_all_tasks_blocked()
+    assert hosts == ["localhost", "127.0.0.1", "localhost"]
+
+
+async def test_a_device_code_that_nobody_approves_names_the_switch(world, autojump_clock):
+    flow = await world.logins.start(LoginMethod.DEVICE)
+    with pytest.raises(LoginExpired, match=r"security settings.*`codexctl accounts add`"):
+        await world.logins.wait(flow.id)
 
 
 async def test_cancelling(world):

@@ -44,6 +44,7 @@ async def test_the_request_is_json_without_scope():
         "client_id": "app_EMoamEEZ73f0CkXaXp7hrann",
         "grant_type": "refresh_token",
         "refresh_token": SECRET,
+        "refresh_reason": "proactive_expiry",
     }
     assert request.headers["content-type"] == "application/json"
     assert (request.headers["user-agent"], request.headers["originator"]) == (f"codexd/{__version__}", "codexd")
@@ -156,7 +157,7 @@ def test_the_authorize_url():
         "response_type": ["code"],
         "client_id": ["app_EMoamEEZ73f0CkXaXp7hrann"],
         "redirect_uri": [REDIRECT],
-        "scope": ["openid profile email offline_access"],
+        "scope": ["openid profile email offline_access api.connectors.read api.connectors.invoke"],
         "code_challenge": ["ch"],
         "code_challenge_method": ["S256"],
         "id_token_add_organizations": ["true"],

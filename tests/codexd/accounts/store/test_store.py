@@ -60,6 +60,7 @@ def test_accounts_json_has_its_layout_and_no_token(state_dir, login, now):
                 "followed": None,
                 "imported_from": None,
                 "dead_login": None,
+                "withdrawn": None,
             }
         ],
     }
@@ -359,3 +360,21 @@ def test_a_listed_workspace_that_no_header_takes_is_read_from_the_login_again(st
     with AccountStore.open(state_dir) as store:
         assert store.accounts[0].chatgpt_account_id == account.chatgpt_account_id
         assert "chatgpt_account_id" in store.problems[0]
+
+
+def test_accounts_of_one_email_have_distinct_labels_everywhere(state_dir, login, now):
+    with AccountStore.open(state_dir) as store:
+        alone, _ = store.add(login(), now=now)
+        assert alone.label == "ann@example.com"
+        at_work, _ = store.add(login(workspace="22222222-work"), now=now, simulated=True)
+        labels = ["ann@example.com/11111111", "ann@example.com/22222222 (simulated)"]
+        assert at_work.label == labels[1]
+        assert [account.label for account in store.accounts] == labels
+        assert (store.active.label, store.get(at_work.id).label) == tuple(labels)
+        auth_path(state_dir, alone).unlink()
+        with pytest.raises(AccountNeedsLogin, match=labels[0]):
+            store.reload(alone.id)
+        assert store.problems[0].startswith(labels[0])
+        assert "mark" not in (state_dir / "accounts.json").read_text()
+        store.remove(at_work.id)
+        assert store.get(alone.id).label == "ann@example.com"

@@ -70,7 +70,7 @@ def test_what_the_other_program_rotated_is_taken_over_at_a_reload(store, foreign
         (b"\x00\xff", "not JSON"),
         (b'{"OPENAI_API_KEY":"sk-secret"}', "API key"),
         (None, "is missing"),
-        ("bob", "another account (bob@example.com)"),
+        ("bob", "another account (bob@example.com, workspace 11111111-2222-"),
     ],
 )
 def test_a_file_of_no_use_is_a_problem_for_as_long_as_it_lasts(state_dir, foreign, follow, login, content, words):

@@ -32,6 +32,7 @@ def test_the_body_is_an_allow_list():
         "store": False,
         "stream": True,
         "include": ["reasoning.encrypted_content"],
+        "text": {"verbosity": "low"},
     }
 
 
@@ -68,7 +69,7 @@ JSON_OBJECT = {"response_format": {"type": "json_object"}}
 
 def test_json_object_puts_the_word_into_the_input_if_it_is_missing():
     body = translate(ask(**JSON_OBJECT))
-    assert body["text"] == {"format": {"type": "json_object"}}
+    assert body["text"] == {"format": {"type": "json_object"}, "verbosity": "low"}
     assert body["input"] == [LINE, item("user", "hi")]
     check_accepted(body)
 
@@ -85,7 +86,7 @@ def test_the_json_line_stays_when_the_word_comes_later():
 
 
 def test_verbosity_where_the_model_has_it():
-    assert translate(ask(verbosity="low"))["text"] == {"verbosity": "low"}
+    assert translate(ask(verbosity="high"))["text"] == {"verbosity": "high"}
     request = read(ask(verbosity="low"))
     plain = evolve(BUILT_IN.describe("gpt-5.5"), verbosity=False)
     assert "text" not in request.to_backend(Target(plain))

@@ -131,6 +131,11 @@ def test_instructions_come_first_and_a_text_is_a_user_message():
         ({"type": "unheard_of"}, {"input.unheard_of": "dropped"}),
         ({**USER, "content": [{"type": "input_file", "filename": "a.pdf"}]}, {"input.input_file": "dropped"}),
         ({**USER, "content": [{"type": "input_image", "file_id": "f"}]}, {"input.input_image": "dropped"}),
+        ({**USER, "content": [{**IMAGE, "detail": "high"}]}, {"input.input_image.detail": "dropped"}),
+        ({**USER, "content": [{"type": "input_text", "text": "a", "x": 1}]}, {"input.input_text.x": "dropped"}),
+        ({**USER, "content": {"text": "a"}}, {"input.content": "dropped"}),
+        ({**USER, "role": "narrator"}, {"input.message.role": "approximated"}),
+        ({**USER, "x": 1, "y": None, "id": "msg_1", "status": "completed"}, {"input.message.x": "dropped"}),
     ],
 )
 def test_what_is_lost_is_written_down(item, lost):
@@ -177,6 +182,16 @@ def test_what_is_lost_is_written_down(item, lost):
                 }
             },
             {},
+        ),
+        ({"text": {"format": {"type": "xml"}}}, {}, {"text.format": "dropped"}),
+        ({"text": {"format": {"type": "text"}}}, {}, {}),
+        (
+            {"reasoning": {"effort": "extreme", "mode": "pro"}},
+            {},
+            {
+                "reasoning.effort": "dropped",
+                "reasoning.mode": "dropped",
+            },
         ),
         ({"text": {"format": {"type": "json_object"}}}, {"response_format": {"type": "json_object"}}, {}),
     ],

@@ -1,25 +1,16 @@
 import base64
 
 import pytest
+from support.bodies import PDF as PDF_DATA
+from support.bodies import PNG
+from support.media import make_image
 
 from codexd.errors import RequestInvalid
 from codexd.translation.messages.content import to_parts
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.parts import read_content
 
-MAGIC = {
-    "image/png": b"\x89PNG\r\n\x1a\n",
-    "image/jpeg": b"\xff\xd8\xff\xe0",
-    "image/gif": b"GIF89a",
-    "image/webp": b"RIFF\x24\0\0\0WEBPVP8 ",
-}
-
-
-def encode(data):
-    return base64.b64encode(data + b"\0" * 20).decode()
-
-
-PNG = encode(MAGIC["image/png"])
+IMAGES = {"image/png": "PNG", "image/jpeg": "JPEG", "image/gif": "GIF", "image/webp": "WEBP"}
 
 
 def parts_of(*blocks):
@@ -38,7 +29,8 @@ def document(source, **fields):
     return {"type": "document", "source": source, **fields}
 
 
-PDF = {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}
+PDF = {"type": "base64", "media_type": "application/pdf", "data": PDF_DATA}
+FILE_DATA = f"data:application/pdf;base64,{PDF_DATA}"
 
 
 @pytest.mark.parametrize(
@@ -53,16 +45,16 @@ PDF = {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}
         ),
         pytest.param(
             document(PDF, title="spec"),
-            [{"type": "input_file", "filename": "spec.pdf", "file_data": "data:application/pdf;base64,JVBERg=="}],
+            [{"type": "input_file", "filename": "spec.pdf", "file_data": FILE_DATA}],
             id="pdf",
         ),
         (
             document(PDF, title="Spec.PDF"),
-            [{"type": "input_file", "filename": "Spec.PDF", "file_data": "data:application/pdf;base64,JVBERg=="}],
+            [{"type": "input_file", "filename": "Spec.PDF", "file_data": FILE_DATA}],
         ),
         (
             document({**PDF, "media_type": None}),
-            [{"type": "input_file", "filename": "document.pdf", "file_data": "data:application/pdf;base64,JVBERg=="}],
+            [{"type": "input_file", "filename": "document.pdf", "file_data": FILE_DATA}],
         ),
         pytest.param(
             document({"type": "text", "media_type": "text/plain", "data": "body"}, title="t", context="c"),
@@ -83,7 +75,7 @@ PDF = {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}
             document(PDF, title="t", context="c"),
             [
                 text("c"),
-                {"type": "input_file", "filename": "t.pdf", "file_data": "data:application/pdf;base64,JVBERg=="},
+                {"type": "input_file", "filename": "t.pdf", "file_data": FILE_DATA},
             ],
         ),
         pytest.param(
@@ -115,9 +107,9 @@ def test_a_message_of_several_blocks():
     ]
 
 
-@pytest.mark.parametrize("media_type", MAGIC)
+@pytest.mark.parametrize("media_type", IMAGES)
 def test_the_bytes_tell_the_type_of_an_image(media_type):
-    data = encode(MAGIC[media_type])
+    data = base64.b64encode(make_image(IMAGES[media_type])).decode()
     for claimed in ("image/jpeg", "image/png", None):
         (part,) = parts_of(base64_image(claimed, data))
         assert part["image_url"] == f"data:{media_type};base64,{data}"
@@ -144,7 +136,8 @@ def test_line_breaks_in_base64_are_taken_out():
             "messages[0].content[0].source.type: 'http' is not supported; send base64, text or content",
         ),
         (document({**PDF, "data": ""}), "messages[0].content[0].source.data: must not be empty"),
-        (document({**PDF, "data": "JVBERg="}), "messages[0].content[0].source.data: is not base64"),
+        (document({**PDF, "data": "%"}), "messages[0].content[0].source.data: is not base64"),
+        (document({**PDF, "data": "JVBERg="}), "messages[0].content[0].source.data: is not a PDF"),
         (base64_image("image/png", "é" * 40), "messages[0].content[0].source.data: is not base64"),
         (base64_image("image/png", ""), "messages[0].content[0].source.data: must not be empty"),
         ({"type": "image"}, "messages[0].content[0].source: required"),

@@ -172,8 +172,33 @@ REFUSED = [
     ({"tools": [{"type": "new_20300101", "name": "x"}]}, "tools[0].type"),
     ({"mcp_servers": [{"type": "url", "url": "https://example.com", "name": "x"}]}, "mcp_servers"),
     ({"container": "c"}, "container"),
-    ({"thread": {"type": "continue", "previous_message_id": "x"}}, "thread.type"),
 ]
+
+ESSENTIAL = [
+    pytest.param({"thread": {"type": "continue", "previous_message_id": "x"}}, "thread.type", id="thread"),
+    pytest.param({"thread": {"type": "fork", "message_id": "x"}}, "thread.type", id="a-thread-of-another-kind"),
+    pytest.param({"thread": {"previous_message_id": "x"}}, "thread.type", id="a-thread-without-a-type"),
+    pytest.param(
+        {"messages": [{"role": "user", "content": [{"type": "container_upload", "file_id": "f"}]}]},
+        "messages[0].content[0].type",
+        id="a-file-of-the-container",
+    ),
+]
+
+
+@pytest.mark.parametrize("headers", [{}, CLAUDE_CODE], ids=["sdk", "claude-code"])
+@pytest.mark.parametrize(("fields", "path"), ESSENTIAL)
+def test_what_would_change_the_question_is_refused_for_everyone(fields, path, headers):
+    with pytest.raises(RequestInvalid) as error:
+        ledger(make(**fields), headers)
+    assert error.value.path == path
+    with pytest.raises(RequestInvalid):
+        parse_count(dumps(make(**fields)))
+
+
+def test_a_thread_is_refused_in_the_words_that_make_claude_code_send_everything():
+    with pytest.raises(RequestInvalid, match=r"capability_rejected: beta_header:message-threads-2026-08-12(?![\w.:-])"):
+        ledger(make(thread={"type": "continue", "previous_message_id": "x"}), CLAUDE_CODE)
 
 
 @pytest.mark.parametrize(("fields", "path"), REFUSED, ids=[path for _, path in REFUSED])

@@ -21,6 +21,7 @@ def test_the_smallest_request():
         "store": False,
         "stream": True,
         "include": ["reasoning.encrypted_content"],
+        "text": {"verbosity": "low"},
     }
 
 
@@ -241,6 +242,30 @@ def test_count_tokens_needs_no_max_tokens():
     assert request.model == "x"
 
 
+CALL = {"type": "tool_use", "id": "c", "name": "Bash", "input": {}}
+ASSISTANTS = [
+    pytest.param("Sure, I", id="text"),
+    pytest.param([CALL], id="call"),
+    pytest.param([{"type": "thinking", "thinking": "hm", "signature": ""}], id="thinking"),
+    pytest.param([], id="nothing"),
+]
+
+
+@pytest.mark.parametrize("content", ASSISTANTS)
+def test_a_conversation_that_ends_with_the_assistant_is_counted_but_not_answered(content):
+    body = {"model": "x", "max_tokens": 9, "messages": [*HI, {"role": "assistant", "content": content}]}
+    parse_count(dumps(body)).to_backend(Target(BUILT_IN.describe("gpt-5.5")))
+    with pytest.raises(RequestInvalid, match="prefill"):
+        parse(dumps(body), {})
+
+
+@pytest.mark.parametrize("messages", [[{"role": "user", "content": ""}], [{"role": "system", "content": []}]])
+def test_messages_without_content_are_counted(messages):
+    counted = parse_count(dumps({"model": "x", "messages": messages, "system": "Be brief."}))
+    sent = counted.to_backend(Target(BUILT_IN.describe("gpt-5.5")))
+    assert (sent["instructions"], sent["input"]) == ("Be brief.", [])
+
+
 # -- effort, thinking, format -----------------------------------------------------------------------
 
 
@@ -332,5 +357,6 @@ OPTIONAL = {**CLOSED, "required": []}
 def test_structured_output(schema, strict):
     wanted = {"type": "json_schema", "schema": schema}
     body = translate(make(output_config={"format": wanted}))
-    assert body["text"] == {"format": {"type": "json_schema", "name": "response", "schema": schema, "strict": strict}}
+    form = {"type": "json_schema", "name": "response", "schema": schema, "strict": strict}
+    assert body["text"] == {"format": form, "verbosity": "low"}
     assert translate(make(output_format=wanted)) == body

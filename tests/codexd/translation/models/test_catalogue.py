@@ -11,9 +11,12 @@ from codexd.translation.models.catalogue import (
     EFFORTS,
     MAX_LABEL_CHARS,
     MAX_SLUG_CHARS,
+    Catalogue,
     ModelInfo,
+    explain_refusal,
     is_entry,
     read_catalogue,
+    read_version,
 )
 
 ENTRY = {
@@ -125,3 +128,52 @@ def test_words_are_fit_for_a_terminal():
     assert model.display_name == "[31mGPT -7"
     assert model.description.isprintable()
     assert len(model.description) <= MAX_LABEL_CHARS
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("0.171.0", (0, 171, 0)), ("1.2", (1, 2)), ("", ()), ("new", ()), ("0.171.0-alpha", ()), ("9" * 99, ())],
+)
+def test_a_version(text, version):
+    assert read_version(text) == version
+
+
+OFFERED = Catalogue((ModelInfo("gpt-5.5", "GPT-5.5", 1, "list"), ModelInfo("gpt-6-sol", "GPT-6-Sol", 2, "list")))
+
+
+@pytest.mark.parametrize(
+    ("slug", "catalogue", "announced", "plan", "explained"),
+    [
+        (
+            "gpt-6.2-sol",
+            OFFERED,
+            "0.171.0",
+            "free",
+            "codexd announces Codex 0.171.0, the model needs 0.166.0, your plan is free. To go on, choose another model, such as gpt-5.5.",
+        ),
+        (
+            "gpt-6.2-sol",
+            OFFERED,
+            "0.150.0",
+            "plus",
+            "codexd announces Codex 0.150.0, the model needs 0.166.0, your plan is plus. To go on, raise the setting upstream.client_version to 0.166.0 or choose another model, such as gpt-5.5.",
+        ),
+        (
+            "gpt-5.5",
+            evolve(OFFERED, refused=frozenset({"gpt-5.5"})),
+            "0.171.0",
+            None,
+            "codexd announces Codex 0.171.0. To go on, choose another model, such as gpt-6-sol.",
+        ),
+        (
+            "gpt-9",
+            Catalogue(()),
+            "0.171.0",
+            None,
+            "codexd announces Codex 0.171.0.",
+        ),
+    ],
+)  # fmt: skip
+def test_a_refused_model_is_explained(slug, catalogue, announced, plan, explained):
+    told = explain_refusal(slug, catalogue, said="No.", announced=announced, plan=plan)
+    assert told == f"The backend does not offer {slug} to this account (No): {explained}"

@@ -1,8 +1,9 @@
 import pytest
 from attrs import evolve
 
+from codexd.translation.client_api import Target
 from codexd.translation.models.catalogue import BUILT_IN
-from codexd.translation.reading.effort import effort_of_budget, fit_effort, fit_verbosity, has_priority
+from codexd.translation.reading.effort import AskedTier, effort_of_budget, fit_effort, fit_tier, fit_verbosity
 from codexd.translation.reading.losses import Losses, LossKind
 
 MODEL = evolve(BUILT_IN.describe("gpt-5.5"), efforts=("low", "medium", "high"), service_tiers=("priority",))
@@ -28,6 +29,22 @@ def test_the_nearest_effort(effort, fitted):
     assert recorded(losses) == ([] if effort == fitted else [(LossKind.APPROXIMATED, "reasoning_effort")])
 
 
+@pytest.mark.parametrize(
+    ("model", "effort", "fitted"),
+    [
+        ("gpt-6.2-sol", "ultra", "xhigh"),
+        ("gpt-6-sol", "ultra", "max"),
+        ("gpt-6-luna", "ultra", "max"),
+        ("gpt-5.5", "ultra", "xhigh"),
+        ("gpt-6.2-sol", "max", "max"),
+        ("gpt-6-sol", "none", "low"),
+        ("gpt-6-luna", "minimal", "low"),
+    ],
+)
+def test_an_effort_by_the_models_entry_in_the_catalogue(model, effort, fitted):
+    assert fit_effort(effort, BUILT_IN.describe(model), None, Losses()) == fitted
+
+
 def test_an_effort_that_the_request_does_not_name_is_no_loss_of_it():
     losses = Losses()
     assert fit_effort("max", MODEL, None, losses) == "high"
@@ -38,6 +55,8 @@ def test_an_effort_that_the_request_does_not_name_is_no_loss_of_it():
     ("verbosity", "model", "fitted", "lost"),
     [
         ("low", MODEL, "low", False),
+        (None, MODEL, "low", False),
+        (None, evolve(MODEL, default_verbosity=None), None, False),
         (None, PLAIN, None, False),
         ("medium", PLAIN, None, False),
         ("low", PLAIN, None, True),
@@ -49,9 +68,17 @@ def test_verbosity(verbosity, model, fitted, lost):
     assert recorded(losses) == ([(LossKind.DROPPED, "verbosity")] if lost else [])
 
 
-def test_the_priority_tier():
+@pytest.mark.parametrize(
+    ("asked", "model", "default", "sent", "lost"),
+    [
+        (AskedTier("service_tier"), MODEL, None, "priority", False),
+        (AskedTier("service_tier"), PLAIN, None, None, True),
+        (AskedTier(), MODEL, None, None, False),
+        (AskedTier(), MODEL, "priority", "priority", False),
+        (AskedTier(is_usual=True), MODEL, "priority", None, False),
+    ],
+)
+def test_the_service_tier(asked, model, default, sent, lost):
     losses = Losses()
-    assert has_priority(MODEL, "service_tier", losses)
-    assert not losses
-    assert not has_priority(PLAIN, "service_tier", losses)
-    assert recorded(losses) == [(LossKind.DROPPED, "service_tier")]
+    assert fit_tier(asked, Target(model, default_tier=default), losses) == sent
+    assert recorded(losses) == ([(LossKind.DROPPED, "service_tier")] if lost else [])

@@ -11,6 +11,7 @@ from codexd.translation.reading.fates import (
     carried,
     cosmetic,
     dropped,
+    essential,
     plain,
     refused,
 )
@@ -23,6 +24,8 @@ TABLES = {
             "": plain(
                 "model",
                 items=carried(inside="item"),
+                source=carried(inside="source"),
+                thread=essential("needs a server"),
                 seed=dropped("no seeds", 0),
                 user=cosmetic("no users"),
                 budget=approximated("as a level"),
@@ -40,6 +43,7 @@ TABLES = {
         unknown=dropped("unknown"),
         by="role",
     ),
+    "source": Table({"file": Shape(refused("is elsewhere"))}, leaves_refusals=True),
 }
 
 
@@ -85,3 +89,14 @@ def test_what_is_refused_is_dropped_for_a_lenient_client(body, said, losses):
         losses_of(body)
     assert str(error.value) == said
     assert losses_of(body, lenient=True) == losses
+
+
+@pytest.mark.parametrize("lenient", [True, False])
+def test_what_is_essential_is_refused_to_lenient_clients_too(lenient):
+    with pytest.raises(RequestInvalid, match=r"^thread: needs a server$"):
+        losses_of({"thread": "t"}, lenient=lenient)
+
+
+@pytest.mark.parametrize("lenient", [True, False])
+def test_a_refusal_may_be_left_to_the_reader(lenient):
+    assert losses_of({"source": {"type": "file"}}, lenient=lenient) == {}

@@ -1,13 +1,21 @@
 import base64
 
 import pytest
+from support.bodies import PDF, PNG
+from support.media import make_animation
 
 from codexd.errors import RequestInvalid
 from codexd.translation.reading.fields import Fields
-from codexd.translation.reading.parts import read_content, sniff_image, text_part, to_base64, to_image_url, to_output
-
-PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 16).decode()
-SOURCE = Fields({}, "source")
+from codexd.translation.reading.losses import LossKind
+from codexd.translation.reading.parts import (
+    leave_out,
+    locate,
+    read_content,
+    text_part,
+    to_file_data,
+    to_image_url,
+    to_output,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,24 +38,48 @@ def test_both_forms_of_a_text_are_the_same_blocks():
     assert read_content(Fields({"content": ""}, ""), "content") == []
 
 
+def encode(data):
+    return base64.b64encode(data).decode()
+
+
+def source_of(data, **fields):
+    return Fields({"data": data, **fields}, "source")
+
+
+def losses_of(source):
+    return [(loss.path, loss.kind, loss.note) for loss in source.losses]
+
+
 @pytest.mark.parametrize(
-    ("head", "media_type"),
+    "data",
     [
-        (b"\x89PNG\r\n\x1a\n", "image/png"),
-        (b"\xff\xd8\xff\xe0", "image/jpeg"),
-        (b"GIF87a", "image/gif"),
-        (b"GIF89a", "image/gif"),
-        (b"RIFF\0\0\0\0WEBP", "image/webp"),
-        (b"RIFF\0\0\0\0WAVE", None),
-        (b"<svg>", None),
+        pytest.param(PNG, id="plain"),
+        pytest.param(f"{PNG[:8]}\r\n{PNG[8:]}\n", id="lines"),
+        pytest.param(PNG.rstrip("="), id="no-padding"),
+        pytest.param(PNG.translate(str.maketrans("+/", "-_")), id="alphabet-for-urls"),
+        pytest.param(f"data:image/png;base64,{PNG}", id="data-url"),
     ],
 )
-def test_the_first_bytes_give_the_type_of_an_image(head, media_type):
-    assert sniff_image(base64.b64encode(head + b"\0" * 20).decode()) == media_type
+def test_an_image_goes_out_in_the_one_form_that_the_backend_accepts(data):
+    source = source_of(data, media_type="image/png")
+    assert to_image_url(source, "data") == f"data:image/png;base64,{PNG}"
+    assert losses_of(source) == []
 
 
-def test_an_image_url_has_no_line_breaks():
-    assert to_image_url(SOURCE, "data", f"{PNG[:8]}\r\n{PNG[8:]}") == f"data:image/png;base64,{PNG}"
+@pytest.mark.parametrize("claimed", ["image/jpeg", "IMAGE/JPEG", "application/octet-stream"])
+def test_an_image_has_its_real_type(claimed):
+    source = source_of(PNG, media_type=claimed)
+    assert to_image_url(source, "data") == f"data:image/png;base64,{PNG}"
+    assert [(path, kind) for path, kind, _ in losses_of(source)] == [("source.data", LossKind.APPROXIMATED)]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP"])
+def test_of_an_animation_the_first_picture_is_sent(kind):
+    source = source_of(encode(make_animation(kind)), media_type=f"image/{kind.lower()}")
+    url = to_image_url(source, "data")
+    assert url.startswith("data:image/png;base64,")
+    assert [kind for _, kind, _ in losses_of(source)] == [LossKind.APPROXIMATED]
+    assert to_image_url(source, "data") == url
 
 
 @pytest.mark.parametrize(
@@ -55,11 +87,57 @@ def test_an_image_url_has_no_line_breaks():
     [
         ("", "must not be empty"),
         (" \n", "must not be empty"),
-        ("abc", "is not base64"),
-        ("ab-_", "is not base64"),
-        ("a===", "is not base64"),
+        ("abcde", "is not base64"),
+        ("ab%_", "is not base64"),
+        ("é" * 40, "is not base64"),
+        ("AA==AAAA", "is not base64"),
+        (PDF, "is not a PNG, JPEG, GIF or WebP image, but a PDF"),
+        (PNG[:60], "is broken or cut off"),
     ],
 )
-def test_what_is_not_base64(data, problem):
-    with pytest.raises(RequestInvalid, match=f"^source.data: {problem}"):
-        to_base64(SOURCE, "data", data)
+def test_images_that_no_model_could_read(data, problem):
+    with pytest.raises(RequestInvalid, match=f"^source.data: {problem}$") as caught:
+        to_image_url(source_of(data), "data")
+    assert caught.value.medium == "image"
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ("", "must not be empty"),
+        ("%", "is not base64"),
+        (PNG, "is not a PDF"),
+        (PDF[:80], "is cut off"),
+    ],
+)
+def test_pdfs_that_no_model_could_read(data, problem):
+    with pytest.raises(RequestInvalid, match=f"^source.data: {problem}$") as caught:
+        to_file_data(source_of(data, media_type="application/pdf"), "data")
+    assert caught.value.medium == "document"
+
+
+def test_files_of_other_types_are_not_looked_into():
+    text = encode(b"a,b")
+    assert to_file_data(source_of(f"data:text/csv;base64,{text}"), "data") == f"data:text/csv;base64,{text}"
+    with pytest.raises(RequestInvalid, match="must not be empty"):
+        to_file_data(source_of("data:text/csv;base64,"), "data")
+
+
+def test_only_media_are_left_out():
+    part = Fields({}, "messages[0].content[0]")
+    refused = RequestInvalid("x", "is cut off", medium="document")
+    assert leave_out(part, refused, "sorry") == text_part("[document left out: sorry]")
+    with pytest.raises(RequestInvalid, match="required"):
+        leave_out(part, RequestInvalid("x", "required"), "sorry")
+
+
+def test_the_block_that_became_a_part_is_found_again():
+    blocks = [Fields({"number": number}, f"content[{number}]") for number in range(3)]
+
+    def convert(found):
+        if found[0].get("number") == 0:
+            raise RequestInvalid("content[0]", "is broken", medium="image")
+        return [{"type": "input_image", "number": each.get("number")} for each in found]
+
+    assert locate(blocks, {"type": "input_image", "number": 2}, convert) == "content[2]"
+    assert locate(blocks, {"type": "input_image", "number": 5}, convert) is None

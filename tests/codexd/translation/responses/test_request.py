@@ -42,6 +42,7 @@ def test_a_minimal_request_gets_what_the_backend_demands():
         "store": False,
         "stream": True,
         "include": ["reasoning.encrypted_content"],
+        "text": {"verbosity": "low"},
     }
     assert len(key) == 36
 
@@ -115,7 +116,7 @@ def test_nothing_that_is_legal_upstream_is_changed():
         ({"reasoning": {"effort": None, "summary": None}}, {}, {}),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": PARAMETERS}}},
-            {"text": {"format": {"type": "json_schema", "name": "a", "schema": PARAMETERS}}},
+            {"text": {"format": {"type": "json_schema", "name": "a", "schema": PARAMETERS}, "verbosity": "low"}},
             {},
         ),
         ({"parallel_tool_calls": True}, {}, {}),
@@ -200,7 +201,39 @@ def test_headers_of_the_codex_protocol_go_up_and_those_that_are_ours_do_not():
     lite = {**CODEX_HEADERS, "x-openai-internal-codex-responses-lite": "true", "x-codex-turn-state": "ts"}
     own = {"authorization": "Bearer x", "chatgpt-account-id": "y", "version": "9", "cookie": "c", "accept": "a"}
     sent = dict(read(CODEX_LITE, {**lite, **own}).headers)
-    assert sent == {name: value for name, value in lite.items() if name not in ("user-agent", "originator")}
+    passed = {name: value for name, value in lite.items() if name not in ("user-agent", "originator")}
+    assert sent == {**passed, "version": "0.171.0"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "version"),
+    [
+        ({"user-agent": "codex-tui/0.172.3 (Debian 12.0.0; x86_64)"}, "0.172.3"),
+        ({"user-agent": "codex_exec/0.171.0", "version": "0.173.0"}, "0.173.0"),
+        ({"user-agent": "Codex Desktop/0.171.0-alpha.2 (x)", "originator": "codex_desktop"}, None),
+        ({"user-agent": "codex_exec", "version": "new"}, None),
+        ({"user-agent": "OpenAI/Python 3.57.0", "version": "9.9.9"}, None),
+    ],
+)
+def test_the_version_of_a_codex_client_goes_up(headers, version):
+    assert read(CODEX_TURN, headers).headers.get("version") == version
+
+
+@pytest.mark.parametrize("model", ["gpt-6.1-sol", "gpt-5.5"])
+def test_a_lite_body_for_a_model_without_lite_is_put_in_the_classic_form(model):
+    body = translate({**CODEX_LITE, "reasoning": {"effort": "ultra"}}, CODEX_HEADERS, model=model)
+    is_lite = model == "gpt-6.1-sol"
+    assert ("tools" not in body) == is_lite
+    assert any(item.get("type") == "additional_tools" for item in body["input"]) == is_lite
+    assert is_lite or body["tools"] == CODEX_LITE["input"][0]["tools"]
+    assert body["reasoning"]["effort"] == "xhigh"
+    assert find_refusal(body) is None
+
+
+@pytest.mark.parametrize("headers", [{}, CODEX_HEADERS])
+def test_the_status_of_an_item_stays_here(headers):
+    items = [{**item, "status": "completed"} for item in [*HI, call(), output()]]
+    assert translate({**sdk(items)}, headers)["input"] == [*HI, call(), output()]
 
 
 def test_a_header_that_is_no_plain_text_stays_here():
@@ -232,13 +265,25 @@ def test_a_cache_key_that_can_not_be_sent_becomes_one_that_can(key):
 # -- compact and count ------------------------------------------------------------------------------
 
 
-def test_compact_sends_what_that_route_takes():
-    body = {**CODEX_TURN, "store": False, "stream": True}
-    request = parse_compact(json.dumps(body).encode(), CODEX_HEADERS, Client.CODEX, Recall())
+def test_compact_sends_a_turn_that_ends_with_the_trigger():
+    request = parse_compact(json.dumps(CODEX_TURN).encode(), CODEX_HEADERS, Client.CODEX, Recall())
     sent = request.to_backend(Target(BUILT_IN.describe("gpt-5.5")))
     assert not request.stream
-    taken = ("model", "input", "tools", "parallel_tool_calls", "reasoning", "prompt_cache_key", "text")
-    assert sent == {"instructions": "", **{name: CODEX_TURN[name] for name in taken}}
+    assert sent == {**CODEX_TURN, "input": [*CODEX_TURN["input"], {"type": "compaction_trigger"}]}
+
+
+@pytest.mark.parametrize(
+    ("features", "sent"),
+    [
+        ("", "remote_compaction_v2"),
+        ("a,remote_compaction_v2", "a,remote_compaction_v2"),
+        ("a,b", "a,b,remote_compaction_v2"),
+    ],
+)
+def test_compact_names_the_beta_feature_once(features, sent):
+    headers = {**CODEX_HEADERS, "x-codex-beta-features": features}
+    request = parse_compact(json.dumps(CODEX_TURN).encode(), headers, Client.CODEX, Recall())
+    assert request.headers["x-codex-beta-features"] == sent
 
 
 def test_a_count_needs_no_model():

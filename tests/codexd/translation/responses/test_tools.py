@@ -29,13 +29,13 @@ from support.responses_bodies import (
                     {
                         "type": "function",
                         "name": "f",
-                        "strict": True,
+                        "strict": False,
                         "parameters": {"type": "object", "properties": {}},
                     }
                 ],
                 "tool_choice": {"type": "function", "name": "f"},
             },
-            {},
+            {"tools[0].function.strict": "approximated"},
             id="nested-function",
         ),
         pytest.param(
@@ -63,7 +63,15 @@ from support.responses_bodies import (
         ),
         (
             {"tools": [{**FUNCTION, "parameters": {"anyOf": [PARAMETERS, {"required": ["x"]}]}}]},
-            {"tools": [{**FUNCTION, "parameters": {"type": "object", "properties": PARAMETERS["properties"]}}]},
+            {
+                "tools": [
+                    {
+                        **FUNCTION,
+                        "description": "Runs\n\nGive the properties of at least one of: cmd; or x.",
+                        "parameters": {"type": "object", "properties": PARAMETERS["properties"]},
+                    }
+                ]
+            },
             {"tools[0].parameters": "approximated"},
         ),
     ],

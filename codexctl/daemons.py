@@ -1,0 +1,55 @@
+"""Which of the user's running daemons a command talks to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from codexctl.client import NoDaemon, connect
+from codexctl.terminal import say
+from codexd.paths import RunningDaemon, find_running_folder, find_socket, read_running
+
+
+def choose_socket(environ: Mapping[str, str], tell: Callable[[str], None] = say) -> Path:
+    """The socket that ``environ`` names; else the default one if it is served; else that of the only running daemon.
+
+    The last case is told. If no daemon runs, it is the default one.
+
+    Raises:
+        NoDaemon: several run, none of them at the default socket.
+    """
+    default = _find_default(environ)
+    if environ.get("CODEXD_SOCKET") or environ.get("CODEXD_HOME") or _is_served(default):
+        return default
+    living = {daemon.socket: daemon for daemon in read_running(find_running_folder()) if _is_served(daemon.socket)}
+    if not living:
+        return default
+    if len(living) > 1:
+        raise NoDaemon(_list(living.values()))
+    [only] = living.values()
+    tell(f"using the only codexd that runs: {_describe(only)}")
+    return only.socket
+
+
+def _find_default(environ: Mapping[str, str]) -> Path:
+    try:
+        return find_socket(environ)
+    except RuntimeError:
+        raise NoDaemon("your home folder is unknown; set HOME, or choose a daemon with --socket PATH") from None
+
+
+def _is_served(socket: Path) -> bool:
+    try:
+        connect(socket).close()
+    except NoDaemon:
+        return False
+    return True
+
+
+def _list(daemons: Iterable[RunningDaemon]) -> str:
+    lines = [f"  --socket {daemon.socket}  {_describe(daemon)}" for daemon in daemons]
+    return "\n".join(["several codexd are running; choose one with --socket PATH or CODEXD_SOCKET:", *lines])
+
+
+def _describe(daemon: RunningDaemon) -> str:
+    return f"{daemon.address} ({'simulated, ' if daemon.simulated else ''}pid {daemon.pid}, home {daemon.home})"
