@@ -128,8 +128,9 @@ TOOLS: Mapping[str, Shape] = {
 _INPUT_PART = {
     **_CACHE_MARK,
     "cache_control": cosmetic(OWN_CACHE),
-    "file_id": FILES,
     "image_url": carried(inside="image_url"),
+    "file": carried(inside="file"),
+    "file_id": FILES,
 }
 _OF_OTHERS = ("text", "image_url", "file", "image", "document", "search_result", "tool_use", "tool_result", *REASONING)
 _WHOLE = Shape(CARRIED, other=CARRIED)
