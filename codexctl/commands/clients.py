@@ -97,7 +97,7 @@ def _wants_to_be_asked(invocation: Invocation, place: dict[str, Any]) -> bool:
     """Ask the user on a terminal, unless they have set a permission mode."""
     if invocation.as_json or invocation.arguments.dry_run or not (has_input_terminal() and sys.stdout.isatty()):
         return False
-    if invocation.call("claude.status", place).get("permission_mode") not in (None, "auto"):
+    if invocation.call("claude.status", place)["permission_mode"] not in (None, "auto"):
         return False
     return confirm(f"{AUTO_MODE} Shall Claude Code ask you instead?")
 

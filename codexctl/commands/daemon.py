@@ -21,8 +21,9 @@ CATCH_UP_ENTRIES = 1000
 
 def _status(invocation: Invocation) -> None:
     result = invocation.call("daemon.status")
+    can_serve = result["serving"]["possible"]
     invocation.show(result, render_daemon.full_status if invocation.arguments.verbose else render_daemon.status)
-    if not result["serving"]["possible"]:
+    if not can_serve:
         raise Stop(EXIT_REFUSED)
 
 

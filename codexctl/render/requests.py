@@ -103,7 +103,7 @@ def _state_cell(request: Json) -> Cell:
 
 
 def _silence(request: Json, now: float) -> Iterator[str]:
-    if request.get("silent_since") is not None:
+    if request["silent_since"] is not None:
         yield f"waiting for the backend, silent for {duration(now - request['silent_since'])}"
 
 
@@ -128,7 +128,7 @@ def state_of(request: Json) -> str:
 
 def purpose_of(request: Json) -> list[str]:
     """What the request was for, unless it was an ordinary one."""
-    purpose = request.get("purpose", "turn")
+    purpose = request["purpose"]
     return [] if purpose == "turn" else [plain(purpose)]
 
 

@@ -27,6 +27,8 @@ REQUEST = {
         {"kind": "dropped", "path": "top_k", "note": "the backend samples as it likes"},
     ],
     "retries": 0,
+    "purpose": "turn",
+    "silent_since": None,
 }
 RUNNING = REQUEST | {
     "state": "running",
