@@ -101,7 +101,7 @@ COMMANDS = (
     Command(
         ("stop",),
         "Stop codexd once the running requests have finished",
-        "codexctl stop",
+        "codexctl stop\ncodexctl stop --socket /run/user/1000/codexd/control.sock",
         _stop,
         details="Waits until it has stopped.",
     ),

@@ -94,7 +94,7 @@ COMMANDS = (
     Command(
         ("settings", "list"),
         "List settings and where each value comes from",
-        "codexctl settings list --json",
+        "codexctl settings list\ncodexctl settings list --json",
         _list_settings,
     ),
     Command(
@@ -126,7 +126,7 @@ COMMANDS = (
     Command(
         ("settings", "edit"),
         "Edit the settings file in $VISUAL or $EDITOR",
-        "EDITOR=nano codexctl settings edit",
+        "codexctl settings edit\nEDITOR=nano codexctl settings edit",
         _edit_settings,
         details="The file is checked before it takes effect; if it is not valid, you can edit it again.",
     ),
