@@ -44,7 +44,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     except Stop as stop:
         return report(stop, as_json="--json" in arguments)
     command: Command | None = getattr(parsed, "command", None)
-    if command is None and sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
+    if command is None and sys.stdin.isatty() and sys.stdout.isatty():
         command = load_commands("shell")[0]
     if command is None and getattr(parsed, "json", False):
         return report(Stop(EXIT_USAGE, "a command is missing; `codexctl help` lists them"), as_json=True)
