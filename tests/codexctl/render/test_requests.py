@@ -222,6 +222,15 @@ def test_usage_is_a_table_whose_figures_stand_to_the_right():
     assert lines[4].startswith("since ")
 
 
+@pytest.mark.parametrize(("width", "gone"), [(80, []), (70, ["TTFT"]), (60, ["TTFT", "LOSSES"])])
+def test_usage_on_a_narrow_terminal_drops_columns_but_cuts_no_figure(width, gone):
+    lines = render_requests.usage(report(rows=[row("a" * 40)]), Style(NOW, width))
+    assert max(map(len, lines)) <= width
+    assert set(gone) == {"TTFT", "LOSSES"} - set(lines[0].split())
+    assert "1,234.57 M" in lines[2]
+    assert "…" not in lines[1].split(maxsplit=1)[1]
+
+
 def test_usage_of_nothing_and_of_figures_that_may_be_incomplete():
     assert render_requests.usage(report(rows=[]), PIPE) == ["There were no requests in that time."]
     assert render_requests.usage(report(problem="the disk is full"), PIPE)[-1] == "Problem: the disk is full"
