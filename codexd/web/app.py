@@ -24,7 +24,7 @@ from codexd.record.requests import RequestLog
 from codexd.settings.schema import ServerSettings
 from codexd.translation.client_api import WireError
 from codexd.translation.responses.fates import KEEPS_NOTHING
-from codexd.web.base_url import advise
+from codexd.web.base_url import advise, find_meant
 from codexd.web.caller import to_wire
 from codexd.web.compression import MAX_BODY_BYTES
 from codexd.web.exchange import read_client_name
@@ -132,6 +132,9 @@ def create_quart(*, simulated: bool, refusals: Refusals, models: ModelLists) -> 
 
     @app.route("/v1/responses/<path:name>", methods=["GET", "POST", "DELETE"])
     async def response(name: str) -> Response:
+        incoming = _incoming()
+        if find_meant(incoming.path) is not None:
+            raise _no_route(incoming)
         raise NoSuchRoute(f"codexd has no response {name}: {KEEPS_NOTHING}")
 
     @app.errorhandler(CodexdError)
