@@ -63,6 +63,13 @@ async def test_an_answer_is_one_completion(running):
     assert running.asked[0].body["model"] == "gpt-5.5"
 
 
+async def test_a_whole_answer_to_the_form_of_responses_has_its_usage(running):
+    running.load({"output": [{"text": "Hello."}], "usage": {"input_tokens": 10, "output_tokens": 3}})
+    answer = (await chat(running, {"model": "gpt-5.5", "input": "hi"})).json()
+    assert answer["choices"][0]["message"]["content"] == "Hello."
+    assert answer["usage"]["total_tokens"] == 13
+
+
 @pytest.mark.parametrize("include_usage", [True, False])
 async def test_a_streamed_answer(running, include_usage):
     running.load({"output": [{"text": "Hello there."}]})
