@@ -147,8 +147,9 @@ def _find_words(arguments: Iterable[str]) -> list[int]:
 class Parser(argparse.ArgumentParser):
     """Raises ``Stop`` for a wrong command line, where argparse would end the program."""
 
-    color = False
-    """Python 3.14 would colour the usage line, also in an error."""
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.color = False  # Python 3.14 would colour the usage line, which is part of an error
 
     def error(self, message: str) -> NoReturn:
         raise Stop(EXIT_USAGE, message, self.format_usage().strip())

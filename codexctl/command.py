@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from codexctl.client import REPLY_TIMEOUT_S, ControlClient, NoDaemon
 from codexctl.render.text import PROSE_WIDTH, Style
-from codexctl.terminal import Waiting, say
+from codexctl.terminal import Waiting, say, write_out
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
@@ -119,9 +119,8 @@ class Invocation(NamedTuple):
             self.write(render(result, self.style()))
 
     def write(self, lines: Iterable[str]) -> None:
-        """Print ``lines`` and flush, so that each line of a follow reaches a pipe at once."""
-        sys.stdout.write("".join(f"{line}\n" for line in lines))
-        sys.stdout.flush()
+        """Print ``lines``."""
+        write_out("".join(f"{line}\n" for line in lines))
 
     @property
     def as_json(self) -> bool:

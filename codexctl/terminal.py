@@ -38,8 +38,29 @@ def has_input_terminal() -> bool:
 
 def prompt(text: str) -> None:
     """Write ``text`` on stderr, because the output may go to a file."""
-    sys.stderr.write(text)
-    sys.stderr.flush()
+    if sys.stderr is not None:  # it may be closed
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+class OutputError(Exception):
+    """Standard output can't be written to; the text says why."""
+
+
+def write_out(text: str) -> None:
+    """Write ``text`` on standard output at once, so that each line of a follow reaches a pipe.
+
+    Raises:
+        BrokenPipeError: the reader has seen enough.
+        OutputError
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"the output can't be written: {error.strerror or error}.") from None
 
 
 def confirm(question: str) -> bool:

@@ -44,7 +44,7 @@ from codexd.upstream.account import AccountEndpoint
 from codexd.upstream.codex import CodexBackend
 from codexd.upstream.http import make_timeout
 from codexd.upstream.kilo import FreeModels, KiloBackend
-from codexd.web.app import App, create_quart
+from codexd.web.app import App, Refusals, create_quart
 from codexd.web.callback import serve_callback
 from codexd.web.codex_routes import CodexRoutes
 from codexd.web.exchange import CountRoute, ModelRoute, Timing
@@ -95,6 +95,7 @@ class Ready:
     address: str
     places: Places
     simulated: bool
+    has_accounts: bool
 
 
 def make_accounts(
@@ -104,8 +105,12 @@ def make_accounts(
     clock, live = launch.clock, launch.settings
     auth_url = live.current.upstream.auth_url
     tokens, backend = TokenEndpoint(sign_in_http, auth_url), AccountEndpoint(http, lambda: live.current.upstream, clock)
-    refresher, tracker = Refresher(store, tokens, clock), LimitTracker(clock, launch.places.limits)
     show_pages = partial(serve_callback, simulated=launch.simulated)
+
+    def name_account(account_id: str) -> str:
+        return next((account.label for account in store.accounts if account.id == account_id), "a removed account")
+
+    refresher, tracker = Refresher(store, tokens, clock), LimitTracker(clock, launch.places.limits, name_account)
 
     def keep(auth_json: dict[str, Any]) -> tuple[Account, bool]:
         account, outcome = store.add(auth_json, now=clock(), simulated=launch.simulated)
@@ -158,9 +163,10 @@ def make_app(
         "/v1/responses/input_tokens": count_responses.answer,
     }
     models = ModelLists(lambda: live.current, accounts.store, accounts.catalogues)
-    quart = create_quart(simulated=launch.simulated, clock=clock, models=models)
+    refusals = Refusals(requests, clock)
+    quart = create_quart(simulated=launch.simulated, refusals=refusals, models=models)
     CodexRoutes(accounts.store, accounts.poller, accounts.tracker.limits, clock).add_to(quart)
-    return App(lambda: live.current.server, hot, quart, clock)
+    return App(lambda: live.current.server, hot, quart, refusals)
 
 
 def _make_plan(launch: Launch, accounts: Accounts, http: httpx.AsyncClient, requests: RequestLog) -> ChatGptPlan:

@@ -92,7 +92,7 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
                 background.start_soon(stop_on_signal, stopping, launch.drain_s)
                 await background.start(reload_on_signal, live)
                 _report_start(launch, listeners, store)
-                task_status.started(Ready(listeners.address, launch.places, launch.simulated))
+                task_status.started(Ready(listeners.address, launch.places, launch.simulated, bool(store.accounts)))
                 run_http = partial(
                     web.serve, app, [listeners.http], stop=stopping, drain_s=launch.drain_s, on_drain_end=ending.set
                 )

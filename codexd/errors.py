@@ -31,7 +31,8 @@
     │   ├── AccountAmbiguous
     │   ├── AccountDisabled       the user took it out of use
     │   ├── AccountNeedsLogin     its login is dead; only the user can fix it
-    │   │   └── FollowedLoginStale   the program that owns the login has to refresh it
+    │   │   ├── FollowedLoginStale   the program that owns the login has to refresh it
+    │   │   └── FreshTokenRefused    it can be refreshed, but the backend refuses the fresh access token
     │   ├── LoginFileInvalid      an auth.json without a ChatGPT login
     │   ├── LoginFlowNotFound     no sign-in with this id is under way
     │   ├── LoginFailed           a sign-in ended without a login
@@ -41,12 +42,16 @@
     └── UpstreamError             the backend's error, with its status, code and message
         ├── ContextOverflow
         ├── UsageLimitReached     a plan window is used up; ``resets_at``
-        │   └── AllAccountsLimited   with rotation: the limits of all accounts are used up
+        │   ├── AllAccountsLimited   with rotation: the limits of all accounts are used up
+        │   └── CreditsUsedUp        the workspace's credits or a spending limit; nobody knows until when
         ├── RateLimited           a short limit; ``retry_after_s``
         ├── Overloaded
         ├── TokenRejected
         ├── PlanRefused
         ├── WorkspaceRefused
+        │   ├── RegionRefused     the workspace is bound to another region
+        │   └── RouteMissing      OpenAI can't route the workspace's requests now
+        ├── CountryRefused        OpenAI does not serve the country that the connection comes from
         ├── ModelRefused
         ├── KiloRefused           kilo.ai wants an account or money for the model, or does not have it
         ├── PolicyRefused
@@ -59,6 +64,8 @@
         │   ├── EmptyAnswer       completed, but with nothing in it
         │   └── ProxyFailed       the proxy that the environment names can't be used
         ├── UpstreamTimeout
+        │   └── BackendSilent     not one event within ``upstream.first_event_timeout``
+        │       └── StillSilent   the second time in the same session
         └── StreamBroken          the stream ended before a terminal event
 
 ``translation/wire_errors.py`` maps these classes to the errors of each API, in one table; the control socket uses
@@ -213,6 +220,10 @@ class FollowedLoginStale(AccountNeedsLogin):
     kind = "followed_login_stale"
 
 
+class FreshTokenRefused(AccountNeedsLogin):
+    kind = "fresh_token_refused"
+
+
 class LoginFileInvalid(AccountError):
     kind = "login_file_invalid"
 
@@ -268,6 +279,11 @@ class UpstreamError(CodexdError):
         self.param = param and _cut(param)
         self.medium = medium
 
+    def add_hint(self, hint: str) -> None:
+        """Append a sentence to the message."""
+        message = str(self)
+        self.args = (f"{message}{'' if message.endswith('.') else '.'} {hint}",)
+
 
 class ContextOverflow(UpstreamError):
     """The request does not fit into the model's context window."""
@@ -285,6 +301,10 @@ class UsageLimitReached(UpstreamError):
 
 class AllAccountsLimited(UsageLimitReached):
     kind = "all_accounts_limited"
+
+
+class CreditsUsedUp(UsageLimitReached):
+    kind = "credits_used_up"
 
 
 class RateLimited(UpstreamError):
@@ -307,6 +327,18 @@ class WorkspaceRefused(UpstreamError):
     kind = "workspace_refused"
 
 
+class RegionRefused(WorkspaceRefused):
+    kind = "region_refused"
+
+
+class RouteMissing(WorkspaceRefused):
+    kind = "route_missing"
+
+
+class CountryRefused(UpstreamError):
+    kind = "country_refused"
+
+
 class ModelRefused(UpstreamError):
     kind = "model_refused"
 
@@ -323,8 +355,16 @@ class StaleReasoning(UpstreamError):
     kind = "stale_reasoning"
 
 
+_NO_REASONS = ("bad request", "the backend answered http 400 without a message")
+
+
 class UpstreamRejected(UpstreamError):
     kind = "upstream_rejected"
+
+    @property
+    def gives_no_reason(self) -> bool:
+        """Whether all that the backend said is the name of the status."""
+        return self.status == 400 and self.code is None and str(self).rstrip(".").lower() in _NO_REASONS
 
 
 class SchemaRefused(UpstreamRejected):
@@ -356,6 +396,14 @@ class ProxyFailed(UpstreamFailed):
 
 class UpstreamTimeout(UpstreamError):
     kind = "upstream_timeout"
+
+
+class BackendSilent(UpstreamTimeout):
+    kind = "backend_silent"
+
+
+class StillSilent(BackendSilent):
+    kind = "still_silent"
 
 
 class StreamBroken(UpstreamError):

@@ -137,7 +137,7 @@ def _greet(ready: Ready) -> str:
         f"  ANTHROPIC_BASE_URL={ready.address} ANTHROPIC_AUTH_TOKEN=local claude",
         f"  {codexctl} logs -f",
     ]
-    if not ready.simulated:
+    if not ready.has_accounts:
         lines.insert(2, f"  {codexctl} accounts add       # once: sign in with ChatGPT")
     return "\n".join(lines)
 

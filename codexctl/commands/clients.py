@@ -25,6 +25,8 @@ CLAUDE_PROGRAM = "claude"
 RUN = ("claude", "run")
 """Everything after these words is for Claude Code, options included."""
 
+PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+LOOPBACK = "127.0.0.1,localhost,::1"
 
 SHELL_VARIABLES = ("CLAUDE_CODE_USE_", "ANTHROPIC_BASE_URL")
 """Beginnings of the variables that may lead Claude Code elsewhere, whatever its settings file says."""
@@ -42,9 +44,17 @@ def _folder(invocation: Invocation, named: str | None, below_home: str) -> dict[
         return place
 
 
+def _warn_of_proxy(environ: Mapping[str, str]) -> None:
+    """Claude Code and the Codex CLI send requests to loopback, too, through a proxy."""
+    if variables := _bypass_proxy(environ):
+        name, value = next(iter(variables.items()))
+        say(f"your shell names a proxy, which can't reach codexd. Set {name}={value} there, too.")
+
+
 def _prove(invocation: Invocation, method: str, params: dict[str, Any], client: Client) -> None:
     """Set the client up to use codexd, with a request that proves that it works."""
     result = _change(invocation, method, params, client.proxied, client, wait="the answer to a test request")
+    _warn_of_proxy(invocation.environ)
     if result["proof"] and not (result["proof"]["ok"] and result["takes_effect"]):
         raise Stop(EXIT_REFUSED)
 
@@ -87,7 +97,7 @@ def _wants_to_be_asked(invocation: Invocation, place: dict[str, Any]) -> bool:
     """Ask the user on a terminal, unless they have set a permission mode."""
     if invocation.as_json or invocation.arguments.dry_run or not (has_input_terminal() and sys.stdout.isatty()):
         return False
-    if invocation.call("claude.status", place)["permission_mode"] not in (None, "auto"):
+    if invocation.call("claude.status", place).get("permission_mode") not in (None, "auto"):
         return False
     return confirm(f"{AUTO_MODE} Shall Claude Code ask you instead?")
 
@@ -145,7 +155,16 @@ def _make_command(invocation: Invocation) -> tuple[list[str], dict[str, str]]:
     kept = {name: value for name, value in invocation.environ.items() if name not in wanted["remove"]}
     given = list(invocation.arguments.arguments)
     given = given[1:] if given[:1] == ["--"] else given
-    return [program, "--settings", wanted["settings_path"], *given], kept | wanted["variables"]
+    return [program, "--settings", wanted["settings_path"], *given], kept | _bypass_proxy(kept) | wanted["variables"]
+
+
+def _bypass_proxy(environ: Mapping[str, str]) -> dict[str, str]:
+    """Claude Code sends requests to loopback, too, through the proxy that ``environ`` names."""
+    if not any(environ.get(each) for name in PROXY_VARIABLES for each in (name, name.lower())):
+        return {}
+    names = [name for name in ("no_proxy", "NO_PROXY") if environ.get(name)] or ["NO_PROXY"]
+    excepted = {name: environ.get(name, "") for name in names}
+    return {name: f"{value},{LOOPBACK}".lstrip(",") for name, value in excepted.items() if "127.0.0.1" not in value}
 
 
 def _find_program(environ: Mapping[str, str]) -> str:
@@ -204,12 +223,17 @@ _CONFIG_DIR = argument(
 )
 
 COMMANDS = (
-    Command(("claude",), "Show how Claude Code is set up, or change it", "codexctl claude", _claude_status),
+    Command(
+        ("claude",),
+        "Show how Claude Code is set up, or change it",
+        "codexctl claude\ncodexctl claude --json",
+        _claude_status,
+    ),
     Command(("claude", "status"), "Show how Claude Code is set up", "codexctl claude status", _claude_status),
     Command(
         ("claude", "proxy"),
         "Set up Claude Code to use codexd, and test it with a request",
-        "codexctl claude proxy --dry-run",
+        "codexctl claude proxy\ncodexctl claude proxy --dry-run",
         _claude_proxy,
         (_DRY_RUN, _ASK),
         details="Changes only the keys it needs in Claude Code's settings.json, and keeps a backup. The exit status is "
@@ -234,7 +258,7 @@ COMMANDS = (
     Command(
         ("claude", "reset"),
         "Restore the settings that Claude Code had before codexd",
-        "codexctl claude reset",
+        "codexctl claude reset\ncodexctl claude reset --dry-run",
         _claude_reset,
         (_DRY_RUN,),
         details="Changes that you have made since then stay.",
@@ -242,7 +266,7 @@ COMMANDS = (
     Command(
         RUN,
         "Start Claude Code on codexd without editing a file",
-        "codexctl claude run --model sonnet",
+        "codexctl claude run\ncodexctl claude run --model sonnet\ncodexctl claude run -p hello",
         _claude_run,
         (argument("arguments", nargs="...", metavar="ARGS", help="arguments for Claude Code, including options"),),
         details="Put codexctl's own options before `claude`.",
@@ -256,7 +280,7 @@ COMMANDS = (
     Command(
         ("codex", "proxy"),
         "Set up the Codex CLI to use codexd, and test it with a request",
-        "codexctl codex proxy --dry-run",
+        "codexctl codex proxy\ncodexctl codex proxy --dry-run",
         _codex_proxy,
         (_DRY_RUN, _CONFIG_DIR),
         details="Adds a model provider to the Codex CLI's config.toml, selects it, and keeps a backup. The Codex CLI "
@@ -267,7 +291,7 @@ COMMANDS = (
     Command(
         ("codex", "reset"),
         "Restore the settings that the Codex CLI had before codexd",
-        "codexctl codex reset",
+        "codexctl codex reset\ncodexctl codex reset --dry-run",
         _codex_reset,
         (_DRY_RUN, _CONFIG_DIR),
         details="Changes that you or the Codex CLI have made since then stay.",

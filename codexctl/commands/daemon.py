@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from typing import Any
 
 from codexctl.command import EXIT_REFUSED, Command, Invocation, Stop, Values, argument, limit_argument, parse_since
@@ -33,7 +34,9 @@ def _logs(invocation: Invocation) -> None:
         _follow_logs(invocation, params | {"limit": FOLLOW_ENTRIES if given.limit is None else given.limit})
     else:
         params["limit"] = HISTORY_ENTRIES if given.limit is None else given.limit
-        invocation.show(invocation.call("logs.history", params), render_daemon.log_entries)
+        wanted = [f"--{name} {getattr(given, name)}" for name in ("level", "grep", "request") if getattr(given, name)]
+        render = partial(render_daemon.log_entries, filters=wanted + ["--since"] * (given.since is not None))
+        invocation.show(invocation.call("logs.history", params), render)
 
 
 def _follow_logs(invocation: Invocation, params: dict[str, Any]) -> None:

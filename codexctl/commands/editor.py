@@ -50,12 +50,25 @@ def _draft(text: bytes) -> Iterator[Path]:
 
 def _find_editor(environ: Mapping[str, str]) -> list[str]:
     for name in ("VISUAL", "EDITOR"):
-        if environ.get(name):
-            return shlex.split(environ[name])
+        if environ.get(name, "").strip():
+            return _split(name, environ[name])
     found = next((editor for editor in EDITORS if shutil.which(editor)), None)
     if found is None:
         raise Stop(EXIT_USAGE, "no editor was found. Set EDITOR to the one you use, such as EDITOR=nano.")
+    if not has_input_terminal():
+        raise Stop(
+            EXIT_USAGE,
+            "there is no terminal to edit on. Change one setting with `codexctl settings set NAME VALUE`, or edit the "
+            "file yourself and run `codexctl reload`.",
+        )
     return [found]
+
+
+def _split(name: str, command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise Stop(EXIT_USAGE, f"{name} is not a command: {command} ({error}). Set it to an editor.") from None
 
 
 def _edit_until_valid(invocation: Invocation, editor: list[str], draft: Path, before: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from typing import Any
 
 from codexctl.command import Command, Invocation, Values, argument, limit_argument, parse_since
@@ -25,7 +26,7 @@ def _requests(invocation: Invocation) -> None:
         return
     params = {"limit": HISTORY_REQUESTS if given.limit is None else given.limit}
     params |= {} if given.state is None else {"state": given.state}
-    invocation.show(invocation.call("requests.list", params), render_requests.requests)
+    invocation.show(invocation.call("requests.list", params), partial(render_requests.requests, state=given.state))
 
 
 class _Follow:
@@ -45,7 +46,7 @@ class _Follow:
             {"limit": limit},
             lambda params, _event: params | {"limit": KEPT_REQUESTS},
             tick_s=None if self._invocation.as_json else Spinner.TURN_S,
-            on_lost=self._forget_running,
+            on_lost=self._report_lost,
         )
         try:
             for event in events:
@@ -53,9 +54,15 @@ class _Follow:
         finally:
             self._progress.clear()
 
-    def _forget_running(self) -> None:
-        self._running.clear()
+    def _report_lost(self) -> None:
+        """The daemon went away, and with it whatever was running."""
         self._progress.clear()
+        lost, self._running = list(self._running.values()), {}
+        for request in lost:
+            if self._invocation.as_json:
+                self._invocation.write([json.dumps({"lost": request["id"]})])
+            else:
+                self._invocation.write(render_requests.lost(request, self._invocation.style()))
 
     def _take(self, event: dict[str, Any]) -> None:
         match event:
@@ -111,7 +118,7 @@ COMMANDS = (
     Command(
         ("requests",),
         "List running and recent requests",
-        "codexctl requests -n 5",
+        "codexctl requests -n 5\ncodexctl requests -f\ncodexctl requests --state failed --json",
         _requests,
         (
             argument("-f", "--follow", action="store_true", help="print requests as they start and end"),
@@ -131,7 +138,7 @@ COMMANDS = (
     Command(
         ("why",),
         "Explain what happened to a request and what to do about it",
-        "codexctl why",
+        "codexctl why\ncodexctl why req_4f1c2a",
         _why,
         (
             argument(
@@ -146,7 +153,7 @@ COMMANDS = (
     Command(
         ("usage",),
         "Show how many requests and tokens were used",
-        "codexctl usage --since 7d --by day",
+        "codexctl usage\ncodexctl usage --since 7d --by day\ncodexctl usage --by account",
         _usage,
         (
             argument(

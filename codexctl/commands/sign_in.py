@@ -109,6 +109,7 @@ class _Wait:
         self._flow = flow
         self._source = source
         self._is_manual = flow["method"] == "manual"
+        self._as_json = invocation.as_json
         self._spinner = Spinner(invocation.environ)
         self._waiting = client.begin("accounts.login.wait", {"flow": flow["flow"]})
         self._pasted = 0
@@ -185,4 +186,5 @@ class _Wait:
 
     def _end(self, failure: rpc.Failure) -> Exception:
         """The error that ends the sign-in; without a text if it was already printed as a complaint."""
-        return Stop(EXIT_REFUSED) if failure.message == self._complaint else Refused(failure)
+        is_told = failure.message == self._complaint and not self._as_json
+        return Stop(EXIT_REFUSED) if is_told else Refused(failure)

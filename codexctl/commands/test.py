@@ -15,9 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from codexctl.client import PROBE, ControlClient, NoDaemon
-from codexctl.command import EXIT_REFUSED, Command, Invocation, Stop, Values, argument
+from codexctl.command import EXIT_REFUSED, EXIT_USAGE, Command, Invocation, Stop, Values, argument
 from codexctl.render import requests as render_requests
-from codexctl.terminal import Spinner
+from codexctl.terminal import Spinner, write_out
 from codexd import __version__
 
 DEFAULT_MODEL = "sonnet"
@@ -31,15 +31,17 @@ WATCH_INTERVAL_S = 1.0
 """How often the daemon is asked meanwhile whether it is there."""
 
 RECENT_REQUESTS = 100
+RECORD_TIMEOUT_S, RECORD_POLL_S = 2.0, 0.02
 LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """The address for all interfaces, which a server can listen on but no client can connect to -> where to connect."""
 
 
 def _test(invocation: Invocation) -> None:
+    prompt = _read_prompt(invocation.arguments.prompt)
     with invocation.connect() as client:
         address = _find_address(client.call("daemon.status")["addresses"])
         key = client.call("settings.get", {"name": "server.api_key"})["value"]
-        answer = _Answer(invocation, address)
+        answer = _Answer(invocation, address, prompt)
         started = time.monotonic()
         try:
             with closing(_connect(address)) as connection, _watch(invocation.socket, connection):
@@ -48,12 +50,31 @@ def _test(invocation: Invocation) -> None:
             client.call("daemon.status")  # if the daemon is gone, this raises a better reason
             raise
         took_ms = (time.monotonic() - started) * 1000
-        listed = client.call("requests.list", {"limit": RECENT_REQUESTS})["requests"]
-    request = next((each for each in listed if each["id"] == answer.request_id), None)
+        request = _find_ended(client, answer.request_id)
     if invocation.as_json:
         invocation.write([json.dumps({"text": answer.text, "took_ms": round(took_ms), "request": request}, indent=2)])
     else:
         invocation.write(render_requests.answered(request, took_ms, invocation.style()))
+
+
+def _read_prompt(given: str) -> str:
+    """The prompt; ``-`` stands for standard input."""
+    if given == "-":
+        given = sys.stdin.read() if sys.stdin is not None else ""
+    if not given.strip():
+        raise Stop(EXIT_USAGE, "the prompt is empty. Give a text, or - to read it from standard input.")
+    return given
+
+
+def _find_ended(client: ControlClient, request_id: str) -> Any:
+    """The request as it ended, which is recorded a moment after its answer; None if it is no longer known."""
+    give_up_at = time.monotonic() + RECORD_TIMEOUT_S
+    while True:
+        listed = client.call("requests.list", {"limit": RECENT_REQUESTS})["requests"]
+        request = next((each for each in listed if each["id"] == request_id), None)
+        if request is None or request["state"] != "running" or time.monotonic() > give_up_at:
+            return request
+        time.sleep(RECORD_POLL_S)
 
 
 def _find_address(addresses: list[str]) -> str:
@@ -104,8 +125,9 @@ def _watch(path: Path, connection: http.client.HTTPConnection) -> Iterator[None]
 class _Answer:
     """The answer to the prompt, printed as it comes."""
 
-    def __init__(self, invocation: Invocation, address: str) -> None:
+    def __init__(self, invocation: Invocation, address: str, prompt: str) -> None:
         self._invocation = invocation
+        self._prompt = prompt
         self._address = address
         self._progress = Spinner(invocation.environ)
         self._is_complete = False
@@ -133,7 +155,7 @@ class _Answer:
 
     def _send(self, connection: http.client.HTTPConnection, key: str | None) -> http.client.HTTPResponse:
         given = self._invocation.arguments
-        message = {"role": "user", "content": given.prompt}
+        message = {"role": "user", "content": self._prompt}
         body = {"model": given.model, "max_tokens": MAX_TOKENS, "stream": True, "messages": [message]}
         headers = {"content-type": "application/json", "user-agent": f"codexctl/{__version__}"}
         if key:
@@ -157,8 +179,7 @@ class _Answer:
                 self._clear_progress()
                 self.text += text
                 if not self._invocation.as_json:
-                    sys.stdout.write(render_requests.printable(text))
-                    sys.stdout.flush()
+                    write_out(render_requests.printable(text))
             case {"type": "error"}:
                 raise self._fail(_describe(event))
             case {"type": "message_stop"}:
@@ -177,8 +198,7 @@ class _Answer:
 
     def _end_line(self) -> None:
         if self.text and not self.text.endswith("\n") and not self._invocation.as_json:
-            sys.stdout.write("\n")
-            sys.stdout.flush()
+            write_out("\n")
 
 
 def _read_events(response: http.client.HTTPResponse) -> Iterator[Any]:
@@ -205,7 +225,7 @@ COMMANDS = (
         'codexctl test "Say hello"\ncodexctl test "Say hello" --model opus',
         _test,
         (
-            argument("prompt", metavar="PROMPT", help="the prompt to send"),
+            argument("prompt", metavar="PROMPT", help="the prompt to send; - reads it from standard input"),
             argument(
                 "--model",
                 default=DEFAULT_MODEL,

@@ -7,10 +7,12 @@ from enum import Enum
 from codexctl.render.format import (
     ADD,
     STATE_COLOURS,
+    USED_UP_PERCENT,
     Json,
     ago,
     bar,
     bar_cells,
+    clock_time,
     counted,
     duration,
     name_of,
@@ -131,17 +133,22 @@ def switched(result: Json, style: Style) -> list[str]:
     """``accounts.switch``, done or as a dry run."""
     account, previous = result["account"], result["previous"]
     if previous is not None and previous["id"] == account["id"]:
-        return [f"{name_of(account)} is already the active account."]
+        return [f"{name_of(account)} is already the active account.", *_warning(result, style)]
     if result["switched"]:
         before = f", instead of {name_of(previous)}" if previous else ""
-        lines = style.prose(f"{name_of(account)} is now the active account{before}.")
+        lines = style.prose(f"{name_of(account)} is now the active account{before}.") + _warning(result, style)
         return lines + (_cost_lines(result["cost"]) if result["cost"]["sessions"] else [])
     stays = f"{name_of(previous)} stays the active account" if previous else "no account is active"
     return [
         *style.prose(f"Switching to {name_of(account)} would mean:"),
         *_cost_lines(result["cost"]),
+        *_warning(result, style),
         *style.prose(f"This was a dry run: {stays}."),
     ]
+
+
+def _warning(result: Json, style: Style) -> list[str]:
+    return style.prose(f"Warning: {result['warning']}") if result.get("warning") else []
 
 
 def _cost_lines(cost: Json) -> list[str]:
@@ -179,6 +186,11 @@ def changed(result: Json, style: Style) -> list[str]:
             text += " It is the active account: requests are refused until you switch to another."
         return style.prose(text)
     lines = style.prose(f"{name} is enabled.")
+    if account["state"] == "limited":
+        used_up = [window for window in plan_windows(account) if window["used_percent"] >= USED_UP_PERCENT]
+        at = account["limited_until"] or max((window["resets_at"] or 0.0 for window in used_up), default=0.0)
+        until_ = f" until {clock_time(at, style.now)} ({until(at, style.now)})" if at else ""
+        lines += style.prose(f"Its plan is still used up{until_}, so the backend refuses its requests.")
     return lines + (style.prose(account["reason"]) if account["reason"] else [])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from codexctl.render.format import STATE_COLOURS, Json, ago, clock_time, counted, milliseconds, simulated_mark, until
@@ -113,8 +113,10 @@ def stopping(result: Json, style: Style) -> list[str]:
     return style.prose(f"codexd is stopping. {running} up to {result['drain_seconds']:g} s to finish.")
 
 
-def log_entries(result: Json, style: Style) -> list[str]:
-    """``logs.history``."""
+def log_entries(result: Json, style: Style, *, filters: Sequence[str] = ()) -> list[str]:
+    """``logs.history``, asked for with these ``filters``. In a pipe, nothing is an empty output."""
+    if not result["entries"] and style.width is not None:
+        return style.prose(f"No log entries match {' '.join(filters)}." if filters else "No log entries to show.")
     return [line for entry in result["entries"] for line in log_entry(entry, style)]
 
 

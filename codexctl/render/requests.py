@@ -27,11 +27,11 @@ _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MILLION = 1_000_000
 
 
-def requests(result: Json, style: Style) -> list[str]:
+def requests(result: Json, style: Style, *, state: str | None = None) -> list[str]:
     """``requests.list``: one row per request; below the table, what went wrong and what was lost in translation."""
     listed = result["requests"]
     if not listed:
-        return style.prose("No requests to show since codexd started.")
+        return style.prose(f"No {state or ''} requests since codexd started.".replace("  ", " "))
     if style.width is None:
         rows = [[*_wide_row(each, style.now), Cell(["; ".join(remarks_on(each))])] for each in listed]
         return table((*WIDE_HEADINGS, "REMARKS"), rows, style)
@@ -56,7 +56,7 @@ def _list_lines(listed: list[Json], style: Style, width: int) -> list[str]:
 def _remarks_below(listed: list[Json], style: Style) -> list[str]:
     lines = []
     for request in listed:
-        if remarks := list(remarks_on(request)):
+        if remarks := [*_silence(request, style.now), *remarks_on(request)]:
             lines.append(style.paint(request["id"], "bold"))
             lines += [line for text in remarks for line in style.prose(text, "  ")]
     return ["", *lines] if lines else []
@@ -100,6 +100,11 @@ def short_id(request_id: str) -> str:
 
 def _state_cell(request: Json) -> Cell:
     return Cell([state_of(request)], STATE_COLOURS.get(request["state"], "red"))
+
+
+def _silence(request: Json, now: float) -> Iterator[str]:
+    if request.get("silent_since") is not None:
+        yield f"waiting for the backend, silent for {duration(now - request['silent_since'])}"
 
 
 def _request_row(request: Json, now: float, *, with_account: bool) -> list[Cell]:
@@ -207,6 +212,12 @@ def _client(request: Json) -> str:
 def _route(request: Json) -> str:
     asked, used = request["model"] or "no model", request["model_used"]
     return plain(f"{asked} -> {used}" if used and used != asked else asked)
+
+
+def lost(request: Json, style: Style) -> list[str]:
+    """A followed request that was running when the daemon went away."""
+    words = [f"codexd went away after {duration(took_ms(request, style.now) / 1000)}"]
+    return _line(request, style.now, "lost", "red", words, style)
 
 
 def running(requests: list[Json], now: float) -> str:

@@ -40,6 +40,8 @@ class Account:
     dead_login: str | None = None
     withdrawn: str | None = None
     mark: str = field(default="", eq=False)
+    refusal: str | None = None
+    """Why the backend refuses its tokens although they can be refreshed. Only in memory: it may be over at any time."""
 
     @property
     def label(self) -> str:
@@ -104,7 +106,7 @@ def account_state(
     """
     if account.disabled:
         return AccountState.DISABLED
-    if account.needs_login is not None or tokens is None:
+    if account.needs_login is not None or account.refusal is not None or tokens is None:
         return AccountState.NEEDS_LOGIN
     if limits.is_used_up(now) or (cooldown is not None and not cooldown.is_over(now)):
         return AccountState.LIMITED

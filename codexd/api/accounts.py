@@ -197,10 +197,13 @@ class SwitchCost:
 
 @frozen
 class SwitchedAccount:
+    """``warning``: why the account can't serve requests now, and what to do about it."""
+
     account: AccountRef
     previous: AccountRef | None
     switched: bool
     cost: SwitchCost
+    warning: str | None = None
 
 
 @frozen

@@ -86,7 +86,8 @@ class RequestInfo:
     ``told`` is how the client was told of it, None when it had hung up. ``upstream_status`` and
     ``upstream_request_id`` are of the last answer of the backend, ``longest_silence_ms`` of its longest pause.
     ``session`` is a short hash that the requests of one conversation share. ``purpose`` is ``turn`` or
-    ``auto mode check`` (Claude Code asked whether an action is safe).
+    ``auto mode check`` (Claude Code asked whether an action is safe). ``silent_since`` is when the backend fell silent,
+    if a running request has waited for it for a minute.
     """
 
     id: str
@@ -113,6 +114,7 @@ class RequestInfo:
     error_kind: str | None = None
     told: Told | None = None
     purpose: str = "turn"
+    silent_since: float | None = None
 
 
 @frozen

@@ -7,10 +7,11 @@ a project, ``--settings`` and an administrator's settings override that file (Cl
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any
 
+from codexd.clients import settings_file
 from codexd.clients.address import NO_KEY, Address, hide_user_info
 from codexd.settings.schema import Settings
 from codexd.translation.kilo.models import KILO
@@ -21,14 +22,21 @@ BASE_URL = "ANTHROPIC_BASE_URL"
 AUTH_TOKEN = "ANTHROPIC_AUTH_TOKEN"  # noqa: S105 - the name of a variable
 API_KEY = "ANTHROPIC_API_KEY"
 COMPACT_WINDOW = "CLAUDE_CODE_AUTO_COMPACT_WINDOW"
+"""The window for every model; it wins over those in the settings, so codexd does not set it."""
+
+WINDOW = settings_file.COMPACT_WINDOW
+"""The key of the settings, beside ``env``, for the window of models that have none of their own."""
 DISCOVERY = "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY"
 """With it the model picker lists what ``GET /v1/models`` offers."""
+
+DEFAULT_MODEL = "ANTHROPIC_DEFAULT_MODEL"
+"""What the picker's default stands for. Without it, the picker shows the default with Anthropic's prices."""
 
 CHOSEN_MODELS = ("ANTHROPIC_MODEL", "ANTHROPIC_SMALL_FAST_MODEL", "CLAUDE_CODE_SUBAGENT_MODEL")
 SECRETS = (AUTH_TOKEN, API_KEY)
 
 MIN_WINDOW_TOKENS = 100_000
-"""Claude Code ignores a smaller ``COMPACT_WINDOW``."""
+"""Claude Code ignores a smaller window."""
 
 MAX_DIGITS = 18
 """The most digits of a number of tokens: Python refuses to parse a number with thousands of digits."""
@@ -60,20 +68,33 @@ def family_key(family: str, part: str = "") -> str:
 
 FAMILY_KEYS = tuple(family_key(family, part) for family in CLAUDE_IDS for part in ("", "_NAME", "_DESCRIPTION"))
 NAME_KEYS = tuple(family_key(family, "_NAME") for family in CLAUDE_IDS)
-OWN_KEYS = (BASE_URL, AUTH_TOKEN, API_KEY, *CHOSEN_MODELS, *FAMILY_KEYS, COMPACT_WINDOW, DISCOVERY)
+OWN_KEYS = (BASE_URL, AUTH_TOKEN, API_KEY, DEFAULT_MODEL, *CHOSEN_MODELS, *FAMILY_KEYS, COMPACT_WINDOW, DISCOVERY)
 """Every variable that codexd writes or removes."""
 
 PERMISSION_MODE = "permissions.defaultMode"
-"""A setting, not a variable: what Claude Code does before an action. Without it, auto mode: a model decides."""
+"""A key of the settings: what Claude Code does before an action. Without it, auto mode: a model decides."""
 
 AUTO, ASK = "auto", "default"
 """Values of ``PERMISSION_MODE``."""
 
-FILE_KEYS = (*OWN_KEYS, PERMISSION_MODE)
-"""Every name in the file that codexd writes or removes."""
-
-Wanted = dict[str, str | None]
+Wanted = dict[str, str | int | None]
 """Name -> value; None: remove it."""
+
+
+def window_key(model: str) -> str:
+    """The key of the settings, beside ``env``, for the window of one model."""
+    return f"{settings_file.MODEL_SETTINGS}.{model}.{WINDOW}"
+
+
+def is_variable(name: str) -> bool:
+    """Whether the name belongs in ``env``."""
+    return name not in (WINDOW, PERMISSION_MODE) and not name.startswith(f"{settings_file.MODEL_SETTINGS}.")
+
+
+def own_names(settings: Settings, catalogue: Catalogue, written: Iterable[str] = ()) -> tuple[str, ...]:
+    """Everything that codexd may write, or has ``written``."""
+    windows = map(window_key, find_windows(settings, catalogue))
+    return tuple(dict.fromkeys((*OWN_KEYS, PERMISSION_MODE, WINDOW, *windows, *written)))
 
 
 def through_codexd(
@@ -82,7 +103,6 @@ def through_codexd(
     before: Mapping[str, Any],
     catalogue: Catalogue = BUILT_IN,
     *,
-    window: int | None = None,
     asks_first: bool = False,
 ) -> Wanted:
     """The values that point Claude Code at codexd.
@@ -92,29 +112,69 @@ def through_codexd(
         settings: codexd's.
         before: the values without codexd.
         catalogue: the active account's.
-        window: the user's own ``autoCompactWindow``, in tokens.
         asks_first: Claude Code is to ask its user before an action, not a model.
     """
     wanted: Wanted = {BASE_URL: address.url, AUTH_TOKEN: address.token, API_KEY: None}
     for family, model in CLAUDE_IDS.items():
         used = catalogue.choose(getattr(settings.models, family))
         wanted[family_key(family)] = model
-        wanted[family_key(family, "_NAME")] = used
+        wanted[family_key(family, "_NAME")] = name_family(family, used)
         wanted[family_key(family, "_DESCRIPTION")] = f"{family.capitalize()} through codexd (models.{family})"
+    if not before.get(DEFAULT_MODEL) or _is_unknown(before[DEFAULT_MODEL], catalogue):
+        wanted[DEFAULT_MODEL] = "opus"
     wanted |= {key: None for key in CHOSEN_MODELS if _is_unknown(before.get(key), catalogue)}
-    limit = context_window(settings, catalogue)
-    chosen = _number(before.get(COMPACT_WINDOW)) or window
-    if chosen is None or not MIN_WINDOW_TOKENS <= chosen <= limit:
-        wanted[COMPACT_WINDOW] = str(limit)
+    wanted |= _choose_windows(find_windows(settings, catalogue), before)
     if before.get(DISCOVERY) is None:
         wanted[DISCOVERY] = "1"
     return wanted | ({PERMISSION_MODE: ASK} if asks_first else {})
 
 
+def name_family(family: str, model: str) -> str:
+    """A family's name in the model picker, as ``GET /v1/models`` has it."""
+    return f"{family.capitalize()} on {model} (Codex)"
+
+
+def find_windows(settings: Settings, catalogue: Catalogue = BUILT_IN) -> dict[str, int]:
+    """The context window, in tokens, of every model name that Claude Code's picker shows."""
+    families = {name: catalogue.choose(getattr(settings.models, family)) for family, name in CLAUDE_IDS.items()}
+    plain = {f"claude-{model.slug}": model.slug for model in catalogue.listed}
+    return {name: catalogue.describe(slug).context_window for name, slug in (families | plain).items()}
+
+
+def _choose_windows(windows: Mapping[str, int], before: Mapping[str, Any]) -> Wanted:
+    """The windows to set: the smallest for all models, and a larger one for each that has it.
+
+    A window that the user chose stays if the model has room for it.
+    """
+    limit = min(windows.values())
+    wanted: Wanted = {}
+    if before.get(COMPACT_WINDOW) is not None and not _fits(before[COMPACT_WINDOW], limit):
+        wanted[COMPACT_WINDOW] = None
+    is_own = _fits(before.get(WINDOW), limit)
+    if not is_own:
+        wanted[WINDOW] = limit
+    for name, window in windows.items():
+        chosen = before.get(window_key(name))
+        is_larger = window > limit and not is_own
+        if not _fits(chosen, window) and (is_larger or chosen is not None):
+            wanted[window_key(name)] = window
+    return wanted
+
+
+def _fits(chosen: Any, window: int) -> bool:
+    """Whether Claude Code would accept ``chosen`` tokens, and the model has that much room."""
+    return MIN_WINDOW_TOKENS <= (_number(chosen) or 0) <= window
+
+
 def earlier_names(shown: Mapping[str, Any], settings: Settings) -> Wanted:
     """The ``shown`` names that codexd may have written when the account was offered other models."""
-    candidates = {family_key(family, "_NAME"): getattr(settings.models, family) for family in CLAUDE_IDS}
-    return {key: name for key, name in shown.items() if name in candidates[key]}
+
+    def may_be_ours(family: str, name: Any) -> bool:
+        models = getattr(settings.models, family)
+        return name in models or name in [name_family(family, model) for model in models]
+
+    keys = {family_key(family, "_NAME"): family for family in CLAUDE_IDS}
+    return {key: name for key, name in shown.items() if may_be_ours(keys[key], name)}
 
 
 def to_anthropic(api_key: str | None, before: Mapping[str, Any]) -> Wanted:
@@ -133,12 +193,6 @@ def to_other(api_url: str, api_key: str | None) -> Wanted:
     if api_key is not None:
         wanted |= {AUTH_TOKEN: api_key, API_KEY: None}
     return wanted
-
-
-def context_window(settings: Settings, catalogue: Catalogue = BUILT_IN) -> int:
-    """The smallest context window of the mapped models, in tokens, because a session may move between families."""
-    used = (catalogue.choose(getattr(settings.models, family)) for family in CLAUDE_IDS)
-    return min(catalogue.describe(slug).context_window for slug in used)
 
 
 def is_codexd_model(model: Any, catalogue: Catalogue) -> bool:

@@ -65,7 +65,11 @@ class Format(Protocol):
 
 @frozen
 class EnvInJson:
-    """Claude Code's ``settings.json``: the names are variables in its ``env``, or with a dot ``object.key``."""
+    """Claude Code's ``settings.json``: the names are variables in its ``env``, or keys beside it.
+
+    ``autoCompactWindow`` is a key of its root; ``modelSettings.MODEL.autoCompactWindow`` is the same for one model,
+    whose name may contain dots; ``permissions.KEY`` is a key of that object.
+    """
 
     blank: str = field(default="{}\n", init=False)
     broken_hint: str = field(default="Claude Code accepts only plain JSON, without comments.", init=False)
@@ -73,28 +77,34 @@ class EnvInJson:
 
     def check(self, text: str) -> None:
         json_text.check(text)
-        for holder in ("env", "permissions"):
+        for holder in ("env", PERMISSIONS):
             held = json_text.read(text, (holder,))
             if held is not None and not json_text.is_object(held):
                 raise ValueError(f'its "{holder}" is not an object')
             json_text.check_names(held or "{}")
+        models = json_text.read(text, (MODEL_SETTINGS,))
+        if models is not None and not _holds_objects(models):
+            raise ValueError(f'its "{MODEL_SETTINGS}" is not an object of objects')
 
     def read(self, text: str, name: str) -> str | None:
-        return json_text.read(text, _env_path(name))
+        return json_text.read(text, _json_path(name))
 
     def put(self, text: str, name: str, raw: str) -> str:
-        holder, key = _env_path(name)
-        if json_text.read(text, (holder,)) is None:
-            text = json_text.put(text, (holder,), "{}")
-        return json_text.put(text, (holder, key), raw)
+        path = _json_path(name)
+        for depth in range(1, len(path)):
+            if json_text.read(text, path[:depth]) is None:
+                text = json_text.put(text, path[:depth], "{}")
+        return json_text.put(text, path, raw)
 
     def drop(self, text: str, name: str) -> str:
-        holder, key = _env_path(name)
-        if json_text.read(text, (holder, key)) is None:
+        path = _json_path(name)
+        if json_text.read(text, path) is None:
             return text
-        text = json_text.drop(text, (holder, key))
-        is_left_over = holder != "env" and json_text.is_empty(json_text.read(text, (holder,)) or "{}")
-        return json_text.drop(text, (holder,)) if is_left_over else text
+        text = json_text.drop(text, path)
+        for depth in range(len(path) - 1, 0, -1):
+            if path[0] != "env" and json_text.is_empty(json_text.read(text, path[:depth]) or "{}"):
+                text = json_text.drop(text, path[:depth])
+        return text
 
     def parse(self, raw: str) -> Any:
         return json.loads(raw)
@@ -111,6 +121,25 @@ class EnvInJson:
 
     def is_empty(self, text: str) -> bool:
         return json_text.is_empty(text)
+
+
+MODEL_SETTINGS, COMPACT_WINDOW, PERMISSIONS = "modelSettings", "autoCompactWindow", "permissions"
+
+
+def _json_path(name: str) -> json_text.Path:
+    if name == COMPACT_WINDOW:
+        return (name,)
+    if name.startswith(f"{MODEL_SETTINGS}."):
+        model = name.removeprefix(f"{MODEL_SETTINGS}.").removesuffix(f".{COMPACT_WINDOW}")
+        return MODEL_SETTINGS, model, COMPACT_WINDOW
+    if name.startswith(f"{PERMISSIONS}."):
+        return PERMISSIONS, name.removeprefix(f"{PERMISSIONS}.")
+    return "env", name
+
+
+def _holds_objects(raw: str) -> bool:
+    value = json.loads(raw)
+    return isinstance(value, dict) and all(isinstance(each, dict) for each in value.values())
 
 
 @frozen
@@ -147,12 +176,6 @@ class Toml:
 
     def is_empty(self, text: str) -> bool:
         return not text.strip()
-
-
-def _env_path(name: str) -> tuple[str, str]:
-    """The names of variables have no dots."""
-    holder, dot, key = name.partition(".")
-    return (holder, key) if dot else ("env", name)
 
 
 def _path(name: str) -> toml_text.Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import trio
 
+from codexd.accounts.choosing.choose import NO_ACCOUNT
 from codexd.accounts.choosing.serving import Standing
 from codexd.accounts.imports import read_logins
 from codexd.accounts.limits.cooldown import Reason
@@ -29,6 +30,7 @@ from codexd.errors import (
     UpstreamError,
 )
 from codexd.translation.models.catalogue import Catalogue
+from codexd.translation.wire_errors import say_until
 
 log = logging.getLogger("codexd.control")
 
@@ -70,7 +72,25 @@ async def switch_account(call: Call, params: api.AccountSwitch) -> api.SwitchedA
         previous=to_ref(previous) if previous else None,
         switched=not params.dry_run,
         cost=cost,
+        warning=_find_warning(to_info(control, account), control.clock()),
     )
+
+
+USED_UP_PERCENT = 100.0
+
+
+def _find_warning(account: api.AccountInfo, now: float) -> str | None:
+    match AccountState(account.state):
+        case AccountState.DISABLED:
+            return f"It is disabled, so requests are refused until you run `codexctl accounts enable {account.label}`."
+        case AccountState.NEEDS_LOGIN:
+            return f"It can't serve requests. {account.reason or 'Sign in again with `codexctl accounts add`.'}"
+        case AccountState.LIMITED:
+            used_up = [window for window in account.quota if window.used_percent >= USED_UP_PERCENT]
+            ends_at = account.limited_until or max((window.resets_at or 0.0 for window in used_up), default=0.0)
+            until = f" It is available again {say_until(ends_at, now)}." if ends_at else ""
+            return f"Its plan is used up, so requests are refused.{until}"
+    return None
 
 
 @method("accounts.enable", example=WORK_EXAMPLE, errors=NAME_ERRORS)
@@ -262,6 +282,8 @@ def choose_account(control: Control, name: str | None) -> Account:
         return control.store.find(name)
     active = control.store.active
     if active is None:
+        if not control.store.accounts:
+            raise NoAccount(NO_ACCOUNT)
         raise NoAccount("No account is active. Name one, or choose one with `codexctl accounts switch`.")
     return active
 
@@ -308,7 +330,7 @@ def to_info(control: Control, account: Account) -> api.AccountInfo:
         plan=limits.plan or account.plan,
         active=active is not None and account.id == active.id,
         state=account_state(account, tokens, limits, cooldown, now).value,
-        reason=account.needs_login or control.accounts.refresher.explain_withdrawn(account.id),
+        reason=account.needs_login or account.refusal or control.accounts.refresher.explain_withdrawn(account.id),
         expires_at=tokens.expires_at if tokens else None,
         added_at=account.added_at,
         last_used=account.last_used_at,

@@ -10,7 +10,6 @@ from typing import Any
 
 from attrs import evolve
 
-from codexd import jsontext
 from codexd.api import clients as api
 from codexd.api.rules import NoParams
 from codexd.clients import claude_code, overrides
@@ -21,10 +20,10 @@ from codexd.clients.claude_code import (
     BASE_URL,
     BYPASSES,
     FAMILY_KEYS,
-    FILE_KEYS,
     OWN_KEYS,
     PERMISSION_MODE,
     Mode,
+    is_variable,
 )
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
 from codexd.clients.settings_file import ENV_IN_JSON, Content, read_settings
@@ -77,8 +76,8 @@ async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus
     address = find_own_address(control)
     try:
         content = read_settings(path, ENV_IN_JSON)
-        values = plain_values(content, read_values(content, FILE_KEYS))
         kept = find_undo_file(control).find(content.path)
+        values = plain_values(content, read_values(content, _own_names(control, kept)))
     except ClientFileRefused as refused:
         return api.ClaudeStatus(str(path), True, None, None, address.url, (), False, (), str(refused))
     base_url, mode = values.get(BASE_URL), claude_code.find_mode(values.get(BASE_URL), address)
@@ -111,17 +110,20 @@ async def claude_proxy(call: Call, params: api.ClaudeProxy) -> api.ClientSetUp:
     """Set Claude Code up to work through codexd, and prove it with a request."""
     control = call.control
     content = read_settings(_settings_path(control, params.config_dir), ENV_IN_JSON)
-    address, window = find_own_address(control), _own_window(content)
+    address = find_own_address(control)
     asks_first = params.ask or last_written(content, find_undo_file(control).find(content.path), PERMISSION_MODE)
     make_wanted = partial(
         claude_code.through_codexd,
         address,
         control.settings,
         catalogue=_catalogue(control),
-        window=window,
         asks_first=bool(asks_first),
     )
-    mode = claude_code.ASK if asks_first else _permission_mode(plain_values(content, read_values(content, FILE_KEYS)))
+    mode = (
+        claude_code.ASK
+        if asks_first
+        else _permission_mode(plain_values(content, read_values(content, (PERMISSION_MODE,))))
+    )
     notes = (RESTART_NOTE, *_permission_notes(control, mode), *find_notes(control))
     done = _change(control, content, make_wanted, params, notes=notes)
     if params.dry_run:
@@ -158,12 +160,16 @@ async def claude_environment(call: Call, _params: NoParams) -> api.ClaudeEnviron
     """What Claude Code needs to work through codexd with no file edited."""
     control = call.control
     wanted = claude_code.through_codexd(find_own_address(control), control.settings, {}, _catalogue(control))
-    variables = {name: value for name, value in wanted.items() if value is not None}
+    variables = {name: str(value) for name, value in wanted.items() if value is not None and is_variable(name)}
     remove = (*(name for name in OWN_KEYS if name not in variables), *BYPASSES)
     path = control.places.state_dir / RUN_SETTINGS
     # Only an empty value in a later settings file unsets a variable of an earlier one.
     env = variables | dict.fromkeys(remove, "")
-    _write_state(path, {"env": env})
+    text = json.dumps({"env": env})
+    for name, value in wanted.items():
+        if value is not None and not is_variable(name):
+            text = ENV_IN_JSON.put(text, name, ENV_IN_JSON.dump(value))
+    _write_state(path, text)
     return api.ClaudeEnvironment(variables, remove, str(path))
 
 
@@ -172,7 +178,7 @@ def _change(
 ) -> api.ClientSetUp:
     address = find_own_address(control)
     kept = _recognize(control, content, find_undo_file(control).find(content.path), address)
-    change, backup = change_file(control, content, kept, FILE_KEYS, make_wanted, dry_run=params.dry_run)
+    change, backup = change_file(control, content, kept, _own_names(control, kept), make_wanted, dry_run=params.dry_run)
     after = values_after(change)
     mode = claude_code.find_mode(after.get(BASE_URL), address)
     if mode is Mode.ANTHROPIC:
@@ -217,9 +223,8 @@ def _catalogue(control: Control) -> Catalogue:
     return control.accounts.catalogues.of(control.store.active)
 
 
-def _own_window(content: Content) -> int | None:
-    window = json.loads(content.settings_text).get("autoCompactWindow")
-    return window if isinstance(window, int) and not isinstance(window, bool) else None
+def _own_names(control: Control, kept: UndoRecord) -> tuple[str, ...]:
+    return claude_code.own_names(control.settings, _catalogue(control), kept.entries)
 
 
 def _pointed_here(content: Content, kept: UndoRecord, base_url: Any) -> bool:
@@ -246,9 +251,9 @@ def _model_notes(control: Control, content: Content) -> tuple[str, ...]:
     return (MODEL_NOTE.format(model=model),) if claude_code.is_codexd_model(model, _catalogue(control)) else ()
 
 
-def _write_state(path: Path, value: Any) -> None:
+def _write_state(path: Path, text: str) -> None:
     try:
-        write_atomic(path, jsontext.dumps(value))
+        write_atomic(path, text.encode())
     except OSError as error:
         raise unwritable(path, error) from None
 

@@ -88,8 +88,9 @@ async def dispatch(call: Call, name: str, params: Any) -> Result | Refusal:
     except CodexdError as error:
         return Refusal(ErrorCode.REFUSED, error.kind, str(error))
     except OSError as error:
-        log.exception("%s failed", name)
-        return Refusal(ErrorCode.REFUSED, "os_error", f"{name} failed. {explain(error)}")
+        text = f"{name} failed. {explain(error)}"
+        log.error("%s", text)  # noqa: TRY400 - the disk's error, not a bug: a traceback adds nothing
+        return Refusal(ErrorCode.REFUSED, "os_error", text)
     except Exception:  # a bug in one method, which must not end the connection or the daemon
         log.exception("%s failed", name)
         return Refusal(ErrorCode.INTERNAL_ERROR, CodexdError.kind, f"{name} failed because of a bug; see codexd's log")

@@ -27,12 +27,15 @@ _SECRET_SHAPES = re.compile(
 _BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{12,}")
 _URL_CODE = re.compile(r"(?i)((?:[?&]|%3F|%26)(?:code|state)(?:=|%3D))[^&\s\"']+")
 _NAMES = r"token(?!s|iz)|authorization|api[_-]?key|secret|password|cookie|code_verifier"
+_WORDS = "it|is|a|an|the|this|that|and|or|not|no|if|as|in|of|to|for|with|was|must|has|have|can|may|should"
+"""A word after a colon, in an error about a field, is no secret."""
+
 _NAMED = re.compile(
     rf"""(?xi)
     ( (?:{_NAMES}) [\w-]{{0,40}}           # the end of a name
       (?: \\*["']?\s*[:=]\s* | ["']\s*,\s* | (?:%2[27])?%3[AD] )   # \" in JSON inside JSON; percent-encoded
       (?!\[redacted\]) [\[(]? )   # name=value, "name": value, ('name', value), "name": [value]
-    (?! (?:\d+|null|none|true|false) (?:[\s"',;&)}}\]] | $) )
+    (?! (?:\d+|null|none|true|false|(?<=\s)(?:{_WORDS})) (?:[\s"',;&)}}\]] | $) )
     (?: \\*b?"[^"\n]*" | b?'[^'\n]*' | (?:(?:bearer|basic)\s+)? [^\s"',;&)}}\]]+ )
     """
 )

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 
 import trio
 
-from codexd.api.records import RequestEvent
-from codexd.errors import RequestCancelled, RequestNotFound
+from codexd.api.records import RequestEvent, Told
+from codexd.errors import CodexdError, RequestCancelled, RequestNotFound
 from codexd.record.follow import Follower
 from codexd.record.timeline import CANCELLED, SESSION_CHARS, RequestRecord, Snapshot
 from codexd.translation.client_api import Purpose
@@ -24,6 +24,9 @@ log = logging.getLogger("codexd.request")
 loss_log = logging.getLogger("codexd.losses")
 
 KEPT_REQUESTS = 1000
+KEPT_REFUSALS = 100
+"""Of requests that reached no model: apart, so that a client with a wrong URL does not push out the others."""
+
 KEPT_LOSSES = 1000
 """For how many losses it is remembered that they have been logged."""
 
@@ -60,6 +63,7 @@ class RequestLog:
         self._on_end = on_end
         self._running: dict[str, RequestRecord] = {}
         self._ended: deque[Snapshot] = deque(maxlen=KEPT_REQUESTS)
+        self._refused: deque[Snapshot] = deque(maxlen=KEPT_REFUSALS)
         self._followers: set[RequestFollower] = set()
         self._cancelled_at: dict[str, float] = {}
         """By session."""
@@ -77,7 +81,12 @@ class RequestLog:
     @property
     def snapshots(self) -> list[Snapshot]:
         """Every request in its current state: the oldest first, the running ones last."""
-        return [*self._ended, *(record.snapshot() for record in self.running)]
+        return [*self._past, *(record.snapshot() for record in self.running)]
+
+    @property
+    def _past(self) -> list[Snapshot]:
+        """What has ended, in that order."""
+        return sorted((*self._ended, *self._refused), key=lambda request: request.ended_at)
 
     def now(self) -> float:
         return self._clock()
@@ -100,6 +109,20 @@ class RequestLog:
             self._log_losses(ended)
             self._on_end(ended)
 
+    def note_refused(
+        self, request_id: str, method: str, path: str, client: str, error: CodexdError, told: Told
+    ) -> None:
+        """Record a request that was refused before it got to a model, unless it has a record. It is no usage."""
+        if any(ended.info.id == request_id for ended in self._ended):
+            return
+        now, wall_now = self._clock(), self._wall_clock()
+        record = RequestRecord(request_id, method, path, client, wall_now, now, self._clock, self._offer)
+        record.note_received()
+        record.note_failure(error)
+        record.note_status(told.status)
+        record.note_reported(told.status, told.type, told.message)
+        self._refused.append(record.finish())
+
     # -- finding ----------------------------------------------------------------------------------
 
     def find(self, name: str) -> Snapshot:
@@ -117,19 +140,21 @@ class RequestLog:
         return found
 
     def find_last_failed(self) -> Snapshot:
-        """The last request that failed, or if none has, the last that was cancelled.
+        """The last request that failed, probes excepted; else the last that was cancelled, or a probe.
 
         Raises:
             RequestNotFound: none has failed.
         """
-        failed = [request for request in self._ended if request.has_failed]
-        cancelled = [request for request in self._ended if request.info.state == CANCELLED]
-        if not failed and not cancelled:
+        failed = [request for request in self._past if request.has_failed]
+        by_itself = [request for request in failed if not request.is_probe]
+        cancelled = [request for request in self._past if request.info.state == CANCELLED]
+        found = by_itself or cancelled or failed
+        if not found:
             raise RequestNotFound(
                 "No request has failed since codexd started. To look at another request, give its id: "
                 "`codexctl requests` lists them."
             )
-        return (failed or cancelled)[-1]
+        return found[-1]
 
     # -- ending early -----------------------------------------------------------------------------
 
@@ -160,7 +185,7 @@ class RequestLog:
 
     def subscribe(self, limit: int = 0, *, capacity: int = FOLLOWER_REQUESTS) -> RequestFollower:
         """A follower: first the newest ``limit`` ended requests and all running ones, then whatever is new."""
-        ended = list(self._ended)[-limit:] if limit else []
+        ended = self._past[-limit:] if limit else []
         first: dict[str, RequestRecord | Snapshot] = {request.info.id: request for request in ended}
         first.update(self._running)
         follower = RequestFollower(self, first, capacity=capacity)

@@ -11,7 +11,7 @@ from codexd.api.records import RequestInfo, TokenCounts, Told
 from codexd.errors import CodexdError, InternalError, RequestCancelled, ShuttingDown, UpstreamError
 from codexd.record.redaction import redact
 from codexd.translation.backend import Usage
-from codexd.translation.client_api import Purpose
+from codexd.translation.client_api import Client, Purpose
 from codexd.translation.reading.losses import Losses
 from codexd.translation.wire_errors import without_countdown
 
@@ -26,6 +26,9 @@ STOPPED, CANCELLED = "stopped", "cancelled"
 
 _ENDED_EARLY = {CLIENT_LEFT_KIND: STOPPED, RequestCancelled.kind: CANCELLED}
 """Error kind -> state."""
+
+SILENT_S = 60.0
+"""After this much silence of the backend, a running request is marked."""
 
 SESSION_CHARS = 8
 MAX_ID_CHARS = 100
@@ -42,6 +45,7 @@ class StepName(Enum):
     CONNECTED = "connected"
     SENT = "sent"
     HEADERS = "headers"
+    SILENT = "silent"
     FIRST_EVENT = "first event"
     FIRST_TOKEN = "first token"  # noqa: S105 - a step's name
     RETRY = "retry"
@@ -61,9 +65,10 @@ class Step:
 class Snapshot:
     """A request at one moment, or as it ended.
 
-    ``elapsed_ms`` counts from the request's arrival, ``silent_ms`` from the backend's last bytes (None before its
-    headers). ``third_party`` is the host that was asked instead of the backend. ``resets_at`` is when the limit that
-    the request hit ends, in seconds since the epoch. ``losses_reported`` counts the dropped and approximated fields.
+    ``elapsed_ms`` counts from the request's arrival, ``silent_ms`` from the backend's last bytes, or from when it was
+    asked (None before that). ``third_party`` is the host that was asked instead of the backend. ``resets_at`` is when
+    the limit that the request hit ends, in seconds since the epoch. ``losses_reported`` counts the dropped and
+    approximated fields.
     """
 
     info: RequestInfo
@@ -72,6 +77,7 @@ class Snapshot:
     third_party: str | None
     resets_at: float | None
     losses_reported: int
+    caller: Client
     elapsed_ms: int
     silent_ms: int | None
     steps: tuple[Step, ...]
@@ -81,6 +87,16 @@ class Snapshot:
         """The tokens as counted by the backend; None while there is only an estimate."""
         tokens = self.info.tokens
         return None if tokens is None or tokens.estimated else tokens
+
+    @property
+    def ended_at(self) -> float:
+        """In seconds since the epoch; for a running request, the moment of the snapshot."""
+        return self.info.started_at + self.elapsed_ms / 1000
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether it asked for something that clients ask for just in case, such as ChatGPT's plugins."""
+        return self.info.model is None and (self.method != "POST" or self.info.path.startswith("/backend-api/"))
 
     @property
     def was_ended_by_user(self) -> bool:
@@ -131,16 +147,18 @@ class RequestRecord:
     _steps: list[Step] = field(factory=list)
     _losses: Losses = field(factory=Losses)
     _purpose: Purpose = Purpose.TURN
+    _caller: Client = Client.OTHER
     _model: str | None = None
     _model_used: str | None = None
     _third_party: str | None = None
     _session: str | None = None
     _account: _Account | None = None
     _retries: int = 0
+    _was_asked: bool = False
     _upstream_status: int | None = None
     _upstream_request_id: str | None = None
     _heard_at: float = 0.0
-    """When the backend last sent something. Meaningful only if there is an ``_upstream_status``."""
+    """When the backend last sent something, or was asked. Meaningful only once it has been asked."""
     _longest_silence_s: float = 0.0
     _first_token_at: float | None = None
     _usage: Usage | None = None
@@ -170,6 +188,11 @@ class RequestRecord:
         return self._count_output() if self._count_output else None
 
     @property
+    def silent_s(self) -> float:
+        """How long the backend has sent nothing since it was asked; 0.0 before that and after the end."""
+        return self.clock() - self._heard_at if self._was_asked and self._final is None else 0.0
+
+    @property
     def end_early(self) -> Callable[[CodexdError], None] | None:
         """Ends the answer with an error; None before the answer starts and after it has ended."""
         return self._end_early
@@ -178,6 +201,9 @@ class RequestRecord:
 
     def note_received(self) -> None:
         self._add_step(self.started, StepName.RECEIVED)
+
+    def note_caller(self, caller: Client) -> None:
+        self._caller = caller
 
     def note_model(self, asked: str | None) -> None:
         self._model = None if asked is None else _shorten(asked)
@@ -223,7 +249,8 @@ class RequestRecord:
     def note_asked(self, model: str, count_output: Callable[[], int]) -> None:
         """An attempt starts. ``count_output`` estimates the tokens of its answer so far."""
         self._count_output = count_output
-        self._add_step(self.clock(), StepName.ASKED, _shorten(model))
+        self._was_asked, self._heard_at = True, self.clock()
+        self._add_step(self._heard_at, StepName.ASKED, _shorten(model))
 
     def note_connected(self) -> None:
         self._add_step(self.clock(), StepName.CONNECTED)
@@ -244,6 +271,10 @@ class RequestRecord:
         if silence_s > self._longest_silence_s:  # noqa: PLR1730 - max() is a call, and a store for each chunk
             self._longest_silence_s = silence_s
         self._heard_at = now
+
+    def note_silence(self) -> None:
+        """The backend has sent nothing for some time, which followers can't see by themselves."""
+        self._add_step(self.clock(), StepName.SILENT, f"{self.silent_s:.0f} s")
 
     def note_client_waited(self, now: float) -> None:
         """The silence until ``now`` was due to the client, which did not read."""
@@ -322,6 +353,9 @@ class RequestRecord:
         account, failure = self._account, self._failure
         elapsed_ms = self._ms_until(now)
         has_answered = self._upstream_status is not None
+        is_waited_for = self._was_asked or has_answered
+        silent_s = now - self._heard_at if is_waited_for else 0.0
+        is_silent = state == "running" and silent_s >= SILENT_S
         info = RequestInfo(
             id=self.id,
             client=self.client,
@@ -347,6 +381,7 @@ class RequestRecord:
             error_kind=failure.kind if failure else None,
             told=self._reported,
             purpose=self._purpose.value,
+            silent_since=self.started_at + self._heard_at - self.started if is_silent else None,
         )
         return Snapshot(
             info,
@@ -355,8 +390,9 @@ class RequestRecord:
             third_party=self._third_party,
             resets_at=failure.resets_at if failure else None,
             losses_reported=self._losses.reported,
+            caller=self._caller,
             elapsed_ms=elapsed_ms,
-            silent_ms=round((now - self._heard_at) * 1000) if has_answered else None,
+            silent_ms=round(silent_s * 1000) if is_waited_for else None,
             steps=tuple(self._steps),
         )
 

@@ -90,6 +90,22 @@ def _filled(value: str | tuple[str, ...] | None) -> str | None:
     return None if value is None or (value and all(value)) else "must not be empty"
 
 
+def _host_names(value: tuple[str, ...]) -> str | None:
+    wrong = next((name for name in value if not _HOST_NAME.fullmatch(name)), None)
+    return None if wrong is None else f"{wrong!r} is not a bare host name, without scheme, port, path or wildcard"
+
+
+def _origins(value: tuple[str, ...]) -> str | None:
+    wrong = next((origin for origin in value if not _ORIGIN.fullmatch(origin)), None)
+    return None if wrong is None else f"{wrong!r} is not an origin such as app://obsidian.md: a scheme and a host"
+
+
+_HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", re.IGNORECASE)
+_ORIGIN = re.compile(
+    r"[a-z][a-z0-9+.-]*://[a-z0-9_.-]+(:[0-9]{1,5})?|[a-z][a-z0-9+.-]*://\[[0-9a-f:.]+\](:[0-9]{1,5})?", re.IGNORECASE
+)
+
+
 def setting(
     default: Any,
     meaning: str,
@@ -132,6 +148,12 @@ class ServerSettings:
         check=_header,
         secret=True,
     )
+    allowed_hosts: tuple[str, ...] = setting(
+        (), "Further names in the Host header that are let in, such as host.docker.internal", check=_host_names
+    )
+    allowed_origins: tuple[str, ...] = setting(
+        (), "Origins of apps and web pages that may send model requests, such as app://obsidian.md", check=_origins
+    )
 
 
 @frozen
@@ -151,6 +173,9 @@ class UpstreamSettings:
         restart=True,
     )
     connect_timeout: float = setting(15.0, "Longest wait for a connection", unit="s", check=_positive)
+    first_event_timeout: float = setting(
+        90.0, "Longest wait for the first bytes of an answer, once the request is sent", unit="s", check=_positive
+    )
     idle_timeout: float = setting(300.0, "Longest silence between upstream bytes", unit="s", check=_positive)
     client_version: str = setting(
         "0.171.0", "Level of the Codex protocol that codexd implements; the version header", check=_header

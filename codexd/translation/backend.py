@@ -134,11 +134,18 @@ def objects_of(value: Any) -> list[Mapping[str, Any]]:
 _BY_CODE: Mapping[str, type[UpstreamError]] = {
     "context_length_exceeded": errors.ContextOverflow,
     "usage_limit_reached": errors.UsageLimitReached,
+    "workspace_owner_credits_depleted": errors.CreditsUsedUp,
+    "workspace_member_credits_depleted": errors.CreditsUsedUp,
+    "workspace_owner_usage_limit_reached": errors.CreditsUsedUp,
+    "workspace_member_usage_limit_reached": errors.CreditsUsedUp,
+    "organization_spend_limit_exceeded": errors.CreditsUsedUp,
+    "organization_usage_limit_exceeded": errors.CreditsUsedUp,
     "rate_limit_exceeded": errors.RateLimited,
     "insufficient_quota": errors.PlanRefused,
     "usage_not_included": errors.PlanRefused,
     "deactivated_workspace": errors.PlanRefused,
     "invalid_workspace_selected": errors.WorkspaceRefused,
+    "unsupported_country_region_territory": errors.CountryRefused,
     "server_is_overloaded": errors.Overloaded,
     "slow_down": errors.Overloaded,
     "flex_unavailable": errors.Overloaded,
@@ -153,8 +160,8 @@ _BY_CODE: Mapping[str, type[UpstreamError]] = {
     "invalid_encrypted_content": errors.StaleReasoning,
     "invalid_function_parameters": errors.SchemaRefused,
     "invalid_json_schema": errors.SchemaRefused,
-    "server_error": errors.UpstreamFailed,
 }
+"""By a ``code`` or ``type`` that says what is wrong, whatever the status."""
 
 _BY_PHRASE: tuple[tuple[str, type[UpstreamError]], ...] = (
     ("exceeds the context window", errors.ContextOverflow),
@@ -164,16 +171,22 @@ _BY_PHRASE: tuple[tuple[str, type[UpstreamError]], ...] = (
     ("invalid schema for", errors.SchemaRefused),
     ("invalid json schema", errors.SchemaRefused),
     ("selected model is at capacity", errors.Overloaded),
+    ("not authorized in this region", errors.RegionRefused),
+    ("country, region, or territory not supported", errors.CountryRefused),
 )
 
 _BY_STATUS: Mapping[int, type[UpstreamError]] = {
     401: errors.TokenRejected,
     402: errors.PlanRefused,
     403: errors.WorkspaceRefused,
+    408: errors.UpstreamTimeout,
     413: errors.UpstreamTooLarge,
     429: errors.RateLimited,
+    432: errors.RouteMissing,
     503: errors.Overloaded,
     504: errors.UpstreamTimeout,
+    522: errors.UpstreamTimeout,
+    524: errors.UpstreamTimeout,
     529: errors.Overloaded,
 }
 
@@ -185,13 +198,56 @@ _MEDIA = ((re.compile(_IMAGE, re.IGNORECASE), "image"), (re.compile(_FILE, re.IG
 MEDIA_PARTS: Mapping[str, str] = {"input_image": "image", "input_file": "document"}
 """Type of a part -> what it shows."""
 
-_NO_REASONS = ("Bad Request", "the backend answered HTTP 400 without a message")
-_SUSPECT_CHARS = 5_000_000
-"""The backend refuses images of more than some megabytes without a reason."""
-
-_TRY_AGAIN = re.compile(r"try again in ([\d.]+)\s*(ms|s|m)", re.IGNORECASE)
 _PART = re.compile(r"input\[(\d{1,6})\]\.(content|output)\[(\d{1,6})\]")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+
+_BY_GENERIC_TYPE: Mapping[str, type[UpstreamError]] = {
+    "invalid_request_error": errors.UpstreamRejected,
+    "authentication_error": errors.TokenRejected,
+    "permission_error": errors.WorkspaceRefused,
+    "rate_limit_error": errors.RateLimited,
+    "overloaded_error": errors.Overloaded,
+    "service_unavailable_error": errors.Overloaded,
+    "server_error": errors.UpstreamFailed,
+}
+"""By a name that only says whose fault it is: it counts inside a stream, where there is no better status."""
+
+SPENT_HEADER = "x-codex-rate-limit-reached-type"
+PLAN_LIMIT = "rate_limit_reached"
+"""The value of that header, and of the usage document's field, for an ordinary window of the plan."""
+
+_SPENT: Mapping[str, str] = {
+    "workspace_owner_credits_depleted": "Your workspace is out of credits",
+    "workspace_member_credits_depleted": "Your workspace is out of credits for you",
+    "workspace_owner_usage_limit_reached": "Your workspace has reached its spending limit",
+    "workspace_member_usage_limit_reached": "You have reached the spending limit that your workspace sets for you",
+    "organization_spend_limit_exceeded": "Your organization has reached its spending limit",
+    "organization_usage_limit_exceeded": "Your organization has reached its usage limit",
+}
+
+_OWN_WORDS: Mapping[type[UpstreamError], str] = {
+    errors.RegionRefused: (
+        "Your workspace allows Codex only in its own region. The login is fine, and a new one will not help."
+    ),
+    errors.CountryRefused: "OpenAI does not serve the country that this connection comes from. The login is fine.",
+    errors.RouteMissing: "OpenAI could not route the requests of this workspace. The login is fine; try again later.",
+}
+"""What the user is told first where the backend's message leads to the wrong cure."""
+
+_BLOCKED = (
+    "Cloudflare blocked the request before it reached the backend (HTTP {status}). The login is fine. Wait a few "
+    "minutes, or try without a VPN or on another network."
+)
+
+_TRY_AGAIN = re.compile(r"try again in ((?:[\d.]+\s*[a-z]+[\s,]*(?:and\s+)?)+)", re.IGNORECASE)
+_AMOUNT = re.compile(r"([\d.]+)\s*([a-z]+)")
+_UNITS: tuple[tuple[frozenset[str], float], ...] = (
+    (frozenset({"ms", "msec", "msecs", "millisecond", "milliseconds"}), 0.001),
+    (frozenset({"s", "sec", "secs", "second", "seconds"}), 1.0),
+    (frozenset({"m", "min", "mins", "minute", "minutes"}), 60.0),
+    (frozenset({"h", "hr", "hrs", "hour", "hours"}), 3600.0),
+    (frozenset({"d", "day", "days"}), 86_400.0),
+)
+_SECONDS = {name: seconds for names, seconds in _UNITS for name in names}
 _LATEST = 253_402_300_799.0
 """The last second of the year 9999: later moments can't be written as a date."""
 
@@ -205,6 +261,8 @@ def read_failure(event: Mapping[str, Any], now: float) -> UpstreamError:
 
 def read_http_error(status: int, headers: Mapping[str, str], body: bytes, now: float) -> UpstreamError:
     """The error that an HTTP answer reports. Its message never quotes HTML."""
+    if headers.get("cf-mitigated"):
+        return errors.UpstreamBlocked(_BLOCKED.format(status=status), status=status)
     try:
         document = jsontext.loads(body)
     except ValueError:
@@ -218,14 +276,20 @@ def read_http_error(status: int, headers: Mapping[str, str], body: bytes, now: f
 
 def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str], now: float) -> UpstreamError:
     code = next((found[key] for key in ("code", "type") if isinstance(found.get(key), str)), None)
-    message = found.get("message") if isinstance(found.get("message"), str) else None
+    message = text_of(found.get("message"))
+    if message.lstrip().startswith("<"):
+        message = ""
     param = found.get("param") if isinstance(found.get("param"), str) else None
-    kind = _classify(status, found, message or "")
+    kind = _classify(status, found, message)
+    spent = headers.get(SPENT_HEADER, "")
+    if issubclass(kind, errors.UsageLimitReached | errors.RateLimited) and is_spent(spent):
+        kind, code = errors.CreditsUsedUp, spent
+    text = message or code or f"the backend answered HTTP {status} without a message"
     error = kind(
-        message or code or f"the backend answered HTTP {status} without a message",
+        _word(kind, text, code),
         status=status,
         code=code,
-        retry_after_s=read_retry_after(message or "", headers, now),
+        retry_after_s=read_retry_after(message, headers, now),
         resets_at=_read_reset(found, now),
         param=param,
         medium=_find_medium(param, code, message) if kind is errors.UpstreamRejected else None,
@@ -249,33 +313,49 @@ def find_part(body: Mapping[str, Any], param: str | None) -> Mapping[str, Any]:
     return _at(item.get(found[2]), found[3])
 
 
-def find_suspect(body: Mapping[str, Any], error: UpstreamError) -> Mapping[str, Any]:
-    """The largest image of the request ``body``, if the backend gave no reason; empty if none is that large."""
-    if error.status != 400 or error.code or str(error) not in _NO_REASONS:
-        return {}
+def find_largest_image(body: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
+    """The largest embedded image of the request ``body`` and its size in bytes; empty and 0 if there is none."""
     lists = (parts for item in objects_of(body.get("input")) for parts in (item.get("content"), item.get("output")))
-    images = (part for parts in lists for part in objects_of(parts) if part.get("type") == "input_image")
-    largest = max(images, key=lambda part: len(text_of(part.get("image_url"))), default={})
-    return largest if len(text_of(largest.get("image_url"))) > _SUSPECT_CHARS else {}
+    parts = (part for found in lists for part in objects_of(found))
+    urls = [(part, url) for part in parts if (url := text_of(part.get("image_url"))).startswith("data:")]
+    largest, url = max(urls, key=lambda found: len(found[1]), default=({}, ""))
+    return largest, len(url.partition(",")[2]) * 3 // 4
 
 
 def _at(value: Any, index: str) -> Mapping[str, Any]:
     return object_of(value[int(index)]) if isinstance(value, list) and int(index) < len(value) else {}
 
 
+def is_spent(reached: str) -> bool:
+    """Whether a reached limit is one of credits or money, which has neither a window nor a reset."""
+    return reached in _SPENT or "credit" in reached or "spend" in reached
+
+
+def _word(kind: type[UpstreamError], message: str, code: str | None) -> str:
+    """The message for the user; ``message`` is the backend's."""
+    if kind is errors.CreditsUsedUp:
+        spent = _SPENT.get(code or "", "The credits or the spending limit of your workspace are used up")
+        return f"{spent} ({code}). The backend does not say until when. Ask the owner of the workspace."
+    return f'{_OWN_WORDS[kind]} The backend said: "{message}"' if kind in _OWN_WORDS else message
+
+
 def _classify(status: int, found: Mapping[str, Any], message: str) -> type[UpstreamError]:
-    for key in ("code", "type"):
-        name = found.get(key)
-        if isinstance(name, str) and name in _BY_CODE:
-            return _BY_CODE[name]
+    """What says more comes first: a specific code, the message, the status, a generic type."""
+    names = [name for key in ("code", "type") if isinstance(name := found.get(key), str)]
+    by_code = next((_BY_CODE[name] for name in names if name in _BY_CODE), None)
+    if by_code:
+        return by_code
     lowered = message.lower()
     by_phrase = next((kind for phrase, kind in _BY_PHRASE if phrase in lowered), None)
     if by_phrase:
         return by_phrase
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    bad_request = 400 <= status < 500 or found.get("type") == "invalid_request_error"
-    return errors.UpstreamRejected if bad_request else errors.UpstreamFailed
+    by_type = next((_BY_GENERIC_TYPE[name] for name in names if name in _BY_GENERIC_TYPE), None)
+    return by_type if by_type and status < 400 else _by_status(status)
+
+
+def _by_status(status: int) -> type[UpstreamError]:
+    rest = errors.UpstreamRejected if 400 <= status < 500 else errors.UpstreamFailed
+    return _BY_STATUS.get(status, rest)
 
 
 _SCHEMA_OWNER = re.compile(r"^Invalid schema for function '([^']+)': ")
@@ -312,15 +392,12 @@ def _find_tool(body: Mapping[str, Any], param: str) -> str:
 
 
 def _to_unreadable(status: int, headers: Mapping[str, str], body: bytes, now: float) -> UpstreamError:
-    blocked = status == 403 or headers.get("cf-mitigated") or (status == 404 and not body)
-    if blocked:
-        return errors.UpstreamBlocked(
-            f"Cloudflare blocked the request before it reached the backend (HTTP {status}); try again in a while",
-            status=status,
-        )
-    kind = _BY_STATUS.get(status, errors.UpstreamFailed)
+    if status == 403 or (status == 404 and not body):
+        return errors.UpstreamBlocked(_BLOCKED.format(status=status), status=status)
+    kind = _by_status(status)
+    text = f"the backend answered HTTP {status} without a readable error"
     return kind(
-        f"the backend answered HTTP {status} without a readable error",
+        f"{_OWN_WORDS[kind]} ({text})" if kind in _OWN_WORDS else text,
         status=status,
         retry_after_s=read_retry_after("", headers, now),
     )
@@ -338,8 +415,18 @@ def read_retry_after(message: str, headers: Mapping[str, str], now: float) -> fl
         except ValueError:
             pass
     found = _TRY_AGAIN.search(message)
-    seconds = _to_number(found[1]) if found else None
-    return seconds * _SECONDS[found[2].lower()] if found and seconds is not None else None
+    return _read_duration(found[1].lower()) if found else None
+
+
+def _read_duration(text: str) -> float | None:
+    """Seconds in a text such as ``11.054s``, ``1m30s`` or ``2 minutes and 5 seconds``; None if it has no unit."""
+    total_s: float | None = None
+    for amount, unit in _AMOUNT.findall(text):
+        number = _to_number(amount)
+        if number is None or unit not in _SECONDS:
+            break
+        total_s = (total_s or 0.0) + number * _SECONDS[unit]
+    return None if total_s is None else min(total_s, _LATEST)
 
 
 def _read_reset(found: Mapping[str, Any], now: float) -> float | None:

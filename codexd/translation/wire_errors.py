@@ -101,24 +101,34 @@ TABLE: Mapping[type[CodexdError], Row] = {
     errors.RateLimited: Row((429, "rate_limit_error"), (429, "rate_limit_error"), "rate_limit_exceeded"),
     errors.Overloaded: Row((529, "overloaded_error"), (503, "server_error"), "server_is_overloaded"),
     errors.TokenRejected: _final((401, "authentication_error"), (401, _INVALID), "token_rejected"),
-    errors.PlanRefused: Row(
-        (402, "billing_error"), (429, "insufficient_quota"), "insufficient_quota", stop_openai=True
-    ),
+    errors.CreditsUsedUp: _final((402, "billing_error"), (429, "insufficient_quota"), "insufficient_quota"),
+    errors.PlanRefused: _final((402, "billing_error"), (429, "insufficient_quota"), "insufficient_quota"),
     errors.ModelRefused: Row((404, "not_found_error"), (404, _INVALID), "model_not_found"),
-    errors.WorkspaceRefused: Row((403, "permission_error"), (403, "permission_error")),
+    errors.WorkspaceRefused: _final((403, "permission_error"), (403, "permission_error"), "workspace_refused"),
+    errors.CountryRefused: _final((403, "permission_error"), (403, "permission_error"), "country_refused"),
     errors.KiloRefused: _final((403, "permission_error"), (403, "permission_error"), "kilo_refused"),
     errors.PolicyRefused: Row((400, _INVALID), (400, _INVALID), "invalid_prompt"),
     errors.StaleReasoning: Row((400, _INVALID), (400, _INVALID), "invalid_encrypted_content"),
     errors.UpstreamRejected: Row((400, _INVALID), (400, _INVALID)),
     errors.UpstreamTooLarge: Row((413, "request_too_large"), (413, _INVALID), "request_too_large"),
-    errors.UpstreamBlocked: Row((502, "api_error"), (502, "server_error"), "upstream_blocked"),
+    errors.UpstreamBlocked: _final((403, "permission_error"), (403, "permission_error"), "upstream_blocked"),
     errors.UpstreamFailed: Row((502, "api_error"), (502, "server_error"), "server_error"),
     errors.UpstreamTimeout: Row((504, "timeout_error"), (504, "server_error"), "upstream_timeout"),
+    errors.StillSilent: _final((504, "timeout_error"), (504, "server_error"), "upstream_timeout"),
     errors.StreamBroken: Row((502, "api_error"), (502, "server_error"), "stream_disconnected"),
 }
 """A class without a row uses its parent's."""
 
 _STOP = {"x-should-retry": "false"}
+
+_OWN_STATUSES = frozenset({404, 405, 409, 410, 415, 422})
+"""Statuses of the backend that the client gets as they are; any other bad request is a 400."""
+
+_CLAUDE_CODE_SHOWS = frozenset({402, 429})
+"""Statuses under which Claude Code shows the message of an error that is not to be repeated."""
+
+_CODEX_KNOWS = frozenset({"context_length_exceeded", "model_not_found"})
+"""Codes to which the Codex CLI has an answer of its own; it shows their message, or compacts."""
 
 SHORT_WAIT_S = 60
 """Clients are left to wait this long by themselves until an account can serve them again."""
@@ -149,18 +159,28 @@ def to_anthropic(error: CodexdError, *, now: float) -> AnthropicError:
             return evolve(wire, message=_describe_medium(medium, error.path, str(error)))
         case errors.StaleReasoning():
             return evolve(wire, message=f"messages: invalid signature in thinking block ({error})")
+        case errors.UpstreamRejected(status=404):
+            return evolve(wire, status=404, type="not_found_error")
+        case errors.UpstreamRejected(status=own) if own in _OWN_STATUSES:
+            return evolve(wire, status=own)
         case UpstreamError(retry_after_s=float() as wait_s):
             return evolve(wire, headers={**wire.headers, "retry-after": _whole_seconds(wait_s)})
     return wire
 
 
 def for_claude_code(wire: AnthropicError, error: CodexdError) -> AnthropicError:
-    """The same error for Claude Code, under a status that makes it show the message.
+    """The same error for Claude Code (2.1.332), under a status that makes it show the message at once, and unchanged.
 
-    It repeats a 400 up to six times, without another of its features each time, unless it knows how to go on. It hides
-    the text of a refusal. But it shows a 451 at once and unchanged.
+    It repeats a 400 or 422 up to six times, unless it knows how to go on. It hides the text of a 404 and of a refusal,
+    asks the user to run ``/login`` after a 401 or 403, and calls every 5xx a temporary issue of the server.
     """
-    return wire if wire.status != 400 or _has_remedy(error, wire.message) else evolve(wire, status=451)
+    if isinstance(error, errors.PolicyRefused | errors.RequestCancelled):
+        return evolve(wire, status=451)
+    if wire.status == 400:
+        return wire if _has_remedy(error, wire.message) else evolve(wire, status=451)
+    is_final = wire.headers.get("x-should-retry") == "false" and wire.status not in _CLAUDE_CODE_SHOWS
+    is_own = isinstance(error, errors.UpstreamRejected)
+    return evolve(wire, status=424) if is_final or is_own or wire.status in (401, 403) else wire
 
 
 def _has_remedy(error: CodexdError, message: str) -> bool:
@@ -205,16 +225,23 @@ def _limit_anthropic(wire: AnthropicError, error: errors.UsageLimitReached, now:
 # -- OpenAI ---------------------------------------------------------------------------------------
 
 
-def to_openai(error: CodexdError, *, now: float) -> OpenAIError:
-    """``error`` for a client of one of OpenAI's APIs; ``now`` is in seconds since the epoch."""
+def to_openai(error: CodexdError, *, now: float, prompt: str = "messages") -> OpenAIError:
+    """``error`` for a client of one of OpenAI's APIs, in which the field ``prompt`` holds the conversation.
+
+    ``now`` is in seconds since the epoch.
+    """
     row = find_row(error)
     status, type_ = row.openai
     wire = OpenAIError(status, type_, str(error), row.code, headers=_STOP if row.stop_openai else {})
     match error:
         case errors.RequestInvalid():
             return _invalid_openai(wire, error)
+        case errors.ContextOverflow():
+            return evolve(wire, message=_describe_overflow_openai(error, prompt), param=prompt)
         case errors.UsageLimitReached():
             return _limit_openai(wire, error, now)
+        case errors.UpstreamRejected(status=own) if own in _OWN_STATUSES:
+            return evolve(wire, status=own, code=error.code)
         case UpstreamError():
             wait_s = error.retry_after_s
             headers = wire.headers if wait_s is None else {**wire.headers, "retry-after": _whole_seconds(wait_s)}
@@ -230,14 +257,38 @@ def _invalid_openai(wire: OpenAIError, error: errors.RequestInvalid) -> OpenAIEr
     return evolve(wire, message=f"The image data you provided does not represent a valid image. {wire.message}")
 
 
-def to_codex(error: CodexdError, *, now: float) -> OpenAIError:
-    """``error`` for the Codex CLI, whose own login has nothing to do with codexd's.
+def _describe_overflow_openai(error: errors.ContextOverflow, prompt: str) -> str:
+    """OpenAI's own sentence, by whose beginning LiteLLM (and so aider and OpenHands) knows a full context."""
+    window = error.window_tokens
+    tokens = max(error.prompt_tokens, window + 1)
+    return (
+        f"This model's maximum context length is {window} tokens. However, your {prompt} resulted in {tokens} tokens. "
+        f"Please reduce the length of the {prompt}."
+    )
 
-    After a 401 the Codex CLI (0.171.0) refreshes its login and tries again, five times, and then reports only the
-    refresh. After a 400 with this code it shows the message and stops.
+
+def to_codex(error: CodexdError, *, now: float) -> OpenAIError:
+    """``error`` for a client that is built on codex-rs, whose own login has nothing to do with codexd's.
+
+    The Codex CLI (0.171.0) refreshes its login after a 401, repeats any other 4xx five times, and prints the JSON of a
+    400 without a code. After a 400 with this code it shows the message and stops.
     """
-    wire = to_openai(error, now=now)
-    return evolve(wire, status=400, code="invalid_prompt") if wire.status == 401 else wire
+    wire = to_openai(error, now=now, prompt="input")
+    if isinstance(error, _NO_MODEL_REQUEST) or wire.code in _CODEX_KNOWS:
+        return wire
+    is_limit = wire.status == 429 and wire.code != "insufficient_quota"
+    is_final = wire.headers.get("x-should-retry") == "false" or 400 <= wire.status < 500
+    return evolve(wire, status=400, code="invalid_prompt") if is_final and not is_limit else wire
+
+
+_NO_MODEL_REQUEST = (
+    errors.Forbidden,
+    errors.NoSuchRoute,
+    errors.MethodNotAllowed,
+    errors.UpgradeRefused,
+    errors.ModelNotFound,
+)
+"""Answers to other requests of the Codex CLI, which it knows by their status."""
 
 
 def _limit_openai(wire: OpenAIError, error: errors.UsageLimitReached, now: float) -> OpenAIError:
@@ -258,6 +309,8 @@ def _limit_openai(wire: OpenAIError, error: errors.UsageLimitReached, now: float
 def _describe_limit(error: errors.UsageLimitReached, now: float) -> str:
     if isinstance(error, errors.AllAccountsLimited):
         return str(error)  # it already says when each account is available again
+    if isinstance(error, errors.CreditsUsedUp) and error.resets_at is None:
+        return str(error)  # nobody knows until when
     if error.resets_at is None:
         return f"{error}. Run `codexctl status` to see when it resets."
     return (

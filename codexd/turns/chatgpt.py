@@ -6,18 +6,27 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from codexd.accounts.catalogues import Catalogues
 from codexd.accounts.choosing.choose import LIMIT_ERRORS
 from codexd.accounts.choosing.picker import AccountPicker
 from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.limits.windows import Observation, parse_event, parse_headers
-from codexd.accounts.login import SIGN_IN, needs_login
+from codexd.accounts.login import SIGN_IN
 from codexd.accounts.model import Account
 from codexd.accounts.refresh import Refresher
 from codexd.accounts.store.store import AccountStore
-from codexd.errors import CodexdError, ModelRefused, RequestInvalid, TokenRejected, UsageLimitReached
+from codexd.errors import (
+    CodexdError,
+    CreditsUsedUp,
+    FreshTokenRefused,
+    ModelRefused,
+    Overloaded,
+    RequestInvalid,
+    TokenRejected,
+    UsageLimitReached,
+)
 from codexd.settings.schema import BY_CATALOGUE, Settings
 from codexd.translation.backend import LITE_HEADER
 from codexd.translation.client_api import Body, ClientRequest, Event, Purpose, Target
@@ -25,10 +34,16 @@ from codexd.translation.models.catalogue import explain_refusal, read_version
 from codexd.translation.models.routes import CLAUDE_IDS, Route, find_alias, route
 from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.reasoning import tag_account
+from codexd.translation.wire_errors import say_duration
 from codexd.turns.retry import How, RetryContext
+from codexd.turns.streaks import Streaks
 from codexd.turns.turn import Attempt, Turn, wait_for_limit
 from codexd.upstream.codex import CodexBackend
 from codexd.upstream.http import EventSource
+
+OVERLOAD_LASTS_S = 3600.0
+OVERLOADS_UNTIL_HINT = 10
+"""Real overload ends sooner than this many requests in a row; in one report, only a new login ended it."""
 
 MIN_TOKEN_WAIT_S = 0.001
 """If getting a token takes longer, it was refreshed, and the record notes the wait; a token in memory takes no time."""
@@ -47,6 +62,8 @@ class ChatGptPlan:
     backend: CodexBackend
     clock: Callable[[], float]
     now: Callable[[], float]
+    overloads: Streaks = field(factory=lambda: Streaks(OVERLOAD_LASTS_S))
+    """By account, the requests in a row that the backend was too busy for."""
 
     def serves(self, asked: str) -> bool:  # noqa: ARG002 - an unknown name leads to ``models.default``
         return True
@@ -103,7 +120,9 @@ class ChatGptPlan:
             if event["type"] == "codex.rate_limits":
                 self._observe(attempt.account_id, parse_event(event, now))
 
-    def note_answer(self, turn: Turn, attempt: Attempt, body: Body) -> None:  # noqa: ARG002 - the session knows the account
+    def note_answer(self, turn: Turn, attempt: Attempt, body: Body) -> None:
+        self.overloads.end(attempt.account_id)
+        self.store.note_refusal(attempt.account_id, None)
         usage = turn.stream.usage if turn.stream else None
         if usage is not None:
             reasoning_items = sum(item.get("type") == "reasoning" for item in body["input"])
@@ -120,9 +139,30 @@ class ChatGptPlan:
         if isinstance(error, ModelRefused):
             self.catalogues.note_refused(account.id, attempt.model)
             return self._explain_refusal(turn, attempt, error)
-        if isinstance(error, TokenRejected) and (turn.has_begun or How.FRESH_TOKEN in turn.tried_on(account.id)):
-            return needs_login(account, f"The backend refused it ({error}). {SIGN_IN}")
+        if isinstance(error, Overloaded):
+            self._count_overload(account, error)
+        if isinstance(error, TokenRejected) and How.FRESH_TOKEN in turn.tried_on(account.id):
+            return self._note_refused_login(account, error)
         return error
+
+    def _count_overload(self, account: Account, error: Overloaded) -> None:
+        now = self.clock()
+        streak = self.overloads.add(account.id, now)
+        if streak.count >= OVERLOADS_UNTIL_HINT:
+            error.add_hint(
+                f'The backend has answered "overloaded" to the last {streak.count} requests over '
+                f"{say_duration(now - streak.since)} on this account. If other models fail too, it may be this login "
+                f"and not load: {SIGN_IN[0].lower()}{SIGN_IN[1:]}"
+            )
+
+    def _note_refused_login(self, account: Account, error: TokenRejected) -> FreshTokenRefused:
+        """The login works, but not the tokens that it gives: only the user can find out why."""
+        reason = (
+            f"The sign-in server has just renewed its access token, but the backend refused the new one ({error}). "
+            f"{SIGN_IN} If that does not help, check the account at chatgpt.com."
+        )
+        self.store.note_refusal(account.id, reason)
+        return FreshTokenRefused(f"The account {account.label} needs a new login. {reason}")
 
     def retry_context(self, turn: Turn, attempt: Attempt) -> RetryContext:
         account = attempt.own_account
@@ -201,7 +241,8 @@ class ChatGptPlan:
         """When the limit that the error reports ends, as far as the headers of the answer say."""
         if observation is None:
             return None
-        if error.status == 200:  # it came inside an answer whose headers still let the request through
+        if error.status == 200 or isinstance(error, CreditsUsedUp):
+            # It came inside an answer whose headers still let the request through, or has no window of its own.
             return observation.find_reset(self.clock())
         return observation.find_plan_reset(self.clock())
 

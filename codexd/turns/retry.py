@@ -7,7 +7,18 @@ from enum import Enum
 from attrs import frozen
 
 from codexd.accounts.choosing.choose import LIMIT_ERRORS, PER_ACCOUNT_ERRORS, SHORT_LIMIT_S
-from codexd.errors import AccountNotFound, CodexdError, EmptyAnswer, ModelRefused, StaleReasoning, TokenRejected
+from codexd.errors import (
+    AccountNotFound,
+    CodexdError,
+    EmptyAnswer,
+    ModelRefused,
+    StaleReasoning,
+    TokenRejected,
+    UpstreamBlocked,
+)
+
+BLOCKED_PAUSE_S = 1.0
+"""Cloudflare lets through most requests that it has just blocked, but not at once."""
 
 
 class How(Enum):
@@ -15,6 +26,8 @@ class How(Enum):
 
     ASK_AGAIN = "ask again"
     """It changes nothing: the answer was empty."""
+    AFTER_PAUSE = "after pause"
+    """It changes nothing: Cloudflare had blocked the request."""
     FRESH_TOKEN = "fresh token"  # noqa: S105 - a name
     WITHOUT_REASONING = "without reasoning"
     """It leaves out the encrypted reasoning of earlier turns."""
@@ -27,7 +40,7 @@ class How(Enum):
     OTHER_ACCOUNT = "other account"
 
 
-ONCE_A_REQUEST = frozenset({How.ASK_AGAIN, How.WITHOUT_REASONING})
+ONCE_A_REQUEST = frozenset({How.ASK_AGAIN, How.AFTER_PAUSE, How.WITHOUT_REASONING})
 """Retries that are not repeated with another account."""
 
 
@@ -67,7 +80,9 @@ class Retry:
     @property
     def description(self) -> str:
         """How the request was tried again, for its timeline."""
-        return "with an available account" if self.changes_account else "at once"
+        if self.wait_s:
+            return f"{self.wait_s:.1f} s later"
+        return "with another account" if self.how is How.OTHER_ACCOUNT else "at once"
 
 
 @frozen
@@ -83,6 +98,8 @@ def decide(error: CodexdError, context: RetryContext) -> Retry | GiveUp:
             return Retry(How.ASK_AGAIN)
         case _ if context.has_begun:
             return GiveUp()
+        case UpstreamBlocked() if How.AFTER_PAUSE not in tried:
+            return Retry(How.AFTER_PAUSE, BLOCKED_PAUSE_S)
         case TokenRejected() if How.FRESH_TOKEN not in tried:
             return Retry(How.FRESH_TOKEN)
         case StaleReasoning() if How.WITHOUT_REASONING not in tried:

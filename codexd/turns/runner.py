@@ -7,15 +7,17 @@ from collections.abc import Callable
 from functools import partial
 
 import trio
-from attrs import frozen
+from attrs import field, frozen
 
 from codexd.errors import (
     AccountError,
+    BackendSilent,
     CodexdError,
     ContextOverflow,
     EmptyAnswer,
     RequestInvalid,
     SchemaRefused,
+    StillSilent,
     UpstreamError,
     UpstreamRejected,
 )
@@ -25,17 +27,24 @@ from codexd.translation.backend import (
     MEDIA_PARTS,
     asks_in_words,
     describe_schema,
+    find_largest_image,
     find_part,
-    find_suspect,
     text_of,
 )
 from codexd.translation.client_api import AnswerStream, ClientRequest, Event
 from codexd.translation.tokens import count_body
 from codexd.turns.provider import Provider
 from codexd.turns.retry import GiveUp, How, Retry, decide
+from codexd.turns.streaks import Streaks
 from codexd.turns.turn import Attempt, Turn, pump, relay, wait_for_limit
 
 log = logging.getLogger("codexd.turn")
+
+SILENCE_LASTS_S = 15 * 60.0
+"""A client repeats a request that got no answer within minutes; what comes later is a new question."""
+
+SUSPECT_IMAGE_BYTES = 4_000_000
+"""The backend refuses images of more than some megabytes without a reason; clients may leave such a one out."""
 
 
 @frozen
@@ -49,6 +58,8 @@ class TurnRunner:
     providers: tuple[Provider, ...]
     requests: RequestLog
     clock: Callable[[], float]
+    silences: Streaks = field(factory=lambda: Streaks(SILENCE_LASTS_S))
+    """By session, the requests that got no answer at all."""
 
     async def run(self, turn: Turn) -> None:
         """Answer ``turn`` through its sink.
@@ -66,6 +77,7 @@ class TurnRunner:
             except (AccountError, UpstreamError) as error:
                 await self._recover(turn, provider, attempt, error)
             else:
+                self.silences.end(turn.session)
                 return
 
     def count_input(self, request: ClientRequest) -> int:
@@ -111,14 +123,24 @@ class TurnRunner:
         context = provider.retry_context(turn, attempt)
         decision = GiveUp() if context is None else decide(error, context)
         if isinstance(decision, GiveUp):
-            raise await _complete(error, turn, attempt)
+            raise await _complete(self._count_silence(error, turn), turn, attempt)
         _remember(turn, attempt, error, decision)
         if decision.how is How.AFTER_WAIT and attempt.account is not None:
             await wait_for_limit(turn, attempt.account, decision.wait_s)
+        else:
+            await trio.sleep(decision.wait_s)
         turn.record.note_retry(error, decision.description)
         about = {"request": turn.request_id, "fields": {"account": attempt.account and attempt.account.label}}
         level = logging.WARNING if decision.changes_account else logging.INFO
         log.log(level, "%s; trying again %s (%s)", error, decision.description, error.kind, extra=about)
+
+    def _count_silence(self, error: CodexdError, turn: Turn) -> CodexdError:
+        """``error``; for a session that got no answer before either, one that its client shows instead of retrying."""
+        if not isinstance(error, BackendSilent) or self.silences.add(turn.session, self.clock()).count == 1:
+            return error
+        final = StillSilent(str(error), status=error.status)
+        final.add_hint("It happened before in this conversation, so there is no use in waiting. Ask again later.")
+        return final
 
 
 def _remember(turn: Turn, attempt: Attempt, error: CodexdError, decision: Retry) -> None:
@@ -151,7 +173,15 @@ async def _complete(error: CodexdError, turn: Turn, attempt: Attempt) -> CodexdE
 
 def _locate(error: UpstreamRejected, request: ClientRequest, attempt: Attempt) -> None:
     body = request.to_backend(attempt.target)
-    part = find_part(body, error.param) or find_suspect(body, error)
+    part = find_part(body, error.param)
+    if error.gives_no_reason:
+        largest, size_bytes = find_largest_image(body)
+        if size_bytes:
+            error.add_hint(
+                f"It gave no reason. The largest image of the request has {size_bytes / 1_000_000:.1f} MB, which may "
+                "be too much for it: send a smaller one."
+            )
+        part = largest if size_bytes > SUSPECT_IMAGE_BYTES else part
     error.medium = MEDIA_PARTS.get(text_of(part.get("type")), error.medium)
     error.path = request.locate(part) if error.medium else None
 

@@ -19,7 +19,7 @@ from codexd.settings.schema import UpstreamSettings
 from codexd.translation.backend import parse_event, read_http_error
 from codexd.translation.models.catalogue import read_version
 from codexd.translation.sse import Decoder
-from codexd.upstream.http import Event, EventSource, Progress, open_answer
+from codexd.upstream.http import AnswerTimeouts, Event, EventSource, Progress, open_answer
 
 NAME = "the backend"
 """Its name in errors."""
@@ -78,13 +78,13 @@ class CodexBackend:
             content=jsontext.dumps(body),
             headers={**headers, **self._headers(account, token, headers.get("version", ""))},
         )
-        idle_timeout_s = self.settings().idle_timeout
-        async with open_answer(self.http, request, progress, timeout_s=idle_timeout_s, name=NAME) as answer:
+        timeouts = AnswerTimeouts.of(self.settings())
+        async with open_answer(self.http, request, progress, timeouts=timeouts, name=NAME) as answer:
             on_headers(answer.headers)
             if answer.status != 200 or answer.is_json:
                 refusal = await answer.read_error_body()
                 raise read_http_error(answer.status, answer.headers, refusal, self.clock())
-            yield EventSource(answer.chunks, idle_timeout_s, ResponsesReader(), name=NAME)
+            yield EventSource(answer.chunks, timeouts, ResponsesReader(), name=NAME, begins_by=answer.begins_by)
 
     def _headers(self, account: Account, token: str, callers_version: str) -> dict[str, str]:
         own_version = self.settings().client_version

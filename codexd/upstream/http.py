@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import platform
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
 import trio
-from attrs import frozen
+from attrs import define, frozen
 
 from codexd import __version__
 from codexd.errors import (
+    BackendSilent,
     ProxyFailed,
     SettingInvalid,
     StreamBroken,
@@ -27,7 +29,9 @@ from codexd.errors import (
 )
 from codexd.settings.schema import UpstreamSettings
 from codexd.translation.backend import TERMINAL
-from codexd.upstream.proxies import EXTENSION, ProxiedTransport, Proxies, Proxy
+from codexd.upstream.proxies import EXTENSION, CertificateRejected, ProxiedTransport, Proxies, Proxy
+
+log = logging.getLogger("codexd.upstream")
 
 USER_AGENT = f"codexd/{__version__} ({platform.system()}; {platform.machine()})"
 
@@ -48,6 +52,7 @@ def open_client(
     No read timeout: reasoning may be silent for minutes, and ``EventSource`` has its own idle timeout.
     Without ``keeps_connections`` each request opens a new connection: if a refresh token is sent into one that died
     while the machine slept, nobody knows whether it has been used.
+    No cookies: one account's would go out with another's requests, and Cloudflare blocks a replayed ``__cf_bm``.
     """
     limits = httpx.Limits(
         max_connections=1000, max_keepalive_connections=20 if keeps_connections else 0, keepalive_expiry=60.0
@@ -59,12 +64,14 @@ def open_client(
             through = httpx.Proxy(proxy.url, ssl_context=tls if proxy.url.scheme == "https" else None)
         return httpx.AsyncHTTPTransport(verify=tls, http2=False, limits=limits, proxy=through, trust_env=False)
 
-    return httpx.AsyncClient(
+    client = httpx.AsyncClient(
         transport=ProxiedTransport(proxies, connect),
         timeout=make_timeout(settings),
         trust_env=False,
         headers={"user-agent": USER_AGENT, "originator": "codexd"},
     )
+    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
+    return client
 
 
 def make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:
@@ -119,20 +126,56 @@ def to_unreachable(error: httpx.HTTPError | trio.TooSlowError, request: httpx.Re
         return UpstreamTimeout(f"{peer} did not answer in time{f' through the proxy {proxy}' if proxy else ''}")
     if proxy:
         return ProxyFailed(f"{peer} can't be reached through the proxy {proxy}: {_describe(error)}")
-    return UpstreamFailed(f"{peer} can't be reached ({_describe(error)})")
+    return UpstreamFailed(f"{peer} can't be reached: {_describe(error)}")
 
 
 def to_broken(error: httpx.HTTPError, name: str) -> StreamBroken:
     """The error for the user if the connection broke during the answer."""
-    return StreamBroken(f"the connection to {name} broke during the answer ({_describe(error)})", status=200)
+    return StreamBroken(f"the connection to {name} broke during the answer: {_describe(error)}", status=200)
 
 
 def _describe(error: httpx.HTTPError) -> str:
-    if isinstance(error, httpx.ProxyError):  # the proxy's own words
+    """What happened, in words that need no knowledge of the library, whose own go to the log.
+
+    Those of a ``LocalProtocolError`` stay out even of the log: they may quote a header, and so a token.
+    """
+    if isinstance(error, httpx.ProxyError | CertificateRejected):  # words for the user
         return str(error)
-    if isinstance(error, httpx.LocalProtocolError):  # it may quote a header, and so a token
-        return type(error).__name__
-    return f"{type(error).__name__}: {error}".removesuffix(": ")
+    if isinstance(error, httpx.LocalProtocolError):
+        return "the request could not be sent"
+    log.debug("%s: %s", type(error).__name__, error)
+    cause = next((each for each in _list_causes(error) if isinstance(each, OSError) and each.errno is not None), None)
+    match cause:
+        case ssl.SSLError():
+            return "the TLS handshake failed"
+        case trio.socket.gaierror():
+            return "its name can't be resolved"
+        case ConnectionRefusedError():
+            return "the connection was refused"
+        case ConnectionResetError() | BrokenPipeError():
+            return "the connection was reset"
+        case OSError(errno=int() as number):
+            return os.strerror(number).lower()
+    return next(words for kind, words in _WORDS if isinstance(error, kind))
+
+
+_WORDS: tuple[tuple[type[httpx.HTTPError], str], ...] = (
+    (httpx.TimeoutException, "it did not answer in time"),
+    (httpx.ProxyError, "the proxy refused the connection"),
+    (httpx.RemoteProtocolError, "the connection was closed, or the answer is not HTTP"),
+    (httpx.ConnectError, "no connection could be made"),
+    (httpx.HTTPError, "the connection was lost"),
+)
+
+
+def _list_causes(error: BaseException) -> Iterator[BaseException]:
+    """What ``error`` was raised from, and what that was raised from."""
+    at: BaseException | None = error
+    while at is not None:
+        yield at
+        if isinstance(at, BaseExceptionGroup):
+            yield from _list_causes(at.exceptions[0])
+        at = at.__cause__ or at.__context__
 
 
 # -- whole answers ----------------------------------------------------------------------------------
@@ -195,11 +238,15 @@ class Progress(Protocol):
 
 @frozen
 class OpenAnswer:
-    """An answer whose headers have arrived, and the chunks of its body as they arrive."""
+    """An answer whose headers have arrived, and the chunks of its body as they arrive.
+
+    ``begins_by`` is the deadline of its first chunk, on trio's clock.
+    """
 
     status: int
     headers: Mapping[str, str]
     chunks: AsyncIterator[bytes]
+    begins_by: float = math.inf
 
     @property
     def is_json(self) -> bool:
@@ -220,37 +267,68 @@ class OpenAnswer:
         return bytes(body)
 
 
+@frozen
+class AnswerTimeouts:
+    """How long to wait: ``first_s`` for the first bytes of an answer once the request is sent, then ``idle_s``."""
+
+    idle_s: float
+    first_s: float = math.inf
+
+    @classmethod
+    def of(cls, settings: UpstreamSettings) -> AnswerTimeouts:
+        return cls(settings.idle_timeout, settings.first_event_timeout)
+
+    def describe_silence(self, name: str) -> BackendSilent:
+        return BackendSilent(f"{name} has sent nothing for {self.first_s:g} s (setting upstream.first_event_timeout)")
+
+
 @asynccontextmanager
 async def open_answer(
-    http: httpx.AsyncClient, request: httpx.Request, progress: Progress, *, timeout_s: float, name: str
+    http: httpx.AsyncClient, request: httpx.Request, progress: Progress, *, timeouts: AnswerTimeouts, name: str
 ) -> AsyncIterator[OpenAnswer]:
     """Send ``request`` and yield the answer once its headers are there; leaving the context closes the connection.
 
     Raises:
-        UpstreamTimeout: no headers came within ``timeout_s``.
+        UpstreamTimeout: the request could not be sent in time.
+        BackendSilent: no headers came in time.
         UpstreamFailed: the connection failed before that.
     """
-    request.extensions["trace"] = partial(_trace, progress, request.url.scheme)
+    waiting = trio.CancelScope(deadline=trio.current_time() + timeouts.idle_s)
+    sending = _Sending(progress, request.url.scheme, waiting, timeouts.first_s)
+    request.extensions["trace"] = sending.trace
     try:
-        with trio.fail_after(timeout_s):
+        with waiting:
             response = await http.send(request, stream=True)
-    except (trio.TooSlowError, httpx.HTTPError) as error:
+    except httpx.HTTPError as error:
         raise to_unreachable(error, request, name) from None
+    if waiting.cancelled_caught:
+        raise timeouts.describe_silence(name) if sending.is_sent else to_unreachable(trio.TooSlowError(), request, name)
     chunks = response.aiter_raw()
     try:
         progress.note_headers(response.status_code, response.headers)
-        yield OpenAnswer(response.status_code, response.headers, chunks)
+        yield OpenAnswer(response.status_code, response.headers, chunks, waiting.deadline)
     finally:
         await _close(response, chunks)
 
 
-async def _trace(progress: Progress, scheme: str, event: str, _: Any) -> None:
-    """Called by httpcore at each step of a request. Source: https://www.encode.io/httpcore/extensions/."""
-    _, _, step = event.partition(".")  # the first part differs with a proxy
-    if step == ("start_tls.complete" if scheme == "https" else "connect_tcp.complete"):
-        progress.note_connected()
-    elif event == "http11.send_request_body.complete":
-        progress.note_sent()
+@define
+class _Sending:
+    """Follows a request on its way out: the wait for the answer starts when all of it has been sent."""
+
+    progress: Progress
+    scheme: str
+    waiting: trio.CancelScope
+    first_s: float
+    is_sent: bool = False
+
+    async def trace(self, event: str, _: Any) -> None:
+        """Called by httpcore at each step of a request. Source: https://www.encode.io/httpcore/extensions/."""
+        if event == ("connection.start_tls.complete" if self.scheme == "https" else "connection.connect_tcp.complete"):
+            self.progress.note_connected()
+        elif event == "http11.send_request_body.complete":
+            self.is_sent = True
+            self.waiting.deadline = trio.current_time() + self.first_s
+            self.progress.note_sent()
 
 
 async def _close(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
@@ -276,13 +354,25 @@ class EventReader(Protocol):
 
 
 class EventSource:
-    """The events of one answer, as they arrive. ``name`` is the provider's name in errors."""
+    """The events of one answer, as they arrive. ``name`` is the provider's name in errors.
 
-    def __init__(self, chunks: AsyncIterator[bytes], idle_timeout_s: float, reader: EventReader, *, name: str) -> None:
+    ``begins_by`` is the deadline of the first chunk, on trio's clock, if it has one of its own.
+    """
+
+    def __init__(
+        self,
+        chunks: AsyncIterator[bytes],
+        timeouts: AnswerTimeouts,
+        reader: EventReader,
+        *,
+        name: str,
+        begins_by: float | None = None,
+    ) -> None:
         self._chunks = chunks
-        self._idle_timeout_s = idle_timeout_s
-        self._idle_scope = trio.CancelScope()
-        self._rearm_at = -math.inf
+        self._timeouts = timeouts
+        self._idle_scope = trio.CancelScope(deadline=math.inf if begins_by is None else begins_by)
+        self._rearm_at = -math.inf if begins_by is None else math.inf
+        self._has_begun = begins_by is None
         self._reader = reader
         self.name = name
         self._terminated = False
@@ -292,14 +382,16 @@ class EventSource:
         """Within this context, ``receive_events`` waits no longer than the idle timeout.
 
         Raises:
-            UpstreamTimeout: nothing arrived for that long.
+            BackendSilent: nothing at all arrived in time.
+            UpstreamTimeout: nothing more arrived for that long.
         """
         with self._idle_scope:
             yield
-        if self._idle_scope.cancelled_caught:
-            raise UpstreamTimeout(
-                f"{self.name} was silent for {self._idle_timeout_s:g} s (setting upstream.idle_timeout)"
-            )
+        if not self._idle_scope.cancelled_caught:
+            return
+        if not self._has_begun:
+            raise self._timeouts.describe_silence(self.name)
+        raise UpstreamTimeout(f"{self.name} was silent for {self._timeouts.idle_s:g} s (setting upstream.idle_timeout)")
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -316,6 +408,8 @@ class EventSource:
         """
         self._rearm()
         chunk = await self._receive_chunk()
+        if not self._has_begun:
+            self._has_begun, self._rearm_at = True, -math.inf
         events = self._reader.receive_eof() if chunk is None else self._reader.receive_data(chunk)
         self._terminated = any(event["type"] in TERMINAL for event in events)
         if chunk is None and not self._terminated:
@@ -339,9 +433,9 @@ class EventSource:
         """Move the deadline, but not for every chunk: that costs more than parsing an event."""
         now = trio.current_time()
         if now >= self._rearm_at:
-            grace_s = min(1.0, self._idle_timeout_s / 10)
+            grace_s = min(1.0, self._timeouts.idle_s / 10)
             self._rearm_at = now + grace_s
-            self._idle_scope.deadline = now + self._idle_timeout_s + grace_s
+            self._idle_scope.deadline = now + self._timeouts.idle_s + grace_s
 
     async def _receive_chunk(self) -> bytes | None:
         try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -23,7 +22,7 @@ from codexd.settings.schema import Settings, UpstreamSettings
 from codexd.translation.kilo.errors import read_http_error
 from codexd.translation.kilo.models import FreeModel, read_free_models
 from codexd.translation.kilo.stream import ChatReader
-from codexd.upstream.http import EventSource, Progress, fetch, open_answer, open_client
+from codexd.upstream.http import AnswerTimeouts, EventSource, Progress, fetch, open_answer, open_client
 from codexd.upstream.proxies import Proxies
 
 NAME = "the third party"
@@ -37,10 +36,9 @@ MAX_LIST_BYTES = 32 * 1024 * 1024
 
 
 def open_kilo_client(settings: UpstreamSettings, *, proxies: Proxies, tls: ssl.SSLContext) -> httpx.AsyncClient:
-    """An HTTP client that sends codexd's name as the user agent only, and keeps no cookies."""
+    """An HTTP client that sends codexd's name as the user agent only."""
     client = open_client(settings, proxies=proxies, tls=tls)
     del client.headers["originator"]
-    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
     return client
 
 
@@ -65,7 +63,7 @@ class KiloBackend:
         Raises:
             UpstreamError: Kilo refused, or could not be reached.
         """
-        host, idle_s = self.host, self.settings().upstream.idle_timeout
+        host, timeouts = self.host, AnswerTimeouts.of(self.settings().upstream)
         request = self.http.build_request(
             "POST",
             self._url("/chat/completions"),
@@ -76,13 +74,14 @@ class KiloBackend:
                 "accept-encoding": "identity",
             },
         )
-        async with open_answer(self.http, request, progress, timeout_s=idle_s, name=NAME) as answer:
+        async with open_answer(self.http, request, progress, timeouts=timeouts, name=NAME) as answer:
             if answer.status != 200 or answer.is_json:
                 refusal = await answer.read_error_body()
                 raise read_http_error(
                     answer.status, answer.headers, refusal, host=host, model=chat["model"], now=self.clock()
                 )
-            yield EventSource(answer.chunks, idle_s, ChatReader(body, chat["model"], host), name=host)
+            reader = ChatReader(body, chat["model"], host)
+            yield EventSource(answer.chunks, timeouts, reader, name=host, begins_by=answer.begins_by)
 
     async def fetch_models(self) -> tuple[FreeModel, ...]:
         """The free models.

@@ -8,15 +8,16 @@ lower-case names win, as in curl. httpx reads the same variables, but it fails o
 from __future__ import annotations
 
 import re
+import ssl
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import httpx
-from attrs import Factory, field, frozen
+from attrs import Factory, define, field, frozen
 from socksio import SOCKSError
 
 from codexd.errors import SettingInvalid
@@ -27,8 +28,8 @@ DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
 MAX_PORT = 65535
 
-EXTENSION = "proxy"
-"""The extension of an ``httpx.Request`` that holds the name of its proxy, for errors."""
+EXTENSION, REJECTED_EXTENSION = "proxy", "certificate"
+"""The extensions of an ``httpx.Request`` for errors: the name of its proxy, and why a certificate was rejected."""
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 _EXCEPTION = re.compile(r"(?:[a-z]+://)?(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^\[\]:]+))(?::(?P<port>\d+))?")
@@ -141,6 +142,10 @@ def _read_exceptions(text: str) -> Iterator[_Exception]:
             yield _Exception(network, domain, port)
 
 
+class CertificateRejected(httpx.ConnectError):
+    """The server's certificate can't be verified; the text is for the user."""
+
+
 class ProxiedTransport(httpx.AsyncBaseTransport):
     """Sends each request directly or through its proxy. ``connect`` makes the transport for a proxy, or for none."""
 
@@ -150,14 +155,20 @@ class ProxiedTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         proxy = self._proxies.find(request.url)
-        if proxy is None:
-            return await self._transports[None].handle_async_request(request)
-        request.extensions[EXTENSION] = str(proxy)
+        if proxy is not None:
+            request.extensions[EXTENSION] = str(proxy)
+            if trace := request.extensions.get("trace"):
+                request.extensions["trace"] = _Trace(trace, tunnels=request.url.scheme == "https")
         try:
             response = await self._transports[proxy].handle_async_request(request)
         except SOCKSError as error:  # httpx lets it through
             raise httpx.ProxyError(f"it does not speak SOCKS 5 ({error})", request=request) from None
-        if response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+        except httpx.ConnectError as error:
+            if rejected := _find_rejected(error):
+                request.extensions[REJECTED_EXTENSION] = rejected
+                raise CertificateRejected(rejected, request=request) from None
+            raise
+        if proxy is not None and response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
             await response.aclose()
             raise httpx.ProxyError("407 Proxy Authentication Required", request=request)
         return response
@@ -165,3 +176,36 @@ class ProxiedTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         for transport in self._transports.values():
             await transport.aclose()
+
+
+@define
+class _Trace:
+    """Passes the steps of a request on to ``trace`` as if there were no proxy: those of the way to it are left out.
+
+    ``tunnels``: whether a CONNECT comes before the request. Source: https://www.encode.io/httpcore/extensions/.
+    """
+
+    trace: Callable[[str, Any], Awaitable[None]]
+    tunnels: bool
+    is_at_proxy: bool = False
+
+    async def __call__(self, event: str, info: Any) -> None:
+        part, _, step = event.partition(".")
+        if step == "send_request_headers.started":
+            self.is_at_proxy = info["request"].method == b"CONNECT"
+        if part in ("proxy", "socks"):
+            await self.trace(f"connection.{step}", info)
+        elif not self.is_at_proxy and not (self.tunnels and part == "connection"):
+            await self.trace(event, info)
+
+
+def _find_rejected(error: BaseException | None) -> str | None:
+    """Why the certificate was rejected, if that is the reason of ``error``."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate can't be verified: {error.verify_message}. If your company inspects TLS, set "
+                "SSL_CERT_FILE to a file that also has its CA, and restart codexd"
+            )
+        error = error.__cause__ or error.__context__
+    return None

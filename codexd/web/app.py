@@ -18,19 +18,43 @@ from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException
 
 from codexd import __version__, jsontext
+from codexd.api.records import Told
 from codexd.errors import CodexdError, InternalError, MethodNotAllowed, NoSuchRoute, UpgradeRefused
+from codexd.record.requests import RequestLog
 from codexd.settings.schema import ServerSettings
+from codexd.translation.client_api import WireError
 from codexd.translation.responses.fates import KEEPS_NOTHING
+from codexd.web.base_url import advise
 from codexd.web.caller import to_wire
 from codexd.web.compression import MAX_BODY_BYTES
-from codexd.web.guard import check_key, check_origin
-from codexd.web.http import ClientLeftError, Handler, Receive, Request, Scope, Send, send_json
+from codexd.web.exchange import read_client_name
+from codexd.web.guard import (
+    check_key,
+    check_origin,
+    find_allowed_origin,
+    is_preflight,
+    make_cors_headers,
+    make_preflight_headers,
+)
+from codexd.web.http import (
+    ClientLeftError,
+    Handler,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    send_json,
+    send_start,
+)
 from codexd.web.models import JsonAnswer, ModelLists
 
 log = logging.getLogger("codexd.http")
 
 INCOMING = "codexd.incoming"
 """The key in the ASGI scope under which the Quart routes find the request as the guard saw it."""
+
+MAX_PATH_CHARS = 200
+"""How much of a wrong path an error quotes."""
 
 _INTERNAL = InternalError("codexd failed on this request; its log has the reason, under the request id")
 
@@ -58,7 +82,27 @@ class HTTPConnection(TrioASGIHTTPConnection):
         await super()._send_response(send_noting_end, response)
 
 
-def create_quart(*, simulated: bool, clock: Callable[[], float], models: ModelLists) -> QuartTrio:
+@frozen
+class Refusals:
+    """Words what is refused outside a model request, and records it under the request's id.
+
+    ``clock`` returns seconds since the epoch.
+    """
+
+    requests: RequestLog
+    clock: Callable[[], float]
+
+    def report(self, incoming: Request, error: CodexdError) -> WireError:
+        wire = to_wire(error, incoming.caller, now=self.clock())
+        log.info("%s %s refused: %s", incoming.method, incoming.path, error, extra={"request": incoming.id})
+        if not isinstance(error, UpgradeRefused):  # the usual start of a Codex client, which then uses HTTP
+            told = Told(wire.status, wire.type, wire.message)
+            client = read_client_name(incoming.headers)
+            self.requests.note_refused(incoming.id, incoming.method, incoming.path, client, error, told)
+        return wire
+
+
+def create_quart(*, simulated: bool, refusals: Refusals, models: ModelLists) -> QuartTrio:
     """The app with all routes except the hot ones."""
     app = QuartTrio("codexd", static_folder=None)
     app.asgi_http_class = HTTPConnection
@@ -93,7 +137,7 @@ def create_quart(*, simulated: bool, clock: Callable[[], float], models: ModelLi
     @app.errorhandler(CodexdError)
     async def refuse(error: CodexdError) -> Response:
         incoming = _incoming()
-        wire = to_wire(error, incoming.caller, now=clock())
+        wire = refusals.report(incoming, error)
         body = jsontext.dumps(wire.to_body(incoming.id))
         return Response(body, status=wire.status, headers=dict(wire.headers), content_type="application/json")
 
@@ -101,7 +145,7 @@ def create_quart(*, simulated: bool, clock: Callable[[], float], models: ModelLi
     async def refuse_http(error: HTTPException) -> Response:
         match error.code:
             case 404:
-                return await refuse(NoSuchRoute(f"codexd has no {request.path}"))
+                return await refuse(_no_route(_incoming()))
             case 405:
                 return await refuse(MethodNotAllowed(f"{request.path} does not support {request.method}"))
             case _:
@@ -110,14 +154,19 @@ def create_quart(*, simulated: bool, clock: Callable[[], float], models: ModelLi
     return app
 
 
-def _check_path(path: str) -> None:
+def _check_path(incoming: Request) -> None:
     """Refuse paths that the routes would read differently: Quart takes ``//v1/models`` for ``/v1/models``.
 
     Raises:
         NoSuchRoute
     """
-    if not path.startswith("/") or "//" in path:
-        raise NoSuchRoute(f"codexd has no {path[:200]}: a path starts with one slash and has no empty part")
+    if not incoming.path.startswith("/") or "//" in incoming.path:
+        raise _no_route(incoming, ": a path starts with one slash and has no empty part")
+
+
+def _no_route(incoming: Request, why: str = "") -> NoSuchRoute:
+    path = incoming.path[:MAX_PATH_CHARS]
+    return NoSuchRoute(f"codexd has no {path}{why}.{advise(path, incoming.headers.get('host', ''))}")
 
 
 def _incoming() -> Request:
@@ -137,21 +186,21 @@ def _respond(found: JsonAnswer) -> Response:
 class App:
     """The whole HTTP side as one ASGI callable.
 
-    ``server`` returns its settings, ``clock`` seconds since the epoch; ``hot`` has the handlers of model requests, by
-    path.
+    ``server`` returns its settings; ``hot`` has the handlers of model requests, by path.
     """
 
     server: Callable[[], ServerSettings]
     hot: Mapping[str, Handler]
     quart: Callable[..., Any]
-    clock: Callable[[], float]
+    refusals: Refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return  # a WebSocket, which the server closes
         incoming = Request.of(scope, f"req_{secrets.token_hex(8)}")
         scope[INCOMING] = incoming
-        answer = _Answer(send, incoming.id)
+        origin = find_allowed_origin(incoming.path, incoming.headers, self.server())
+        answer = _Answer(send, incoming.id, make_cors_headers(origin) if origin else {})
         try:
             await self._dispatch(incoming, receive, answer.send)
         except ClientLeftError:
@@ -164,8 +213,11 @@ class App:
 
     async def _dispatch(self, incoming: Request, receive: Receive, send: Send) -> None:
         server = self.server()
-        check_origin(incoming.headers, server)
-        _check_path(incoming.path)
+        check_origin(incoming.path, incoming.headers, server)
+        _check_path(incoming)
+        if is_preflight(incoming.method, incoming.headers) and "origin" in incoming.headers:
+            await self._answer_preflight(incoming, server, send)
+            return
         if incoming.path.startswith("/v1/"):
             check_key(incoming.headers, server)
         hot = self.hot.get(incoming.path)
@@ -178,24 +230,30 @@ class App:
         else:
             await hot(incoming, receive, send)
 
+    async def _answer_preflight(self, incoming: Request, server: ServerSettings, send: Send) -> None:
+        if find_allowed_origin(incoming.path, incoming.headers, server) is None:
+            raise MethodNotAllowed(f"{incoming.path} does not support OPTIONS")
+        await send_start(send, 204, make_preflight_headers(incoming.headers).items())
+        await send({"type": "http.response.body", "body": b""})
+
     async def _refuse(self, answer: _Answer, incoming: Request, error: CodexdError) -> None:
         if answer.started:
             raise ConnectionAbortedError("the response was under way")  # the server closes without an end mark
-        wire = to_wire(error, incoming.caller, now=self.clock())
-        log.info("%s %s refused: %s", incoming.method, incoming.path, error, extra={"request": incoming.id})
+        wire = self.refusals.report(incoming, error)
         await send_json(answer.send, wire.status, wire.to_body(incoming.id), wire.headers)
 
 
 class _Answer:
-    """Adds the request id to the response, under Anthropic's name and OpenAI's, and knows whether it has started."""
+    """Adds the request id under both APIs' names, and ``more`` headers; knows whether the response has started."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, more: Mapping[str, str]) -> None:
         self.started = False
         self._send = send
-        self._ids = [(b"request-id", request_id.encode()), (b"x-request-id", request_id.encode())]
+        headers = {"request-id": request_id, "x-request-id": request_id, **more}
+        self._headers = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
 
     async def send(self, message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            message = {**message, "headers": [*message["headers"], *self._ids]}
+            message = {**message, "headers": [*message["headers"], *self._headers]}
         await self._send(message)

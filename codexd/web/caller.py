@@ -11,7 +11,7 @@ from attrs import frozen
 
 from codexd.errors import CodexdError
 from codexd.translation.client_api import Client, WireError
-from codexd.translation.wire_errors import to_anthropic, to_codex, to_openai
+from codexd.translation.wire_errors import for_claude_code, to_anthropic, to_codex, to_openai
 
 
 class Shape(Enum):
@@ -94,7 +94,8 @@ def to_wire(error: CodexdError, caller: Caller, *, now: float) -> WireError:
     """``error`` as ``caller`` understands it, outside a model request; ``now`` in seconds since the epoch."""
     match caller.shape:
         case Shape.ANTHROPIC:
-            return to_anthropic(error, now=now)
+            wire = to_anthropic(error, now=now)
+            return for_claude_code(wire, error) if caller.client is Client.CLAUDE_CODE else wire
         case Shape.CODEX:
             return to_codex(error, now=now)
         case Shape.OPENAI:

@@ -7,6 +7,7 @@ nursery, because the watcher must not cancel Hypercorn's own work at the end of 
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from attrs import define, field, frozen
 
 from codexd.errors import CodexdError, RequestCancelled, RequestInvalid, ShuttingDown
 from codexd.record.requests import CANCELLED_WITH, RequestLog
-from codexd.record.timeline import RequestRecord
+from codexd.record.timeline import SILENT_S, RequestRecord
 from codexd.translation.client_api import (
     AnswersAlone,
     Client,
@@ -43,6 +44,8 @@ from codexd.web.http import (
     wait_for_disconnect,
 )
 from codexd.web.outbox import Outbox, Signal
+
+log = logging.getLogger("codexd.http")
 
 _STREAM_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -127,6 +130,7 @@ class ModelRoute(Generic[R]):
         client = read_client_name(request.headers)
         with self.requests.record(request.id, request.method, request.path, client) as record:
             exchange = Exchange(request, record, send)
+            record.note_caller(request.caller.client)
             wanted: R | None = None
             try:
                 wanted = await self._read(await read_body(request, receive), exchange)
@@ -157,6 +161,7 @@ class ModelRoute(Generic[R]):
             nursery.start_soon(self._watch, exchange, turn, outbox, receive, nursery.cancel_scope)
             nursery.start_soon(self._run, exchange, wanted, turn, outbox)
             nursery.start_soon(self._end_with_daemon, turn, outbox)
+            nursery.start_soon(watch_silence, exchange.record, turn)
             if wanted.stream:
                 await self._send_stream(exchange, wanted, turn, outbox)
             else:
@@ -280,6 +285,17 @@ _MEDIA_READERS = trio.CapacityLimiter(2)
 async def _parse(parse: Callable[[], P], data: bytes) -> P:
     """``parse()``, outside the event loop if the HTTP body ``data`` has images, which are then decoded."""
     return await trio.to_thread.run_sync(parse, limiter=_MEDIA_READERS) if MEDIA_MARK in data else parse()
+
+
+async def watch_silence(record: RequestRecord, turn: Turn) -> None:
+    """Log and mark the request for each minute in which the backend sends nothing."""
+    while True:
+        left_s = SILENT_S - record.silent_s
+        await trio.sleep(left_s if left_s > 0 else SILENT_S)
+        if record.silent_s >= SILENT_S and not turn.sink.is_full:
+            record.note_silence()
+            about = {"request": record.id, "fields": {"model": record.info.model_used}}
+            log.warning("waiting for the backend, silent for %.0f s", record.silent_s, extra=about)
 
 
 def _end_early(turn: Turn, outbox: Outbox, error: CodexdError) -> None:

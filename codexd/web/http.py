@@ -9,6 +9,7 @@ import trio
 from attrs import frozen
 
 from codexd import jsontext
+from codexd.web.base_url import find_meant
 from codexd.web.caller import Caller, find_caller
 from codexd.web.compression import MAX_BODY_BYTES, decompress, read_encodings, too_large
 
@@ -39,7 +40,8 @@ class Request:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         query = scope["query_string"].decode("latin-1")
         path = scope["path"]
-        return cls(request_id, scope["method"], path, query, headers, find_caller(path, query, headers), scope)
+        caller = find_caller(find_meant(path) or path, query, headers)
+        return cls(request_id, scope["method"], path, query, headers, caller, scope)
 
 
 async def read_body(request: Request, receive: Receive) -> bytes:

@@ -79,7 +79,17 @@ async def test_the_picker_shows_the_accounts_models_and_what_they_run_on(nursery
     screen = Screen([claude.program, "--permission-mode", "default"], **place)
     try:
         await trio.to_thread.run_sync(open_picker, screen)
-        await trio.to_thread.run_sync(screen.wait_for, "GPT-6.1-Sol(Codex)")
-        await trio.to_thread.run_sync(screen.wait_for, "gpt-6.1-solthroughcodexd,500,000tokensofcontext")
+        for text in ("Opusongpt-5.5(Codex)", "GPT-6.2-Sol(Codex)", "gpt-6.2-solthroughcodexd,500,000tokensofcontext"):
+            await trio.to_thread.run_sync(screen.wait_for, text)
+        assert "Mtok" not in screen.text  # Anthropic's prices
     finally:
         screen.close()
+
+
+@pytest.mark.parametrize(("model", "window"), [("claude-gpt-6.2-sol", "500k"), ("claude-gpt-5.5", "272k")])
+async def test_each_model_has_its_true_window(nursery, tmp_path, model, window):
+    running = await start_daemon(nursery, tmp_path / "daemon")
+    claude = make_claude(tmp_path, running.address)
+    await running.call("claude.proxy", config_dir=str(claude.home / ".claude"))
+    shown = await claude.run("--model", model, "/context")
+    assert f" / {window} (" in shown.stdout

@@ -1,6 +1,8 @@
 """The program itself: ``test_cli`` has its commands."""
 
 import io
+import shlex
+import subprocess
 import sys
 
 import pytest
@@ -26,6 +28,29 @@ def test_no_daemon_is_exit_3(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CODEXD_SOCKET", str(tmp_path / "control.sock"))
     assert main(["status"]) == 3
     assert "codexd is not running" in capsys.readouterr().err
+
+
+def run_with_output(redirection, *arguments):
+    command = f"{shlex.quote(sys.executable)} -m codexctl {shlex.join(arguments)} {redirection}"
+    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=20, check=False)
+
+
+@pytest.mark.parametrize(
+    ("redirection", "said"),
+    [
+        pytest.param(">/dev/full", "codexctl: the output can't be written: No space left on device.\n", id="full"),
+        pytest.param(">&-", "codexctl: standard output is closed. Send it to /dev/null", id="closed"),
+    ],
+)
+def test_output_that_cant_be_written_is_one_line_and_exit_1(redirection, said):
+    done = run_with_output(redirection, "completion", "bash")
+    assert done.returncode == 1
+    assert done.stderr.startswith(said)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_any_output_there_is_still_an_exit_status():
+    assert run_with_output(">&- 2>&-", "completion", "bash").returncode == 1
 
 
 def test_a_terminal_without_a_character_gets_a_question_mark(monkeypatch):

@@ -11,10 +11,13 @@ from attrs import frozen
 
 from codexd.accounts.limits.windows import Observation
 from codexd.api.accounts import CreditsInfo
-from codexd.errors import RateLimited, UpstreamError
+from codexd.errors import CreditsUsedUp, RateLimited, UpstreamError
 
 DEFAULT_S = 60.0
 """The length if the backend states none."""
+
+SPENT_S = 3600.0
+"""Its length if credits or a spending limit are used up, which only a person can change."""
 
 SETTLE_S = 30.0
 """For this long after a short limit was hit, quota left in the windows proves nothing about that limit."""
@@ -26,6 +29,7 @@ class Reason(StrEnum):
     USAGE_LIMIT = "usage limit reached"
     MODEL_LIMIT = "the model's own limit reached"
     RATE_LIMIT = "too many requests in a short time"
+    SPENT = "credits or spending limit used up"
 
 
 @frozen
@@ -58,12 +62,15 @@ def make_cooldown(error: UpstreamError, *, model: str, observation: Observation 
     """
     limit = observation.find_metered_limit(now) if observation else None
     reason = Reason.MODEL_LIMIT if limit else Reason.USAGE_LIMIT
+    default_s = DEFAULT_S
+    if isinstance(error, CreditsUsedUp):
+        limit, reason, default_s = None, Reason.SPENT, SPENT_S
     own_ends = (error.resets_at, None if error.retry_after_s is None else now + error.retry_after_s)
     if isinstance(error, RateLimited):
         reason, own_ends = Reason.RATE_LIMIT, own_ends[::-1]
     ends = (*own_ends, observation.find_reset(now) if observation else None)
     return Cooldown(
-        until=next((at for at in ends if at and at > now), now + DEFAULT_S),
+        until=next((at for at in ends if at and at > now), now + default_s),
         reason=reason,
         model=model if limit else None,
         since=now,
@@ -79,6 +86,8 @@ def is_quota_back(cooldown: Cooldown, seen: Observation, known_credits: CreditsI
     """
     if seen.at <= cooldown.since + (SETTLE_S if cooldown.reason == Reason.RATE_LIMIT else 0.0):
         return False
+    if cooldown.reason == Reason.SPENT:
+        return seen.tells_spent and seen.spent is None
     windows = seen.of_limit(cooldown.limit)
     has_room = bool(windows) and all(window.used_percent < 100 for window in windows)
     if cooldown.limit is not None:

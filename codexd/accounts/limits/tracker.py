@@ -18,6 +18,7 @@ from codexd.accounts.store.cache_file import CacheFile
 from codexd.api.accounts import CreditsInfo
 from codexd.errors import RateLimited, UpstreamError
 from codexd.strict import load_versioned, structure
+from codexd.translation.wire_errors import say_until
 
 log = logging.getLogger("codexd.limits")
 
@@ -45,6 +46,7 @@ class _Known:
     credits: CreditsInfo | None = None
     allowed: bool | None = None
     fetched_at: float | None = None
+    spent: str | None = None
     cooldowns: dict[str | None, Cooldown] = Factory(dict)
 
     @property
@@ -53,17 +55,21 @@ class _Known:
             (tracked.window for tracked in self.windows.values()),
             key=lambda window: (window.limit or "", window.window_s),
         )
-        return Limits(tuple(windows), self.plan, self.credits, self.allowed, self.fetched_at)
+        return Limits(tuple(windows), self.plan, self.credits, self.allowed, self.fetched_at, self.spent)
 
 
 class LimitTracker:
     """Takes observations from the streams without delaying them. ``clock`` returns seconds since the epoch.
 
-    ``path`` is the file that preserves everything across restarts; None keeps it in memory only.
+    ``path`` is the file that preserves everything across restarts; None keeps it in memory only. ``name_of`` returns
+    an account's name for the log.
     """
 
-    def __init__(self, clock: Callable[[], float], path: Path | None = None) -> None:
+    def __init__(
+        self, clock: Callable[[], float], path: Path | None = None, name_of: Callable[[str], str] = lambda name: name
+    ) -> None:
         self._clock = clock
+        self.name_of = name_of
         self._file = None if path is None else open_limits(path)
         self._send, self._receive = trio.open_memory_channel[tuple[str, Observation]](QUEUE_LENGTH)
         saved = (self._file.load() if self._file else None) or {}
@@ -111,7 +117,10 @@ class LimitTracker:
         for model, cooldown in list(known.cooldowns.items()):
             if is_quota_back(cooldown, observation, known.credits):
                 del known.cooldowns[model]
-                log.info("the account has quota again", extra={"fields": {"account": account_id, "model": model}})
+                log.info(
+                    "the account has quota again",
+                    extra={"fields": {"account": self.name_of(account_id), "model": model}},
+                )
         self._merge(account_id, observation)
 
     def note_refusal(
@@ -135,7 +144,7 @@ class LimitTracker:
         if isinstance(error, RateLimited) and earlier is not None and earlier.until > cooldown.until:
             return  # a short limit says nothing about the long one
         known.cooldowns[cooldown.model] = cooldown
-        fields = {"account": account_id, "model": model, "until": cooldown.until}
+        fields = {"account": self.name_of(account_id), "model": model, "available": say_until(cooldown.until, now)}
         log.info("%s; the account is left alone", cooldown.reason, extra={"fields": fields})
 
     def note_checked(self, account_id: str) -> None:
@@ -194,6 +203,8 @@ class LimitTracker:
         known.fetched_at = observation.at
         known.plan = observation.plan or known.plan
         known.credits = observation.credits or known.credits
+        if observation.tells_spent:
+            known.spent = observation.spent
         if observation.allowed is not None or observation.of_limit(None):
             known.allowed = observation.allowed
         if observation.complete:
@@ -201,8 +212,19 @@ class LimitTracker:
             known.windows = {name: each for name, each in known.windows.items() if each.window.limit or name in names}
         for window in observation.windows:
             reported = _reported_before(known.windows.get(window.name), window)
-            known.windows[window.name] = _Tracked(window, max(reported, _report(account_id, window, reported)))
+            known.windows[window.name] = _Tracked(window, max(reported, self._report(account_id, window, reported)))
         known.windows = {name: each for name, each in known.windows.items() if each.window.resets_at > now}
+
+    def _report(self, account_id: str, window: Window, reported: int) -> int:
+        """Log the highest threshold that the window has newly passed, and return it, or 0."""
+        passed = _passed(window)
+        if passed <= reported:
+            return 0
+        state = "is used up" if passed == 100 else f"is {window.used_percent:.0f} % used"
+        resets = say_until(window.resets_at, self._clock())
+        fields = {"account": self.name_of(account_id), "window": window.name, "resets": resets}
+        log.warning("the %s window %s", window.name, state, extra={"fields": fields})
+        return passed
 
 
 def _restore(saved: SavedLimits) -> _Known:
@@ -210,7 +232,7 @@ def _restore(saved: SavedLimits) -> _Known:
     limits = saved.limits
     windows = {window.name: _Tracked(window, _passed(window)) for window in limits.windows}
     cooldowns = {cooldown.model: cooldown for cooldown in saved.cooldowns}
-    return _Known(windows, limits.plan, limits.credits, limits.allowed, limits.fetched_at, cooldowns)
+    return _Known(windows, limits.plan, limits.credits, limits.allowed, limits.fetched_at, limits.spent, cooldowns)
 
 
 def _reported_before(known: _Tracked | None, window: Window) -> int:
@@ -218,17 +240,6 @@ def _reported_before(known: _Tracked | None, window: Window) -> int:
     if known is None or window.resets_at - known.window.resets_at >= window.window_s / 2:
         return 0
     return known.reported
-
-
-def _report(account_id: str, window: Window, reported: int) -> int:
-    """Log the highest threshold that the window has newly passed, and return it, or 0."""
-    passed = _passed(window)
-    if passed <= reported:
-        return 0
-    fields = {"account": account_id, "window": window.name, "resets_at": window.resets_at}
-    state = "is used up" if passed == 100 else f"is {window.used_percent:.0f} % used"
-    log.warning("the %s window %s", window.name, state, extra={"fields": fields})
-    return passed
 
 
 def _passed(window: Window) -> int:

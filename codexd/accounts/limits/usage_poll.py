@@ -119,7 +119,9 @@ class UsagePoller:
         try:
             await self.check(account_id)
         except (AccountError, UpstreamError) as error:
-            log.info("could not fetch the usage: %s", error, extra={"fields": {"account": account_id}})
+            log.info(
+                "could not fetch the usage: %s", error, extra={"fields": {"account": self._tracker.name_of(account_id)}}
+            )
 
     def _seconds_until_due(self, account: Account) -> float:
         """Seconds until the account is due for a check; 0.0 if it is due now."""

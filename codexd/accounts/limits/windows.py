@@ -14,6 +14,7 @@ from typing import Any
 from attrs import frozen
 
 from codexd.api.accounts import CreditsInfo
+from codexd.translation.backend import SPENT_HEADER, is_spent
 
 SLOTS = ("primary", "secondary")
 MAIN_LIMIT = "codex"
@@ -64,7 +65,8 @@ class Observation:
 
     ``allowed`` is the backend's statement whether the main limit lets requests through, None if it made none.
     ``active_limit`` is the limit that the reply counted against: ``MAIN_LIMIT``, or a metered limit's name as in its
-    windows. ``complete``: there are no other main windows.
+    windows. ``complete``: there are no other main windows. ``spent`` is what the backend calls the credits or the
+    spending limit that are used up, if any; they have neither a window nor a reset.
     """
 
     windows: tuple[Window, ...]
@@ -74,6 +76,12 @@ class Observation:
     allowed: bool | None = None
     active_limit: str | None = None
     complete: bool = False
+    spent: str | None = None
+
+    @property
+    def tells_spent(self) -> bool:
+        """Whether ``spent`` is up to date: a refusal because of it always says so, an answer never does."""
+        return self.complete or self.spent is not None or bool(self.of_limit(None))
 
     def of_limit(self, limit: str | None) -> tuple[Window, ...]:
         """The windows of one limit; None means the main limit."""
@@ -98,13 +106,17 @@ class Observation:
 
 @frozen
 class Limits:
-    """What is known about an account: its observations combined. ``fetched_at`` is the time of the newest."""
+    """What is known about an account: its observations combined. ``fetched_at`` is the time of the newest.
+
+    ``spent`` is as in ``Observation``.
+    """
 
     windows: tuple[Window, ...] = ()
     plan: str | None = None
     credits: CreditsInfo | None = None
     allowed: bool | None = None
     fetched_at: float | None = None
+    spent: str | None = None
 
     def tightest(self, now: float) -> Window | None:
         """The main window with the least left, of those not reset yet; if two are equal, the one that resets later."""
@@ -118,7 +130,9 @@ class Limits:
         return any(window.resets_at <= now for window in self.windows)
 
     def is_used_up(self, now: float) -> bool:
-        """Whether a main window is full, and neither credits nor ``allowed`` keep the account available."""
+        """Whether credits are used up, or a main window is full and neither they nor ``allowed`` help."""
+        if self.spent is not None:
+            return True
         if self.allowed or (self.credits is not None and self.credits.can_pay):
             return False
         return any(window.is_used_up(now) for window in self.windows)
@@ -153,6 +167,7 @@ def parse_headers(headers: Mapping[str, str], now: float) -> Observation | None:
             at=now,
             credits=_read_credits({key: fields.get(f"x-codex-credits-{key.replace('_', '-')}") for key in _CREDITS}),
             active_limit=_read_active_limit(fields),
+            spent=spent if is_spent(spent := fields.get(SPENT_HEADER, "")) else None,
         )
     )
 
@@ -191,6 +206,7 @@ def parse_usage(document: Mapping[str, Any], now: float) -> Observation | None:
             credits=_read_credits(document.get("credits")),
             allowed=_read_allowed(main),
             complete=isinstance(main, dict),
+            spent=_read_spent(document),
         )
     )
 
@@ -240,7 +256,7 @@ def _readable(windows: Iterable[Window | None]) -> tuple[Window, ...]:
 
 def _if_anything(seen: Observation) -> Observation | None:
     """``seen``, or None if it is empty."""
-    parts = (seen.windows or None, seen.plan, seen.credits, seen.allowed, seen.active_limit)
+    parts = (seen.windows or None, seen.plan, seen.credits, seen.allowed, seen.active_limit, seen.spent)
     return None if all(part is None for part in parts) else seen
 
 
@@ -271,6 +287,16 @@ def _read_credits(fields: object) -> CreditsInfo | None:
 
 def _read_allowed(block: object) -> bool | None:
     return _boolean(block.get("allowed")) if isinstance(block, dict) else None
+
+
+def _read_spent(document: Mapping[str, Any]) -> str | None:
+    """``rate_limit_reached_type``, if it is not an ordinary window, or that ``spend_control`` has been reached."""
+    reached, control = document.get("rate_limit_reached_type"), document.get("spend_control")
+    kind = _text(reached.get("type")) if isinstance(reached, dict) else _text(reached)
+    if kind is not None and is_spent(kind):
+        return kind
+    is_reached = isinstance(control, dict) and _boolean(control.get("reached"))
+    return "spend_control" if is_reached else None
 
 
 def _boolean(value: object) -> bool | None:

@@ -77,7 +77,8 @@ def parse_book(data: bytes) -> Book:
 
 
 def dump_book(book: Book) -> bytes:
-    return jsontext.dumps(attrs.asdict(book, filter=lambda part, _: part.name != "mark")) + b"\n"
+    in_memory_only = ("mark", "refusal")
+    return jsontext.dumps(attrs.asdict(book, filter=lambda kept, _: kept.name not in in_memory_only)) + b"\n"
 
 
 def _check_ids(book: Book) -> None:

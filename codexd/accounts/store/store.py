@@ -63,6 +63,7 @@ class AccountStore:
         """Folders of removed accounts, to be deleted once ``accounts.json`` no longer lists them."""
         self._active_problem = recovered.active_problem
         self._touch_saved_at = 0.0
+        self._refusals: dict[str, str] = {}
         self._logins = HeldLogins(self._accounts_dir)
         for account in self._book.accounts:
             self._logins.load(account)
@@ -305,6 +306,12 @@ class AccountStore:
         book = self._book.change(account_id, needs_login=now, withdrawn=later, dead_login=dead_login)
         self._commit_if_possible(book)
 
+    def note_refusal(self, account_id: str, reason: str | None) -> None:
+        """Remember why the backend refuses fresh tokens of the account; None once it serves a request."""
+        self._refusals.pop(account_id, None)
+        if reason is not None:
+            self._refusals[account_id] = reason
+
     def touch(self, account_id: str, now: float) -> None:
         """Remember when the account was last used."""
         self._book = self._book.change(account_id, last_used_at=now)
@@ -324,7 +331,7 @@ class AccountStore:
 
     def _with_login_state(self, account: Account) -> Account:
         reason = self._logins.unusable_reason(account) or account.needs_login
-        return attrs.evolve(self._with_mark(account), needs_login=reason)
+        return attrs.evolve(self._with_mark(account), needs_login=reason, refusal=self._refusals.get(account.id))
 
     def _update_from_file(self, account: Account) -> Book:
         """The book, updated from the account's file: any refresh token other than the dead one revives the account."""
@@ -374,6 +381,7 @@ class AccountStore:
                 raise
         self._logins.hold(account.id, login)
         self._strays.pop(account.id, None)
+        self.note_refusal(account.id, None)
 
     def _delete_login(self, account: Account) -> None:
         """Delete codexd's own login of the account. If that fails now, the next start does it."""

@@ -9,7 +9,7 @@ from codexd.translation.messages import server_blocks
 from codexd.translation.reading import openai_parts
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
-from codexd.translation.reading.media import Medium
+from codexd.translation.reading.media import DATA_URL, Medium
 from codexd.translation.reading.parts import (
     Part,
     leave_out,
@@ -87,6 +87,8 @@ def _image(block: Fields) -> list[Part]:
     match source.string("type"):
         case "base64":
             return [{"type": "input_image", "image_url": to_image_url(source, "data")}]
+        case "url" if DATA_URL.match(source.string("url")):
+            return [{"type": "input_image", "image_url": to_image_url(source, "url")}]
         case "url":
             url = source.string("url")
             if not url.startswith("https://"):
@@ -104,8 +106,9 @@ def _document(block: Fields) -> list[Part]:
     heading = [text for text in (title, context) if text]
     match source.string("type"):
         case "base64":
-            file = {"type": "input_file", "filename": _pdf_name(title), "file_data": to_file_data(source, "data")}
-            return [text_part(context), file] if context else [file]
+            return _file(to_file_data(source, "data"), title, context)
+        case "url" if DATA_URL.match(source.string("url")):
+            return _file(to_file_data(source, "url"), title, context)
         case "text":
             return [text_part("\n\n".join([*heading, source.string("data")]))]
         case "content":
@@ -113,6 +116,11 @@ def _document(block: Fields) -> list[Part]:
         case kind:
             problem = f"{kind!r} is not supported; send base64, text or content"
             raise media_invalid(source, "type", problem, Medium.DOCUMENT)
+
+
+def _file(file_data: str, title: str | None, context: str | None) -> list[Part]:
+    file = {"type": "input_file", "filename": _pdf_name(title), "file_data": file_data}
+    return [text_part(context), file] if context else [file]
 
 
 def _search_result(block: Fields) -> list[Part]:

@@ -48,7 +48,12 @@ class Offer:
         }
 
     def to_openai(self) -> dict[str, Any]:
-        return {"id": self.id, "object": "model", "created": 0, "owned_by": self.owner}
+        """The model in OpenAI's ``GET /v1/models``, with its sizes under the names that many gateways give them."""
+        entry: dict[str, Any] = {"id": self.id, "object": "model", "created": 0, "owned_by": self.owner}
+        if self.model is None:
+            return entry
+        window = self.model.context_window
+        return {**entry, "context_window": window, "context_length": window, "max_output_tokens": MAX_OUTPUT_TOKENS}
 
 
 @frozen

@@ -69,6 +69,10 @@ def _is_anchor(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[A-Za-z_][-A-Za-z0-9._]*", value) is not None
 
 
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
 def _is_vocabulary(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_is_flag, value.values()))
 
@@ -194,8 +198,7 @@ class _Node:
             if kept is not _GONE:
                 repaired[key] = kept
         self._drop_weakened(repaired, given)
-        if repaired.pop("nullable", False) is True and isinstance(repaired.get("type"), str):
-            repaired["type"] = [repaired["type"], "null"]  # OpenAPI's way to allow null
+        self._allow_null(repaired)
         types = list_types(repaired)
         if "object" in types and "properties" not in repaired and schema.get("properties", {}) is None:
             repaired["properties"] = {}
@@ -204,6 +207,15 @@ class _Node:
         if self.told:
             repaired["description"] = "\n".join(filter(None, [repaired.get("description"), *self.told]))
         return repaired
+
+    def _allow_null(self, repaired: dict[str, Any]) -> None:
+        """Replace OpenAPI's ``nullable`` by a type."""
+        if "nullable" not in repaired:
+            return
+        self._note(LossKind.COSMETIC, "nullable", "sent as the type null, or left out where any type is allowed")
+        types = list_types(repaired)
+        if repaired.pop("nullable") is True and "type" in repaired and "null" not in types:
+            repaired["type"] = [*types, "null"]
 
     def _keep(self, key: str, value: Any) -> Any:
         """The value of ``key`` as the backend accepts it, or ``_GONE``."""
@@ -226,6 +238,8 @@ class _Node:
                 return self._keep_required(value)
             case "dependentRequired":
                 return self._keep_dependent(value)
+            case "prefixItems":  # a tuple has been merged by now
+                return self._drop(key, value)
         return value
 
     def _keep_schema(self, key: str, value: Any) -> Any:
@@ -291,17 +305,16 @@ class _Node:
         if not isinstance(value, list):
             return self._drop("required", value)
         names = names_of(value)
-        if not all(isinstance(name, str) for name in value):
+        if not _is_names(value):
             self._note(LossKind.DROPPED, "required", "left out: names that are not strings")
         return names
 
     def _keep_dependent(self, value: Any) -> Any:
         if not isinstance(value, dict):
             return self._drop("dependentRequired", value)
-        kept = {name: names_of(names) for name, names in value.items()}
-        if any(kept[name] != names for name, names in value.items()):
-            self._note(LossKind.DROPPED, "dependentRequired", "left out: names that are not strings, or repeated")
-        return kept
+        if not all(map(_is_names, value.values())):
+            self._note(LossKind.DROPPED, "dependentRequired", "left out: names that are not strings")
+        return {name: names_of(names) for name, names in value.items()}
 
     # -- older and other forms --------------------------------------------------------------------
 
@@ -324,7 +337,7 @@ class _Node:
         rest = schema.get("items")
         places: Any = schema.get("prefixItems", rest)
         if not isinstance(places, list):
-            return self._without(schema, "prefixItems")
+            return schema
         if places is rest:
             rest = schema.get("additionalItems")
         note = "a tuple becomes a list of one schema, because the backend has no tuples"
@@ -334,13 +347,6 @@ class _Node:
             merged.setdefault("maxItems", len(places))
         listed = [*places, rest] if isinstance(rest, dict) else places
         return {**merged, "items": {"anyOf": listed} if listed else {}}
-
-    def _without(self, schema: dict[str, Any], key: str) -> dict[str, Any]:
-        if key not in schema:
-            return schema
-        if schema[key] is not None:
-            self._drop(key, schema[key])
-        return {name: value for name, value in schema.items() if name != key}
 
     def _drop_weakened(self, repaired: dict[str, Any], given: Mapping[str, Any]) -> None:
         """Leave out the keywords that would forbid more now that a schema in them allows more."""

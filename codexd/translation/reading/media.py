@@ -11,9 +11,11 @@ import hashlib
 import io
 import re
 import struct
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from enum import Enum
+from functools import cache
 from typing import Any
 
 from attrs import frozen
@@ -167,14 +169,20 @@ def _remember(medium: Medium, text: str) -> Finding:
 # -- images ---------------------------------------------------------------------------------------
 
 
+@cache
+def _pillow() -> Any:
+    from PIL import Image, WebPImagePlugin  # noqa: F401, PLC0415 - only a daemon that sees images pays for it
+
+    Image.MAX_IMAGE_PIXELS = None  # Pillow would only warn; the limit is ``MAX_PIXELS``
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # about odd metadata
+    return Image
+
+
 def _look_at_image(data: bytes) -> Finding:
     if not data:
         return Finding(problem="must not be empty")
-    from PIL import Image, WebPImagePlugin  # noqa: F401, PLC0415 - only a daemon that sees images pays for it
-
-    Image.MAX_IMAGE_PIXELS = None  # Pillow would only warn; the limit is ours, below
     try:
-        with Image.open(io.BytesIO(data), formats=_OPENED) as image:
+        with _pillow().open(io.BytesIO(data), formats=_OPENED) as image:
             return _decode(image)
     except _BROKEN:
         return _name_problem(data)

@@ -189,7 +189,10 @@ def _merge_branches(merged: dict[str, Any], branches: list[dict[str, Any]], *, e
 
 @frozen
 class Fitted:
-    """A schema as ``parameters``, what they can't say, as sentences for a description, and the losses by path."""
+    """A schema as ``parameters``, what they can't say, as sentences for a description, and the losses by path.
+
+    Requests share it, so nobody may change the parameters.
+    """
 
     parameters: dict[str, Any]
     told: str

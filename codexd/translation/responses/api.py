@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from attrs import evolve, field, frozen
 
-from codexd.errors import CodexdError, RequestCancelled, RequestInvalid
+from codexd.errors import CodexdError, RequestInvalid
 from codexd.translation import sse
 from codexd.translation.client_api import Client, Collector, Event, WireError
 from codexd.translation.responses.request import Recall, ResponsesRequest, parse, parse_count
@@ -56,16 +56,13 @@ class ResponsesApi:
 
     def to_wire(self, error: CodexdError, client: Client, wanted: ResponsesRequest | None, *, now: float) -> WireError:
         is_codex = client is Client.CODEX
-        wire = to_codex(error, now=now) if is_codex else to_openai(error, now=now)
+        wire = to_codex(error, now=now) if is_codex else to_openai(error, now=now, prompt="input")
         if isinstance(error, RequestInvalid) and error.path == "previous_response_id":
             wire = evolve(wire, code="previous_response_not_found")
         if wanted is None:
             return wire
         answer = wanted.answer or ResponsesStream(model=wanted.model, verbatim=True)
-        # After this code the Codex CLI shows the message and does not repeat the request.
-        is_final = isinstance(error, RequestCancelled) and is_codex
-        code = "invalid_prompt" if is_final else wire.code or wire.type
-        events = answer.fail({**wire.more, "code": code, "message": wire.message})
+        events = answer.fail({**wire.more, "code": wire.code or wire.type, "message": wire.message})
         return BrokenAnswer(
             wire.status, wire.type, wire.message, wire.code, wire.param, wire.headers, wire.more, tuple(events)
         )

@@ -16,6 +16,7 @@ SWITCHED = {
     "account": REF,
     "previous": None,
     "switched": True,
+    "warning": None,
     "cost": {"sessions": 0, "reasoning_items": 0, "tokens": 0},
 }
 REMOVED = {"account": REF, "revoked": True, "note": None}

@@ -81,6 +81,32 @@ def test_run_starts_the_program_with_the_settings_and_without_what_leads_elsewhe
     assert (process.returncode, out) == (7, "--settings /state/claude-run.json -p hi http://127.0.0.1:8081 none\n")
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "-"),
+        ({"HTTPS_PROXY": "http://corp:1"}, "127.0.0.1,localhost,::1"),
+        ({"http_proxy": "http://corp:1", "NO_PROXY": ".corp"}, ".corp,127.0.0.1,localhost,::1"),
+        ({"ALL_PROXY": "http://corp:1", "NO_PROXY": "127.0.0.1"}, "127.0.0.1"),
+    ],
+)
+def test_a_program_that_is_run_reaches_codexd_without_the_proxy(daemon, piped, tmp_path, changes, expected):
+    program = tmp_path / "claude"
+    program.write_text('#!/bin/sh\necho "${NO_PROXY--}"\n')
+    program.chmod(0o755)
+    daemon.answers["claude.environment"] = {"variables": {}, "remove": [], "settings_path": "/s"}
+    out, _ = piped("claude", "run", PATH=f"{tmp_path}:/usr/bin:/bin", **changes).communicate(timeout=20)
+    assert out == f"{expected}\n"
+
+
+def test_a_shell_that_names_a_proxy_is_told_what_to_set(daemon, piped):
+    daemon.answers["codex.proxy"] = CODEX_DONE | {"mode": "proxy"}
+    process = piped("codex", "proxy", HTTPS_PROXY="http://user:secret@corp:1", NO_PROXY=".corp")
+    _, err = process.communicate(timeout=20)
+    assert "Set NO_PROXY=.corp,127.0.0.1,localhost,::1 there" in err
+    assert "secret" not in err
+
+
 def test_without_the_program_it_says_so(daemon, piped, tmp_path):
     process = piped("claude", "run", PATH="/nonexistent", HOME=str(tmp_path))
     _, err = process.communicate(timeout=20)

@@ -128,6 +128,23 @@ def test_an_editor_that_fails(daemon, piped, editing, tmp_path, step, status, sa
     shutil.rmtree(draft_of(tmp_path).parent, ignore_errors=True)
 
 
+def test_without_a_terminal_no_editor_is_chosen(daemon, piped, editing, tmp_path):
+    (tmp_path / "nano").write_text("#!/bin/sh\nexit 7\n")
+    (tmp_path / "nano").chmod(0o755)
+    process = piped("settings", "edit", **editing(":") | {"VISUAL": "", "EDITOR": "", "PATH": str(tmp_path)})
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, "there is no terminal to edit on" in err) == (2, True)
+
+
+def test_an_editor_that_is_no_command(daemon, piped, editing):
+    process = piped("settings", "edit", **editing(":") | {"VISUAL": "", "EDITOR": '"'})
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (
+        2,
+        'codexctl: EDITOR is not a command: " (No closing quotation). Set it to an editor.\n',
+    )
+
+
 def test_an_editor_that_is_not_there(daemon, piped, editing):
     process = piped("settings", "edit", **editing(":") | {"VISUAL": "/nonexistent/editor --wait"})
     _, err = process.communicate(timeout=20)

@@ -113,7 +113,10 @@ def test_following_goes_on_with_a_daemon_that_came_back(follows, piped):
     follows.tell(request=FAILED)
     assert "req_2" in process.stdout.readline()
     process.stdout.readline()
+    follows.tell(request=RUNNING)
+    assert "started" in process.stdout.readline()
     follows.hang_up()
+    assert "lost         req_1  opus -> gpt-5.5  codexd went away after" in process.stdout.readline()
     assert follows.accept() == {"limit": 1000}
     follows.tell(request=FAILED)
     follows.tell(request=DONE)

@@ -278,6 +278,22 @@ def test_an_account_that_is_not_active_says_how_to_switch(daemon, piped, sign_in
     ]
 
 
+def test_under_json_a_paste_that_ends_the_flow_is_the_last_document(daemon, piped, sign_in, scripting):
+    _, refusal = scripting
+    sign_in("manual")
+    daemon.answers["accounts.login.cancel"] = {"cancelled": 0}
+    daemon.answers["accounts.login.complete"] = refusal("You said no.")
+    process = piped("accounts", "add", "--no-browser", "--json")
+    process.stdin.write(f"{CALLBACK}\n")
+    process.stdin.flush()
+    daemon.next_call("accounts.login.complete")
+    assert "You said no." in process.stderr.readline()
+    daemon.reply("accounts.login.wait", refusal("You said no."))
+    assert json.loads(process.stdout.readline())["flow"] == "4f1c2a"
+    assert json.loads(process.stdout.readline()) == {"error": {"kind": "login_failed", "message": "You said no."}}
+    assert process.wait(timeout=20) == 1
+
+
 def test_under_json_every_line_is_a_document(daemon, piped, sign_in, scripting):
     sign_in("device")
     daemon.answers["accounts.login.wait"] = SIGNED_IN

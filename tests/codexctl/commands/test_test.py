@@ -123,6 +123,32 @@ def test_as_json_it_is_one_document(server, ask):
     assert document == {"text": "Hello", "request": RECORD}
 
 
+def test_a_dash_is_standard_input(server, piped):
+    server.events = [text("x"), STOP]
+    process = piped("test", "-")
+    process.communicate("Say hello\nand more", timeout=TIMEOUT_S)
+    assert process.returncode == 0
+    assert server.requests[0][2]["messages"][0]["content"] == "Say hello\nand more"
+
+
+@pytest.mark.parametrize(("arguments", "typed"), [((" ",), ""), (("-",), "\n")])
+def test_an_empty_prompt_is_wrong_usage(server, piped, arguments, typed):
+    process = piped("test", *arguments)
+    _, err = process.communicate(typed, timeout=TIMEOUT_S)
+    assert (process.returncode, "the prompt is empty" in err, server.requests) == (2, True, [])
+
+
+def test_the_record_is_that_of_the_ended_request(server, daemon, piped):
+    server.events = [text("x"), STOP]
+    daemon.answers["requests.list"] = {"requests": [RECORD | {"state": "running"}]}
+    process = piped("test", "x", "--json")
+    while all(method != "requests.list" for method, _ in daemon.calls):
+        assert process.poll() is None
+    daemon.answers["requests.list"] = {"requests": [RECORD]}
+    out, _ = process.communicate(timeout=TIMEOUT_S)
+    assert json.loads(out)["request"] == RECORD
+
+
 def test_a_refusal_is_exit_1_with_the_reason(server, ask):
     server.status, server.body = 429, json.dumps(ERROR).encode()
     code, out, err = ask("x")

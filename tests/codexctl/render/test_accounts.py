@@ -231,7 +231,7 @@ def test_import():
 
 
 def test_a_switch_and_what_it_costs():
-    result = {"account": REF, "previous": OTHER, "switched": True, "cost": FREE}
+    result = {"account": REF, "previous": OTHER, "switched": True, "cost": FREE, "warning": None}
     assert " ".join(render.switched(result, PIPE)) == (
         "work@example.com is now the active account, instead of home@example.com (simulated)."
     )
@@ -246,7 +246,7 @@ def test_a_switch_and_what_it_costs():
 
 
 def test_a_dry_run_says_that_it_was_one():
-    result = {"account": REF, "previous": OTHER, "switched": False, "cost": FREE}
+    result = {"account": REF, "previous": OTHER, "switched": False, "cost": FREE, "warning": None}
     assert render.switched(result, PIPE) == [
         "Switching to work@example.com would mean:",
         "  no cost: no session from the last hour uses another account",
@@ -258,8 +258,21 @@ def test_a_dry_run_says_that_it_was_one():
     assert lines[-1] == "This was a dry run: no account is active."
 
 
+@pytest.mark.parametrize("changes", [{}, {"switched": False}, {"previous": REF}])
+def test_a_switch_to_an_account_that_cant_serve_warns(changes):
+    result = {"account": REF, "previous": OTHER, "switched": True, "cost": FREE, "warning": "It is disabled."}
+    assert "Warning: It is disabled." in render.switched(result | changes, PIPE)
+
+
+def test_an_account_that_is_enabled_while_limited_says_until_when():
+    limited = account(state="limited", limited_until=NOW + 7200)
+    text = " ".join(render.changed({"account": limited}, PIPE))
+    assert "is enabled. Its plan is still used up until " in text
+    assert "(in 2 h), so the backend refuses its requests." in text
+
+
 def test_a_switch_to_where_one_is():
-    result = {"account": REF, "previous": REF, "switched": True, "cost": FREE}
+    result = {"account": REF, "previous": REF, "switched": True, "cost": FREE, "warning": None}
     assert render.switched(result, PIPE) == ["work@example.com is already the active account."]
 
 

@@ -107,7 +107,8 @@ def test_accounts_are_told_apart_only_where_there_are_several():
 
 
 def test_no_requests_yet():
-    assert render_requests.requests(listed(), PIPE) == ["No requests to show since codexd started."]
+    assert render_requests.requests(listed(), PIPE) == ["No requests since codexd started."]
+    assert render_requests.requests(listed(), PIPE, state="failed") == ["No failed requests since codexd started."]
 
 
 def test_followed_requests_are_lines():

@@ -4,17 +4,19 @@ from codexd.clients.address import Address, find_address
 from codexd.clients.claude_code import (
     DISCOVERY,
     PERMISSION_MODE,
+    WINDOW,
     Mode,
     find_mode,
     show_value,
     through_codexd,
     to_anthropic,
+    window_key,
 )
 from codexd.settings.load import load
 from codexd.settings.schema import Settings
 
 ADDRESS = Address("http://127.0.0.1:8081", "codexd")
-WINDOW = "CLAUDE_CODE_AUTO_COMPACT_WINDOW"
+ENV_WINDOW = "CLAUDE_CODE_AUTO_COMPACT_WINDOW"
 
 
 def test_the_key_of_the_settings_is_the_token():
@@ -23,35 +25,54 @@ def test_the_key_of_the_settings_is_the_token():
     assert wanted["ANTHROPIC_AUTH_TOKEN"] == "k-1"
 
 
+SOL = window_key("claude-gpt-6.2-sol")
+
+
 @pytest.mark.parametrize(
-    ("value", "own", "wanted"),
+    ("before", "everywhere", "default", "sol"),
     [
-        (None, None, "272000"),
-        ("1000000", None, "272000"),
-        ("200000", None, None),
-        (200000, None, None),
-        ("2000", None, "272000"),
-        ("many", None, "272000"),
-        (None, 150_000, None),
-        (None, 900_000, "272000"),
-        (None, 50_000, "272000"),
+        ({}, "untouched", 272_000, 500_000),
+        ({ENV_WINDOW: "1000000"}, None, 272_000, 500_000),
+        ({ENV_WINDOW: "200000"}, "untouched", 272_000, 500_000),
+        ({ENV_WINDOW: 200_000}, "untouched", 272_000, 500_000),
+        ({ENV_WINDOW: "2000"}, None, 272_000, 500_000),
+        ({ENV_WINDOW: "many"}, None, 272_000, 500_000),
+        ({WINDOW: 150_000}, "untouched", "untouched", "untouched"),
+        ({WINDOW: 900_000}, "untouched", 272_000, 500_000),
+        ({WINDOW: 50_000}, "untouched", 272_000, 500_000),
+        ({WINDOW: "auto"}, "untouched", 272_000, 500_000),
+        ({SOL: 400_000}, "untouched", 272_000, "untouched"),
+        ({SOL: 900_000}, "untouched", 272_000, 500_000),
+        ({SOL: "auto", WINDOW: 150_000}, "untouched", "untouched", 500_000),
     ],
 )
-def test_the_window_is_never_wider_than_the_models_and_never_widens_the_users(value, own, wanted):
-    before = {} if value is None else {WINDOW: value}
-    assert through_codexd(ADDRESS, Settings(), before, window=own).get(WINDOW) == wanted
+def test_a_window_is_never_larger_than_its_models_and_the_users_own_is_kept(before, everywhere, default, sol):
+    wanted = through_codexd(ADDRESS, Settings(), before)
+    assert wanted.get(ENV_WINDOW, "untouched") == everywhere
+    assert wanted.get(WINDOW, "untouched") == default
+    assert wanted.get(SOL, "untouched") == sol
+    assert window_key("claude-gpt-5.5") not in wanted
+
+
+def test_a_family_has_the_window_of_its_model():
+    settings = load(environ={}, flags={"models.opus": "gpt-6.1-terra"}).settings
+    wanted = through_codexd(ADDRESS, settings, {window_key("claude-sonnet-5-5"): 1_000_000})
+    assert wanted[window_key("claude-opus-5-5")] == 500_000
+    assert wanted[window_key("claude-sonnet-5-5")] == 272_000
+    assert window_key("claude-fable-5-2") not in wanted
+
+
+@pytest.mark.parametrize(
+    ("chosen", "wanted"), [(None, "opus"), ("glm-4.6", "opus"), ("sonnet", None), ("gpt-5.5", None)]
+)
+def test_the_pickers_default_is_a_name_that_codexd_serves(chosen, wanted):
+    before = {} if chosen is None else {"ANTHROPIC_DEFAULT_MODEL": chosen}
+    assert through_codexd(ADDRESS, Settings(), before).get("ANTHROPIC_DEFAULT_MODEL") == wanted
 
 
 @pytest.mark.parametrize(("before", "wanted"), [({}, "1"), ({"X": "0"}, "1"), ({DISCOVERY: "0"}, None)])
 def test_the_picker_lists_the_accounts_models_unless_its_user_says_no(before, wanted):
     assert through_codexd(ADDRESS, Settings(), before).get(DISCOVERY) == wanted
-
-
-def test_the_window_is_that_of_the_smallest_mapped_model():
-    settings = load(environ={}, flags={"models.opus": "gpt-6.1-terra", "models.haiku": "unheard-of"}).settings
-    assert through_codexd(ADDRESS, settings, {})[WINDOW] == "272000"
-    same = dict.fromkeys(("models.opus", "models.sonnet", "models.haiku", "models.fable"), "gpt-6.1-terra")
-    assert through_codexd(ADDRESS, load(environ={}, flags=same).settings, {})[WINDOW] == "500000"
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ from support.settings_user import BOM, SettingsUser
 
 from codexd.clients import claude_code
 from codexd.clients.address import Address
-from codexd.clients.claude_code import BASE_URL, OWN_KEYS
+from codexd.clients.claude_code import BASE_URL, OWN_KEYS, own_names
 from codexd.clients.set_up import adopt, carry_out, prepare
 from codexd.clients.settings_file import ENV_IN_JSON, check_writable, read_settings
 from codexd.clients.undo import UndoFile, UndoRecord
 from codexd.errors import ClientFileRefused, FileUnreadable
 from codexd.settings.schema import Settings
+from codexd.translation.models.catalogue import BUILT_IN
 
 ADDRESS = Address("http://127.0.0.1:8081", "codexd")
 
@@ -42,6 +43,8 @@ SHAPES = {
     "only own keys": b'{\n  "env": {\n    "ANTHROPIC_API_KEY": "sk-ant-1"\n  }\n}\n',
     "a number that no window has": b'{"env": {"CLAUDE_CODE_AUTO_COMPACT_WINDOW": "' + b"9" * 5000 + b'"}}',
     "numbers and escapes": b'{"env": {"CLAUDE_CODE_AUTO_COMPACT_WINDOW": 900000, "ANTHROPIC_BASE_URL": "http:\\/\\/x"}}',
+    "windows of its own": b'{\n  "autoCompactWindow": 900000,\n  "modelSettings": {\n    "claude-opus-5-5": {\n      '
+    b'"effortLevel": "high"\n    },\n    "claude-gpt-6.1-sol": {"autoCompactWindow": "auto"}\n  }\n}\n',
     "hooks, plugins, other letters": '{\n  "hooks": {"Stop": [{"hooks": [{"type": "command", "command": "say \\"größer\\" 🎉"}]}]},\n'
     '  "enabledPlugins": {"a@b": true},\n  "statusLine": null,\n  "env": {"Ü": "ß"}\n}\n'.encode(),
 }
@@ -52,11 +55,15 @@ BROKEN = {
     "a conflict of git": (b"<<<<<<< HEAD\n{}\n", "line 1 column 1"),
     "an array": (b"[]", "it does not hold a JSON object"),
     "env is not an object": (b'{"env": ["A=1"]}', '"env" is not an object'),
+    "settings of models that are none": (b'{"modelSettings": {"opus": 5}}', '"modelSettings" is not an object'),
     "env twice": (b'{"env": {}, "env": {"A": "1"}}', 'it holds "env" twice'),
     "a key twice": (b'{"env": {"A": "1", "A": "2"}}', 'it holds "A" twice'),
     "UTF-16": ('{"model": "opus"}'.encode("utf-16"), "is not UTF-8"),
     "not finite": (b'{"a": Infinity}', "Infinity is not a JSON value"),
 }
+
+
+NAMES = own_names(Settings(), BUILT_IN)
 
 
 def through_codexd(before):
@@ -71,7 +78,7 @@ class User(SettingsUser):
     def change(self, make_wanted):
         """As a daemon does that has just been started: what it knows is in its file."""
         content, kept = read_settings(self.file, ENV_IN_JSON), UndoFile(self.state)
-        change = prepare(content, kept.find(content.path), OWN_KEYS, make_wanted)
+        change = prepare(content, kept.find(content.path), NAMES, make_wanted)
         check_writable(content)
         carry_out(change, kept)
         return change.plan
@@ -95,13 +102,20 @@ def test_it_is_set_up_and_undone_byte_for_byte(user, data):
     env = user.values["env"]
     assert env[BASE_URL] == ADDRESS.url
     assert env["ANTHROPIC_AUTH_TOKEN"] == "codexd"
-    assert env["ANTHROPIC_DEFAULT_OPUS_MODEL_NAME"] == "gpt-5.5"
-    assert env["CLAUDE_CODE_AUTO_COMPACT_WINDOW"] == "272000"
+    assert env["ANTHROPIC_DEFAULT_OPUS_MODEL_NAME"] == "Opus on gpt-5.5 (Codex)"
+    assert "CLAUDE_CODE_AUTO_COMPACT_WINDOW" not in env
+    assert user.values["autoCompactWindow"] == 272_000
+    windows = user.values["modelSettings"]
+    assert windows["claude-gpt-6.2-sol"] == {"autoCompactWindow": 500_000}
+    assert "claude-gpt-5.5" not in windows
     assert "ANTHROPIC_API_KEY" not in env
     assert "ANTHROPIC_MODEL" not in env
     before = json.loads((data or b"").removeprefix(BOM).strip() or b"{}")
     others = {name: value for name, value in before.get("env", {}).items() if name not in OWN_KEYS}
-    assert user.values | {"env": None} == before | {"env": None}
+    apart = dict.fromkeys(("env", "autoCompactWindow", "modelSettings"))
+    assert {name: value for name, value in user.values.items() if name not in apart} == {
+        name: value for name, value in before.items() if name not in apart
+    }
     assert {name: env[name] for name in env if name not in OWN_KEYS} == others
     assert user.data.startswith(BOM) == (data or b"").startswith(BOM)
     assert stat.S_IMODE(user.file.stat().st_mode) == 0o600
@@ -166,7 +180,7 @@ def test_the_file_of_another_user_stays(user):
 def test_a_change_by_another_program_at_the_same_moment_is_not_lost(user):
     user.write(b"{}")
     content, kept = read_settings(user.file, ENV_IN_JSON), UndoFile(user.state)
-    change = prepare(content, kept.find(content.path), OWN_KEYS, through_codexd)
+    change = prepare(content, kept.find(content.path), NAMES, through_codexd)
     user.write(b'{"theme": "dark"}')
     with pytest.raises(ClientFileRefused, match="just been changed"):
         carry_out(change, kept)

@@ -63,6 +63,37 @@ async def test_an_account_whose_file_is_unreadable_is_still_listed(control, stor
     assert len(status["problems"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("state", "warning"),
+    [
+        ("ok", None),
+        ("disabled", "codexctl accounts enable work@example.com"),
+        ("needs_login", "its login has ended"),
+        ("limited", "It is available again in 1 min"),
+    ],
+)
+async def test_a_switch_warns_of_an_account_that_cant_serve(control, store, state, warning):
+    work, _ = store.add(auth_json(), now=NOW)
+    match state:
+        case "disabled":
+            store.set_disabled(work.id, disabled=True)
+        case "needs_login":
+            store.mark_needs_login(work.id, "its login has ended")
+        case "limited":
+            control.accounts.tracker.fold(work.id, Observation((Window("5h", 100.0, 18000, NOW + 60),), "plus", NOW))
+    async with serving(control):
+        peer = await connect(control)
+        result = (await peer.call("accounts.switch", {"account": "work"})).result
+    assert result["warning"] is None if warning is None else warning in result["warning"]
+
+
+async def test_quota_and_models_with_no_account_say_how_to_sign_in(control):
+    async with serving(control):
+        peer = await connect(control)
+        for method in ("accounts.quota", "accounts.models"):
+            assert "codexctl accounts add" in (await peer.call(method)).message
+
+
 async def test_switch(control, store):
     store.add(auth_json(), now=NOW)
     home, _ = store.add(auth_json("home@example.com"), now=NOW)

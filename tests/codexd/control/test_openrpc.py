@@ -82,7 +82,7 @@ def test_no_optional_param_stands_before_a_required_one(document):
 
 
 def test_an_error_stands_for_those_below_it():
-    assert kinds_of(AccountNeedsLogin) == {"account_needs_login", "followed_login_stale"}
+    assert kinds_of(AccountNeedsLogin) == {"account_needs_login", "followed_login_stale", "fresh_token_refused"}
     assert "upstream_timeout" in kinds_of(CodexdError)
 
 

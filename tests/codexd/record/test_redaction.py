@@ -59,6 +59,8 @@ def test_secrets_go_by_their_shape(secret):
         "access_token=null",
         "the token of work@example.com has expired",
         "tokenizer: o200k",
+        "every request must carry x-api-key: it is missing",
+        "authorization: must be a string",
         "start_of_a_long_name at port 8081",
         "POST /v1/messages?beta=true 200",
     ],

@@ -8,7 +8,7 @@ from codexd.settings.schema import SCHEMA, Settings, is_loopback
 
 
 def test_every_setting_says_what_it_means():
-    assert len(SCHEMA) == 29
+    assert len(SCHEMA) == 32
     for setting in SCHEMA.values():
         assert setting.meaning
         assert setting.environ[0] == "CODEXD_" + setting.name.replace(".", "_").upper()

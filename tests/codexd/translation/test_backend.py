@@ -11,8 +11,8 @@ from codexd.translation.backend import (
     Usage,
     asks_in_words,
     describe_schema,
+    find_largest_image,
     find_part,
-    find_suspect,
     parse_event,
     read_failure,
     read_http_error,
@@ -140,6 +140,15 @@ HTML = b"<html><title>Just a moment...</title>secret page</html>"
     [
         (403, {"cf-mitigated": "challenge"}, HTML, errors.UpstreamBlocked),
         (403, {}, HTML, errors.UpstreamBlocked),
+        (403, {"cf-mitigated": "challenge"}, b'{"detail": "blocked"}', errors.UpstreamBlocked),
+        (400, {}, HTML, errors.UpstreamRejected),
+        (404, {}, HTML, errors.UpstreamRejected),
+        (405, {}, HTML, errors.UpstreamRejected),
+        (421, {}, HTML, errors.UpstreamRejected),
+        (432, {}, HTML, errors.RouteMissing),
+        (520, {}, HTML, errors.UpstreamFailed),
+        (522, {}, HTML, errors.UpstreamTimeout),
+        (524, {}, HTML, errors.UpstreamTimeout),
         (403, {}, b"", errors.UpstreamBlocked),
         (503, {"cf-mitigated": "challenge"}, HTML, errors.UpstreamBlocked),
         (404, {}, b"", errors.UpstreamBlocked),
@@ -166,8 +175,16 @@ def test_http_errors_without_json_show_no_html(status, headers, body, kind):
     [
         ({}, "Please try again in 11.054s.", 11.054),
         ({}, "Please try again in 250ms.", 0.25),
+        ({}, "try again in 500 milliseconds", 0.5),
         ({}, "try again in 3 seconds", 3.0),
         ({}, "Try Again In 2 minutes", 120.0),
+        ({}, "Please try again in 1m26.4s.", 86.4),
+        ({}, "try again in 6m0s", 360.0),
+        ({}, "try again in 1 hour and 5 minutes", 3900.0),
+        ({}, "try again in 2 days, 3 hours", 183_600.0),
+        ({}, "try again in 12 months", None),
+        ({}, "try again in 2 more requests", None),
+        ({}, "try again in 5s 3 times", 5.0),
         ({}, "try again in a while", None),
         ({}, "try again in ..s", None),
         ({}, "no words", None),
@@ -208,6 +225,110 @@ def test_when_a_limit_resets(fields, headers, resets_at):
 def test_the_windows_in_the_headers_of_another_failure_are_not_when_it_ends(code):
     headers = {"x-codex-primary-used-percent": "12", "x-codex-primary-reset-at": "1795020000"}
     assert read_http_error(400, headers, dumps({"error": {"code": code}}), NOW).resets_at is None
+
+
+STATUS_KINDS = {
+    400: errors.UpstreamRejected,
+    401: errors.TokenRejected,
+    402: errors.PlanRefused,
+    403: errors.WorkspaceRefused,
+    404: errors.UpstreamRejected,
+    405: errors.UpstreamRejected,
+    408: errors.UpstreamTimeout,
+    409: errors.UpstreamRejected,
+    413: errors.UpstreamTooLarge,
+    422: errors.UpstreamRejected,
+    429: errors.RateLimited,
+    432: errors.RouteMissing,
+    500: errors.UpstreamFailed,
+    502: errors.UpstreamFailed,
+    503: errors.Overloaded,
+    504: errors.UpstreamTimeout,
+    529: errors.Overloaded,
+}
+FORMS = {
+    "server_error": wrap("No more words.", kind="server_error"),
+    "code server_error": wrap("No more words.", "server_error"),
+    "invalid_request_error": wrap("No more words."),
+    "api_error": wrap("No more words.", kind="api_error"),
+    "no type": {"error": {"message": "No more words."}},
+    "error is a text": {"error": "No more words."},
+    "detail": {"detail": "Not Found"},
+    "detail is an object": {"detail": {"message": "No more words."}},
+    "empty object": {},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("status", STATUS_KINDS)
+def test_the_status_counts_before_a_type_that_only_names_a_family(status, form):
+    error = read_http_error(status, {}, dumps(FORMS[form]), NOW)
+    assert (type(error), error.status) == (STATUS_KINDS[status], status)
+
+
+@pytest.mark.parametrize(
+    ("type_", "kind"),
+    [
+        ("invalid_request_error", errors.UpstreamRejected),
+        ("authentication_error", errors.TokenRejected),
+        ("rate_limit_error", errors.RateLimited),
+        ("overloaded_error", errors.Overloaded),
+        ("service_unavailable_error", errors.Overloaded),
+        ("server_error", errors.UpstreamFailed),
+        ("something_new", errors.UpstreamFailed),
+    ],
+)
+def test_inside_a_stream_the_type_is_all_there_is(type_, kind):
+    assert type(read_failure({"type": "error", "error": {"type": type_, "message": "x"}}, NOW)) is kind
+
+
+REGION = "Workspace is not authorized in this region."
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "words"),
+    [
+        (401, wrap(REGION), errors.RegionRefused, "a new one will not help"),
+        (401, {"detail": REGION}, errors.RegionRefused, "Your workspace allows Codex only in its own region."),
+        (403, wrap("x", "unsupported_country_region_territory"), errors.CountryRefused, "does not serve the country"),
+        (403, wrap("Country, region, or territory not supported"), errors.CountryRefused, "The login is fine."),
+        (432, {"detail": "no route"}, errors.RouteMissing, "try again later"),
+        (432, {}, errors.RouteMissing, "could not route"),
+    ],
+)
+def test_where_openai_serves_nobody_a_new_login_is_not_the_cure(status, body, kind, words):
+    error = read_http_error(status, {}, dumps(body), NOW)
+    assert type(error) is kind
+    assert words in str(error)
+
+
+USED_UP = {"error": {"type": "usage_limit_reached", "message": "The usage limit has been reached"}}
+
+
+@pytest.mark.parametrize(
+    ("body", "reached", "kind", "words"),
+    [
+        (USED_UP, "rate_limit_reached", errors.UsageLimitReached, "The usage limit has been reached"),
+        (USED_UP, "", errors.UsageLimitReached, "The usage limit has been reached"),
+        (USED_UP, "workspace_member_credits_depleted", errors.CreditsUsedUp, "out of credits for you (workspace_"),
+        (USED_UP, "workspace_owner_usage_limit_reached", errors.CreditsUsedUp, "reached its spending limit"),
+        (USED_UP, "some_new_spend_cap", errors.CreditsUsedUp, "(some_new_spend_cap)"),
+        ({"detail": "Too Many Requests"}, "workspace_owner_credits_depleted", errors.CreditsUsedUp, "out of credits"),
+        (wrap("x", "organization_spend_limit_exceeded"), "", errors.CreditsUsedUp, "Your organization has reached"),
+        (wrap("x", "workspace_member_credits_depleted"), "", errors.CreditsUsedUp, "Ask the owner"),
+    ],
+)
+def test_used_up_credits_are_told_from_a_used_up_window(body, reached, kind, words):
+    headers = {"x-codex-rate-limit-reached-type": reached} if reached else {}
+    error = read_http_error(429, headers, dumps(body), NOW)
+    assert type(error) is kind
+    assert words in str(error)
+    assert error.resets_at is None
+
+
+def test_html_inside_json_is_not_shown():
+    error = read_http_error(403, {}, dumps({"detail": "<html>secret page</html>"}), NOW)
+    assert "<" not in str(error)
 
 
 SCALARS = (
@@ -441,10 +562,17 @@ def test_the_medium_that_the_backend_refuses(error, medium):
     assert read_http_error(400, {}, dumps({"error": error}), 0.0).medium == medium
 
 
-def test_a_refusal_without_a_reason_is_the_largest_images():
+def test_the_largest_embedded_image():
     large = {"type": "input_image", "image_url": "data:image/png;base64," + "A" * 6_000_000}
-    body = {"input": [*BODY["input"], {"type": "message", "role": "user", "content": [IMAGE, large]}]}
-    bare = read_http_error(400, {}, b'{"detail": "Bad Request"}', 0.0)
-    assert find_suspect(body, bare) is large
-    assert find_suspect(BODY, bare) == {}
-    assert find_suspect(body, read_http_error(400, {}, b'{"detail": "Unsupported parameter: x"}', 0.0)) == {}
+    linked = {"type": "input_image", "image_url": "https://example.com/" + "a" * 7_000_000}
+    body = {"input": [*BODY["input"], {"type": "message", "role": "user", "content": [linked, IMAGE, large]}]}
+    assert find_largest_image(body) == (large, 4_500_000)
+    assert find_largest_image({"input": []}) == ({}, 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "bare"),
+    [(b'{"detail": "Bad Request"}', True), (b"{}", True), (b'{"detail": "Unsupported parameter: x"}', False)],
+)
+def test_a_refusal_without_a_reason(answer, bare):
+    assert read_http_error(400, {}, answer, 0.0).gives_no_reason is bare

@@ -93,17 +93,23 @@ def test_what_is_not_met_has_no_row():
         (errors.RateLimited, 429, "rate_limit_error", True),
         (errors.Overloaded, 529, "overloaded_error", True),
         (errors.TokenRejected, 401, "authentication_error", False),
-        (errors.PlanRefused, 402, "billing_error", True),
-        (errors.WorkspaceRefused, 403, "permission_error", True),
+        (errors.CreditsUsedUp, 402, "billing_error", False),
+        (errors.PlanRefused, 402, "billing_error", False),
+        (errors.WorkspaceRefused, 403, "permission_error", False),
+        (errors.RegionRefused, 403, "permission_error", False),
+        (errors.RouteMissing, 403, "permission_error", False),
+        (errors.CountryRefused, 403, "permission_error", False),
         (errors.ModelRefused, 404, "not_found_error", True),
         (errors.KiloRefused, 403, "permission_error", False),
         (errors.PolicyRefused, 400, "invalid_request_error", True),
         (errors.StaleReasoning, 400, "invalid_request_error", True),
         (errors.UpstreamRejected, 400, "invalid_request_error", True),
         (errors.UpstreamTooLarge, 413, "request_too_large", True),
-        (errors.UpstreamBlocked, 502, "api_error", True),
+        (errors.UpstreamBlocked, 403, "permission_error", False),
         (errors.UpstreamFailed, 502, "api_error", True),
         (errors.UpstreamTimeout, 504, "timeout_error", True),
+        (errors.BackendSilent, 504, "timeout_error", True),
+        (errors.StillSilent, 504, "timeout_error", False),
         (errors.StreamBroken, 502, "api_error", True),
         (errors.UpstreamError, 500, "api_error", True),
         (errors.SettingInvalid, 500, "api_error", True),
@@ -208,12 +214,40 @@ FINAL_400 = (
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_claude_code_shows_a_refusal_under_451(kind):
+def test_claude_code_shows_what_it_should_not_repeat(kind):
+    """Under a 401 or 403 it would ask for ``/login``, and it hides the text of other statuses or repeats them."""
     error = make(kind)
     wire = to_anthropic(error, now=NOW)
     shown = for_claude_code(wire, error)
-    assert shown.status == (451 if kind in FINAL_400 else wire.status)
+    assert shown.status not in (401, 403)
+    if kind in FINAL_400:
+        assert shown.status == 451
+    elif wire.headers.get("x-should-retry") == "false":
+        assert shown.status in (402, 424, 429)
+    elif wire.status != 403:
+        assert shown.status == wire.status
     assert (shown.type, shown.message, shown.headers) == (wire.type, wire.message, wire.headers)
+
+
+@pytest.mark.parametrize(
+    ("status", "anthropic", "claude_code", "openai", "codex"),
+    [
+        (400, (400, "invalid_request_error"), 451, 400, 400),
+        (404, (404, "not_found_error"), 424, 404, 400),
+        (405, (405, "invalid_request_error"), 424, 405, 400),
+        (409, (409, "invalid_request_error"), 424, 409, 400),
+        (422, (422, "invalid_request_error"), 424, 422, 400),
+        (421, (400, "invalid_request_error"), 451, 400, 400),
+        (200, (400, "invalid_request_error"), 451, 400, 400),
+    ],
+)
+def test_a_bad_request_keeps_its_status_where_the_client_understands_it(status, anthropic, claude_code, openai, codex):
+    error = errors.UpstreamRejected("Not Found", status=status)
+    wire = to_anthropic(error, now=NOW)
+    assert (wire.status, wire.type) == anthropic
+    assert for_claude_code(wire, error).status == claude_code
+    assert to_openai(error, now=NOW).status == openai
+    assert (to_codex(error, now=NOW).status, to_codex(error, now=NOW).code) == (codex, "invalid_prompt")
 
 
 def refuse_image(path):
@@ -303,6 +337,9 @@ def word(error):
         (errors.UpgradeRefused("no"), (426, "invalid_request_error", "upgrade_refused")),
         (errors.NoAccount("none"), (401, "invalid_request_error", "no_account")),
         (errors.ContextOverflow("long"), (400, "invalid_request_error", "context_length_exceeded")),
+        (errors.CreditsUsedUp("spent"), (429, "insufficient_quota", "insufficient_quota")),
+        (errors.UpstreamBlocked("blocked"), (403, "permission_error", "upstream_blocked")),
+        (errors.CountryRefused("no"), (403, "permission_error", "country_refused")),
         (errors.UsageLimitReached("used"), (429, "usage_limit_reached", "usage_limit_reached")),
         (errors.AllAccountsLimited("all"), (429, "usage_limit_reached", "usage_limit_reached")),
         (errors.RateLimited("slow"), (429, "rate_limit_error", "rate_limit_exceeded")),
@@ -337,17 +374,53 @@ def test_a_short_limit_says_how_long():
     assert to_openai(errors.RateLimited("slow", retry_after_s=1.2), now=NOW).headers == {"retry-after": "2"}
 
 
+@pytest.mark.parametrize("prompt", ["messages", "input"])
+def test_an_overflow_is_said_in_openais_words(prompt):
+    error = errors.ContextOverflow("exceeds the context window")
+    error.prompt_tokens, error.window_tokens = 300_000, 272_000
+    wire = to_openai(error, now=NOW, prompt=prompt)
+    assert (wire.status, wire.code, wire.param) == (400, "context_length_exceeded", prompt)
+    assert wire.message == (
+        f"This model's maximum context length is 272000 tokens. However, your {prompt} resulted in 300000 tokens. "
+        f"Please reduce the length of the {prompt}."
+    )
+
+
+def test_credits_that_are_used_up_promise_no_time():
+    error = errors.CreditsUsedUp("Your workspace is out of credits.")
+    assert to_anthropic(error, now=NOW).message == "Your workspace is out of credits."
+    assert to_openai(error, now=NOW).message == "Your workspace is out of credits."
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_the_codex_cli_shows_every_final_error(kind):
+    """It refreshes its own login after a 401, repeats any other 4xx, and prints the JSON of a 400 without a code."""
+    error = make(kind)
+    wire, sdk = to_codex(error, now=NOW), to_openai(error, now=NOW, prompt="input")
+    assert wire.status != 401
+    assert wire.message == sdk.message
+    if wire != sdk:
+        assert (wire.status, wire.code) == (400, "invalid_prompt")
+    elif wire.status == 400:
+        assert wire.code in ("context_length_exceeded", "invalid_prompt")
+
+
 @pytest.mark.parametrize(
-    "error", [errors.NoAccount("no account"), errors.KeyRejected("no key"), errors.TokenRejected("old")]
+    ("error", "status"),
+    [
+        (errors.ModelNotFound("no such model"), 404),
+        (errors.NoSuchRoute("nothing here"), 404),
+        (errors.UpgradeRefused("no"), 426),
+        (errors.ModelRefused("gone"), 404),
+        (errors.UsageLimitReached("used up"), 429),
+        (errors.RateLimited("slow"), 429),
+        (errors.Overloaded("busy"), 503),
+        (errors.StreamBroken("cut"), 502),
+    ],
 )
-def test_the_codex_cli_gets_no_401_for_it_would_refresh_its_own_login(error):
-    wire = to_codex(error, now=NOW)
-    assert (wire.status, wire.code, wire.message) == (400, "invalid_prompt", str(error))
-
-
-def test_all_else_is_told_to_the_codex_cli_as_to_other_clients():
-    error = errors.ModelNotFound("no such model")
-    assert to_codex(error, now=NOW) == to_openai(error, now=NOW)
+def test_what_the_codex_cli_knows_it_is_told_as_other_clients_are(error, status):
+    assert to_codex(error, now=NOW) == to_openai(error, now=NOW, prompt="input")
+    assert to_codex(error, now=NOW).status == status
 
 
 # -- times, as users read them ------------------------------------------------------------------------

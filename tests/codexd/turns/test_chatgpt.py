@@ -10,14 +10,15 @@ from support.control_server import NOW, auth_json, make_accounts
 from codexd import errors, jsontext
 from codexd.accounts.choosing.picker import AccountPicker
 from codexd.accounts.limits.cooldown import DEFAULT_S
-from codexd.accounts.limits.windows import parse_headers
+from codexd.accounts.limits.windows import Limits, parse_headers
+from codexd.accounts.model import AccountState, account_state
 from codexd.accounts.store.store import AccountStore
 from codexd.record.requests import RequestLog
 from codexd.record.timeline import StepName
 from codexd.settings.schema import ModelSettings, RotationSettings, Settings
 from codexd.translation.client_api import Purpose
 from codexd.translation.messages.request import parse
-from codexd.turns.chatgpt import ChatGptPlan
+from codexd.turns.chatgpt import OVERLOADS_UNTIL_HINT, ChatGptPlan
 from codexd.turns.retry import How
 from codexd.turns.turn import Turn
 from codexd.upstream.codex import CodexBackend
@@ -224,3 +225,40 @@ async def test_an_answer_tells_how_large_the_session_is(bench):
     cost = bench.plan.picker.sessions.cost_of_switch(bench.plan.store.find(BOB).id, NOW)
     assert (cost.sessions, cost.tokens) == (1, 900)
     assert turn.session
+
+
+async def test_a_fresh_token_that_is_refused_is_a_state_of_the_account_until_it_serves(bench):
+    turn, attempt = await begin(bench)
+    turn.retries.add((attempt.account_id, How.FRESH_TOKEN))
+    again = bench.plan.note_failure(turn, attempt, errors.TokenRejected("not today", status=401))
+    assert isinstance(again, errors.FreshTokenRefused)
+    assert "has just renewed its access token, but the backend refused the new one (not today)" in str(again)
+    account = bench.plan.store.get(attempt.account_id)
+    assert account.refusal is not None
+    assert account.refusal in str(again)
+    assert account_state(account, bench.plan.store.tokens(account.id), Limits(), None, NOW) is AccountState.NEEDS_LOGIN
+    assert b"refusal" not in (bench.plan.store._file.path).read_bytes()
+    turn, attempt = await begin(bench)  # it may be over at any time, so it is asked again
+    bench.plan.note_answer(turn, attempt, turn.request.to_backend(attempt.target))
+    assert bench.plan.store.get(attempt.account_id).refusal is None
+
+
+async def test_overload_that_never_ends_gets_a_hint(bench):
+    turn, attempt = await begin(bench)
+    for count in range(1, OVERLOADS_UNTIL_HINT + 2):
+        error = errors.Overloaded("The server is busy", status=503)
+        bench.plan.note_failure(turn, attempt, error)
+        hint = f'The backend has answered "overloaded" to the last {count} requests'
+        assert (hint in str(error)) == (count >= OVERLOADS_UNTIL_HINT)
+    bench.plan.note_answer(turn, attempt, turn.request.to_backend(attempt.target))
+    error = errors.Overloaded("The server is busy.", status=503)
+    bench.plan.note_failure(turn, attempt, error)
+    assert str(error) == "The server is busy."
+
+
+@pytest.mark.parametrize(("headers", "available_in_s"), [({}, 3600.0), (FULL, 600.0), (FULL | ROOM, 3600.0)])
+async def test_used_up_credits_rest_for_an_hour_or_until_the_window_opens(bench, headers, available_in_s):
+    turn, attempt = await begin(bench)
+    bench.plan._read_headers(turn, attempt.own_account, headers)
+    bench.plan.note_failure(turn, attempt, errors.CreditsUsedUp("spent", status=429))
+    assert bench.plan.retry_context(turn, attempt).available_in_s == pytest.approx(available_in_s)

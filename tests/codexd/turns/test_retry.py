@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from codexd import errors
 from codexd.accounts.choosing.choose import SHORT_LIMIT_S
-from codexd.turns.retry import ONCE_A_REQUEST, GiveUp, How, Retry, RetryContext, decide
+from codexd.turns.retry import BLOCKED_PAUSE_S, ONCE_A_REQUEST, GiveUp, How, Retry, RetryContext, decide
 
 EMPTY = errors.EmptyAnswer("empty", status=200)
 REJECTED = errors.TokenRejected("expired", status=401)
@@ -18,6 +18,7 @@ TOO_FAST = errors.RateLimited("slow down", status=429)
 DEAD = errors.AccountNeedsLogin("sign in again")
 PLAN = errors.PlanRefused("not included", status=402)
 WORKSPACE = errors.WorkspaceRefused("not a member", status=403)
+BLOCKED = errors.UpstreamBlocked("Cloudflare", status=403)
 BUSY = errors.Overloaded("overloaded", status=503)
 
 
@@ -32,6 +33,9 @@ def state(*tried, begun=False, available_in_s=600.0, rotates=False, other_model=
         (EMPTY, state(begun=True), How.ASK_AGAIN),
         (EMPTY, state(How.ASK_AGAIN), None),
         (EMPTY, state(How.ASK_AGAIN, rotates=True), None),
+        (BLOCKED, state(), How.AFTER_PAUSE),
+        (BLOCKED, state(How.AFTER_PAUSE, rotates=True), None),
+        (BLOCKED, state(begun=True), None),
         (REJECTED, state(), How.FRESH_TOKEN),
         (REJECTED, state(How.FRESH_TOKEN), None),
         (REJECTED, state(begun=True), None),
@@ -61,6 +65,11 @@ def state(*tried, begun=False, available_in_s=600.0, rotates=False, other_model=
         (WORKSPACE, state(rotates=True), How.OTHER_ACCOUNT),
         (BUSY, state(rotates=True, available_in_s=1.0, other_model=True, gone=True), None),
         (errors.UpstreamTimeout("silent"), state(rotates=True), None),
+        (errors.BackendSilent("silent"), state(rotates=True), None),
+        (errors.RegionRefused("region"), state(rotates=True), How.OTHER_ACCOUNT),
+        (errors.CountryRefused("country"), state(rotates=True), None),
+        (errors.CreditsUsedUp("spent"), state(rotates=True), How.OTHER_ACCOUNT),
+        (errors.FreshTokenRefused("401"), state(rotates=True), How.OTHER_ACCOUNT),
         (errors.StreamBroken("cut"), state(rotates=True), None),
         (errors.ContextOverflow("too long"), state(rotates=True), None),
         (errors.PolicyRefused("no"), state(rotates=True), None),
@@ -70,16 +79,25 @@ def state(*tried, begun=False, available_in_s=600.0, rotates=False, other_model=
 def test_what_follows(error, at, how):
     decision = decide(error, at)
     assert (decision.how if isinstance(decision, Retry) else None) is how
-    assert decision == GiveUp() or decision.wait_s == (at.available_in_s if how is How.AFTER_WAIT else 0.0)
+    waits_s = {How.AFTER_WAIT: at.available_in_s, How.AFTER_PAUSE: BLOCKED_PAUSE_S}
+    assert decision == GiveUp() or decision.wait_s == waits_s.get(how, 0.0)
 
 
-def test_the_words_of_the_timeline():
-    words = {how: Retry(how).description for how in How}
-    assert words.pop(How.AFTER_WAIT) == words.pop(How.OTHER_ACCOUNT) == "with an available account"
-    assert set(words.values()) == {"at once"}
+@pytest.mark.parametrize(
+    ("retry", "words"),
+    [
+        (Retry(How.AFTER_WAIT, 1.0), "1.0 s later"),
+        (Retry(How.AFTER_PAUSE, BLOCKED_PAUSE_S), "1.0 s later"),
+        (Retry(How.OTHER_ACCOUNT), "with another account"),
+        (Retry(How.AFTER_WAIT), "at once"),
+        (Retry(How.FRESH_TOKEN), "at once"),
+    ],
+)
+def test_the_words_of_the_timeline(retry, words):
+    assert retry.description == words
 
 
-ERRORS = st.sampled_from([EMPTY, REJECTED, STALE, USED_UP, TOO_FAST, DEAD, PLAN, WORKSPACE, BUSY])
+ERRORS = st.sampled_from([EMPTY, REJECTED, STALE, USED_UP, TOO_FAST, DEAD, PLAN, WORKSPACE, BLOCKED, BUSY])
 
 
 @given(st.lists(ERRORS, min_size=12, max_size=12), st.booleans())

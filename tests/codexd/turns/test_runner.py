@@ -1,11 +1,14 @@
 """Attempt after attempt, with a provider in memory that does what a script says."""
 
+import base64
 from contextlib import asynccontextmanager
 
 import attrs
 import pytest
+import trio
 from support import upstream_events as events
 from support.bodies import HI, make
+from support.media import make_image
 
 from codexd import errors, jsontext
 from codexd.accounts.model import Account
@@ -15,11 +18,12 @@ from codexd.settings.schema import Settings, TranslationSettings
 from codexd.translation.client_api import Target
 from codexd.translation.messages.request import parse
 from codexd.translation.models.catalogue import BUILT_IN
-from codexd.turns.retry import RetryContext
+from codexd.turns.retry import BLOCKED_PAUSE_S, RetryContext
 from codexd.turns.runner import TurnRunner
+from codexd.turns.streaks import Streaks
 from codexd.turns.turn import Attempt, Turn
 from codexd.upstream.codex import ResponsesReader
-from codexd.upstream.http import EventSource
+from codexd.upstream.http import AnswerTimeouts, EventSource
 
 ANN = Account("ann", "w1", "user-ann", "ann@example.com", "plus", 0.0)
 BOB = Account("bob", "w2", "user-bob", "bob@example.com", "plus", 0.0)
@@ -83,7 +87,7 @@ class ScriptedProvider:
             for event in answer:
                 yield b"data: %b\n\n" % jsontext.dumps(event)
 
-        yield EventSource(arrive(), 30.0, ResponsesReader(), name="the provider")
+        yield EventSource(arrive(), AnswerTimeouts(30.0), ResponsesReader(), name="the provider")
 
     def note_events(self, attempt, made, now):
         self.noted += [event["type"] for event in made]
@@ -118,6 +122,7 @@ class Sink:
 class Ran:
     turn: Turn
     record: object
+    raised: type | None = None
 
     @property
     def steps(self):
@@ -128,17 +133,18 @@ class Ran:
         return "".join(event.get("delta", {}).get("text", "") for event in self.turn.sink.events)
 
 
-async def run(*providers, settings=None, raises=None, **fields):
+async def run(*providers, settings=None, raises=None, silences=None, asked=HI, **fields):
     requests = RequestLog(lambda: 0.0)
-    runner = TurnRunner(lambda: settings or Settings(), providers, requests, lambda: 0.0)
+    runner = TurnRunner(lambda: settings or Settings(), providers, requests, lambda: 0.0, silences or Streaks(900.0))
     with requests.record("req_1", "POST", "/v1/messages", "some") as record:
-        turn = Turn(parse(jsontext.dumps(make(**{"messages": HI, **fields})), {}), "req_1", record, Sink())
+        turn = Turn(parse(jsontext.dumps(make(**{"messages": asked, **fields})), {}), "req_1", record, Sink())
         if raises is None:
             await runner.run(turn)
         else:
             with pytest.raises(raises) as caught:
                 await runner.run(turn)
             record.note_failure(caught.value)
+            return Ran(turn, record, type(caught.value))
     return Ran(turn, record)
 
 
@@ -258,3 +264,33 @@ async def test_errors_of_no_account_reach_the_client():
         provider = ScriptedProvider([error], rotates=True)
         await run(provider, raises=type(error))
         assert len(provider.attempts) == 1
+
+
+async def test_the_second_silence_of_a_session_is_final():
+    silences = Streaks(900.0)
+    for kinds in ([errors.BackendSilent, errors.StillSilent, errors.StillSilent], [errors.BackendSilent]):
+        for kind in kinds:
+            silent = errors.BackendSilent("the provider has sent nothing for 90 s")
+            ran = await run(ScriptedProvider([silent]), raises=errors.BackendSilent, silences=silences)
+            assert ran.raised == kind
+        await run(ScriptedProvider([[*HELLO, END]]), silences=silences)
+
+
+async def test_a_blocked_request_is_tried_once_more_after_a_moment(autojump_clock):
+    blocked = errors.UpstreamBlocked("Cloudflare", status=403)
+    provider, began = ScriptedProvider([blocked, [*HELLO, END]]), trio.current_time()
+    assert (await run(provider)).text == "Hello"
+    assert trio.current_time() - began == BLOCKED_PAUSE_S
+    provider = ScriptedProvider([blocked, blocked, [*HELLO, END]])
+    await run(provider, raises=errors.UpstreamBlocked)
+    assert len(provider.attempts) == 2
+
+
+@pytest.mark.parametrize(("message", "is_named"), [("Bad Request", True), ("Invalid value: 'x'", False)])
+async def test_a_refusal_without_a_reason_names_the_largest_image(message, is_named):
+    png = base64.b64encode(make_image("PNG", (1000, 1000), compress_level=0)).decode()
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": png}}
+    error = errors.UpstreamRejected(message, status=400)
+    asked = [{"role": "user", "content": [image, {"type": "text", "text": "what is it"}]}]
+    await run(ScriptedProvider([error]), raises=errors.UpstreamRejected, asked=asked)
+    assert ("The largest image of the request has 3.0 MB" in str(error)) == is_named

@@ -16,7 +16,7 @@ from codexd.translation.models.catalogue import BUILT_IN
 from codexd.turns.retry import How
 from codexd.turns.turn import LATE_S, Attempt, Turn, pump, relay, wait_for_limit
 from codexd.upstream.codex import ResponsesReader
-from codexd.upstream.http import EventSource
+from codexd.upstream.http import AnswerTimeouts, EventSource
 
 ANN = Account("0123456789ab", "workspace", "user-ann", "ann@example.com", "plus", 0.0)
 TARGET = Target(BUILT_IN.describe("gpt-5.5"))
@@ -73,7 +73,7 @@ class Chunks:
 
 
 def source_of(*chunks, idle_timeout_s=30.0, gap_s=0.0):
-    return EventSource(Chunks(chunks, gap_s), idle_timeout_s, ResponsesReader(), name="the backend")
+    return EventSource(Chunks(chunks, gap_s), AnswerTimeouts(idle_timeout_s), ResponsesReader(), name="the backend")
 
 
 async def carry(turn, source):

@@ -10,7 +10,7 @@ import trio
 from codexd import __version__
 from codexd.accounts.limits.windows import parse_event, parse_headers, parse_usage
 from codexd.accounts.model import Account
-from codexd.errors import TokenRejected, UpstreamError, UpstreamFailed, UpstreamTimeout
+from codexd.errors import Overloaded, TokenRejected, UpstreamError, UpstreamFailed, UpstreamTimeout
 from codexd.settings.schema import UpstreamSettings
 from codexd.simulator.app import Simulator, serve_simulator
 from codexd.simulator.options import Credits, MeteredLimit, Options
@@ -104,7 +104,7 @@ async def test_usage_headers_and_events_tell_the_same(nursery, options, used, st
 async def test_a_failing_usage_endpoint(simulator, signed_in, base):
     simulator.fail_usage(503)
     async with open_endpoint(f"{base}/backend-api") as endpoint:
-        with pytest.raises(UpstreamFailed, match="can't be read now"):
+        with pytest.raises(Overloaded, match="can't be read now"):
             await endpoint.fetch_usage(*signed_in)
 
 

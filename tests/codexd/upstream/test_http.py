@@ -6,11 +6,21 @@ import httpx
 import pytest
 import trio
 
-from codexd.errors import ProxyFailed, SettingInvalid, StreamBroken, UpstreamFailed, UpstreamTimeout
+from codexd.errors import (
+    BackendSilent,
+    ProxyFailed,
+    SettingInvalid,
+    StreamBroken,
+    UpstreamFailed,
+    UpstreamTimeout,
+)
 from codexd.settings.schema import UpstreamSettings
+from codexd.upstream.codex import ResponsesReader
 from codexd.upstream.http import (
     MAX_ERROR_BYTES,
     USER_AGENT,
+    AnswerTimeouts,
+    EventSource,
     fetch,
     make_tls,
     open_answer,
@@ -59,13 +69,13 @@ class Progress:
         (
             httpx.ConnectError("refused"),
             UpstreamFailed,
-            "the backend at chatgpt.com can't be reached (ConnectError: refused)",
+            "the backend at chatgpt.com can't be reached: no connection could be made",
         ),
-        (httpx.ReadError(""), UpstreamFailed, "the backend at chatgpt.com can't be reached (ReadError)"),
+        (httpx.ReadError(""), UpstreamFailed, "the backend at chatgpt.com can't be reached: the connection was lost"),
         (
             httpx.LocalProtocolError("Illegal header value b'Bearer tok_secret'"),
             UpstreamFailed,
-            "the backend at chatgpt.com can't be reached (LocalProtocolError)",
+            "the backend at chatgpt.com can't be reached: the request could not be sent",
         ),
     ],
 )
@@ -81,7 +91,7 @@ def test_no_answer(error, kind, words):
         (
             httpx.ConnectError("refused"),
             ProxyFailed,
-            "can't be reached through the proxy 127.0.0.1:9 (HTTPS_PROXY): ConnectError: refused",
+            "can't be reached through the proxy 127.0.0.1:9 (HTTPS_PROXY): no connection could be made",
         ),
         (
             httpx.ProxyError("407 Proxy Authentication Required"),
@@ -182,7 +192,7 @@ async def test_an_answer_that_does_not_come(http, serve):
 async def test_an_open_answer_tells_how_far_it_has_come(http, serve):
     url, progress = await serve(HEAD + b"content-length: 3\r\n\r\n", b"abc"), Progress()
     request = http.build_request("POST", url, content=b"{}")
-    async with open_answer(http, request, progress, timeout_s=5.0, name=NAME) as answer:
+    async with open_answer(http, request, progress, timeouts=AnswerTimeouts(5.0), name=NAME) as answer:
         assert (answer.status, answer.is_json) == (200, True)
         assert await answer.read_error_body() == b"abc"
     assert progress.steps == ["connected", "sent", 200]
@@ -191,5 +201,86 @@ async def test_an_open_answer_tells_how_far_it_has_come(http, serve):
 async def test_of_a_huge_refusal_no_more_is_read_than_needed(http, serve):
     url = await serve(HEAD + b"content-length: 99999999\r\n\r\n", *[b"x" * 65536] * 20, hangs=True)
     request = http.build_request("POST", url)
-    async with open_answer(http, request, Progress(), timeout_s=5.0, name=NAME) as answer:
+    async with open_answer(http, request, Progress(), timeouts=AnswerTimeouts(5.0), name=NAME) as answer:
         assert MAX_ERROR_BYTES < len(await answer.read_error_body()) < MAX_ERROR_BYTES + 200_000
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ((), "the connection was closed, or the answer is not HTTP"),
+        ((b"SSH-2.0-OpenSSH_9.2\r\n",), "the connection was closed, or the answer is not HTTP"),
+    ],
+)
+async def test_what_the_library_says_is_not_shown(http, serve, parts, words):
+    url = await serve(*parts)
+    with pytest.raises(UpstreamFailed) as refused:
+        await fetch(http, http.build_request("GET", url), timeout_s=5.0, max_bytes=10, name=NAME)
+    assert str(refused.value) == f"the backend at 127.0.0.1 can't be reached: {words}"
+
+
+async def test_a_refused_connection_is_called_that(http):
+    with pytest.raises(UpstreamFailed, match=r"the connection was refused$"):
+        await fetch(http, http.build_request("GET", "http://127.0.0.1:1"), timeout_s=5.0, max_bytes=10, name=NAME)
+
+
+def test_an_untrusted_certificate_is_called_that():
+    error = httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
+    cause = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    cause.verify_message = "self-signed certificate"
+    error.__cause__ = ExceptionGroup("all attempts failed", [cause])
+    words = "the backend at chatgpt.com can't be reached: its certificate is not trusted (self-signed certificate)"
+    assert str(to_unreachable(error, REQUEST, NAME)) == words
+
+
+async def test_a_cookie_is_not_sent_back(http, nursery):
+    seen = []
+
+    async def handle(stream):
+        async with stream:
+            seen.append(await stream.receive_some(65536))
+            await stream.send_all(HEAD + b"set-cookie: __cf_bm=abc; path=/\r\nconnection: close\r\n\r\n{}")
+
+    listeners = await nursery.start(trio.serve_tcp, handle, 0)
+    url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+    for _ in range(2):
+        await fetch(http, http.build_request("GET", url), timeout_s=5.0, max_bytes=10, name=NAME)
+    assert len(seen) == 2
+    assert not any(b"cookie" in request.lower() for request in seen)
+
+
+async def test_a_backend_that_does_not_even_send_headers_is_silent(http, serve):
+    url = await serve(hangs=True)
+    request, progress = http.build_request("POST", url, content=b"{}"), Progress()
+    with pytest.raises(BackendSilent, match=r"^the backend has sent nothing for 0\.05 s"):
+        async with open_answer(http, request, progress, timeouts=AnswerTimeouts(60.0, 0.05), name=NAME):
+            pass
+    assert progress.steps == ["connected", "sent"]
+
+
+async def test_the_wait_for_the_first_bytes_goes_on_after_the_headers(http, serve):
+    url, timeouts = await serve(HEAD + b"\r\n", hangs=True), AnswerTimeouts(60.0, 0.05)
+    request = http.build_request("POST", url, content=b"{}")
+    with pytest.raises(BackendSilent, match=r"upstream.first_event_timeout"):
+        async with open_answer(http, request, Progress(), timeouts=timeouts, name=NAME) as answer:
+            source = EventSource(answer.chunks, timeouts, ResponsesReader(), name=NAME, begins_by=answer.begins_by)
+            with source.watched():
+                await source.receive_events()
+
+
+async def test_once_an_answer_has_begun_only_the_idle_timeout_counts(autojump_clock):
+    async def arrive():
+        yield b": keepalive\n\n"
+        await trio.sleep(250)
+        yield b"data: [DONE]\n\n"
+        await trio.sleep(400)
+        yield b""
+
+    source = EventSource(
+        arrive(), AnswerTimeouts(300.0, 90.0), ResponsesReader(), name=NAME, begins_by=trio.current_time() + 90
+    )
+    with pytest.raises(UpstreamTimeout, match=r"silent for 300 s \(setting upstream.idle_timeout\)") as silent:
+        with source.watched():
+            while True:
+                await source.receive_events()
+    assert not isinstance(silent.value, BackendSilent)

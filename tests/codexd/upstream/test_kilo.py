@@ -33,4 +33,4 @@ async def test_a_request_says_who_can_not_be_reached(backend):
 async def test_the_list_says_it_too(backend):
     found = await FreeModels(backend).read()
     assert (found.models, found.fetched_at) == ((), None)
-    assert found.problem.startswith("the third party at 127.0.0.1 can't be reached (ConnectError")
+    assert found.problem.startswith("the third party at 127.0.0.1 can't be reached: the connection was refused")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import ssl
 
+import httpcore
 import httpx
 import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codexd.errors import ProxyFailed, SettingInvalid, UpstreamTimeout
+from codexd.accounts.sign_in.server import TokenEndpoint
+from codexd.errors import ProxyFailed, RefreshUnavailable, SettingInvalid, UpstreamFailed, UpstreamTimeout
 from codexd.settings.schema import UpstreamSettings
 from codexd.upstream.http import fetch, open_client
-from codexd.upstream.proxies import Proxies
+from codexd.upstream.proxies import ProxiedTransport, Proxies
 
 BACKEND = "https://chatgpt.com/backend-api"
 CORPORATE = "http://proxy.corp:3128"
@@ -198,3 +200,92 @@ async def test_a_socks_proxy_that_answers_otherwise(listen, answer):
     port = await listen(refuse)
     with pytest.raises(ProxyFailed, match="ALL_PROXY"):
         await ask(f"socks5://127.0.0.1:{port}")
+
+
+def fail_handshake(_request):
+    rejected = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    rejected.verify_message = "self-signed certificate in certificate chain"
+    try:
+        raise trio.BrokenResourceError from rejected
+    except trio.BrokenResourceError as error:
+        raise httpx.ConnectError("") from error
+
+
+@pytest.mark.parametrize(
+    ("environ", "kind", "where"),
+    [
+        ({}, UpstreamFailed, "can't be reached (its certificate"),
+        ({"ALL_PROXY": "proxy.corp:1"}, ProxyFailed, "through the proxy proxy.corp:1 (ALL_PROXY): its certificate"),
+    ],
+)
+async def test_a_certificate_of_a_company_is_said_with_what_to_set(environ, kind, where):
+    transport = ProxiedTransport(Proxies.of(environ), lambda _proxy: httpx.MockTransport(fail_handshake))
+    async with httpx.AsyncClient(transport=transport) as http:
+        with pytest.raises(kind) as caught:
+            await fetch(http, http.build_request("GET", BACKEND), timeout_s=5, max_bytes=100, name="the backend")
+        with pytest.raises(RefreshUnavailable, match=r"can't be verified: self-signed .* SSL_CERT_FILE"):
+            await TokenEndpoint(http, "https://auth.example.com").refresh("rt_secret")
+    assert where in str(caught.value)
+    assert "SSL_CERT_FILE" in str(caught.value)
+
+
+async def test_the_sign_in_server_is_asked_through_the_proxy():
+    proxies = Proxies.of({"HTTPS_PROXY": "http://127.0.0.1:9"})
+    async with open_client(UpstreamSettings(), proxies=proxies, tls=ssl.create_default_context()) as http:
+        with pytest.raises(RefreshUnavailable, match=r"through the proxy 127\.0\.0\.1:9 \(HTTPS_PROXY\)"):
+            await TokenEndpoint(http, "https://auth.example.com").refresh("rt_secret")
+
+
+class Steps(list):
+    async def note(self, event, info):
+        self.append(event)
+
+
+def sending(method):
+    return ("http11.send_request_headers.started", {"request": httpcore.Request(method, BACKEND)})
+
+
+WAY_TO_PROXY = [("connection.connect_tcp.complete", {}), ("connection.start_tls.complete", {})]
+REQUEST_SENT = [sending(b"POST"), ("http11.send_request_body.complete", {})]
+
+
+@pytest.mark.parametrize(
+    ("url", "events", "expected"),
+    [
+        (
+            BACKEND,
+            [
+                *WAY_TO_PROXY,
+                sending(b"CONNECT"),
+                ("http11.send_request_body.complete", {}),
+                ("http11.receive_response_headers.complete", {}),
+                ("proxy.start_tls.complete", {}),
+                *REQUEST_SENT,
+            ],
+            ["connection.start_tls.complete", *(event for event, _ in REQUEST_SENT)],
+        ),
+        (BACKEND, REQUEST_SENT, [event for event, _ in REQUEST_SENT]),
+        (
+            BACKEND,
+            [("socks.connect_tcp.complete", {}), ("socks.start_tls.complete", {}), *REQUEST_SENT],
+            ["connection.connect_tcp.complete", "connection.start_tls.complete", *(event for event, _ in REQUEST_SENT)],
+        ),
+        (
+            "http://backend.example",
+            [WAY_TO_PROXY[0], *REQUEST_SENT],
+            [WAY_TO_PROXY[0][0], *(event for event, _ in REQUEST_SENT)],
+        ),
+    ],
+)
+async def test_the_steps_of_a_request_are_those_without_a_proxy(url, events, expected):
+    steps = Steps()
+
+    async def answer(request):
+        for event, info in events:
+            await request.extensions["trace"](event, info)
+        return httpx.Response(200)
+
+    transport = ProxiedTransport(Proxies.of({"ALL_PROXY": "proxy.corp:1"}), lambda _proxy: httpx.MockTransport(answer))
+    async with httpx.AsyncClient(transport=transport) as http:
+        await http.get(url, extensions={"trace": steps.note})
+    assert steps == expected

@@ -6,8 +6,10 @@ import httpx
 import pytest
 from support.harness import start_daemon
 
+from codexd.api.records import LogFilter
+from codexd.record.requests import RequestLog
 from codexd.settings.schema import ServerSettings
-from codexd.web.app import App
+from codexd.web.app import App, Refusals
 from codexd.web.http import read_body
 
 ANTHROPIC = {"anthropic-version": "2023-06-01"}
@@ -84,6 +86,55 @@ async def test_refusals_in_openais_shape(running, method, path, status, code):
     assert response.headers["x-request-id"] == response.headers["request-id"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "words"),
+    [
+        (
+            "POST",
+            "/chat/completions",
+            404,
+            "Set the client's base URL to {root}/v1; the route is /v1/chat/completions.",
+        ),
+        ("POST", "/responses", 404, "Set the client's base URL to {root}/v1; the route is /v1/responses."),
+        ("POST", "/v1/v1/responses", 404, "Set the client's base URL to {root}/v1; the route is /v1/responses."),
+        ("POST", "/v1/chat/completions/", 404, "Set the client's base URL to {root}/v1; the route is"),
+        ("POST", "/v1//chat/completions", 404, "Set the client's base URL to {root}/v1; the route is"),
+        ("GET", "/models", 404, "Set the client's base URL to {root}/v1, or to {root} for Anthropic's clients"),
+        ("POST", "/v1/v1/messages", 404, "Set the client's base URL to {root}; the route is /v1/messages."),
+        ("POST", "/messages", 404, "Set the client's base URL to {root}; the route is /v1/messages."),
+        ("POST", "/v1/messages/", 404, "Set the client's base URL to {root}; the route is /v1/messages."),
+        ("POST", "//v1/messages", 404, "Set the client's base URL to {root}; the route is /v1/messages."),
+        ("POST", "/v1/messages/batches", 404, "codexd has no /v1/messages/batches."),
+        ("GET", "/v1/chat/completions", 405, "/v1/chat/completions supports only POST"),
+        ("DELETE", "/v1/models", 405, "/v1/models does not support DELETE"),
+    ],
+)
+async def test_a_path_that_is_almost_right_names_the_base_url_and_is_recorded(running, method, path, status, words):
+    response = await request(running, method, running.address + path)
+    assert response.status_code == status
+    body = response.json()
+    assert ("type" in body) == ("messages" in path)
+    assert words.format(root=running.address) in body["error"]["message"]
+    explained = await running.call("requests.explain", id=response.headers["request-id"])
+    assert explained["request"]["error"] == body["error"]["message"]
+    assert (explained["request"]["status"], explained["request"]["state"]) == (status, "failed")
+    assert any(each["id"] == explained["request"]["id"] for each in (await running.call("requests.list"))["requests"])
+    (entry,) = running.logs.history(LogFilter(request=response.headers["request-id"]))
+    assert "refused" in entry.message
+
+
+async def test_what_clients_ask_for_just_in_case_is_not_what_why_explains(running):
+    wrong = await request(running, "POST", "/chat/completions")
+    for probe in ("/backend-api/wham/settings/user", "/v1/nowhere"):
+        assert (await request(running, "GET", probe)).status_code == 404
+    assert (await running.call("requests.explain"))["request"]["id"] == wrong.headers["request-id"]
+
+
+async def test_refusals_do_not_count_as_usage(running):
+    await request(running, "POST", "/chat/completions")
+    assert (await running.call("usage.summary"))["total"]["requests"] == 0
+
+
 async def test_a_client_that_leaves_within_its_request_gets_nothing(caplog):
     async def hot(request, receive, _send):
         await read_body(request, receive)
@@ -94,7 +145,8 @@ async def test_a_client_that_leaves_within_its_request_gets_nothing(caplog):
     async def send(message):
         raise AssertionError(message)
 
-    app = App(ServerSettings, {"/v1/hot": hot}, quart=None, clock=lambda: 0.0)
+    refusals = Refusals(RequestLog(lambda: 0.0), clock=lambda: 0.0)
+    app = App(ServerSettings, {"/v1/hot": hot}, quart=None, refusals=refusals)
     head = {
         "type": "http",
         "method": "POST",

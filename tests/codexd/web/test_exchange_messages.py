@@ -199,7 +199,7 @@ USAGE_LIMIT = {"type": "usage_limit_reached", "message": "The usage limit has be
         ),
         ({"failed": {"code": "server_is_overloaded", "message": "busy"}, "as": "both"}, 529, "overloaded_error", {}),
         ({"failed": {"code": "server_error", "message": "oops"}}, 502, "api_error", {}),
-        ({"error": {"status": 403, "body": "<html>Just a moment</html>"}}, 502, "api_error", {}),
+        ({"error": {"status": 502, "body": "<html>Bad gateway</html>"}}, 502, "api_error", {}),
         ({"error": {"status": 402, "body": {"detail": {"code": "deactivated_workspace"}}}}, 402, "billing_error", {}),
         (
             {
@@ -220,7 +220,7 @@ USAGE_LIMIT = {"type": "usage_limit_reached", "message": "The usage limit has be
         "rate-limit",
         "overloaded",
         "server-error",
-        "blocked",
+        "html",
         "deactivated",
         "json-in-a-200",
         "cut-before-content",

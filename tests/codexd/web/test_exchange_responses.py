@@ -119,7 +119,7 @@ OVERFLOW = {"code": "context_length_exceeded", "message": "too long"}
         ({"failed": {"code": "server_is_overloaded"}, "as": "both"}, 503, "server_is_overloaded"),
         ({"failed": {"code": "server_error"}, "as": "flat-error"}, 502, "server_error"),
         ({"cut": "eof", "after_events": 2}, 502, "stream_disconnected"),
-        ({"error": {"status": 403, "body": "<html>Just a moment</html>"}}, 502, "upstream_blocked"),
+        ({"error": {"status": 502, "body": "<html>Bad gateway</html>"}}, 502, "server_error"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("body", [HELLO, STREAMED])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import httpx
 import pytest
 import trio
 from support.harness import HELLO, post, start_daemon
@@ -26,7 +29,7 @@ LOCAL = ServerSettings()
     ],
 )
 def test_programs_and_our_own_pages_are_let_in(headers):
-    check_origin(headers, LOCAL)
+    check_origin("/v1/messages", headers, LOCAL)
 
 
 @pytest.mark.parametrize(
@@ -48,19 +51,70 @@ def test_programs_and_our_own_pages_are_let_in(headers):
 )
 def test_pages_of_others_are_not(headers):
     with pytest.raises(Forbidden):
-        check_origin(headers, LOCAL)
+        check_origin("/v1/messages", headers, LOCAL)
 
 
 def test_a_server_for_others_is_known_by_other_names():
-    check_origin({"host": "studio.local"}, ServerSettings(host="0.0.0.0", api_key="k"))
+    check_origin("/v1/messages", {"host": "studio.local"}, ServerSettings(host="0.0.0.0", api_key="k"))
 
 
-@pytest.mark.parametrize("headers", [{"x-api-key": "k"}, {"authorization": "Bearer k"}])
+OPEN = ServerSettings(
+    allowed_hosts=("host.docker.internal", "Studio.local"),
+    allowed_origins=("app://obsidian.md", "http://localhost:3000"),
+)
+DOCKER = {"host": "host.docker.internal:8081"}
+OBSIDIAN = {"host": "127.0.0.1:8081", "origin": "app://obsidian.md", "sec-fetch-site": "cross-site"}
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/v1/messages", DOCKER),
+        ("/health", DOCKER),
+        ("/backend-api/wham/usage", DOCKER),
+        ("/v1/models", {"host": "STUDIO.local"}),
+        ("/v1/chat/completions", OBSIDIAN),
+        ("/v1/models", {**DOCKER, "origin": "http://LOCALHOST:3000"}),
+    ],
+)
+def test_what_the_user_has_allowed_is_let_in(path, headers):
+    check_origin(path, headers, OPEN)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "setting"),
+    [
+        ("/accounts", DOCKER, "server.allowed_hosts"),
+        ("/", DOCKER, "server.allowed_hosts"),
+        ("/v1/messages", {"host": "docker.internal"}, "server.allowed_hosts"),
+        ("/v1/messages", {"host": "x.host.docker.internal"}, "server.allowed_hosts"),
+        ("/v1/messages", {"host": ""}, "server.allowed_hosts"),
+        ("/health", OBSIDIAN, "server.allowed_origins"),
+        ("/accounts", OBSIDIAN, "server.allowed_origins"),
+        ("/backend-api/wham/usage", OBSIDIAN, "server.allowed_origins"),
+        ("/v1/messages", {**OBSIDIAN, "origin": "app://obsidian.md.evil"}, "server.allowed_origins"),
+        ("/v1/messages", {**OBSIDIAN, "origin": "http://localhost:3001"}, "server.allowed_origins"),
+        ("/v1/messages", {**OBSIDIAN, "origin": "null"}, "server.allowed_origins"),
+        ("/v1/messages", {"host": "127.0.0.1", "sec-fetch-site": "cross-site"}, "server.allowed_origins"),
+        ("/v1/messages", {**OBSIDIAN, "host": "evil.example"}, "server.allowed_hosts"),
+    ],
+)
+def test_nothing_else_is_and_the_error_names_the_setting(path, headers, setting):
+    with pytest.raises(Forbidden, match=re.escape(setting)):
+        check_origin(path, headers, OPEN)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"x-api-key": "k"}, *({"authorization": f"{scheme} k"} for scheme in ("Bearer", "bearer", "BEARER", "Bearer "))],
+)
 def test_the_key_opens(headers):
     check_key(headers, ServerSettings(api_key="k"))
 
 
-@pytest.mark.parametrize("headers", [{}, {"x-api-key": "K"}, {"authorization": "k2"}, {"x-api-key": "\xff"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"x-api-key": "K"}, {"authorization": "k"}, {"authorization": "Basic k"}, {"x-api-key": "\xff"}]
+)
 def test_another_key_does_not(headers):
     with pytest.raises(KeyRejected):
         check_key(headers, ServerSettings(api_key="k"))
@@ -82,8 +136,39 @@ async def test_model_requests_need_the_key_where_one_is_set(nursery, tmp_path):
     assert (refused.status_code, refused.json()["error"]["type"]) == (401, "authentication_error")
     assert "sesame" not in refused.text
     (entry,) = running.logs.history(LogFilter(request=refused.headers["request-id"]))
-    assert entry.message.startswith("POST /v1/messages refused: invalid x-api-key")
+    assert entry.message.startswith("POST /v1/messages refused: the request has no key")
     assert (await post(running, HELLO, x_api_key="sesame")).status_code == 200
+    assert (await running.call("requests.explain"))["request"]["id"] == refused.headers["request-id"]
+
+
+PAGE = {"CODEXD_SERVER_ALLOWED_ORIGINS": "app://obsidian.md", "CODEXD_SERVER_API_KEY": "sesame"}
+
+
+async def test_an_allowed_page_asks_first_and_can_read_the_answer(nursery, tmp_path):
+    running = await start_daemon(nursery, tmp_path, environ=PAGE)
+    asks = {
+        "origin": "app://obsidian.md",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,content-type",
+        "access-control-request-private-network": "true",
+    }
+    async with httpx.AsyncClient(base_url=running.address, trust_env=False) as client:
+        asked = await client.options("/v1/chat/completions", headers=asks)
+        assert (asked.status_code, asked.content) == (204, b"")
+        assert asked.headers["access-control-allow-origin"] == "app://obsidian.md"
+        assert asked.headers["access-control-allow-headers"] == "authorization,content-type"
+        assert asked.headers["access-control-allow-private-network"] == "true"
+        for path, origin in (("/health", "app://obsidian.md"), ("/v1/models", "app://evil")):
+            refused = await client.options(path, headers={**asks, "origin": origin})
+            assert refused.status_code == 403
+            assert not [name for name in refused.headers if name.startswith("access-control")]
+    for key, status in (("sesame", 200), ("wrong", 401)):
+        answer = await post(running, HELLO, origin="app://obsidian.md", authorization=f"bearer {key}")
+        assert answer.status_code == status
+        assert answer.headers["access-control-allow-origin"] == "app://obsidian.md"
+        assert "origin" in answer.headers["vary"]
+    plain = await post(running, HELLO, x_api_key="sesame")
+    assert "access-control-allow-origin" not in plain.headers
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,8 @@ def without(*slugs):
 async def test_openais_shape_and_the_codex_clis(running):
     listed = (await get(running, "/v1/models", user_agent="OpenAI/Python 3.57.0")).json()
     assert listed["object"] == "list"
-    assert {"id": "gpt-5.5", "object": "model", "created": 0, "owned_by": "openai"} in listed["data"]
+    sizes = {"context_window": 272_000, "context_length": 272_000, "max_output_tokens": 128_000}
+    assert {"id": "gpt-5.5", "object": "model", "created": 0, "owned_by": "openai", **sizes} in listed["data"]
     assert not any(entry["id"].startswith("claude") for entry in listed["data"])
     answer = await get(running, CODEX, user_agent="codex_cli_rs/0.169.0")
     (entry,) = [entry for entry in answer.json()["models"] if entry["slug"] == "gpt-5.5"]
@@ -226,7 +227,8 @@ async def test_windows_are_the_accounts_own(nursery, tmp_path):
     entry = (await get(running, "/v1/models/claude-sonnet-5-5", **ANTHROPIC)).json()
     assert entry["max_input_tokens"] == 123_456
     environment = await running.call("claude.environment")
-    assert environment["variables"]["CLAUDE_CODE_AUTO_COMPACT_WINDOW"] == "123456"
+    settings = await trio.Path(environment["settings_path"]).read_text()
+    assert json.loads(settings)["autoCompactWindow"] == 123_456
     running.load({"error": {"status": 400, "body": {"error": {"code": "context_length_exceeded", "message": "long"}}}})
     refused = (await post(running, HELLO)).json()["error"]["message"]
     assert "> 123456 maximum" in refused

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codexd.accounts.limits.cooldown import DEFAULT_S, SETTLE_S, Cooldown, Reason, is_quota_back, make_cooldown
+from codexd.accounts.limits.cooldown import DEFAULT_S, SETTLE_S, SPENT_S, Cooldown, Reason, is_quota_back, make_cooldown
 from codexd.accounts.limits.windows import MAIN_LIMIT, Observation, Window
 from codexd.api.accounts import CreditsInfo
-from codexd.errors import RateLimited, UsageLimitReached
+from codexd.errors import CreditsUsedUp, RateLimited, UsageLimitReached
 
 NOW = 1_795_000_000.0
 DAY = 86400.0
@@ -54,6 +54,9 @@ def begin(error, observation=None):
         (usage_limit(), None, DEFAULT_S),
         (usage_limit(resets_at=NOW), None, DEFAULT_S),
         (usage_limit(resets_at=0.0, retry_after_s=0.0), None, DEFAULT_S),
+        (CreditsUsedUp("spent", status=429), None, SPENT_S),
+        (CreditsUsedUp("spent", status=429), saw(window(70.0), weekly(45.0)), SPENT_S),
+        (CreditsUsedUp("spent", status=429), saw(window(100.0)), 3600.0),
         (rate_limit(retry_after_s=2.0), None, 2.0),
         (rate_limit(), None, DEFAULT_S),
         (rate_limit(resets_at=NOW + 20), None, 20.0),
@@ -171,3 +174,19 @@ def test_every_refusal_begins_a_cooldown_that_lies_ahead(kind, resets_at, retry_
 def test_a_refusal_does_not_end_its_own_cooldown(kind, observation):
     observation = attrs.evolve(observation, at=NOW)
     assert not is_quota_back(begin(kind("no", status=429), observation), observation, None)
+
+
+@pytest.mark.parametrize(
+    ("seen", "is_back"),
+    [
+        (saw(window(10.0), at=NOW + 9, allowed=True, spent="workspace_member_credits_depleted", complete=True), False),
+        (saw(at=NOW + 9, credits=CreditsInfo(True, False, "10")), False),
+        (saw(window(10.0), at=NOW + 9, complete=True), True),
+        (saw(window(10.0), at=NOW + 9), True),
+        (saw(window(10.0), at=NOW), False),
+    ],
+)
+def test_used_up_credits_are_back_once_the_backend_no_longer_says_so(seen, is_back):
+    cooldown = begin(CreditsUsedUp("spent", status=429))
+    assert (cooldown.reason, cooldown.model, cooldown.limit) == (Reason.SPENT, None, None)
+    assert is_quota_back(cooldown, seen, None) is is_back

@@ -302,3 +302,14 @@ async def test_a_change_that_the_end_cuts_off_is_written_at_the_end(tmp_path, cl
         nursery.cancel_scope.cancel()
     tracker.save()
     assert LimitTracker(clock, path).limits("a") == tracker.limits("a")
+
+
+async def test_the_log_names_the_account_and_the_time_as_people_do(clock, caplog):
+    caplog.set_level(logging.INFO)
+    tracker = LimitTracker(clock, name_of=lambda account_id: "work@example.com")
+    tracker.fold("0123456789ab", Observation((window(clock, 100.0),), None, clock()))
+    tracker.note_refusal("0123456789ab", UsageLimitReached("used up", resets_at=clock() + 3600), model="gpt-5.5")
+    fields = [record.fields for record in caplog.records]
+    assert [each["account"] for each in fields] == ["work@example.com"] * 2
+    assert fields[0]["resets"].startswith("in 10 min (")
+    assert fields[1]["available"].startswith("in 1 h 0 min (")

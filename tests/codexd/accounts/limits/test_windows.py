@@ -420,3 +420,29 @@ def test_when_a_used_up_plan_opens_again(used, active, opening):
         fields[f"x-codex-{slot}-window-minutes"] = minutes
         fields[f"x-codex-{slot}-reset-at"] = str(int(NOW + resets_in))
     assert parse_headers(fields, NOW).find_plan_reset(NOW) == opening
+
+
+@pytest.mark.parametrize(
+    ("document", "spent"),
+    [
+        ({"spend_control": {"reached": True, "individual_limit": None}}, "spend_control"),
+        ({"spend_control": {"reached": False}, "rate_limit_reached_type": None}, None),
+        ({"rate_limit_reached_type": {"type": "rate_limit_reached"}}, None),
+        ({"rate_limit_reached_type": {"type": "workspace_owner_credits_depleted"}}, "workspace_owner_credits_depleted"),
+        ({"rate_limit_reached_type": "workspace_member_usage_limit_reached"}, "workspace_member_usage_limit_reached"),
+        ({"rate_limit_reached_type": 5, "spend_control": []}, None),
+    ],
+)
+def test_credits_and_spending_limits_in_the_usage_document(document, spent):
+    seen = parse_usage({"plan_type": "business", "rate_limit": {"allowed": True}, **document}, NOW)
+    assert (seen.spent, seen.tells_spent) == (spent, True)
+    assert Limits((), "business", allowed=True, spent=spent).is_used_up(NOW) is (spent is not None)
+
+
+@pytest.mark.parametrize(
+    ("reached", "spent"),
+    [("rate_limit_reached", None), ("workspace_member_credits_depleted", "workspace_member_credits_depleted")],
+)
+def test_credits_and_spending_limits_in_headers(reached, spent):
+    seen = parse_headers({"x-codex-rate-limit-reached-type": reached, "x-codex-plan-type": "business"}, NOW)
+    assert seen.spent == spent

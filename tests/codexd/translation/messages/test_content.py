@@ -57,6 +57,16 @@ FILE_DATA = f"data:application/pdf;base64,{PDF_DATA}"
             [{"type": "input_file", "filename": "document.pdf", "file_data": FILE_DATA}],
         ),
         pytest.param(
+            {"type": "image", "source": {"type": "url", "url": f"data:image/png;base64,{PNG}"}},
+            [{"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"}],
+            id="image-in-its-url",
+        ),
+        pytest.param(
+            document({"type": "url", "url": FILE_DATA}, title="a"),
+            [{"type": "input_file", "filename": "a.pdf", "file_data": FILE_DATA}],
+            id="document-in-its-url",
+        ),
+        pytest.param(
             document({"type": "text", "media_type": "text/plain", "data": "body"}, title="t", context="c"),
             [text("t\n\nc\n\nbody")],
             id="text-document",

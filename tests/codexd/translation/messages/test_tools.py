@@ -1,7 +1,7 @@
 import pytest
 
 from codexd.errors import RequestInvalid
-from codexd.translation.messages.tools import read_tools, to_tool_choice, to_tools
+from codexd.translation.messages.tools import list_names, read_tools, to_tool_choice, to_tools
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.tool_names import shorten
 
@@ -151,6 +151,15 @@ def test_tools_that_come_and_go(blocks, names):
     messages = [{"role": "system", "content": [block]} for block in blocks]
     given = translate(tool("a"), tool("m", defer_loading=True), messages=messages)
     assert [found["name"] for found in given] == names
+
+
+def test_the_names_of_a_request():
+    """Those of tools that are not sent included, and those that only the history has."""
+    called = {"type": "tool_use", "id": "c", "name": "called", "input": {}}
+    blocks = [called, ADD, DEFINE, {"type": "compaction", "tool_changes": [ADD]}]
+    messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": blocks}, referring("loaded")]
+    found = list_names(body(tool("a"), tool("later", defer_loading=True), SEARCH, messages=messages))
+    assert list(found) == ["a", "later", "search", "called", "m", "new", "m", "loaded"]
 
 
 def test_a_tool_search_loads_all_deferred_tools():

@@ -113,4 +113,5 @@ def test_anthropics_entry():
 
 def test_openais_entry():
     entry = offers().find("gpt-5.5").to_openai()
-    assert entry == {"id": "gpt-5.5", "object": "model", "created": 0, "owned_by": "openai"}
+    sizes = {"context_window": 272_000, "context_length": 272_000, "max_output_tokens": 128_000}
+    assert entry == {"id": "gpt-5.5", "object": "model", "created": 0, "owned_by": "openai", **sizes}

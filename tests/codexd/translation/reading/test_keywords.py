@@ -80,6 +80,11 @@ def told(sentence, **schema):
             ".$recursiveAnchor": DROPPED, ".$vocabulary": DROPPED,
         }),
         ({"required": ["a", 5, "a"]}, {"required": ["a"]}, {".required": DROPPED}),
+        ({"type": "string", "nullable": True}, {"type": ["string", "null"]}, {".nullable": COSMETIC}),
+        ({"type": ["string"], "nullable": True}, {"type": ["string", "null"]}, {".nullable": COSMETIC}),
+        ({"type": ["string", "null"], "nullable": "yes"}, {"type": ["string", "null"]}, {".nullable": COSMETIC}),
+        ({"nullable": True}, {}, {".nullable": COSMETIC}),
+        ({"dependentRequired": {"a": ["b", "b"]}}, {"dependentRequired": {"a": ["b"]}}, {}),
         ({"required": ["a", "a"]}, {"required": ["a"]}, {}),
         ({"dependentRequired": {"a": ["b"], "c": 5}}, {"dependentRequired": {"a": ["b"], "c": []}}, {
             ".dependentRequired": DROPPED,
