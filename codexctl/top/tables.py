@@ -19,7 +19,7 @@ from codexctl.render.format import (
     state_words,
     until,
 )
-from codexctl.render.requests import short_id, state_of
+from codexctl.render.requests import purpose_of, short_id, state_of
 from codexctl.render.text import Fragment, cell_width, cut_distinct, pad, plain
 from codexctl.top.layout import (
     MARK_CELLS,
@@ -247,7 +247,9 @@ REQUEST_COLUMNS: tuple[Column[_RequestRow], ...] = (
     Column("REQUEST", 8, lambda row: ("", short_id(row.request.id))),
     Column("STARTED", 8, lambda row: ("", clock_time(row.info["started_at"], row.now)), from_width=110),
     Column("STATE", 11, _state),
-    Column("CLIENT", 18, lambda row: ("", row.info["client"]), max_width=34, from_width=96),
+    Column(
+        "CLIENT", 18, lambda row: ("", "".join(purpose_of(row.info)) or row.info["client"]), max_width=34, from_width=96
+    ),
     Column("ASKED FOR", 18, _asked, max_width=26, from_width=130),
     Column("MODEL", 13, _model, max_width=20, from_width=48),
     Column("ACCOUNT", 17, _account, max_width=32, from_width=76),
@@ -268,6 +270,7 @@ def _details(request: Request, columns: int, now: float) -> list[Line]:
         request.id,
         clock_time(info["started_at"], now),
         info["client"],
+        *purpose_of(info),
         f"{asked} -> {used}" if asked and used and asked != used else asked or used,
         f"first token after {milliseconds(info['ttft_ms'])}" if info["ttft_ms"] is not None else None,
         f"{tokens['input']:,} in ({tokens['cached']:,} cached)" if tokens and not tokens["estimated"] else None,

@@ -69,7 +69,10 @@ class TokenCounts:
 
 @frozen
 class Told:
-    """The error that the client was sent: in the status line, or as an event inside an answer of status 200."""
+    """The error that the client was sent: in the status line, or as an event inside an answer of status 200.
+
+    ``message`` says when a limit ends, where the client was also told how long that would take.
+    """
 
     status: int
     type: str

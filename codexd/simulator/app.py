@@ -22,7 +22,7 @@ from codexd.simulator.checks import check_body
 from codexd.simulator.credentials import PERSONAL, SimulatedAccount
 from codexd.simulator.events import ResponseContext, Step, play
 from codexd.simulator.kilo import KiloRoutes
-from codexd.simulator.models import make_etag, make_models_document
+from codexd.simulator.models import is_in_plan, make_etag, make_models_document
 from codexd.simulator.options import Options
 from codexd.simulator.prompts import PromptCache, count_tokens, flatten_prompt
 from codexd.simulator.refusals import Refusal, detail, error, html, refuse_overflow, refuse_unserved
@@ -231,8 +231,7 @@ class Simulator:
             await exchange.answer(document, {"etag": etag})
 
     def _models_of(self, account: SimulatedAccount) -> list[ModelInfo]:
-        included = self.options.plan_models.get(account.plan)
-        return [model for model in self.models if included is None or model.slug in included]
+        return [model for model in self.models if is_in_plan(model, account.plan, self.options)]
 
     async def _usage(self, exchange: Exchange, account: SimulatedAccount) -> None:
         if self._usage_status is not None:

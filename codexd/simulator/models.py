@@ -12,6 +12,19 @@ from codexd.simulator.options import Options
 from codexd.simulator.refusals import Problems, Refusal, detail, error
 from codexd.translation.models.catalogue import ModelInfo
 
+EXCLUDED_PLANS: Mapping[str, tuple[str, ...]] = {
+    "gpt-6.2-sol": ("free", "free_workspace", "k12"),
+    "gpt-6.2-astra": ("free", "free_workspace", "k12"),
+    "gpt-6-sol": ("promax",),
+    "gpt-6-luna": ("promax",),
+}
+"""The plans that do not include a model, as the catalogue of the Codex CLI 0.171.0 has it."""
+
+
+def is_in_plan(model: ModelInfo, plan: str, options: Options) -> bool:
+    included = options.plan_models.get(plan)
+    return plan not in EXCLUDED_PLANS.get(model.slug, ()) if included is None else model.slug in included
+
 
 def make_models_document(models: Sequence[ModelInfo], options: Options, client_version: str) -> dict[str, Any]:
     """The models listed for a client of this version. An unreadable version hides the gated models."""

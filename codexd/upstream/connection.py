@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import ssl
-from collections.abc import Iterator
 
 import httpx
 import trio
 
 from codexd.errors import ProxyFailed, StreamBroken, UpstreamError, UpstreamFailed, UpstreamTimeout
-from codexd.upstream.proxies import EXTENSION, CertificateRejected
+from codexd.upstream.proxies import EXTENSION, find_rejected, list_causes
 
 log = logging.getLogger("codexd.upstream")
 
@@ -37,15 +36,15 @@ def _describe(error: httpx.HTTPError) -> str:
 
     Those of a ``LocalProtocolError`` stay out even of the log: they may quote a header, and so a token.
     """
-    if isinstance(error, httpx.ProxyError | CertificateRejected):  # words for the user
+    if isinstance(error, httpx.ProxyError) and str(error):  # the words of the proxy
         return str(error)
+    if rejected := find_rejected(error):
+        return rejected
     if isinstance(error, httpx.LocalProtocolError):
         return "the request could not be sent"
     log.debug("%s: %s", type(error).__name__, error)
-    cause = next((each for each in _list_causes(error) if isinstance(each, OSError) and each.errno is not None), None)
+    cause = next((each for each in list_causes(error) if isinstance(each, OSError) and each.errno is not None), None)
     match cause:
-        case ssl.SSLCertVerificationError():
-            return f"its certificate is not trusted ({cause.verify_message})"
         case ssl.SSLError():
             return "the TLS handshake failed"
         case trio.socket.gaierror():
@@ -61,17 +60,8 @@ def _describe(error: httpx.HTTPError) -> str:
 
 _WORDS: tuple[tuple[type[httpx.HTTPError], str], ...] = (
     (httpx.TimeoutException, "it did not answer in time"),
+    (httpx.ProxyError, "the proxy refused the connection"),
     (httpx.RemoteProtocolError, "the connection was closed, or the answer is not HTTP"),
     (httpx.ConnectError, "no connection could be made"),
     (httpx.HTTPError, "the connection was lost"),
 )
-
-
-def _list_causes(error: BaseException) -> Iterator[BaseException]:
-    """What ``error`` was raised from, and what that was raised from."""
-    at: BaseException | None = error
-    while at is not None:
-        yield at
-        if isinstance(at, BaseExceptionGroup):
-            yield from _list_causes(at.exceptions[0])
-        at = at.__cause__ or at.__context__

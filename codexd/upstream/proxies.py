@@ -142,10 +142,6 @@ def _read_exceptions(text: str) -> Iterator[_Exception]:
             yield _Exception(network, domain, port)
 
 
-class CertificateRejected(httpx.ConnectError):
-    """The server's certificate can't be verified; the text is for the user."""
-
-
 class ProxiedTransport(httpx.AsyncBaseTransport):
     """Sends each request directly or through its proxy. ``connect`` makes the transport for a proxy, or for none."""
 
@@ -164,9 +160,8 @@ class ProxiedTransport(httpx.AsyncBaseTransport):
         except SOCKSError as error:  # httpx lets it through
             raise httpx.ProxyError(f"it does not speak SOCKS 5 ({error})", request=request) from None
         except httpx.ConnectError as error:
-            if rejected := _find_rejected(error):
+            if rejected := find_rejected(error):
                 request.extensions[REJECTED_EXTENSION] = rejected
-                raise CertificateRejected(rejected, request=request) from None
             raise
         if proxy is not None and response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
             await response.aclose()
@@ -199,13 +194,22 @@ class _Trace:
             await self.trace(event, info)
 
 
-def _find_rejected(error: BaseException | None) -> str | None:
-    """Why the certificate was rejected, if that is the reason of ``error``."""
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
+def find_rejected(error: BaseException) -> str | None:
+    """Why a certificate was rejected and what to do, for the user, if that is the cause of ``error``."""
+    for cause in list_causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
             return (
-                f"its certificate can't be verified: {error.verify_message}. If your company inspects TLS, set "
+                f"its certificate is not trusted ({cause.verify_message}). If your company inspects TLS, set "
                 "SSL_CERT_FILE to a file that also has its CA, and restart codexd"
             )
-        error = error.__cause__ or error.__context__
     return None
+
+
+def list_causes(error: BaseException) -> Iterator[BaseException]:
+    """What ``error`` was raised from, and what that was raised from."""
+    at: BaseException | None = error
+    while at is not None:
+        yield at
+        if isinstance(at, BaseExceptionGroup):
+            yield from list_causes(at.exceptions[0])
+        at = at.__cause__ or at.__context__

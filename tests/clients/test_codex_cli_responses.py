@@ -74,6 +74,19 @@ def kinds(request):
     return [item["type"] for item in request.body["input"]]
 
 
+async def test_it_compacts_by_itself_and_goes_on(running, make_codex):
+    codex = make_codex()
+    # It leaves the summary to the backend only where the provider has OpenAI's name.
+    limit = ("-c", "model_auto_compact_token_limit=1000", "-c", 'model_providers.codexd.name="OpenAI"')
+    await codex.run(*limit, "hello")
+    answer, errors = await codex.run(*limit, "resume", "--last", "and now?")
+    assert "ERROR" not in errors
+    assert "simulated backend" in answer
+    compacting = [request for request in running.asked if kinds(request)[-1] == "compaction_trigger"]
+    assert compacting
+    assert "compaction" in kinds(running.asked[-1])
+
+
 async def test_a_shell_tool_turn_and_a_resumed_session(running, make_codex):
     codex = make_codex()
     answer, _ = await codex.run("list the files")

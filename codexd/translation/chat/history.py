@@ -158,9 +158,9 @@ def _calls(message: Fields, index: int) -> list[Item]:
     items = [to_call_item(call, f"call_missing_{index}_{number}") for number, call in calls]
     legacy = message.optional_object("function_call")
     if legacy is not None:
-        name = _name(legacy)
-        items.append(_function_call(legacy, shorten_call_id(f"call_{name}_{index}"), name))
-    return items
+        call_id = shorten_call_id(f"call_{shorten(legacy.filled_string('name'))}_{index}")
+        items.append(_function_call(legacy, call_id))
+    return [{**item, "name": shorten(item["name"])} for item in items]
 
 
 def _reasoning_items(message: Fields, target: Target) -> list[Item]:
@@ -180,22 +180,24 @@ def _reasoning_items(message: Fields, target: Target) -> list[Item]:
 
 
 def to_call_item(call: Fields, spare_id: str) -> Item:
+    """The item of a call, under the client's name of the tool; ``spare_id`` is its id if it has none."""
     given = call.optional_string("id")
     call_id = legal_call_id(call, "id", given) if given else spare_id
     kind = call.optional_string("type") or ("custom" if call.get("custom") else "function")
     match kind:
         case "function":
             function = call.object("function")
-            return _function_call(function, call_id, _name(function))
+            return _function_call(function, call_id)
         case "custom":
             custom = call.object("custom")
             text = custom.optional_string("input") or ""
-            return {"type": "custom_tool_call", "call_id": call_id, "name": _name(custom), "input": text}
+            return {"type": "custom_tool_call", "call_id": call_id, "name": custom.filled_string("name"), "input": text}
         case _:
             raise call.wrong("type", "must be function or custom")
 
 
-def _function_call(function: Fields, call_id: str, name: str) -> Item:
+def _function_call(function: Fields, call_id: str) -> Item:
+    name = function.filled_string("name")
     return {"type": "function_call", "call_id": call_id, "name": name, "arguments": _arguments(function)}
 
 
@@ -205,7 +207,3 @@ def _arguments(function: Fields) -> str:
     if value is None or value == "":
         return "{}"
     return value if isinstance(value, str) else jsontext.dumps_text(value)
-
-
-def _name(call: Fields) -> str:
-    return shorten(call.filled_string("name"))

@@ -5,16 +5,13 @@ Cursor sends such requests, with ``input`` and ``instructions`` instead of ``mes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field
 
 from codexd.translation.chat.stream import ChatStream
 from codexd.translation.client_api import Body, Client, Target
 from codexd.translation.reading.fields import Fields
-from codexd.translation.reading.losses import Losses
-from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.responses.request import Recall, ResponsesRequest, read_request
 from codexd.translation.tokens import count_body
 
@@ -27,55 +24,25 @@ def is_responses_form(body: Fields) -> bool:
     return body.get("messages") is None and body.get("input") is not None
 
 
-@frozen
-class ResponsesFormRequest:
+@define
+class ResponsesFormRequest(ResponsesRequest):
     """What a client asked for; ``stop`` and ``include_usage`` are Chat's own."""
 
-    asked: ResponsesRequest
-    stop: tuple[str, ...]
-    include_usage: bool
-
-    @property
-    def model(self) -> str:
-        return self.asked.model
-
-    @property
-    def stream(self) -> bool:
-        return self.asked.stream
-
-    @property
-    def losses(self) -> Losses:
-        return self.asked.losses
-
-    @property
-    def session_key(self) -> str:
-        return self.asked.session_key
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self.asked.headers
-
-    def to_backend(self, target: Target) -> Body:
-        """The body for the backend.
-
-        Raises:
-            RequestInvalid: names the field.
-        """
-        return self.asked.to_backend(target)
+    stop: tuple[str, ...] = field(default=(), kw_only=True)
+    include_usage: bool = field(default=False, kw_only=True)
 
     def open_stream(self, body: Body, target: Target, request_id: str) -> ChatStream:
-        asked = self.asked.body
-        reasoning = asked.optional_object("reasoning")
+        reasoning = self.body.optional_object("reasoning")
         return ChatStream(
             completion_id=f"chatcmpl-{request_id.removeprefix('req_')}",
             model=self.model,
             upstream_model=target.model.slug,
             account_tag=target.account_tag,
-            tool_names=ToolNames(tool.string("name") for tool in asked.objects("tools") if tool.get("name")),
+            tool_names=self.tool_names,
             shows_reasoning=bool(reasoning and reasoning.get("summary")),
             include_usage=self.include_usage,
             stop=self.stop,
-            max_tokens=self.asked.max_tokens,
+            max_tokens=self.max_tokens,
             service_tier="priority" if "service_tier" in body else "default",
             count_input=lambda: count_body(body),
         )
@@ -92,9 +59,9 @@ def read_responses_form(body: Fields) -> ResponsesFormRequest:
     options = body.optional_object("stream_options")
     if options is not None:
         value["stream_options"] = {name: option for name, option in options.value.items() if name != "include_usage"}
-    asked = read_request(evolve(body, value=_rename(value)), {}, Client.OTHER, Recall(), ResponsesRequest)
-    return ResponsesFormRequest(
-        asked,
+    request = read_request(evolve(body, value=_rename(value)), {}, Client.OTHER, Recall(), ResponsesFormRequest)
+    return evolve(
+        request,
         stop=(stop,) if isinstance(stop, str) else tuple(body.strings("stop")),
         include_usage=options.boolean("include_usage") if options is not None else False,
     )

@@ -109,7 +109,7 @@ class _Writer:
 
     def add(self, item: Mapping[str, Any]) -> None:
         kind = item.get("type") or "message"
-        if kind in _ITEM_FIELDS:
+        if isinstance(kind, str) and kind in _ITEM_FIELDS:
             self._note_unknown(f"input.{kind}", item, _ITEM_FIELDS[kind] | _ANY_ITEM)
         if kind in ("function_call_output", "custom_tool_call_output"):
             self._add_result(item)

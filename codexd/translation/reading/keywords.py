@@ -392,8 +392,7 @@ def find_type(name: Any) -> str | None:
     """The type as JSON Schema names it, ``any`` for all of them, or None."""
     if not isinstance(name, str):
         return None
-    lowered = name.lower()
-    return lowered if lowered in TYPES else _OTHER_TYPES.get(lowered)
+    return name.lower() if name.lower() in TYPES else _OTHER_TYPES.get(name.lower())
 
 
 def quote(value: Any) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from codexd.translation.reading.fates import CARRIED, Shape, Table, approximated, carried, cosmetic, plain, refused
 from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.losses import LossKind
 from codexd.translation.reading.parts import Part, read_image_url, text_part, to_file_data
 
 TEXTS = ("text", "input_text", "output_text")
@@ -37,6 +38,7 @@ def _image(part: Fields) -> list[Part]:
     image = flat if isinstance(value, str) else part.optional_object("image_url")
     url = image.optional_string("url") if image else None
     if image is None or url is None:
+        part.lose(LossKind.DROPPED, "image_url", "left out: the image has no URL")
         return []
     made = {"type": "input_image", "image_url": read_image_url(image, "url")}
     detail = image.optional_string("detail") or part.optional_string("detail")

@@ -20,7 +20,6 @@ from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
 from codexd.translation.reading.pairing import OUTPUT_OF, Item
 from codexd.translation.reading.parts import Part, to_output
-from codexd.translation.reading.tool_names import shorten
 from codexd.translation.responses.fates import CHAT_FIELDS
 
 _OUTPUTS = tuple(OUTPUT_OF.values())
@@ -87,9 +86,12 @@ def _to_user_parts(block: Fields) -> list[Part]:
     is_nested = isinstance(block.get("image_url"), dict) or isinstance(block.get("file"), dict)
     is_native = kind.startswith("input_") and not is_nested
     is_known = kind in openai_parts.CONVERTERS or kind in MEDIA
-    if is_known and not is_native:
-        return to_parts([block])
-    return [{name: value for name, value in block.value.items() if name != "cache_control"}]
+    if is_native or not is_known:
+        return [{name: value for name, value in block.value.items() if name != "cache_control"}]
+    if is_nested and kind in openai_parts.SHAPES:
+        for name in block.value.keys() - {"type", *openai_parts.SHAPES[kind].fields}:
+            block.lose(LossKind.DROPPED, name, "unknown to codexd")
+    return to_parts([block])
 
 
 def _leave_out(block: Fields) -> list[Part]:
@@ -143,7 +145,7 @@ def _add_block(block: Fields, said: _Said) -> None:
 
 def _to_call(block: Fields) -> Item:
     arguments = jsontext.dumps_text(block.get("input") or {})
-    name = shorten(block.filled_string("name"))
+    name = block.filled_string("name")
     return {"type": "function_call", "call_id": block.string("id"), "name": name, "arguments": arguments}
 
 

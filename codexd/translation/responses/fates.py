@@ -125,7 +125,13 @@ TOOLS: Mapping[str, Shape] = {
     "mcp": Shape(refused("needs an MCP client on OpenAI's servers; let your client call your MCP servers")),
 }
 
-_INPUT_PART = {**_CACHE_MARK, "cache_control": cosmetic(OWN_CACHE), "file_id": FILES}
+_INPUT_PART = {
+    **_CACHE_MARK,
+    "cache_control": cosmetic(OWN_CACHE),
+    "image_url": carried(inside="image_url"),
+    "file": carried(inside="file"),
+    "file_id": FILES,
+}
 _OF_OTHERS = ("text", "image_url", "file", "image", "document", "search_result", "tool_use", "tool_result", *REASONING)
 _WHOLE = Shape(CARRIED, other=CARRIED)
 _PARTS: Mapping[str, Shape] = {

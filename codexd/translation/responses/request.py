@@ -16,7 +16,7 @@ from attrs import define, evolve, field, frozen
 
 from codexd import jsontext
 from codexd.translation.backend import COMPACTION_TRIGGER, LITE_HEADER, SEALED_REASONING, make_body, objects_of
-from codexd.translation.client_api import Body, Client, Purpose, Target
+from codexd.translation.client_api import AnswerStream, Body, Client, Purpose, Target
 from codexd.translation.models.catalogue import EFFORTS, read_version
 from codexd.translation.reading.conversation import to_session_key
 from codexd.translation.reading.effort import AskedTier, fit_effort, fit_tier, fit_verbosity
@@ -104,7 +104,7 @@ class ResponsesRequest:
     def locate(self, part: Mapping[str, Any]) -> str | None:
         return locate(list_parts(self.items), part, lambda found: [found[0].value, read_part(found[0])])
 
-    def open_stream(self, body: Body, target: Target, request_id: str) -> ResponsesStream:  # noqa: ARG002 - ids are the backend's
+    def open_stream(self, body: Body, target: Target, request_id: str) -> AnswerStream:  # noqa: ARG002 - ids are the backend's
         self.answer = ResponsesStream(
             model=self.model,
             verbatim=self.client is Client.CODEX,
@@ -210,7 +210,7 @@ def read_request(body: Fields, headers: Mapping[str, str], client: Client, recal
         losses=body.losses,
         session_key=session,
         owners=recall.owners,
-        tool_names=ToolNames() if is_codex else ToolNames(list_names(body)),
+        tool_names=ToolNames() if is_codex else ToolNames(list_names(body, items)),
         headers=_make_headers(headers, session, items, is_codex=is_codex),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from codexd.translation.backend import object_of, objects_of, text_of
@@ -64,10 +64,10 @@ def shorten_names(named: Mapping[str, Any]) -> dict[str, str]:
     return {key: shorten(name) for key, name in found.items() if isinstance(name, str) and name}
 
 
-def list_names(body: Fields) -> Iterator[str]:
-    """Every name of a tool in the request: of tools, of tools that items of the input list, and of calls."""
+def list_names(body: Fields, items: Iterable[Fields]) -> Iterator[str]:
+    """Every name of a tool in the request: of tools, of tools that ``items`` of the input list, and of calls."""
     yield from _list_tool_names(body.get("tools"))
-    for item in objects_of(body.get("input")):
+    for item in items:
         yield from _list_tool_names(item.get("tools"))
         yield from (text_of(item.get(key)) for key in ("name", "namespace"))
 

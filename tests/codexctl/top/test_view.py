@@ -199,6 +199,11 @@ def test_how_many_run_is_always_in_the_first_line(columns):
     assert "  1 running" in text_of(made, columns)[0]
 
 
+def test_a_check_of_auto_mode_is_called_that():
+    lines = text_of(model(request("req_a", purpose="auto mode check")), 120)
+    assert sum("auto mode check" in line for line in lines) == 2, "in its row and in the details"
+
+
 def test_accounts_that_differ_at_their_ends_are_shown_by_their_ends():
     emails = ["somebody@example.com/3f9c2a1b", "somebody@example.com/b0b5e2d4", "home@example.com"]
     lines = text_of(model(accounts=[account(email) for email in emails]))

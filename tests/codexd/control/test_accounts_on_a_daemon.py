@@ -129,9 +129,12 @@ async def test_two_workspaces_of_one_person_are_two_accounts(running):
     with pytest.raises(RefusedError) as caught:
         await running.call("accounts.switch", account="bea@example.com")
     assert caught.value.kind == "account_ambiguous"
-    assert personal["id"] in str(caught.value)
-    assert work["id"] in str(caught.value)
-    assert (await running.call("accounts.switch", account=work["id"][:6]))["account"]["id"] == work["id"]
+    listed = (await running.call("accounts.list"))["accounts"]
+    labels = {each["id"]: each["label"] for each in listed}
+    assert labels[personal["id"]] != labels[work["id"]]
+    assert labels[personal["id"]] in str(caught.value)
+    assert labels[work["id"]] in str(caught.value)
+    assert (await running.call("accounts.switch", account=labels[work["id"]]))["account"]["id"] == work["id"]
     assert (await post(running, HELLO)).status_code == 200
     assert running.asked[-1].headers["authorization"] == "bea@example.com (work)"
 

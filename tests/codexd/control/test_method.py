@@ -14,7 +14,7 @@ async def find(call: Call, params: AccountChoice) -> AccountRef:
 
     Its name is enough.
     """
-    return AccountRef(params.account, call.control, "plus", simulated=False)
+    return AccountRef(params.account, params.account, call.control, "plus", simulated=False)
 
 
 @method("test.plain")
@@ -36,5 +36,5 @@ def test_what_is_left_out_is_empty():
 
 async def test_the_function_answers():
     assert await find.answer(make_call("the daemon"), AccountChoice("x")) == AccountRef(
-        "x", "the daemon", "plus", False
+        "x", "x", "the daemon", "plus", False
     )

@@ -10,6 +10,7 @@ from support.control_peer import Peer
 from support.harness import HELLO, RefusedError, post, read_events, start_daemon, text_of
 
 from codexd.simulator.wire import Outcome
+from codexd.translation.wire_errors import without_countdown
 
 STREAMED = {**HELLO, "max_tokens": 1_000_000_000, "stream": True}
 HELD = {"output": [{"text": "so far, so good"}], "hold": "for ever", "after_items": 1}
@@ -104,16 +105,21 @@ async def test_what_a_client_was_told_is_kept(running):
     running.load({"failed": limit}, {"output": [{"text": "begun"}], "failed": limit, "after_items": 1})
     whole = (await post(running, HELLO)).json()["error"]
     request = await last_of(running, "failed")
-    assert request["told"] == {"status": 429, "type": "rate_limit_error", "message": whole["message"]}
+    assert request["told"] == {
+        "status": 429,
+        "type": "rate_limit_error",
+        "message": without_countdown(whole["message"]),
+    }
     assert (request["error"], request["error_kind"]) == ("Your limit is reached", "usage_limit_reached")
     streamed = read_events((await post(running, STREAMED)).text)[-1]["error"]
     request = await last_of(running, "failed")
-    assert request["told"] == {"status": 200, "type": streamed["type"], "message": streamed["message"]}
+    told = without_countdown(streamed["message"])
+    assert request["told"] == {"status": 200, "type": streamed["type"], "message": told}
     assert (request["status"], request["tokens"]["estimated"]) == (200, True)
     explanation, steps = await explain(running)
     assert explanation["request"]["id"] == request["id"]
     assert steps[-1] == "The request failed: Your limit is reached."
-    assert "available again in 1 h 57 min" in explanation["summary"]
+    assert "available again at 20" in explanation["summary"]
     assert explanation["advice"][1].startswith("The limit ends in 1 h 57 min")
 
 

@@ -166,3 +166,17 @@ async def test_a_stale_followed_login_is_its_owners_to_mend(tmp_path, nursery):
     await program.rotate()
     assert (await post(running, HELLO)).status_code == 200
     assert running.refreshes == 0
+
+
+async def test_a_login_whose_refresh_token_is_withdrawn_says_until_when_it_works(nursery, tmp_path):
+    running = await start_daemon(nursery, tmp_path)
+    running.simulator.load_token_replies({"code": "refresh_token_invalidated"})
+    (refreshed,) = (await running.call("accounts.refresh"))["results"]
+    assert not refreshed["ok"]
+    assert "can't be renewed; it ends in 10 d 0 h" in refreshed["message"]
+    (account,) = (await running.call("accounts.list"))["accounts"]
+    assert (account["state"], account["reason"]) == ("expiring", refreshed["message"])
+    assert refreshed["message"] in (await running.call("daemon.status"))["problems"]
+    assert (await post(running, HELLO)).status_code == 200
+    await running.call("accounts.refresh")
+    assert running.refreshes == 1

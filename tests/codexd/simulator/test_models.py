@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from support.simulator_bench import BODY, open_bench
 from support.simulator_checks import (
@@ -11,7 +13,9 @@ from support.simulator_checks import (
 )
 
 from codexd.simulator.checks import check_body
+from codexd.simulator.models import is_in_plan
 from codexd.simulator.options import Options
+from codexd.translation.models.catalogue import BUILT_IN
 
 
 def test_a_listed_model_can_be_refused() -> None:
@@ -81,3 +85,17 @@ def test_responses_lite_only_for_the_models_that_take_it(model: str, is_refused:
     headers = {"version": "0.171.0", "x-openai-internal-codex-responses-lite": "true"}
     refusal = check_body(make_body(model=model), account_id=OWN, options=Options(), headers=headers)
     assert (refusal.body["error"]["code"] if refusal else None) == ("unsupported_value" if is_refused else None)
+
+
+@pytest.mark.parametrize(
+    ("plan", "model", "options", "included"),
+    [
+        ("plus", "gpt-6.2-sol", {}, True),
+        ("free", "gpt-6.2-sol", {}, False),
+        ("promax", "gpt-6-luna", {}, False),
+        ("free", "gpt-6.2-sol", {"plan_models": {"free": frozenset({"gpt-6.2-sol"})}}, True),
+        ("plus", "gpt-5.5", {"plan_models": {"plus": frozenset()}}, False),
+    ],
+)
+def test_the_models_of_a_plan(plan: str, model: str, options: dict[str, Any], included: bool) -> None:
+    assert is_in_plan(BUILT_IN.describe(model), plan, Options(**options)) is included

@@ -115,7 +115,7 @@ RESPONSES = sdk(
     [
         {"role": "system", "content": "s"},
         message("user", "hi"),
-        {"role": "user", "content": [IMAGE]},
+        {"role": "user", "content": [IMAGE, {**IMAGE, "image_url": {"url": IMAGE["image_url"]}}]},
         reasoning(),
         call(id="fc_1"),
         output(id="fco_1"),

@@ -71,5 +71,5 @@ def test_an_untrusted_certificate_is_called_that():
     cause = ssl.SSLCertVerificationError(1, "certificate verify failed")
     cause.verify_message = "self-signed certificate"
     error.__cause__ = ExceptionGroup("all attempts failed", [cause])
-    words = "the backend at chatgpt.com can't be reached: its certificate is not trusted (self-signed certificate)"
-    assert str(to_unreachable(error, REQUEST, NAME)) == words
+    words = "the backend at chatgpt.com can't be reached: its certificate is not trusted (self-signed certificate). "
+    assert str(to_unreachable(error, REQUEST, NAME)).startswith(f"{words}If your company inspects TLS")

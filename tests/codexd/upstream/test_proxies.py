@@ -223,7 +223,7 @@ async def test_a_certificate_of_a_company_is_said_with_what_to_set(environ, kind
     async with httpx.AsyncClient(transport=transport) as http:
         with pytest.raises(kind) as caught:
             await fetch(http, http.build_request("GET", BACKEND), timeout_s=5, max_bytes=100, name="the backend")
-        with pytest.raises(RefreshUnavailable, match=r"can't be verified: self-signed .* SSL_CERT_FILE"):
+        with pytest.raises(RefreshUnavailable, match=r"is not trusted .self-signed .* SSL_CERT_FILE"):
             await TokenEndpoint(http, "https://auth.example.com").refresh("rt_secret")
     assert where in str(caught.value)
     assert "SSL_CERT_FILE" in str(caught.value)

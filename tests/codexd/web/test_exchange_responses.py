@@ -10,6 +10,7 @@ import trio
 from support.harness import post, read_events, start_daemon, start_request
 from support.responses_bodies import CODEX_BODIES, CODEX_HEADERS, CODEX_LITE, CODEX_TURN, FUNCTION, THREAD
 
+from codexd.jsontext import dumps
 from codexd.simulator.options import Options
 from codexd.simulator.wire import Outcome
 from codexd.translation.reading.tool_names import shorten
@@ -410,6 +411,14 @@ NAMED = {**FUNCTION, "name": LONG}
 CALLED = {"type": "function_call", "call_id": "c1", "name": LONG, "arguments": "{}"}
 ANSWERED = {"type": "function_call_output", "call_id": "c1", "output": "ok"}
 USER = {"role": "user", "content": "hi"}
+CALLED_IN_CHAT = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "c1", "type": "function", "function": {"name": LONG, "arguments": "{}"}}],
+}
+ANSWERED_IN_CHAT = {"role": "tool", "tool_call_id": "c1", "content": "ok"}
+USED = {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": LONG, "input": {}}]}
+RESULT = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "ok"}]}
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -419,6 +428,9 @@ USER = {"role": "user", "content": "hi"}
         pytest.param({"tools": [NAMED], "tool_choice": {"type": "function", "name": LONG}}, {}, id="tool"),
         pytest.param({"tools": [{"type": "function", "function": NAMED}]}, {}, id="nested"),
         pytest.param({"input": [USER, CALLED, ANSWERED]}, {}, id="only-in-the-history"),
+        pytest.param({"tools": [NAMED], "input": [USER, CALLED_IN_CHAT, ANSWERED_IN_CHAT]}, {}, id="chat-history"),
+        pytest.param({"input": [USER, CALLED_IN_CHAT, ANSWERED_IN_CHAT]}, {}, id="only-in-a-chat-history"),
+        pytest.param({"input": [USER, USED, RESULT]}, {}, id="only-in-a-messages-history"),
         pytest.param({"input": [USER, {"type": "additional_tools", "tools": [NAMED]}]}, {}, id="in-the-input"),
         pytest.param(
             {"tools": [{"type": "namespace", "name": "my.space", "tools": [NAMED]}]},
@@ -431,6 +443,8 @@ async def test_long_tool_names_are_shortened_and_restored(running, stream, field
     running.load({"output": [{"call": {"name": shorten(LONG), "call_id": "c2", **call}}]})
     answer = await post(running, {**HELLO, "stream": stream, **fields}, PATH)
     assert answer.status_code == 200, answer.text
+    body = dumps(running.asked[0].body).decode()
+    assert body.count(shorten(LONG)) == body.count('"name":"mcp__xxx')
     assert f'"name":"{LONG}"' in answer.text
     assert shorten(LONG) not in answer.text
     assert shorten("my.space") not in answer.text

@@ -73,7 +73,7 @@ def test_the_request_of_cursor():
                 "text": None,
                 "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": PARAMETERS}},
             },
-            {"text": {"format": {"type": "json_schema", "name": "a", "schema": PARAMETERS}}},
+            {"text": {"format": {"type": "json_schema", "name": "a", "schema": PARAMETERS}, "verbosity": "low"}},
             {},
         ),
         ({"tools": [{"type": "function", "function": NESTED}]}, {}, {}),
