@@ -22,8 +22,8 @@ Wanted = ChatRequest | ResponsesFormRequest
 class ChatApi:
     """``ClientApi`` for Chat Completions."""
 
-    ping: bytes = b": ping\n\n"
-    """A comment: the SDK breaks on a frame without JSON."""
+    ping: bytes = sse.COMMENT
+    """The SDK breaks on a frame without JSON."""
     end: bytes = b"data: [DONE]\n\n"
     encode: Callable[[Event], bytes] = sse.encode_data
 

@@ -34,7 +34,7 @@ class ResponsesApi:
 
     recall: Recall = field(factory=Recall)
     read: Callable[[bytes, Mapping[str, str], Client, Recall], ResponsesRequest] = parse
-    ping: bytes = b": ping\n\n"
+    ping: bytes = sse.COMMENT
     end: bytes = b""
     encode: Callable[[Event], bytes] = sse.encode
 
