@@ -34,7 +34,7 @@ class ChatApi:
     def make_collector(self) -> Collector:
         return ChatCollector()
 
-    def relay_headers(self, headers: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - clients know none of these
+    def relay_headers(self, headers: Mapping[str, str], wanted: Wanted) -> dict[str, str]:  # noqa: ARG002 - clients know none
         return {}
 
     def to_wire(self, error: CodexdError, client: Client, wanted: Wanted | None, *, now: float) -> WireError:  # noqa: ARG002 - for other APIs

@@ -86,6 +86,7 @@ class ResponsesRequest:
     def open_stream(self, body: Body, target: Target, request_id: str) -> AnswerStream:  # noqa: ARG002 - ids are the backend's
         self.answer = ResponsesStream(
             model=self.model,
+            sent_model=target.model.slug,
             verbatim=self.client is Client.CODEX,
             tool_names=self.tool_names,
             note_reasoning=partial(self.owners.note, account_tag=target.account_tag),
@@ -121,6 +122,7 @@ class CompactRequest(ResponsesRequest):
         self.answer = CompactionStream(
             kept=[item for item in body["input"] if item.get("role") == "user"],
             model=self.model,
+            sent_model=target.model.slug,
             verbatim=self.client is Client.CODEX,
             note_reasoning=partial(self.owners.note, account_tag=target.account_tag),
         )
