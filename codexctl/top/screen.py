@@ -16,6 +16,7 @@ from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout import FormattedTextControl, Layout, Window
 from prompt_toolkit.output import ColorDepth, Output
 
+from codexctl.client import OlderDaemon
 from codexctl.command import Invocation
 from codexctl.top.feed import Feed
 from codexctl.top.keys import Quit, press
@@ -68,6 +69,7 @@ class Top:
     def __init__(self, invocation: Invocation, source: Input | None = None, output: Output | None = None) -> None:
         self.model = Model()
         self._feed = Feed(invocation.socket, self.model, self._redraw)
+        self._older: OlderDaemon | None = None
         self._app: Application[None] = Application(
             layout=Layout(Window(FormattedTextControl(self._draw, focusable=True), always_hide_cursor=True)),
             key_bindings=self._bind(),
@@ -82,11 +84,14 @@ class Top:
         self._app.timeoutlen = ESCAPE_S
 
     async def run(self) -> None:
+        """Raises OlderDaemon."""
         async with asyncio.TaskGroup() as tasks:
             feeding = tasks.create_task(self._feed.run())
             await self._app.run_async()
             self._feed.close()
             feeding.cancel()
+        if self._older is not None:
+            raise self._older
 
     def leave(self) -> None:
         self._app.exit()
@@ -95,8 +100,15 @@ class Top:
         self._app.invalidate()
 
     def _draw(self) -> StyleAndTextTuples:
+        try:
+            lines = screen(self.model, _size(self._app.output.get_size()), time.time())
+        except OlderDaemon as error:
+            self._older = error
+            if not self._app.is_done:
+                self.leave()
+            return []
         fragments: StyleAndTextTuples = []
-        for line in screen(self.model, _size(self._app.output.get_size()), time.time()):
+        for line in lines:
             fragments += [(_style(names), text) for names, text in line]
             fragments.append(("", "\n"))
         return fragments[:-1]

@@ -52,7 +52,8 @@ EXAMPLE = {"config_dir": "/home/me/.claude", "working_dir": "/home/me/project", 
 AUTO_MODE_NOTE = (
     "In auto mode, its default, Claude Code lets a model decide whether an action is safe, and then runs it without "
     "asking you. Through codexd that model is {model} (models.haiku), and each checked action costs your plan one or "
-    "two requests of about 35,000 tokens. `codexctl claude proxy --ask` makes Claude Code ask you instead."
+    "two requests of about 35,000 tokens; only Anthropic's servers check for free, which Claude Code will tell you. "
+    "`codexctl claude proxy --ask` makes Claude Code ask you instead."
 )
 ASK_NOTE = "Claude Code asks you before each action. Shift+Tab changes that for a session."
 RESTART_NOTE = "Restart Claude Code for this to take effect."

@@ -28,7 +28,9 @@ def to_unreachable(error: httpx.HTTPError | trio.TooSlowError, request: httpx.Re
 
 def to_broken(error: httpx.HTTPError, name: str) -> StreamBroken:
     """The error for the user if the connection broke during the answer."""
-    return StreamBroken(f"the connection to {name} broke during the answer: {_describe(error)}", status=200)
+    described = _describe(error)
+    words = "it was closed" if isinstance(error, httpx.RemoteProtocolError) else described
+    return StreamBroken(f"the connection to {name} broke during the answer: {words}", status=200)
 
 
 def _describe(error: httpx.HTTPError) -> str:

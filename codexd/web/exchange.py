@@ -237,7 +237,7 @@ class ModelRoute(Generic[R]):
         _end_early(turn, outbox, ShuttingDown("codexd is shutting down; send the request again in a moment"))
 
     def _headers_of(self, wanted: R, turn: Turn) -> dict[str, str]:
-        return count_losses(wanted) | self.api.relay_headers(turn.answer_headers)
+        return count_losses(wanted) | self.api.relay_headers(turn.answer_headers, wanted)
 
     async def _send_error(self, exchange: Exchange, wanted: R | None, error: CodexdError) -> None:
         wire = self._report(exchange, wanted, error)

@@ -60,10 +60,17 @@ def test_no_answer_through_a_proxy(error, kind, words):
     assert (type(found), str(found)) == (kind, f"the backend at chatgpt.com {words}")
 
 
-def test_a_connection_that_breaks_during_the_answer():
-    found = to_broken(httpx.RemoteProtocolError("peer closed"), NAME)
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (httpx.RemoteProtocolError("peer closed connection without sending complete message body"), "it was closed"),
+        (httpx.ReadError("aclose"), "the connection was lost"),
+    ],
+)
+def test_a_connection_that_breaks_during_the_answer(error, words):
+    found = to_broken(error, NAME)
     assert isinstance(found, StreamBroken)
-    assert str(found).startswith("the connection to the backend broke during the answer")
+    assert str(found) == f"the connection to the backend broke during the answer: {words}"
 
 
 def test_an_untrusted_certificate_is_called_that():

@@ -270,6 +270,20 @@ async def test_the_protocols_headers_go_up_and_come_down_and_ours_stay_ours(runn
     assert answer.headers["x-models-etag"].startswith("W/")
 
 
+@pytest.mark.parametrize(
+    ("asked", "served", "named"),
+    [
+        pytest.param("gpt-5.5", None, "gpt-5.5", id="as asked"),
+        pytest.param("opus", None, "opus", id="a name of codexd's own"),
+        pytest.param("opus", "gpt-6-luna", "gpt-6-luna", id="the backend took another"),
+    ],
+)
+async def test_the_codex_cli_is_told_of_another_model_only_if_the_backend_took_it(running, asked, served, named):
+    running.load({"output": [{"text": "Hi"}], "model": served})
+    answer = await post(running, {**CODEX_STREAM, "model": asked}, PATH, **CODEX)
+    assert answer.headers["openai-model"] == named
+
+
 async def test_the_backends_own_frames_are_for_the_codex_cli_alone(running):
     kinds = {}
     for caller, headers in (("codex", CODEX), ("sdk", {})):
