@@ -16,9 +16,12 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from enum import Enum
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from attrs import frozen
+
+from codexd import jsontext
 
 MEDIA_MARK = b"base64"
 """In every body with media. The JSON of such a body is read outside the event loop, because images are decoded."""
@@ -74,24 +77,26 @@ class Finding:
 
 
 class Findings:
-    """Remembers what was found, by digest."""
+    """Remembers what was found, by digest. Several threads may use it."""
 
     def __init__(self, max_entries: int = 4096, max_chars: int = 64_000_000) -> None:
         self._max_entries, self._max_chars = max_entries, max_chars
         self._found: OrderedDict[bytes, Finding] = OrderedDict()
         self._chars = 0
+        self._lock = Lock()
 
     def get(self, key: bytes) -> Finding | None:
         return self._found.get(key)
 
     def put(self, key: bytes, finding: Finding) -> None:
-        if key in self._found:
-            return
-        self._found[key] = finding
-        self._chars += len(finding.frame or "")
-        while len(self._found) > self._max_entries or self._chars > self._max_chars:
-            _, forgotten = self._found.popitem(last=False)
-            self._chars -= len(forgotten.frame or "")
+        with self._lock:
+            if key in self._found:
+                return
+            self._found[key] = finding
+            self._chars += len(finding.frame or "")
+            while len(self._found) > self._max_entries or self._chars > self._max_chars:
+                _, forgotten = self._found.popitem(last=False)
+                self._chars -= len(forgotten.frame or "")
 
 
 _FINDINGS = Findings()
@@ -140,10 +145,22 @@ def _list_media(value: Any) -> Iterator[tuple[Medium, str]]:
             for name, child in current.items():
                 if isinstance(child, str):
                     yield from _medium_of(current, name, child)
+                    left.append(load_parts(child) if name == "content" else None)
                 else:
                     left.append(child)
         elif isinstance(current, list):
             left.extend(current)
+
+
+def load_parts(text: str) -> list[Any] | None:
+    """The list in a JSON text that speaks of images, as some clients send a tool's result; None for any other text."""
+    if not text.lstrip().startswith("[") or "image" not in text:
+        return None
+    try:
+        value = jsontext.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, list) else None
 
 
 def _medium_of(owner: dict[str, Any], name: str, text: str) -> Iterator[tuple[Medium, str]]:
