@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 from prompt_toolkit.application import Application
@@ -63,10 +64,17 @@ async def _show(top: Top) -> None:
 
 
 class Top:
-    """The screen. ``source`` and ``output`` are those of the process by default."""
+    """The screen. ``source`` and ``output`` are those of the process by default; ``clock`` is the wall clock."""
 
-    def __init__(self, invocation: Invocation, source: Input | None = None, output: Output | None = None) -> None:
+    def __init__(
+        self,
+        invocation: Invocation,
+        source: Input | None = None,
+        output: Output | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.model = Model()
+        self._clock = clock
         self._feed = Feed(invocation.socket, self.model, self._redraw)
         self._app: Application[None] = Application(
             layout=Layout(Window(FormattedTextControl(self._draw, focusable=True), always_hide_cursor=True)),
@@ -96,7 +104,7 @@ class Top:
 
     def _draw(self) -> StyleAndTextTuples:
         fragments: StyleAndTextTuples = []
-        for line in screen(self.model, _size(self._app.output.get_size()), time.time()):
+        for line in screen(self.model, *self._settle()):
             fragments += [(_style(names), text) for names, text in line]
             fragments.append(("", "\n"))
         return fragments[:-1]
@@ -126,7 +134,13 @@ class Top:
                 pass
             case ask:
                 self._app.create_background_task(self._feed.ask(ask))
-        settle(self.model, _size(self._app.output.get_size()), time.time())
+        self._settle()
+
+    def _settle(self) -> tuple[Size, float]:
+        """Take back what is old before it is shown; the size of the screen, and the time."""
+        size, now = _size(self._app.output.get_size()), self._clock()
+        settle(self.model, size, now)
+        return size, now
 
 
 def _size(size: TerminalSize) -> Size:
