@@ -6,6 +6,7 @@ import gc
 import io
 import os
 import sys
+from pathlib import Path
 
 gc.set_threshold(50_000)  # before the imports: garbage collection during them takes a tenth of a short command's time
 
@@ -19,6 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
     if sys.stdout is None:
         say("standard output is closed. Send it to /dev/null if you don't want to see it.")
         return EXIT_REFUSED
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - as long as the process
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # an ASCII terminal gets ? for a quota bar, not a traceback
     try:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from codexctl.client import NoDaemon, Refused
+from codexctl.client import NoDaemon, OlderDaemon, Refused
 from codexctl.command import EXIT_NO_DAEMON, EXIT_REFUSED, EXIT_USAGE, KINDS, Command, Invocation, Stop
 from codexctl.commands import load_commands
-from codexctl.daemons import choose_socket
+from codexctl.daemons import choose_socket, name_older
 from codexctl.render.text import PROSE_WIDTH, wrap
 from codexctl.terminal import say
 from codexd import __version__
@@ -44,7 +44,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     except Stop as stop:
         return report(stop, as_json="--json" in arguments)
     command: Command | None = getattr(parsed, "command", None)
-    if command is None and sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
+    if command is None and sys.stdin.isatty() and sys.stdout.isatty():
         command = load_commands("shell")[0]
     if command is None and getattr(parsed, "json", False):
         return report(Stop(EXIT_USAGE, "a command is missing; `codexctl help` lists them"), as_json=True)
@@ -90,6 +90,8 @@ def run_command(command: Command, invocation: Invocation) -> int:
     """Run ``command``, report what went wrong if anything did, and return the exit status."""
     try:
         command.run(invocation)
+    except OlderDaemon as error:
+        return report(name_older(invocation.socket, error), as_json=invocation.as_json)
     except (Refused, NoDaemon, Stop) as error:
         return report(error, as_json=invocation.as_json)
     return 0

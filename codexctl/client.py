@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeGuard
+from typing import Any, NoReturn, Protocol, Self, TypeGuard
 
-from codexd import rpc
+from codexd import __version__, rpc
 
 CONNECT_TIMEOUT_S = 5.0
 REPLY_TIMEOUT_S = 60.0
@@ -29,6 +29,9 @@ ASK_AFTER_S, ANSWER_WITHIN_S = 2.0, 3.0
 PROBE = "daemon.status"
 TICK_S = 0.1
 READ_BYTES = 65536
+
+UNKNOWN_PARAMETER = ": unknown parameter"
+"""How the daemon's refusal of a parameter ends."""
 
 MAX_REPLY_BYTES = 256 * 1024 * 1024
 """A long log history comes as one line."""
@@ -51,11 +54,30 @@ class Refused(Exception):
         self.kind = failure.data.get("kind") if isinstance(failure.data, dict) else None
 
 
+class OlderDaemon(Refused):
+    """The daemon was started before an upgrade, and lacks something that this codexctl needs."""
+
+    def __init__(self, sign: str, daemon: str = "the running codexd") -> None:
+        text = (
+            f"{daemon} is an older build than this codexctl {__version__} ({sign}). Restart it: `codexctl stop`, then "
+            "start codexd as before."
+        )
+        super().__init__(rpc.Failure(None, rpc.ErrorCode.REFUSED, text, {"kind": "older_daemon"}))
+        self.sign = sign
+
+
+class Answer(dict[str, Any]):
+    """A JSON object from the daemon. Looking up what it should have and has not raises ``OlderDaemon``."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise OlderDaemon(f"its answer lacks {name}")
+
+
 class Messages:
     """The messages of one connection: calls are encoded, bytes become ``received`` messages. Does no I/O itself."""
 
     def __init__(self) -> None:
-        self._reader = rpc.Connection(MAX_REPLY_BYTES)
+        self._reader = rpc.Connection(MAX_REPLY_BYTES, Answer)
         self.received: deque[rpc.Message] = deque()
         self.last_id = 0
 
@@ -82,9 +104,11 @@ def result_of(reply: rpc.Result | rpc.Failure) -> Any:
     """The result in ``reply``.
 
     Raises:
-        Refused: the reply is an error.
+        Refused: the reply is an error; ``OlderDaemon`` if the daemon does not know the method or a parameter.
     """
     if isinstance(reply, rpc.Failure):
+        if reply.code == rpc.ErrorCode.METHOD_NOT_FOUND or reply.message.endswith(UNKNOWN_PARAMETER):
+            raise OlderDaemon(reply.message)
         raise Refused(reply)
     return reply.result
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from codexctl.client import NoDaemon, connect
+from codexctl.client import PROBE, ControlClient, NoDaemon, OlderDaemon, Refused, connect
 from codexctl.terminal import say
 from codexd.paths import RunningDaemon, find_running_folder, find_socket, read_running
 
@@ -29,6 +30,14 @@ def choose_socket(environ: Mapping[str, str], tell: Callable[[str], None] = say)
     [only] = living.values()
     tell(f"using the only codexd that runs: {_describe(only)}")
     return only.socket
+
+
+def name_older(socket: Path, error: OlderDaemon) -> OlderDaemon:
+    """``error`` with the version and the pid of the daemon at ``socket``, if it still answers."""
+    with suppress(NoDaemon, Refused), ControlClient(socket) as client:
+        status = client.call(PROBE)
+        return OlderDaemon(error.sign, f"codexd {status['version']} (pid {status['pid']})")
+    return error
 
 
 def _find_default(environ: Mapping[str, str]) -> Path:

@@ -23,7 +23,12 @@ def say(text: str) -> None:
 
 def _fill(line: str) -> str:
     """``line``, broken between words if stderr is a terminal."""
-    return "\n".join(wrap(line, _columns(), "", "", break_words=False)) if sys.stderr.isatty() else line
+    return "\n".join(wrap(line, _columns(), "", "", break_words=False)) if _has_message_terminal() else line
+
+
+def _has_message_terminal() -> bool:
+    """Whether messages are shown at once. Standard error may be closed."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _columns() -> int:
@@ -33,7 +38,7 @@ def _columns() -> int:
 
 def has_input_terminal() -> bool:
     """Whether there is a user to ask."""
-    return sys.stdin is not None and sys.stdin.isatty()
+    return sys.stdin.isatty()
 
 
 def prompt(text: str) -> None:
@@ -85,7 +90,7 @@ class LineInput:
     @classmethod
     def open(cls) -> Self | None:
         """None if nothing can be read: standard input is closed, or is a terminal that another job is using."""
-        if sys.stdin is None or sys.stdin.closed or not _is_in_foreground(sys.stdin.fileno()):
+        if sys.stdin.closed or not _is_in_foreground(sys.stdin.fileno()):
             return None
         return cls(sys.stdin.fileno())
 
@@ -159,7 +164,7 @@ class Spinner:
     TURN_S = 0.2
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._shown = sys.stderr.isatty() and environ.get("TERM") != "dumb"
+        self._shown = _has_message_terminal() and environ.get("TERM") != "dumb"
         self._frames = itertools.cycle(_FRAMES)
 
     def turn(self, text: str) -> None:

@@ -28,7 +28,7 @@ MEANT: Mapping[str, Sequence[str]] = {
     "settings get": ("settings show", "settings read", "settings print"),
     "settings set": ("settings change", "settings put", "settings update"),
     "settings unset": ("settings reset", "settings rm", "settings remove", "settings delete"),
-    "status": ("info", "health", "ping"),
+    "status": ("info", "health", "ping", "doctor", "diagnose", "check"),
     "stop": ("kill", "shutdown", "quit", "exit"),
     "test": ("ask", "chat", "prompt"),
     "top": ("monitor", "watch", "dashboard"),
@@ -38,6 +38,7 @@ MEANT: Mapping[str, Sequence[str]] = {
 """A command, and other names for it."""
 
 _OTHER_NAMES = {name: command for command, names in MEANT.items() for name in names}
+_RESTART = ("restart", "respawn", "upgrade", "update")
 _START = ("start", "serve", "run", "up", "daemon")
 
 
@@ -61,6 +62,8 @@ def _advise(commands: Sequence[Command], word: str, path: tuple[str, ...], candi
         return f"Did you mean {close[0]}?"
     if not path and word in _START:
         return "The daemon is a program of its own; start it with: codexd"
+    if not path and word in _RESTART:
+        return "To restart the daemon, run `codexctl stop`, then start codexd as before."
     if not is_option and (meant := _find_command(commands, word.lower(), path, candidates)):
         return f'Did you mean "codexctl {meant}"?'
     return f"`{' '.join(('codexctl help', *path))}` lists the {'options' if is_option else 'commands'}."

@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 MAX_LINE_BYTES = 1024 * 1024
@@ -95,8 +95,12 @@ class Connection:
     The messages don't depend on how the bytes were split in transit.
     """
 
-    def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
+    def __init__(
+        self, max_line_bytes: int = MAX_LINE_BYTES, make_object: Callable[[dict[str, Any]], Any] | None = None
+    ) -> None:
+        """``make_object`` replaces each JSON object by a dict of another class."""
         self.state = State.OPEN
+        self._make_object = make_object
         self._max_line_bytes = max_line_bytes
         self._buffer = bytearray()
 
@@ -117,7 +121,7 @@ class Connection:
             else:
                 line = self._buffer[line_start:line_end]
                 line_start = scan_from = line_end + 1
-                messages += [_read_line(line)] if line.strip() else []
+                messages += [_read_line(line, self._make_object)] if line.strip() else []
         del self._buffer[: len(self._buffer) if self.state is State.BROKEN else line_start]
         return messages
 
@@ -158,9 +162,9 @@ def _to_json(message: Message) -> Any:
     return envelope if params is None else envelope | {"params": params}
 
 
-def _read_line(line: bytearray) -> Message:
+def _read_line(line: bytearray, make_object: Callable[[dict[str, Any]], Any] | None) -> Message:
     try:
-        value = json.loads(line.decode(), parse_constant=_refuse_constant)
+        value = json.loads(line.decode(), parse_constant=_refuse_constant, object_hook=make_object)
     except RecursionError:
         return Malformed(ErrorCode.PARSE_ERROR, "Parse error: nested too deeply")
     except ValueError as error:

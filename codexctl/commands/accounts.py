@@ -169,7 +169,8 @@ COMMANDS = (
     Command(
         ("accounts", "add"),
         "Sign in to a ChatGPT account",
-        "codexctl accounts add\ncodexctl accounts add --device\ncodexctl accounts add --no-browser",
+        "codexctl accounts add\ncodexctl accounts add --device\ncodexctl accounts add --no-browser\n"
+        "codexctl accounts add --cancel",
         _add_account,
         alternatives=(
             argument(
@@ -217,7 +218,7 @@ COMMANDS = (
     Command(
         ("accounts", "clear"),
         "Sign out of all accounts for good",
-        "codexctl accounts clear --yes",
+        "codexctl accounts clear\ncodexctl accounts clear --yes",
         _clear_accounts,
         (_YES,),
     ),
@@ -240,14 +241,14 @@ COMMANDS = (
     Command(
         ("accounts", "enable"),
         "Use an account again, and forget that it hit a limit",
-        "codexctl accounts enable work@example.com",
+        "codexctl accounts enable work@example.com\ncodexctl accounts enable work",
         _enable_account,
         (_NAME,),
     ),
     Command(
         ("accounts", "disable"),
         "Stop using an account",
-        "codexctl accounts disable work@example.com",
+        "codexctl accounts disable work@example.com\ncodexctl accounts disable work --json",
         _disable_account,
         (_NAME,),
         details="Its login is still kept fresh.",

@@ -97,7 +97,7 @@ def _wants_to_be_asked(invocation: Invocation, place: dict[str, Any]) -> bool:
     """Ask the user on a terminal, unless they have set a permission mode."""
     if invocation.as_json or invocation.arguments.dry_run or not (has_input_terminal() and sys.stdout.isatty()):
         return False
-    if invocation.call("claude.status", place).get("permission_mode") not in (None, "auto"):
+    if invocation.call("claude.status", place)["permission_mode"] not in (None, "auto"):
         return False
     return confirm(f"{AUTO_MODE} Shall Claude Code ask you instead?")
 
@@ -229,11 +229,16 @@ COMMANDS = (
         "codexctl claude\ncodexctl claude --json",
         _claude_status,
     ),
-    Command(("claude", "status"), "Show how Claude Code is set up", "codexctl claude status", _claude_status),
+    Command(
+        ("claude", "status"),
+        "Show how Claude Code is set up",
+        "codexctl claude status\ncodexctl claude status --json",
+        _claude_status,
+    ),
     Command(
         ("claude", "proxy"),
         "Set up Claude Code to use codexd, and test it with a request",
-        "codexctl claude proxy\ncodexctl claude proxy --dry-run",
+        "codexctl claude proxy\ncodexctl claude proxy --ask\ncodexctl claude proxy --dry-run",
         _claude_proxy,
         (_DRY_RUN, _ASK),
         details="Changes only the keys it needs in Claude Code's settings.json, and keeps a backup. The exit status is "
@@ -243,7 +248,7 @@ COMMANDS = (
     Command(
         ("claude", "direct"),
         "Set up Claude Code to use Anthropic's servers",
-        "codexctl claude direct",
+        "codexctl claude direct\ncodexctl claude direct --dry-run\ncodexctl claude direct --key",
         _claude_direct,
         (_KEY, _DRY_RUN),
         details="Uses Claude Code's own login, unless you give a key.",
@@ -251,7 +256,7 @@ COMMANDS = (
     Command(
         ("claude", "set"),
         "Set up Claude Code to use another server with Anthropic's API",
-        "codexctl claude set https://gateway.example.com --key",
+        "codexctl claude set https://gateway.example.com\ncodexctl claude set https://gateway.example.com --key",
         _claude_set,
         (argument("url", metavar="URL", help="base URL of the server, without /v1"), _KEY, _DRY_RUN),
     ),
@@ -272,10 +277,18 @@ COMMANDS = (
         details="Put codexctl's own options before `claude`.",
     ),
     Command(
-        ("codex",), "Show how the Codex CLI is set up, or change it", "codexctl codex", _codex_status, (_CONFIG_DIR,)
+        ("codex",),
+        "Show how the Codex CLI is set up, or change it",
+        "codexctl codex\ncodexctl codex --json",
+        _codex_status,
+        (_CONFIG_DIR,),
     ),
     Command(
-        ("codex", "status"), "Show how the Codex CLI is set up", "codexctl codex status", _codex_status, (_CONFIG_DIR,)
+        ("codex", "status"),
+        "Show how the Codex CLI is set up",
+        "codexctl codex status\ncodexctl codex status --config-dir ~/.codex-work",
+        _codex_status,
+        (_CONFIG_DIR,),
     ),
     Command(
         ("codex", "proxy"),

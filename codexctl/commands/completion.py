@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from codexctl.client import ControlClient, NoDaemon, Refused
+from codexctl.client import ControlClient, NoDaemon, OlderDaemon, Refused
 from codexctl.command import Command, Invocation, Values, argument
 from codexctl.completion import Candidate, complete, find_values
 from codexctl.daemons import choose_socket
@@ -36,7 +36,10 @@ def print_candidates(commands: Iterable[Command], words: Sequence[str], environ:
     except NoDaemon:
         socket = Path(os.devnull)  # nothing answers there, so only words and options are completed
     lookup = _Lookup(_Daemon(socket))
-    found = complete(commands, words, lookup)
+    try:
+        found = complete(commands, words, lookup)
+    except OlderDaemon:
+        found = []
     lines = [FILES] if lookup.wants_files else [f"{plain(word)}\t{plain(meaning)}" for word, meaning in found]
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 

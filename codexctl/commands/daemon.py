@@ -21,8 +21,9 @@ CATCH_UP_ENTRIES = 1000
 
 def _status(invocation: Invocation) -> None:
     result = invocation.call("daemon.status")
+    can_serve = result["serving"]["possible"]
     invocation.show(result, render_daemon.full_status if invocation.arguments.verbose else render_daemon.status)
-    if not result["serving"]["possible"]:
+    if not can_serve:
         raise Stop(EXIT_REFUSED)
 
 
@@ -100,7 +101,7 @@ COMMANDS = (
     Command(
         ("stop",),
         "Stop codexd once the running requests have finished",
-        "codexctl stop",
+        "codexctl stop\ncodexctl stop --socket /run/user/1000/codexd/control.sock",
         _stop,
         details="Waits until it has stopped.",
     ),

@@ -130,7 +130,7 @@ COMMANDS = (
     Command(
         ("requests", "cancel"),
         "Cancel a running request",
-        "codexctl requests cancel req_4f1c2a",
+        "codexctl requests cancel req_4f1c2a\ncodexctl requests cancel 4f1c",
         _cancel,
         (argument("request", metavar="ID", help="id of the request or its beginning", values=Values.RUNNING_REQUESTS),),
         details="Its client gets an error that says so.",

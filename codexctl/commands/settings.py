@@ -24,6 +24,8 @@ def _set_setting(invocation: Invocation) -> None:
     text = given.value
     if text in (None, "-"):
         text = _ask_value(invocation) if has_input_terminal() else _read_input(text)
+        if not text:
+            raise Stop(EXIT_USAGE, "no value was given, so nothing was changed. An empty value is written as ''.")
     params = {"name": given.setting, "value": _read_value(text)}
     invocation.show(invocation.call("settings.set", params), render_settings.was_set)
 
@@ -34,7 +36,7 @@ def _unset_setting(invocation: Invocation) -> None:
 
 
 def _read_input(text: str | None) -> str:
-    if text is None or sys.stdin is None:
+    if text is None:
         raise Stop(EXIT_USAGE, "the value is missing. Write - to read it from standard input.")
     return sys.stdin.buffer.read().decode(errors="replace").strip("\r\n")
 
@@ -94,7 +96,7 @@ COMMANDS = (
     Command(
         ("settings", "list"),
         "List settings and where each value comes from",
-        "codexctl settings list --json",
+        "codexctl settings list\ncodexctl settings list --json",
         _list_settings,
     ),
     Command(
@@ -126,7 +128,7 @@ COMMANDS = (
     Command(
         ("settings", "edit"),
         "Edit the settings file in $VISUAL or $EDITOR",
-        "EDITOR=nano codexctl settings edit",
+        "codexctl settings edit\nEDITOR=nano codexctl settings edit",
         _edit_settings,
         details="The file is checked before it takes effect; if it is not valid, you can edit it again.",
     ),

@@ -60,7 +60,7 @@ def _test(invocation: Invocation) -> None:
 def _read_prompt(given: str) -> str:
     """The prompt; ``-`` stands for standard input."""
     if given == "-":
-        given = sys.stdin.read() if sys.stdin is not None else ""
+        given = sys.stdin.buffer.read().decode(errors="replace")
     if not given.strip():
         raise Stop(EXIT_USAGE, "the prompt is empty. Give a text, or - to read it from standard input.")
     return given

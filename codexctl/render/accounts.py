@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
 from codexctl.render.format import (
@@ -20,7 +21,7 @@ from codexctl.render.format import (
     state_words,
     until,
 )
-from codexctl.render.table import Cell, table
+from codexctl.render.table import Cell, natural_width, table
 from codexctl.render.text import Style, cell_width, pad, plain
 
 SWITCH = "codexctl accounts switch"
@@ -46,15 +47,27 @@ def accounts(result: Json, style: Style, *, ids: bool = False) -> list[str]:
         return no_accounts(style)
     headings = ["", "ACCOUNT", "STATE", "QUOTA", "RESETS"]
     rows = [_account_row(each, style) for each in listed]
-    if ids:
-        headings.append("ID, WORKSPACE")
-        for row, each in zip(rows, listed, strict=True):
-            row.append(Cell([plain(each["id"]), plain(each["workspace"])]))
-    lines = table(headings, rows, style, cut_first=1)
+    lines = _table_with_ids(headings, rows, listed, style) if ids else table(headings, rows, style, cut_first=1)
     for each in listed:
         lines += _account_notes(each, style)
     if result["active"] is None:
         lines += ["", *style.prose(f"No account is active. Choose one with: {SWITCH} NAME")]
+    return lines
+
+
+def _table_with_ids(
+    headings: Sequence[str], rows: Sequence[list[Cell]], listed: Sequence[Json], style: Style
+) -> list[str]:
+    """The ids are a column of their own, or a line for each account below if that would cut them."""
+    widened = (
+        [*headings, "ID, WORKSPACE"],
+        [[*row, Cell([plain(each["id"]), plain(each["workspace"])])] for row, each in zip(rows, listed, strict=True)],
+    )
+    if style.width is None or natural_width(*widened) <= style.width:
+        return table(*widened, style)
+    lines = [*table(headings, rows, style, cut_first=1), ""]
+    for each in listed:
+        lines += style.wrap_line(plain(f"{each['label']}: id {each['id']}, workspace {each['workspace']}"))
     return lines
 
 

@@ -35,7 +35,7 @@ class Client(NamedTuple):
         if result["problem"]:
             return style.prose(f"Problem: {result['problem']}")
         at = f" at {plain(result['base_url'])}" if result["base_url"] else ""
-        says = self.name if result.get("takes_effect", True) else f"By its settings, {self.name_inside}"
+        says = self.name if result["takes_effect"] else f"By its settings, {self.name_inside}"
         lines = [f"{says} {self.modes[result['mode']]}{at}", f"{INDENT}settings  {plain(result['path'])}"]
         lines[:0] = self._overridden(result, style)
         if not result["exists"]:
@@ -48,7 +48,7 @@ class Client(NamedTuple):
 
     def _overridden(self, result: Json, style: Style) -> list[str]:
         """That the file is not what counts, and why."""
-        if result.get("takes_effect", True):
+        if result["takes_effect"]:
             return []
         headline = style.paint(f"{self.name} does not do what its settings say:", "red")
         return [headline, *(line for text in result["overridden_by"] for line in style.prose(text, INDENT)), ""]
@@ -68,7 +68,7 @@ class Client(NamedTuple):
         if proof["ok"]:
             account = f" on {plain(proof['account'])}" if proof["account"] else ""
             answered = f"{plain(proof['message'])[:-1]}{account}."
-            if not result.get("takes_effect", True):
+            if not result["takes_effect"]:
                 return style.prose(f"codexd itself works ({answered[:-1]}), but {self.name_inside} does not use it.")
             return [style.paint("It works", "green") + f": {answered}"]
         lines = [style.paint("The request failed.", "red"), *style.prose(proof["message"])]

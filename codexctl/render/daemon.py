@@ -10,6 +10,7 @@ from typing import Any
 from codexctl.render.format import STATE_COLOURS, Json, ago, clock_time, counted, milliseconds, simulated_mark, until
 from codexctl.render.table import Cell, aligned
 from codexctl.render.text import Style, plain
+from codexd import __version__
 
 LEVEL_COLOURS = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "red"}
 RECENT_S = 3600.0
@@ -86,6 +87,8 @@ def _describe_daemon(result: Json, style: Style) -> list[str]:
         style.paint("codexd", "bold")
         + f" {result['version']} is running (pid {result['pid']}, started {ago(result['started_at'], style.now)})"
     ]
+    if result["version"] != __version__:
+        lines += style.prose(f"This codexctl is {__version__}. Restart codexd, so that both are the same version.")
     if result["simulated"]:
         lines += style.prose("SIMULATED: the backend and the accounts are made up; nothing leaves this machine.")
     active = result["active_account"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from codexctl.render.format import STATE_COLOURS, Json, clock_time, counted, duration, milliseconds
-from codexctl.render.table import Cell, natural_width, table
+from codexctl.render.table import GAP, MIN_FIRST_CUT, Cell, natural_width, table
 from codexctl.render.text import PROSE_WIDTH, Style, cell_width, pad, plain
 
 REPORTED_LOSSES = ("dropped", "approximated")
@@ -103,7 +103,7 @@ def _state_cell(request: Json) -> Cell:
 
 
 def _silence(request: Json, now: float) -> Iterator[str]:
-    if request.get("silent_since") is not None:
+    if request["silent_since"] is not None:
         yield f"waiting for the backend, silent for {duration(now - request['silent_since'])}"
 
 
@@ -128,7 +128,7 @@ def state_of(request: Json) -> str:
 
 def purpose_of(request: Json) -> list[str]:
     """What the request was for, unless it was an ordinary one."""
-    purpose = request.get("purpose", "turn")
+    purpose = request["purpose"]
     return [] if purpose == "turn" else [plain(purpose)]
 
 
@@ -280,13 +280,24 @@ def usage(result: Json, style: Style) -> list[str]:
     headings = (result["by"].upper(), "REQUESTS", "FAILED", "INPUT", "CACHED", "OUTPUT", "LOSSES", "TTFT")
     grid = [headings, *map(_figures, [*result["rows"], result["total"]])]
     names, *columns = zip(*grid, strict=True)
-    aligned = list(zip(names, *map(_align_right, columns), strict=True))
+    shown = _fit_columns(names, [_align_right(column) for column in columns], style.width)
+    aligned = list(zip(names, *shown, strict=True))
     rows = [[Cell([text]) for text in texts] for texts in aligned[1:-1]]
     total = [Cell([text], "bold") for text in aligned[-1]]
     lines = table(aligned[0], [*rows, total], style, cut_first=0)
     if result["since"] is not None:
         lines.append(style.paint(f"since {clock_time(result['since'], style.now)}", "dim"))
     return [*lines, *problem]
+
+
+def _fit_columns(names: Sequence[str], columns: list[list[str]], width: int | None) -> list[list[str]]:
+    """Without the columns that matter least, if a row is too wide even with a cut name. Figures are never cut."""
+    name_width = min(MIN_FIRST_CUT, max(map(cell_width, names)))
+    for dropped in ("TTFT", "LOSSES", "CACHED", "FAILED"):
+        if width is None or name_width + sum(len(GAP) + cell_width(column[0]) for column in columns) <= width:
+            return columns
+        columns = [column for column in columns if column[0].strip() != dropped]
+    return columns
 
 
 def _figures(row: Json) -> tuple[str, ...]:

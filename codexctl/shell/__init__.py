@@ -15,7 +15,7 @@ COMMANDS = (
     Command(
         ("shell",),
         "Work with codexd at an interactive prompt",
-        "codexctl shell",
+        "codexctl shell\ncodexctl shell --socket /run/user/1000/codexd/control.sock",
         _shell,
         details="The same as `codexctl` alone. The prompt completes commands, keeps a history, and shows the state "
         "of the active account and new log entries. Without a terminal, it runs the commands on its standard input, "

@@ -9,6 +9,7 @@ from pathlib import Path
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
+from codexctl.client import OlderDaemon
 from codexctl.command import Command, Values
 from codexctl.completion import Candidate, complete, find_values
 from codexctl.render.text import cut, plain
@@ -40,7 +41,10 @@ class ShellCompleter(Completer):
         def lookup(kind: Values, given: Sequence[str]) -> Iterable[Candidate]:
             return find_files(words[-1]) if kind is Values.FILES else find_values(kind, given, facts)
 
-        return complete(self._commands, words, lookup)
+        try:
+            return complete(self._commands, words, lookup)
+        except OlderDaemon:
+            return []
 
 
 def read_words(text: str) -> list[str] | None:

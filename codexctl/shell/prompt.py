@@ -11,6 +11,7 @@ from prompt_toolkit.filters import Condition
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.styles import Style as PromptStyle
 
+from codexctl.client import OlderDaemon
 from codexctl.command import Command
 from codexctl.render.daemon import serving
 from codexctl.render.format import Json, bar, bar_colour, counted, name_of, plan_windows, state_words, until
@@ -116,22 +117,28 @@ class _Part:
 
 def toolbar(facts: Facts, log_level: str | None, width: int, now: float) -> list[Fragment]:
     """One line of at most ``width`` cells."""
+    try:
+        return _join(_parts(facts, log_level, now), width)
+    except OlderDaemon:
+        parts = [_Part(0, (("class:bad", "codexd is older than codexctl"),)), _Part(1, (("", "restart codexd"),))]
+        return _join(parts, width)
+
+
+def _parts(facts: Facts, log_level: str | None, now: float) -> list[_Part]:
     if facts.problem:
-        parts = [
+        return [
             _Part(0, (("class:bad", "codexd is away"),)),
             _Part(1, (("", plain(facts.problem.rpartition(". ")[2])),)),
             _Part(2, (("", "the shell continues once it runs"),)),
         ]
-    elif not facts.status:
-        parts = [_Part(0, (("", "asking codexd"),))]
-    else:
-        parts = [
-            *_account_parts(facts.active, now),
-            _streams(facts.status["streams_in_flight"]),
-            _Part(4, (("class:quiet", f"logs {log_level or 'off'}"),)),
-            _Part(3, (("class:quiet", "F1 help"),)),
-        ]
-    return _join(parts, width)
+    if not facts.status:
+        return [_Part(0, (("", "asking codexd"),))]
+    return [
+        *_account_parts(facts.active, now),
+        _streams(facts.status["streams_in_flight"]),
+        _Part(4, (("class:quiet", f"logs {log_level or 'off'}"),)),
+        _Part(3, (("class:quiet", "F1 help"),)),
+    ]
 
 
 def _account_parts(account: Json | None, now: float) -> list[_Part]:

@@ -10,7 +10,6 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable
-from contextlib import suppress
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app
@@ -20,11 +19,12 @@ from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.shortcuts import CompleteStyle
 
 from codexctl.cli import build_parser, parse, report, run_command
-from codexctl.client import NoDaemon, Refused
+from codexctl.client import NoDaemon, OlderDaemon, Refused
 from codexctl.command import EXIT_REFUSED, EXIT_USAGE, Command, Invocation, Stop, argument
 from codexctl.commands import load_commands
 from codexctl.commands.clients import RUN
 from codexctl.commands.daemon import LEVELS
+from codexctl.daemons import name_older
 from codexctl.render import daemon as render_daemon
 from codexctl.render.format import Json
 from codexctl.shell.completer import ShellCompleter
@@ -171,8 +171,12 @@ class Shell:
 
     def _greet(self) -> None:
         style = self._invocation.style()
-        with suppress(NoDaemon, Refused):  # Watch will report it
+        try:
             self._invocation.write(greeting(self._invocation.call("daemon.status"), style))
+        except OlderDaemon as error:
+            say(str(name_older(self._invocation.socket, error)))
+        except (NoDaemon, Refused):  # Watch will report it
+            pass
         self._invocation.write(hint(style, self._tail.level if self._tail else None))
 
     def _show_entry(self, entry: Json) -> None:

@@ -22,7 +22,7 @@ COMMANDS = (
     Command(
         ("top",),
         "Watch requests, accounts, tasks and errors live on a full screen",
-        "codexctl top",
+        "codexctl top\nNO_COLOR=1 codexctl top",
         _top,
         details="Press ? for its keys and q to quit.",
     ),

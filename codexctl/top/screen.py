@@ -17,6 +17,7 @@ from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout import FormattedTextControl, Layout, Window
 from prompt_toolkit.output import ColorDepth, Output
 
+from codexctl.client import OlderDaemon
 from codexctl.command import Invocation
 from codexctl.top.feed import Feed
 from codexctl.top.keys import Quit, press
@@ -76,6 +77,7 @@ class Top:
         self.model = Model()
         self._clock = clock
         self._feed = Feed(invocation.socket, self.model, self._redraw)
+        self._older: OlderDaemon | None = None
         self._app: Application[None] = Application(
             layout=Layout(Window(FormattedTextControl(self._draw, focusable=True), always_hide_cursor=True)),
             key_bindings=self._bind(),
@@ -90,11 +92,14 @@ class Top:
         self._app.timeoutlen = ESCAPE_S
 
     async def run(self) -> None:
+        """Raises OlderDaemon."""
         async with asyncio.TaskGroup() as tasks:
             feeding = tasks.create_task(self._feed.run())
             await self._app.run_async()
             self._feed.close()
             feeding.cancel()
+        if self._older is not None:
+            raise self._older
 
     def leave(self) -> None:
         self._app.exit()
@@ -103,8 +108,15 @@ class Top:
         self._app.invalidate()
 
     def _draw(self) -> StyleAndTextTuples:
+        try:
+            lines = screen(self.model, *self._settle())
+        except OlderDaemon as error:
+            self._older = error
+            if not self._app.is_done:
+                self.leave()
+            return []
         fragments: StyleAndTextTuples = []
-        for line in screen(self.model, *self._settle()):
+        for line in lines:
             fragments += [(_style(names), text) for names, text in line]
             fragments.append(("", "\n"))
         return fragments[:-1]

@@ -190,7 +190,7 @@ def _state(row: _RequestRow) -> Fragment:
     info = row.info
     if not row.request.is_running:
         return "red" if row.request.is_failed else "", state_of(info)
-    if (since := info.get("silent_since")) is not None:
+    if (since := info["silent_since"]) is not None:
         return "red", f"silent {short_duration(row.now - since)}"
     if info["ttft_ms"] is None:
         return "yellow", "waiting"

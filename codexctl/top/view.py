@@ -18,14 +18,15 @@ MIN_COLUMNS, MIN_ROWS = 40, 10
 TALL_ROWS = 30
 """With this many rows, there is room for empty lines."""
 
+KEY_CELLS = 17
+LAST_KEYS = (("?", "help"), ("q", "quit"))
 LIST_KEYS = (
     ("enter", "why"),
     ("s", "switch"),
     ("c", "cancel"),
     ("/", "filter"),
     ("f", "running, failed"),
-    ("?", "help"),
-    ("q", "quit"),
+    *LAST_KEYS,
 )
 
 ABOUT = (
@@ -44,7 +45,7 @@ def screen(model: Model, size: Size, now: float) -> list[Line]:
     if size.columns < MIN_COLUMNS or size.rows < MIN_ROWS:
         lines: list[Line] = [[("bold", f"The terminal must be at least {MIN_COLUMNS}x{MIN_ROWS}.")]]
     else:
-        head, foot = _header(model, size.columns, now), _footer(model)
+        head, foot = _header(model, size.columns, now), _footer(model, size.columns)
         body = _stale_body if model.gone else _body
         lines = [*fill_rows([head, *body(model, Size(size.columns, size.rows - 2), now)], size.rows - 1), foot]
     return [fill_line(line, size.columns) for line in fill_rows(lines, size.rows)]
@@ -117,7 +118,7 @@ def _addresses(status: Json) -> str:
     return plain(", ".join(each.removeprefix("http://") for each in status["addresses"]) or "not listening")
 
 
-def _footer(model: Model) -> Line:
+def _footer(model: Model, columns: int) -> Line:
     match model.pane:
         case Filtering():
             return [("bold", "Filter: "), ("", model.filter), ("reverse", " "), ("dim", "  enter applies, esc cancels")]
@@ -130,11 +131,19 @@ def _footer(model: Model) -> Line:
         case Help():
             return _hints(("any key", "back"))
         case _:
-            return [("bold", plain(model.notice))] if model.notice else _hints(*LIST_KEYS)
+            return [("bold", plain(model.notice))] if model.notice else _fit_hints(columns)
 
 
 def _hints(*keys: tuple[str, str]) -> Line:
     return [each for key, effect in keys for each in (("bold", key), ("dim", f" {effect}  "))]
+
+
+def _fit_hints(columns: int) -> Line:
+    """The keys of the list. A narrow terminal keeps the first ones, and those for help and to quit."""
+    shown = list(LIST_KEYS)
+    while len(shown) > len(LAST_KEYS) and sum(cell_width(text) for _, text in _hints(*shown)) > columns:
+        del shown[-len(LAST_KEYS) - 1]
+    return _hints(*shown)
 
 
 # -- tasks and errors
@@ -206,7 +215,12 @@ def _error_line(entry: Json, names: Mapping[str, str], now: float) -> Line:
 
 def _help_lines(columns: int) -> list[Line]:
     lines: list[Line] = [[("bold", "Keys")]]
-    lines += [[("bold", f"  {keys:15}"), ("", words)] for keys, words in KEYS]
+    for keys, words in KEYS:
+        first, *others = wrap(words, columns - KEY_CELLS, "", "")
+        lines += [
+            [("bold", f"  {keys:{KEY_CELLS - 2}}"), ("", first)],
+            *([("", " " * KEY_CELLS + each)] for each in others),
+        ]
     for text in ABOUT:
         lines += [[("", "")], *_prose(text, columns)]
     return lines

@@ -162,6 +162,7 @@ def test_every_command_has_help_with_valid_examples(command, capsys):
     out = capsys.readouterr().out
     assert "--json" in out
     assert "--socket" in out
+    assert len(command.example.splitlines()) > 1
     for example in command.example.splitlines():
         assert f"\n  {example}\n" in out
         words = shlex.split(example.partition(" | ")[0], comments=True)

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from codexctl.client import PROBE, ControlClient, NoDaemon, Refused
+from codexctl.client import PROBE, ControlClient, NoDaemon, OlderDaemon, Refused
 from codexd import rpc
 
 
@@ -84,6 +84,26 @@ def test_a_refusal_has_its_kind(answer, path):
     with ControlClient(path) as client, pytest.raises(Refused, match="no") as caught:
         client.call("m")
     assert (caught.value.code, caught.value.kind) == (-32000, "account_not_found")
+
+
+@pytest.mark.parametrize(
+    ("code", "text"), [(-32601, "There is no method m"), (-32602, "working_dir: unknown parameter")]
+)
+def test_a_daemon_that_does_not_know_a_method_or_a_parameter_is_older(answer, path, code, text):
+    answer(lambda request: rpc.encode(rpc.Failure(request.id, code, text, {"kind": "request_invalid"})))
+    with ControlClient(path) as client, pytest.raises(OlderDaemon, match=text) as caught:
+        client.call("m")
+    assert caught.value.kind == "older_daemon"
+
+
+def test_what_an_answer_lacks_is_asked_of_an_older_daemon(answer, path):
+    answer(lambda request: rpc.encode(rpc.Result(request.id, {"accounts": [{"id": "1"}]})))
+    with ControlClient(path) as client:
+        [account] = client.call("m")["accounts"]
+    assert account == {"id": "1"}
+    assert account.get("label") is None
+    with pytest.raises(OlderDaemon, match=r"its answer lacks label"):
+        account["label"]
 
 
 def test_a_daemon_that_goes_away_in_the_middle(answer, path):

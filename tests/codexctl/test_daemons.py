@@ -46,6 +46,50 @@ class World:
         return choose_socket(self.environ | environ, self.told.append)
 
 
+OLD_ACCOUNT = {"id": "1", "email": "a@example.com", "plan": "plus", "state": "ok", "active": True}
+OLD_ANSWERS = {
+    "daemon.status": {"version": "0.0.9", "pid": 7, "simulated": True, "tasks": [], "problems": []},
+    "accounts.list": {"accounts": [OLD_ACCOUNT], "active": "1"},
+    "settings.list": {"settings": []},
+    "requests.list": {"requests": []},
+}
+AGE = "codexd 0.0.9 (pid 7) is an older build than this codexctl"
+
+
+@pytest.mark.parametrize("words", [["status"], ["status", "--json"], ["accounts"], ["accounts", "--ids"]])
+def test_an_older_daemon_is_named_with_its_version(daemon, piped, words):
+    daemon.answers = OLD_ANSWERS
+    process = piped(*words)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert AGE in out + err
+    assert "codexctl stop" in out + err
+    assert "Traceback" not in err
+
+
+def test_an_older_daemon_offers_no_names_to_complete(daemon, piped):
+    daemon.answers = OLD_ANSWERS
+    assert piped("__complete", "--", "accounts", "switch", "").communicate(timeout=20) == ("", "")
+
+
+def test_top_leaves_the_screen_of_an_older_daemon(daemon, terminal):
+    daemon.answers = OLD_ANSWERS
+    top = terminal("top", size=(24, 80))
+    assert top.end() == 1
+    assert AGE in top.shown.replace("\n", " ")
+    assert "Traceback" not in top.shown
+
+
+def test_the_shell_says_that_the_daemon_is_older_and_goes_on(daemon, terminal):
+    daemon.answers = OLD_ANSWERS
+    shell = terminal("shell", size=(24, 120))
+    shell.wait_for("codexctl>")
+    shell.type("exit\r")
+    assert shell.end() == 0
+    assert AGE in shell.shown
+    assert "Traceback" not in shell.shown
+
+
 def test_none_runs(world):
     assert world.choose() == world.default
     world.run(world.folder / "killed.sock", killed=True)

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from codexctl.__main__ import main
+from codexctl.command import EXIT_NO_DAEMON
 
 
 @pytest.mark.parametrize("argument", ["--version", "--help"])
@@ -51,6 +52,28 @@ def test_output_that_cant_be_written_is_one_line_and_exit_1(redirection, said):
 
 def test_without_any_output_there_is_still_an_exit_status():
     assert run_with_output(">&- 2>&-", "completion", "bash").returncode == 1
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["nope"], 2), (["accounts", "switch"], 2), ([], 2)])
+def test_without_messages_there_is_still_an_exit_status(arguments, status):
+    assert run_with_output("</dev/null 2>&-", *arguments).returncode == status
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["top"], 2),
+        (["shell"], 0),
+        (["claude", "direct", "--key"], 1),
+        (["settings", "set", "log.level", "-"], 2),
+        (["test", "-"], 2),
+        (["accounts", "clear"], 2),
+    ],
+)
+def test_a_closed_standard_input_is_an_empty_one(arguments, status):
+    done = run_with_output("<&-", *arguments)
+    assert done.returncode in (status, EXIT_NO_DAEMON)
+    assert "Traceback" not in done.stderr
 
 
 def test_a_terminal_without_a_character_gets_a_question_mark(monkeypatch):

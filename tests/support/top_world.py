@@ -47,6 +47,8 @@ def request(id_="req_4f1c2a9900aa", **changes):
         "error": None,
         "losses": [],
         "retries": 0,
+        "purpose": "turn",
+        "silent_since": None,
     } | changes
 
 

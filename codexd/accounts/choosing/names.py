@@ -44,7 +44,9 @@ def find_account(accounts: Sequence[Account], name: str) -> Account:
     wanted = name.strip().casefold().removesuffix(" (simulated)")
     found = _search(accounts, wanted) if wanted else []
     if not found:
-        known = ", ".join(account.label for account in accounts) or "none is signed in"
+        known = ", ".join(account.label for account in accounts)
+        if not known:
+            raise AccountNotFound(f"There is no account {name!r}: none is signed in. Run `codexctl accounts add`.")
         raise AccountNotFound(f"There is no account {name!r}. Known accounts: {known}.")
     if len(found) > 1:
         candidates = ", ".join(f"{account.label} ({account.plan})" for account in found)

@@ -304,7 +304,8 @@ class LoginFlows:
         if flow.port is not None:
             self._listeners.release(flow.port)
         if isinstance(outcome, LoginFailed):
-            log.warning("a sign-in ended without a login: %s", outcome, extra={"fields": _fields(flow)})
+            level = logging.INFO if isinstance(outcome, LoginCancelled) else logging.WARNING
+            log.log(level, "a sign-in ended without a login: %s", outcome, extra={"fields": _fields(flow)})
         else:
             log.info("signed in", extra={"fields": {**_fields(flow), "account": outcome[0].label}})
         return True

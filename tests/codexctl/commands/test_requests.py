@@ -24,6 +24,8 @@ RUNNING = {
     "error": None,
     "losses": [],
     "retries": 0,
+    "purpose": "turn",
+    "silent_since": None,
 }
 RECEIVING = RUNNING | {"model": None, "model_used": None}
 DONE = RUNNING | {"state": "done", "status": 200, "duration_ms": 1200}

@@ -81,6 +81,12 @@ def test_without_a_value_and_a_terminal_it_is_wrong_usage(daemon, piped):
     assert "Write - to read it from standard input." in err
 
 
+def test_an_empty_standard_input_changes_nothing(daemon, piped):
+    _, err = piped("settings", "set", "server.api_key", "-").communicate("\n", timeout=20)
+    assert err == "codexctl: no value was given, so nothing was changed. An empty value is written as ''.\n"
+    assert daemon.calls == []
+
+
 @pytest.mark.parametrize("dash", [(), ("-",)])
 def test_a_secret_is_asked_for_and_not_shown(daemon, terminal, dash):
     daemon.answers["settings.get"] = item("server.api_key", None, secret=True)

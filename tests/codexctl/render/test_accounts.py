@@ -134,6 +134,14 @@ def test_accounts_are_shown_by_their_labels():
     assert REF["id"] not in "\n".join(lines)
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_ids_are_never_cut(width):
+    text = "\n".join(render.accounts_with_ids(listed(account(), account(**OTHER)), Style(NOW, width)))
+    assert "0123456789ab" in text
+    assert "ba9876543210" in text
+    assert text.count("3f9c2a1b-77aa") == 2
+
+
 def test_ids_are_a_column_on_request():
     heading, first, second, *_ = render.accounts_with_ids(listed(account()), Style(NOW, 140))
     assert heading.endswith("ID, WORKSPACE")

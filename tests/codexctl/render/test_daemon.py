@@ -4,6 +4,7 @@ from support.control_answers import LIMITED, SERVING
 from codexctl.render import daemon as render
 from codexctl.render.format import clock_time
 from codexctl.render.text import Style
+from codexd import __version__
 
 NOW = 1_800_000_000.0
 PIPE = Style(now=NOW)
@@ -12,7 +13,7 @@ TERMINAL = Style(now=NOW, width=80, colour=True)
 
 def daemon(**changes):
     return {
-        "version": "0.1.0",
+        "version": __version__,
         "pid": 7,
         "started_at": NOW - 3700,
         "addresses": ["http://127.0.0.1:8081"],
@@ -52,7 +53,7 @@ def test_status():
     lines = [
         "Ready: requests go to work@example.com.",
         "",
-        "codexd 0.1.0 is running (pid 7, started 1 h ago)",
+        f"codexd {__version__} is running (pid 7, started 1 h ago)",
         "  listening on  http://127.0.0.1:8081",
         "  account       work@example.com",
         "  streams       2 in flight",
@@ -116,7 +117,7 @@ def test_what_to_do_follows_the_first_line():
         "Switch to another account: `codexctl accounts switch home@example.com`. "
         f"The model gpt-5.5 is limited until {RESET}. "
         "A request failed 3 min ago: `codexctl why` explains it.  "
-        "Problem: A.  codexd 0.1.0"
+        f"Problem: A.  codexd {__version__}"
     ) in " ".join(render.status(status, PIPE))
 
 
@@ -141,6 +142,13 @@ def test_status_of_a_simulated_daemon_says_so_beside_the_account():
     assert lines[0] == "Ready: requests go to work@example.com (simulated)."
     assert lines[3].startswith("SIMULATED")
     assert "  account       work@example.com (simulated)" in lines
+
+
+def test_status_says_that_the_daemon_is_of_another_version():
+    text = " ".join(render.status(daemon(version="0.0.9"), PIPE))
+    assert "codexd 0.0.9 is running" in text
+    assert f"This codexctl is {__version__}. Restart codexd" in text
+    assert "This codexctl" not in " ".join(render.status(daemon(), PIPE))
 
 
 def test_status_without_account_and_with_a_problem():

@@ -27,6 +27,8 @@ REQUEST = {
         {"kind": "dropped", "path": "top_k", "note": "the backend samples as it likes"},
     ],
     "retries": 0,
+    "purpose": "turn",
+    "silent_since": None,
 }
 RUNNING = REQUEST | {
     "state": "running",
@@ -218,6 +220,15 @@ def test_usage_is_a_table_whose_figures_stand_to_the_right():
     assert lines[2] == "gpt-5.4-mini        12       1           0           3,456       2"
     assert lines[3] == "total            1,024       1  1,234.57 M      0%   3,456       2  1.8 s"
     assert lines[4].startswith("since ")
+
+
+@pytest.mark.parametrize(("width", "gone"), [(80, []), (70, ["TTFT"]), (60, ["TTFT", "LOSSES"])])
+def test_usage_on_a_narrow_terminal_drops_columns_but_cuts_no_figure(width, gone):
+    lines = render_requests.usage(report(rows=[row("a" * 40)]), Style(NOW, width))
+    assert max(map(len, lines)) <= width
+    assert set(gone) == {"TTFT", "LOSSES"} - set(lines[0].split())
+    assert "1,234.57 M" in lines[2]
+    assert "…" not in lines[1].split(maxsplit=1)[1]
 
 
 def test_usage_of_nothing_and_of_figures_that_may_be_incomplete():

@@ -1,6 +1,7 @@
 import pytest
 from support.control_answers import SERVING
 
+from codexctl.client import Answer
 from codexctl.commands import load_commands
 from codexctl.render.text import Style
 from codexctl.shell.prompt import greeting, overview, toolbar
@@ -77,6 +78,12 @@ def test_what_matters_most_stays_in_a_narrow_terminal():
 def test_a_daemon_that_is_away_is_said_with_what_to_do():
     facts = Facts(STATUS, [account()], problem="codexd is not running at /x. Start it with: codexd")
     assert text_of(facts, 60).strip() == "codexd is away · Start it with: codexd"
+
+
+def test_the_toolbar_of_an_older_daemon_says_so():
+    line = "".join(text for _, text in toolbar(Facts(status=Answer(version="0.0.9")), None, 80, 0.0))
+    assert "codexd is older than codexctl" in line
+    assert "restart codexd" in line
 
 
 def test_the_overview_fits_80_columns():

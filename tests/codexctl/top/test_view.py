@@ -239,3 +239,18 @@ def test_a_notice_goes_after_a_while():
     for moment, is_shown in ((NOW, True), (NOW + 9, True), (NOW + 11, False), (NOW + 12, False)):
         settle(made, Size(80, 24), moment)
         assert (text_of(made, now=moment)[-1] == "codexd is back.") is is_shown
+
+
+@pytest.mark.parametrize("columns", [40, 53, 60, 73, 80])
+def test_how_to_leave_is_always_in_the_last_line(columns):
+    last = text_of(busy(), columns=columns)[-1]
+    assert last.rstrip().endswith("? help  q quit")
+    assert last.startswith("enter why")
+
+
+def test_no_key_is_explained_by_half(columns=60):
+    made = model()
+    made.pane = Help()
+    text = " ".join(" ".join(text_of(made, columns=columns)).split())
+    assert "why: what happened to the request and what to do about it" in text
+    assert "…" not in text

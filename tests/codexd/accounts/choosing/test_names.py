@@ -77,6 +77,11 @@ def test_ambiguous_names_list_the_candidates(name):
     assert "bb" not in str(caught.value)
 
 
+def test_without_accounts_the_way_to_one_is_named():
+    with pytest.raises(AccountNotFound, match=r"no account 'x': none is signed in. Run `codexctl accounts add`"):
+        find_account((), "x")
+
+
 @pytest.mark.parametrize("name", ["", " ", "nobody", "example.com", "bb", "bb000", "3f9c", "b0b5e"])
 def test_unknown_names_list_the_known(name):
     known = r"ann@example\.com/3f9c2a1b, ann@example\.com/b0b5e2d4, Bob@example\.com, cc0000000004"

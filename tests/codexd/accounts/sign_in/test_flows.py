@@ -274,6 +274,13 @@ async def test_a_port_that_is_being_given_up_is_waited_for(world):
     assert world.machine.opened == 2
 
 
+async def test_a_sign_in_that_its_user_cancelled_is_no_warning(world, caplog):
+    flow = await world.logins.start(LoginMethod.BROWSER)
+    world.logins.cancel(flow.id)
+    [record] = [each for each in caplog.records if "ended without a login" in each.getMessage()]
+    assert record.levelno == logging.INFO
+
+
 async def test_two_started_at_once_share_the_port(world, nursery):
     for _ in range(2):
         nursery.start_soon(world.logins.start, LoginMethod.BROWSER)
