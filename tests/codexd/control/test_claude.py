@@ -93,6 +93,18 @@ async def test_the_undo_survives_a_restart(tmp_path, place):
     assert (place / "settings.json").read_text() == text
 
 
+async def test_status_says_that_the_models_are_others_by_now(running, place):
+    await running.call("accounts.models", refresh=True)
+    await running.call("settings.set", name="models.opus", value=["gpt-6.1-sol"])
+    await running.call("claude.proxy", config_dir=str(place))
+    assert (await running.call("claude.status", config_dir=str(place)))["notes"] == []
+    await running.call("settings.set", name="models.opus", value=["gpt-5.5"])
+    (note,) = (await running.call("claude.status", config_dir=str(place)))["notes"]
+    assert "ANTHROPIC_DEFAULT_OPUS_MODEL_NAME, modelSettings.claude-opus-5-5.autoCompactWindow." in note
+    await running.call("claude.proxy", config_dir=str(place))
+    assert (await running.call("claude.status", config_dir=str(place)))["notes"] == []
+
+
 async def test_status_says_that_the_key_is_another_by_now(running, place):
     await running.call("claude.proxy", config_dir=str(place))
     await running.call("settings.set", name="server.api_key", value="local-secret-1")
