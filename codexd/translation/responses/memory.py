@@ -7,6 +7,7 @@ whole conversation (``previous_response_id``) instead of sending it again. The m
 from __future__ import annotations
 
 from collections import OrderedDict
+from threading import Lock
 from typing import Any
 
 from attrs import field, frozen
@@ -32,12 +33,16 @@ class Conversation:
 
 
 class AnswerMemory:
-    """The last conversations, bounded by size and age. Times are in seconds since the epoch."""
+    """The last conversations, bounded by size and age. Times are in seconds since the epoch.
+
+    Requests with images are read in threads, so several may look for items while an answer is remembered.
+    """
 
     def __init__(
         self, *, max_bytes: int = MAX_BYTES, max_session_bytes: int = MAX_SESSION_BYTES, max_age_s: float = MAX_AGE_S
     ) -> None:
         self.size_bytes = 0
+        self._lock = Lock()
         self._max_bytes = max_bytes
         self._max_session_bytes = max_session_bytes
         self._max_age_s = max_age_s
@@ -49,8 +54,11 @@ class AnswerMemory:
         """Item id -> the last conversation that has it, by its response id, and the item."""
 
     def remember(self, conversation: Conversation, *, now: float) -> None:
-        if conversation.size_bytes > self._max_bytes:
-            return
+        if conversation.size_bytes <= self._max_bytes:
+            with self._lock:
+                self._remember(conversation, now)
+
+    def _remember(self, conversation: Conversation, now: float) -> None:
         self._forget(conversation.response_id)
         self._kept[conversation.response_id] = (now, conversation)
         own = self._sessions.setdefault(conversation.session, OrderedDict())
@@ -66,12 +74,14 @@ class AnswerMemory:
         self._forget_old(now)
 
     def find_item(self, item_id: Any, *, now: float) -> Item | None:
-        self._forget_old(now)
+        with self._lock:
+            self._forget_old(now)
         found = self._items.get(item_id) if isinstance(item_id, str) else None
         return found[1] if found else None
 
     def find_conversation(self, response_id: Any, *, now: float) -> Conversation | None:
-        self._forget_old(now)
+        with self._lock:
+            self._forget_old(now)
         found = self._kept.get(response_id) if isinstance(response_id, str) else None
         return found[1] if found else None
 
