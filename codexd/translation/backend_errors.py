@@ -122,6 +122,9 @@ _BLOCKED = (
     "minutes, or try without a VPN or on another network."
 )
 
+_NO_MESSAGE = "the backend answered HTTP {status} without a message"
+_NO_REASONS = ("bad request", _NO_MESSAGE.format(status=400).lower())
+
 _TRY_AGAIN = re.compile(r"try again in ((?:[\d.]+\s*[a-z]+[\s,]*(?:and\s+)?)+)", re.IGNORECASE)
 _AMOUNT = re.compile(r"([\d.]+)\s*([a-z]+)")
 _UNITS: tuple[tuple[frozenset[str], float], ...] = (
@@ -168,8 +171,8 @@ def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str],
     spent = headers.get(SPENT_HEADER, "")
     if issubclass(kind, errors.UsageLimitReached | errors.RateLimited) and is_spent(spent):
         kind, code = errors.CreditsUsedUp, spent
-    text = message or code or f"the backend answered HTTP {status} without a message"
-    error = kind(
+    text = message or code or _NO_MESSAGE.format(status=status)
+    return kind(
         _word(kind, text, code),
         status=status,
         code=code,
@@ -178,9 +181,12 @@ def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str],
         param=param,
         medium=_find_medium(param, code, message) if kind is errors.UpstreamRejected else None,
     )
-    if isinstance(error, errors.SchemaRefused):
-        error.param = text_of(found.get("param"))
-    return error
+
+
+def gives_no_reason(error: UpstreamError) -> bool:
+    """Whether all that the backend said is the name of the status 400."""
+    said = str(error).lower().rstrip(".")
+    return error.status == 400 and error.code is None and said in _NO_REASONS
 
 
 def _find_medium(*said: str | None) -> str | None:
@@ -253,7 +259,7 @@ def describe_schema(
     """``error`` in words that name the tool as the client does; ``body`` is the request that was refused."""
     message = str(error)
     owner = _SCHEMA_OWNER.match(message)
-    name = owner[1] if owner else _find_tool(body, error.param)
+    name = owner[1] if owner else _find_tool(body, error.param or "")
     is_tool = bool(name) or error.code == "invalid_function_parameters"
     about = f'the tool "{tool_names.restore(name)}"' if name else "a tool" if is_tool else "the answer"
     problem = _SCHEMA_PREFIX.sub("", message).removesuffix(".")
