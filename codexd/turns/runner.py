@@ -23,7 +23,7 @@ from codexd.errors import (
 )
 from codexd.record.requests import RequestLog
 from codexd.settings.schema import Settings
-from codexd.translation.backend import asks_in_words, text_of
+from codexd.translation.backend import needs_answer, text_of
 from codexd.translation.backend_errors import (
     MEDIA_PARTS,
     describe_schema,
@@ -101,7 +101,7 @@ class TurnRunner:
             provider.note_answer(turn, attempt, body)
             if source.terminated:
                 await source.read_tail()
-        if stream.is_empty and not request.stream and asks_in_words(body):
+        if stream.is_empty and not request.stream and needs_answer(body):
             raise EmptyAnswer(f"{source.name} completed an empty answer", status=200)
 
     def _relay(
