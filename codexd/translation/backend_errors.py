@@ -108,14 +108,14 @@ _SPENT: Mapping[str, str] = {
     "organization_usage_limit_exceeded": "Your organization has reached its usage limit",
 }
 
-_OWN_WORDS: Mapping[type[UpstreamError], str] = {
+_OWN_MESSAGES: Mapping[type[UpstreamError], str] = {
     errors.RegionRefused: (
         "Your workspace allows Codex only in its own region. The login is fine, and a new one will not help."
     ),
     errors.CountryRefused: "OpenAI does not serve the country that this connection comes from. The login is fine.",
     errors.RouteMissing: "OpenAI could not route the requests of this workspace. The login is fine; try again later.",
 }
-"""What the user is told first where the backend's message leads to the wrong cure."""
+"""What the user reads first, where the backend's message leads to the wrong remedy."""
 
 _BLOCKED = (
     "Cloudflare blocked the request before it reached the backend (HTTP {status}). The login is fine. Wait a few "
@@ -173,7 +173,7 @@ def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str],
         kind, code = errors.CreditsUsedUp, spent
     text = message or code or _NO_MESSAGE.format(status=status)
     return kind(
-        _word(kind, text, code),
+        _to_message(kind, text, code),
         status=status,
         code=code,
         retry_after_s=read_retry_after(message, headers, now),
@@ -221,12 +221,12 @@ def is_spent(reached: str) -> bool:
     return reached in _SPENT or "credit" in reached or "spend" in reached
 
 
-def _word(kind: type[UpstreamError], message: str, code: str | None) -> str:
-    """The message for the user; ``message`` is the backend's."""
+def _to_message(kind: type[UpstreamError], message: str, code: str | None) -> str:
+    """The message for the user; ``message`` is the backend's own."""
     if kind is errors.CreditsUsedUp:
         spent = _SPENT.get(code or "", "The credits or the spending limit of your workspace are used up")
         return f"{spent} ({code}). The backend does not say until when. Ask the owner of the workspace."
-    return f'{_OWN_WORDS[kind]} The backend said: "{message}"' if kind in _OWN_WORDS else message
+    return f'{_OWN_MESSAGES[kind]} The backend said: "{message}"' if kind in _OWN_MESSAGES else message
 
 
 def _classify(status: int, found: Mapping[str, Any], message: str) -> type[UpstreamError]:
@@ -287,7 +287,7 @@ def _to_unreadable(status: int, headers: Mapping[str, str], body: bytes, now: fl
     kind = _by_status(status)
     text = f"the backend answered HTTP {status} without a readable error"
     return kind(
-        f"{_OWN_WORDS[kind]} ({text})" if kind in _OWN_WORDS else text,
+        f"{_OWN_MESSAGES[kind]} ({text})" if kind in _OWN_MESSAGES else text,
         status=status,
         retry_after_s=read_retry_after("", headers, now),
     )
