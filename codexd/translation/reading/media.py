@@ -11,12 +11,12 @@ import hashlib
 import io
 import re
 import struct
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from enum import Enum
 from functools import cache
-from threading import Lock
 from typing import Any
 
 from attrs import frozen
@@ -77,13 +77,13 @@ class Finding:
 
 
 class Findings:
-    """Remembers what was found, by digest. Several threads may use it."""
+    """Remembers what was found, by digest. Images are decoded in several threads at once."""
 
     def __init__(self, max_entries: int = 4096, max_chars: int = 64_000_000) -> None:
         self._max_entries, self._max_chars = max_entries, max_chars
         self._found: OrderedDict[bytes, Finding] = OrderedDict()
         self._chars = 0
-        self._lock = Lock()
+        self._lock = threading.Lock()
 
     def get(self, key: bytes) -> Finding | None:
         return self._found.get(key)
