@@ -165,8 +165,8 @@ async def claude_reset(call: Call, params: api.ClientChange) -> api.ClientSetUp:
 @method("claude.environment", errors=(FileUnwritable,))
 async def claude_environment(call: Call, _params: NoParams) -> api.ClaudeEnvironment:
     """What Claude Code needs to work through codexd with no file edited."""
-    control = call.control
-    wanted = claude_code.through_codexd(find_own_address(control), control.settings, {}, _catalogue(control))
+    control, address = call.control, find_own_address(call.control)
+    wanted = claude_code.through_codexd(address, control.settings, {}, _catalogue(control))
     variables = {name: str(value) for name, value in wanted.items() if value is not None and is_variable(name)}
     remove = (*(name for name in OWN_KEYS if name not in variables), *BYPASSES)
     path = control.places.state_dir / RUN_SETTINGS
@@ -177,7 +177,10 @@ async def claude_environment(call: Call, _params: NoParams) -> api.ClaudeEnviron
         if value is not None and not is_variable(name):
             text = ENV_IN_JSON.put(text, name, ENV_IN_JSON.dump(value))
     _write_state(path, text)
-    return api.ClaudeEnvironment(variables, remove, str(path))
+    overridden_by = overrides.find_overrides(
+        overrides.read_claude_sources(path, None), path, {BASE_URL: address.url, **_checked_key(address)}
+    )
+    return api.ClaudeEnvironment(variables, remove, str(path), tuple(overridden_by))
 
 
 def _change(
@@ -207,8 +210,13 @@ def _find_overrides(
         overrides.shell(params.environment),
     ]
     through_codexd = claude_code.find_mode(values.get(BASE_URL), address) is Mode.CODEXD
-    key = {AUTH_TOKEN: address.key} if through_codexd and address.key else {}
+    key = _checked_key(address) if through_codexd else {}
     return tuple(overrides.find_overrides(sources, content.path, {BASE_URL: values.get(BASE_URL), **key}))
+
+
+def _checked_key(address: Address) -> dict[str, str]:
+    """The token, if codexd checks it."""
+    return {AUTH_TOKEN: address.key} if address.key else {}
 
 
 def _recognize(control: Control, content: Content, kept: UndoRecord, address: Address) -> UndoRecord:

@@ -146,6 +146,9 @@ def create_quart(*, simulated: bool, refusals: Refusals, models: ModelLists) -> 
 
     @app.route("/v1/responses/<path:name>", methods=["GET", "POST", "DELETE"])
     async def response(name: str) -> Response:
+        incoming = _incoming()
+        if find_meant(incoming.path) is not None:
+            raise _no_route(incoming)
         raise NoSuchRoute(f"codexd has no response {name}: {KEEPS_NOTHING}")
 
     @app.errorhandler(CodexdError)

@@ -18,6 +18,7 @@ from codexd.translation.reading.parts import (
     text_part,
     to_file_data,
     to_image_url,
+    to_link,
 )
 
 MEDIA = ("image", "document", "search_result", *openai_parts.IMAGES, *openai_parts.FILES)
@@ -90,11 +91,11 @@ def _image(block: Fields) -> list[Part]:
         case "url" if DATA_URL.match(source.string("url")):
             return [{"type": "input_image", "image_url": to_image_url(source, "url")}]
         case "url":
-            url = source.string("url")
-            if not url.startswith("https://"):
+            link = to_link(source.string("url"))
+            if link is None:
                 problem = "must start with https://; the backend loads no other URLs"
                 raise media_invalid(source, "url", problem, Medium.IMAGE)
-            return [{"type": "input_image", "image_url": url}]
+            return [{"type": "input_image", "image_url": link}]
         case kind:
             raise media_invalid(source, "type", f"{kind!r} is not supported; send base64 or url", Medium.IMAGE)
 

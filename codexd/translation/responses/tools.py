@@ -41,7 +41,7 @@ def _to_function(tool: Fields) -> dict[str, Any]:
 def fit_schemas(tool: Fields) -> dict[str, Any]:
     """``tool``, or an item of the input that lists tools, with schemas and names that the backend accepts."""
     fitted = {**tool.value, **_legal_name(tool, tool.value)}
-    if tool.get("parameters") is not None:
+    if tool.get("parameters") is not None or tool.get("type") == "function":
         fitted |= _fit_parameters(tool)
     if isinstance(inner := tool.get("tools"), list):
         at = tool.at("tools")
@@ -80,10 +80,10 @@ def _list_tool_names(tools: Any) -> Iterator[str]:
 
 def _fit_parameters(function: Fields) -> dict[str, Any]:
     """The fields of ``function`` that a repair of its schema may change."""
-    parameters, told = fit_parameters(function, "parameters")
+    parameters, explanation = fit_parameters(function, "parameters")
     fitted: dict[str, Any] = {"parameters": parameters}
-    if told:
-        fitted["description"] = "\n\n".join(filter(None, [function.optional_string("description"), told]))
+    if explanation:
+        fitted["description"] = "\n\n".join(filter(None, [function.optional_string("description"), explanation]))
     if function.get("strict") is True:
         fitted["strict"] = fit_strict(function, parameters)
     return fitted

@@ -8,6 +8,8 @@ import pytest
 import trio
 from support.harness import RefusedError, start_daemon
 
+from codexd.clients import overrides
+
 EMPTY = {"config_dir": "/nonexistent/.claude"}
 
 
@@ -239,6 +241,17 @@ async def test_a_broken_file_is_refused_and_stays(running, place):
         assert refused.value.kind == "client_file_refused"
     assert (place / "settings.json").read_text() == '{"a": 1,}'
     assert running.asked == []
+
+
+async def test_the_environment_names_what_an_administrator_set(running, tmp_path, monkeypatch):
+    monkeypatch.setattr(overrides, "CLAUDE_MANAGED", tmp_path)
+    assert (await running.call("claude.environment"))["overridden_by"] == []
+    managed = {"env": {"CLAUDE_CODE_USE_BEDROCK": "1", "ANTHROPIC_BASE_URL": "https://corp.example.com"}}
+    (tmp_path / "managed-settings.json").write_text(json.dumps(managed))
+    bedrock, url = (await running.call("claude.environment"))["overridden_by"]
+    assert "uses Amazon Bedrock" in bedrock
+    assert "https://corp.example.com" in url
+    assert "Only your administrator can change it." in url
 
 
 async def test_the_environment_says_the_same_as_its_settings_file(running):

@@ -105,6 +105,8 @@ async def test_refusals_in_openais_shape(running, method, path, status, code):
         ("POST", "/messages", 404, "Set the client's base URL to {root}; the route is /v1/messages."),
         ("POST", "/v1/messages/", 404, "Set the client's base URL to {root}; the route is /v1/messages."),
         ("POST", "//v1/messages", 404, "Set the client's base URL to {root}; the route is /v1/messages."),
+        ("POST", "/v1/messages/v1/messages", 404, "Set the client's base URL to {root}; the route is /v1/messages."),
+        ("POST", "/v1/responses/compact/", 404, "Set the client's base URL to {root}/v1; the route is"),
         ("POST", "/v1/messages/batches", 404, "codexd has no /v1/messages/batches."),
         ("GET", "/v1/chat/completions", 405, "/v1/chat/completions supports only POST"),
         ("DELETE", "/v1/models", 405, "/v1/models does not support DELETE"),
