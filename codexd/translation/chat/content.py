@@ -9,6 +9,7 @@ from codexd import jsontext
 from codexd.errors import RequestInvalid
 from codexd.translation.messages.content import to_parts
 from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.media import load_parts
 from codexd.translation.reading.openai_parts import FILES, IMAGES
 from codexd.translation.reading.parts import Part, leave_out, read_content
 
@@ -42,13 +43,8 @@ def _read_result(message: Fields, name: str) -> list[Fields]:
 
 def _read_json_parts(message: Fields, name: str, text: str) -> list[Fields] | None:
     """The parts in a JSON text, if one of them is an image; None for any other text, which stays as it is."""
-    if not text.lstrip().startswith("[") or "image" not in text:
-        return None
-    try:
-        value = jsontext.loads(text)
-    except ValueError:
-        return None
-    if not isinstance(value, list) or not all(map(_is_part, value)) or jsontext.find_too_deep(value):
+    value = load_parts(text)
+    if value is None or not all(map(_is_part, value)) or jsontext.find_too_deep(value):
         return None
     if not any(part["type"] in _IMAGES for part in value):
         return None

@@ -101,6 +101,7 @@ _FUNCTION = {
     "name": CARRIED,
     "description": CARRIED,
     "parameters": CARRIED,
+    "input_schema": carried("as parameters, its name in this API"),
     "strict": carried("if the schema meets the backend's rules for strict mode"),
 }
 _SEARCH = plain("search_context_size", filters=carried(inside="filters"), user_location=carried(inside="location"))
@@ -123,7 +124,14 @@ TABLES: Mapping[str, Table] = {
         {
             "": plain(function=carried(inside="function"), **_FUNCTION, **_MARKS),
             "function": plain(function=carried(inside="function"), **_FUNCTION, **_MARKS),
-            "custom": plain("name", "description", custom=carried(inside="custom"), format=carried(inside="format")),
+            "custom": plain(
+                "name",
+                "description",
+                custom=carried(inside="custom"),
+                format=carried(inside="format"),
+                input_schema=_FUNCTION["input_schema"],
+                cache_control=_MARKS["cache_control"],
+            ),
             "web_search*": _SEARCH,
             "image_generation": plain(
                 "output_format",

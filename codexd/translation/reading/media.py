@@ -21,6 +21,8 @@ from typing import Any
 
 from attrs import frozen
 
+from codexd import jsontext
+
 MEDIA_MARK = b"base64"
 """In every body with media. The JSON of such a body is read outside the event loop, because images are decoded."""
 
@@ -143,10 +145,22 @@ def _list_media(value: Any) -> Iterator[tuple[Medium, str]]:
             for name, child in current.items():
                 if isinstance(child, str):
                     yield from _medium_of(current, name, child)
+                    left.append(load_parts(child) if name == "content" else None)
                 else:
                     left.append(child)
         elif isinstance(current, list):
             left.extend(current)
+
+
+def load_parts(text: str) -> list[Any] | None:
+    """The list in a JSON text that speaks of images, as some clients send a tool's result; None for any other text."""
+    if not text.lstrip().startswith("[") or "image" not in text:
+        return None
+    try:
+        value = jsontext.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, list) else None
 
 
 def _medium_of(owner: dict[str, Any], name: str, text: str) -> Iterator[tuple[Medium, str]]:
