@@ -169,7 +169,7 @@ def _read_of_result(part: Fields) -> Part:
     try:
         return read_part(part)
     except RequestInvalid as refused:
-        return leave_out(part, refused, f"the data {refused.problem}")
+        return leave_out(part, refused)
 
 
 def _keep(part: Fields) -> Part:
