@@ -272,7 +272,11 @@ def _to_classic(body: Body) -> Body:
     if not moved or not isinstance(own, list):
         return body
     tools = [tool for item in moved for tool in objects_of(item.get("tools"))]
-    return {**body, "tools": [*own, *tools], "input": [item for item in body["input"] if item not in moved]}
+    return {
+        **body,
+        "tools": [*own, *tools],
+        "input": [item for item in body["input"] if item.get("type") != "additional_tools"],
+    }
 
 
 # -- SDKs -----------------------------------------------------------------------------------------
