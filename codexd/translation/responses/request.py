@@ -359,10 +359,10 @@ def _fit_format(form: Fields) -> dict[str, Any]:
 
 def _to_tier(body: Fields, target: Target) -> str | None:
     asked = body.get("service_tier")
-    if asked in (None, "auto", "default"):
-        return fit_tier(AskedTier(is_usual=asked == "default"), target, body.losses)
-    if asked in ("priority", "fast"):
-        return fit_tier(AskedTier("service_tier"), target, body.losses)
+    if asked in (None, "auto", "default", "priority", "fast"):
+        path = "service_tier" if asked in ("priority", "fast") else None
+        tier = AskedTier(path, is_usual=asked == "default")
+        return fit_tier(tier, target.model, target.default_tier, body.losses)
     body.lose(LossKind.DROPPED, "service_tier", f"{target.model.slug} does not have this tier on a ChatGPT plan")
     return None
 
