@@ -174,7 +174,7 @@ _OPTIONS: Mapping[str, Any] = {"allow_abbrev": False, "formatter_class": _make_f
 
 _ABOUT = """\
 examples:
-  codexctl status                      can requests be served now, and if not, why
+  codexctl status                      can requests be served, and if not, why
   codexctl accounts add                sign in to ChatGPT
   codexctl claude proxy                let Claude Code use codexd
   codexctl requests --json | jq .      every command prints JSON with --json

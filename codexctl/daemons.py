@@ -28,7 +28,7 @@ def choose_socket(environ: Mapping[str, str], tell: Callable[[str], None] = say)
     if len(living) > 1:
         raise NoDaemon(_list(living.values()))
     [only] = living.values()
-    tell(f"using the only codexd that runs: {_describe(only)}")
+    tell(f"using codexd at {only.address} ({'simulated, ' if only.simulated else ''}pid {only.pid})")
     return only.socket
 
 

@@ -19,7 +19,7 @@ from codexd.assembly import Launch, Ready, make_simulator
 from codexd.daemon import serve
 from codexd.errors import AlreadyRunning, CodexdError, FileUnreadable, SettingInvalid
 from codexd.files import explain
-from codexd.paths import Places, find_places, find_running_folder, find_socket
+from codexd.paths import Places, find_places, find_running_folder, find_socket, read_running
 from codexd.record.logs import LogRing, configure
 from codexd.running import find_living, make_temporary_home
 from codexd.settings.live import LiveSettings
@@ -88,7 +88,7 @@ async def _serve(launch: Launch) -> None:
         # Everything that exists now lives as long as the daemon, so full garbage collections need not traverse it.
         # Done before any stream is open, because it blocks.
         gc.freeze()
-        _print(_greet(ready))
+        _print(_greet(ready, launch.running_folder))
 
 
 def _name_rival(launch: Launch) -> str:
@@ -125,10 +125,10 @@ def _open_settings(options: argparse.Namespace, places: Places) -> LiveSettings:
     return LiveSettings.open(places.settings, environ=os.environ, flags=flags)
 
 
-def _greet(ready: Ready) -> str:
+def _greet(ready: Ready, running_folder: Path | None) -> str:
     """The address, and lines to copy into another terminal."""
     hello = '{"model": "claude-sonnet-5-5", "max_tokens": 200, "messages": [{"role": "user", "content": "Hello"}]}'
-    codexctl = _name_codexctl(ready)
+    codexctl = _name_codexctl(ready, running_folder)
     note = " (simulated backend: no model answers and no ChatGPT account is used)" if ready.simulated else ""
     lines = [
         f"codexd {__version__} listens on {ready.address}{note}",
@@ -142,12 +142,19 @@ def _greet(ready: Ready) -> str:
     return "\n".join(lines)
 
 
-def _name_codexctl(ready: Ready) -> str:
-    """The command for codexctl in the shell that started this daemon: it may not be on the PATH."""
+def _name_codexctl(ready: Ready, running_folder: Path | None) -> str:
+    """The command for codexctl in the shell that started this daemon: it may not be on the PATH.
+
+    It finds this daemon by its default socket, or if no other one runs.
+    """
     beside = Path(sys.argv[0]).absolute().with_name("codexctl")
     found = shutil.which("codexctl")
     name = str(beside) if beside.exists() and found != str(beside) else "codexctl"
-    return name if find_socket(os.environ) == ready.places.socket else f"{name} --socket {ready.places.socket}"
+    socket = ready.places.socket
+    noted = [daemon.socket for daemon in read_running(running_folder)] if running_folder is not None else []
+    names_another = bool(os.environ.get("CODEXD_SOCKET") or os.environ.get("CODEXD_HOME"))
+    is_found = find_socket(os.environ) == socket or (noted == [socket] and not names_another)
+    return name if is_found else f"{name} --socket {socket}"
 
 
 def _leaves(group: BaseExceptionGroup[_Error]) -> list[_Error]:

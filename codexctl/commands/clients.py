@@ -152,6 +152,8 @@ def _make_command(invocation: Invocation) -> tuple[list[str], dict[str, str]]:
     """
     program = _find_program(invocation.environ)
     wanted = invocation.call("claude.environment")
+    for reason in wanted["overridden_by"]:
+        say(f"Claude Code won't work through codexd: {reason}")
     kept = {name: value for name, value in invocation.environ.items() if name not in wanted["remove"]}
     given = list(invocation.arguments.arguments)
     given = given[1:] if given[:1] == ["--"] else given

@@ -66,6 +66,8 @@ def _stop(invocation: Invocation) -> None:
     with invocation.connect(doing="waiting for codexd to stop") as client:
         invocation.show(client.call("daemon.stop"), render_daemon.stopping)
         client.wait_until_closed()  # the daemon hangs up once it has stopped
+    if not invocation.as_json:
+        invocation.write(["codexd has stopped."])
 
 
 COMMANDS = (

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from codexctl.render.format import Json
-from codexctl.render.table import Cell, aligned
+from codexctl.render.table import Cell, aligned, natural_width
 from codexctl.render.text import Style, plain
 
 INDENT = "  "
@@ -43,7 +43,7 @@ class Client(NamedTuple):
         lines.append(f"{INDENT}codexd    {plain(result['address'])}")
         if result["values"]:
             rows = [[Cell([plain(each["name"])]), Cell([plain(each["value"])])] for each in result["values"]]
-            lines += ["", *aligned((self.column, "VALUE"), rows, style, cut_first=1)]
+            lines += ["", *_table((self.column, "VALUE"), rows, style)]
         return lines + style.paragraphs([*result["notes"], self._next_step(result)])
 
     def _overridden(self, result: Json, style: Style) -> list[str]:
@@ -106,7 +106,7 @@ class Client(NamedTuple):
     def _edits(self, result: Json, style: Style) -> list[str]:
         rows = [_edit_row(edit) for edit in result["changes"]]
         inner = style.narrower(len(INDENT))
-        return [INDENT + line for line in aligned(("", self.column, "VALUE"), rows, inner, cut_first=2)]
+        return [INDENT + line for line in _table(("", self.column, "VALUE"), rows, inner)]
 
 
 CLAUDE_CODE = Client(
@@ -131,6 +131,18 @@ CODEX_CLI = Client(
     hint="`codexctl codex proxy` sets it up.",
     column="SETTING",
 )
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], style: Style) -> list[str]:
+    """A table whose last two columns are names and values, or a line for each row if that would cut a value."""
+    if style.width is None or natural_width(headings, rows) <= style.width:
+        return aligned(headings, rows, style)
+    lines = []
+    for *before, name, value in rows:
+        start = "".join(f"{cell.lines[0]}  " for cell in before)
+        text = f"{start}{name.lines[0]} = {' '.join(value.lines)}"
+        lines += [style.paint(line, value.colour) for line in style.wrap_line(text)]
+    return lines
 
 
 def _edit_row(edit: Json) -> list[Cell]:

@@ -29,6 +29,12 @@ def value_text(value: Any) -> str:
     return plain(str(value))
 
 
+def _with_unit(value: Any, item: Json) -> str:
+    """``value`` of the setting ``item``, for people."""
+    text = value_text(value)
+    return f"{text} {plain(item['unit'])}" if text and item["unit"] else text
+
+
 def settings(result: Json, style: Style) -> list[str]:
     """``settings.list``."""
     lines = table(("SETTING", "VALUE", "FROM"), (_row(item) for item in result["settings"]), style)
@@ -43,7 +49,7 @@ def settings(result: Json, style: Style) -> list[str]:
 
 def _row(item: Json) -> list[Cell]:
     is_default = item["source"] == "default"
-    text = value_text(item["value"]) + (f" {item['unit']}" if item["unit"] and item["value"] is not None else "")
+    text = _with_unit(item["value"], item)
     pending = " *" if item["restart_pending"] else ""
     return [
         Cell([item["name"]]),
@@ -60,15 +66,13 @@ def _source(item: Json) -> str:
 
 def setting(result: Json, style: Style) -> list[str]:
     """``settings.get``: in a pipe only the value, on a terminal everything about the setting."""
-    value = value_text(result["value"])
     if style.width is None:
-        return [value]
-    unit = f" {result['unit']}" if result["unit"] and value else ""
-    lines = [f"{style.paint(result['name'], 'bold')} = {value + unit if value else '(not set)'}"]
+        return [value_text(result["value"])]
+    lines = [f"{style.paint(result['name'], 'bold')} = {_with_unit(result['value'], result) or '(not set)'}"]
     lines += style.prose(f"{result['meaning']}.", "  ")
     facts = (
         ("from", result["source"]),
-        ("default", value_text(result["default"]) or "(not set)"),
+        ("default", _with_unit(result["default"], result) or "(not set)"),
         ("choices", ", ".join(result["choices"] or ())),
         ("variables", ", ".join(result["environ"])),
         ("a change", "takes effect at the next start" if result["restart_needed"] else "takes effect at once"),
@@ -79,14 +83,14 @@ def setting(result: Json, style: Style) -> list[str]:
 
 def was_set(result: Json, style: Style) -> list[str]:
     """``settings.set``."""
-    what = "set" if result["secret"] else value_text(result["value"])
+    what = "set" if result["secret"] else _with_unit(result["value"], result)
     doubts = [line for text in result["warnings"] for line in style.prose(f"Warning: {text}")]
     return [*_report(result, what, style), *(style.paint(line, "yellow") for line in doubts)]
 
 
 def was_unset(result: Json, style: Style) -> list[str]:
     """``settings.unset``."""
-    default = value_text(result["default"])
+    default = _with_unit(result["default"], result)
     what = f"at its default, {default}" if default else "not set"
     return _report(result, what, style)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from codexctl.render.text import Style, cell_width, pad
+from codexctl.render.text import Style, cell_width, cut_distinct, pad
 
 GAP = "  "
 MIN_FIRST_CUT = 16
@@ -26,8 +26,8 @@ def table(
 ) -> list[str]:
     """The lines of a table. In a pipe, each row is one line, and tabs separate its cells.
 
-    On a terminal, columns are cut until a row fits: first the column with the index ``cut_first``, then always the
-    widest one.
+    On a terminal, columns are cut until a row fits: first the column with the index ``cut_first``, which has names,
+    then always the widest one.
     """
     if style.width is not None:
         return aligned(headings, rows, style, cut_first=cut_first)
@@ -50,6 +50,8 @@ def aligned(
     widths = _measure([head, *body])
     if style.width is not None:
         _fit(widths, style.width - len(GAP) * (len(widths) - 1), cut_first)
+    if cut_first is not None:
+        body = _cut_names(body, cut_first, widths[cut_first])
     return [line for row in (head, *body) for line in _draw_row(row, widths, style)]
 
 
@@ -64,6 +66,15 @@ def _fit(widths: list[int], room: int, cut_first: int | None) -> None:
         widths[cut_first] -= min(spare, max(0, sum(widths) - room))
     while sum(widths) > room and max(widths) > MIN_COLUMN:
         widths[widths.index(max(widths))] -= 1
+
+
+def _cut_names(rows: Sequence[Sequence[Cell]], column: int, width: int) -> list[Sequence[Cell]]:
+    """``rows`` with the first line of each cell of ``column`` cut so that those that differ still do."""
+    names = cut_distinct([row[column].lines[0] for row in rows], width)
+    return [
+        [*row[:column], row[column]._replace(lines=[name, *row[column].lines[1:]]), *row[column + 1 :]]
+        for row, name in zip(rows, names, strict=True)
+    ]
 
 
 def _draw_row(row: Sequence[Cell], widths: Sequence[int], style: Style) -> Iterable[str]:

@@ -181,9 +181,11 @@ class ClaudeEnvironment:
     """What Claude Code needs to run through codexd with no file edited.
 
     ``settings_path``: a settings file that says the same, for ``--settings``: the user's own would win over the
-    environment. ``remove``: variables that would lead elsewhere.
+    environment. ``remove``: variables that would lead elsewhere. ``overridden_by`` has a sentence for each thing that
+    wins even over that file.
     """
 
     variables: dict[str, str] = field(repr=False)
     remove: tuple[str, ...]
     settings_path: str
+    overridden_by: tuple[str, ...]

@@ -91,6 +91,11 @@ def is_variable(name: str) -> bool:
     return name not in (WINDOW, PERMISSION_MODE) and not name.startswith(f"{settings_file.MODEL_SETTINGS}.")
 
 
+def describes_model(name: str) -> bool:
+    """Whether the value is a name or a window of a model, which follows the model that is used."""
+    return name in NAME_KEYS or name == WINDOW or name.startswith(f"{settings_file.MODEL_SETTINGS}.")
+
+
 def own_names(settings: Settings, catalogue: Catalogue, written: Iterable[str] = ()) -> tuple[str, ...]:
     """Everything that codexd may write, or has ``written``."""
     windows = map(window_key, find_windows(settings, catalogue))

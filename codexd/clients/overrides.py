@@ -1,7 +1,8 @@
 """What wins over the settings file that codexd edits, so that a client goes elsewhere although it is set up.
 
 Claude Code takes each variable from the first of these that sets it: an administrator's settings, those of the project
-(local before shared), the user's file, the shell (Claude Code 2.1.332). A project of the Codex CLI can't choose the
+(local before shared), the user's file, the shell (Claude Code 2.1.332). An ``apiKeyHelper`` wins over nothing: what it
+prints goes into ``x-api-key``, beside the token in ``authorization``. A project of the Codex CLI can't choose the
 provider, an administrator's ``managed_config.toml`` can (Codex CLI 0.171.0).
 """
 
@@ -44,8 +45,12 @@ def own_file(path: Path, variables: Mapping[str, Any]) -> Source:
     return Source(str(path), variables, "Remove it there")
 
 
-def read_claude_sources(own: Path, working_dir: Path | None, managed: Path = CLAUDE_MANAGED) -> list[Source]:
-    """The settings that win over the file ``own``, the strongest first. Files that can't be read set nothing."""
+def read_claude_sources(own: Path, working_dir: Path | None, managed: Path | None = None) -> list[Source]:
+    """The settings that win over the file ``own``, the strongest first. Files that can't be read set nothing.
+
+    Without ``working_dir``, ``own`` is a file for ``--settings``, which only an administrator's settings win over.
+    """
+    managed = CLAUDE_MANAGED if managed is None else managed
     dropped_in = sorted(managed.glob("managed-settings.d/*.json"), reverse=True)
     administrators = (*dropped_in, managed / "managed-settings.json")
     found = [Source(str(path), _read_env(path), "Only your administrator can change it") for path in administrators]

@@ -25,7 +25,7 @@ from codexd.clients.claude_code import (
     Mode,
     is_variable,
 )
-from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
+from codexd.clients.set_up import MakeWanted, adopt, plain_values, prepare, read_values
 from codexd.clients.settings_file import ENV_IN_JSON, Content, read_settings
 from codexd.clients.undo import UndoRecord
 from codexd.control.clients import (
@@ -59,6 +59,10 @@ ASK_NOTE = "Claude Code asks you before each action. Shift+Tab changes that for 
 RESTART_NOTE = "Restart Claude Code for this to take effect."
 STALE_NOTE = "{url} is where codexd used to listen; `codexctl claude proxy` sets its current address, {now}."
 
+OUTDATED_NOTE = (
+    "Out of date, because a setting models.* or what your account is offered has changed: {names}. `codexctl claude "
+    "proxy` renews the names and windows of the models that Claude Code shows."
+)
 KEY_NOTE = (
     "The file does not have the current key (setting server.api_key), so codexd refuses Claude Code's requests; "
     "`codexctl claude proxy` adds it."
@@ -87,6 +91,8 @@ async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus
         notes = (*notes, STALE_NOTE.format(url=base_url, now=address.url))
     if mode is Mode.CODEXD and not claude_code.shows_key(values, address):
         notes = (*notes, KEY_NOTE)
+    if mode is Mode.CODEXD:
+        notes = (*notes, *_outdated_notes(control, content, kept, address))
     if mode is Mode.ANTHROPIC:
         notes = (*notes, *_model_notes(control, content))
     overridden_by = _find_overrides(content, params, values, address)
@@ -159,8 +165,8 @@ async def claude_reset(call: Call, params: api.ClientChange) -> api.ClientSetUp:
 @method("claude.environment", errors=(FileUnwritable,))
 async def claude_environment(call: Call, _params: NoParams) -> api.ClaudeEnvironment:
     """What Claude Code needs to work through codexd with no file edited."""
-    control = call.control
-    wanted = claude_code.through_codexd(find_own_address(control), control.settings, {}, _catalogue(control))
+    control, address = call.control, find_own_address(call.control)
+    wanted = claude_code.through_codexd(address, control.settings, {}, _catalogue(control))
     variables = {name: str(value) for name, value in wanted.items() if value is not None and is_variable(name)}
     remove = (*(name for name in OWN_KEYS if name not in variables), *BYPASSES)
     path = control.places.state_dir / RUN_SETTINGS
@@ -171,7 +177,10 @@ async def claude_environment(call: Call, _params: NoParams) -> api.ClaudeEnviron
         if value is not None and not is_variable(name):
             text = ENV_IN_JSON.put(text, name, ENV_IN_JSON.dump(value))
     _write_state(path, text)
-    return api.ClaudeEnvironment(variables, remove, str(path))
+    overridden_by = overrides.find_overrides(
+        overrides.read_claude_sources(path, None), path, {BASE_URL: address.url, **_checked_key(address)}
+    )
+    return api.ClaudeEnvironment(variables, remove, str(path), tuple(overridden_by))
 
 
 def _change(
@@ -201,8 +210,13 @@ def _find_overrides(
         overrides.shell(params.environment),
     ]
     through_codexd = claude_code.find_mode(values.get(BASE_URL), address) is Mode.CODEXD
-    key = {AUTH_TOKEN: address.key} if through_codexd and address.key else {}
+    key = _checked_key(address) if through_codexd else {}
     return tuple(overrides.find_overrides(sources, content.path, {BASE_URL: values.get(BASE_URL), **key}))
+
+
+def _checked_key(address: Address) -> dict[str, str]:
+    """The token, if codexd checks it."""
+    return {AUTH_TOKEN: address.key} if address.key else {}
 
 
 def _recognize(control: Control, content: Content, kept: UndoRecord, address: Address) -> UndoRecord:
@@ -245,6 +259,17 @@ def _permission_notes(control: Control, mode: str | None) -> tuple[str, ...]:
         return (ASK_NOTE,)
     checker = _catalogue(control).choose(control.settings.models.haiku)
     return (AUTO_MODE_NOTE.format(model=checker),) if mode in (None, AUTO) else ()
+
+
+def _outdated_notes(control: Control, content: Content, kept: UndoRecord, address: Address) -> tuple[str, ...]:
+    """Whether ``claude.proxy`` would now write other names or windows in place of its own."""
+    catalogue = _catalogue(control)
+    if catalogue.is_built_in:
+        return ()
+    make_wanted = partial(claude_code.through_codexd, address, control.settings, catalogue=catalogue)
+    change = prepare(content, kept, _own_names(control, kept), make_wanted)
+    outdated = [name for name in change.plan.targets if name in kept.entries and claude_code.describes_model(name)]
+    return (OUTDATED_NOTE.format(names=", ".join(outdated)),) if outdated else ()
 
 
 def _model_notes(control: Control, content: Content) -> tuple[str, ...]:

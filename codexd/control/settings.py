@@ -17,6 +17,7 @@ from codexd.settings.edit import make_template
 from codexd.settings.live import Change, LiveSettings
 from codexd.settings.load import find_entry
 from codexd.settings.schema import DEFAULTS, SCHEMA, Setting
+from codexd.translation.kilo.models import KILO
 from codexd.translation.models.catalogue import BUILT_IN
 
 EDIT_ERRORS = (SettingInvalid, FileUnreadable, FileUnwritable)
@@ -114,18 +115,20 @@ def _info_of(live: LiveSettings, name: str, *, reveal: bool = False) -> api.Sett
 
 def _doubts(control: Control, name: str, value: Any) -> Iterator[str]:
     """What is odd about the models that a setting names: they may be misspelled, or not offered to the account."""
-    if not name.startswith("models."):
+    item, _ = find_entry(name)
+    if not name.startswith("models.") or item.choices:
         return
     active = control.store.active
     catalogue = control.accounts.catalogues.of(active)
     models = list(value.values()) if isinstance(value, dict) else [value] if isinstance(value, str) else value
     known = {model.slug for model in (*catalogue.models, *BUILT_IN.models)}
+    known.add(KILO)
     known |= {model for defaults in DEFAULTS.models.families.values() for model in defaults}
     unknown = [model for model in models if model not in known]
     for model in unknown:
         close = difflib.get_close_matches(model, known, n=1)
         yield f"{model} is not a known model. " + (f"Did you mean {close[0]}?" if close else MODELS_ADVICE)
-    offered = [model for model in models if catalogue.find(model)]
+    offered = [model for model in models if model == KILO or catalogue.find(model)]
     if active is not None and not (unknown or offered or catalogue.is_built_in):
         yield f"{active.label} is not offered {' or '.join(models)}. {MODELS_ADVICE}"
 

@@ -96,6 +96,8 @@ _BY_GENERIC_TYPE: Mapping[str, type[UpstreamError]] = {
 }
 """By a name that only says whose fault it is: it counts inside a stream, where there is no better status."""
 
+_NO_CODES = {*_BY_GENERIC_TYPE, "error"}
+
 SPENT_HEADER = "x-codex-rate-limit-reached-type"
 """Names what is reached: ``rate_limit_reached`` is an ordinary window of the plan, anything else credits or money."""
 
@@ -162,7 +164,8 @@ def read_http_error(status: int, headers: Mapping[str, str], body: bytes, now: f
 
 
 def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str], now: float) -> UpstreamError:
-    code = next((found[key] for key in ("code", "type") if isinstance(found.get(key), str)), None)
+    names = [name for key in ("code", "type") if isinstance(name := found.get(key), str)]
+    code = next((name for name in names if name not in _NO_CODES), None)
     message = text_of(found.get("message"))
     if message.lstrip().startswith("<"):
         message = ""

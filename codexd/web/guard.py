@@ -34,9 +34,13 @@ def check_origin(path: str, headers: Mapping[str, str], server: ServerSettings) 
         return
     origin = headers.get("origin")
     if origin is not None and origin.lower() != f"http://{host}".lower():
+        remedy = (
+            "the page was opened from a file, or has no origin of its own; serve it from an address that you can add to"
+            if origin == "null"
+            else "to let them in, add it to"
+        )
         raise Forbidden(
-            f"requests from the origin {origin!r} are not answered; to let them in, add it to the setting "
-            "server.allowed_origins"
+            f"requests from the origin {origin!r} are not answered; {remedy} the setting server.allowed_origins"
         )
     site = headers.get("sec-fetch-site", "none")
     if site not in _ALLOWED_SITES:

@@ -105,6 +105,21 @@ def test_codexctl_finds_it_wherever_it_is(tmp_path, arguments):
     assert list((tmp_path / "state" / "codexd" / "running").iterdir()) == []
 
 
+def test_the_greeting_names_the_socket_only_where_codexctl_needs_it(tmp_path):
+    def start(home):
+        return codexd("--simulate", "--port", "0", "--home", str(tmp_path / home), XDG_STATE_HOME=str(tmp_path))
+
+    with start("a") as first:
+        assert "codexctl logs -f\n" in next(line for line in first.stdout if "logs -f" in line)
+        with start("b") as second:
+            said = next(line for line in second.stdout if "logs -f" in line)
+            assert f"codexctl --socket {tmp_path / 'b' / 'control.sock'} logs -f" in said
+            second.terminate()
+            second.communicate(timeout=10)
+        first.terminate()
+        first.communicate(timeout=10)
+
+
 CAN_NOT_START = [
     (["--host", "nonsense.invalid"], {"CODEXD_SERVER_API_KEY": "k"}, 1, "this machine has no such address"),
     (["--host", "http://127.0.0.1"], {}, 2, "server.host"),

@@ -147,8 +147,9 @@ def _add_assistant_message(
         blocks.append(Fields({"type": "refusal", "refusal": refusal}, message.path, message.losses))
     turn = current_turn(turns, assistant=True)
     items = [*_reasoning_items(message, target), *assistant_items(blocks, turn, target), *_calls(message, index)]
-    # The backend requires the item that followed its reasoning.
-    items = items if items and items[-1]["type"] != "reasoning" else []
+    if items and items[-1]["type"] == "reasoning":
+        message.lose(LossKind.APPROXIMATED, "reasoning_details", reasoning.CUT_OFF)
+        items = []
     waiting.begin(items, new_turn=new_turn)
     turn.items.extend(items)
     _add_message("user", to_parts([block for block in blocks if is_media(block)]), turns)

@@ -18,7 +18,7 @@ from codexd.translation.client_api import Body, Client, Event, Purpose, Target
 from codexd.translation.messages import auto_mode
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.content import list_media, to_parts
-from codexd.translation.messages.fates import TABLES
+from codexd.translation.messages.fates import NO_THREADS, TABLES
 from codexd.translation.messages.history import to_input
 from codexd.translation.messages.stream import MessagesStream, prewarm
 from codexd.translation.messages.tools import (
@@ -164,7 +164,7 @@ def _read(
     body: Fields, headers: Mapping[str, str], kind: type[MessagesRequest], *, lenient: bool, reports_refusals: bool
 ) -> MessagesRequest:
     messages = read_messages(body)
-    _check_edits(body)
+    _check_forms(body)
     apply_fates(body, TABLES, lenient=lenient)
     tools = read_tools(body)
     thinking = body.optional_object("thinking")
@@ -192,8 +192,10 @@ def _read(
     )
 
 
-def _check_edits(body: Fields) -> None:
-    """Check the form of a field that only ``fates`` reads."""
+def _check_forms(body: Fields) -> None:
+    """Check the form of fields that only ``fates`` reads."""
+    if not isinstance(body.get("thread"), dict | None):
+        raise body.wrong("thread", NO_THREADS.reason)
     management = body.optional_object("context_management")
     if management is not None:
         management.objects("edits")

@@ -66,10 +66,17 @@ def read_image_url(source: Fields, name: str) -> str:
     url = source.string(name)
     if DATA_URL.match(url):
         return to_image_url(source, name)
-    if not url.startswith("https://"):
+    link = to_link(url)
+    if link is None:
         problem = "must be a base64 data URL or start with https://; the backend loads no other URLs"
         raise media_invalid(source, name, problem, Medium.IMAGE)
-    return url
+    return link
+
+
+def to_link(url: str) -> str | None:
+    """``url`` as the backend accepts it, with its scheme in lower case; None if it is not ``https``."""
+    scheme, separator, rest = url.strip().partition("://")
+    return f"https://{rest}" if separator and scheme.lower() == "https" else None
 
 
 def to_file_data(source: Fields, name: str) -> str:

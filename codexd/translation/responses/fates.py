@@ -46,6 +46,7 @@ REQUEST = plain(
     "client_metadata",
     parallel_tool_calls=carried("if there are tools"),
     input=carried(inside="item"),
+    messages=carried("as input, its name in this API", inside="item"),
     tools=carried(inside="tool"),
     reasoning=carried(inside="reasoning"),
     text=carried(inside="text"),
@@ -131,6 +132,7 @@ _INPUT_PART = {
     "image_url": carried(inside="image_url"),
     "file": carried(inside="file"),
     "file_id": FILES,
+    "file_url": refused("can't be loaded by the backend; send file_data instead"),
 }
 _OF_OTHERS = ("text", "image_url", "file", "image", "document", "search_result", "tool_use", "tool_result", *REASONING)
 _WHOLE = Shape(CARRIED, other=CARRIED)

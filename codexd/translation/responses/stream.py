@@ -72,6 +72,7 @@ class ResponsesStream:
         self._own = {"model": model, **({"previous_response_id": previous_response_id} if previous_response_id else {})}
         self._verbatim = verbatim
         self._tool_names = tool_names
+        self._restores_names = bool(tool_names)  # asked of each event
         self._note_reasoning = note_reasoning
         self._note_answer = note_answer
         cut = make_cut((), max_tokens)
@@ -197,7 +198,7 @@ class ResponsesStream:
 
     def _rewrite(self, event: Event) -> Event:
         """``event`` for the client: with its own names of the model and of tools, and the next sequence number."""
-        if self._tool_names:
+        if self._restores_names:
             event = restore_names(event, self._tool_names)
         if "headers" in event:
             event = {**event, **self._rename_headers(event)}

@@ -41,7 +41,7 @@ def _to_function(tool: Fields) -> dict[str, Any]:
 def fit_schemas(tool: Fields) -> dict[str, Any]:
     """``tool``, or an item of the input that lists tools, with schemas and names that the backend accepts."""
     fitted = {**tool.value, **_legal_name(tool, tool.value)}
-    if tool.get("parameters") is not None:
+    if tool.get("parameters") is not None or tool.get("type") == "function":
         fitted |= _fit_parameters(tool)
     if isinstance(inner := tool.get("tools"), list):
         at = tool.at("tools")

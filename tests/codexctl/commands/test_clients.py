@@ -75,9 +75,11 @@ def test_run_starts_the_program_with_the_settings_and_without_what_leads_elsewhe
         "variables": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:8081"},
         "remove": ["ANTHROPIC_API_KEY"],
         "settings_path": "/state/claude-run.json",
+        "overridden_by": ["ANTHROPIC_BASE_URL is set in /etc/claude-code/managed-settings.json."],
     }
     process = piped("claude", "run", "-p", "hi", PATH=f"{tmp_path}:/usr/bin:/bin", ANTHROPIC_API_KEY="sk")
-    out, _ = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=20)
+    assert "won't work through codexd: ANTHROPIC_BASE_URL is set in /etc" in err
     assert (process.returncode, out) == (7, "--settings /state/claude-run.json -p hi http://127.0.0.1:8081 none\n")
 
 
@@ -94,7 +96,7 @@ def test_a_program_that_is_run_reaches_codexd_without_the_proxy(daemon, piped, t
     program = tmp_path / "claude"
     program.write_text('#!/bin/sh\necho "${NO_PROXY--}"\n')
     program.chmod(0o755)
-    daemon.answers["claude.environment"] = {"variables": {}, "remove": [], "settings_path": "/s"}
+    daemon.answers["claude.environment"] = {"variables": {}, "remove": [], "settings_path": "/s", "overridden_by": []}
     out, _ = piped("claude", "run", PATH=f"{tmp_path}:/usr/bin:/bin", **changes).communicate(timeout=20)
     assert out == f"{expected}\n"
 

@@ -134,6 +134,15 @@ def test_accounts_are_shown_by_their_labels():
     assert REF["id"] not in "\n".join(lines)
 
 
+@pytest.mark.parametrize("width", [50, 60, 70])
+def test_accounts_of_one_email_look_different_however_narrow(width):
+    labels = [f"ann.long.name@subdivision.example.com/{mark}" for mark in ("3f9c2a1b", "b0b5e2d4")]
+    lines = render.accounts(listed(*(account(label=label) for label in labels)), Style(NOW, width))
+    assert max(map(len, lines)) <= width
+    assert "3f9c2a1b" in lines[1]
+    assert "b0b5e2d4" in lines[3]
+
+
 @pytest.mark.parametrize("width", [40, 60, 80])
 def test_ids_are_never_cut(width):
     text = "\n".join(render.accounts_with_ids(listed(account(), account(**OTHER)), Style(NOW, width)))

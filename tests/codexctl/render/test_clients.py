@@ -109,6 +109,22 @@ def test_claude_code_tables_fit_80_columns():
         assert all(len(line) <= 80 or line.startswith("/home") for line in lines)
 
 
+LONG_NAME = {"name": "modelSettings.claude-gpt-6.1-terra.autoCompactWindow", "before": None, "after": "500000"}
+
+
+@pytest.mark.parametrize("width", [50, 60, 70, 80])
+def test_no_value_is_cut_because_another_name_is_long(width):
+    style = Style(now=0.0, width=width)
+    shown = CLAUDE_CODE.set_up(CLAUDE_DONE | {"changes": [CLAUDE_EDIT, MOVED, LONG_NAME]}, style)
+    text = " ".join(" ".join(shown).split())
+    assert "+ ANTHROPIC_BASE_URL = http://127.0.0.1:8081 ~" in text
+    assert "~ ANTHROPIC_BASE_URL = https://gateway.example.com -> http://127.0.0.1:8081 +" in text
+    assert "…" not in text
+    long = {"name": LONG_NAME["name"], "value": "500000"}
+    values = [*CLAUDE_STATUS["values"], long]
+    assert "…" not in "".join(CLAUDE_CODE.status(CLAUDE_STATUS | {"values": values}, style))
+
+
 def test_codex_cli_a_change_is_shown_as_a_diff():
     text = "\n".join(CODEX_CLI.set_up(CODEX_DONE, PLAIN))
     assert "SETTING" in text

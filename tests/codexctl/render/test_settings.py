@@ -71,3 +71,10 @@ def test_what_a_change_says():
         "server.api_key: set -> another value",
         "  takes effect when codexd restarts",
     ]
+
+
+def test_what_was_set_has_its_unit():
+    timeout = item("upstream.idle_timeout", 5400.0, unit="s", default=300.0)
+    assert render_settings.was_set(timeout, PIPE) == ["upstream.idle_timeout is now 5400 s."]
+    assert render_settings.was_unset(timeout, PIPE) == ["upstream.idle_timeout is now at its default, 300 s."]
+    assert render_settings.setting(timeout, PIPE) == ["5400"]

@@ -286,7 +286,12 @@ def test_alone_without_a_terminal_it_shows_the_help(piped):
 
 def test_claude_code_is_started_in_a_process_of_its_own(daemon, piped, tmp_path):
     daemon.answers["daemon.status"] = STATUS
-    daemon.answers["claude.environment"] = {"variables": {}, "remove": [], "settings_path": "s.json"}
+    daemon.answers["claude.environment"] = {
+        "variables": {},
+        "remove": [],
+        "settings_path": "s.json",
+        "overridden_by": [],
+    }
     program = tmp_path / "claude"
     program.write_text('#!/bin/sh\necho "this is claude $*"\n')
     program.chmod(0o755)

@@ -8,6 +8,8 @@ import pytest
 import trio
 from support.harness import RefusedError, start_daemon
 
+from codexd.clients import overrides
+
 EMPTY = {"config_dir": "/nonexistent/.claude"}
 
 
@@ -89,6 +91,18 @@ async def test_the_undo_survives_a_restart(tmp_path, place):
         assert {"name": "ANTHROPIC_API_KEY", "before": None, "after": "(secret)"} in done["changes"]
         second.cancel_scope.cancel()
     assert (place / "settings.json").read_text() == text
+
+
+async def test_status_says_that_the_models_are_others_by_now(running, place):
+    await running.call("accounts.models", refresh=True)
+    await running.call("settings.set", name="models.opus", value=["gpt-6.1-sol"])
+    await running.call("claude.proxy", config_dir=str(place))
+    assert (await running.call("claude.status", config_dir=str(place)))["notes"] == []
+    await running.call("settings.set", name="models.opus", value=["gpt-5.5"])
+    (note,) = (await running.call("claude.status", config_dir=str(place)))["notes"]
+    assert "ANTHROPIC_DEFAULT_OPUS_MODEL_NAME, modelSettings.claude-opus-5-5.autoCompactWindow." in note
+    await running.call("claude.proxy", config_dir=str(place))
+    assert (await running.call("claude.status", config_dir=str(place)))["notes"] == []
 
 
 async def test_status_says_that_the_key_is_another_by_now(running, place):
@@ -227,6 +241,17 @@ async def test_a_broken_file_is_refused_and_stays(running, place):
         assert refused.value.kind == "client_file_refused"
     assert (place / "settings.json").read_text() == '{"a": 1,}'
     assert running.asked == []
+
+
+async def test_the_environment_names_what_an_administrator_set(running, tmp_path, monkeypatch):
+    monkeypatch.setattr(overrides, "CLAUDE_MANAGED", tmp_path)
+    assert (await running.call("claude.environment"))["overridden_by"] == []
+    managed = {"env": {"CLAUDE_CODE_USE_BEDROCK": "1", "ANTHROPIC_BASE_URL": "https://corp.example.com"}}
+    (tmp_path / "managed-settings.json").write_text(json.dumps(managed))
+    bedrock, url = (await running.call("claude.environment"))["overridden_by"]
+    assert "uses Amazon Bedrock" in bedrock
+    assert "https://corp.example.com" in url
+    assert "Only your administrator can change it." in url
 
 
 async def test_the_environment_says_the_same_as_its_settings_file(running):

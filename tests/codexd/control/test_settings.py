@@ -182,6 +182,9 @@ async def test_one_key_of_a_table(call, file):
         ("models.opus", "gpt-5.5,gpt-5.55", ["gpt-5.55 is not a known model. Did you mean gpt-5.5?"]),
         ("models.aliases.fast", "nope", ["nope is not a known model. `codexctl models` lists"]),
         ("models.aliases", "fast=nope,slow=gpt-5.5", ["nope is not a known model. `codexctl models` lists"]),
+        ("models.aliases.free", "kilo", []),
+        ("models.fast", "catalogue", []),
+        ("models.default", "gpt-5.5", []),
         ("log.level", "debug", []),
     ],
 )

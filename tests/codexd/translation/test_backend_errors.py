@@ -70,6 +70,13 @@ def test_failures_in_the_stream(error, kind):
         assert str(failure)
 
 
+@pytest.mark.parametrize("kind", ["server_error", "invalid_request_error", "overloaded_error", "rate_limit_error"])
+@pytest.mark.parametrize("status", [400, 402, 403, 404, 413, 429, 500, 503])
+def test_a_generic_type_is_not_a_code(status, kind):
+    error = read_http_error(status, {}, dumps({"error": {"message": "No.", "type": kind}}), NOW)
+    assert (error.code, str(error)) == (None, "No.")
+
+
 def test_a_failure_keeps_code_and_words():
     failure = read_failure({"type": "error", "code": "rate_limit_exceeded", "message": RATE_LIMIT, "param": None}, NOW)
     assert (failure.code, str(failure), failure.retry_after_s) == ("rate_limit_exceeded", RATE_LIMIT, 11.054)

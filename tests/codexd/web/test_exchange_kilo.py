@@ -25,7 +25,7 @@ TOOLS = [{"name": "Bash", "input_schema": {"type": "object", "properties": {"com
 @pytest.fixture
 async def running(nursery, tmp_path):
     """A daemon whose user has opted in."""
-    running = await start_daemon(nursery, tmp_path, timing=Timing(hold_s=0.2, ping_after_s=0.1))
+    running = await start_daemon(nursery, tmp_path, timing=Timing(hold_s=10.0, ping_after_s=0.1))
     await running.call("settings.set", name="kilo.enabled", value=True)
     return running
 

@@ -106,7 +106,11 @@ def test_nothing_else_is_and_the_error_names_the_setting(path, headers, setting)
 
 @pytest.mark.parametrize(
     "headers",
-    [{"x-api-key": "k"}, *({"authorization": f"{scheme} k"} for scheme in ("Bearer", "bearer", "BEARER", "Bearer "))],
+    [
+        {"x-api-key": "k"},
+        *({"authorization": f"{scheme} k"} for scheme in ("Bearer", "bearer", "BEARER", "Bearer ")),
+        {"x-api-key": "what Claude Code's apiKeyHelper says", "authorization": "Bearer k"},
+    ],
 )
 def test_the_key_opens(headers):
     check_key(headers, ServerSettings(api_key="k"))

@@ -71,6 +71,12 @@ MARK = {"cache_control": {"type": "ephemeral"}}
             {"temperature": 1, "container": None, "mcp_servers": [], "stop_sequences": ["x"]}, {}, id="defaults"
         ),
         pytest.param(
+            {"service_tier": "batch", "speed": "slow"},
+            {"service_tier": LossKind.DROPPED, "speed": LossKind.DROPPED},
+            id="a-tier-and-a-speed-that-nobody-has",
+        ),
+        pytest.param({"service_tier": "standard_only", "speed": "standard"}, {}, id="the-usual-tier-and-speed"),
+        pytest.param(
             {"temperature": 0.2, "top_k": 5, "foo": 1, **MARK},
             {
                 "temperature": LossKind.DROPPED,
@@ -178,6 +184,9 @@ ESSENTIAL = [
     pytest.param({"thread": {"type": "continue", "previous_message_id": "x"}}, "thread.type", id="thread"),
     pytest.param({"thread": {"type": "fork", "message_id": "x"}}, "thread.type", id="a-thread-of-another-kind"),
     pytest.param({"thread": {"previous_message_id": "x"}}, "thread.type", id="a-thread-without-a-type"),
+    pytest.param({"thread": "continue"}, "thread", id="a-thread-as-text"),
+    pytest.param({"thread": [{"type": "continue"}]}, "thread", id="a-list-of-threads"),
+    pytest.param({"thread": False}, "thread", id="a-thread-as-a-flag"),
     pytest.param(
         {"messages": [{"role": "user", "content": [{"type": "container_upload", "file_id": "f"}]}]},
         "messages[0].content[0].type",

@@ -14,6 +14,7 @@ from codexd.translation.reading.parts import (
     text_part,
     to_file_data,
     to_image_url,
+    to_link,
     to_output,
 )
 
@@ -121,6 +122,21 @@ def test_files_of_other_types_are_not_looked_into():
     assert to_file_data(source_of(f"data:text/csv;base64,{text}"), "data") == f"data:text/csv;base64,{text}"
     with pytest.raises(RequestInvalid, match="must not be empty"):
         to_file_data(source_of("data:text/csv;base64,"), "data")
+
+
+@pytest.mark.parametrize(
+    ("url", "link"),
+    [
+        ("https://a.example/b.png", "https://a.example/b.png"),
+        (" HTTPS://a.example/b.png\n", "https://a.example/b.png"),
+        ("http://a.example/b.png", None),
+        ("https:a.example", None),
+        ("https", None),
+        ("", None),
+    ],
+)
+def test_links(url, link):
+    assert to_link(url) == link
 
 
 def test_only_media_are_left_out():

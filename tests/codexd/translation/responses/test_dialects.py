@@ -183,3 +183,22 @@ def test_what_cant_be_sent_is_refused(item, path):
     with pytest.raises(RequestInvalid) as refused:
         read(sdk([item]))
     assert refused.value.path == path
+
+
+@pytest.mark.parametrize("given", [{"messages": [HI]}, {"messages": [HI], "input": None}])
+def test_messages_are_the_input_under_another_name(given):
+    body = {"model": "gpt-5.5", **given}
+    assert translate(body) == translate(sdk([HI]))
+    assert losses(body) == {}
+
+
+def test_messages_beside_the_input_are_left_out():
+    body = sdk([HI], messages=[message("user", "another")])
+    assert translate(body) == translate(sdk([HI]))
+    assert losses(body) == {"messages": "dropped"}
+
+
+def test_a_wrong_message_is_named_as_the_client_knows_it():
+    with pytest.raises(RequestInvalid) as error:
+        translate({"model": "gpt-5.5", "messages": [{"role": "tool", "content": "x"}]})
+    assert error.value.path == "messages[0].tool_call_id"

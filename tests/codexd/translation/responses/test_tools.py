@@ -4,10 +4,13 @@ import pytest
 from support.responses_bodies import (
     FUNCTION,
     PARAMETERS,
+    find_refusal,
     losses,
     sdk,
     translate,
 )
+
+NAMED = {"type": "function", "name": "f"}
 
 
 @pytest.mark.parametrize(
@@ -80,3 +83,11 @@ def test_tools(fields, sent, lost):
     body = translate(sdk(**fields))
     assert body == {**translate(sdk()), **sent}
     assert losses(sdk(**fields)) == lost
+
+
+@pytest.mark.parametrize("parameters", [{}, {"parameters": None}])
+def test_a_function_of_a_namespace_needs_no_schema(parameters):
+    namespace = {"type": "namespace", "name": "n", "description": "d", "tools": [{**NAMED, **parameters}]}
+    (sent,) = translate(sdk(tools=[namespace]))["tools"]
+    assert sent["tools"] == [{**NAMED, "parameters": {"type": "object", "properties": {}}}]
+    assert find_refusal(translate(sdk(tools=[namespace]))) is None
