@@ -36,7 +36,10 @@ def fit_verbosity(verbosity: str | None, model: ModelInfo, path: str, losses: Lo
 
 @frozen
 class AskedTier:
-    """The service tier of a request: ``path`` is the field that asks for the faster one, ``is_usual`` declines it."""
+    """The service tier of a request.
+
+    ``path`` is the field that asks for the faster one, if any; ``is_usual``: whether the request asks for the usual one.
+    """
 
     path: str | None = None
     is_usual: bool = False

@@ -65,7 +65,7 @@ def _find_input(body: Fields) -> str:
         return "input"
     if body.get("input") is None:
         return "messages"
-    body.lose(LossKind.DROPPED, "messages", "input counts")
+    body.lose(LossKind.DROPPED, "messages", "left out: the request also has input")
     return "input"
 
 

@@ -131,7 +131,7 @@ class CompactRequest(ResponsesRequest):
 
 @frozen
 class Recall:
-    """What codexd remembers when a request arrives: earlier answers, and whose their reasoning is.
+    """What codexd remembers when a request arrives: earlier answers, and which account each reasoning belongs to.
 
     ``now`` is in seconds since the epoch.
     """
