@@ -38,7 +38,7 @@ def fit_verbosity(verbosity: str | None, model: ModelInfo, path: str, losses: Lo
 class AskedTier:
     """The service tier of a request.
 
-    ``path`` is the field that asks for the faster one, if any; ``is_usual``: whether the request asks for the usual one.
+    ``path`` is the field that asks for the faster one; ``is_usual``: whether the request asks for the usual one.
     """
 
     path: str | None = None
