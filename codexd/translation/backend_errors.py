@@ -110,19 +110,22 @@ _SPENT: Mapping[str, str] = {
     "organization_usage_limit_exceeded": "Your organization has reached its usage limit",
 }
 
-_OWN_WORDS: Mapping[type[UpstreamError], str] = {
+_OWN_MESSAGES: Mapping[type[UpstreamError], str] = {
     errors.RegionRefused: (
         "Your workspace allows Codex only in its own region. The login is fine, and a new one will not help."
     ),
     errors.CountryRefused: "OpenAI does not serve the country that this connection comes from. The login is fine.",
     errors.RouteMissing: "OpenAI could not route the requests of this workspace. The login is fine; try again later.",
 }
-"""What the user is told first where the backend's message leads to the wrong cure."""
+"""What the user reads first, where the backend's message leads to the wrong remedy."""
 
 _BLOCKED = (
     "Cloudflare blocked the request before it reached the backend (HTTP {status}). The login is fine. Wait a few "
     "minutes, or try without a VPN or on another network."
 )
+
+_NO_MESSAGE = "the backend answered HTTP {status} without a message"
+_NO_REASONS = ("bad request", _NO_MESSAGE.format(status=400).lower())
 
 _TRY_AGAIN = re.compile(r"try again in ((?:[\d.]+\s*[a-z]+[\s,]*(?:and\s+)?)+)", re.IGNORECASE)
 _AMOUNT = re.compile(r"([\d.]+)\s*([a-z]+)")
@@ -171,9 +174,9 @@ def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str],
     spent = headers.get(SPENT_HEADER, "")
     if issubclass(kind, errors.UsageLimitReached | errors.RateLimited) and is_spent(spent):
         kind, code = errors.CreditsUsedUp, spent
-    text = message or code or f"the backend answered HTTP {status} without a message"
-    error = kind(
-        _word(kind, text, code),
+    text = message or code or _NO_MESSAGE.format(status=status)
+    return kind(
+        _to_message(kind, text, code),
         status=status,
         code=code,
         retry_after_s=read_retry_after(message, headers, now),
@@ -181,9 +184,12 @@ def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str],
         param=param,
         medium=_find_medium(param, code, message) if kind is errors.UpstreamRejected else None,
     )
-    if isinstance(error, errors.SchemaRefused):
-        error.param = text_of(found.get("param"))
-    return error
+
+
+def gives_no_reason(error: UpstreamError) -> bool:
+    """Whether all that the backend said is the name of the status 400."""
+    said = str(error).lower().rstrip(".")
+    return error.status == 400 and error.code is None and said in _NO_REASONS
 
 
 def _find_medium(*said: str | None) -> str | None:
@@ -218,12 +224,12 @@ def is_spent(reached: str) -> bool:
     return reached in _SPENT or "credit" in reached or "spend" in reached
 
 
-def _word(kind: type[UpstreamError], message: str, code: str | None) -> str:
-    """The message for the user; ``message`` is the backend's."""
+def _to_message(kind: type[UpstreamError], message: str, code: str | None) -> str:
+    """The message for the user; ``message`` is the backend's own."""
     if kind is errors.CreditsUsedUp:
         spent = _SPENT.get(code or "", "The credits or the spending limit of your workspace are used up")
         return f"{spent} ({code}). The backend does not say until when. Ask the owner of the workspace."
-    return f'{_OWN_WORDS[kind]} The backend said: "{message}"' if kind in _OWN_WORDS else message
+    return f'{_OWN_MESSAGES[kind]} The backend said: "{message}"' if kind in _OWN_MESSAGES else message
 
 
 def _classify(status: int, found: Mapping[str, Any], message: str) -> type[UpstreamError]:
@@ -256,7 +262,7 @@ def describe_schema(
     """``error`` in words that name the tool as the client does; ``body`` is the request that was refused."""
     message = str(error)
     owner = _SCHEMA_OWNER.match(message)
-    name = owner[1] if owner else _find_tool(body, error.param)
+    name = owner[1] if owner else _find_tool(body, error.param or "")
     is_tool = bool(name) or error.code == "invalid_function_parameters"
     about = f'the tool "{tool_names.restore(name)}"' if name else "a tool" if is_tool else "the answer"
     problem = _SCHEMA_PREFIX.sub("", message).removesuffix(".")
@@ -284,7 +290,7 @@ def _to_unreadable(status: int, headers: Mapping[str, str], body: bytes, now: fl
     kind = _by_status(status)
     text = f"the backend answered HTTP {status} without a readable error"
     return kind(
-        f"{_OWN_WORDS[kind]} ({text})" if kind in _OWN_WORDS else text,
+        f"{_OWN_MESSAGES[kind]} ({text})" if kind in _OWN_MESSAGES else text,
         status=status,
         retry_after_s=read_retry_after("", headers, now),
     )

@@ -37,8 +37,8 @@ class ChatApi:
     def relay_headers(self, headers: Mapping[str, str], wanted: Wanted) -> dict[str, str]:  # noqa: ARG002 - clients know none
         return {}
 
-    def to_wire(self, error: CodexdError, client: Client, wanted: Wanted | None, *, now: float) -> WireError:  # noqa: ARG002 - for other APIs
-        return to_openai(error, now=now)
+    def to_wire(self, error: CodexdError, client: Client, wanted: Wanted | None, *, now: float) -> WireError:  # noqa: ARG002 - one form for all
+        return to_openai(error, now=now, prompt="input" if isinstance(wanted, ResponsesFormRequest) else "messages")
 
     def encode_error(self, wire: WireError, request_id: str) -> bytes:
         return sse.encode_data(wire.to_body(request_id))

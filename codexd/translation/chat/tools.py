@@ -72,8 +72,8 @@ def _read_tool(tool: Fields) -> Tool:
 def _read_function(tool: Fields, function: Fields) -> Tool:
     """A missing ``strict`` becomes false, as in Chat Completions; the Responses API has another default."""
     name = function.filled_string("name")
-    parameters, told = fit_parameters(function, "parameters")
-    texts = [function.optional_string("description"), told]
+    parameters, explanation = fit_parameters(function, "parameters")
+    texts = [function.optional_string("description"), explanation]
     strict = fit_strict(function, parameters, asked=function.boolean("strict") or tool.boolean("strict"))
     body: dict[str, Any] = {"type": "function", "name": legal_name(function, name)}
     if description := "\n\n".join(text for text in texts if text):

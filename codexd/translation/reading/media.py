@@ -11,6 +11,7 @@ import hashlib
 import io
 import re
 import struct
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -74,24 +75,26 @@ class Finding:
 
 
 class Findings:
-    """Remembers what was found, by digest."""
+    """Remembers what was found, by digest. Images are decoded in several threads at once."""
 
     def __init__(self, max_entries: int = 4096, max_chars: int = 64_000_000) -> None:
         self._max_entries, self._max_chars = max_entries, max_chars
         self._found: OrderedDict[bytes, Finding] = OrderedDict()
         self._chars = 0
+        self._lock = threading.Lock()
 
     def get(self, key: bytes) -> Finding | None:
         return self._found.get(key)
 
     def put(self, key: bytes, finding: Finding) -> None:
-        if key in self._found:
-            return
-        self._found[key] = finding
-        self._chars += len(finding.frame or "")
-        while len(self._found) > self._max_entries or self._chars > self._max_chars:
-            _, forgotten = self._found.popitem(last=False)
-            self._chars -= len(forgotten.frame or "")
+        with self._lock:
+            if key in self._found:
+                return
+            self._found[key] = finding
+            self._chars += len(finding.frame or "")
+            while len(self._found) > self._max_entries or self._chars > self._max_chars:
+                _, forgotten = self._found.popitem(last=False)
+                self._chars -= len(forgotten.frame or "")
 
 
 _FINDINGS = Findings()

@@ -80,10 +80,10 @@ def _list_tool_names(tools: Any) -> Iterator[str]:
 
 def _fit_parameters(function: Fields) -> dict[str, Any]:
     """The fields of ``function`` that a repair of its schema may change."""
-    parameters, told = fit_parameters(function, "parameters")
+    parameters, explanation = fit_parameters(function, "parameters")
     fitted: dict[str, Any] = {"parameters": parameters}
-    if told:
-        fitted["description"] = "\n\n".join(filter(None, [function.optional_string("description"), told]))
+    if explanation:
+        fitted["description"] = "\n\n".join(filter(None, [function.optional_string("description"), explanation]))
     if function.get("strict") is True:
         fitted["strict"] = fit_strict(function, parameters)
     return fitted

@@ -11,6 +11,7 @@ from codexd.translation.backend_errors import (
     describe_schema,
     find_largest_image,
     find_part,
+    gives_no_reason,
     read_failure,
     read_http_error,
 )
@@ -506,4 +507,4 @@ def test_the_largest_embedded_image():
     [(b'{"detail": "Bad Request"}', True), (b"{}", True), (b'{"detail": "Unsupported parameter: x"}', False)],
 )
 def test_a_refusal_without_a_reason(answer, bare):
-    assert read_http_error(400, {}, answer, 0.0).gives_no_reason is bare
+    assert gives_no_reason(read_http_error(400, {}, answer, 0.0)) is bare

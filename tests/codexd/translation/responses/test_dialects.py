@@ -21,6 +21,12 @@ def said(*parts, **more):
     return {"type": "message", "role": "assistant", "content": list(parts), **more}
 
 
+OLD_FORM = [
+    {"role": "assistant", "content": None, "function_call": {"name": "run", "arguments": "{}"}},
+    {"role": "function", "name": "run", "content": "x"},
+]
+
+
 @pytest.mark.parametrize("role", ["user", "system", "developer"])
 @pytest.mark.parametrize(
     ("part", "sent"),
@@ -87,12 +93,14 @@ def test_parts_of_a_message(role, part, sent):
             id="text-and-calls",
         ),
         pytest.param(
+            [HI, *OLD_FORM, *OLD_FORM],
             [
                 HI,
-                {"role": "assistant", "content": None, "function_call": {"name": "run", "arguments": "{}"}},
-                {"role": "function", "name": "run", "content": "x"},
+                {**call("call_run_1", "run"), "arguments": "{}"},
+                output("call_run_1", "x"),
+                {**call("call_run_3", "run"), "arguments": "{}"},
+                output("call_run_3", "x"),
             ],
-            [HI, {**call("call_run", "run"), "arguments": "{}"}, output("call_run", "x")],
             id="old-form",
         ),
         pytest.param(

@@ -59,7 +59,8 @@ def test_it_is_forgotten_after_a_day():
     assert answers.find_item("msg_1", now=NOW + MAX_AGE_S) is not None
     assert answers.find_item("msg_1", now=NOW + MAX_AGE_S + 1) is None
     assert answers.find_conversation("resp_1", now=NOW + MAX_AGE_S + 1) is None
-    assert answers.size_bytes == 0
+    answers.remember(conversation(2, AGAIN, size=7), now=NOW + MAX_AGE_S + 1)
+    assert answers.size_bytes == 7
 
 
 def test_the_oldest_goes_when_there_is_no_room():
@@ -98,6 +99,7 @@ def test_it_stays_within_its_bounds_and_consistent(told):
         found = answers.find_item(f"msg_{number}", now=now)
         assert (found is None) == (answers.find_conversation(f"resp_{number}", now=now) is None)
     assert answers.find_item("msg_0", now=now + 51) is None
+    answers.remember(conversation(9, HI, size=0), now=now + 51)
     assert answers.size_bytes == 0
 
 
