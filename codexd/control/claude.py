@@ -23,11 +23,10 @@ from codexd.clients.claude_code import (
     OWN_KEYS,
     PERMISSION_MODE,
     Mode,
-    is_variable,
 )
 from codexd.clients.codex_cli import is_refused_model
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, prepare, read_values
-from codexd.clients.settings_file import ENV_IN_JSON, Content, read_settings
+from codexd.clients.settings_file import ENV_IN_JSON, Content, is_variable, read_settings
 from codexd.clients.undo import UndoRecord
 from codexd.control.clients import (
     CLIENT_FILE_ERRORS,
@@ -123,19 +122,13 @@ async def claude_proxy(call: Call, params: api.ClaudeProxy) -> api.ClientSetUp:
     control = call.control
     content = read_settings(_settings_path(control, params.config_dir), ENV_IN_JSON)
     address = find_own_address(control)
-    asks_first = params.ask or last_written(content, find_undo_file(control).find(content.path), PERMISSION_MODE)
+    kept = find_undo_file(control).find(content.path)
+    asks_first = params.ask or last_written(content, kept, PERMISSION_MODE) is not None
     make_wanted = partial(
-        claude_code.through_codexd,
-        address,
-        control.settings,
-        catalogue=_catalogue(control),
-        asks_first=bool(asks_first),
+        claude_code.through_codexd, address, control.settings, catalogue=_catalogue(control), asks_first=asks_first
     )
-    mode = (
-        claude_code.ASK
-        if asks_first
-        else _permission_mode(plain_values(content, read_values(content, (PERMISSION_MODE,))))
-    )
+    before = plain_values(content, read_values(content, (PERMISSION_MODE,)))
+    mode = claude_code.ASK if asks_first else _permission_mode(before)
     notes = (RESTART_NOTE, *_permission_notes(control, mode), *find_notes(control))
     done = _change(control, content, make_wanted, params, notes=notes)
     if params.dry_run:
@@ -211,7 +204,7 @@ def _find_overrides(
     working_dir = Path(params.working_dir) if params.working_dir else None
     sources = [
         *overrides.read_claude_sources(content.path, working_dir),
-        overrides.own_file(content.path, {**values, **bypasses}),
+        overrides.in_file(content.path, {**values, **bypasses}),
         overrides.shell(params.environment),
     ]
     through_codexd = claude_code.find_mode(values.get(BASE_URL), address) is Mode.CODEXD
