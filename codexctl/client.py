@@ -57,13 +57,13 @@ class Refused(Exception):
 class OlderDaemon(Refused):
     """The daemon was started before an upgrade, and lacks something that this codexctl needs."""
 
-    def __init__(self, sign: str, daemon: str = "the running codexd") -> None:
+    def __init__(self, reason: str, daemon: str = "the running codexd") -> None:
         text = (
-            f"{daemon} is an older build than this codexctl {__version__} ({sign}). Restart it: `codexctl stop`, then "
-            "start codexd as before."
+            f"{daemon} is an older build than this codexctl {__version__} ({reason}). Restart it: `codexctl stop`, "
+            "then start codexd as before."
         )
         super().__init__(rpc.Failure(None, rpc.ErrorCode.REFUSED, text, {"kind": "older_daemon"}))
-        self.sign = sign
+        self.reason = reason
 
 
 class Answer(dict[str, Any]):

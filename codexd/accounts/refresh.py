@@ -287,8 +287,8 @@ class Refresher:
         is_usable = reason is RefreshReason.PROACTIVE and self._is_last_resort(tokens, None)
         if not is_usable or account.withdrawn is None:
             self._store.mark_needs_login(account_id, why, at_expiry=is_usable)
-            told = self.explain_withdrawn(account_id) or f"the login is dead: {why}"
-            log.warning("%s", told, extra={"fields": {"account": account.label}})
+            text = self.explain_withdrawn(account_id) or f"the login is dead: {why}"
+            log.warning("%s", text, extra={"fields": {"account": account.label}})
         if not is_usable:
             raise needs_login(account, why)
         return tokens.access_token

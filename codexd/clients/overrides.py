@@ -41,7 +41,7 @@ def shell(variables: Mapping[str, str]) -> Source:
     return Source("the environment of this shell", variables, "Unset it there")
 
 
-def own_file(path: Path, variables: Mapping[str, Any]) -> Source:
+def in_file(path: Path, variables: Mapping[str, Any]) -> Source:
     return Source(str(path), variables, "Remove it there")
 
 
@@ -57,7 +57,7 @@ def read_claude_sources(own: Path, working_dir: Path | None, managed: Path | Non
     if working_dir is not None:
         folder = working_dir / ".claude"
         projects = (folder / "settings.local.json", folder / "settings.json")
-        found += [own_file(path, _read_env(path)) for path in projects if path.resolve() != own]
+        found += [in_file(path, _read_env(path)) for path in projects if path.resolve() != own]
     return [source for source in found if source.variables]
 
 

@@ -23,10 +23,10 @@ from codexd.clients.claude_code import (
     OWN_KEYS,
     PERMISSION_MODE,
     Mode,
-    is_variable,
 )
+from codexd.clients.codex_cli import is_refused_model
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, prepare, read_values
-from codexd.clients.settings_file import ENV_IN_JSON, Content, read_settings
+from codexd.clients.settings_file import ENV_IN_JSON, Content, is_variable, read_settings
 from codexd.clients.undo import UndoRecord
 from codexd.control.clients import (
     CLIENT_FILE_ERRORS,
@@ -72,6 +72,10 @@ MODEL_NOTE = (
     "The file says model = {model}, which Claude Code wrote when you chose it. Anthropic's servers do not know this "
     "model; choose another with /model in Claude Code."
 )
+NOT_OFFERED_NOTE = (
+    "The file says model = {model}, which Claude Code wrote when you chose it. The active account is not offered it; "
+    "choose another with /model in Claude Code."
+)
 
 
 @method("claude.status", example={"config_dir": "/home/me/.claude"}, errors=CLIENT_FILE_ERRORS)
@@ -92,7 +96,7 @@ async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus
     if mode is Mode.CODEXD and not claude_code.shows_key(values, address):
         notes = (*notes, KEY_NOTE)
     if mode is Mode.CODEXD:
-        notes = (*notes, *_outdated_notes(control, content, kept, address))
+        notes = (*notes, *_outdated_notes(control, content, kept, address), *_offer_notes(control, content))
     if mode is Mode.ANTHROPIC:
         notes = (*notes, *_model_notes(control, content))
     overridden_by = _find_overrides(content, params, values, address)
@@ -118,19 +122,13 @@ async def claude_proxy(call: Call, params: api.ClaudeProxy) -> api.ClientSetUp:
     control = call.control
     content = read_settings(_settings_path(control, params.config_dir), ENV_IN_JSON)
     address = find_own_address(control)
-    asks_first = params.ask or last_written(content, find_undo_file(control).find(content.path), PERMISSION_MODE)
+    kept = find_undo_file(control).find(content.path)
+    asks_first = params.ask or last_written(content, kept, PERMISSION_MODE) is not None
     make_wanted = partial(
-        claude_code.through_codexd,
-        address,
-        control.settings,
-        catalogue=_catalogue(control),
-        asks_first=bool(asks_first),
+        claude_code.through_codexd, address, control.settings, catalogue=_catalogue(control), asks_first=asks_first
     )
-    mode = (
-        claude_code.ASK
-        if asks_first
-        else _permission_mode(plain_values(content, read_values(content, (PERMISSION_MODE,))))
-    )
+    before = plain_values(content, read_values(content, (PERMISSION_MODE,)))
+    mode = claude_code.ASK if asks_first else _permission_mode(before)
     notes = (RESTART_NOTE, *_permission_notes(control, mode), *find_notes(control))
     done = _change(control, content, make_wanted, params, notes=notes)
     if params.dry_run:
@@ -206,7 +204,7 @@ def _find_overrides(
     working_dir = Path(params.working_dir) if params.working_dir else None
     sources = [
         *overrides.read_claude_sources(content.path, working_dir),
-        overrides.own_file(content.path, {**values, **bypasses}),
+        overrides.in_file(content.path, {**values, **bypasses}),
         overrides.shell(params.environment),
     ]
     through_codexd = claude_code.find_mode(values.get(BASE_URL), address) is Mode.CODEXD
@@ -272,8 +270,20 @@ def _outdated_notes(control: Control, content: Content, kept: UndoRecord, addres
     return (OUTDATED_NOTE.format(names=", ".join(outdated)),) if outdated else ()
 
 
+def _offer_notes(control: Control, content: Content) -> tuple[str, ...]:
+    model, catalogue = _chosen_model(content), _catalogue(control)
+    if not model or catalogue.is_built_in or not is_refused_model(model, control.settings, catalogue):
+        return ()
+    return (NOT_OFFERED_NOTE.format(model=model),)
+
+
+def _chosen_model(content: Content) -> Any:
+    """What Claude Code wrote when its user chose a model."""
+    return json.loads(content.settings_text).get("model")
+
+
 def _model_notes(control: Control, content: Content) -> tuple[str, ...]:
-    model = json.loads(content.settings_text).get("model")
+    model = _chosen_model(content)
     return (MODEL_NOTE.format(model=model),) if claude_code.is_codexd_model(model, _catalogue(control)) else ()
 
 

@@ -51,7 +51,7 @@ REQUEST = plain(
     stream_options=carried(inside="stream_options"),
     web_search_options=carried(inside="web_search"),
     service_tier=dropped("a ChatGPT plan has only priority", "priority", "fast", "auto", "default", "standard"),
-    fast_mode=dropped("true asks for the tier priority, and anything else says nothing", True, False),
+    fast_mode=dropped("only true and false are known", True, False),
     temperature=dropped(NO_SAMPLING, 1),
     top_p=dropped(NO_SAMPLING, 1),
     top_k=dropped(NO_SAMPLING),

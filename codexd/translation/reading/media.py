@@ -71,8 +71,6 @@ class Finding:
 
     media_type: str = ""
     problem: str = ""
-    is_format: bool = False
-    """Whether the problem is a format that models don't read; otherwise the data are broken."""
     frame: str | None = None
 
 
@@ -238,10 +236,10 @@ def _take_first_frame(image: Any) -> str:
 def _name_problem(data: bytes) -> Finding:
     other = next((name for pattern, name in _OTHERS if pattern.match(data)), None)
     if other:
-        return Finding(problem=f"{NOT_AN_IMAGE}, but {other}", is_format=True)
+        return Finding(problem=f"{NOT_AN_IMAGE}, but {other}")
     if data.startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF")):
         return Finding(problem="is broken or cut off")
-    return Finding(problem=NOT_AN_IMAGE, is_format=True)
+    return Finding(problem=NOT_AN_IMAGE)
 
 
 # -- PDFs -----------------------------------------------------------------------------------------
@@ -252,7 +250,7 @@ def _look_at_pdf(data: bytes) -> Finding:
     if not data:
         return Finding(problem="must not be empty")
     if b"%PDF-" not in data[:_PDF_HEAD_BYTES]:
-        return Finding(problem="is not a PDF", is_format=True)
+        return Finding(problem="is not a PDF")
     if b"%%EOF" not in data[-_PDF_TAIL_BYTES:]:
         return Finding(problem="is cut off")
     return Finding(PDF_TYPE)
