@@ -95,7 +95,7 @@ MESSAGE = plain(
     "role",
     "clear_at",
     content=carried(inside="block"),
-    output_config=carried(inside="output_config"),
+    output_config=carried("the effort in a system message", inside="output_config"),
 )
 
 BLOCKS: Mapping[str, Shape] = {

@@ -218,8 +218,7 @@ def _read_system(body: Fields) -> str:
 
 def _read_effort(body: Fields, messages: list[Fields], thinking: Fields | None) -> str | None:
     """The effort that the last system message names, or else the request, or else the one for its thinking budget."""
-    configs = [message.optional_object("output_config") for message in messages if message.get("role") == "system"]
-    for config in [*reversed(configs), body.optional_object("output_config")]:
+    for config in [*reversed(_list_configs(messages)), body.optional_object("output_config")]:
         effort = config.optional_string("effort") if config else None
         if config and effort:
             if effort not in EFFORTS:
@@ -228,6 +227,22 @@ def _read_effort(body: Fields, messages: list[Fields], thinking: Fields | None) 
     if thinking is None or thinking.get("budget_tokens") is None:
         return None
     return effort_of_budget(thinking.integer("budget_tokens"))
+
+
+def _list_configs(messages: list[Fields]) -> list[Fields]:
+    """What system messages say about the answer: only its effort counts, and only there."""
+    configs: list[Fields] = []
+    for message in messages:
+        config = message.optional_object("output_config")
+        if config is None:
+            continue
+        if message.get("role") != "system":
+            message.lose(LossKind.DROPPED, "output_config", "counts only in a system message")
+            continue
+        if config.get("format") is not None:
+            config.lose(LossKind.DROPPED, "format", "counts only for the whole request")
+        configs.append(config)
+    return configs
 
 
 def _read_thinking(thinking: Fields | None) -> Thinking:

@@ -75,6 +75,16 @@ MARK = {"cache_control": {"type": "ephemeral"}}
             {"service_tier": LossKind.DROPPED, "speed": LossKind.DROPPED},
             id="a-tier-and-a-speed-that-nobody-has",
         ),
+        pytest.param(
+            {"messages": [{**HI[0], "output_config": {"effort": "low", "format": {"type": "json_schema"}}}]},
+            {"messages[0].output_config": LossKind.DROPPED},
+            id="the-effort-of-a-user-message",
+        ),
+        pytest.param(
+            {"messages": [*HI, {"role": "system", "output_config": {"effort": "low", "format": {"type": "x"}}}]},
+            {"messages[1].output_config.format": LossKind.DROPPED},
+            id="the-format-of-a-system-message",
+        ),
         pytest.param({"service_tier": "standard_only", "speed": "standard"}, {}, id="the-usual-tier-and-speed"),
         pytest.param(
             {"temperature": 0.2, "top_k": 5, "foo": 1, **MARK},
