@@ -97,11 +97,12 @@ MESSAGES: Mapping[str, Shape] = {
 _BLOCKS = ("image", "document", "search_result", "thinking", "redacted_thinking", "tool_use", "tool_result")
 PARTS: Mapping[str, Shape] = {**openai_parts.SHAPES, **{kind: anthropic.BLOCKS[kind] for kind in _BLOCKS}}
 
+INPUT_SCHEMA = carried("as parameters, its name in this API")
 _FUNCTION = {
     "name": CARRIED,
     "description": CARRIED,
     "parameters": CARRIED,
-    "input_schema": carried("as parameters, its name in this API"),
+    "input_schema": INPUT_SCHEMA,
     "strict": carried("if the schema meets the backend's rules for strict mode"),
 }
 _SEARCH = plain("search_context_size", filters=carried(inside="filters"), user_location=carried(inside="location"))
@@ -129,7 +130,7 @@ TABLES: Mapping[str, Table] = {
                 "description",
                 custom=carried(inside="custom"),
                 format=carried(inside="format"),
-                input_schema=_FUNCTION["input_schema"],
+                input_schema=INPUT_SCHEMA,
                 cache_control=_MARKS["cache_control"],
             ),
             "web_search*": _SEARCH,

@@ -234,7 +234,7 @@ def find_schema_field(function: Fields) -> str:
         return "parameters"
     if function.get("parameters") is None:
         return "input_schema"
-    function.lose(LossKind.DROPPED, "input_schema", "parameters counts")
+    function.lose(LossKind.DROPPED, "input_schema", "left out: the function also has parameters")
     return "parameters"
 
 

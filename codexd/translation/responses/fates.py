@@ -98,7 +98,6 @@ ITEMS: Mapping[str, Shape] = {
     "item_reference": Shape(carried(REMEMBERED), other=CARRIED),
 }
 
-_SCHEMA = carried("as parameters, its name in this API")
 _TOOL = plain("name", "description", **_NO_PROGRAMS, **{"async": dropped("the backend has no such option", False)})
 _SEARCH = plain(
     "search_context_size",
@@ -114,7 +113,7 @@ TOOLS: Mapping[str, Shape] = {
         {
             **_TOOL.fields,
             "parameters": CARRIED,
-            "input_schema": _SCHEMA,
+            "input_schema": chat.INPUT_SCHEMA,
             "strict": CARRIED,
             "function": carried(inside="function"),
             "output_schema": dropped("the backend accepts no schema for results"),
@@ -152,7 +151,7 @@ TABLES: Mapping[str, Table] = {
     "part": Table({**_PARTS, "input_*": Shape(CARRIED, _INPUT_PART, other=CARRIED)}, unknown=refused(NOT_SENT)),
     **{name: chat.TABLES[name] for name in _CHAT_TABLES},
     "tool": Table(TOOLS, unknown=CARRIED),
-    "function": Table({"": plain("name", "description", "parameters", "strict", input_schema=_SCHEMA)}),
+    "function": Table({"": plain("name", "description", "parameters", "strict", input_schema=chat.INPUT_SCHEMA)}),
     "reasoning": Table(
         {
             "": plain(

@@ -44,6 +44,7 @@ def fit_schemas(tool: Fields) -> dict[str, Any]:
     fitted = {**tool.value, **_legal_name(tool, tool.value)}
     if tool.get("parameters") is not None or tool.get("type") == "function":
         fitted |= _fit_parameters(tool)
+        fitted.pop("input_schema", None)
     if isinstance(inner := tool.get("tools"), list):
         at = tool.at("tools")
         fitted["tools"] = [

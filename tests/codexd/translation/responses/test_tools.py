@@ -100,3 +100,11 @@ def test_the_schema_of_a_function_under_anthropics_name(nest):
     fields = {"tools": [nest({"name": "f", "input_schema": PARAMETERS})]}
     assert translate(sdk(**fields))["tools"] == [{**NAMED, "parameters": PARAMETERS}]
     assert losses(sdk(**fields)) == {}
+
+
+def test_the_schema_of_a_function_of_a_namespace_under_anthropics_name():
+    function = {"type": "function", "name": "f", "input_schema": PARAMETERS}
+    (sent,) = translate(sdk(tools=[{"type": "namespace", "name": "n", "description": "d", "tools": [function]}]))[
+        "tools"
+    ]
+    assert sent["tools"] == [{**NAMED, "parameters": PARAMETERS}]
