@@ -24,6 +24,7 @@ from codexd.clients.claude_code import (
     PERMISSION_MODE,
     Mode,
 )
+from codexd.clients.codex_cli import is_refused_model
 from codexd.clients.set_up import MakeWanted, adopt, plain_values, prepare, read_values
 from codexd.clients.settings_file import ENV_IN_JSON, Content, is_variable, read_settings
 from codexd.clients.undo import UndoRecord
@@ -71,6 +72,10 @@ MODEL_NOTE = (
     "The file says model = {model}, which Claude Code wrote when you chose it. Anthropic's servers do not know this "
     "model; choose another with /model in Claude Code."
 )
+NOT_OFFERED_NOTE = (
+    "The file says model = {model}, which Claude Code wrote when you chose it. The active account is not offered it; "
+    "choose another with /model in Claude Code."
+)
 
 
 @method("claude.status", example={"config_dir": "/home/me/.claude"}, errors=CLIENT_FILE_ERRORS)
@@ -91,7 +96,7 @@ async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus
     if mode is Mode.CODEXD and not claude_code.shows_key(values, address):
         notes = (*notes, KEY_NOTE)
     if mode is Mode.CODEXD:
-        notes = (*notes, *_outdated_notes(control, content, kept, address))
+        notes = (*notes, *_outdated_notes(control, content, kept, address), *_offer_notes(control, content))
     if mode is Mode.ANTHROPIC:
         notes = (*notes, *_model_notes(control, content))
     overridden_by = _find_overrides(content, params, values, address)
@@ -265,8 +270,20 @@ def _outdated_notes(control: Control, content: Content, kept: UndoRecord, addres
     return (OUTDATED_NOTE.format(names=", ".join(outdated)),) if outdated else ()
 
 
+def _offer_notes(control: Control, content: Content) -> tuple[str, ...]:
+    model, catalogue = _chosen_model(content), _catalogue(control)
+    if not model or catalogue.is_built_in or not is_refused_model(model, control.settings, catalogue):
+        return ()
+    return (NOT_OFFERED_NOTE.format(model=model),)
+
+
+def _chosen_model(content: Content) -> Any:
+    """What Claude Code wrote when its user chose a model."""
+    return json.loads(content.settings_text).get("model")
+
+
 def _model_notes(control: Control, content: Content) -> tuple[str, ...]:
-    model = json.loads(content.settings_text).get("model")
+    model = _chosen_model(content)
     return (MODEL_NOTE.format(model=model),) if claude_code.is_codexd_model(model, _catalogue(control)) else ()
 
 

@@ -16,15 +16,20 @@ from codexd.errors import UpstreamError
 from codexd.translation.backend import object_of, objects_of, text_of
 from codexd.translation.reading.tool_names import ToolNames
 
+_SPENT: Mapping[str, str] = {
+    "workspace_owner_credits_depleted": "Your workspace is out of credits",
+    "workspace_member_credits_depleted": "Your workspace is out of credits for you",
+    "workspace_owner_usage_limit_reached": "Your workspace has reached its spending limit",
+    "workspace_member_usage_limit_reached": "You have reached the spending limit that your workspace sets for you",
+    "organization_spend_limit_exceeded": "Your organization has reached its spending limit",
+    "organization_usage_limit_exceeded": "Your organization has reached its usage limit",
+}
+"""What is used up, by the ``code`` or the header that names it; none of it has a window or a reset."""
+
 _BY_CODE: Mapping[str, type[UpstreamError]] = {
     "context_length_exceeded": errors.ContextOverflow,
     "usage_limit_reached": errors.UsageLimitReached,
-    "workspace_owner_credits_depleted": errors.CreditsUsedUp,
-    "workspace_member_credits_depleted": errors.CreditsUsedUp,
-    "workspace_owner_usage_limit_reached": errors.CreditsUsedUp,
-    "workspace_member_usage_limit_reached": errors.CreditsUsedUp,
-    "organization_spend_limit_exceeded": errors.CreditsUsedUp,
-    "organization_usage_limit_exceeded": errors.CreditsUsedUp,
+    **dict.fromkeys(_SPENT, errors.CreditsUsedUp),
     "rate_limit_exceeded": errors.RateLimited,
     "insufficient_quota": errors.PlanRefused,
     "usage_not_included": errors.PlanRefused,
@@ -101,15 +106,6 @@ _NO_CODES = {*_BY_GENERIC_TYPE, "error"}
 SPENT_HEADER = "x-codex-rate-limit-reached-type"
 """Names what is reached: ``rate_limit_reached`` is an ordinary window of the plan, anything else credits or money."""
 
-_SPENT: Mapping[str, str] = {
-    "workspace_owner_credits_depleted": "Your workspace is out of credits",
-    "workspace_member_credits_depleted": "Your workspace is out of credits for you",
-    "workspace_owner_usage_limit_reached": "Your workspace has reached its spending limit",
-    "workspace_member_usage_limit_reached": "You have reached the spending limit that your workspace sets for you",
-    "organization_spend_limit_exceeded": "Your organization has reached its spending limit",
-    "organization_usage_limit_exceeded": "Your organization has reached its usage limit",
-}
-
 _OWN_MESSAGES: Mapping[type[UpstreamError], str] = {
     errors.RegionRefused: (
         "Your workspace allows Codex only in its own region. The login is fine, and a new one will not help."
@@ -170,7 +166,7 @@ def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str],
     if message.lstrip().startswith("<"):
         message = ""
     param = found.get("param") if isinstance(found.get("param"), str) else None
-    kind = _classify(status, found, message)
+    kind = _classify(status, names, message)
     spent = headers.get(SPENT_HEADER, "")
     if issubclass(kind, errors.UsageLimitReached | errors.RateLimited) and is_spent(spent):
         kind, code = errors.CreditsUsedUp, spent
@@ -232,9 +228,8 @@ def _to_message(kind: type[UpstreamError], message: str, code: str | None) -> st
     return f'{_OWN_MESSAGES[kind]} The backend said: "{message}"' if kind in _OWN_MESSAGES else message
 
 
-def _classify(status: int, found: Mapping[str, Any], message: str) -> type[UpstreamError]:
-    """What says more comes first: a specific code, the message, the status, a generic type."""
-    names = [name for key in ("code", "type") if isinstance(name := found.get(key), str)]
+def _classify(status: int, names: list[str], message: str) -> type[UpstreamError]:
+    """What says more comes first: a specific code or type in ``names``, the message, the status, a generic type."""
     by_code = next((_BY_CODE[name] for name in names if name in _BY_CODE), None)
     if by_code:
         return by_code

@@ -139,7 +139,7 @@ class TurnRunner:
         if not isinstance(error, BackendSilent) or self.silences.add(turn.session, self.clock()).count == 1:
             return error
         final = StillSilent(str(error), status=error.status)
-        final.add_hint("It happened before in this conversation, so there is no use in waiting. Ask again later.")
+        final.add_hint("It is not the first time in this conversation. Try again later.")
         return final
 
 

@@ -116,8 +116,8 @@ def check_key(headers: Mapping[str, str], server: ServerSettings) -> None:
     offered = (headers.get("x-api-key", ""), _read_bearer(headers.get("authorization", "")))
     if not any(hmac.compare_digest(key.encode("utf-8", "replace"), wanted) for key in offered):
         raise KeyRejected(
-            "the request has no key, or another one than the setting server.api_key; `codexctl claude proxy` and "
-            "`codexctl codex proxy` write the key into the settings of Claude Code and the Codex CLI"
+            "The request does not have the key of the setting server.api_key. `codexctl claude proxy` and "
+            "`codexctl codex proxy` write it into the settings of Claude Code and the Codex CLI."
         )
 
 

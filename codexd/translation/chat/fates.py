@@ -51,7 +51,7 @@ REQUEST = plain(
     stream_options=carried(inside="stream_options"),
     web_search_options=carried(inside="web_search"),
     service_tier=dropped("a ChatGPT plan has only priority", "priority", "fast", "auto", "default", "standard"),
-    fast_mode=dropped("true asks for the tier priority, and anything else says nothing", True, False),
+    fast_mode=dropped("only true and false are known", True, False),
     temperature=dropped(NO_SAMPLING, 1),
     top_p=dropped(NO_SAMPLING, 1),
     top_k=dropped(NO_SAMPLING),
@@ -101,6 +101,7 @@ _FUNCTION = {
     "name": CARRIED,
     "description": CARRIED,
     "parameters": CARRIED,
+    "input_schema": carried("as parameters, its name in this API"),
     "strict": carried("if the schema meets the backend's rules for strict mode"),
 }
 _SEARCH = plain("search_context_size", filters=carried(inside="filters"), user_location=carried(inside="location"))
@@ -123,7 +124,14 @@ TABLES: Mapping[str, Table] = {
         {
             "": plain(function=carried(inside="function"), **_FUNCTION, **_MARKS),
             "function": plain(function=carried(inside="function"), **_FUNCTION, **_MARKS),
-            "custom": plain("name", "description", custom=carried(inside="custom"), format=carried(inside="format")),
+            "custom": plain(
+                "name",
+                "description",
+                custom=carried(inside="custom"),
+                format=carried(inside="format"),
+                input_schema=_FUNCTION["input_schema"],
+                cache_control=_MARKS["cache_control"],
+            ),
             "web_search*": _SEARCH,
             "image_generation": plain(
                 "output_format",

@@ -21,6 +21,8 @@ from typing import Any
 
 from attrs import frozen
 
+from codexd import jsontext
+
 MEDIA_MARK = b"base64"
 """In every body with media. The JSON of such a body is read outside the event loop, because images are decoded."""
 
@@ -69,8 +71,6 @@ class Finding:
 
     media_type: str = ""
     problem: str = ""
-    is_format: bool = False
-    """Whether the problem is a format that models don't read; otherwise the data are broken."""
     frame: str | None = None
 
 
@@ -143,10 +143,22 @@ def _list_media(value: Any) -> Iterator[tuple[Medium, str]]:
             for name, child in current.items():
                 if isinstance(child, str):
                     yield from _medium_of(current, name, child)
+                    left.append(load_parts(child) if name == "content" else None)
                 else:
                     left.append(child)
         elif isinstance(current, list):
             left.extend(current)
+
+
+def load_parts(text: str) -> list[Any] | None:
+    """The list in a JSON text that speaks of images, as some clients send a tool's result; None for any other text."""
+    if not text.lstrip().startswith("[") or "image" not in text:
+        return None
+    try:
+        value = jsontext.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, list) else None
 
 
 def _medium_of(owner: dict[str, Any], name: str, text: str) -> Iterator[tuple[Medium, str]]:
@@ -224,10 +236,10 @@ def _take_first_frame(image: Any) -> str:
 def _name_problem(data: bytes) -> Finding:
     other = next((name for pattern, name in _OTHERS if pattern.match(data)), None)
     if other:
-        return Finding(problem=f"{NOT_AN_IMAGE}, but {other}", is_format=True)
+        return Finding(problem=f"{NOT_AN_IMAGE}, but {other}")
     if data.startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF")):
         return Finding(problem="is broken or cut off")
-    return Finding(problem=NOT_AN_IMAGE, is_format=True)
+    return Finding(problem=NOT_AN_IMAGE)
 
 
 # -- PDFs -----------------------------------------------------------------------------------------
@@ -238,7 +250,7 @@ def _look_at_pdf(data: bytes) -> Finding:
     if not data:
         return Finding(problem="must not be empty")
     if b"%PDF-" not in data[:_PDF_HEAD_BYTES]:
-        return Finding(problem="is not a PDF", is_format=True)
+        return Finding(problem="is not a PDF")
     if b"%%EOF" not in data[-_PDF_TAIL_BYTES:]:
         return Finding(problem="is cut off")
     return Finding(PDF_TYPE)

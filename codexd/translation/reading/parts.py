@@ -93,8 +93,8 @@ def to_file_data(source: Fields, name: str) -> str:
     return f"data:{media_type};base64,{clean}"
 
 
-def leave_out(part: Fields, refused: RequestInvalid, reason: str) -> Part:
-    """A text with the ``reason``, in place of an image or a document that no model could read.
+def leave_out(part: Fields, refused: RequestInvalid) -> Part:
+    """A text with the reason, in place of an image or a document that no model could read.
 
     Raises:
         RequestInvalid: ``refused`` is about something else.
@@ -102,7 +102,7 @@ def leave_out(part: Fields, refused: RequestInvalid, reason: str) -> Part:
     if refused.medium is None:
         raise refused
     part.lose(LossKind.DROPPED, "", f"the {refused.medium} {refused.problem}")
-    return text_part(f"[{refused.medium} left out: {reason}]")
+    return text_part(f"[{refused.medium} left out: the data {refused.problem}]")
 
 
 def media_invalid(owner: Fields, name: str, problem: str, medium: Medium) -> RequestInvalid:

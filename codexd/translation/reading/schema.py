@@ -228,6 +228,16 @@ def _fit(schema: Any) -> Fitted:
     return Fitted(parameters, explanation, (*changes, *repair.changes))
 
 
+def find_schema_field(function: Fields) -> str:
+    """The field of ``function`` that holds its schema: ``parameters``, or ``input_schema`` as in Anthropic's tools."""
+    if function.get("input_schema") is None:
+        return "parameters"
+    if function.get("parameters") is None:
+        return "input_schema"
+    function.lose(LossKind.DROPPED, "input_schema", "parameters counts")
+    return "parameters"
+
+
 def fit_parameters(tool: Fields, key: str) -> tuple[dict[str, Any], str]:
     """The ``parameters`` for the schema in the field ``key``, and what they can't express, for a description."""
     fitted = fit(tool.get(key))

@@ -11,9 +11,9 @@ from attrs import define, evolve, field
 
 from codexd import jsontext
 from codexd.translation.backend import text_of
-from codexd.translation.chat.content import to_result_parts
+from codexd.translation.chat.content import read_result
 from codexd.translation.chat.history import UNKNOWN_CALL, to_call_item
-from codexd.translation.messages.content import MEDIA, to_parts
+from codexd.translation.messages.content import MEDIA, to_parts, to_result_parts
 from codexd.translation.messages.history import to_result_item
 from codexd.translation.reading import openai_parts
 from codexd.translation.reading.fields import Fields
@@ -66,7 +66,8 @@ def _split(item: Fields, index: int, last_calls: dict[str, str]) -> list[Fields]
 
 
 def _to_result(item: Fields, call_id: str) -> Item:
-    return {"type": "function_call_output", "call_id": call_id, "output": to_output(to_result_parts(item))}
+    output = to_output(to_result_parts(read_result(item)))
+    return {"type": "function_call_output", "call_id": call_id, "output": output}
 
 
 def _split_user(item: Fields) -> list[Item]:

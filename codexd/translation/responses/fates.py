@@ -98,6 +98,7 @@ ITEMS: Mapping[str, Shape] = {
     "item_reference": Shape(carried(REMEMBERED), other=CARRIED),
 }
 
+_SCHEMA = carried("as parameters, its name in this API")
 _TOOL = plain("name", "description", **_NO_PROGRAMS, **{"async": dropped("the backend has no such option", False)})
 _SEARCH = plain(
     "search_context_size",
@@ -113,6 +114,7 @@ TOOLS: Mapping[str, Shape] = {
         {
             **_TOOL.fields,
             "parameters": CARRIED,
+            "input_schema": _SCHEMA,
             "strict": CARRIED,
             "function": carried(inside="function"),
             "output_schema": dropped("the backend accepts no schema for results"),
@@ -150,7 +152,7 @@ TABLES: Mapping[str, Table] = {
     "part": Table({**_PARTS, "input_*": Shape(CARRIED, _INPUT_PART, other=CARRIED)}, unknown=refused(NOT_SENT)),
     **{name: chat.TABLES[name] for name in _CHAT_TABLES},
     "tool": Table(TOOLS, unknown=CARRIED),
-    "function": Table({"": plain("name", "description", "parameters", "strict")}),
+    "function": Table({"": plain("name", "description", "parameters", "strict", input_schema=_SCHEMA)}),
     "reasoning": Table(
         {
             "": plain(

@@ -65,7 +65,7 @@ def _find_input(body: Fields) -> str:
         return "input"
     if body.get("input") is None:
         return "messages"
-    body.lose(LossKind.DROPPED, "messages", "input counts")
+    body.lose(LossKind.DROPPED, "messages", "left out: the request also has input")
     return "input"
 
 
@@ -181,7 +181,7 @@ def _read_of_result(part: Fields) -> Part:
     try:
         return read_part(part)
     except RequestInvalid as refused:
-        return leave_out(part, refused, f"the data {refused.problem}")
+        return leave_out(part, refused)
 
 
 def _keep(part: Fields) -> Part:

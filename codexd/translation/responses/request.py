@@ -131,7 +131,7 @@ class CompactRequest(ResponsesRequest):
 
 @frozen
 class Recall:
-    """What codexd remembers when a request arrives: earlier answers, and whose their reasoning is.
+    """What codexd remembers when a request arrives: earlier answers, and which account each reasoning belongs to.
 
     ``now`` is in seconds since the epoch.
     """
@@ -272,7 +272,11 @@ def _to_classic(body: Body) -> Body:
     if not moved or not isinstance(own, list):
         return body
     tools = [tool for item in moved for tool in objects_of(item.get("tools"))]
-    return {**body, "tools": [*own, *tools], "input": [item for item in body["input"] if item not in moved]}
+    return {
+        **body,
+        "tools": [*own, *tools],
+        "input": [item for item in body["input"] if item.get("type") != "additional_tools"],
+    }
 
 
 # -- SDKs -----------------------------------------------------------------------------------------
@@ -355,10 +359,10 @@ def _fit_format(form: Fields) -> dict[str, Any]:
 
 def _to_tier(body: Fields, target: Target) -> str | None:
     asked = body.get("service_tier")
-    if asked in (None, "auto", "default"):
-        return fit_tier(AskedTier(is_usual=asked == "default"), target, body.losses)
-    if asked in ("priority", "fast"):
-        return fit_tier(AskedTier("service_tier"), target, body.losses)
+    if asked in (None, "auto", "default", "priority", "fast"):
+        path = "service_tier" if asked in ("priority", "fast") else None
+        tier = AskedTier(path, is_usual=asked == "default")
+        return fit_tier(tier, target.model, target.default_tier, body.losses)
     body.lose(LossKind.DROPPED, "service_tier", f"{target.model.slug} does not have this tier on a ChatGPT plan")
     return None
 

@@ -8,7 +8,7 @@ from anthropic.types.beta import message_count_tokens_params as beta_count_param
 from anthropic.types.beta import message_create_params as beta_create_params
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from support.bodies import CLOSED, HI, PDF, PNG, TAG, TURNS, check_accepted, claude_code_body, client_of, make
+from support.bodies import CLOSED, HI, PDF, PNG, TAG, TURNS, check_accepted, claude_code_body, client_of, make, thinking
 from support.sdk_types import WORDS, Requests, Walk
 
 from codexd.errors import RequestInvalid
@@ -167,6 +167,13 @@ def test_a_second_translation_writes_nothing_twice():
     assert [loss.path for loss in request.losses] == ["top_k", "tools[0].name"]
     assert request.losses.reported == 1
     assert request.losses.first_dropped.path == "top_k"
+
+
+def test_reasoning_that_nothing_follows_is_counted():
+    said = {"role": "assistant", "content": [{"type": "text", "text": "b"}, thinking("rs_1"), thinking("rs_2")]}
+    messages = [{"role": "user", "content": "a"}, said, {"role": "user", "content": "c"}]
+    lost = kinds(make(messages=messages))
+    assert lost == {f"messages[1].content[{index}]": LossKind.APPROXIMATED for index in (1, 2)}
 
 
 CLAUDE_CODE = {"user-agent": "claude-cli/2.1.330 (external, sdk-cli)"}

@@ -142,9 +142,9 @@ def test_links(url, link):
 def test_only_media_are_left_out():
     part = Fields({}, "messages[0].content[0]")
     refused = RequestInvalid("x", "is cut off", medium="document")
-    assert leave_out(part, refused, "sorry") == text_part("[document left out: sorry]")
+    assert leave_out(part, refused) == text_part("[document left out: the data is cut off]")
     with pytest.raises(RequestInvalid, match="required"):
-        leave_out(part, RequestInvalid("x", "required"), "sorry")
+        leave_out(part, RequestInvalid("x", "required"))
 
 
 def test_the_block_that_became_a_part_is_found_again():

@@ -91,3 +91,12 @@ def test_a_function_of_a_namespace_needs_no_schema(parameters):
     (sent,) = translate(sdk(tools=[namespace]))["tools"]
     assert sent["tools"] == [{**NAMED, "parameters": {"type": "object", "properties": {}}}]
     assert find_refusal(translate(sdk(tools=[namespace]))) is None
+
+
+@pytest.mark.parametrize(
+    "nest", [lambda tool: {"type": "function", **tool}, lambda tool: {"type": "function", "function": tool}]
+)
+def test_the_schema_of_a_function_under_anthropics_name(nest):
+    fields = {"tools": [nest({"name": "f", "input_schema": PARAMETERS})]}
+    assert translate(sdk(**fields))["tools"] == [{**NAMED, "parameters": PARAMETERS}]
+    assert losses(sdk(**fields)) == {}
