@@ -288,7 +288,7 @@ def no_answer(path: Path, timeout_s: float, connection: socket.socket) -> NoDaem
 
 
 def _is_stopped(pid: int) -> bool:
-    """Whether the process was stopped by a signal, as by Ctrl-Z in its terminal. Only Linux tells."""
+    """Whether the process was stopped by a signal, as by Ctrl-Z in its terminal. Known on Linux only."""
     try:
         state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[:1]
     except OSError:
@@ -340,7 +340,7 @@ def _check_peer(connection: socket.socket, path: Path) -> None:
 
 
 def _read_peer(connection: socket.socket) -> tuple[int | None, int | None]:
-    """The process id and the user id of whoever listens on the socket; None where the system does not tell."""
+    """The process id and the user id of whoever listens on the socket; None where the system does not say."""
     if not hasattr(socket, "SO_PEERCRED"):
         return None, None
     credentials = struct.Struct("iII")  # struct ucred: pid, uid, gid

@@ -52,7 +52,9 @@ def sign_in(invocation: Invocation) -> None:
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """End by an exception, which cancels the sign-in, if the terminal closes or the program is asked to stop."""
-    before = {number: signal.signal(number, _end_by_signal) for number in (signal.SIGHUP, signal.SIGTERM)}
+    signals = (signal.SIGHUP, signal.SIGTERM)
+    caught = [number for number in signals if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores one
+    before = {number: signal.signal(number, _end_by_signal) for number in caught}
     try:
         yield
     finally:

@@ -177,18 +177,18 @@ def _task_line(task: Json) -> Line:
 
 def _error_lines(model: Model, columns: int, max_lines: int, now: float) -> list[Line]:
     """The warnings and errors of the last hour, the newest at the bottom."""
-    told: list[list[Line]] = [
+    found: list[list[Line]] = [
         [[("yellow", f"  Problem: {plain(text)}")]] for text in (model.status["problems"] if model.status else ())
     ]
     names = account_names(model.accounts)
-    told += [_wrap_error(_error_line(entry, names, now), columns) for entry in model.recent_entries(now)[-max_lines:]]
+    found += [_wrap_error(_error_line(entry, names, now), columns) for entry in model.recent_entries(now)[-max_lines:]]
     title = ("bold", "LAST ERRORS")
-    return [[title], *_keep_newest(told, max_lines)] if told else [[title, ("dim", "  none in the last hour")]]
+    return [[title], *_keep_newest(found, max_lines)] if found else [[title, ("dim", "  none in the last hour")]]
 
 
-def _keep_newest(told: list[list[Line]], max_lines: int) -> list[Line]:
-    """The last of ``told`` that fit; of the last one at least its beginning."""
-    *older, newest = told
+def _keep_newest(entries: list[list[Line]], max_lines: int) -> list[Line]:
+    """The lines of the last entries that fit; of the very last at least its beginning."""
+    *older, newest = entries
     kept = newest[:max_lines]
     if len(newest) > max_lines:
         *before, (style, text) = kept[-1]

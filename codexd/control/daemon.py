@@ -74,7 +74,7 @@ def _find_last_failure(control: Control) -> api.LastFailure | None:
         failed = control.requests.find_last_failed()
     except RequestNotFound:
         return None
-    if failed.was_ended_by_user:
+    if failed.was_ended_by_user or failed.is_probe:
         return None
     return api.LastFailure(failed.info.id, failed.info.started_at, failed.info.error or "")
 

@@ -84,7 +84,7 @@ class HTTPConnection(TrioASGIHTTPConnection):
 
 @frozen
 class Refusals:
-    """Words what is refused outside a model request, and records it under the request's id.
+    """Reports errors outside a model request in the caller's API, and records them under the request's id.
 
     ``clock`` returns seconds since the epoch.
     """
@@ -232,7 +232,7 @@ class App:
         server = self.server()
         check_origin(incoming.path, incoming.headers, server)
         _check_path(incoming)
-        if is_preflight(incoming.method, incoming.headers) and "origin" in incoming.headers:
+        if is_preflight(incoming.method, incoming.headers):
             await self._answer_preflight(incoming, server, send)
             return
         if incoming.path.startswith("/v1/"):

@@ -79,7 +79,7 @@ PREFLIGHT_S = 600
 
 def is_preflight(method: str, headers: Mapping[str, str]) -> bool:
     """Whether a browser asks if it may send the real request; it asks without the key."""
-    return method == "OPTIONS" and "access-control-request-method" in headers
+    return method == "OPTIONS" and "origin" in headers and "access-control-request-method" in headers
 
 
 def make_cors_headers(origin: str) -> dict[str, str]:
@@ -93,7 +93,6 @@ def make_preflight_headers(headers: Mapping[str, str]) -> dict[str, str]:
     allowed = {
         "access-control-allow-methods": "GET, POST",
         "access-control-max-age": str(PREFLIGHT_S),
-        "content-length": "0",
     }
     if wanted:
         allowed["access-control-allow-headers"] = wanted

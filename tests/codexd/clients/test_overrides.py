@@ -76,7 +76,7 @@ def test_the_order_of_claude_codes_settings(tmp_path):
         path.write_text(json.dumps({"env": {"X": value}}))
     found = read_claude_sources(OWN, project, managed)
     assert [source.variables["X"] for source in found] == ["second", "first", "base", "local", "shared"]
-    assert "administrator" in found[0].cure
+    assert "administrator" in found[0].remedy
     own = project / ".claude" / "settings.json"
     assert [source.variables["X"] for source in read_claude_sources(own, project, managed)][-1] == "local"
     assert read_claude_sources(own, None, tmp_path / "none") == []
