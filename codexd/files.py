@@ -18,9 +18,10 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_FOREIGN_BYTES = 16 * 1024 * 1024
 """Far more than any login file has."""
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 _REMEDIES = {
-    errno.ENOSPC: "Free some disk space.",
-    errno.EDQUOT: "Free some disk space.",
+    **dict.fromkeys(DISK_FULL, "Free some disk space."),
     errno.EACCES: "Check who owns it.",
     errno.EPERM: "Check who owns it.",
     errno.ENOTDIR: "A part of the path is not a folder.",
@@ -46,7 +47,12 @@ def explain(error: OSError, place: Path | None = None) -> str:
     where = error.filename or place
     reason = error.strerror or str(error)
     said = f"{where} can't be used: {reason}." if where else f"{reason}."
-    return f"{said} {_REMEDIES.get(error.errno or 0, '')}".rstrip()
+    return f"{said} {find_remedy(error)}".rstrip()
+
+
+def find_remedy(error: OSError) -> str:
+    """What to do about ``error``, in a sentence; empty if that is not known."""
+    return _REMEDIES.get(error.errno or 0, "")
 
 
 def write_atomic(path: Path, data: bytes, mode: int = PRIVATE) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Self
 from attrs import evolve, field, frozen
 
 from codexd.errors import CodexdError, FileUnreadable, FileUnwritable, SettingInvalid
-from codexd.files import delete_leftovers, make_private_folder, write_atomic
+from codexd.files import DISK_FULL, delete_leftovers, find_remedy, make_private_folder, write_atomic
 from codexd.settings.edit import set_value, unset_value
 from codexd.settings.load import Document, Loaded, find_entry, find_setting, load
 from codexd.settings.schema import SCHEMA, Settings, is_loopback, replace_values
@@ -164,9 +164,10 @@ class LiveSettings:
             delete_leftovers(self.file.parent, self.file.name)
             write_atomic(self.file.resolve(), data)  # a symlink stays a symlink
         except OSError as error:
+            managed = "If another program manages this file, change it there and run `codexctl reload`."
+            advice = find_remedy(error) if error.errno in DISK_FULL else managed
             raise FileUnwritable(
-                f"{self.file} can't be written ({error.strerror or error}); nothing was changed. "
-                "If another program manages this file, change it there and run `codexctl reload`."
+                f"{self.file} can't be written ({error.strerror or error}); nothing was changed. {advice}"
             ) from error
 
     # -- what is in effect ------------------------------------------------------------------------

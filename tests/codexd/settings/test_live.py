@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
@@ -205,13 +206,17 @@ def test_the_folder_is_made_when_it_is_missing(tmp_path):
     assert live.file.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_file_that_can_not_be_written_is_said_and_nothing_changes(live, file, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize(
+    ("number", "advice"), [(errno.ENOSPC, "Free some disk space."), (errno.EROFS, "If another program manages")]
+)
+def test_a_file_that_can_not_be_written_is_said_and_nothing_changes(live, file, monkeypatch, number, advice):
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("codexd.settings.live.write_atomic", full)
+    monkeypatch.setattr("codexd.settings.live.write_atomic", fail)
     before = live.current
-    assert "No space left on device" in refused(live.set, "log.level", "error", kind=FileUnwritable)
+    said = refused(live.set, "log.level", "error", kind=FileUnwritable)
+    assert f"({os.strerror(number)}); nothing was changed. {advice}" in said
     assert live.current == before
 
 
