@@ -176,6 +176,9 @@ TOOLS: Mapping[str, Shape] = {
     "web_fetch_*": Shape(refused(ELSEWHERE)),
     "computer_*": Shape(refused(DESCRIBE)),
     "browser_*": Shape(refused(DESCRIBE)),
+    "function": Shape(
+        refused("is OpenAI's form of a tool; send its name, description and input_schema, without a type")
+    ),
     "mcp_toolset": Shape(refused("needs an MCP client on Anthropic's servers; let the client call your MCP servers")),
 }
 TOOLS = {"custom": TOOLS[""], **TOOLS}

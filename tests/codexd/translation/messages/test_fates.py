@@ -193,6 +193,7 @@ REFUSED = [
     ({"tools": [{"type": "computer_toolset_20260801"}]}, "tools[0].type"),
     ({"tools": [{"type": "web_fetch_20250910", "name": "x"}]}, "tools[0].type"),
     ({"tools": [{"type": "new_20300101", "name": "x"}]}, "tools[0].type"),
+    ({"tools": [{"type": "function", "function": {"name": "x"}}]}, "tools[0].type"),
     ({"mcp_servers": [{"type": "url", "url": "https://example.com", "name": "x"}]}, "mcp_servers"),
     ({"container": "c"}, "container"),
 ]
