@@ -1,4 +1,4 @@
-"""The user's browser: whether one that is opened here would be seen, and how it is opened."""
+"""Opening a page in the user's browser, and whether the user would see it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from codexctl.command import EXIT_NO_DAEMON, EXIT_REFUSED, EXIT_USAGE, KINDS, Co
 from codexctl.commands import load_commands
 from codexctl.daemons import choose_socket, name_older
 from codexctl.render.text import PROSE_WIDTH, wrap
-from codexctl.terminal import say
+from codexctl.terminal import say, write_out
 from codexd import __version__
 
 COMPLETE = "__complete"
@@ -97,7 +97,7 @@ def run_command(command: Command, invocation: Invocation) -> int:
 
 
 def report(error: Refused | NoDaemon | Stop, *, as_json: bool) -> int:
-    """Tell the user why the command failed, on stderr or as a JSON document; return the exit status.
+    """Report why the command failed, on stderr or as a JSON document; return the exit status.
 
     A ``Stop`` without a text has nothing to add to what the command has printed.
     """
@@ -109,8 +109,7 @@ def report(error: Refused | NoDaemon | Stop, *, as_json: bool) -> int:
         case Stop(status=status):
             kind = KINDS.get(status, KINDS[EXIT_REFUSED])
     if as_json and str(error):
-        sys.stdout.write(json.dumps({"error": {"kind": kind, "message": str(error)}}) + "\n")
-        sys.stdout.flush()
+        write_out(json.dumps({"error": {"kind": kind, "message": str(error)}}) + "\n")
     elif str(error):
         say("\n".join([str(error), *error.usage.splitlines()] if isinstance(error, Stop) else [str(error)]))
     return status

@@ -57,13 +57,13 @@ class Refused(Exception):
 class OlderDaemon(Refused):
     """The daemon was started before an upgrade, and lacks something that this codexctl needs."""
 
-    def __init__(self, sign: str, daemon: str = "the running codexd") -> None:
+    def __init__(self, reason: str, daemon: str = "the running codexd") -> None:
         text = (
-            f"{daemon} is an older build than this codexctl {__version__} ({sign}). Restart it: `codexctl stop`, then "
-            "start codexd as before."
+            f"{daemon} is an older build than this codexctl {__version__} ({reason}). Restart it: `codexctl stop`, "
+            "then start codexd as before."
         )
         super().__init__(rpc.Failure(None, rpc.ErrorCode.REFUSED, text, {"kind": "older_daemon"}))
-        self.sign = sign
+        self.reason = reason
 
 
 class Answer(dict[str, Any]):
@@ -288,7 +288,7 @@ def no_answer(path: Path, timeout_s: float, connection: socket.socket) -> NoDaem
 
 
 def _is_stopped(pid: int) -> bool:
-    """Whether the process was stopped by a signal, as by Ctrl-Z in its terminal. Only Linux tells."""
+    """Whether the process was stopped by a signal, as by Ctrl-Z in its terminal. Known on Linux only."""
     try:
         state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[:1]
     except OSError:
@@ -340,7 +340,7 @@ def _check_peer(connection: socket.socket, path: Path) -> None:
 
 
 def _read_peer(connection: socket.socket) -> tuple[int | None, int | None]:
-    """The process id and the user id of whoever listens on the socket; None where the system does not tell."""
+    """The process id and the user id of whoever listens on the socket; None where the system does not say."""
     if not hasattr(socket, "SO_PEERCRED"):
         return None, None
     credentials = struct.Struct("iII")  # struct ucred: pid, uid, gid

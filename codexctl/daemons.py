@@ -11,10 +11,10 @@ from codexctl.terminal import say
 from codexd.paths import RunningDaemon, find_running_folder, find_socket, read_running
 
 
-def choose_socket(environ: Mapping[str, str], tell: Callable[[str], None] = say) -> Path:
+def choose_socket(environ: Mapping[str, str], report: Callable[[str], None] = say) -> Path:
     """The socket that ``environ`` names; else the default one if it is served; else that of the only running daemon.
 
-    The last case is told. If no daemon runs, it is the default one.
+    ``report`` is called in the last case. If no daemon runs, it is the default socket.
 
     Raises:
         NoDaemon: several run, none of them at the default socket.
@@ -28,7 +28,7 @@ def choose_socket(environ: Mapping[str, str], tell: Callable[[str], None] = say)
     if len(living) > 1:
         raise NoDaemon(_list(living.values()))
     [only] = living.values()
-    tell(f"using codexd at {only.address} ({'simulated, ' if only.simulated else ''}pid {only.pid})")
+    report(f"using codexd at {only.address} ({only.process})")
     return only.socket
 
 
@@ -36,7 +36,7 @@ def name_older(socket: Path, error: OlderDaemon) -> OlderDaemon:
     """``error`` with the version and the pid of the daemon at ``socket``, if it still answers."""
     with suppress(NoDaemon, Refused), ControlClient(socket) as client:
         status = client.call(PROBE)
-        return OlderDaemon(error.sign, f"codexd {status['version']} (pid {status['pid']})")
+        return OlderDaemon(error.reason, f"codexd {status['version']} (pid {status['pid']})")
     return error
 
 
@@ -56,9 +56,7 @@ def _is_served(socket: Path) -> bool:
 
 
 def _list(daemons: Iterable[RunningDaemon]) -> str:
-    lines = [f"  --socket {daemon.socket}  {_describe(daemon)}" for daemon in daemons]
+    lines = [
+        f"  --socket {daemon.socket}  {daemon.address} ({daemon.process}, home {daemon.home})" for daemon in daemons
+    ]
     return "\n".join(["several codexd are running; choose one with --socket PATH or CODEXD_SOCKET:", *lines])
-
-
-def _describe(daemon: RunningDaemon) -> str:
-    return f"{daemon.address} ({'simulated, ' if daemon.simulated else ''}pid {daemon.pid}, home {daemon.home})"

@@ -252,8 +252,8 @@ class UpstreamError(CodexdError):
     """The backend's error.
 
     ``status`` is its HTTP status (200 if the error came inside a stream, 0 if there was no response), ``code`` its
-    error code or type, if there was one. ``param`` is the place in the backend's request that it names. ``medium`` is
-    ``image`` or ``document`` if it refuses one.
+    error code or type, if there was one. ``param`` is the place in the backend's request that it names, such as
+    ``tools[3].parameters``. ``medium`` is ``image`` or ``document`` if it refuses one.
     """
 
     kind = "upstream_error"
@@ -355,23 +355,12 @@ class StaleReasoning(UpstreamError):
     kind = "stale_reasoning"
 
 
-_NO_REASONS = ("bad request", "the backend answered http 400 without a message")
-
-
 class UpstreamRejected(UpstreamError):
     kind = "upstream_rejected"
 
-    @property
-    def gives_no_reason(self) -> bool:
-        """Whether all that the backend said is the name of the status."""
-        return self.status == 400 and self.code is None and str(self).rstrip(".").lower() in _NO_REASONS
-
 
 class SchemaRefused(UpstreamRejected):
-    """``param`` is the place of the schema in the backend's body, such as ``tools[3].parameters``."""
-
     kind = "schema_refused"
-    param: str = ""
 
 
 class UpstreamTooLarge(UpstreamError):

@@ -47,9 +47,13 @@ class RunningDaemon(NamedTuple):
     simulated: bool
     version: str
 
+    @property
+    def process(self) -> str:
+        """For people: its pid, and whether it is simulated."""
+        return f"{'simulated, ' if self.simulated else ''}pid {self.pid}"
+
     def __str__(self) -> str:
-        kind = "simulated, " if self.simulated else ""
-        return f"codexd {self.version} at {self.address} ({kind}pid {self.pid}, socket {self.socket})"
+        return f"codexd {self.version} at {self.address} ({self.process}, socket {self.socket})"
 
 
 def find_places(environ: Mapping[str, str], home: Path | None = None) -> Places:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from codexctl.completion import Candidate, complete, find_values
 from codexctl.daemons import choose_socket
 from codexctl.render.format import Json
 from codexctl.render.text import plain
+from codexctl.terminal import write_out
 
 FILES = ":files"
 """Printed instead of candidates: the shell itself completes file names."""
@@ -41,7 +41,7 @@ def print_candidates(commands: Iterable[Command], words: Sequence[str], environ:
     except OlderDaemon:
         found = []
     lines = [FILES] if lookup.wants_files else [f"{plain(word)}\t{plain(meaning)}" for word, meaning in found]
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    write_out("".join(f"{line}\n" for line in lines))
 
 
 def _find_socket(words: Sequence[str], environ: Mapping[str, str]) -> Path:

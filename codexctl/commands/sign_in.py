@@ -51,8 +51,10 @@ def sign_in(invocation: Invocation) -> None:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """End by an exception, which cancels the sign-in, if the terminal closes or the program is told to stop."""
-    before = {number: signal.signal(number, _end_by_signal) for number in (signal.SIGHUP, signal.SIGTERM)}
+    """End by an exception, which cancels the sign-in, if the terminal closes or the program is asked to stop."""
+    signals = (signal.SIGHUP, signal.SIGTERM)
+    caught = [number for number in signals if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores one
+    before = {number: signal.signal(number, _end_by_signal) for number in caught}
     try:
         yield
     finally:
@@ -186,5 +188,5 @@ class _Wait:
 
     def _end(self, failure: rpc.Failure) -> Exception:
         """The error that ends the sign-in; without a text if it was already printed as a complaint."""
-        is_told = failure.message == self._complaint and not self._as_json
-        return Stop(EXIT_REFUSED) if is_told else Refused(failure)
+        is_shown = failure.message == self._complaint and not self._as_json
+        return Stop(EXIT_REFUSED) if is_shown else Refused(failure)

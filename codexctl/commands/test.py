@@ -106,8 +106,9 @@ def _watch(path: Path, connection: http.client.HTTPConnection) -> Iterator[None]
                     client.call(PROBE)
         except NoDaemon as error:
             gone.append(error)
-            with suppress(OSError):  # it is closed already
-                connection.sock.shutdown(socket.SHUT_RDWR)
+            if (waiting := connection.sock) is not None:
+                with suppress(OSError):  # it is closed already
+                    waiting.shutdown(socket.SHUT_RDWR)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

@@ -31,7 +31,7 @@ def requests(result: Json, style: Style, *, state: str | None = None) -> list[st
     """``requests.list``: one row per request; below the table, what went wrong and what was lost in translation."""
     listed = result["requests"]
     if not listed:
-        return style.prose(f"No {state or ''} requests since codexd started.".replace("  ", " "))
+        return style.prose(f"No {f'{state} ' if state else ''}requests since codexd started.")
     if style.width is None:
         rows = [[*_wide_row(each, style.now), Cell(["; ".join(remarks_on(each))])] for each in listed]
         return table((*WIDE_HEADINGS, "REMARKS"), rows, style)

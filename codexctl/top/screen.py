@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 from prompt_toolkit.application import Application
@@ -64,10 +65,17 @@ async def _show(top: Top) -> None:
 
 
 class Top:
-    """The screen. ``source`` and ``output`` are those of the process by default."""
+    """The screen. ``source`` and ``output`` are those of the process by default; ``clock`` is the wall clock."""
 
-    def __init__(self, invocation: Invocation, source: Input | None = None, output: Output | None = None) -> None:
+    def __init__(
+        self,
+        invocation: Invocation,
+        source: Input | None = None,
+        output: Output | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.model = Model()
+        self._clock = clock
         self._feed = Feed(invocation.socket, self.model, self._redraw)
         self._older: OlderDaemon | None = None
         self._app: Application[None] = Application(
@@ -101,7 +109,7 @@ class Top:
 
     def _draw(self) -> StyleAndTextTuples:
         try:
-            lines = screen(self.model, _size(self._app.output.get_size()), time.time())
+            lines = screen(self.model, *self._settle())
         except OlderDaemon as error:
             self._older = error
             if not self._app.is_done:
@@ -138,7 +146,13 @@ class Top:
                 pass
             case ask:
                 self._app.create_background_task(self._feed.ask(ask))
-        settle(self.model, _size(self._app.output.get_size()), time.time())
+        self._settle()
+
+    def _settle(self) -> tuple[Size, float]:
+        """Take back what is old before it is shown; the size of the screen, and the time."""
+        size, now = _size(self._app.output.get_size()), self._clock()
+        settle(self.model, size, now)
+        return size, now
 
 
 def _size(size: TerminalSize) -> Size:

@@ -177,14 +177,27 @@ def _task_line(task: Json) -> Line:
 
 def _error_lines(model: Model, columns: int, max_lines: int, now: float) -> list[Line]:
     """The warnings and errors of the last hour, the newest at the bottom."""
-    lines: list[Line] = [
-        [("yellow", f"  Problem: {plain(text)}")] for text in (model.status["problems"] if model.status else ())
+    found: list[list[Line]] = [
+        [[("yellow", f"  Problem: {plain(text)}")]] for text in (model.status["problems"] if model.status else ())
     ]
     names = account_names(model.accounts)
-    for entry in model.recent_entries(now)[-max_lines:]:
-        lines += _wrap_error(_error_line(entry, names, now), columns)
+    found += [_wrap_error(_error_line(entry, names, now), columns) for entry in model.recent_entries(now)[-max_lines:]]
     title = ("bold", "LAST ERRORS")
-    return [[title], *lines[-max_lines:]] if lines else [[title, ("dim", "  none in the last hour")]]
+    return [[title], *_keep_newest(found, max_lines)] if found else [[title, ("dim", "  none in the last hour")]]
+
+
+def _keep_newest(entries: list[list[Line]], max_lines: int) -> list[Line]:
+    """The lines of the last entries that fit; of the very last at least its beginning."""
+    *older, newest = entries
+    kept = newest[:max_lines]
+    if len(newest) > max_lines:
+        *before, (style, text) = kept[-1]
+        kept[-1] = [*before, (style, f"{text[:-1]}…")]
+    for lines in reversed(older):
+        if len(lines) + len(kept) > max_lines:
+            break
+        kept = [*lines, *kept]
+    return kept
 
 
 def _wrap_error(line: Line, columns: int) -> list[Line]:

@@ -3,9 +3,8 @@
 A refresh retires the refresh token that it presents, so the new one must reach the disk whatever happens to the
 request that started it: a refresh is shielded from cancellation, and bounded by the token endpoint's own timeout.
 
-A followed login belongs to another program, and only that program refreshes it: if a second one used the refresh
-token, the login would die for both. codexd only reads the file again. The Codex CLI truncates its file and rewrites it
-in place, so for a moment it holds half a login.
+A followed login belongs to another program, which alone refreshes it: if two did, it would die for both. codexd only
+reads the file again. The Codex CLI rewrites its file in place, so for a moment it holds half a login.
 """
 
 from __future__ import annotations
@@ -43,11 +42,10 @@ JITTER_S = 60.0
 LAST_RESORT_S = 30.0
 """An access token that can't be refreshed is still used if it has more than this left."""
 
-START_DELAY_S = 2.0
+START_DELAY_S, MIN_SLEEP_S = 2.0, 10.0
 MAX_SLEEP_S = 60.0
 """The monotonic clock stops while a laptop sleeps, so the wall clock is checked at least this often."""
 
-MIN_SLEEP_S = 10.0
 FIRST_BACK_OFF_S, MAX_BACK_OFF_S = 5.0, 300.0
 
 FOLLOWED_RETRY_FOR_S = 1.0
@@ -151,9 +149,9 @@ class Refresher:
             return tokens.access_token
 
     async def refresh_now(self, account_id: str) -> None:
-        """Refresh the account's token even if it is not due. For a followed login, read its file again.
+        """Refresh the account's token even if it is not due, or wait for the refresh under way.
 
-        If a refresh is under way, wait for it instead.
+        For a followed login, read its file again.
 
         Raises:
             As ``fresh_token``.
@@ -161,12 +159,10 @@ class Refresher:
         tokens = self._held_tokens(account_id)
         if self._refreshes.is_under_way(account_id):
             await self._join(account_id)
-        elif tokens is None or self._store.get(account_id).followed is not None:
-            await self._begin(account_id, None, RefreshReason.PROACTIVE)
         else:
-            await self._begin(account_id, tokens.access_token, RefreshReason.PROACTIVE)
-        explained = self.explain_withdrawn(account_id)
-        if explained is not None:
+            is_own = tokens is not None and self._store.get(account_id).followed is None
+            await self._begin(account_id, tokens.access_token if tokens and is_own else None, RefreshReason.PROACTIVE)
+        if explained := self.explain_withdrawn(account_id):
             raise AccountNeedsLogin(explained)
 
     async def run(self) -> None:
@@ -287,14 +283,14 @@ class Refresher:
         Raises:
             AccountNeedsLogin: it has expired, or the backend has refused it.
         """
-        tokens, fields = self._store.tokens(account_id), {"account": self._label(account_id)}
-        if reason is RefreshReason.UNAUTHORIZED or not self._is_last_resort(tokens, None):
-            log.warning("the login is dead: %s", why, extra={"fields": fields})
-            self._store.mark_needs_login(account_id, why)
-            raise needs_login(self._store.get(account_id), why)
-        if self._store.get(account_id).withdrawn is None:
-            self._store.mark_needs_login(account_id, why, at_expiry=True)
-            log.warning("%s", self.explain_withdrawn(account_id), extra={"fields": fields})
+        account, tokens = self._store.get(account_id), self._store.tokens(account_id)
+        is_usable = reason is RefreshReason.PROACTIVE and self._is_last_resort(tokens, None)
+        if not is_usable or account.withdrawn is None:
+            self._store.mark_needs_login(account_id, why, at_expiry=is_usable)
+            text = self.explain_withdrawn(account_id) or f"the login is dead: {why}"
+            log.warning("%s", text, extra={"fields": {"account": account.label}})
+        if not is_usable:
+            raise needs_login(account, why)
         return tokens.access_token
 
     async def _request_tokens(self, account_id: str, used: str, reason: RefreshReason) -> RefreshReply:

@@ -86,9 +86,9 @@ def window_key(model: str) -> str:
     return f"{settings_file.MODEL_SETTINGS}.{model}.{WINDOW}"
 
 
-def is_variable(name: str) -> bool:
-    """Whether the name belongs in ``env``."""
-    return name not in (WINDOW, PERMISSION_MODE) and not name.startswith(f"{settings_file.MODEL_SETTINGS}.")
+def describes_model(name: str) -> bool:
+    """Whether the value is a name or a window of a model, which follows the model that is used."""
+    return name in NAME_KEYS or name == WINDOW or name.startswith(f"{settings_file.MODEL_SETTINGS}.")
 
 
 def own_names(settings: Settings, catalogue: Catalogue, written: Iterable[str] = ()) -> tuple[str, ...]:

@@ -30,18 +30,18 @@ _TRUE = ("1", "true", "yes", "on")
 
 @frozen
 class Source:
-    """One place that sets variables. ``name`` completes "is set in ..."; ``cure`` says how to change it."""
+    """One place that sets variables. ``name`` completes "is set in ..."; ``remedy`` says how to change it."""
 
     name: str
     variables: Mapping[str, Any]
-    cure: str
+    remedy: str
 
 
 def shell(variables: Mapping[str, str]) -> Source:
     return Source("the environment of this shell", variables, "Unset it there")
 
 
-def own_file(path: Path, variables: Mapping[str, Any]) -> Source:
+def in_file(path: Path, variables: Mapping[str, Any]) -> Source:
     return Source(str(path), variables, "Remove it there")
 
 
@@ -57,7 +57,7 @@ def read_claude_sources(own: Path, working_dir: Path | None, managed: Path | Non
     if working_dir is not None:
         folder = working_dir / ".claude"
         projects = (folder / "settings.local.json", folder / "settings.json")
-        found += [own_file(path, _read_env(path)) for path in projects if path.resolve() != own]
+        found += [in_file(path, _read_env(path)) for path in projects if path.resolve() != own]
     return [source for source in found if source.variables]
 
 
@@ -70,19 +70,19 @@ def find_overrides(sources: Sequence[Source], own: Path, wanted: Mapping[str, An
         wanted: the base URL and, if it matters, the token that the file sets.
     """
     reasons = [
-        f"{name} is set in {source.name}, so Claude Code uses {service} and ignores the base URL. {source.cure}."
+        f"{name} is set in {source.name}, so Claude Code uses {service} and ignores the base URL. {source.remedy}."
         for name, service in BYPASSES.items()
         if (source := _find_source(sources, name)) and str(source.variables[name]).strip().lower() in _TRUE
     ]
     source = _find_source(sources, BASE_URL)
     if source and source.name != str(own) and _trim(source.variables[BASE_URL]) != _trim(wanted.get(BASE_URL)):
         url = hide_user_info(str(source.variables[BASE_URL])) or "nothing, which stands for Anthropic's servers"
-        reasons.append(f"{BASE_URL} is set to {url} in {source.name}, which wins over {own}. {source.cure}.")
+        reasons.append(f"{BASE_URL} is set to {url} in {source.name}, which wins over {own}. {source.remedy}.")
     source = _find_source(sources, AUTH_TOKEN)
     if wanted.get(AUTH_TOKEN) and source and source.variables[AUTH_TOKEN] != wanted[AUTH_TOKEN]:
         reasons.append(
             f"{AUTH_TOKEN} is set in {source.name} to another key than codexd's (setting server.api_key), so codexd "
-            f"refuses the requests. {source.cure}."
+            f"refuses the requests. {source.remedy}."
         )
     return reasons
 

@@ -126,6 +126,11 @@ class EnvInJson:
 MODEL_SETTINGS, COMPACT_WINDOW, PERMISSIONS = "modelSettings", "autoCompactWindow", "permissions"
 
 
+def is_variable(name: str) -> bool:
+    """Whether the name of Claude Code's settings belongs in ``env``."""
+    return _json_path(name)[0] == "env"
+
+
 def _json_path(name: str) -> json_text.Path:
     if name == COMPACT_WINDOW:
         return (name,)

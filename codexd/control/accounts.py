@@ -72,23 +72,21 @@ async def switch_account(call: Call, params: api.AccountSwitch) -> api.SwitchedA
         previous=to_ref(previous) if previous else None,
         switched=not params.dry_run,
         cost=cost,
-        warning=_find_warning(to_info(control, account), control.clock()),
+        warning=_find_warning(to_standing(control, account), control.clock()),
     )
 
 
-USED_UP_PERCENT = 100.0
-
-
-def _find_warning(account: api.AccountInfo, now: float) -> str | None:
-    match AccountState(account.state):
+def _find_warning(standing: Standing, now: float) -> str | None:
+    """Why the account can't serve requests, and what to do, in full sentences."""
+    account = standing.account
+    match standing.state:
         case AccountState.DISABLED:
-            return f"It is disabled, so requests are refused until you run `codexctl accounts enable {account.label}`."
+            return f"It is disabled, so requests are refused until you run `codexctl accounts enable {account.name}`."
         case AccountState.NEEDS_LOGIN:
-            return f"It can't serve requests. {account.reason or 'Sign in again with `codexctl accounts add`.'}"
+            reason = account.needs_login or account.refusal or "Sign in again with `codexctl accounts add`."
+            return f"It can't serve requests. {reason}"
         case AccountState.LIMITED:
-            used_up = [window for window in account.quota if window.used_percent >= USED_UP_PERCENT]
-            ends_at = account.limited_until or max((window.resets_at or 0.0 for window in used_up), default=0.0)
-            until = f" It is available again {say_until(ends_at, now)}." if ends_at else ""
+            until = f" It is available again {say_until(standing.until, now)}." if standing.until else ""
             return f"Its plan is used up, so requests are refused.{until}"
     return None
 

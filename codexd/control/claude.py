@@ -23,10 +23,10 @@ from codexd.clients.claude_code import (
     OWN_KEYS,
     PERMISSION_MODE,
     Mode,
-    is_variable,
 )
-from codexd.clients.set_up import MakeWanted, adopt, plain_values, read_values
-from codexd.clients.settings_file import ENV_IN_JSON, Content, read_settings
+from codexd.clients.codex_cli import is_refused_model
+from codexd.clients.set_up import MakeWanted, adopt, plain_values, prepare, read_values
+from codexd.clients.settings_file import ENV_IN_JSON, Content, is_variable, read_settings
 from codexd.clients.undo import UndoRecord
 from codexd.control.clients import (
     CLIENT_FILE_ERRORS,
@@ -52,12 +52,17 @@ EXAMPLE = {"config_dir": "/home/me/.claude", "working_dir": "/home/me/project", 
 AUTO_MODE_NOTE = (
     "In auto mode, its default, Claude Code lets a model decide whether an action is safe, and then runs it without "
     "asking you. Through codexd that model is {model} (models.haiku), and each checked action costs your plan one or "
-    "two requests of about 35,000 tokens. `codexctl claude proxy --ask` makes Claude Code ask you instead."
+    "two requests of about 35,000 tokens; only Anthropic's servers check for free, which Claude Code will tell you. "
+    "`codexctl claude proxy --ask` makes Claude Code ask you instead."
 )
 ASK_NOTE = "Claude Code asks you before each action. Shift+Tab changes that for a session."
 RESTART_NOTE = "Restart Claude Code for this to take effect."
 STALE_NOTE = "{url} is where codexd used to listen; `codexctl claude proxy` sets its current address, {now}."
 
+OUTDATED_NOTE = (
+    "Out of date, because a setting models.* or what your account is offered has changed: {names}. `codexctl claude "
+    "proxy` renews the names and windows of the models that Claude Code shows."
+)
 KEY_NOTE = (
     "The file does not have the current key (setting server.api_key), so codexd refuses Claude Code's requests; "
     "`codexctl claude proxy` adds it."
@@ -66,6 +71,10 @@ KEY_NOTE = (
 MODEL_NOTE = (
     "The file says model = {model}, which Claude Code wrote when you chose it. Anthropic's servers do not know this "
     "model; choose another with /model in Claude Code."
+)
+NOT_OFFERED_NOTE = (
+    "The file says model = {model}, which Claude Code wrote when you chose it. The active account is not offered it; "
+    "choose another with /model in Claude Code."
 )
 
 
@@ -86,6 +95,8 @@ async def claude_status(call: Call, params: api.ClientPlace) -> api.ClaudeStatus
         notes = (*notes, STALE_NOTE.format(url=base_url, now=address.url))
     if mode is Mode.CODEXD and not claude_code.shows_key(values, address):
         notes = (*notes, KEY_NOTE)
+    if mode is Mode.CODEXD:
+        notes = (*notes, *_outdated_notes(control, content, kept, address), *_offer_notes(control, content))
     if mode is Mode.ANTHROPIC:
         notes = (*notes, *_model_notes(control, content))
     overridden_by = _find_overrides(content, params, values, address)
@@ -111,19 +122,13 @@ async def claude_proxy(call: Call, params: api.ClaudeProxy) -> api.ClientSetUp:
     control = call.control
     content = read_settings(_settings_path(control, params.config_dir), ENV_IN_JSON)
     address = find_own_address(control)
-    asks_first = params.ask or last_written(content, find_undo_file(control).find(content.path), PERMISSION_MODE)
+    kept = find_undo_file(control).find(content.path)
+    asks_first = params.ask or last_written(content, kept, PERMISSION_MODE) is not None
     make_wanted = partial(
-        claude_code.through_codexd,
-        address,
-        control.settings,
-        catalogue=_catalogue(control),
-        asks_first=bool(asks_first),
+        claude_code.through_codexd, address, control.settings, catalogue=_catalogue(control), asks_first=asks_first
     )
-    mode = (
-        claude_code.ASK
-        if asks_first
-        else _permission_mode(plain_values(content, read_values(content, (PERMISSION_MODE,))))
-    )
+    before = plain_values(content, read_values(content, (PERMISSION_MODE,)))
+    mode = claude_code.ASK if asks_first else _permission_mode(before)
     notes = (RESTART_NOTE, *_permission_notes(control, mode), *find_notes(control))
     done = _change(control, content, make_wanted, params, notes=notes)
     if params.dry_run:
@@ -199,7 +204,7 @@ def _find_overrides(
     working_dir = Path(params.working_dir) if params.working_dir else None
     sources = [
         *overrides.read_claude_sources(content.path, working_dir),
-        overrides.own_file(content.path, {**values, **bypasses}),
+        overrides.in_file(content.path, {**values, **bypasses}),
         overrides.shell(params.environment),
     ]
     through_codexd = claude_code.find_mode(values.get(BASE_URL), address) is Mode.CODEXD
@@ -254,8 +259,31 @@ def _permission_notes(control: Control, mode: str | None) -> tuple[str, ...]:
     return (AUTO_MODE_NOTE.format(model=checker),) if mode in (None, AUTO) else ()
 
 
+def _outdated_notes(control: Control, content: Content, kept: UndoRecord, address: Address) -> tuple[str, ...]:
+    """Whether ``claude.proxy`` would now write other names or windows in place of its own."""
+    catalogue = _catalogue(control)
+    if catalogue.is_built_in:
+        return ()
+    make_wanted = partial(claude_code.through_codexd, address, control.settings, catalogue=catalogue)
+    change = prepare(content, kept, _own_names(control, kept), make_wanted)
+    outdated = [name for name in change.plan.targets if name in kept.entries and claude_code.describes_model(name)]
+    return (OUTDATED_NOTE.format(names=", ".join(outdated)),) if outdated else ()
+
+
+def _offer_notes(control: Control, content: Content) -> tuple[str, ...]:
+    model, catalogue = _chosen_model(content), _catalogue(control)
+    if not model or catalogue.is_built_in or not is_refused_model(model, control.settings, catalogue):
+        return ()
+    return (NOT_OFFERED_NOTE.format(model=model),)
+
+
+def _chosen_model(content: Content) -> Any:
+    """What Claude Code wrote when its user chose a model."""
+    return json.loads(content.settings_text).get("model")
+
+
 def _model_notes(control: Control, content: Content) -> tuple[str, ...]:
-    model = json.loads(content.settings_text).get("model")
+    model = _chosen_model(content)
     return (MODEL_NOTE.format(model=model),) if claude_code.is_codexd_model(model, _catalogue(control)) else ()
 
 

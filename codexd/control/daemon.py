@@ -55,10 +55,10 @@ async def read_status(call: Call, _params: NoParams) -> api.DaemonStatus:
 
 def _dead_logins(control: Control, serving: api.Serving) -> Iterator[str]:
     """The accounts that need a new login, unless ``serving`` or the store says so already."""
-    told = (*control.store.problems, serving.advice or "")
+    reported = (*control.store.problems, serving.advice or "")
     for account in control.store.accounts:
         reason = account.needs_login
-        if reason and not account.disabled and not any(reason in text for text in told):
+        if reason and not account.disabled and not any(reason in text for text in reported):
             yield f"{account.label} needs a new login. {reason}"
 
 
@@ -74,7 +74,7 @@ def _find_last_failure(control: Control) -> api.LastFailure | None:
         failed = control.requests.find_last_failed()
     except RequestNotFound:
         return None
-    if failed.was_ended_by_user:
+    if failed.was_ended_by_user or failed.is_probe:
         return None
     return api.LastFailure(failed.info.id, failed.info.started_at, failed.info.error or "")
 

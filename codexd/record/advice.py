@@ -16,35 +16,37 @@ from codexd.translation.client_api import Client
 class Advice:
     """``by_itself`` is what happens without the user's help, ``to_do`` what the user can do.
 
-    In both, ``{id}`` stands for the request's id and ``{host}`` for the third party that it went to.
+    In the tables, both have names in braces, which ``find_advice`` fills in.
     """
 
     by_itself: str
     to_do: str
 
 
-def find_advice(kind: str, *, third_party: bool = False, caller: Client = Client.OTHER) -> Advice:
-    """The advice for an error's ``kind``. ``third_party``: whether the request went to one; ``caller``: who sent it."""
+def find_advice(kind: str, *, request_id: str, third_party: str | None = None, caller: Client = Client.OTHER) -> Advice:
+    """The advice for an error's ``kind``.
+
+    ``third_party`` is the host that the request went to instead of the backend; ``caller`` is who sent it.
+    """
     advice = (_BY_KIND_OF_THIRD_PARTY if third_party else _BY_KIND).get(kind, _BY_CLASS[CodexdError])
-    texts = [advice.by_itself, advice.to_do]
-    for habit, words in _HABITS.items():
-        texts = [text.replace(habit, words[caller]) for text in texts]
-    return Advice(*texts)
+    habits = {habit: words[caller] for habit, words in _HABITS.items()}
+    names = {"id": request_id, "host": third_party, **habits}
+    return Advice(advice.by_itself.format_map(names), advice.to_do.format_map(names))
 
 
-_RETRIES, _COMPACTS, _STARTS_OVER = "<retries>", "<compacts>", "<starts over>"
+_RETRIES, _COMPACTS, _STARTS_OVER = "{retries}", "{compacts}", "{starts_over}"
 _HABITS: Mapping[str, Mapping[Client, str]] = {
-    _RETRIES: {
+    "retries": {
         Client.CLAUDE_CODE: "Claude Code tries again automatically, up to ten times.",
         Client.CODEX: "The Codex CLI tries again automatically, up to five times.",
         Client.OTHER: "Most clients try again automatically.",
     },
-    _COMPACTS: {
+    "compacts": {
         Client.CLAUDE_CODE: "Claude Code compacts the conversation automatically and continues.",
         Client.CODEX: "The Codex CLI stops, and its next turn compacts the conversation.",
         Client.OTHER: "Some clients make the conversation smaller and continue.",
     },
-    _STARTS_OVER: {
+    "starts_over": {
         Client.CLAUDE_CODE: "Claude Code asks once more, for the whole answer in one piece.",
         Client.CODEX: "The Codex CLI starts over, up to five times.",
         Client.OTHER: "Most clients keep what has arrived and show the error.",

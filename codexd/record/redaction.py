@@ -28,7 +28,7 @@ _BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{12,}")
 _URL_CODE = re.compile(r"(?i)((?:[?&]|%3F|%26)(?:code|state)(?:=|%3D))[^&\s\"']+")
 _NAMES = r"token(?!s|iz)|authorization|api[_-]?key|secret|password|cookie|code_verifier"
 _WORDS = "it|is|a|an|the|this|that|and|or|not|no|if|as|in|of|to|for|with|was|must|has|have|can|may|should"
-"""A word after a colon, in an error about a field, is no secret."""
+"""A word after a colon, in an error about a field, is not a secret."""
 
 _NAMED = re.compile(
     rf"""(?xi)

@@ -113,7 +113,7 @@ class RequestLog:
     def note_refused(
         self, request_id: str, method: str, path: str, client: str, error: CodexdError, told: Told
     ) -> None:
-        """Record a request that was refused before it got to a model, unless it has a record. It is no usage."""
+        """Record a request that was refused before it got to a model, unless it has a record. Usage leaves it out."""
         if any(ended.info.id == request_id for ended in self._ended):
             return
         now, wall_now = self._clock(), self._wall_clock()

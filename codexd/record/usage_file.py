@@ -66,7 +66,8 @@ _INSERT = f"INSERT INTO requests ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' 
 
 _KEYS: Mapping[str, str] = MappingProxyType(
     {
-        "model": "coalesce(model_used, model, 'none') || iif(purpose = 'turn', '', ' (' || purpose || ')')",
+        "model": "coalesce(model_used, model, 'none')"
+        " || CASE purpose WHEN 'turn' THEN '' ELSE ' (' || purpose || ')' END",  # iif() needs SQLite 3.32
         "account": "coalesce(account, 'none')",
         "day": "date(at, 'unixepoch', 'localtime')",
         "total": "'total'",

@@ -189,12 +189,13 @@ def _format_ms(ms: int) -> str:
 def _advise(request: Snapshot, wall_now: float) -> Iterator[str]:
     info = request.info
     if info.error_kind is not None:
-        advice = find_advice(info.error_kind, third_party=request.third_party is not None, caller=request.caller)
-        names = {"id": info.id, "host": request.third_party}
-        yield advice.by_itself.format(**names)
+        advice = find_advice(
+            info.error_kind, request_id=info.id, third_party=request.third_party, caller=request.caller
+        )
+        yield advice.by_itself
         if request.resets_at is not None and request.resets_at > wall_now:
             yield f"The limit ends {say_until(request.resets_at, wall_now)}."
-        yield advice.to_do.format(**names)
+        yield advice.to_do
     elif info.state == "running":
         yield f"`codexctl top` shows its progress; `codexctl requests cancel {info.id}` ends it."
     yield from _list_losses(request)

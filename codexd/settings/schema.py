@@ -33,7 +33,11 @@ def _port(value: int) -> str | None:
     return None if 0 <= value <= 65535 else "must be from 0 to 65535 (0: any free port)"
 
 
-_HOST_NAME = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
+_NAME = r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*"
+_IPV6 = r"\[[0-9a-f:.]+\]"
+_HOST_NAME = re.compile(rf"{_NAME}\.?", re.IGNORECASE)
+_HOST_IN_URL = re.compile(rf"{_NAME}|{_IPV6}", re.IGNORECASE)
+_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://(?:{_NAME}|{_IPV6})(?::[0-9]{{1,5}})?", re.IGNORECASE)
 
 
 def _host(value: str) -> str | None:
@@ -91,19 +95,13 @@ def _filled(value: str | tuple[str, ...] | None) -> str | None:
 
 
 def _host_names(value: tuple[str, ...]) -> str | None:
-    wrong = next((name for name in value if not _HOST_NAME.fullmatch(name)), None)
+    wrong = next((name for name in value if not _HOST_IN_URL.fullmatch(name)), None)
     return None if wrong is None else f"{wrong!r} is not a bare host name, without scheme, port, path or wildcard"
 
 
 def _origins(value: tuple[str, ...]) -> str | None:
     wrong = next((origin for origin in value if not _ORIGIN.fullmatch(origin)), None)
     return None if wrong is None else f"{wrong!r} is not an origin such as app://obsidian.md: a scheme and a host"
-
-
-_HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", re.IGNORECASE)
-_ORIGIN = re.compile(
-    r"[a-z][a-z0-9+.-]*://[a-z0-9_.-]+(:[0-9]{1,5})?|[a-z][a-z0-9+.-]*://\[[0-9a-f:.]+\](:[0-9]{1,5})?", re.IGNORECASE
-)
 
 
 def setting(

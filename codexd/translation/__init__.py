@@ -6,7 +6,8 @@ library (not ``time``, ``os``, ``random``, ``socket``), attrs, cattrs, the JSON 
 
 - ``messages``, ``chat`` and ``responses`` are the client APIs; ``client_api`` says what each of them provides.
 - ``reading`` and ``answering`` hold what their requests and their answers share; ``models`` maps and lists model names.
-- ``backend`` reads the Codex backend's events and errors, ``sse`` decodes its stream, ``tokens`` counts.
+- ``backend`` reads the Codex backend's events, ``backend_errors`` its errors; ``sse`` decodes its stream, ``tokens``
+  counts.
 - ``wire_errors`` words every error for the clients.
 - ``kilo`` translates to and from another provider.
 """

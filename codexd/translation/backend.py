@@ -50,8 +50,8 @@ def make_body(model: str, instructions: str, items: list[dict[str, Any]], cache_
     }
 
 
-def asks_in_words(body: Mapping[str, Any]) -> bool:
-    """Whether the model has got a user's words since it last spoke. After tool results alone it may say nothing."""
+def needs_answer(body: Mapping[str, Any]) -> bool:
+    """Whether the model has to say something: after a tool result, it may end its turn without a word."""
     since = takewhile(lambda item: item.get("role") != "assistant", reversed(body["input"]))
     return not any(text_of(item.get("type")).endswith("_output") for item in since)
 

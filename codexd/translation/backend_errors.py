@@ -16,15 +16,20 @@ from codexd.errors import UpstreamError
 from codexd.translation.backend import object_of, objects_of, text_of
 from codexd.translation.reading.tool_names import ToolNames
 
+_SPENT: Mapping[str, str] = {
+    "workspace_owner_credits_depleted": "Your workspace is out of credits",
+    "workspace_member_credits_depleted": "Your workspace is out of credits for you",
+    "workspace_owner_usage_limit_reached": "Your workspace has reached its spending limit",
+    "workspace_member_usage_limit_reached": "You have reached the spending limit that your workspace sets for you",
+    "organization_spend_limit_exceeded": "Your organization has reached its spending limit",
+    "organization_usage_limit_exceeded": "Your organization has reached its usage limit",
+}
+"""What is used up, by the ``code`` or the header that names it; none of it has a window or a reset."""
+
 _BY_CODE: Mapping[str, type[UpstreamError]] = {
     "context_length_exceeded": errors.ContextOverflow,
     "usage_limit_reached": errors.UsageLimitReached,
-    "workspace_owner_credits_depleted": errors.CreditsUsedUp,
-    "workspace_member_credits_depleted": errors.CreditsUsedUp,
-    "workspace_owner_usage_limit_reached": errors.CreditsUsedUp,
-    "workspace_member_usage_limit_reached": errors.CreditsUsedUp,
-    "organization_spend_limit_exceeded": errors.CreditsUsedUp,
-    "organization_usage_limit_exceeded": errors.CreditsUsedUp,
+    **dict.fromkeys(_SPENT, errors.CreditsUsedUp),
     "rate_limit_exceeded": errors.RateLimited,
     "insufficient_quota": errors.PlanRefused,
     "usage_not_included": errors.PlanRefused,
@@ -96,31 +101,27 @@ _BY_GENERIC_TYPE: Mapping[str, type[UpstreamError]] = {
 }
 """By a name that only says whose fault it is: it counts inside a stream, where there is no better status."""
 
+_NO_CODES = {*_BY_GENERIC_TYPE, "error"}
+
 SPENT_HEADER = "x-codex-rate-limit-reached-type"
 """Names what is reached: ``rate_limit_reached`` is an ordinary window of the plan, anything else credits or money."""
 
-_SPENT: Mapping[str, str] = {
-    "workspace_owner_credits_depleted": "Your workspace is out of credits",
-    "workspace_member_credits_depleted": "Your workspace is out of credits for you",
-    "workspace_owner_usage_limit_reached": "Your workspace has reached its spending limit",
-    "workspace_member_usage_limit_reached": "You have reached the spending limit that your workspace sets for you",
-    "organization_spend_limit_exceeded": "Your organization has reached its spending limit",
-    "organization_usage_limit_exceeded": "Your organization has reached its usage limit",
-}
-
-_OWN_WORDS: Mapping[type[UpstreamError], str] = {
+_OWN_MESSAGES: Mapping[type[UpstreamError], str] = {
     errors.RegionRefused: (
         "Your workspace allows Codex only in its own region. The login is fine, and a new one will not help."
     ),
     errors.CountryRefused: "OpenAI does not serve the country that this connection comes from. The login is fine.",
     errors.RouteMissing: "OpenAI could not route the requests of this workspace. The login is fine; try again later.",
 }
-"""What the user is told first where the backend's message leads to the wrong cure."""
+"""What the user reads first, where the backend's message leads to the wrong remedy."""
 
 _BLOCKED = (
     "Cloudflare blocked the request before it reached the backend (HTTP {status}). The login is fine. Wait a few "
     "minutes, or try without a VPN or on another network."
 )
+
+_NO_MESSAGE = "the backend answered HTTP {status} without a message"
+_NO_REASONS = ("bad request", _NO_MESSAGE.format(status=400).lower())
 
 _TRY_AGAIN = re.compile(r"try again in ((?:[\d.]+\s*[a-z]+[\s,]*(?:and\s+)?)+)", re.IGNORECASE)
 _AMOUNT = re.compile(r"([\d.]+)\s*([a-z]+)")
@@ -159,18 +160,19 @@ def read_http_error(status: int, headers: Mapping[str, str], body: bytes, now: f
 
 
 def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str], now: float) -> UpstreamError:
-    code = next((found[key] for key in ("code", "type") if isinstance(found.get(key), str)), None)
+    names = [name for key in ("code", "type") if isinstance(name := found.get(key), str)]
+    code = next((name for name in names if name not in _NO_CODES), None)
     message = text_of(found.get("message"))
     if message.lstrip().startswith("<"):
         message = ""
     param = found.get("param") if isinstance(found.get("param"), str) else None
-    kind = _classify(status, found, message)
+    kind = _classify(status, names, message)
     spent = headers.get(SPENT_HEADER, "")
     if issubclass(kind, errors.UsageLimitReached | errors.RateLimited) and is_spent(spent):
         kind, code = errors.CreditsUsedUp, spent
-    text = message or code or f"the backend answered HTTP {status} without a message"
-    error = kind(
-        _word(kind, text, code),
+    text = message or code or _NO_MESSAGE.format(status=status)
+    return kind(
+        _to_message(kind, text, code),
         status=status,
         code=code,
         retry_after_s=read_retry_after(message, headers, now),
@@ -178,9 +180,12 @@ def _to_error(status: int, found: Mapping[str, Any], headers: Mapping[str, str],
         param=param,
         medium=_find_medium(param, code, message) if kind is errors.UpstreamRejected else None,
     )
-    if isinstance(error, errors.SchemaRefused):
-        error.param = text_of(found.get("param"))
-    return error
+
+
+def gives_no_reason(error: UpstreamError) -> bool:
+    """Whether all that the backend said is the name of the status 400."""
+    said = str(error).lower().rstrip(".")
+    return error.status == 400 and error.code is None and said in _NO_REASONS
 
 
 def _find_medium(*said: str | None) -> str | None:
@@ -215,17 +220,16 @@ def is_spent(reached: str) -> bool:
     return reached in _SPENT or "credit" in reached or "spend" in reached
 
 
-def _word(kind: type[UpstreamError], message: str, code: str | None) -> str:
-    """The message for the user; ``message`` is the backend's."""
+def _to_message(kind: type[UpstreamError], message: str, code: str | None) -> str:
+    """The message for the user; ``message`` is the backend's own."""
     if kind is errors.CreditsUsedUp:
         spent = _SPENT.get(code or "", "The credits or the spending limit of your workspace are used up")
         return f"{spent} ({code}). The backend does not say until when. Ask the owner of the workspace."
-    return f'{_OWN_WORDS[kind]} The backend said: "{message}"' if kind in _OWN_WORDS else message
+    return f'{_OWN_MESSAGES[kind]} The backend said: "{message}"' if kind in _OWN_MESSAGES else message
 
 
-def _classify(status: int, found: Mapping[str, Any], message: str) -> type[UpstreamError]:
-    """What says more comes first: a specific code, the message, the status, a generic type."""
-    names = [name for key in ("code", "type") if isinstance(name := found.get(key), str)]
+def _classify(status: int, names: list[str], message: str) -> type[UpstreamError]:
+    """What says more comes first: a specific code or type in ``names``, the message, the status, a generic type."""
     by_code = next((_BY_CODE[name] for name in names if name in _BY_CODE), None)
     if by_code:
         return by_code
@@ -253,7 +257,7 @@ def describe_schema(
     """``error`` in words that name the tool as the client does; ``body`` is the request that was refused."""
     message = str(error)
     owner = _SCHEMA_OWNER.match(message)
-    name = owner[1] if owner else _find_tool(body, error.param)
+    name = owner[1] if owner else _find_tool(body, error.param or "")
     is_tool = bool(name) or error.code == "invalid_function_parameters"
     about = f'the tool "{tool_names.restore(name)}"' if name else "a tool" if is_tool else "the answer"
     problem = _SCHEMA_PREFIX.sub("", message).removesuffix(".")
@@ -281,7 +285,7 @@ def _to_unreadable(status: int, headers: Mapping[str, str], body: bytes, now: fl
     kind = _by_status(status)
     text = f"the backend answered HTTP {status} without a readable error"
     return kind(
-        f"{_OWN_WORDS[kind]} ({text})" if kind in _OWN_WORDS else text,
+        f"{_OWN_MESSAGES[kind]} ({text})" if kind in _OWN_MESSAGES else text,
         status=status,
         retry_after_s=read_retry_after("", headers, now),
     )

@@ -201,8 +201,8 @@ class ClientApi(Protocol[R]):
 
     def make_collector(self) -> Collector: ...
 
-    def relay_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """The backend's headers that are passed on to the client."""
+    def relay_headers(self, headers: Mapping[str, str], wanted: R) -> dict[str, str]:
+        """The backend's headers that are passed on to the client of ``wanted``."""
 
     def to_wire(self, error: CodexdError, client: Client, wanted: R | None, *, now: float) -> WireError:
         """``error`` in the form that this client expects.

@@ -16,6 +16,13 @@ from codexd.errors import StreamBroken
 MAX_EVENT_BYTES = 64 * 1024 * 1024
 """Generated images arrive as one line of tens of megabytes. Anything larger than this is not an event."""
 
+COMMENT = b": ping\n"
+"""Only shows that the stream is alive.
+
+No blank line follows: openai-go until 2026-03 and openai-python take one for the end of an event, and fail on its empty
+data (openai/openai-go#621, openai/openai-python#2722).
+"""
+
 _BOM = b"\xef\xbb\xbf"
 
 

@@ -276,7 +276,7 @@ def to_codex(error: CodexdError, *, now: float) -> OpenAIError:
     wire = to_openai(error, now=now, prompt="input")
     if isinstance(error, _NO_MODEL_REQUEST) or wire.code in _CODEX_KNOWS:
         return wire
-    is_limit = wire.status == 429 and wire.code != "insufficient_quota"
+    is_limit = wire.status == 429 and wire.type != "insufficient_quota"
     is_final = wire.headers.get("x-should-retry") == "false" or 400 <= wire.status < 500
     return evolve(wire, status=400, code="invalid_prompt") if is_final and not is_limit else wire
 

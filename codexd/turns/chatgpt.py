@@ -219,13 +219,12 @@ class ChatGptPlan:
         return self.catalogues.of(account).choose(found.candidates)
 
     def _explain_refusal(self, turn: Turn, attempt: Attempt, error: ModelRefused) -> ModelRefused:
-        account = attempt.own_account
-        versions = (self.settings().upstream.client_version, turn.request.headers.get("version", ""))
+        account, own_version = attempt.own_account, self.settings().upstream.client_version
         explained = explain_refusal(
             attempt.model,
             self.catalogues.of(account),
             said=str(error),
-            announced=max(versions, key=read_version),
+            announced=max(own_version, turn.request.headers.get("version", ""), key=read_version),
             plan=self.tracker.limits(account.id).plan or account.plan,
         )
         return ModelRefused(explained, status=error.status, code=error.code)

@@ -23,8 +23,14 @@ from codexd.errors import (
 )
 from codexd.record.requests import RequestLog
 from codexd.settings.schema import Settings
-from codexd.translation.backend import asks_in_words, text_of
-from codexd.translation.backend_errors import MEDIA_PARTS, describe_schema, find_largest_image, find_part
+from codexd.translation.backend import needs_answer, text_of
+from codexd.translation.backend_errors import (
+    MEDIA_PARTS,
+    describe_schema,
+    find_largest_image,
+    find_part,
+    gives_no_reason,
+)
 from codexd.translation.client_api import AnswerStream, ClientRequest, Event
 from codexd.translation.tokens import count_body
 from codexd.turns.provider import Provider
@@ -95,7 +101,7 @@ class TurnRunner:
             provider.note_answer(turn, attempt, body)
             if source.terminated:
                 await source.read_tail()
-        if stream.is_empty and not request.stream and asks_in_words(body):
+        if stream.is_empty and not request.stream and needs_answer(body):
             raise EmptyAnswer(f"{source.name} completed an empty answer", status=200)
 
     def _relay(
@@ -133,7 +139,7 @@ class TurnRunner:
         if not isinstance(error, BackendSilent) or self.silences.add(turn.session, self.clock()).count == 1:
             return error
         final = StillSilent(str(error), status=error.status)
-        final.add_hint("It happened before in this conversation, so there is no use in waiting. Ask again later.")
+        final.add_hint("It is not the first time in this conversation. Try again later.")
         return final
 
 
@@ -168,7 +174,7 @@ async def _complete(error: CodexdError, turn: Turn, attempt: Attempt) -> CodexdE
 def _locate(error: UpstreamRejected, request: ClientRequest, attempt: Attempt) -> None:
     body = request.to_backend(attempt.target)
     part = find_part(body, error.param)
-    if error.gives_no_reason:
+    if gives_no_reason(error):
         largest, size_bytes = find_largest_image(body)
         if size_bytes:
             error.add_hint(

@@ -25,7 +25,6 @@ from codexd.upstream.http import AnswerTimeouts, Event, EventSource, Progress, o
 NAME = "the backend"
 """Its name in errors."""
 
-
 PATH = "/codex/responses"
 
 
@@ -88,13 +87,11 @@ class CodexBackend:
             yield EventSource(answer.chunks, timeouts, ResponsesReader(), name=NAME, begins_by=answer.begins_by)
 
     def _headers(self, account: Account, token: str, callers_version: str) -> dict[str, str]:
-        own_version = self.settings().client_version
-        is_newer = read_version(callers_version) > read_version(own_version)
         return {
             "authorization": f"Bearer {token}",
             "chatgpt-account-id": account.chatgpt_account_id,
             "content-type": "application/json",
             "accept": "text/event-stream",
             "accept-encoding": "identity",
-            "version": callers_version if is_newer else own_version,
+            "version": max(self.settings().client_version, callers_version, key=read_version),
         }

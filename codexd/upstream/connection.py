@@ -5,46 +5,55 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+from collections.abc import Iterator
 
 import httpx
 import trio
 
 from codexd.errors import ProxyFailed, StreamBroken, UpstreamError, UpstreamFailed, UpstreamTimeout
-from codexd.upstream.proxies import EXTENSION, find_rejected, list_causes
 
 log = logging.getLogger("codexd.upstream")
+
+PROXY, FAILURE = "proxy", "failure"
+"""The extensions of an ``httpx.Request`` for errors: its proxy, and what went wrong. The sign-in reads them as well."""
 
 
 def to_unreachable(error: httpx.HTTPError | trio.TooSlowError, request: httpx.Request, name: str) -> UpstreamError:
     """The error for the user if ``request`` got no answer; ``name`` is the provider's name in errors."""
-    proxy = request.extensions.get(EXTENSION)
+    proxy = request.extensions.get(PROXY)
     peer = f"{name} at {request.url.host}"
     if isinstance(error, trio.TooSlowError | httpx.TimeoutException):
         return UpstreamTimeout(f"{peer} did not answer in time{f' through the proxy {proxy}' if proxy else ''}")
+    failure = request.extensions.get(FAILURE) or describe(error)
     if proxy:
-        return ProxyFailed(f"{peer} can't be reached through the proxy {proxy}: {_describe(error)}")
-    return UpstreamFailed(f"{peer} can't be reached: {_describe(error)}")
+        return ProxyFailed(f"{peer} can't be reached through the proxy {proxy}: {failure}")
+    return UpstreamFailed(f"{peer} can't be reached: {failure}")
 
 
 def to_broken(error: httpx.HTTPError, name: str) -> StreamBroken:
     """The error for the user if the connection broke during the answer."""
-    return StreamBroken(f"the connection to {name} broke during the answer: {_describe(error)}", status=200)
+    failure = "it was closed" if isinstance(error, httpx.RemoteProtocolError) else describe(error)
+    return StreamBroken(f"the connection to {name} broke during the answer: {failure}", status=200)
 
 
-def _describe(error: httpx.HTTPError) -> str:
-    """What happened, in words that need no knowledge of the library, whose own go to the log.
+def describe(error: httpx.HTTPError) -> str:
+    """What happened, as the end of a sentence. The library's own words go to the log.
 
     Those of a ``LocalProtocolError`` stay out even of the log: they may quote a header, and so a token.
     """
     if isinstance(error, httpx.ProxyError) and str(error):  # the words of the proxy
         return str(error)
-    if rejected := find_rejected(error):
-        return rejected
+    causes = list(_list_causes(error))
+    rejected = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
+    if rejected is not None:
+        return (
+            f"its certificate is not trusted ({rejected.verify_message}). If your company inspects TLS, set "
+            "SSL_CERT_FILE to a file that also has its CA, and restart codexd"
+        )
     if isinstance(error, httpx.LocalProtocolError):
         return "the request could not be sent"
     log.debug("%s: %s", type(error).__name__, error)
-    cause = next((each for each in list_causes(error) if isinstance(each, OSError) and each.errno is not None), None)
-    match cause:
+    match next((cause for cause in causes if isinstance(cause, OSError) and cause.errno is not None), None):
         case ssl.SSLError():
             return "the TLS handshake failed"
         case trio.socket.gaierror():
@@ -55,13 +64,23 @@ def _describe(error: httpx.HTTPError) -> str:
             return "the connection was reset"
         case OSError(errno=int() as number):
             return os.strerror(number).lower()
-    return next(words for kind, words in _WORDS if isinstance(error, kind))
+    return next(described for kind, described in _DESCRIPTIONS if isinstance(error, kind))
 
 
-_WORDS: tuple[tuple[type[httpx.HTTPError], str], ...] = (
+_DESCRIPTIONS: tuple[tuple[type[httpx.HTTPError], str], ...] = (
     (httpx.TimeoutException, "it did not answer in time"),
     (httpx.ProxyError, "the proxy refused the connection"),
     (httpx.RemoteProtocolError, "the connection was closed, or the answer is not HTTP"),
     (httpx.ConnectError, "no connection could be made"),
     (httpx.HTTPError, "the connection was lost"),
 )
+
+
+def _list_causes(error: BaseException) -> Iterator[BaseException]:
+    """``error``, what it was raised from, and what that was raised from."""
+    at: BaseException | None = error
+    while at is not None:
+        yield at
+        if isinstance(at, BaseExceptionGroup):
+            yield from _list_causes(at.exceptions[0])
+        at = at.__cause__ or at.__context__

@@ -76,7 +76,7 @@ def open_client(
 def make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:
     """How servers are verified: by the system's certificates, or those that ``SSL_CERT_FILE`` and ``_DIR`` name.
 
-    OpenSSL ignores what it can't read there, and every connection would fail with a riddle.
+    OpenSSL ignores what it can't read there, and then no connection works, for a reason that nobody sees.
 
     Raises:
         SettingInvalid: names the variable whose value can't be used.

@@ -8,7 +8,6 @@ lower-case names win, as in curl. httpx reads the same variables, but it fails o
 from __future__ import annotations
 
 import re
-import ssl
 import sys
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -21,15 +20,13 @@ from attrs import Factory, define, field, frozen
 from socksio import SOCKSError
 
 from codexd.errors import SettingInvalid
+from codexd.upstream.connection import FAILURE, PROXY, describe
 
 SCHEMES = ("https", "http", "all")
 DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 """By the scheme of a proxy's own address: those that httpx supports."""
 
 MAX_PORT = 65535
-
-EXTENSION, REJECTED_EXTENSION = "proxy", "certificate"
-"""The extensions of an ``httpx.Request`` for errors: the name of its proxy, and why a certificate was rejected."""
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 _EXCEPTION = re.compile(r"(?:[a-z]+://)?(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^\[\]:]+))(?::(?P<port>\d+))?")
@@ -150,19 +147,22 @@ class ProxiedTransport(httpx.AsyncBaseTransport):
         self._transports = {proxy: connect(proxy) for proxy in (None, *proxies.by_scheme.values())}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await self._send(request)
+        except httpx.HTTPError as error:
+            request.extensions[FAILURE] = describe(error)
+            raise
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
         proxy = self._proxies.find(request.url)
         if proxy is not None:
-            request.extensions[EXTENSION] = str(proxy)
+            request.extensions[PROXY] = str(proxy)
             if trace := request.extensions.get("trace"):
                 request.extensions["trace"] = _Trace(trace, tunnels=request.url.scheme == "https")
         try:
             response = await self._transports[proxy].handle_async_request(request)
         except SOCKSError as error:  # httpx lets it through
             raise httpx.ProxyError(f"it does not speak SOCKS 5 ({error})", request=request) from None
-        except httpx.ConnectError as error:
-            if rejected := find_rejected(error):
-                request.extensions[REJECTED_EXTENSION] = rejected
-            raise
         if proxy is not None and response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
             await response.aclose()
             raise httpx.ProxyError("407 Proxy Authentication Required", request=request)
@@ -192,24 +192,3 @@ class _Trace:
             await self.trace(f"connection.{step}", info)
         elif not self.is_at_proxy and not (self.tunnels and part == "connection"):
             await self.trace(event, info)
-
-
-def find_rejected(error: BaseException) -> str | None:
-    """Why a certificate was rejected and what to do, for the user, if that is the cause of ``error``."""
-    for cause in list_causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return (
-                f"its certificate is not trusted ({cause.verify_message}). If your company inspects TLS, set "
-                "SSL_CERT_FILE to a file that also has its CA, and restart codexd"
-            )
-    return None
-
-
-def list_causes(error: BaseException) -> Iterator[BaseException]:
-    """What ``error`` was raised from, and what that was raised from."""
-    at: BaseException | None = error
-    while at is not None:
-        yield at
-        if isinstance(at, BaseExceptionGroup):
-            yield from list_causes(at.exceptions[0])
-        at = at.__cause__ or at.__context__

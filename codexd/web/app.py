@@ -19,12 +19,12 @@ from werkzeug.exceptions import HTTPException
 
 from codexd import __version__, jsontext
 from codexd.api.records import Told
-from codexd.errors import CodexdError, InternalError, MethodNotAllowed, NoSuchRoute, UpgradeRefused
+from codexd.errors import CodexdError, InternalError, MethodNotAllowed, ModelNotFound, NoSuchRoute, UpgradeRefused
 from codexd.record.requests import RequestLog
 from codexd.settings.schema import ServerSettings
-from codexd.translation.client_api import WireError
+from codexd.translation.client_api import Client, WireError
 from codexd.translation.responses.fates import KEEPS_NOTHING
-from codexd.web.base_url import advise
+from codexd.web.base_url import advise, find_meant
 from codexd.web.caller import to_wire
 from codexd.web.compression import MAX_BODY_BYTES
 from codexd.web.exchange import read_client_name
@@ -84,7 +84,7 @@ class HTTPConnection(TrioASGIHTTPConnection):
 
 @frozen
 class Refusals:
-    """Words what is refused outside a model request, and records it under the request's id.
+    """Reports errors outside a model request in the caller's API, and records them under the request's id.
 
     ``clock`` returns seconds since the epoch.
     """
@@ -94,12 +94,26 @@ class Refusals:
 
     def report(self, incoming: Request, error: CodexdError) -> WireError:
         wire = to_wire(error, incoming.caller, now=self.clock())
-        log.info("%s %s refused: %s", incoming.method, incoming.path, error, extra={"request": incoming.id})
-        if not isinstance(error, UpgradeRefused):  # the usual start of a Codex client, which then uses HTTP
+        is_expected = _is_expected(incoming, error)
+        level = logging.DEBUG if is_expected else logging.INFO
+        log.log(level, "%s %s refused: %s", incoming.method, incoming.path, error, extra={"request": incoming.id})
+        if not is_expected:
             told = Told(wire.status, wire.type, wire.message)
             client = read_client_name(incoming.headers)
             self.requests.note_refused(incoming.id, incoming.method, incoming.path, client, error, told)
         return wire
+
+
+def _is_expected(incoming: Request, error: CodexdError) -> bool:
+    """Whether a Codex client goes on after the refusal as if nothing had happened, several times in each session.
+
+    It then uses HTTP, or its built-in list of models, or does without ChatGPT's plugins, settings and telemetry.
+    """
+    if isinstance(error, UpgradeRefused):
+        return True
+    asks_chatgpt = incoming.path.startswith("/backend-api/") and find_meant(incoming.path) is None
+    is_missing = isinstance(error, NoSuchRoute | ModelNotFound)
+    return incoming.caller.client is Client.CODEX and is_missing and (asks_chatgpt or incoming.path == "/v1/models")
 
 
 def create_quart(*, simulated: bool, refusals: Refusals, models: ModelLists) -> QuartTrio:
@@ -132,6 +146,9 @@ def create_quart(*, simulated: bool, refusals: Refusals, models: ModelLists) -> 
 
     @app.route("/v1/responses/<path:name>", methods=["GET", "POST", "DELETE"])
     async def response(name: str) -> Response:
+        incoming = _incoming()
+        if find_meant(incoming.path) is not None:
+            raise _no_route(incoming)
         raise NoSuchRoute(f"codexd has no response {name}: {KEEPS_NOTHING}")
 
     @app.errorhandler(CodexdError)
@@ -215,7 +232,7 @@ class App:
         server = self.server()
         check_origin(incoming.path, incoming.headers, server)
         _check_path(incoming)
-        if is_preflight(incoming.method, incoming.headers) and "origin" in incoming.headers:
+        if is_preflight(incoming.method, incoming.headers):
             await self._answer_preflight(incoming, server, send)
             return
         if incoming.path.startswith("/v1/"):

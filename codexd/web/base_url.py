@@ -11,6 +11,8 @@ ANTHROPIC_PATHS = ("/v1/messages", "/v1/messages/count_tokens")
 OPENAI_PATHS = ("/v1/chat/completions", "/v1/responses", "/v1/responses/compact", "/v1/responses/input_tokens")
 SHARED_PATHS = ("/v1/models",)
 
+_MODELS = ["v1", "models"]
+"""What is below this path names a model, even if it ends like a route."""
 _LONGEST_FIRST = sorted((*ANTHROPIC_PATHS, *OPENAI_PATHS, *SHARED_PATHS), key=len, reverse=True)
 
 
@@ -20,14 +22,9 @@ def find_meant(path: str) -> str | None:
     for meant in _LONGEST_FIRST:
         own = meant.split("/")[2:]
         before = parts[: -len(own)]
-        if parts[-len(own) :] == own and path != meant and not _is_below_a_route(before):
+        if parts[-len(own) :] == own and path != meant and before[:2] != _MODELS:
             return meant
     return None
-
-
-def _is_below_a_route(parts: list[str]) -> bool:
-    """Whether the parts before the match already name a route, as in ``/v1/models/models``."""
-    return len(parts) > 1 and parts[0] == "v1" and f"/v1/{parts[1]}" in {*ANTHROPIC_PATHS, *OPENAI_PATHS, *SHARED_PATHS}
 
 
 def advise(path: str, host: str) -> str:

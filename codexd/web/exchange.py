@@ -55,6 +55,10 @@ _STREAM_HEADERS = {
 
 _PRODUCT = re.compile(r"[^/()]+/\S*|\S*")
 
+_MEDIA_READERS = trio.CapacityLimiter(2)
+"""A large image takes a hundred megabytes while it is decoded."""
+
+P = TypeVar("P")
 R = TypeVar("R", bound=ClientRequest)
 
 
@@ -237,12 +241,12 @@ class ModelRoute(Generic[R]):
         _end_early(turn, outbox, ShuttingDown("codexd is shutting down; send the request again in a moment"))
 
     def _headers_of(self, wanted: R, turn: Turn) -> dict[str, str]:
-        return count_losses(wanted) | self.api.relay_headers(turn.answer_headers)
+        return make_loss_headers(wanted) | self.api.relay_headers(turn.answer_headers, wanted)
 
     async def _send_error(self, exchange: Exchange, wanted: R | None, error: CodexdError) -> None:
         wire = self._report(exchange, wanted, error)
         exchange.record.note_status(wire.status)
-        headers = {**wire.headers, **(count_losses(wanted) if wanted else {})}
+        headers = {**wire.headers, **(make_loss_headers(wanted) if wanted else {})}
         await send_json(exchange.send, wire.status, wire.to_body(exchange.request.id), headers)
 
     def _report(self, exchange: Exchange, wanted: R | None, error: CodexdError) -> WireError:
@@ -268,18 +272,12 @@ class CountRoute:
         data = await read_body(request, receive)
         wanted = await _parse(lambda: self.parse(data), data)
         tokens = await trio.to_thread.run_sync(self.turns.count_input, wanted)
-        await send_json(send, 200, {**self.more, "input_tokens": tokens}, count_losses(wanted))
+        await send_json(send, 200, {**self.more, "input_tokens": tokens}, make_loss_headers(wanted))
 
 
-def count_losses(wanted: ClientRequest) -> dict[str, str]:
+def make_loss_headers(wanted: ClientRequest) -> dict[str, str]:
     """The header that counts what the translation dropped or approximated; nothing if there was nothing."""
     return {"codexd-losses": str(wanted.losses.reported)} if wanted.losses.reported else {}
-
-
-P = TypeVar("P")
-
-_MEDIA_READERS = trio.CapacityLimiter(2)
-"""A large image takes a hundred megabytes while it is decoded."""
 
 
 async def _parse(parse: Callable[[], P], data: bytes) -> P:

@@ -34,9 +34,13 @@ def check_origin(path: str, headers: Mapping[str, str], server: ServerSettings) 
         return
     origin = headers.get("origin")
     if origin is not None and origin.lower() != f"http://{host}".lower():
+        remedy = (
+            "the page was opened from a file, or has no origin of its own; serve it from an address that you can add to"
+            if origin == "null"
+            else "to let them in, add it to"
+        )
         raise Forbidden(
-            f"requests from the origin {origin!r} are not answered; to let them in, add it to the setting "
-            "server.allowed_origins"
+            f"requests from the origin {origin!r} are not answered; {remedy} the setting server.allowed_origins"
         )
     site = headers.get("sec-fetch-site", "none")
     if site not in _ALLOWED_SITES:
@@ -75,7 +79,7 @@ PREFLIGHT_S = 600
 
 def is_preflight(method: str, headers: Mapping[str, str]) -> bool:
     """Whether a browser asks if it may send the real request; it asks without the key."""
-    return method == "OPTIONS" and "access-control-request-method" in headers
+    return method == "OPTIONS" and "origin" in headers and "access-control-request-method" in headers
 
 
 def make_cors_headers(origin: str) -> dict[str, str]:
@@ -89,7 +93,6 @@ def make_preflight_headers(headers: Mapping[str, str]) -> dict[str, str]:
     allowed = {
         "access-control-allow-methods": "GET, POST",
         "access-control-max-age": str(PREFLIGHT_S),
-        "content-length": "0",
     }
     if wanted:
         allowed["access-control-allow-headers"] = wanted
@@ -113,8 +116,8 @@ def check_key(headers: Mapping[str, str], server: ServerSettings) -> None:
     offered = (headers.get("x-api-key", ""), _read_bearer(headers.get("authorization", "")))
     if not any(hmac.compare_digest(key.encode("utf-8", "replace"), wanted) for key in offered):
         raise KeyRejected(
-            "the request has no key, or another one than the setting server.api_key; `codexctl claude proxy` and "
-            "`codexctl codex proxy` write the key into the settings of Claude Code and the Codex CLI"
+            "The request does not have the key of the setting server.api_key. `codexctl claude proxy` and "
+            "`codexctl codex proxy` write it into the settings of Claude Code and the Codex CLI."
         )
 
 

@@ -25,7 +25,7 @@ class ClientLeftError(Exception):
 
 @frozen
 class Request:
-    """The head of a request. Header names are in lower case."""
+    """The head of a request. Header names are in lower case, and each name is there once."""
 
     id: str
     method: str
@@ -37,11 +37,20 @@ class Request:
 
     @classmethod
     def of(cls, scope: Scope, request_id: str) -> Request:
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = _read_headers(scope["headers"])
         query = scope["query_string"].decode("latin-1")
         path = scope["path"]
         caller = find_caller(find_meant(path) or path, query, headers)
         return cls(request_id, scope["method"], path, query, headers, caller, scope)
+
+
+def _read_headers(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The headers. Several lines of one name are one list (RFC 9110, section 5.3)."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in lines:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 async def read_body(request: Request, receive: Receive) -> bytes:

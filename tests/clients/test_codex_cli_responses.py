@@ -108,6 +108,14 @@ async def test_a_shell_tool_turn_and_a_resumed_session(running, make_codex):
     assert [request["state"] for request in (await running.call("requests.list"))["requests"]] == ["done"] * 3
 
 
+async def test_a_name_of_codexds_own_is_no_reroute(running, make_codex):
+    """A reroute makes it warn that the account was flagged for high-risk cyber activity."""
+    answer, errors = await make_codex(model="opus").run("hi")
+    assert "simulated backend" in answer
+    assert running.asked[0].body["model"] == "gpt-5.5"
+    assert not any(word in errors for word in ("rerouted", "flagged"))
+
+
 @pytest.mark.parametrize("more", ["", "supports_websockets = true"])
 async def test_it_takes_http_at_once(running, make_codex, more):
     running.load({"output": [{"text": "Over HTTP."}]})

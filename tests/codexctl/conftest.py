@@ -106,7 +106,10 @@ class Terminal:
         self._ours, theirs = pty.openpty()
         if size is not None:
             termios.tcsetwinsize(theirs, size)
-        self.process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ)
+        # In a session of its own, so that a prompt for a secret does not open the terminal of whoever runs the tests.
+        self.process = subprocess.Popen(
+            command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ, start_new_session=True
+        )
         self._theirs = theirs
         self.shown = ""
 

@@ -43,8 +43,9 @@ def run_with_output(redirection, *arguments):
         pytest.param(">&-", "codexctl: standard output is closed. Send it to /dev/null", id="closed"),
     ],
 )
-def test_output_that_cant_be_written_is_one_line_and_exit_1(redirection, said):
-    done = run_with_output(redirection, "completion", "bash")
+@pytest.mark.parametrize("arguments", [["completion", "bash"], ["--json", "nope"]])
+def test_output_that_cant_be_written_is_one_line_and_exit_1(redirection, said, arguments):
+    done = run_with_output(redirection, *arguments)
     assert done.returncode == 1
     assert done.stderr.startswith(said)
     assert len(done.stderr.splitlines()) == 1

@@ -182,7 +182,8 @@ async def hang_up(running: Running, body: Any, path: str = "/v1/messages") -> Ou
 def read_events(text: str) -> list[dict[str, Any]]:
     """The events of a stream's text; each frame's two names must agree."""
     events = []
-    for frame in text.split("\n\n"):
+    lines = [line for line in text.split("\n") if not line.startswith(":")]  # a ping of OpenAI's APIs is a comment
+    for frame in "\n".join(lines).split("\n\n"):
         if not frame:
             continue
         name, _, data = frame.partition("\n")

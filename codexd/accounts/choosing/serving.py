@@ -87,7 +87,7 @@ def _refuse(
 
 
 def _refuse_rotation(ordered: Sequence[Standing]) -> Serving:
-    """All accounts are named, and the one that is available first tells until when."""
+    """Names every account; ``until`` is when the first of them is available again."""
     limited = [each for each in ordered if each.until is not None and each.state is AccountState.LIMITED]
     chosen = min(limited, key=lambda each: each.until or 0.0) if limited else ordered[0]
     return _answer(chosen, (), possible=False, reason=", ".join(describe(each) for each in ordered))

@@ -125,7 +125,7 @@ class SignInServer:
             raise failure(f"{self.name} did not answer within {timeout_s:.0f} seconds{_say_proxy(request)}.") from None
         except httpx.HTTPError as error:
             # The error's own text may quote a header. The extension is set by ``upstream.proxies``.
-            reason = request.extensions.get("certificate", type(error).__name__)
+            reason = request.extensions.get("failure", type(error).__name__)
             raise failure(
                 f"{self.name} (upstream.auth_url) can't be reached{_say_proxy(request)} ({reason}). Check the network."
             ) from None

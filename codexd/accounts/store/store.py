@@ -291,20 +291,18 @@ class AccountStore:
         return tokens
 
     def mark_needs_login(self, account_id: str, reason: str, *, at_expiry: bool = False) -> None:
-        """Remember that the login is dead. ``reason``: full sentences that say why and what to do.
+        """Remember that the login is dead; another refresh token in its file, whenever it is written, revives it.
 
-        ``at_expiry``: only its refresh token is; the access token works until it expires. Another refresh token in its
-        file revives the login, even if it was written while no daemon was running.
+        ``reason``: full sentences that say why and what to do. ``at_expiry``: the access token works until it expires.
 
         Raises:
             AccountNotFound
         """
         self._find_entry(account_id)
         login = self._logins.find(account_id)
-        dead_login = fingerprint(login.tokens.refresh_token) if login else None
-        now, later = (None, reason) if at_expiry else (reason, None)
-        book = self._book.change(account_id, needs_login=now, withdrawn=later, dead_login=dead_login)
-        self._commit_if_possible(book)
+        dead = {"dead_login": fingerprint(login.tokens.refresh_token) if login else None}
+        marks = {"needs_login": None, "withdrawn": reason} if at_expiry else {"needs_login": reason, "withdrawn": None}
+        self._commit_if_possible(self._book.change(account_id, **marks, **dead))
 
     def note_refusal(self, account_id: str, reason: str | None) -> None:
         """Remember why the backend refuses fresh tokens of the account; None once it serves a request."""
@@ -337,8 +335,7 @@ class AccountStore:
         if login is None:
             return self._book
         changes: dict[str, Any] = {}
-        is_marked = account.needs_login is not None or account.withdrawn is not None
-        if is_marked and fingerprint(login.tokens.refresh_token) != account.dead_login:
+        if (account.needs_login or account.withdrawn) and fingerprint(login.tokens.refresh_token) != account.dead_login:
             log.info("the login file has changed; the login is revived", extra={"fields": {"account": account.label}})
             changes = {"needs_login": None, "withdrawn": None, "dead_login": None}
         if account.followed is not None:  # for codexd's own tokens, save_tokens does this
@@ -361,8 +358,7 @@ class AccountStore:
             raise LoginFileInvalid(f"{path} is codexd's own file; no other program keeps it up to date.")
 
     def _keep(self, account: Account, login: Login, *, is_listed_as_own: bool) -> None:
-        # The tokens are written first: the next start adopts an unlisted login, but a listed account without a login
-        # would be dead.
+        # The tokens first: the next start adopts an unlisted login, but a listed account without one would be dead.
         if account.followed is not None:
             self._commit(self._book.put(account))
             self._delete_login(account)

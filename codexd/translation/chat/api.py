@@ -22,8 +22,8 @@ Wanted = ChatRequest | ResponsesFormRequest
 class ChatApi:
     """``ClientApi`` for Chat Completions."""
 
-    ping: bytes = b": ping\n\n"
-    """A comment: the SDK breaks on a frame without JSON."""
+    ping: bytes = sse.COMMENT
+    """The SDK breaks on a frame without JSON."""
     end: bytes = b"data: [DONE]\n\n"
     encode: Callable[[Event], bytes] = sse.encode_data
 
@@ -34,11 +34,11 @@ class ChatApi:
     def make_collector(self) -> Collector:
         return ChatCollector()
 
-    def relay_headers(self, headers: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - clients know none of these
+    def relay_headers(self, headers: Mapping[str, str], wanted: Wanted) -> dict[str, str]:  # noqa: ARG002 - clients know none
         return {}
 
-    def to_wire(self, error: CodexdError, client: Client, wanted: Wanted | None, *, now: float) -> WireError:  # noqa: ARG002 - for other APIs
-        return to_openai(error, now=now)
+    def to_wire(self, error: CodexdError, client: Client, wanted: Wanted | None, *, now: float) -> WireError:  # noqa: ARG002 - one form for all
+        return to_openai(error, now=now, prompt="input" if isinstance(wanted, ResponsesFormRequest) else "messages")
 
     def encode_error(self, wire: WireError, request_id: str) -> bytes:
         return sse.encode_data(wire.to_body(request_id))

@@ -1,4 +1,4 @@
-"""Results of tools in Chat messages, as parts of a Responses item."""
+"""Results of tools in Chat messages, which come in several forms."""
 
 from __future__ import annotations
 
@@ -6,53 +6,34 @@ from collections.abc import Iterator
 from typing import Any
 
 from codexd import jsontext
-from codexd.errors import RequestInvalid
-from codexd.translation.messages.content import to_parts
 from codexd.translation.reading.fields import Fields
+from codexd.translation.reading.media import load_parts
 from codexd.translation.reading.openai_parts import FILES, IMAGES
-from codexd.translation.reading.parts import Part, leave_out, read_content
+from codexd.translation.reading.parts import read_content
 
 _IMAGES = (*IMAGES, "image")
 
 
-def to_result_parts(message: Fields, name: str = "content") -> list[Part]:
-    """The parts of a tool result, in the field ``name``. A text replaces an image or a file that can't be sent.
-
-    It is not the client's fault if a tool made an SVG, for example, and the session has to go on.
-    """
-    made: list[Part] = []
-    for part in _read_result(message, name):
-        try:
-            made += to_parts([part])
-        except RequestInvalid as refused:
-            made.append(leave_out(part, refused, "it can't be sent to the model"))
-    return made
-
-
-def _read_result(message: Fields, name: str) -> list[Fields]:
+def read_result(message: Fields) -> list[Fields]:
     """The parts of a result. Some clients send images as the JSON text of a list of parts; others any JSON."""
-    value = message.get(name)
+    value = message.get("content")
     if isinstance(value, str):
-        parts = _read_json_parts(message, name, value)
-        return parts if parts is not None else read_content(message, name)
+        parts = _read_json_parts(message, value)
+        return parts if parts is not None else read_content(message, "content")
     if value is None or (isinstance(value, list) and all(map(_is_part, value))):
-        return message.objects(name)
-    return read_content(Fields({name: jsontext.dumps_text(value)}, message.path, message.losses), name)
+        return message.objects("content")
+    text = Fields({"content": jsontext.dumps_text(value)}, message.path, message.losses)
+    return read_content(text, "content")
 
 
-def _read_json_parts(message: Fields, name: str, text: str) -> list[Fields] | None:
+def _read_json_parts(message: Fields, text: str) -> list[Fields] | None:
     """The parts in a JSON text, if one of them is an image; None for any other text, which stays as it is."""
-    if not text.lstrip().startswith("[") or "image" not in text:
-        return None
-    try:
-        value = jsontext.loads(text)
-    except ValueError:
-        return None
-    if not isinstance(value, list) or not all(map(_is_part, value)) or jsontext.find_too_deep(value):
+    value = load_parts(text)
+    if value is None or not all(map(_is_part, value)) or jsontext.find_too_deep(value):
         return None
     if not any(part["type"] in _IMAGES for part in value):
         return None
-    return Fields({name: value}, message.path, message.losses).objects(name)
+    return Fields({"content": value}, message.path, message.losses).objects("content")
 
 
 def _is_part(value: Any) -> bool:
@@ -62,5 +43,5 @@ def _is_part(value: Any) -> bool:
 def list_media(messages: list[Fields]) -> Iterator[Fields]:
     """The images and files of a request."""
     for message in messages:
-        parts = _read_result(message, "content")
+        parts = read_result(message)
         yield from (part for part in parts if part.get("type") in (*_IMAGES, *FILES, "document"))

@@ -51,7 +51,7 @@ REQUEST = plain(
     stream_options=carried(inside="stream_options"),
     web_search_options=carried(inside="web_search"),
     service_tier=dropped("a ChatGPT plan has only priority", "priority", "fast", "auto", "default", "standard"),
-    fast_mode=carried("as service_tier priority, if the model offers the tier"),
+    fast_mode=dropped("only true and false are known", True, False),
     temperature=dropped(NO_SAMPLING, 1),
     top_p=dropped(NO_SAMPLING, 1),
     top_k=dropped(NO_SAMPLING),
@@ -97,10 +97,12 @@ MESSAGES: Mapping[str, Shape] = {
 _BLOCKS = ("image", "document", "search_result", "thinking", "redacted_thinking", "tool_use", "tool_result")
 PARTS: Mapping[str, Shape] = {**openai_parts.SHAPES, **{kind: anthropic.BLOCKS[kind] for kind in _BLOCKS}}
 
+INPUT_SCHEMA = carried("as parameters, its name in this API")
 _FUNCTION = {
     "name": CARRIED,
     "description": CARRIED,
     "parameters": CARRIED,
+    "input_schema": INPUT_SCHEMA,
     "strict": carried("if the schema meets the backend's rules for strict mode"),
 }
 _SEARCH = plain("search_context_size", filters=carried(inside="filters"), user_location=carried(inside="location"))
@@ -123,7 +125,14 @@ TABLES: Mapping[str, Table] = {
         {
             "": plain(function=carried(inside="function"), **_FUNCTION, **_MARKS),
             "function": plain(function=carried(inside="function"), **_FUNCTION, **_MARKS),
-            "custom": plain("name", "description", custom=carried(inside="custom"), format=carried(inside="format")),
+            "custom": plain(
+                "name",
+                "description",
+                custom=carried(inside="custom"),
+                format=carried(inside="format"),
+                input_schema=INPUT_SCHEMA,
+                cache_control=_MARKS["cache_control"],
+            ),
             "web_search*": _SEARCH,
             "image_generation": plain(
                 "output_format",

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from codexd import jsontext
-from codexd.translation.chat.content import to_result_parts
+from codexd.translation.chat.content import read_result
 from codexd.translation.chat.effort import SHOWN_REASONING
 from codexd.translation.client_api import Target
-from codexd.translation.messages.content import is_media, to_parts
+from codexd.translation.messages.content import is_media, to_parts, to_result_parts
 from codexd.translation.messages.history import assistant_items, user_items
 from codexd.translation.reading import reasoning
 from codexd.translation.reading.fields import Fields
@@ -122,7 +122,8 @@ def _add_user_message(blocks: list[Fields], turns: list[PastTurn], waiting: Wait
 
 def _add_result(message: Fields, call_id: str, turns: list[PastTurn], waiting: WaitingCalls) -> None:
     waiting.answer(call_id)
-    item = {"type": "function_call_output", "call_id": call_id, "output": to_output(to_result_parts(message))}
+    output = to_output(to_result_parts(read_result(message)))
+    item = {"type": "function_call_output", "call_id": call_id, "output": output}
     turn = current_turn(turns, assistant=False)
     turn.items.append(item)
     turn.results.append((item, message))
@@ -146,8 +147,9 @@ def _add_assistant_message(
         blocks.append(Fields({"type": "refusal", "refusal": refusal}, message.path, message.losses))
     turn = current_turn(turns, assistant=True)
     items = [*_reasoning_items(message, target), *assistant_items(blocks, turn, target), *_calls(message, index)]
-    # The backend requires the item that followed its reasoning.
-    items = items if items and items[-1]["type"] != "reasoning" else []
+    if items and items[-1]["type"] == "reasoning":
+        message.lose(LossKind.APPROXIMATED, "reasoning_details", reasoning.CUT_OFF)
+        items = []
     waiting.begin(items, new_turn=new_turn)
     turn.items.extend(items)
     _add_message("user", to_parts([block for block in blocks if is_media(block)]), turns)

@@ -179,7 +179,7 @@ def _to_backend(request: ChatRequest, target: Target) -> Body:
         body["reasoning"] = reasoning
     if text := _to_text(request, target):
         body["text"] = text
-    tier = fit_tier(request.tier, target, request.losses)
+    tier = fit_tier(request.tier, target.model, target.default_tier, request.losses)
     if tier is not None:
         body["service_tier"] = tier
     return body

@@ -40,7 +40,7 @@ class ResponsesFormRequest(ResponsesRequest):
             account_tag=target.account_tag,
             tool_names=self.tool_names,
             shows_reasoning=bool(reasoning and reasoning.get("summary")),
-            include_usage=self.include_usage,
+            include_usage=self.include_usage or not self.stream,  # as for Chat's own form
             stop=self.stop,
             max_tokens=self.max_tokens,
             service_tier="priority" if "service_tier" in body else "default",

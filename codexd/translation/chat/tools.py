@@ -13,7 +13,7 @@ from attrs import frozen
 
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
-from codexd.translation.reading.schema import fit_parameters, fit_strict
+from codexd.translation.reading.schema import find_schema_field, fit_parameters, fit_strict
 from codexd.translation.reading.tool_names import legal_name
 
 _LOCATION = ("city", "region", "country", "timezone")
@@ -61,6 +61,8 @@ def _read_tool(tool: Fields) -> Tool:
     match tool.optional_string("type") or "function":
         case "function":
             return _read_function(tool, tool.optional_object("function") or tool)
+        case "custom" if tool.get("input_schema") is not None:  # a function, as Anthropic's clients describe it
+            return _read_function(tool, tool)
         case "custom":
             return _read_custom(tool.optional_object("custom") or tool)
         case "image_generation":
@@ -72,8 +74,8 @@ def _read_tool(tool: Fields) -> Tool:
 def _read_function(tool: Fields, function: Fields) -> Tool:
     """A missing ``strict`` becomes false, as in Chat Completions; the Responses API has another default."""
     name = function.filled_string("name")
-    parameters, told = fit_parameters(function, "parameters")
-    texts = [function.optional_string("description"), told]
+    parameters, explanation = fit_parameters(function, find_schema_field(function))
+    texts = [function.optional_string("description"), explanation]
     strict = fit_strict(function, parameters, asked=function.boolean("strict") or tool.boolean("strict"))
     body: dict[str, Any] = {"type": "function", "name": legal_name(function, name)}
     if description := "\n\n".join(text for text in texts if text):

@@ -39,8 +39,9 @@ _CODES: Mapping[type[UpstreamError], str] = {
     errors.RateLimited: "rate_limit_exceeded",
     errors.Overloaded: "server_is_overloaded",
     errors.PolicyRefused: "invalid_prompt",
+    **dict.fromkeys((errors.KiloRefused, errors.UpstreamRejected, errors.UpstreamTooLarge), "invalid_request_error"),
 }
-"""The codes of the Responses API for errors inside a stream."""
+"""The codes of the Responses API for errors inside a stream. Those without one may be gone on the next try."""
 
 
 @frozen

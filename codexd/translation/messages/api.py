@@ -29,7 +29,7 @@ class MessagesApi:
     def make_collector(self) -> Collector:
         return MessageCollector()
 
-    def relay_headers(self, headers: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - clients know none of these
+    def relay_headers(self, headers: Mapping[str, str], wanted: MessagesRequest) -> dict[str, str]:  # noqa: ARG002 - clients know none
         return {}
 
     def to_wire(self, error: CodexdError, client: Client, wanted: MessagesRequest | None, *, now: float) -> WireError:  # noqa: ARG002 - for Responses

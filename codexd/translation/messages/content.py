@@ -15,6 +15,7 @@ from codexd.translation.reading.parts import (
     leave_out,
     media_invalid,
     read_content,
+    read_image_url,
     text_part,
     to_file_data,
     to_image_url,
@@ -48,7 +49,7 @@ def to_result_parts(blocks: list[Fields]) -> list[Part]:
         try:
             parts += to_parts([block])
         except RequestInvalid as refused:
-            parts.append(leave_out(block, refused, f"the data {refused.problem}"))
+            parts.append(leave_out(block, refused))
     return parts
 
 
@@ -87,14 +88,8 @@ def _image(block: Fields) -> list[Part]:
     match source.string("type"):
         case "base64":
             return [{"type": "input_image", "image_url": to_image_url(source, "data")}]
-        case "url" if DATA_URL.match(source.string("url")):
-            return [{"type": "input_image", "image_url": to_image_url(source, "url")}]
         case "url":
-            url = source.string("url")
-            if not url.startswith("https://"):
-                problem = "must start with https://; the backend loads no other URLs"
-                raise media_invalid(source, "url", problem, Medium.IMAGE)
-            return [{"type": "input_image", "image_url": url}]
+            return [{"type": "input_image", "image_url": read_image_url(source, "url")}]
         case kind:
             raise media_invalid(source, "type", f"{kind!r} is not supported; send base64 or url", Medium.IMAGE)
 

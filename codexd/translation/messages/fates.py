@@ -69,8 +69,8 @@ REQUEST = plain(
     output_config=carried(inside="output_config"),
     output_format=carried(inside="format"),
     metadata=carried(inside="metadata"),
-    service_tier=carried("priority and fast, if the model offers the tier"),
-    speed=carried("fast becomes service_tier priority, if the model offers the tier"),
+    service_tier=dropped("a ChatGPT plan has only priority", "priority", "fast", "auto", "standard_only"),
+    speed=dropped("the backend has only fast, as its tier priority", "fast", "standard"),
     context_management=carried(inside="context_management"),
     thread=carried(inside="thread"),
     temperature=dropped(NO_SAMPLING, 1),
@@ -95,7 +95,7 @@ MESSAGE = plain(
     "role",
     "clear_at",
     content=carried(inside="block"),
-    output_config=carried(inside="output_config"),
+    output_config=carried("the effort in a system message", inside="output_config"),
 )
 
 BLOCKS: Mapping[str, Shape] = {
@@ -176,6 +176,9 @@ TOOLS: Mapping[str, Shape] = {
     "web_fetch_*": Shape(refused(ELSEWHERE)),
     "computer_*": Shape(refused(DESCRIBE)),
     "browser_*": Shape(refused(DESCRIBE)),
+    "function": Shape(
+        refused("is OpenAI's form of a tool; send its name, description and input_schema, without a type")
+    ),
     "mcp_toolset": Shape(refused("needs an MCP client on Anthropic's servers; let the client call your MCP servers")),
 }
 TOOLS = {"custom": TOOLS[""], **TOOLS}

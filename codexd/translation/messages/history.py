@@ -99,12 +99,15 @@ def _mark_error(parts: list[Part]) -> list[Part]:
 
 def assistant_items(blocks: list[Fields], turn: PastTurn, target: Target) -> list[Item]:
     items: list[Item] = []
+    thoughts: list[Fields] = []
     for block in blocks:
         match block.string("type"):
             case "text" | "input_text" | "output_text" | "refusal":
                 _add_assistant_part(items, to_assistant_part(block))
             case "thinking" | "redacted_thinking":
-                items.extend(_reasoning_items(block, target))
+                made = _reasoning_items(block, target)
+                items.extend(made)
+                thoughts += [block] * len(made)
             case "tool_use":
                 items.append(_call_item(block, turn))
             case "server_tool_use" | "web_search_tool_result":
@@ -121,6 +124,7 @@ def assistant_items(blocks: list[Fields], turn: PastTurn, target: Target) -> lis
                 _add_assistant_text(items, describe_block(block))
     while items and items[-1]["type"] == "reasoning":
         items.pop()  # cut after thinking: the backend requires the item that followed it
+        thoughts.pop().lose(LossKind.APPROXIMATED, "", reasoning.CUT_OFF)
     return items
 
 

@@ -18,7 +18,7 @@ from codexd.translation.client_api import Body, Client, Event, Purpose, Target
 from codexd.translation.messages import auto_mode
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.content import list_media, to_parts
-from codexd.translation.messages.fates import TABLES
+from codexd.translation.messages.fates import NO_THREADS, TABLES
 from codexd.translation.messages.history import to_input
 from codexd.translation.messages.stream import MessagesStream, prewarm
 from codexd.translation.messages.tools import (
@@ -164,7 +164,7 @@ def _read(
     body: Fields, headers: Mapping[str, str], kind: type[MessagesRequest], *, lenient: bool, reports_refusals: bool
 ) -> MessagesRequest:
     messages = read_messages(body)
-    _check_edits(body)
+    _check_forms(body)
     apply_fates(body, TABLES, lenient=lenient)
     tools = read_tools(body)
     thinking = body.optional_object("thinking")
@@ -192,8 +192,10 @@ def _read(
     )
 
 
-def _check_edits(body: Fields) -> None:
-    """Check the form of a field that only ``fates`` reads."""
+def _check_forms(body: Fields) -> None:
+    """Check the form of fields that only ``fates`` reads."""
+    if not isinstance(body.get("thread"), dict | None):
+        raise body.wrong("thread", NO_THREADS.reason)
     management = body.optional_object("context_management")
     if management is not None:
         management.objects("edits")
@@ -216,8 +218,7 @@ def _read_system(body: Fields) -> str:
 
 def _read_effort(body: Fields, messages: list[Fields], thinking: Fields | None) -> str | None:
     """The effort that the last system message names, or else the request, or else the one for its thinking budget."""
-    configs = [message.optional_object("output_config") for message in messages if message.get("role") == "system"]
-    for config in [*reversed(configs), body.optional_object("output_config")]:
+    for config in [*reversed(_list_configs(messages)), body.optional_object("output_config")]:
         effort = config.optional_string("effort") if config else None
         if config and effort:
             if effort not in EFFORTS:
@@ -226,6 +227,22 @@ def _read_effort(body: Fields, messages: list[Fields], thinking: Fields | None) 
     if thinking is None or thinking.get("budget_tokens") is None:
         return None
     return effort_of_budget(thinking.integer("budget_tokens"))
+
+
+def _list_configs(messages: list[Fields]) -> list[Fields]:
+    """What system messages say about the answer: only its effort counts, and only there."""
+    configs: list[Fields] = []
+    for message in messages:
+        config = message.optional_object("output_config")
+        if config is None:
+            continue
+        if message.get("role") != "system":
+            message.lose(LossKind.DROPPED, "output_config", "counts only in a system message")
+            continue
+        if config.get("format") is not None:
+            config.lose(LossKind.DROPPED, "format", "counts only for the whole request")
+        configs.append(config)
+    return configs
 
 
 def _read_thinking(thinking: Fields | None) -> Thinking:
@@ -309,7 +326,7 @@ def _to_backend(request: MessagesRequest, target: Target) -> Body:
         body["reasoning"] = reasoning
     if text := _to_text(request, target):
         body["text"] = text
-    tier = fit_tier(request.tier, target, request.losses)
+    tier = fit_tier(request.tier, target.model, target.default_tier, request.losses)
     if tier is not None:
         body["service_tier"] = tier
     return body

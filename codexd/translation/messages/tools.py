@@ -140,17 +140,17 @@ def _to_function(tool: Fields) -> dict[str, Any]:
     name = tool_name(tool)
     short = legal_name(tool, name)
     client_tool = find_client_tool(tool.optional_string("type") or "")
-    parameters, told = (client_tool.parameters, "") if client_tool else fit_parameters(tool, "input_schema")
+    parameters, explanation = (client_tool.parameters, "") if client_tool else fit_parameters(tool, "input_schema")
     function: dict[str, Any] = {"type": "function", "name": short}
-    if description := _describe(tool, client_tool, told):
+    if description := _describe(tool, client_tool, explanation):
         function["description"] = description
     strict = fit_strict(tool, parameters, asked=tool.boolean("strict"))
     return {**function, "strict": strict, "parameters": parameters}
 
 
-def _describe(tool: Fields, client_tool: ClientTool | None, told: str) -> str:
-    """The description, followed by what the schema can't express for the backend: ``told`` and the rest."""
-    texts = [client_tool.description if client_tool else tool.optional_string("description") or "", told]
+def _describe(tool: Fields, client_tool: ClientTool | None, explanation: str) -> str:
+    """The description, followed by what the schema can't express for the backend."""
+    texts = [client_tool.description if client_tool else tool.optional_string("description") or "", explanation]
     if tool.get("max_characters") is not None:
         texts.append(f"A view shows at most {tool.integer('max_characters')} characters.")
     examples = tool.objects("input_examples")

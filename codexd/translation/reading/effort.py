@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from codexd.translation.client_api import Target
 from codexd.translation.models.catalogue import ModelInfo
 from codexd.translation.reading.losses import Losses, LossKind
 
@@ -37,17 +36,20 @@ def fit_verbosity(verbosity: str | None, model: ModelInfo, path: str, losses: Lo
 
 @frozen
 class AskedTier:
-    """The service tier of a request: ``path`` is the field that asks for the faster one, ``is_usual`` declines it."""
+    """The service tier of a request.
+
+    ``path`` is the field that asks for the faster one; ``is_usual``: whether the request asks for the usual one.
+    """
 
     path: str | None = None
     is_usual: bool = False
 
 
-def fit_tier(asked: AskedTier, target: Target, losses: Losses) -> str | None:
-    """The service tier to ask the backend for; None for the usual one."""
+def fit_tier(asked: AskedTier, model: ModelInfo, default: str | None, losses: Losses) -> str | None:
+    """The service tier to ask the backend for, or the ``default`` if the request names none; None is the usual one."""
     if asked.path is None:
-        return None if asked.is_usual else target.default_tier
-    if "priority" in target.model.service_tiers:
+        return None if asked.is_usual else default
+    if "priority" in model.service_tiers:
         return "priority"
-    losses.add(LossKind.DROPPED, asked.path, f"{target.model.slug} has no priority tier")
+    losses.add(LossKind.DROPPED, asked.path, f"{model.slug} has no priority tier")
     return None

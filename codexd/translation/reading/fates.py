@@ -145,15 +145,16 @@ class _Walk:
         kind = fields.get(table.by)
         shape = table.find(kind)
         rule = shape.rule if shape else table.unknown
-        if rule is not None and rule.fate is Fate.REFUSED and table.leaves_refusals:
+        if rule is None:
             return
-        if kind is None and shape is None and rule is not None and rule.fate is Fate.REFUSED and not rule.essential:
-            return  # the code that reads it reports what is missing
-        if rule is not None and self._refuses(rule):
+        is_missing = kind is None and shape is None and not rule.essential
+        if rule.fate is Fate.REFUSED and (table.leaves_refusals or is_missing):
+            return  # the code that reads it reports what is wrong
+        if self._refuses(rule):
             raise fields.wrong(table.by, f"{kind!r} {rule.reason}")
-        if rule is not None and rule.fate is not Fate.CARRIED:
+        if rule.fate is not Fate.CARRIED:
             fields.lose(_LOSSES[rule.fate], "", f"{kind}: {rule.reason}")
-        if shape is None or rule is None or rule.fate in (Fate.DROPPED, Fate.REFUSED):
+        if shape is None or rule.fate in (Fate.DROPPED, Fate.REFUSED):
             return
         for key, value in fields.value.items():
             if value is None or key == table.by:

@@ -23,7 +23,7 @@ from codexd.translation.reading.patterns import is_plain
 MAX_DEPTH = 50
 """The most schemas inside each other. The backend's check runs out of stack at some 80."""
 
-MAX_TOLD_CHARS = 300
+MAX_QUOTED_CHARS = 300
 """The most of a left out keyword that a description quotes."""
 
 _Path: TypeAlias = tuple[Any, str | int] | None
@@ -97,12 +97,14 @@ SUBSCHEMAS |= {"unevaluatedItems", "unevaluatedProperties", "contentSchema"}
 """The keywords that hold a schema."""
 
 SUBSCHEMA_LISTS = frozenset(("anyOf", "oneOf", "allOf"))
-SUBSCHEMA_MAPS = frozenset(
-    ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies")
-)
+SUBSCHEMA_MAPS = frozenset(("properties", "patternProperties", "$defs", "definitions"))
+SUBSCHEMA_MAPS |= {"dependentSchemas", "dependencies"}
 
 _OPEN = frozenset(("additionalProperties", "unevaluatedProperties", "unevaluatedItems"))
 """The keywords for which ``true`` and ``false`` stay as they are, because that is how everybody writes them."""
+_LIMITS = dict.fromkeys(("additionalProperties", "unevaluatedProperties"), "patternProperties")
+_LIMITS |= {"maxContains": "contains"}
+"""The keywords that forbid more if another one says less."""
 _MAY_BE_NULL = frozenset(("const", "default"))
 """Keywords for which null is a value. For any other, serializers write null if it is missing."""
 
@@ -181,12 +183,12 @@ def _show(path: _Path) -> str:
 
 @define
 class _Node:
-    """One schema on its way. ``told`` becomes part of its description."""
+    """One schema on its way. ``explanations`` are sentences that are added to its description."""
 
     whole: Repair
     path: _Path
     depth: int
-    told: list[str] = Factory(list)
+    explanations: list[str] = Factory(list)
     weakened: set[str] = Factory(set)
     """The keywords whose schemas say less than before."""
 
@@ -194,8 +196,7 @@ class _Node:
         given = self._merge_tuple(self._modernize(schema))
         repaired: dict[str, Any] = {}
         for key, value in given.items():
-            kept = self._keep(key, value)
-            if kept is not _GONE:
+            if (kept := self._keep(key, value)) is not _GONE:
                 repaired[key] = kept
         self._drop_weakened(repaired, given)
         self._allow_null(repaired)
@@ -204,8 +205,8 @@ class _Node:
             repaired["properties"] = {}
         if "array" in types and "items" not in repaired:
             repaired["items"] = {}
-        if self.told:
-            repaired["description"] = "\n".join(filter(None, [repaired.get("description"), *self.told]))
+        if self.explanations:
+            repaired["description"] = "\n".join(filter(None, [repaired.get("description"), *self.explanations]))
         return repaired
 
     def _allow_null(self, repaired: dict[str, Any]) -> None:
@@ -263,7 +264,7 @@ class _Node:
         for name, child in value.items():
             if key == "patternProperties" and not is_plain(name):
                 sentence = f"A property whose name matches {quote(name)} must match {quote(child)}"
-                self._tell(LossKind.APPROXIMATED, (at, name), sentence)
+                self._explain((at, name), sentence)
                 self.weakened.add(key)
             elif key == "dependencies" and isinstance(child, list):
                 kept[name] = names_of(child)
@@ -295,7 +296,7 @@ class _Node:
             return self._drop("pattern", value)
         if is_plain(value):
             return value
-        self._tell(LossKind.APPROXIMATED, (self.path, "pattern"), f"Must match the regular expression {quote(value)}")
+        self._explain((self.path, "pattern"), f"Must match the regular expression {quote(value)}")
         return _GONE
 
     def _keep_required(self, value: Any) -> Any:
@@ -352,12 +353,12 @@ class _Node:
         """Leave out the keywords that would forbid more now that a schema in them allows more."""
         if "not" in self.weakened:
             del repaired["not"]
-            self._tell(LossKind.APPROXIMATED, (self.path, "not"), f"Must not match {quote(given['not'])}")
+            self._explain((self.path, "not"), f"Must not match {quote(given['not'])}")
         if "if" in self.weakened:
             for key in ("if", "then", "else"):
                 repaired.pop(key, None)
             conditions = {key: given[key] for key in ("if", "then", "else") if key in given}
-            self._tell(LossKind.APPROXIMATED, (self.path, "if"), f"Must match {quote(conditions)}")
+            self._explain((self.path, "if"), f"Must match {quote(conditions)}")
         if "oneOf" in self.weakened:
             alternatives = {"anyOf": repaired.pop("oneOf")}
             self._note(LossKind.APPROXIMATED, "oneOf", "sent as anyOf: its schemas may overlap now")
@@ -365,17 +366,16 @@ class _Node:
                 repaired["allOf"] = [*repaired.get("allOf", []), alternatives]
             else:
                 repaired.update(alternatives)
-        if "patternProperties" in self.weakened:
-            for key in ("additionalProperties", "unevaluatedProperties"):
-                if repaired.get(key) is False:
-                    del repaired[key]
-                    self._note(LossKind.APPROXIMATED, key, "left out: it would forbid what a pattern allowed")
+        for key, other in _LIMITS.items():
+            if other in self.weakened and repaired.get(key, True) is not True:
+                del repaired[key]
+                self._note(LossKind.APPROXIMATED, key, f"left out: it would forbid what {other} allowed")
 
     # -- notes ------------------------------------------------------------------------------------
 
     def _drop(self, key: str, value: Any) -> Any:
-        if key == "type" and names_of([value, *value] if isinstance(value, list) else [value]):
-            self._tell(LossKind.APPROXIMATED, (self.path, key), f"The type is {quote(value)}")
+        if key == "type" and names_of(value if isinstance(value, list) else [value]):
+            self._explain((self.path, key), f"The type is {quote(value)}")
         else:
             self._note(LossKind.DROPPED, key, "left out: JSON Schema does not allow this value")
         return _GONE
@@ -383,9 +383,9 @@ class _Node:
     def _note(self, kind: LossKind, key: str, note: str) -> None:
         self.whole.note(kind, (self.path, key), note)
 
-    def _tell(self, kind: LossKind, path: _Path, sentence: str) -> None:
-        self.told.append(f"{sentence}.")
-        self.whole.note(kind, path, "the backend would refuse it; the description says what it means")
+    def _explain(self, path: _Path, sentence: str) -> None:
+        self.explanations.append(f"{sentence}.")
+        self.whole.note(LossKind.APPROXIMATED, path, "the backend would refuse it; the description says what it means")
 
 
 def find_type(name: Any) -> str | None:
@@ -397,4 +397,4 @@ def find_type(name: Any) -> str | None:
 
 def quote(value: Any) -> str:
     text = value if isinstance(value, str) else jsontext.dumps_text(value)
-    return text if len(text) <= MAX_TOLD_CHARS else f"{text[:MAX_TOLD_CHARS]}…"
+    return text if len(text) <= MAX_QUOTED_CHARS else f"{text[:MAX_QUOTED_CHARS]}…"

@@ -11,6 +11,7 @@ import hashlib
 import io
 import re
 import struct
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from functools import cache
 from typing import Any
 
 from attrs import frozen
+
+from codexd import jsontext
 
 MEDIA_MARK = b"base64"
 """In every body with media. The JSON of such a body is read outside the event loop, because images are decoded."""
@@ -68,30 +71,30 @@ class Finding:
 
     media_type: str = ""
     problem: str = ""
-    is_format: bool = False
-    """Whether the problem is a format that models don't read; otherwise the data are broken."""
     frame: str | None = None
 
 
 class Findings:
-    """Remembers what was found, by digest."""
+    """Remembers what was found, by digest. Images are decoded in several threads at once."""
 
     def __init__(self, max_entries: int = 4096, max_chars: int = 64_000_000) -> None:
         self._max_entries, self._max_chars = max_entries, max_chars
         self._found: OrderedDict[bytes, Finding] = OrderedDict()
         self._chars = 0
+        self._lock = threading.Lock()
 
     def get(self, key: bytes) -> Finding | None:
         return self._found.get(key)
 
     def put(self, key: bytes, finding: Finding) -> None:
-        if key in self._found:
-            return
-        self._found[key] = finding
-        self._chars += len(finding.frame or "")
-        while len(self._found) > self._max_entries or self._chars > self._max_chars:
-            _, forgotten = self._found.popitem(last=False)
-            self._chars -= len(forgotten.frame or "")
+        with self._lock:
+            if key in self._found:
+                return
+            self._found[key] = finding
+            self._chars += len(finding.frame or "")
+            while len(self._found) > self._max_entries or self._chars > self._max_chars:
+                _, forgotten = self._found.popitem(last=False)
+                self._chars -= len(forgotten.frame or "")
 
 
 _FINDINGS = Findings()
@@ -140,10 +143,22 @@ def _list_media(value: Any) -> Iterator[tuple[Medium, str]]:
             for name, child in current.items():
                 if isinstance(child, str):
                     yield from _medium_of(current, name, child)
+                    left.append(load_parts(child) if name == "content" else None)
                 else:
                     left.append(child)
         elif isinstance(current, list):
             left.extend(current)
+
+
+def load_parts(text: str) -> list[Any] | None:
+    """The list in a JSON text that speaks of images, as some clients send a tool's result; None for any other text."""
+    if not text.lstrip().startswith("[") or "image" not in text:
+        return None
+    try:
+        value = jsontext.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, list) else None
 
 
 def _medium_of(owner: dict[str, Any], name: str, text: str) -> Iterator[tuple[Medium, str]]:
@@ -221,10 +236,10 @@ def _take_first_frame(image: Any) -> str:
 def _name_problem(data: bytes) -> Finding:
     other = next((name for pattern, name in _OTHERS if pattern.match(data)), None)
     if other:
-        return Finding(problem=f"{NOT_AN_IMAGE}, but {other}", is_format=True)
+        return Finding(problem=f"{NOT_AN_IMAGE}, but {other}")
     if data.startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF")):
         return Finding(problem="is broken or cut off")
-    return Finding(problem=NOT_AN_IMAGE, is_format=True)
+    return Finding(problem=NOT_AN_IMAGE)
 
 
 # -- PDFs -----------------------------------------------------------------------------------------
@@ -235,7 +250,7 @@ def _look_at_pdf(data: bytes) -> Finding:
     if not data:
         return Finding(problem="must not be empty")
     if b"%PDF-" not in data[:_PDF_HEAD_BYTES]:
-        return Finding(problem="is not a PDF", is_format=True)
+        return Finding(problem="is not a PDF")
     if b"%%EOF" not in data[-_PDF_TAIL_BYTES:]:
         return Finding(problem="is cut off")
     return Finding(PDF_TYPE)

@@ -66,10 +66,17 @@ def read_image_url(source: Fields, name: str) -> str:
     url = source.string(name)
     if DATA_URL.match(url):
         return to_image_url(source, name)
-    if not url.startswith("https://"):
+    link = to_link(url)
+    if link is None:
         problem = "must be a base64 data URL or start with https://; the backend loads no other URLs"
         raise media_invalid(source, name, problem, Medium.IMAGE)
-    return url
+    return link
+
+
+def to_link(url: str) -> str | None:
+    """``url`` as the backend accepts it, with its scheme in lower case; None if it is not ``https``."""
+    scheme, separator, rest = url.strip().partition("://")
+    return f"https://{rest}" if separator and scheme.lower() == "https" else None
 
 
 def to_file_data(source: Fields, name: str) -> str:
@@ -86,8 +93,8 @@ def to_file_data(source: Fields, name: str) -> str:
     return f"data:{media_type};base64,{clean}"
 
 
-def leave_out(part: Fields, refused: RequestInvalid, reason: str) -> Part:
-    """A text with the ``reason``, in place of an image or a document that no model could read.
+def leave_out(part: Fields, refused: RequestInvalid) -> Part:
+    """A text with the reason, in place of an image or a document that no model could read.
 
     Raises:
         RequestInvalid: ``refused`` is about something else.
@@ -95,7 +102,7 @@ def leave_out(part: Fields, refused: RequestInvalid, reason: str) -> Part:
     if refused.medium is None:
         raise refused
     part.lose(LossKind.DROPPED, "", f"the {refused.medium} {refused.problem}")
-    return text_part(f"[{refused.medium} left out: {reason}]")
+    return text_part(f"[{refused.medium} left out: the data {refused.problem}]")
 
 
 def media_invalid(owner: Fields, name: str, problem: str, medium: Medium) -> RequestInvalid:

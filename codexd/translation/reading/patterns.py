@@ -17,8 +17,9 @@ _ESCAPE = re.compile(r"\\.", re.DOTALL)
 _CLASS = re.compile(r"\[[^\]]*\]")
 _FOREIGN_ESCAPES = frozenset(f"\\{char}" for char in "123456789AZzaNUkpPc")
 """Back references, Unicode properties, and what means something else, or nothing, in Python or in ECMAScript."""
-_FOREIGN = re.compile(r"\(\?(?!:)|[*+?}]\+|\[")
-"""Look-around, named groups, flags and other extensions; a possessive quantifier; a class without an end."""
+_FOREIGN = re.compile(r"\(\?(?!:)|[*+?}]\+|\[|\{,\d*\}")
+"""Look-around, named groups, flags and other extensions; a possessive quantifier; a class without an end; a quantifier
+without a minimum, which ECMAScript takes for plain text."""
 _FOREIGN_IN_CLASS = re.compile(r"^\[\[|^\[\^?\]|--|&&|\|\||~~")
 """An empty class, and operations on classes, which engines read differently."""
 

@@ -18,6 +18,9 @@ from attrs import frozen
 
 from codexd import jsontext
 
+CUT_OFF = "left out: the backend requires the item that followed the reasoning"
+"""What the ledger says of reasoning at the end of a turn."""
+
 _PREFIX = "cdx1."
 _GENERATION = re.compile(r"gpt-\d+")
 

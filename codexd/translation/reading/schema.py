@@ -189,13 +189,13 @@ def _merge_branches(merged: dict[str, Any], branches: list[dict[str, Any]], *, e
 
 @frozen
 class Fitted:
-    """A schema as ``parameters``, what they can't say, as sentences for a description, and the losses by path.
+    """A schema as ``parameters``, what they can't express, as sentences for a description, and the losses by path.
 
     Requests share it, so nobody may change the parameters.
     """
 
     parameters: dict[str, Any]
-    told: str
+    explanation: str
     changes: tuple[Change, ...]
 
 
@@ -216,23 +216,33 @@ def _fit_known(data: bytes) -> Fitted:
 
 
 def _fit(schema: Any) -> Fitted:
-    repair, told = Repair(), explain_root(schema)
+    repair, explanation = Repair(), explain_root(schema)
     parameters = to_parameters(schema, repair)
     given = schema if isinstance(schema, dict) else {}
     changes = [
         Change(LossKind.COSMETIC, f".{key}", "says nothing about values") for key in _ROOT_NOISE if given.get(key)
     ]
-    if told or any(given.get(key) is not None for key in _NOT_AT_ROOT):
+    if explanation or any(given.get(key) is not None for key in _NOT_AT_ROOT):
         note = "the root becomes one object with all properties, because the backend accepts nothing else there"
         changes.insert(0, Change(LossKind.APPROXIMATED, "", note))
-    return Fitted(parameters, told, (*changes, *repair.changes))
+    return Fitted(parameters, explanation, (*changes, *repair.changes))
+
+
+def find_schema_field(function: Fields) -> str:
+    """The field of ``function`` that holds its schema: ``parameters``, or ``input_schema`` as in Anthropic's tools."""
+    if function.get("input_schema") is None:
+        return "parameters"
+    if function.get("parameters") is None:
+        return "input_schema"
+    function.lose(LossKind.DROPPED, "input_schema", "left out: the function also has parameters")
+    return "parameters"
 
 
 def fit_parameters(tool: Fields, key: str) -> tuple[dict[str, Any], str]:
-    """The ``parameters`` for the schema in the field ``key``, and what they can't say, for the tool's description."""
+    """The ``parameters`` for the schema in the field ``key``, and what they can't express, for a description."""
     fitted = fit(tool.get(key))
     _record(tool, key, fitted)
-    return fitted.parameters, fitted.told
+    return fitted.parameters, fitted.explanation
 
 
 def fit_answer_schema(wanted: Fields) -> dict[str, Any]:
@@ -246,10 +256,10 @@ def fit_answer_schema(wanted: Fields) -> dict[str, Any]:
         raise wanted.wrong("schema", "must be an object at its root, because the backend writes no other JSON")
     fitted = fit(schema)
     _record(wanted, "schema", fitted)
-    if not fitted.told:
+    if not fitted.explanation:
         return fitted.parameters
     described = fitted.parameters.get("description")
-    return {**fitted.parameters, "description": "\n".join(filter(None, [described, fitted.told]))}
+    return {**fitted.parameters, "description": "\n".join(filter(None, [described, fitted.explanation]))}
 
 
 def _record(owner: Fields, key: str, fitted: Fitted) -> None:

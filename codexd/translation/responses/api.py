@@ -13,10 +13,10 @@ from codexd.errors import CodexdError, RequestInvalid
 from codexd.translation import sse
 from codexd.translation.client_api import Client, Collector, Event, WireError
 from codexd.translation.responses.request import Recall, ResponsesRequest, parse, parse_count
-from codexd.translation.responses.stream import ResponseCollector, ResponsesStream
+from codexd.translation.responses.stream import SERVED_MODEL, ResponseCollector, ResponsesStream
 from codexd.translation.wire_errors import OpenAIError, to_codex, to_openai
 
-_RELAYED_DOWN = ("x-models-etag", "openai-model", "x-reasoning-included")
+_RELAYED_DOWN = ("x-models-etag", SERVED_MODEL, "x-reasoning-included")
 _PREFIX_RELAYED_DOWN = "x-codex-"
 """The turn state, and the rate limits that the Codex CLI shows."""
 
@@ -34,7 +34,7 @@ class ResponsesApi:
 
     recall: Recall = field(factory=Recall)
     read: Callable[[bytes, Mapping[str, str], Client, Recall], ResponsesRequest] = parse
-    ping: bytes = b": ping\n\n"
+    ping: bytes = sse.COMMENT
     end: bytes = b""
     encode: Callable[[Event], bytes] = sse.encode
 
@@ -47,12 +47,13 @@ class ResponsesApi:
     def make_collector(self) -> Collector:
         return ResponseCollector()
 
-    def relay_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        return {
+    def relay_headers(self, headers: Mapping[str, str], wanted: ResponsesRequest) -> dict[str, str]:
+        relayed = {
             name: value
             for name, value in headers.items()
             if name in _RELAYED_DOWN or name.startswith(_PREFIX_RELAYED_DOWN)
         }
+        return wanted.answer.name_model(relayed) if wanted.answer else relayed
 
     def to_wire(self, error: CodexdError, client: Client, wanted: ResponsesRequest | None, *, now: float) -> WireError:
         is_codex = client is Client.CODEX

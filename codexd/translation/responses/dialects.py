@@ -11,9 +11,9 @@ from attrs import define, evolve, field
 
 from codexd import jsontext
 from codexd.translation.backend import text_of
-from codexd.translation.chat.content import to_result_parts
+from codexd.translation.chat.content import read_result
 from codexd.translation.chat.history import UNKNOWN_CALL, to_call_item
-from codexd.translation.messages.content import MEDIA, to_parts
+from codexd.translation.messages.content import MEDIA, to_parts, to_result_parts
 from codexd.translation.messages.history import to_result_item
 from codexd.translation.reading import openai_parts
 from codexd.translation.reading.fields import Fields
@@ -34,12 +34,12 @@ def to_native(items: list[Fields]) -> list[Fields]:
     """
     native: list[Fields] = []
     last_calls: dict[str, str] = {}
-    for item in items:
+    for index, item in enumerate(items):
         if item.get("type") in _OUTPUTS and _has_parts(item, "output"):
             parts = [part for block in item.objects("output") for part in _to_user_parts(block)]
             native.append(evolve(item, value={**item.value, "output": parts}))
         elif item.get("type") in (None, "message") and isinstance(item.get("role"), str):
-            native += _split(item, last_calls)
+            native += _split(item, index, last_calls)
         else:
             native.append(item)
     return native
@@ -51,7 +51,7 @@ def _has_parts(item: Fields, name: str) -> bool:
     return isinstance(value, list) and all(isinstance(part, dict) for part in value)
 
 
-def _split(item: Fields, last_calls: dict[str, str]) -> list[Fields]:
+def _split(item: Fields, index: int, last_calls: dict[str, str]) -> list[Fields]:
     match item.get("role"):
         case "tool":
             name = "call_id" if item.get("tool_call_id") is None and item.get("call_id") else "tool_call_id"
@@ -59,14 +59,15 @@ def _split(item: Fields, last_calls: dict[str, str]) -> list[Fields]:
         case "function":  # the old form of results has no call ids
             made = [_to_result(item, last_calls.get(item.string("name"), UNKNOWN_CALL))]
         case "assistant":
-            made = _split_assistant(item, last_calls)
+            made = _split_assistant(item, index, last_calls)
         case _:
             made = _split_user(item)
     return [evolve(item, value=value) for value in made]
 
 
 def _to_result(item: Fields, call_id: str) -> Item:
-    return {"type": "function_call_output", "call_id": call_id, "output": to_output(to_result_parts(item))}
+    output = to_output(to_result_parts(read_result(item)))
+    return {"type": "function_call_output", "call_id": call_id, "output": output}
 
 
 def _split_user(item: Fields) -> list[Item]:
@@ -111,17 +112,17 @@ class _Said:
     media: list[Part] = field(factory=list)
 
 
-def _split_assistant(item: Fields, last_calls: dict[str, str]) -> list[Item]:
+def _split_assistant(item: Fields, index: int, last_calls: dict[str, str]) -> list[Item]:
     said = _Said()
     for block in item.objects("content") if _has_parts(item, "content") else ():
         _add_block(block, said)
     if refusal := item.optional_string("refusal"):
         said.parts.append({"type": "refusal", "refusal": refusal})
     for number, call in enumerate(item.objects("tool_calls")):
-        said.calls.append(to_call_item(call, f"call_missing_{number}"))
+        said.calls.append(to_call_item(call, f"call_missing_{index}_{number}"))
     legacy = item.optional_object("function_call")
     if legacy is not None:
-        last_calls[legacy.string("name")] = call_id = f"call_{legacy.string('name')}"
+        last_calls[legacy.string("name")] = call_id = f"call_{legacy.string('name')}_{index}"
         said.calls.append(to_call_item(Fields({"function": legacy.value}, item.path, item.losses), call_id))
     shown: list[Item] = [{"type": "message", "role": "user", "content": said.media}] if said.media else []
     return [*_to_message(item, said.parts), *said.calls, *shown]

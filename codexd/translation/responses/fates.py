@@ -46,6 +46,7 @@ REQUEST = plain(
     "client_metadata",
     parallel_tool_calls=carried("if there are tools"),
     input=carried(inside="item"),
+    messages=carried("as input, its name in this API", inside="item"),
     tools=carried(inside="tool"),
     reasoning=carried(inside="reasoning"),
     text=carried(inside="text"),
@@ -112,6 +113,7 @@ TOOLS: Mapping[str, Shape] = {
         {
             **_TOOL.fields,
             "parameters": CARRIED,
+            "input_schema": chat.INPUT_SCHEMA,
             "strict": CARRIED,
             "function": carried(inside="function"),
             "output_schema": dropped("the backend accepts no schema for results"),
@@ -131,6 +133,7 @@ _INPUT_PART = {
     "image_url": carried(inside="image_url"),
     "file": carried(inside="file"),
     "file_id": FILES,
+    "file_url": refused("can't be loaded by the backend; send file_data instead"),
 }
 _OF_OTHERS = ("text", "image_url", "file", "image", "document", "search_result", "tool_use", "tool_result", *REASONING)
 _WHOLE = Shape(CARRIED, other=CARRIED)
@@ -148,7 +151,7 @@ TABLES: Mapping[str, Table] = {
     "part": Table({**_PARTS, "input_*": Shape(CARRIED, _INPUT_PART, other=CARRIED)}, unknown=refused(NOT_SENT)),
     **{name: chat.TABLES[name] for name in _CHAT_TABLES},
     "tool": Table(TOOLS, unknown=CARRIED),
-    "function": Table({"": plain("name", "description", "parameters", "strict")}),
+    "function": Table({"": plain("name", "description", "parameters", "strict", input_schema=chat.INPUT_SCHEMA)}),
     "reasoning": Table(
         {
             "": plain(

@@ -41,20 +41,32 @@ _WITH_TOOLS = ("additional_tools", "tool_search_output")
 
 
 def read_input(body: Fields) -> list[Fields]:
-    """The items of ``input``. A string is a user message.
+    """The items of ``input``, or of ``messages``, its name in other APIs. A string is a user message.
 
     Raises:
         RequestInvalid: ``input`` is missing, or neither a string nor a list of objects.
     """
-    value = body.get("input")
+    name = _find_input(body)
+    value = body.get(name)
     if value is None:
-        raise body.wrong("input", "required")
+        if body.get("previous_response_id") is not None:
+            return []
+        raise body.wrong(name, "required")
     if isinstance(value, str):
         content = [{"type": "input_text", "text": value}]
-        return [Fields({"type": "message", "role": "user", "content": content}, "input", body.losses)]
+        return [Fields({"type": "message", "role": "user", "content": content}, name, body.losses)]
     if not isinstance(value, list):
-        raise body.wrong("input", "must be a string or a list of items")
-    return body.objects("input")
+        raise body.wrong(name, "must be a string or a list of items")
+    return body.objects(name)
+
+
+def _find_input(body: Fields) -> str:
+    if body.get("messages") is None:
+        return "input"
+    if body.get("input") is None:
+        return "messages"
+    body.lose(LossKind.DROPPED, "messages", "left out: the request also has input")
+    return "input"
 
 
 def list_parts(items: Iterable[Fields]) -> Iterator[Fields]:
@@ -169,7 +181,7 @@ def _read_of_result(part: Fields) -> Part:
     try:
         return read_part(part)
     except RequestInvalid as refused:
-        return leave_out(part, refused, f"the data {refused.problem}")
+        return leave_out(part, refused)
 
 
 def _keep(part: Fields) -> Part:

@@ -31,8 +31,18 @@ class Conversation:
     size_bytes: int
 
 
+@frozen
+class _Entry:
+    conversation: Conversation
+    at: float
+    """When it was remembered, in seconds since the epoch."""
+
+
 class AnswerMemory:
-    """The last conversations, bounded by size and age. Times are in seconds since the epoch."""
+    """The last conversations, bounded by size and age. Times are in seconds since the epoch.
+
+    Only ``remember`` changes it. Requests with images are read in threads, so the readers leave it as it is.
+    """
 
     def __init__(
         self, *, max_bytes: int = MAX_BYTES, max_session_bytes: int = MAX_SESSION_BYTES, max_age_s: float = MAX_AGE_S
@@ -41,48 +51,47 @@ class AnswerMemory:
         self._max_bytes = max_bytes
         self._max_session_bytes = max_session_bytes
         self._max_age_s = max_age_s
-        self._kept: OrderedDict[str, tuple[float, Conversation]] = OrderedDict()
-        """Response id -> when it was remembered, and the conversation; the oldest first."""
+        self._kept: OrderedDict[str, _Entry] = OrderedDict()
+        """By response id, the oldest first."""
         self._sessions: dict[str, OrderedDict[str, int]] = {}
         """Session -> its response ids, the oldest first, with their sizes."""
-        self._items: dict[str, tuple[str, Item]] = {}
-        """Item id -> the last conversation that has it, by its response id, and the item."""
+        self._items: dict[str, tuple[_Entry, Item]] = {}
+        """Item id -> the last conversation that has it, and the item."""
 
     def remember(self, conversation: Conversation, *, now: float) -> None:
         if conversation.size_bytes > self._max_bytes:
             return
         self._forget(conversation.response_id)
-        self._kept[conversation.response_id] = (now, conversation)
+        entry = self._kept[conversation.response_id] = _Entry(conversation, now)
         own = self._sessions.setdefault(conversation.session, OrderedDict())
         own[conversation.response_id] = conversation.size_bytes
         self.size_bytes += conversation.size_bytes
         for item in conversation.items:
             if isinstance(item_id := item.get("id"), str):
-                self._items[item_id] = (conversation.response_id, item)
+                self._items[item_id] = (entry, item)
         while len(own) > 1 and sum(own.values()) > self._max_session_bytes:
             self._forget(next(iter(own)))
         while self.size_bytes > self._max_bytes:
             self._forget(next(iter(self._kept)))
-        self._forget_old(now)
-
-    def find_item(self, item_id: Any, *, now: float) -> Item | None:
-        self._forget_old(now)
-        found = self._items.get(item_id) if isinstance(item_id, str) else None
-        return found[1] if found else None
-
-    def find_conversation(self, response_id: Any, *, now: float) -> Conversation | None:
-        self._forget_old(now)
-        found = self._kept.get(response_id) if isinstance(response_id, str) else None
-        return found[1] if found else None
-
-    def _forget_old(self, now: float) -> None:
-        while self._kept and next(iter(self._kept.values()))[0] < now - self._max_age_s:
+        while self._is_old(next(iter(self._kept.values())), now):
             self._forget(next(iter(self._kept)))
 
+    def find_item(self, item_id: Any, *, now: float) -> Item | None:
+        found = self._items.get(item_id) if isinstance(item_id, str) else None
+        return found[1] if found and not self._is_old(found[0], now) else None
+
+    def find_conversation(self, response_id: Any, *, now: float) -> Conversation | None:
+        found = self._kept.get(response_id) if isinstance(response_id, str) else None
+        return found.conversation if found and not self._is_old(found, now) else None
+
+    def _is_old(self, entry: _Entry, now: float) -> bool:
+        return entry.at < now - self._max_age_s
+
     def _forget(self, response_id: str) -> None:
-        if response_id not in self._kept:
+        entry = self._kept.pop(response_id, None)
+        if entry is None:
             return
-        _, conversation = self._kept.pop(response_id)
+        conversation = entry.conversation
         self.size_bytes -= conversation.size_bytes
         own = self._sessions[conversation.session]
         del own[response_id]
@@ -90,7 +99,7 @@ class AnswerMemory:
             del self._sessions[conversation.session]
         for item in conversation.items:
             item_id = item.get("id")
-            if isinstance(item_id, str) and self._items.get(item_id, ("",))[0] == response_id:
+            if isinstance(item_id, str) and item_id in self._items and self._items[item_id][0] is entry:
                 del self._items[item_id]
 
 

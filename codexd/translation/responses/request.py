@@ -7,7 +7,6 @@ except for the fields that codexd sets.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar, TypeVar
@@ -17,7 +16,7 @@ from attrs import define, evolve, field, frozen
 from codexd import jsontext
 from codexd.translation.backend import COMPACTION_TRIGGER, LITE_HEADER, SEALED_REASONING, make_body, objects_of
 from codexd.translation.client_api import AnswerStream, Body, Client, Purpose, Target
-from codexd.translation.models.catalogue import EFFORTS, read_version
+from codexd.translation.models.catalogue import EFFORTS
 from codexd.translation.reading.conversation import to_session_key
 from codexd.translation.reading.effort import AskedTier, fit_effort, fit_tier, fit_verbosity
 from codexd.translation.reading.fates import apply_fates
@@ -30,6 +29,7 @@ from codexd.translation.reading.schema import fit_answer_schema, fit_strict
 from codexd.translation.reading.tool_names import ToolNames
 from codexd.translation.responses.dialects import to_native
 from codexd.translation.responses.fates import TABLES, keep
+from codexd.translation.responses.headers import is_header_value, make_headers, with_compaction
 from codexd.translation.responses.items import (
     list_parts,
     read_input,
@@ -45,29 +45,8 @@ from codexd.translation.tokens import count_body
 
 MAX_CACHE_KEY_CHARS = 64
 
-_RELAYED_UP = (
-    "session-id",
-    "thread-id",
-    "x-client-request-id",
-    "x-codex-turn-state",
-    "x-codex-window-id",
-    "x-codex-turn-metadata",
-    "x-codex-beta-features",
-    "x-codex-parent-thread-id",
-    "x-openai-subagent",
-    LITE_HEADER,
-)
-"""Headers of the Codex CLI that go to the backend. codexd itself sends those that name the client and the account."""
-
-_HEADER_VALUE = re.compile(r"[\x20-\x7e]+")
 _UNKNOWN_INCLUDES = ("message.", "file_search_call.", "computer_call", "code_interpreter_call.")
 """Prefixes of names that the backend rejects in ``include``."""
-
-_BETA_FEATURES, _COMPACTION = "x-codex-beta-features", "remote_compaction_v2"
-"""The header that lists the beta features of a request, and the one that a compaction trigger needs."""
-
-_AGENT_VERSION = re.compile(r"[^/\s]+/([0-9.]+)")
-"""The start of a user agent of the Codex CLI: ``codex_exec/0.171.0``."""
 
 
 @define
@@ -107,6 +86,7 @@ class ResponsesRequest:
     def open_stream(self, body: Body, target: Target, request_id: str) -> AnswerStream:  # noqa: ARG002 - ids are the backend's
         self.answer = ResponsesStream(
             model=self.model,
+            sent_model=target.model.slug,
             verbatim=self.client is Client.CODEX,
             tool_names=self.tool_names,
             note_reasoning=partial(self.owners.note, account_tag=target.account_tag),
@@ -142,6 +122,7 @@ class CompactRequest(ResponsesRequest):
         self.answer = CompactionStream(
             kept=[item for item in body["input"] if item.get("role") == "user"],
             model=self.model,
+            sent_model=target.model.slug,
             verbatim=self.client is Client.CODEX,
             note_reasoning=partial(self.owners.note, account_tag=target.account_tag),
         )
@@ -150,7 +131,7 @@ class CompactRequest(ResponsesRequest):
 
 @frozen
 class Recall:
-    """What codexd remembers when a request arrives: earlier answers, and whose their reasoning is.
+    """What codexd remembers when a request arrives: earlier answers, and which account each reasoning belongs to.
 
     ``now`` is in seconds since the epoch.
     """
@@ -175,7 +156,7 @@ def parse(data: bytes, headers: Mapping[str, str], client: Client, recall: Recal
 def parse_compact(data: bytes, headers: Mapping[str, str], client: Client, recall: Recall) -> CompactRequest:
     """The same for ``compact``, whose answer is one document."""
     request = read_request(parse_body(data), headers, client, recall, CompactRequest)
-    return evolve(request, stream=False, max_tokens=None, headers=_with_compaction(request.headers))
+    return evolve(request, stream=False, max_tokens=None, headers=with_compaction(request.headers))
 
 
 def parse_count(data: bytes, recall: Recall) -> ResponsesRequest:
@@ -211,28 +192,8 @@ def read_request(body: Fields, headers: Mapping[str, str], client: Client, recal
         session_key=session,
         owners=recall.owners,
         tool_names=ToolNames() if is_codex else ToolNames(list_names(body, items)),
-        headers=_make_headers(headers, session, items, is_codex=is_codex),
+        headers=make_headers(headers, session, items, is_codex=is_codex),
     )
-
-
-def _make_headers(
-    headers: Mapping[str, str], session: str, items: list[Fields], *, is_codex: bool
-) -> Mapping[str, str]:
-    sent = _relay(headers, session) if is_codex else {"session-id": session}
-    compacts = any(item.get("type") == COMPACTION_TRIGGER for item in items)
-    return _with_compaction(sent) if compacts else sent
-
-
-def _relay(headers: Mapping[str, str], session: str) -> dict[str, str]:
-    sent = {name: headers[name] for name in _RELAYED_UP if _HEADER_VALUE.fullmatch(headers.get(name, ""))}
-    agent = _AGENT_VERSION.match(headers.get("user-agent", ""))
-    versions = [version for version in (headers.get("version", ""), agent[1] if agent else "") if read_version(version)]
-    return {"session-id": session, **sent, **({"version": versions[0]} if versions else {})}
-
-
-def _with_compaction(headers: Mapping[str, str]) -> dict[str, str]:
-    features = [name for name in headers.get(_BETA_FEATURES, "").split(",") if name.strip() != _COMPACTION]
-    return {**headers, _BETA_FEATURES: ",".join(filter(None, [*features, _COMPACTION]))}
 
 
 def _keep_answer(
@@ -259,7 +220,7 @@ def _name_conversation(
 ) -> str:
     """The Codex CLI's thread; else a hash of the client's cache key; else a hash of the conversation's beginning."""
     thread = headers.get("thread-id", "")
-    if thread and _HEADER_VALUE.fullmatch(thread):
+    if is_header_value(thread):
         return thread
     key = body.get("prompt_cache_key")
     if previous is not None and not key:
@@ -311,7 +272,11 @@ def _to_classic(body: Body) -> Body:
     if not moved or not isinstance(own, list):
         return body
     tools = [tool for item in moved for tool in objects_of(item.get("tools"))]
-    return {**body, "tools": [*own, *tools], "input": [item for item in body["input"] if item not in moved]}
+    return {
+        **body,
+        "tools": [*own, *tools],
+        "input": [item for item in body["input"] if item.get("type") != "additional_tools"],
+    }
 
 
 # -- SDKs -----------------------------------------------------------------------------------------
@@ -394,10 +359,10 @@ def _fit_format(form: Fields) -> dict[str, Any]:
 
 def _to_tier(body: Fields, target: Target) -> str | None:
     asked = body.get("service_tier")
-    if asked in (None, "auto", "default"):
-        return fit_tier(AskedTier(is_usual=asked == "default"), target, body.losses)
-    if asked in ("priority", "fast"):
-        return fit_tier(AskedTier("service_tier"), target, body.losses)
+    if asked in (None, "auto", "default", "priority", "fast"):
+        path = "service_tier" if asked in ("priority", "fast") else None
+        tier = AskedTier(path, is_usual=asked == "default")
+        return fit_tier(tier, target.model, target.default_tier, body.losses)
     body.lose(LossKind.DROPPED, "service_tier", f"{target.model.slug} does not have this tier on a ChatGPT plan")
     return None
 

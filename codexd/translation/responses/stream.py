@@ -20,6 +20,13 @@ COMPACTIONS = ("compaction", "compaction_summary", "context_compaction")
 _PREFACE = frozenset({"response.created", "response.in_progress", "response.queued", "response.metadata", "keepalive"})
 """Events before the answer itself. They are held, so that a failure after them can still become an HTTP status."""
 
+SERVED_MODEL = "openai-model"
+"""The header with the model that answered, also in the ``headers`` of an event.
+
+If it is not the model that the Codex CLI asked for, the CLI tells its user that the account was flagged for "high-risk
+cyber activity" (observed with 0.171.0).
+"""
+
 NO_NAMES = ToolNames()
 
 _ENDS = {"response.completed": "completed", "response.done": "completed", "response.incomplete": "incomplete"}
@@ -32,6 +39,7 @@ class ResponsesStream:
 
     Args:
         model: the name that the client asked for, which goes into the response.
+        sent_model: the model that the backend was asked for.
         verbatim: pass every event on with its own sequence number. Otherwise events that are not part of OpenAI's API
             are left out, and the others get new numbers.
         tool_names: restores the client's names of tools.
@@ -47,6 +55,7 @@ class ResponsesStream:
         self,
         *,
         model: str,
+        sent_model: str = "",
         verbatim: bool,
         tool_names: ToolNames = NO_NAMES,
         note_reasoning: Callable[[Any], None] = lambda _: None,
@@ -58,9 +67,12 @@ class ResponsesStream:
         self.state = State.WAITING
         self.usage: Usage | None = None
         self.stop_reason: str | None = None
+        self._model = model
+        self._sent_model = sent_model
         self._own = {"model": model, **({"previous_response_id": previous_response_id} if previous_response_id else {})}
         self._verbatim = verbatim
         self._tool_names = tool_names
+        self._restores_names = bool(tool_names)  # asked of each event
         self._note_reasoning = note_reasoning
         self._note_answer = note_answer
         cut = make_cut((), max_tokens)
@@ -85,6 +97,13 @@ class ResponsesStream:
     @property
     def output_tokens(self) -> int:
         return estimate_tokens(self._delta_bytes)
+
+    def name_model(self, headers: Mapping[str, Any]) -> dict[str, Any]:
+        """``headers`` with the client's own name of the model, unless another than the one asked for has answered."""
+        named = dict(headers)
+        if named.get(SERVED_MODEL) == self._sent_model:
+            named[SERVED_MODEL] = self._model
+        return named
 
     def receive_event(self, event: Event, *, now: float) -> list[Event]:
         """The client's events that one of the backend's makes.
@@ -179,11 +198,13 @@ class ResponsesStream:
 
     def _rewrite(self, event: Event) -> Event:
         """``event`` for the client: with its own names of the model and of tools, and the next sequence number."""
-        if self._tool_names:
+        if self._restores_names:
             event = restore_names(event, self._tool_names)
+        if "headers" in event:
+            event = {**event, **self._rename_headers(event)}
         response = event.get("response")
         if isinstance(response, dict) and "model" in response:
-            event = {**event, "response": {**response, **self._own}}
+            event = {**event, "response": {**response, **self._own, **self._rename_headers(response)}}
         number = event.get("sequence_number")
         if not isinstance(number, int):
             return event
@@ -192,6 +213,11 @@ class ResponsesStream:
             number = self._next_number
         self._next_number = number + 1
         return event
+
+    def _rename_headers(self, holder: Mapping[str, Any]) -> dict[str, Any]:
+        """The headers in an event or a response, with the client's name of the model."""
+        headers = holder.get("headers")
+        return {"headers": self.name_model(headers)} if isinstance(headers, dict) else {}
 
     def _end(self, event: Event, kind: str) -> list[Event]:
         response = dict(object_of(event.get("response")))

@@ -7,7 +7,7 @@ from typing import Any
 
 from codexd.translation.backend import object_of, objects_of, text_of
 from codexd.translation.reading.fields import Fields
-from codexd.translation.reading.schema import fit_parameters, fit_strict
+from codexd.translation.reading.schema import find_schema_field, fit_parameters, fit_strict
 from codexd.translation.reading.tool_names import legal_name, shorten
 from codexd.translation.responses.fates import TABLES, TOOLS, find_tool_shape, keep
 
@@ -34,15 +34,17 @@ def _to_function(tool: Fields) -> dict[str, Any]:
     """A function in the flat form of the Responses API; some clients nest it, as in Chat Completions."""
     nested = tool.optional_object("function")
     flat = {**keep(tool, TOOLS["function"]), **(keep(nested, TABLES["function"].shapes[""]) if nested else {})}
-    flat.pop("function", None)
+    for name in ("function", "input_schema"):
+        flat.pop(name, None)
     return {"type": "function", **flat, **_fit_parameters(nested or tool), **_legal_name(nested or tool, flat)}
 
 
 def fit_schemas(tool: Fields) -> dict[str, Any]:
     """``tool``, or an item of the input that lists tools, with schemas and names that the backend accepts."""
     fitted = {**tool.value, **_legal_name(tool, tool.value)}
-    if tool.get("parameters") is not None:
+    if tool.get("parameters") is not None or tool.get("type") == "function":
         fitted |= _fit_parameters(tool)
+        fitted.pop("input_schema", None)
     if isinstance(inner := tool.get("tools"), list):
         at = tool.at("tools")
         fitted["tools"] = [
@@ -80,10 +82,10 @@ def _list_tool_names(tools: Any) -> Iterator[str]:
 
 def _fit_parameters(function: Fields) -> dict[str, Any]:
     """The fields of ``function`` that a repair of its schema may change."""
-    parameters, told = fit_parameters(function, "parameters")
+    parameters, explanation = fit_parameters(function, find_schema_field(function))
     fitted: dict[str, Any] = {"parameters": parameters}
-    if told:
-        fitted["description"] = "\n\n".join(filter(None, [function.optional_string("description"), told]))
+    if explanation:
+        fitted["description"] = "\n\n".join(filter(None, [function.optional_string("description"), explanation]))
     if function.get("strict") is True:
         fitted["strict"] = fit_strict(function, parameters)
     return fitted

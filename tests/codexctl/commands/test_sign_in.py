@@ -215,6 +215,20 @@ def test_a_terminal_that_closes_cancels(daemon, piped, sign_in, number):
     assert daemon.next_call("accounts.login.cancel") == {"flow": "4f1c2a"}
 
 
+def test_under_nohup_a_terminal_that_closes_changes_nothing(daemon, piped, sign_in):
+    sign_in("browser")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = piped("accounts", "add")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    daemon.next_call("accounts.login.wait")
+    process.send_signal(signal.SIGHUP)
+    daemon.reply("accounts.login.wait", SIGNED_IN)
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("count", "said"),
     [(0, "No sign-in was under way."), (1, "The sign-in was cancelled."), (2, "2 sign-ins were cancelled.")],

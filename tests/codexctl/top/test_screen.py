@@ -21,6 +21,7 @@ from support.control_server import NOW, auth_json, make_control, serving
 from support.top_world import status, text_of
 
 from codexctl.command import Invocation
+from codexctl.top.model import NOTICE_S
 from codexctl.top.screen import Top
 from codexd.accounts.store.store import AccountStore
 from codexd.api.records import LogEntry
@@ -51,12 +52,13 @@ class Viewer:
         )
         self._invocation = Invocation(control.places.socket, argparse.Namespace(), environ)
         self._top = None
+        self.ahead_s = 0.0
 
     def run(self):
         asyncio.run(self._run())
 
     async def _run(self):
-        self._top = Top(self._invocation, self._typing, self._output)
+        self._top = Top(self._invocation, self._typing, self._output, lambda: time.time() + self.ahead_s)
         await self._top.run()
 
     def type(self, *keys):
@@ -168,6 +170,11 @@ async def test_a_daemon_that_ends_is_waited_for(control):
             viewer.type(ESCAPE)
             async with serving(control):
                 await viewer.wait_for("codexd is back.")
+                with trio.fail_after(10):
+                    while viewer._top.model.noticed[0] != "codexd is back.":  # it has been drawn
+                        await trio.sleep(0.01)
+                viewer.ahead_s = NOTICE_S
+                await viewer.wait_for("enter why")  # without a key
                 viewer.type("q")
 
 

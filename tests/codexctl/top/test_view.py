@@ -223,6 +223,19 @@ def test_a_long_error_is_shown_whole():
     assert " ".join(" ".join(lines[place + 1 : place + 3]).split()).endswith(why)
 
 
+def test_of_an_error_without_room_the_beginning_is_shown_and_of_an_older_one_nothing():
+    made = model()
+    for number, words in enumerate(
+        ("an old thing that goes on and on " * 5, "the new thing " + "goes on and on " * 30)
+    ):
+        made.take_log_event({"entry": entry(words, request=f"req_{number}aaaaaaaaaaa")})
+        lines = text_of(made)
+        below = lines[lines.index("LAST ERRORS") + 1 : -1]
+        assert ("an old thing" in below[0]) is (number == 0)
+    assert "the new thing" in below[0]
+    assert below[-1].endswith("…")
+
+
 # -- what is old
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from codexd.clients.overrides import find_codex_overrides, find_overrides, own_file, read_claude_sources, shell
+from codexd.clients.overrides import find_codex_overrides, find_overrides, in_file, read_claude_sources, shell
 
 OWN = Path("/home/me/.claude/settings.json")
 CODEXD = {"ANTHROPIC_BASE_URL": "http://127.0.0.1:8081", "ANTHROPIC_AUTH_TOKEN": "codexd"}
@@ -16,7 +16,7 @@ KEY = {**WANTED, "ANTHROPIC_AUTH_TOKEN": "k-1"}
 
 
 def above(**variables):
-    return own_file(Path("/project/.claude/settings.json"), variables)
+    return in_file(Path("/project/.claude/settings.json"), variables)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def above(**variables):
     ],
 )
 def test_what_wins(sources, wanted, reasons):
-    own = own_file(OWN, {**CODEXD, **wanted})
+    own = in_file(OWN, {**CODEXD, **wanted})
     stronger = [source for source in sources if "shell" not in source.name]
     found = find_overrides([*stronger, own, *(each for each in sources if each not in stronger)], OWN, wanted)
     assert len(found) == len(reasons)
@@ -58,7 +58,7 @@ def test_what_wins(sources, wanted, reasons):
 
 
 def test_without_a_base_url_in_the_file_the_shells_counts():
-    (reason,) = find_overrides([own_file(OWN, {}), shell({"ANTHROPIC_BASE_URL": "http://x"})], OWN, {})
+    (reason,) = find_overrides([in_file(OWN, {}), shell({"ANTHROPIC_BASE_URL": "http://x"})], OWN, {})
     assert "set to http://x in the environment of this shell" in reason
 
 
@@ -76,7 +76,7 @@ def test_the_order_of_claude_codes_settings(tmp_path):
         path.write_text(json.dumps({"env": {"X": value}}))
     found = read_claude_sources(OWN, project, managed)
     assert [source.variables["X"] for source in found] == ["second", "first", "base", "local", "shared"]
-    assert "administrator" in found[0].cure
+    assert "administrator" in found[0].remedy
     own = project / ".claude" / "settings.json"
     assert [source.variables["X"] for source in read_claude_sources(own, project, managed)][-1] == "local"
     assert read_claude_sources(own, None, tmp_path / "none") == []

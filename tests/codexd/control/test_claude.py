@@ -9,6 +9,7 @@ import trio
 from support.harness import RefusedError, start_daemon
 
 from codexd.clients import overrides
+from codexd.simulator.options import Options
 
 EMPTY = {"config_dir": "/nonexistent/.claude"}
 
@@ -91,6 +92,32 @@ async def test_the_undo_survives_a_restart(tmp_path, place):
         assert {"name": "ANTHROPIC_API_KEY", "before": None, "after": "(secret)"} in done["changes"]
         second.cancel_scope.cancel()
     assert (place / "settings.json").read_text() == text
+
+
+async def test_status_says_that_the_models_are_others_by_now(running, place):
+    await running.call("accounts.models", refresh=True)
+    await running.call("settings.set", name="models.opus", value=["gpt-6.1-sol"])
+    await running.call("claude.proxy", config_dir=str(place))
+    assert (await running.call("claude.status", config_dir=str(place)))["notes"] == []
+    await running.call("settings.set", name="models.opus", value=["gpt-5.5"])
+    (note,) = (await running.call("claude.status", config_dir=str(place)))["notes"]
+    assert "ANTHROPIC_DEFAULT_OPUS_MODEL_NAME, modelSettings.claude-opus-5-5.autoCompactWindow." in note
+    await running.call("claude.proxy", config_dir=str(place))
+    assert (await running.call("claude.status", config_dir=str(place)))["notes"] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "is_offered"),
+    [("claude-gpt-6.2-sol", False), ("claude-gpt-6.2-sol[1m]", False), ("claude-gpt-5.5", True), ("opus", True)],
+)
+async def test_status_says_that_the_chosen_model_is_not_offered(nursery, tmp_path, place, model, is_offered):
+    options = Options(plan_models={"plus": frozenset({"gpt-5.5"})})
+    running = await start_daemon(nursery, tmp_path / "limited", options=options)
+    await running.call("accounts.models", refresh=True)
+    (place / "settings.json").write_text(json.dumps({"model": model}))
+    await running.call("claude.proxy", config_dir=str(place))
+    notes = (await running.call("claude.status", config_dir=str(place)))["notes"]
+    assert any(f"model = {model}" in note for note in notes) is not is_offered
 
 
 async def test_status_says_that_the_key_is_another_by_now(running, place):

@@ -12,7 +12,7 @@ from codexd.accounts.limits.windows import Observation, Window
 from codexd.accounts.store.store import AccountStore
 from codexd.control.daemon import KILO_IS_OFF
 from codexd.control.dispatch import dispatch
-from codexd.errors import NoAccount, RateLimited, RefreshUnavailable, UsageLimitReached
+from codexd.errors import NoAccount, NoSuchRoute, RateLimited, RefreshUnavailable, UsageLimitReached
 
 
 @pytest.fixture
@@ -168,3 +168,10 @@ async def test_a_limited_model_and_the_last_failure_are_named(control, store):
     assert status["serving"]["possible"]
     assert status["limited_models"] == [{"model": "gpt-6-spark", "until": NOW + 60}]
     assert (status["last_failure"]["request"], status["last_failure"]["error"]) == ("req_1", "there is none")
+
+
+async def test_a_failed_probe_is_not_the_last_failure(control):
+    with control.requests.record("req_1", "GET", "/backend-api/plugins/list", "test") as record:
+        record.note_failure(NoSuchRoute("codexd has no /backend-api/plugins/list"))
+        record.note_status(404)
+    assert (await read_status(control))["last_failure"] is None

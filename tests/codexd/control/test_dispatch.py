@@ -178,7 +178,8 @@ REFUSED = ErrorCode.REFUSED
             Refusal(
                 REFUSED,
                 "no_account",
-                "No account is active. Name one, or choose one with `codexctl accounts switch`.",
+                "No account is signed in. Run `codexctl accounts add`, or `codexctl accounts import` to use the Codex "
+                "CLI's login.",
             ),
         ),
         ("no.such", None, Refusal(NOT_FOUND, "method_not_found", "There is no method no.such")),

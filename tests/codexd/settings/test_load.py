@@ -82,6 +82,9 @@ def test_aliases_are_a_table():
         ),
         ("[server]\nhost = 'http://localhost'", "must be a host name or an IP address"),
         ("[server]\nhost = 'a..b'", "must be a host name or an IP address"),
+        ("[server]\nhost = '[12]'", "must be a host name or an IP address"),
+        ("[server]\nallowed_hosts = ['*.docker']", "'*.docker' is not a bare host name"),
+        ("[server]\nallowed_origins = ['obsidian.md']", "'obsidian.md' is not an origin"),
         ("[server]\nhost = 7", "server.host = 7 (settings.toml): must be a string"),
         (
             "[server]\nhost = '0.0.0.0'",
@@ -180,11 +183,17 @@ def test_what_is_no_duration_is_refused(name, text, said):
 
 @given(st.floats(0.001, 1e5), st.sampled_from(["ms", "s", "m", "min", "h", "d", "w"]))
 def test_any_length_is_a_positive_number_of_seconds(number, unit):
-    assert convert(SCHEMA["upstream.idle_timeout"], f"{number:.3f}{unit}") >= 0.0
+    assert convert(SCHEMA["upstream.idle_timeout"], f"{number:.3f}{unit}") > 0.0
 
 
 @pytest.mark.parametrize(
-    ("written", "host"), [("[::1]", "::1"), ("::1", "::1"), ("localhost", "localhost"), ("127.0.0.2", "127.0.0.2")]
+    ("written", "host"),
+    [
+        ("[::1]", "::1"),
+        ("::1", "::1"),
+        ("localhost", "localhost"),
+        ("127.0.0.2", "127.0.0.2"),
+    ],
 )
 def test_an_ipv6_address_may_have_brackets(written, host):
     assert load(environ={"HOST": written}, flags={}).settings.server.host == host

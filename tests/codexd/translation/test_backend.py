@@ -1,7 +1,7 @@
 import pytest
 
 from codexd.errors import StreamBroken
-from codexd.translation.backend import Usage, asks_in_words, parse_event, read_usage
+from codexd.translation.backend import Usage, needs_answer, parse_event, read_usage
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ REMINDED = {"type": "message", "role": "developer", "content": []}
 
 
 @pytest.mark.parametrize(
-    ("items", "in_words"),
+    ("items", "needed"),
     [
         ([SAID], True),
         ([{"role": "user", "content": "hi"}], True),
@@ -72,5 +72,5 @@ REMINDED = {"type": "message", "role": "developer", "content": []}
         ([], True),
     ],
 )
-def test_whether_the_model_was_asked_in_words(items, in_words):
-    assert asks_in_words({"input": items}) is in_words
+def test_whether_the_model_has_to_answer(items, needed):
+    assert needs_answer({"input": items}) is needed

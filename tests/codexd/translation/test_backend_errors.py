@@ -11,6 +11,7 @@ from codexd.translation.backend_errors import (
     describe_schema,
     find_largest_image,
     find_part,
+    gives_no_reason,
     read_failure,
     read_http_error,
 )
@@ -67,6 +68,13 @@ def test_failures_in_the_stream(error, kind):
         assert type(failure) is kind
         assert failure.status == 200
         assert str(failure)
+
+
+@pytest.mark.parametrize("kind", ["server_error", "invalid_request_error", "overloaded_error", "rate_limit_error"])
+@pytest.mark.parametrize("status", [400, 402, 403, 404, 413, 429, 500, 503])
+def test_a_generic_type_is_not_a_code(status, kind):
+    error = read_http_error(status, {}, dumps({"error": {"message": "No.", "type": kind}}), NOW)
+    assert (error.code, str(error)) == (None, "No.")
 
 
 def test_a_failure_keeps_code_and_words():
@@ -499,4 +507,4 @@ def test_the_largest_embedded_image():
     [(b'{"detail": "Bad Request"}', True), (b"{}", True), (b'{"detail": "Unsupported parameter: x"}', False)],
 )
 def test_a_refusal_without_a_reason(answer, bare):
-    assert read_http_error(400, {}, answer, 0.0).gives_no_reason is bare
+    assert gives_no_reason(read_http_error(400, {}, answer, 0.0)) is bare

@@ -250,6 +250,13 @@ def test_a_bad_request_keeps_its_status_where_the_client_understands_it(status, 
     assert (to_codex(error, now=NOW).status, to_codex(error, now=NOW).code) == (codex, "invalid_prompt")
 
 
+@pytest.mark.parametrize("code", [None, "weird_code"])
+@pytest.mark.parametrize("kind", [errors.PlanRefused, errors.CreditsUsedUp])
+def test_the_codex_cli_does_not_wait_for_a_plan_that_is_refused(kind, code):
+    wire = to_codex(kind("no plan", code=code), now=NOW)
+    assert (wire.status, wire.code) == (400, "invalid_prompt")
+
+
 def refuse_image(path):
     error = errors.UpstreamRejected("no valid image", status=400, medium="image")
     error.path = path

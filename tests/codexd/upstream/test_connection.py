@@ -7,8 +7,7 @@ import pytest
 import trio
 
 from codexd.errors import ProxyFailed, StreamBroken, UpstreamFailed, UpstreamTimeout
-from codexd.upstream.connection import to_broken, to_unreachable
-from codexd.upstream.proxies import EXTENSION
+from codexd.upstream.connection import PROXY, to_broken, to_unreachable
 
 REQUEST = httpx.Request("GET", "https://chatgpt.com/backend-api/wham/usage")
 NAME = "the backend"
@@ -55,15 +54,22 @@ def test_no_answer(error, kind, words):
     ],
 )
 def test_no_answer_through_a_proxy(error, kind, words):
-    request = httpx.Request("GET", REQUEST.url, extensions={EXTENSION: "127.0.0.1:9 (HTTPS_PROXY)"})
+    request = httpx.Request("GET", REQUEST.url, extensions={PROXY: "127.0.0.1:9 (HTTPS_PROXY)"})
     found = to_unreachable(error, request, NAME)
     assert (type(found), str(found)) == (kind, f"the backend at chatgpt.com {words}")
 
 
-def test_a_connection_that_breaks_during_the_answer():
-    found = to_broken(httpx.RemoteProtocolError("peer closed"), NAME)
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (httpx.RemoteProtocolError("peer closed connection without sending complete message body"), "it was closed"),
+        (httpx.ReadError("aclose"), "the connection was lost"),
+    ],
+)
+def test_a_connection_that_breaks_during_the_answer(error, words):
+    found = to_broken(error, NAME)
     assert isinstance(found, StreamBroken)
-    assert str(found).startswith("the connection to the backend broke during the answer")
+    assert str(found) == f"the connection to the backend broke during the answer: {words}"
 
 
 def test_an_untrusted_certificate_is_called_that():

@@ -9,6 +9,7 @@ from support.harness import start_daemon
 from codexd.api.records import LogFilter
 from codexd.record.requests import RequestLog
 from codexd.settings.schema import ServerSettings
+from codexd.simulator.options import Options
 from codexd.web.app import App, Refusals
 from codexd.web.http import read_body
 
@@ -104,6 +105,8 @@ async def test_refusals_in_openais_shape(running, method, path, status, code):
         ("POST", "/messages", 404, "Set the client's base URL to {root}; the route is /v1/messages."),
         ("POST", "/v1/messages/", 404, "Set the client's base URL to {root}; the route is /v1/messages."),
         ("POST", "//v1/messages", 404, "Set the client's base URL to {root}; the route is /v1/messages."),
+        ("POST", "/v1/messages/v1/messages", 404, "Set the client's base URL to {root}; the route is /v1/messages."),
+        ("POST", "/v1/responses/compact/", 404, "Set the client's base URL to {root}/v1; the route is"),
         ("POST", "/v1/messages/batches", 404, "codexd has no /v1/messages/batches."),
         ("GET", "/v1/chat/completions", 405, "/v1/chat/completions supports only POST"),
         ("DELETE", "/v1/models", 405, "/v1/models does not support DELETE"),
@@ -128,6 +131,26 @@ async def test_what_clients_ask_for_just_in_case_is_not_what_why_explains(runnin
     for probe in ("/backend-api/wham/settings/user", "/v1/nowhere"):
         assert (await request(running, "GET", probe)).status_code == 404
     assert (await running.call("requests.explain"))["request"]["id"] == wrong.headers["request-id"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "is_recorded"),
+    [
+        ("GET", "/backend-api/ps/plugins/suggested/codex", False),
+        ("GET", "/backend-api/wham/settings/user", False),
+        ("POST", "/backend-api/codex/analytics-events/events", False),
+        ("GET", "/v1/models?client_version=0.171.0", False),
+        ("POST", "/backend-api/codex/responses", True),
+        ("POST", "/v1/nowhere", True),
+    ],
+)
+async def test_what_a_codex_client_does_without_is_no_failed_request(nursery, tmp_path, method, path, is_recorded):
+    running = await start_daemon(nursery, tmp_path, options=Options(models_status=503))
+    answer = await request(running, method, path, headers={"originator": "codex-tui"})
+    assert answer.status_code == 404
+    assert bool((await running.call("requests.list"))["requests"]) is is_recorded
+    logged = running.logs.history(LogFilter(request=answer.headers["request-id"]))
+    assert [entry.level for entry in logged] == ["info" if is_recorded else "debug"]
 
 
 async def test_refusals_do_not_count_as_usage(running):

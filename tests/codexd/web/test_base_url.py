@@ -16,7 +16,16 @@ def test_each_route_is_found_behind_each_wrong_base_url(route):
         assert find_meant(wrong) == route
 
 
-@pytest.mark.parametrize("path", ["/", "", "/v1", "/v1/", "/health", "/v1/embeddings", "/v1/models/models", "/nowhere"])
+@pytest.mark.parametrize("route", [*ANTHROPIC_PATHS, *OPENAI_PATHS])
+def test_a_route_as_the_base_url_is_recognized(route):
+    for tail in (route, route.removeprefix("/v1")):
+        assert find_meant(f"{route}{tail}") == route
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "", "/v1", "/v1/", "/health", "/v1/embeddings", "/v1/models/models", "/v1/models/a/messages", "/nowhere"],
+)
 def test_other_paths_mean_nothing(path):
     assert find_meant(path) is None
     assert advise(path, "127.0.0.1:8081") == ""

@@ -24,6 +24,12 @@ STREAMED = ask(stream=True)
 
 @pytest.fixture
 async def running(nursery, tmp_path):
+    return await start_daemon(nursery, tmp_path, timing=Timing(hold_s=10.0, ping_after_s=0.1))
+
+
+@pytest.fixture
+async def running_hastily(nursery, tmp_path):
+    """The status line waits for a moment only, so that pings can be seen before the first event."""
     return await start_daemon(nursery, tmp_path, timing=Timing(hold_s=0.2, ping_after_s=0.1))
 
 
@@ -55,6 +61,13 @@ async def test_an_answer_is_one_completion(running):
     assert answer["usage"]["total_tokens"] == 13
     assert answer["id"] == response.headers["x-request-id"].replace("req_", "chatcmpl-")
     assert running.asked[0].body["model"] == "gpt-5.5"
+
+
+async def test_a_whole_answer_to_the_form_of_responses_has_its_usage(running):
+    running.load({"output": [{"text": "Hello."}], "usage": {"input_tokens": 10, "output_tokens": 3}})
+    answer = (await chat(running, {"model": "gpt-5.5", "input": "hi"})).json()
+    assert answer["choices"][0]["message"]["content"] == "Hello."
+    assert answer["usage"]["total_tokens"] == 13
 
 
 @pytest.mark.parametrize("include_usage", [True, False])
@@ -222,16 +235,16 @@ async def test_a_failure_after_content_is_one_last_frame_without_an_end_mark(run
     assert last == {"error": {"message": "oops", "type": "server_error", "param": None, "code": "server_error"}}
 
 
-async def test_silence_is_filled_with_comments(running):
-    running.load({"hold": "thinking", "output": [{"text": "at last"}]})
+async def test_silence_is_filled_with_comments(running_hastily):
+    running_hastily.load({"hold": "thinking", "output": [{"text": "at last"}]})
     seen = b""
-    async with httpx.AsyncClient(base_url=running.address, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=running_hastily.address, trust_env=False) as client:
         async with client.stream("POST", "/v1/chat/completions", json=STREAMED) as response:
             async for data in response.aiter_raw():
                 seen += data
-                if seen.count(b": ping\n\n") == 2:
-                    running.simulator.release("thinking")
-    assert seen.startswith(b": ping\n\n: ping\n\n")
+                if seen.count(b": ping\n") == 2:
+                    running_hastily.simulator.release("thinking")
+    assert seen.startswith(b": ping\n: ping\n")
     assert content_of(read_chunks(seen.decode())) == "at last"
 
 

@@ -25,7 +25,7 @@ TOOLS = [{"name": "Bash", "input_schema": {"type": "object", "properties": {"com
 @pytest.fixture
 async def running(nursery, tmp_path):
     """A daemon whose user has opted in."""
-    running = await start_daemon(nursery, tmp_path, timing=Timing(hold_s=0.2, ping_after_s=0.1))
+    running = await start_daemon(nursery, tmp_path, timing=Timing(hold_s=10.0, ping_after_s=0.1))
     await running.call("settings.set", name="kilo.enabled", value=True)
     return running
 
@@ -228,6 +228,9 @@ def error(status, body, **headers):
         ({"text": "x", "cut": "eof"}, 502, "api_error", "closed the stream"),
         ({"text": "x", "cut": "connection"}, 502, "api_error", "broke"),
         ({"text": "x", "failed": {"message": "gone", "code": 502}}, 502, "api_error", "gone"),
+        ({"failed": {"message": "bad field", "code": 400}}, 400, "invalid_request_error", "bad field"),
+        ({"failed": {"message": "No credits", "code": 402}}, 400, "invalid_request_error", "No credits"),
+        ({"failed": {"message": "too large", "code": 413}}, 400, "invalid_request_error", "too large"),
         ({"failed": {"message": "slow", "code": 429}}, 429, "rate_limit_error", "slow"),
         ({"raw": 'data: {"choices":[{"delta":{"content":"x"}}]}\n\ndata: [DONE]\n\n'}, 502, "api_error", "closed"),
         ({"raw": "data: {nonsense\n\n"}, 502, "api_error", "not JSON"),

@@ -26,6 +26,12 @@ STREAMED = {**HELLO, "max_tokens": 1_000_000_000, "stream": True}
 
 @pytest.fixture
 async def running(nursery, tmp_path):
+    return await start_daemon(nursery, tmp_path, timing=Timing(hold_s=10.0, ping_after_s=0.1))
+
+
+@pytest.fixture
+async def running_hastily(nursery, tmp_path):
+    """The status line waits for a moment only, so that pings can be seen before the first event."""
     return await start_daemon(nursery, tmp_path, timing=Timing(hold_s=0.2, ping_after_s=0.1))
 
 
@@ -320,15 +326,15 @@ async def test_a_model_without_alternatives_is_a_404(running):
     assert (response.status_code, response.json()["error"]["type"]) == (404, "not_found_error")
 
 
-async def test_silence_is_filled_with_pings_before_and_after_the_first_content(running):
-    running.load({"hold": "thinking", "output": [{"text": "at last"}]})
+async def test_silence_is_filled_with_pings_before_and_after_the_first_content(running_hastily):
+    running_hastily.load({"hold": "thinking", "output": [{"text": "at last"}]})
     seen = b""
-    async with httpx.AsyncClient(base_url=running.address, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=running_hastily.address, trust_env=False) as client:
         async with client.stream("POST", "/v1/messages", json=STREAMED) as response:
             async for data in response.aiter_raw():
                 seen += data
                 if seen.count(b"event: ping") == 2:
-                    running.simulator.release("thinking")
+                    running_hastily.simulator.release("thinking")
     events = read_events(seen.decode())
     assert [event["type"] for event in events[:2]] == ["ping", "ping"]
     assert text_of(events) == "at last"
@@ -358,14 +364,14 @@ async def test_a_client_that_pauses_is_no_silence_of_the_backend(nursery, tmp_pa
     await connection.aclose()
 
 
-async def test_an_error_after_the_status_line_went_out_is_an_event(running):
-    running.load({"hold": "thinking", "failed": {"code": "server_is_overloaded", "message": "busy"}})
+async def test_an_error_after_the_status_line_went_out_is_an_event(running_hastily):
+    running_hastily.load({"hold": "thinking", "failed": {"code": "server_is_overloaded", "message": "busy"}})
     seen = b""
-    async with httpx.AsyncClient(base_url=running.address, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=running_hastily.address, trust_env=False) as client:
         async with client.stream("POST", "/v1/messages", json=STREAMED) as response:
             async for data in response.aiter_raw():
                 seen += data
-                running.simulator.release("thinking")
+                running_hastily.simulator.release("thinking")
     assert read_events(seen.decode())[-1]["error"]["type"] == "overloaded_error"
 
 

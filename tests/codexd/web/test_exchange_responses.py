@@ -25,6 +25,12 @@ CODEX = {name.replace("-", "_"): value for name, value in CODEX_HEADERS.items()}
 
 @pytest.fixture
 async def running(nursery, tmp_path):
+    return await start_daemon(nursery, tmp_path, timing=Timing(hold_s=10.0, ping_after_s=0.1))
+
+
+@pytest.fixture
+async def running_hastily(nursery, tmp_path):
+    """The status line waits for a moment only, so that pings can be seen before the first event."""
     return await start_daemon(nursery, tmp_path, timing=Timing(hold_s=0.2, ping_after_s=0.1))
 
 
@@ -152,13 +158,13 @@ async def test_a_cut_answer_never_just_ends(running, cut):
     assert events[-1]["response"]["error"]["code"] == "stream_disconnected"
 
 
-async def test_a_failure_after_pings_has_the_beginning_that_sdks_wait_for(running):
-    running.load({"hold": "later", "failed": OVERFLOW})
-    async with httpx.AsyncClient(base_url=running.address, trust_env=False, timeout=30) as client:
+async def test_a_failure_after_pings_has_the_beginning_that_sdks_wait_for(running_hastily):
+    running_hastily.load({"hold": "later", "failed": OVERFLOW})
+    async with httpx.AsyncClient(base_url=running_hastily.address, trust_env=False, timeout=30) as client:
         async with client.stream("POST", PATH, json=STREAMED) as response:
             lines = response.aiter_lines()
             assert await anext(lines) == ": ping"
-            running.simulator.release("later")
+            running_hastily.simulator.release("later")
             names = [line async for line in lines if line.startswith("event:")]
     assert names == ["event: response.created", "event: response.in_progress", "event: response.failed"]
 
@@ -262,6 +268,20 @@ async def test_the_protocols_headers_go_up_and_come_down_and_ours_stay_ours(runn
     assert answer.headers["x-codex-primary-window-minutes"] == "300"
     assert answer.headers["openai-model"] == "gpt-5.5"
     assert answer.headers["x-models-etag"].startswith("W/")
+
+
+@pytest.mark.parametrize(
+    ("asked", "served", "named"),
+    [
+        pytest.param("gpt-5.5", None, "gpt-5.5", id="as asked"),
+        pytest.param("opus", None, "opus", id="a name of codexd's own"),
+        pytest.param("opus", "gpt-6-luna", "gpt-6-luna", id="the backend took another"),
+    ],
+)
+async def test_the_codex_cli_is_told_of_another_model_only_if_the_backend_took_it(running, asked, served, named):
+    running.load({"output": [{"text": "Hi"}], "model": served})
+    answer = await post(running, {**CODEX_STREAM, "model": asked}, PATH, **CODEX)
+    assert answer.headers["openai-model"] == named
 
 
 async def test_the_backends_own_frames_are_for_the_codex_cli_alone(running):

@@ -140,7 +140,7 @@ async def test_model_requests_need_the_key_where_one_is_set(nursery, tmp_path):
     assert (refused.status_code, refused.json()["error"]["type"]) == (401, "authentication_error")
     assert "sesame" not in refused.text
     (entry,) = running.logs.history(LogFilter(request=refused.headers["request-id"]))
-    assert entry.message.startswith("POST /v1/messages refused: the request has no key")
+    assert entry.message.startswith("POST /v1/messages refused: The request does not have the key")
     assert (await post(running, HELLO, x_api_key="sesame")).status_code == 200
     assert (await running.call("requests.explain"))["request"]["id"] == refused.headers["request-id"]
 

@@ -1,6 +1,7 @@
 """A request's head and body, with the messages of ASGI as a list."""
 
 import gzip
+import sys
 
 import pytest
 
@@ -9,6 +10,11 @@ from codexd.translation.client_api import Client
 from codexd.web.caller import Shape
 from codexd.web.compression import MAX_BODY_BYTES
 from codexd.web.http import ClientLeftError, Request, read_body, send_json, wait_for_disconnect
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import compress
+else:
+    from backports.zstd import compress
 
 
 def make_request(**headers):
@@ -52,6 +58,13 @@ async def test_a_client_that_leaves_before_its_body_is_whole():
 async def test_a_compressed_body():
     request = make_request(content_encoding="gzip")
     assert await read_body(request, receiving(gzip.compress(b"{}"), then="end")) == b"{}"
+
+
+async def test_encodings_on_several_lines_are_one_list():
+    names = (b"Content-Encoding", b"gzip"), (b"content-encoding", b"zstd")
+    request = Request.of({"method": "POST", "path": "/", "query_string": b"", "headers": names}, "req_1")
+    assert request.headers == {"content-encoding": "gzip, zstd"}
+    assert await read_body(request, receiving(compress(gzip.compress(b"{}")), then="end")) == b"{}"
 
 
 async def test_a_compression_that_is_not_supported():

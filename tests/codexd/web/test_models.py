@@ -175,7 +175,7 @@ async def test_without_an_account_the_built_in_list_is_told(running):
     answer = await get(running, CODEX)
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
     assert (await get(running, "/v1/models", **ANTHROPIC)).json()["data"]
-    with pytest.raises(RefusedError, match="accounts switch"):
+    with pytest.raises(RefusedError, match="accounts add"):
         await running.call("accounts.models")
 
 

@@ -20,4 +20,4 @@ def test_an_error_ends_the_stream_as_an_object():
 
 
 def test_clients_get_none_of_the_backends_headers():
-    assert CHAT.relay_headers({"x-codex-turn-state": "s"}) == {}
+    assert CHAT.relay_headers({"x-codex-turn-state": "s"}, None) == {}

@@ -72,7 +72,8 @@ def test_parts(part, expected):
 def test_an_image_that_a_tool_drew_and_that_cant_be_sent_is_no_error():
     svg = image("data:image/svg+xml;base64,PHN2Zy8+")
     messages = [assistant(None, tool_call()), tool(content=[svg])]
-    assert input_of(*messages)[1]["output"] == "[image left out: it can't be sent to the model]"
+    problem = "the data is not a PNG, JPEG, GIF or WebP image, but an SVG image"
+    assert input_of(*messages)[1]["output"] == f"[image left out: {problem}]"
     assert losses_of(ask(*messages)) == {"messages[1].content[0]": LossKind.DROPPED}
 
 

@@ -57,6 +57,7 @@ MARK = {"cache_control": {"type": "ephemeral"}}
             ),
         ),
         (ask(service_tier="flex"), {"service_tier": DROPPED}),
+        (ask(fast_mode="yes"), {"fast_mode": DROPPED}),
         (ask(prediction={"type": "content", "content": "x"}), {"prediction": COSMETIC}),
         (
             ask(stream_options={"include_usage": True, "include_obfuscation": False, "new": 1}),

@@ -269,6 +269,11 @@ def test_stale_reasoning_is_left_out():
     assert lost == {"messages[0].reasoning_details": LossKind.APPROXIMATED}
 
 
+def test_reasoning_that_nothing_follows_is_counted():
+    lost = losses_of(ask(user("hi"), assistant(None, reasoning_details=[sealed()]), user("go")))
+    assert lost == {"messages[1].reasoning_details": LossKind.APPROXIMATED}
+
+
 @pytest.mark.parametrize(
     ("message", "said"),
     [

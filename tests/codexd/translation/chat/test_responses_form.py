@@ -6,7 +6,7 @@ import pytest
 from support.bodies import TAG
 from support.responses_bodies import FUNCTION, PARAMETERS, call, find_refusal, message, output
 
-from codexd.errors import RequestInvalid
+from codexd.errors import ContextOverflow, RequestInvalid
 from codexd.translation.chat.api import CHAT
 from codexd.translation.chat.request import ChatRequest
 from codexd.translation.chat.responses_form import ResponsesFormRequest
@@ -98,6 +98,19 @@ def test_the_answer_is_a_chat_completion():
     chunks = stream.receive_event(delta, now=1.0)
     assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
     assert "".join(choice["delta"].get("content", "") for chunk in chunks for choice in chunk["choices"]) == "Hi "
+
+
+def test_a_whole_answer_has_its_usage():
+    request = read(stream=False, stream_options=None)
+    stream, whole = request.open_stream(request.to_backend(TARGET), TARGET, "req_1"), CHAT.make_collector()
+    ending = {"type": "response.completed", "response": {"usage": {"input_tokens": 3, "output_tokens": 2}}}
+    whole.receive_events(stream.receive_event(ending, now=1.0))
+    assert whole.document["usage"]["total_tokens"] == 5
+
+
+def test_a_full_context_is_one_of_the_input():
+    wire = CHAT.to_wire(ContextOverflow("too long"), Client.OTHER, read(), now=0.0)
+    assert wire.param == "input"
 
 
 def test_messages_come_first():

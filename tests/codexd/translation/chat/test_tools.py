@@ -38,6 +38,15 @@ PLACE = {"city": "Bonn", "country": "DE"}
         pytest.param(
             {"type": "function", "name": "bash", "parameters": OPEN}, {**FUNCTION, "parameters": OPEN}, id="flat"
         ),
+        pytest.param({"name": "bash", "input_schema": OPEN}, {**FUNCTION, "parameters": OPEN}, id="anthropic's"),
+        pytest.param(
+            {"type": "custom", "name": "bash", "input_schema": OPEN, "cache_control": {"type": "ephemeral"}},
+            {**FUNCTION, "parameters": OPEN},
+            id="anthropic's, typed",
+        ),
+        pytest.param(
+            function(parameters=OPEN, input_schema=CLOSED), {**FUNCTION, "parameters": OPEN}, id="two schemas"
+        ),
         pytest.param(
             {"function": {"name": "bash", "description": "d"}}, {**FUNCTION, "description": "d"}, id="untyped"
         ),

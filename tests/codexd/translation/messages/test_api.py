@@ -35,4 +35,4 @@ def test_a_request_for_no_tokens_needs_no_model(max_tokens, alone):
 
 
 def test_clients_get_none_of_the_backends_headers():
-    assert MESSAGES.relay_headers({"x-codex-turn-state": "s"}) == {}
+    assert MESSAGES.relay_headers({"x-codex-turn-state": "s"}, None) == {}

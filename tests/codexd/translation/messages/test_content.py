@@ -139,7 +139,7 @@ def test_line_breaks_in_base64_are_taken_out():
         ),
         (
             {"type": "image", "source": {"type": "url", "url": "file:///etc/passwd"}},
-            "messages[0].content[0].source.url: must start with https://; the backend loads no other URLs",
+            "messages[0].content[0].source.url: must be a base64 data URL or start with https://; the backend loads no other URLs",
         ),
         (
             document({"type": "http"}),

@@ -8,7 +8,7 @@ from anthropic.types.beta import message_count_tokens_params as beta_count_param
 from anthropic.types.beta import message_create_params as beta_create_params
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from support.bodies import CLOSED, HI, PDF, PNG, TAG, TURNS, check_accepted, claude_code_body, client_of, make
+from support.bodies import CLOSED, HI, PDF, PNG, TAG, TURNS, check_accepted, claude_code_body, client_of, make, thinking
 from support.sdk_types import WORDS, Requests, Walk
 
 from codexd.errors import RequestInvalid
@@ -70,6 +70,22 @@ MARK = {"cache_control": {"type": "ephemeral"}}
         pytest.param(
             {"temperature": 1, "container": None, "mcp_servers": [], "stop_sequences": ["x"]}, {}, id="defaults"
         ),
+        pytest.param(
+            {"service_tier": "batch", "speed": "slow"},
+            {"service_tier": LossKind.DROPPED, "speed": LossKind.DROPPED},
+            id="a-tier-and-a-speed-that-nobody-has",
+        ),
+        pytest.param(
+            {"messages": [{**HI[0], "output_config": {"effort": "low", "format": {"type": "json_schema"}}}]},
+            {"messages[0].output_config": LossKind.DROPPED},
+            id="the-effort-of-a-user-message",
+        ),
+        pytest.param(
+            {"messages": [*HI, {"role": "system", "output_config": {"effort": "low", "format": {"type": "x"}}}]},
+            {"messages[1].output_config.format": LossKind.DROPPED},
+            id="the-format-of-a-system-message",
+        ),
+        pytest.param({"service_tier": "standard_only", "speed": "standard"}, {}, id="the-usual-tier-and-speed"),
         pytest.param(
             {"temperature": 0.2, "top_k": 5, "foo": 1, **MARK},
             {
@@ -163,6 +179,13 @@ def test_a_second_translation_writes_nothing_twice():
     assert request.losses.first_dropped.path == "top_k"
 
 
+def test_reasoning_that_nothing_follows_is_counted():
+    said = {"role": "assistant", "content": [{"type": "text", "text": "b"}, thinking("rs_1"), thinking("rs_2")]}
+    messages = [{"role": "user", "content": "a"}, said, {"role": "user", "content": "c"}]
+    lost = kinds(make(messages=messages))
+    assert lost == {f"messages[1].content[{index}]": LossKind.APPROXIMATED for index in (1, 2)}
+
+
 CLAUDE_CODE = {"user-agent": "claude-cli/2.1.330 (external, sdk-cli)"}
 REFUSED = [
     ({"tools": [{"type": "code_execution_20250825", "name": "x"}]}, "tools[0].type"),
@@ -170,6 +193,7 @@ REFUSED = [
     ({"tools": [{"type": "computer_toolset_20260801"}]}, "tools[0].type"),
     ({"tools": [{"type": "web_fetch_20250910", "name": "x"}]}, "tools[0].type"),
     ({"tools": [{"type": "new_20300101", "name": "x"}]}, "tools[0].type"),
+    ({"tools": [{"type": "function", "function": {"name": "x"}}]}, "tools[0].type"),
     ({"mcp_servers": [{"type": "url", "url": "https://example.com", "name": "x"}]}, "mcp_servers"),
     ({"container": "c"}, "container"),
 ]
@@ -178,6 +202,9 @@ ESSENTIAL = [
     pytest.param({"thread": {"type": "continue", "previous_message_id": "x"}}, "thread.type", id="thread"),
     pytest.param({"thread": {"type": "fork", "message_id": "x"}}, "thread.type", id="a-thread-of-another-kind"),
     pytest.param({"thread": {"previous_message_id": "x"}}, "thread.type", id="a-thread-without-a-type"),
+    pytest.param({"thread": "continue"}, "thread", id="a-thread-as-text"),
+    pytest.param({"thread": [{"type": "continue"}]}, "thread", id="a-list-of-threads"),
+    pytest.param({"thread": False}, "thread", id="a-thread-as-a-flag"),
     pytest.param(
         {"messages": [{"role": "user", "content": [{"type": "container_upload", "file_id": "f"}]}]},
         "messages[0].content[0].type",

@@ -1,7 +1,6 @@
 import pytest
 from attrs import evolve
 
-from codexd.translation.client_api import Target
 from codexd.translation.models.catalogue import BUILT_IN
 from codexd.translation.reading.effort import AskedTier, effort_of_budget, fit_effort, fit_tier, fit_verbosity
 from codexd.translation.reading.losses import Losses, LossKind
@@ -80,5 +79,5 @@ def test_verbosity(verbosity, model, fitted, lost):
 )
 def test_the_service_tier(asked, model, default, sent, lost):
     losses = Losses()
-    assert fit_tier(asked, Target(model, default_tier=default), losses) == sent
+    assert fit_tier(asked, model, default, losses) == sent
     assert recorded(losses) == ([(LossKind.DROPPED, "service_tier")] if lost else [])

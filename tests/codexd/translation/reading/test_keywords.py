@@ -134,6 +134,12 @@ TOLD = told("Must match the regular expression (?!x).")
             told("A property whose name matches (?!x) must match {}.", patternProperties={"^x": TOLD}),
             ".patternProperties.(?!x)",
         ),
+        (
+            {"patternProperties": {"(?!x)": {}}, "additionalProperties": STRING},
+            told("A property whose name matches (?!x) must match {}.", patternProperties={}),
+            ".additionalProperties",
+        ),
+        ({"contains": BAD, "maxContains": 2}, {"contains": TOLD}, ".maxContains"),
         ({"not": BAD}, told('Must not match {"pattern":"(?!x)"}.'), ".not"),
         (
             {"if": BAD, "then": STRING, "else": {}},

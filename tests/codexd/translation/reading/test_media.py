@@ -1,8 +1,10 @@
 import base64
+import json
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from support.media import PAPER, make_animation, make_image, make_png_header
 
 from codexd.translation.reading.media import (
@@ -126,14 +128,25 @@ def test_whatever_is_clean_can_be_decoded(text):
 
 
 VALUES = st.recursive(
-    st.text() | st.sampled_from(["data:image/png;base64,AAAA", "base64"]),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["type", "data", "url", "image_url", "x"]), inner),
+    st.text() | st.sampled_from(["data:image/png;base64,AAAA", "base64", '["image"]', '["image']),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.sampled_from(["type", "data", "url", "image_url", "content", "x"]), inner)
+    ),
 )
 
 
 @given(VALUES)
 def test_looking_ahead_takes_any_json(value):
     look_ahead(value)
+
+
+@pytest.mark.parametrize("wrap", [lambda parts: parts, json.dumps, lambda parts: f" {json.dumps(parts)}"])
+def test_the_images_of_a_result_are_looked_at_ahead_also_in_its_json_text(wrap, monkeypatch):
+    data = base64.b64encode(make_image("PNG", (7, 8 + len(wrap([]))))).decode()
+    parts = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}]
+    look_ahead({"messages": [{"role": "tool", "content": wrap(parts)}]})
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("decoded again"))
+    assert find_image(data) == Finding("image/png")
 
 
 def test_what_was_found_is_remembered_within_bounds():

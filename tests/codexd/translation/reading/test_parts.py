@@ -14,6 +14,7 @@ from codexd.translation.reading.parts import (
     text_part,
     to_file_data,
     to_image_url,
+    to_link,
     to_output,
 )
 
@@ -123,12 +124,27 @@ def test_files_of_other_types_are_not_looked_into():
         to_file_data(source_of("data:text/csv;base64,"), "data")
 
 
+@pytest.mark.parametrize(
+    ("url", "link"),
+    [
+        ("https://a.example/b.png", "https://a.example/b.png"),
+        (" HTTPS://a.example/b.png\n", "https://a.example/b.png"),
+        ("http://a.example/b.png", None),
+        ("https:a.example", None),
+        ("https", None),
+        ("", None),
+    ],
+)
+def test_links(url, link):
+    assert to_link(url) == link
+
+
 def test_only_media_are_left_out():
     part = Fields({}, "messages[0].content[0]")
     refused = RequestInvalid("x", "is cut off", medium="document")
-    assert leave_out(part, refused, "sorry") == text_part("[document left out: sorry]")
+    assert leave_out(part, refused) == text_part("[document left out: the data is cut off]")
     with pytest.raises(RequestInvalid, match="required"):
-        leave_out(part, RequestInvalid("x", "required"), "sorry")
+        leave_out(part, RequestInvalid("x", "required"))
 
 
 def test_the_block_that_became_a_part_is_found_again():

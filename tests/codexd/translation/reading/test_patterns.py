@@ -50,6 +50,8 @@ def test_plain_patterns(pattern):
         r"\Aa\Z",
         "a++",
         "a{2}+",
+        "a{,3}",
+        "a{,}",
         "[",
         "(",
         "*a",

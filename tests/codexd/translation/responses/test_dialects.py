@@ -21,6 +21,12 @@ def said(*parts, **more):
     return {"type": "message", "role": "assistant", "content": list(parts), **more}
 
 
+OLD_FORM = [
+    {"role": "assistant", "content": None, "function_call": {"name": "run", "arguments": "{}"}},
+    {"role": "function", "name": "run", "content": "x"},
+]
+
+
 @pytest.mark.parametrize("role", ["user", "system", "developer"])
 @pytest.mark.parametrize(
     ("part", "sent"),
@@ -87,12 +93,14 @@ def test_parts_of_a_message(role, part, sent):
             id="text-and-calls",
         ),
         pytest.param(
+            [HI, *OLD_FORM, *OLD_FORM],
             [
                 HI,
-                {"role": "assistant", "content": None, "function_call": {"name": "run", "arguments": "{}"}},
-                {"role": "function", "name": "run", "content": "x"},
+                {**call("call_run_1", "run"), "arguments": "{}"},
+                output("call_run_1", "x"),
+                {**call("call_run_3", "run"), "arguments": "{}"},
+                output("call_run_3", "x"),
             ],
-            [HI, {**call("call_run", "run"), "arguments": "{}"}, output("call_run", "x")],
             id="old-form",
         ),
         pytest.param(
@@ -175,3 +183,22 @@ def test_what_cant_be_sent_is_refused(item, path):
     with pytest.raises(RequestInvalid) as refused:
         read(sdk([item]))
     assert refused.value.path == path
+
+
+@pytest.mark.parametrize("given", [{"messages": [HI]}, {"messages": [HI], "input": None}])
+def test_messages_are_the_input_under_another_name(given):
+    body = {"model": "gpt-5.5", **given}
+    assert translate(body) == translate(sdk([HI]))
+    assert losses(body) == {}
+
+
+def test_messages_beside_the_input_are_left_out():
+    body = sdk([HI], messages=[message("user", "another")])
+    assert translate(body) == translate(sdk([HI]))
+    assert losses(body) == {"messages": "dropped"}
+
+
+def test_a_wrong_message_is_named_as_the_client_knows_it():
+    with pytest.raises(RequestInvalid) as error:
+        translate({"model": "gpt-5.5", "messages": [{"role": "tool", "content": "x"}]})
+    assert error.value.path == "messages[0].tool_call_id"

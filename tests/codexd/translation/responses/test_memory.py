@@ -1,5 +1,8 @@
 """Answers that clients refer to, and requests that refer to them."""
 
+import sys
+import threading
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,7 +59,8 @@ def test_it_is_forgotten_after_a_day():
     assert answers.find_item("msg_1", now=NOW + MAX_AGE_S) is not None
     assert answers.find_item("msg_1", now=NOW + MAX_AGE_S + 1) is None
     assert answers.find_conversation("resp_1", now=NOW + MAX_AGE_S + 1) is None
-    assert answers.size_bytes == 0
+    answers.remember(conversation(2, AGAIN, size=7), now=NOW + MAX_AGE_S + 1)
+    assert answers.size_bytes == 7
 
 
 def test_the_oldest_goes_when_there_is_no_room():
@@ -95,6 +99,7 @@ def test_it_stays_within_its_bounds_and_consistent(told):
         found = answers.find_item(f"msg_{number}", now=now)
         assert (found is None) == (answers.find_conversation(f"resp_{number}", now=now) is None)
     assert answers.find_item("msg_0", now=now + 51) is None
+    answers.remember(conversation(9, HI, size=0), now=now + 51)
     assert answers.size_bytes == 0
 
 
@@ -194,3 +199,36 @@ def test_an_unknown_previous_response_is_refused():
     with pytest.raises(RequestInvalid, match="Previous response with id 'resp_9' not found") as refused:
         read(sdk("again", previous_response_id="resp_9"))
     assert refused.value.path == "previous_response_id"
+
+
+def test_a_response_that_is_named_needs_no_new_input():
+    answers = AnswerMemory()
+    answer(answers, sdk([HI]), SAID)
+    sent, _ = answer(answers, {"model": "gpt-5.5", "previous_response_id": "resp_1"}, response_id="resp_2")
+    assert sent["input"] == [HI, SAID]
+
+
+def test_threads_look_for_items_while_answers_are_remembered():
+    answers = AnswerMemory(max_bytes=2000, max_age_s=3)
+    ended_well, ended, now = [], threading.Event(), [0.0]
+
+    def look():
+        while not ended.is_set():
+            answers.find_item("msg_1", now=now[0])
+        ended_well.append(True)
+
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    try:
+        for thread in threads:
+            thread.start()
+        for number in range(3000):
+            now[0] += 0.1
+            answers.remember(conversation(number, {"id": f"msg_{number % 9}"}), now=now[0])
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+        sys.setswitchinterval(usual_s)
+    assert ended_well == [True, True]

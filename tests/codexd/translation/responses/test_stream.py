@@ -48,6 +48,16 @@ def test_events_go_on_as_they_are(verbatim):
     assert told[-1]["sequence_number"] == 5
 
 
+@pytest.mark.parametrize(("served", "named"), [("gpt-5.5", "opus"), ("gpt-5.2", "gpt-5.2")])
+def test_headers_inside_events_name_the_model_as_the_client_did_unless_it_is_another(served, named):
+    headers = {"openai-model": served, "x-codex-turn-state": "s"}
+    created = {"type": "response.created", "response": response(headers=headers)}
+    metadata = {"type": "response.metadata", "headers": headers}
+    stream = ResponsesStream(model="opus", sent_model="gpt-5.5", verbatim=True)
+    told = run([created, metadata, DELTA], stream)
+    assert told[0]["response"]["headers"] == told[1]["headers"] == {**headers, "openai-model": named}
+
+
 def test_the_last_event_has_the_whole_output_and_all_of_the_usage():
     stream = make("opus")
     told = run(PLAIN, stream)

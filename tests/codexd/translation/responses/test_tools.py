@@ -4,10 +4,13 @@ import pytest
 from support.responses_bodies import (
     FUNCTION,
     PARAMETERS,
+    find_refusal,
     losses,
     sdk,
     translate,
 )
+
+NAMED = {"type": "function", "name": "f"}
 
 
 @pytest.mark.parametrize(
@@ -80,3 +83,28 @@ def test_tools(fields, sent, lost):
     body = translate(sdk(**fields))
     assert body == {**translate(sdk()), **sent}
     assert losses(sdk(**fields)) == lost
+
+
+@pytest.mark.parametrize("parameters", [{}, {"parameters": None}])
+def test_a_function_of_a_namespace_needs_no_schema(parameters):
+    namespace = {"type": "namespace", "name": "n", "description": "d", "tools": [{**NAMED, **parameters}]}
+    (sent,) = translate(sdk(tools=[namespace]))["tools"]
+    assert sent["tools"] == [{**NAMED, "parameters": {"type": "object", "properties": {}}}]
+    assert find_refusal(translate(sdk(tools=[namespace]))) is None
+
+
+@pytest.mark.parametrize(
+    "nest", [lambda tool: {"type": "function", **tool}, lambda tool: {"type": "function", "function": tool}]
+)
+def test_the_schema_of_a_function_under_anthropics_name(nest):
+    fields = {"tools": [nest({"name": "f", "input_schema": PARAMETERS})]}
+    assert translate(sdk(**fields))["tools"] == [{**NAMED, "parameters": PARAMETERS}]
+    assert losses(sdk(**fields)) == {}
+
+
+def test_the_schema_of_a_function_of_a_namespace_under_anthropics_name():
+    function = {"type": "function", "name": "f", "input_schema": PARAMETERS}
+    (sent,) = translate(sdk(tools=[{"type": "namespace", "name": "n", "description": "d", "tools": [function]}]))[
+        "tools"
+    ]
+    assert sent["tools"] == [{**NAMED, "parameters": PARAMETERS}]
