@@ -17,7 +17,6 @@ from codexctl.daemons import choose_socket, name_older
 from codexctl.render.text import PROSE_WIDTH, wrap
 from codexctl.terminal import say, write_out
 from codexd import __version__
-from codexd.paths import find_socket
 
 COMPLETE = "__complete"
 """The first word of what the scripts of ``codexctl completion`` run."""
@@ -62,7 +61,7 @@ def _find_socket(command: Command, given: Path | None, environ: Mapping[str, str
     """Raises NoDaemon."""
     if given is not None:
         return given.absolute()
-    return choose_socket(environ) if command.needs_daemon else find_socket(environ)
+    return choose_socket(environ) if command.needs_daemon else Path(os.devnull)
 
 
 def parse(

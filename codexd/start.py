@@ -153,8 +153,15 @@ def _name_codexctl(ready: Ready, running_folder: Path | None) -> str:
     socket = ready.places.socket
     noted = [daemon.socket for daemon in read_running(running_folder)] if running_folder is not None else []
     names_another = bool(os.environ.get("CODEXD_SOCKET") or os.environ.get("CODEXD_HOME"))
-    is_found = find_socket(os.environ) == socket or (noted == [socket] and not names_another)
+    is_found = _is_default(socket) or (noted == [socket] and not names_another)
     return name if is_found else f"{name} --socket {socket}"
+
+
+def _is_default(socket: Path) -> bool:
+    try:
+        return find_socket(os.environ) == socket
+    except RuntimeError:  # the home folder is unknown
+        return False
 
 
 def _leaves(group: BaseExceptionGroup[_Error]) -> list[_Error]:

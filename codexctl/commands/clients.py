@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from codexctl.client import ConnectionLost
-from codexctl.command import EXIT_REFUSED, Command, Invocation, Render, Stop, Values, argument
+from codexctl.command import EXIT_REFUSED, EXIT_USAGE, Command, Invocation, Render, Stop, Values, argument
 from codexctl.render.clients import CLAUDE_CODE, CODEX_CLI, Client
 from codexctl.terminal import Spinner, confirm, has_input_terminal, say
 
@@ -34,7 +34,7 @@ SHELL_VARIABLES = ("CLAUDE_CODE_USE_", "ANTHROPIC_BASE_URL")
 
 def _folder(invocation: Invocation, named: str | None, below_home: str) -> dict[str, Any]:
     """The client's folder in this user's environment, from which the daemon's may differ, and what may override it."""
-    folder = Path(named) if named else Path(invocation.environ.get("HOME") or Path.home()) / below_home
+    folder = Path(named) if named else _find_home(invocation.environ) / below_home
     place: dict[str, Any] = {"config_dir": str(folder.expanduser().absolute())}
     shell = {name: value for name, value in invocation.environ.items() if name.startswith(SHELL_VARIABLES)}
     place |= {"environment": shell} if shell else {}
@@ -42,6 +42,13 @@ def _folder(invocation: Invocation, named: str | None, below_home: str) -> dict[
         return place | {"working_dir": str(Path.cwd())}
     except FileNotFoundError:  # the folder was deleted
         return place
+
+
+def _find_home(environ: Mapping[str, str]) -> Path:
+    try:
+        return Path(environ.get("HOME") or Path.home())
+    except RuntimeError:
+        raise Stop(EXIT_USAGE, "your home folder is unknown; set HOME.") from None
 
 
 def _warn_of_proxy(environ: Mapping[str, str]) -> None:
@@ -173,7 +180,7 @@ def _find_program(environ: Mapping[str, str]) -> str:
     """Claude Code in the PATH, or where its own installers put it."""
     import shutil  # noqa: PLC0415 - as above
 
-    home = Path(environ.get("HOME") or Path.home())
+    home = _find_home(environ)
     places = (home / ".local" / "bin", home / ".claude" / "local")
     path = os.pathsep.join([environ.get("PATH", os.defpath), *map(str, places)])
     found = shutil.which(CLAUDE_PROGRAM, path=path)

@@ -60,6 +60,14 @@ def test_without_messages_there_is_still_an_exit_status(arguments, status):
     assert run_with_output("</dev/null 2>&-", *arguments).returncode == status
 
 
+def test_a_command_without_a_daemon_needs_no_home_folder(monkeypatch, capsys):
+    monkeypatch.delenv("CODEXD_SOCKET", raising=False)
+    monkeypatch.setenv("CODEXD_HOME", "~nobody-of-this-name/x")
+    assert main(["completion", "bash"]) == 0
+    assert main(["status"]) == EXIT_NO_DAEMON
+    assert "your home folder is unknown" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [

@@ -163,6 +163,7 @@ def test_a_folder_that_is_gone(tmp_path):
         ({}, ["--host", "[::1]"]),
         ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, []),
         ({"XDG_RUNTIME_DIR": "/nowhere"}, []),
+        ({"CODEXD_HOME": "~nobody-of-this-name/x"}, []),
     ],
 )
 def test_it_starts_all_the_same(tmp_path, environ, arguments):
