@@ -126,7 +126,7 @@ CAN_NOT_START = [
     (["--host", "a..b"], {}, 2, "server.host"),
     (["--host", "\udcff"], {}, 2, "server.host"),
     (["--home", ""], {}, 2, "--home"),
-    (["--home", "/proc/nowhere"], {}, 1, "/proc/nowhere"),
+    (["--home", f"{os.devnull}/home"], {}, 2, f"{os.devnull}/home"),
     (["--home", os.devnull], {}, 2, os.devnull),
     ([], {"HTTPS_PROXY": "foo:bar:baz"}, 1, "HTTPS_PROXY"),
     ([], {"ALL_PROXY": "socks4://127.0.0.1:9"}, 1, "ALL_PROXY"),
@@ -143,6 +143,13 @@ def test_whatever_prevents_the_start_is_one_line_that_names_it(tmp_path, argumen
     home = {} if "CODEXD_HOME" in environ else {"CODEXD_HOME": str(tmp_path)}
     found, said = end_of("--port", "0", *arguments, **home, **environ)
     assert (found, word in said) == (status, True), said
+
+
+def test_a_home_that_can_not_be_made(tmp_path):
+    home = tmp_path / "link"
+    home.symlink_to(tmp_path / "nowhere" / "home")
+    found, said = end_of("--port", "0", "--home", str(home))
+    assert (found, f"{home} can't be used" in said) == (1, True), said
 
 
 def test_a_folder_that_is_gone(tmp_path):
