@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 import trio
 from attrs import define, field, frozen
 
+from codexd import bounds
 from codexd.errors import CodexdError, RequestCancelled, RequestInvalid, ShuttingDown
 from codexd.record.requests import CANCELLED_WITH, RequestLog
 from codexd.record.timeline import SILENT_S, RequestRecord
@@ -55,8 +56,7 @@ _STREAM_HEADERS = {
 
 _PRODUCT = re.compile(r"[^/()]+/\S*|\S*")
 
-_MEDIA_READERS = trio.CapacityLimiter(2)
-"""A large image takes a hundred megabytes while it is decoded."""
+_MEDIA_READERS = trio.CapacityLimiter(bounds.IMAGE_READERS)
 
 P = TypeVar("P")
 R = TypeVar("R", bound=ClientRequest)

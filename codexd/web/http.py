@@ -8,10 +8,10 @@ from typing import Any
 import trio
 from attrs import frozen
 
-from codexd import jsontext
+from codexd import bounds, jsontext
 from codexd.web.base_url import find_meant
 from codexd.web.caller import Caller, find_caller
-from codexd.web.compression import MAX_BODY_BYTES, decompress, read_encodings, too_large
+from codexd.web.compression import decompress, read_encodings, too_large
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -57,14 +57,14 @@ async def read_body(request: Request, receive: Receive) -> bytes:
     """The whole body, decompressed.
 
     Raises:
-        RequestTooLarge: larger than ``MAX_BODY_BYTES``, before or after decompression. If ``Content-Length`` says so,
-            the body is not read.
+        RequestTooLarge: larger than ``bounds.BODY_BYTES``, before or after decompression. If ``Content-Length`` says
+            so, the body is not read.
         RequestInvalid: the compression is not supported, or the body is not compressed as declared.
         ClientLeftError: the client hung up.
     """
     encodings = read_encodings(request.headers.get("content-encoding", ""))
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
+    if declared.isdecimal() and int(declared) > bounds.BODY_BYTES:
         raise too_large()
     parts: list[bytes] = []
     size = 0
@@ -74,7 +74,7 @@ async def read_body(request: Request, receive: Receive) -> bytes:
             raise ClientLeftError
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > MAX_BODY_BYTES:
+        if size > bounds.BODY_BYTES:
             raise too_large()
         if not message.get("more_body"):
             body = b"".join(parts)

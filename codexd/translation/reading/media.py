@@ -21,7 +21,7 @@ from typing import Any
 
 from attrs import frozen
 
-from codexd import jsontext
+from codexd import bounds, jsontext
 
 MEDIA_MARK = b"base64"
 """In every body with media. The JSON of such a body is read outside the event loop, because images are decoded."""
@@ -77,7 +77,7 @@ class Finding:
 class Findings:
     """Remembers what was found, by digest. Images are decoded in several threads at once."""
 
-    def __init__(self, max_entries: int = 4096, max_chars: int = 64_000_000) -> None:
+    def __init__(self, max_entries: int = bounds.MEDIA, max_chars: int = bounds.MEDIA_CHARS) -> None:
         self._max_entries, self._max_chars = max_entries, max_chars
         self._found: OrderedDict[bytes, Finding] = OrderedDict()
         self._chars = 0

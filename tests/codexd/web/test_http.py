@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
+from codexd import bounds
 from codexd.errors import RequestInvalid, RequestTooLarge
 from codexd.translation.client_api import Client
 from codexd.web.caller import Shape
-from codexd.web.compression import MAX_BODY_BYTES
 from codexd.web.http import ClientLeftError, Request, read_body, send_json, wait_for_disconnect
 
 if sys.version_info >= (3, 14):
@@ -73,13 +73,13 @@ async def test_a_compression_that_is_not_supported():
 
 
 async def test_a_body_that_is_too_large_however_it_comes():
-    declared = make_request(content_length=str(MAX_BODY_BYTES + 1))
+    declared = make_request(content_length=str(bounds.BODY_BYTES + 1))
     with pytest.raises(RequestTooLarge):
         await read_body(declared, receiving())  # nothing of it is read
-    half = b" " * (MAX_BODY_BYTES // 2 + 1)
+    half = b" " * (bounds.BODY_BYTES // 2 + 1)
     with pytest.raises(RequestTooLarge):
         await read_body(make_request(), receiving(half, half))
-    bomb = gzip.compress(b" " * (MAX_BODY_BYTES + 1))
+    bomb = gzip.compress(b" " * (bounds.BODY_BYTES + 1))
     with pytest.raises(RequestTooLarge):
         await read_body(make_request(content_encoding="gzip"), receiving(bomb, then="end"))
 
