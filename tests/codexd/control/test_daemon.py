@@ -54,6 +54,7 @@ async def test_status(control, store, tmp_path):
         },
         "limited_models": [],
         "last_failure": None,
+        "service": {"manager": "systemd", "unit": "codexd.service", "activated": True},
     }
 
 
