@@ -22,13 +22,16 @@ from codexd.accounts.store.store import AccountStore
 from codexd.assembly import (
     Launch,
     Ready,
+    Shared,
     SimulatedBackend,
     apply_settings,
+    list_gauges,
     make_accounts,
     make_app,
     make_kilo,
     open_usage,
 )
+from codexd.bounds import Gauge
 from codexd.control.daemon import read_serving
 from codexd.control.method import Accounts, Control
 from codexd.control.socket import serve_control
@@ -83,11 +86,15 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
             live.on_change(partial(apply_settings, launch.logs, (http, sign_in_http, kilo_http)))
             accounts, kilo = make_accounts(launch, store, http, sign_in_http), make_kilo(launch, kilo_http)
             requests = RequestLog(time.monotonic, on_end=usage.add)
-            app = make_app(launch, accounts, kilo, http, requests, ending)
+            shared = Shared()
+            app = make_app(launch, accounts, kilo, http, requests, shared, ending)
+            gauges = list_gauges(launch, accounts, requests, usage, shared)
 
             async with trio.open_nursery() as background:
                 stop_after = StopAfter(background, stop)
-                control = _make_control(launch, listeners, accounts, kilo, supervisor, requests, usage, stop_after)
+                control = _make_control(
+                    launch, listeners, accounts, kilo, supervisor, requests, usage, stop_after, gauges
+                )
                 inform = (
                     partial(manager.keep_informed, partial(_describe, control, stopping)) if manager.address else None
                 )
@@ -177,6 +184,7 @@ def _make_control(
     requests: RequestLog,
     usage: UsageHistory,
     stop_after: Callable[[trio.Event], None],
+    gauges: tuple[Gauge, ...],
 ) -> Control:
     return Control(
         accounts=accounts,
@@ -195,6 +203,7 @@ def _make_control(
         environ=launch.environ,
         stop_after=stop_after,
         drain_s=launch.drain_s,
+        gauges=gauges,
     )
 
 
