@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import trio
 from attrs import frozen
@@ -35,11 +36,24 @@ class Stop:
 
 
 async def stop_on_signal(stop: Callable[[str], None]) -> None:
-    """Stop on the first SIGTERM or SIGINT; a second one has its default effect and ends the process."""
+    """Stop on the first SIGTERM or SIGINT; a second one ends the process at once, as if nobody handled it."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for number in signals:
             stop(signal.Signals(number).name)
-            return
+            break
+    with _unhandled(
+        signal.SIGINT
+    ):  # Python's own handler would cancel everything, and wait for what can't be cancelled
+        await trio.sleep_forever()
+
+
+@contextmanager
+def _unhandled(number: signal.Signals) -> Iterator[None]:
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 @frozen

@@ -22,6 +22,10 @@ async def test_the_first_signal_stops(number, caplog):
         await trio.testing.wait_all_tasks_blocked()
         os.kill(os.getpid(), number)
         await stopping.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert signal.getsignal(signal.SIGINT) is signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        nursery.cancel_scope.cancel()
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_DFL
     assert f"{number.name}: stopping; running streams have 12 s" in caplog.text
 
 
