@@ -60,6 +60,7 @@ class Control:
     live: LiveSettings
     addresses: tuple[str, ...]
     simulated: bool
+    faults: str | None
     started_at: float
     clock: Callable[[], float]
     environ: Mapping[str, str] = field(repr=False)

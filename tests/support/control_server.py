@@ -99,6 +99,7 @@ def make_control(folder: Path, store: AccountStore, *, simulated=False, ring=Non
         live=LiveSettings.open(folder / "settings.toml", environ={}, flags={}),
         addresses=("http://127.0.0.1:8081",),
         simulated=simulated,
+        faults=None,
         started_at=NOW - 60,
         clock=lambda: NOW,
         environ={"CODEX_HOME": str(folder / "codex-cli")},
