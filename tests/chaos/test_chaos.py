@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import sys
 import time
 from collections import Counter
@@ -39,6 +40,8 @@ KEPT_DESCRIPTORS = 2 * 20 + 10
 """Kept connections to the simulator, 20 with both ends in the daemon, and what comes and goes."""
 KEPT_MEMORY_MB = 60.0
 """Histories that have not been full after the warm-up: log entries, requests, sessions, and the allocator's spare."""
+_VARIABLE = re.compile(r"\d+|mk[0-9a-f]{16}|\(request .*|'.*'")
+
 LEAST_WHOLE = 0.4
 """A run in which hardly a turn succeeds tests nothing."""
 
@@ -52,6 +55,7 @@ class Tally:
     statuses: Counter[str] = field(factory=Counter)
     faults: list[str] = field(factory=list)
     """What went wrong, with enough to find it."""
+    reasons: Counter[str] = field(factory=Counter)
     longest_s: float = 0.0
 
     def count(self, turn: Turn, outcome: Outcome, reason: str = "") -> None:
@@ -59,6 +63,7 @@ class Tally:
         self.kinds[turn.kind, outcome] += 1
         if outcome in (Outcome.ILLEGAL, Outcome.HUNG):
             self.faults.append(f"{outcome.value}: {turn.kind} {turn.marker}: {reason}")
+            self.reasons[_VARIABLE.sub("*", reason)[:60]] += 1
 
     def take_answer(self, turn: Turn, answer: Answer) -> None:
         self.statuses[f"{answer.status}"] += 1
@@ -173,6 +178,7 @@ def print_figures(tally: Tally, world: World, figures: dict[str, object]) -> Non
     print("  HTTP statuses:", dict(sorted(tally.statuses.items())))
     print("  disturbances:", dict(sorted(world.disturbed.items())), "refused:", dict(sorted(world.refused.items())))
     print(" ", ", ".join(f"{name}: {value}" for name, value in figures.items()))
+    print("  by reason:", dict(tally.reasons))
     for fault in tally.faults[:SHOWN]:
         print("  !", fault[:600])
 
