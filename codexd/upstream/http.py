@@ -17,7 +17,7 @@ import httpx
 import trio
 from attrs import define, frozen
 
-from codexd import __version__
+from codexd import __version__, bounds
 from codexd.errors import (
     BackendSilent,
     SettingInvalid,
@@ -34,7 +34,6 @@ log = logging.getLogger("codexd.upstream")
 
 USER_AGENT = f"codexd/{__version__} ({platform.system()}; {platform.machine()})"
 
-MAX_ERROR_BYTES = 256 * 1024
 _ERROR_BODY_S = 10.0
 _TAIL_S = 0.2
 """How long to wait for the end of the body after the terminal event, so that the connection can be reused."""
@@ -196,7 +195,7 @@ class OpenAnswer:
             try:
                 async for chunk in self.chunks:
                     body += chunk
-                    if len(body) > MAX_ERROR_BYTES:
+                    if len(body) > bounds.ERROR_BYTES:
                         break
             except httpx.HTTPError:
                 pass  # the status has to suffice

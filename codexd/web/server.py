@@ -29,6 +29,8 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
+from codexd import bounds
+
 _CLIENT_ERRORS = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, H2ProtocolAssumedError)
 """Errors that clients cause in their own connection: they leave, or try HTTP/2 without TLS, which is not offered."""
 
@@ -49,7 +51,7 @@ def make_config() -> Config:
     config.include_server_header = False
     config.accesslog = None  # its formatter copies every header, including Authorization
     config.errorlog = log
-    config.h11_max_incomplete_size = 64 * 1024  # the limit of a request's head
+    config.h11_max_incomplete_size = bounds.HEAD_BYTES
     return config
 
 
@@ -64,7 +66,7 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(1024)  # Hypercorn's 100 is short for a burst of sub-agents
+        listener.listen(bounds.BACKLOG)
         listener.setblocking(False)
     except OSError:
         listener.close()
