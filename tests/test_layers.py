@@ -107,6 +107,8 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/control/", PURE | {"trio"}, {"random"}),
     ("codexd/web/compression.py", {"backports", "compression"}, IO),
     ("codexd/web/", PURE | {"trio"} | WEB, set()),
+    ("codexd/simulator/faults.py", {"attrs"}, {"time", "os", "socket"}),
+    ("codexd/simulator/damage.py", {"attrs"}, IO),
     ("codexd/simulator/", PURE | {"trio", "httpx", "imagesize", "jsonschema", "PIL"} | WEB, set()),
     ("codexd/start.py", {"trio"}, set()),
     ("codexd/running.py", set(), {"time", "random"}),
