@@ -101,6 +101,7 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/clients/", PURE | {"trio", "httpx", "tomlkit"}, {"random", "socket"}),
     ("codexd/record/", PURE | {"trio"}, {"random", "socket"}),
     ("codexd/upstream/proxies.py", PURE | {"httpx", "socksio"}, {"os", "random", "socket"}),
+    ("codexd/upstream/pool.py", {"trio", "httpx", "httpcore"}, {"os", "random", "socket"}),
     ("codexd/upstream/", PURE | {"trio", "httpx"}, {"random", "socket"}),
     ("codexd/turns/retry.py", {"attrs"}, IO),
     ("codexd/turns/", PURE | {"trio"}, {"random", "socket"}),
