@@ -198,6 +198,7 @@ def _make_control(
         addresses=listeners.addresses,
         service=find_service(launch.environ, activated=listeners.http_origin.is_manager),
         simulated=launch.simulated,
+        faults=launch.faults,
         started_at=launch.clock(),
         clock=launch.clock,
         environ=launch.environ,
@@ -210,6 +211,8 @@ def _make_control(
 def _report_start(launch: Launch, listeners: Listeners, store: AccountStore) -> None:
     for problem in store.problems:
         log.error("%s", problem)
+    if launch.faults is not None:
+        log.warning("the simulated backend fails on purpose: --faults %s", launch.faults)
     if store.active is None:
         log.warning("no account is active; sign in with `codexctl accounts add`")
     log.info("listening on %s and %s", ", ".join(listeners.addresses), launch.places.socket)
@@ -243,4 +246,4 @@ def _simulate(launch: Launch, simulator: SimulatedBackend, store: AccountStore) 
         login = simulator.sign_in_again(account.email, account.plan, account.chatgpt_account_id)
         if login is not None and account.followed is None:
             store.add(login, now=launch.clock(), simulated=True)
-    return partial(web.serve, simulator, [listener], stop=trio.Event(), drain_s=0.0)
+    return partial(simulator.serve, listener)

@@ -48,6 +48,8 @@ def start(options: argparse.Namespace) -> int:
 
 def _prepare(options: argparse.Namespace, stack: ExitStack) -> Launch:
     """Raises SettingInvalid, FileUnreadable, AddressUnavailable, OSError."""
+    if options.faults is not None and not options.simulate:
+        raise SettingInvalid("--faults: only the simulated backend fails on purpose; add --simulate")
     places = _find_places(options, stack)
     live = _open_settings(options, places)
     settings = live.current
@@ -60,7 +62,7 @@ def _prepare(options: argparse.Namespace, stack: ExitStack) -> Launch:
         places if adopted.control_path is None else places._replace(socket=adopted.control_path),
         logs,
         environ=os.environ,
-        simulator=make_simulator() if options.simulate else None,
+        simulator=make_simulator(options.faults) if options.simulate else None,
         running_folder=_find_running_folder(),
         adopted=adopted,
     )
