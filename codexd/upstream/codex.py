@@ -20,7 +20,8 @@ from codexd.translation.backend import EventParser
 from codexd.translation.backend_errors import read_http_error
 from codexd.translation.models.catalogue import read_version
 from codexd.translation.sse import Decoder
-from codexd.upstream.http import AnswerTimeouts, Event, EventSource, Progress, open_answer
+from codexd.upstream.event_source import Event, EventSource
+from codexd.upstream.http import AnswerTimeouts, Progress, open_answer
 
 NAME = "the backend"
 """Its name in errors."""
