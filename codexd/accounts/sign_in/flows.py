@@ -27,7 +27,8 @@ from codexd.accounts.sign_in.callback import (
     redirect_uri,
     refusal_of,
 )
-from codexd.accounts.sign_in.server import DeviceCode, Grant, authorize_url, challenge_of, make_verifier
+from codexd.accounts.sign_in.device_codes import DeviceCode, Grant
+from codexd.accounts.sign_in.server import authorize_url, challenge_of, make_verifier
 from codexd.errors import (
     CodexdError,
     LoginCancelled,
@@ -85,7 +86,7 @@ class CodeExchange(Protocol):
 
 
 class DeviceCodes(Protocol):
-    """``server.DeviceEndpoint``."""
+    """``device_codes.DeviceEndpoint``."""
 
     async def request_code(self) -> DeviceCode: ...
     async def poll(self, code: DeviceCode) -> Grant | None: ...

@@ -56,6 +56,7 @@ def recover(state_dir: Path, accounts_file: AccountsFile) -> Recovered:
     """
     accounts_dir = state_dir / "accounts"
     _tidy(state_dir, STATE_FILES)
+    _tidy(accounts_dir, (FILE_NAME,))
     removed = _find_removed(accounts_dir)
     folders = {path.name: path for path in accounts_dir.iterdir() if ACCOUNT_ID.fullmatch(path.name) and path.is_dir()}
     for folder in folders.values():

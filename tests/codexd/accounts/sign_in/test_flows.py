@@ -7,8 +7,9 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from codexd.accounts.sign_in.device_codes import DeviceCode, Grant
 from codexd.accounts.sign_in.flows import FLOW_S, REMEMBER_S, LoginFlows, LoginMethod
-from codexd.accounts.sign_in.server import DeviceCode, Grant, challenge_of
+from codexd.accounts.sign_in.server import challenge_of
 from codexd.errors import (
     HomeMismatch,
     LoginCancelled,
