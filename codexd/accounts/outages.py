@@ -24,7 +24,8 @@ PROBE_S = 30.0
 """How long one caller may find out whether the server works again before the next one may: ``server.TIMEOUT_S``."""
 
 BY_HAND_S = 5.0
-"""A user who asks for it may try earlier, but not again within this time. So may a request after a full disk."""
+"""A user who asks for it may try earlier, but not again within this time. The same holds for requests on a full disk;
+the user may try that at any time."""
 
 JITTER = 0.2
 LONG_WAIT_S = 120
@@ -108,7 +109,7 @@ class RefreshOutages:
             if failing is not None and failing.refuses(now, by_hand=by_hand):
                 raise RefreshUnavailable(_say_retry(failing, now))
         unsavable = self._unsavable.get(account_id)
-        if unsavable is not None and unsavable.refuses(now, by_hand=True):
+        if unsavable is not None and not by_hand and unsavable.refuses(now, by_hand=True):
             raise LoginNotSavable(unsavable.problem)
         for failing in (self._refused.get(account_id), unsavable):
             if failing is not None:

@@ -103,9 +103,10 @@ class UsageHistory:
     def close(self) -> None:
         """Write what is still queued. This blocks, so call it only after ``run`` has ended."""
         try:
-            file = self._open()
-            file.add(tuple(self._waiting))
-            file.close()
+            if self._waiting:
+                self._open().add(tuple(self._waiting))
+            if self._file is not None:
+                self._file.close()
         except (sqlite3.Error, OSError) as error:
             reason = _describe(error, self._path)
             log.error("the usage of %d requests could not be saved: %s", len(self._waiting), reason)  # noqa: TRY400 - a traceback adds nothing

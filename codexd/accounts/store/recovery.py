@@ -82,7 +82,7 @@ def _tidy(folder: Path, names: tuple[str, ...]) -> None:
             for path in folder.glob(f"{name}*"):
                 narrow_file(path)
     except OSError as error:
-        log.warning("%s could not be tidied: %s", folder, error)
+        log.warning("%s could not be tidied: %s", folder, error.strerror)
 
 
 def _is_gone(account: Account, folders: Mapping[str, Path], removed: Mapping[Path, str], list_is_current: bool) -> bool:
@@ -99,7 +99,7 @@ def _finish_following(accounts: list[Account], folders: Mapping[str, Path]) -> N
             try:
                 delete_login(folders[account.id], account.id)
             except OSError as error:
-                log.warning("codexd's own login of a followed account could not be deleted: %s", error)
+                log.warning("codexd's own login of a followed account could not be deleted: %s", error.strerror)
 
 
 def _prefer_own(account: Account, folders: Mapping[str, Path]) -> Account:

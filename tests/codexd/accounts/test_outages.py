@@ -108,6 +108,7 @@ def test_a_disk_may_be_tried_again_soon(outages):
         outages.note_failure("ann", LoginNotSavable("The disk is full."), NOW + 100 * number)
     with pytest.raises(LoginNotSavable, match="The disk is full"):
         outages.begin("ann", NOW + 404, by_hand=False)
-    outages.begin("ann", NOW + 405, by_hand=False)
-    assert outages.retry_at("ann", NOW + 405) == NOW + 460
+    assert outages.retry_at("ann", NOW + 404) == NOW + 460
+    outages.begin("ann", NOW + 404, by_hand=True)
+    outages.begin("ann", NOW + 409, by_hand=False)
     assert outages.find("ann").problem == "The disk is full."
