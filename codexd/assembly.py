@@ -23,6 +23,7 @@ from codexd.accounts.model import Account, AddOutcome
 from codexd.accounts.refresh import Refresher, make_back_off
 from codexd.accounts.sign_in.device_codes import DeviceEndpoint
 from codexd.accounts.sign_in.flows import LoginFlows
+from codexd.accounts.sign_in.keeper import LoginKeeper
 from codexd.accounts.sign_in.server import SignInServer, TokenEndpoint
 from codexd.accounts.store.store import AccountStore
 from codexd.control.method import Accounts
@@ -119,6 +120,7 @@ def make_accounts(
         account, outcome = store.add(auth_json, now=clock(), simulated=launch.simulated)
         return account, outcome is AddOutcome.ADDED
 
+    keeper = LoginKeeper(keep, lambda: store.reserve(None))
     return Accounts(
         store=store,
         refresher=refresher,
@@ -126,7 +128,7 @@ def make_accounts(
         poller=UsagePoller(store, refresher, tracker, backend, clock),
         catalogues=Catalogues(store, refresher, backend, lambda: live.current, clock, launch.places.models),
         sessions=Sessions(),
-        logins=LoginFlows(tokens, DeviceEndpoint(server), auth_url, keep, show_pages, clock),
+        logins=LoginFlows(tokens, DeviceEndpoint(server), auth_url, keeper, show_pages, clock),
         tokens=tokens,
     )
 
