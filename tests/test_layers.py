@@ -16,7 +16,15 @@ FILES = sorted(
 LAYERS: list[tuple[str, ...]] = [
     # From the ground up. A module imports from its own room and from the layers below, and from nowhere else.
     ("codexd.__init__",),
-    ("codexd.errors", "codexd.files", "codexd.jsontext", "codexd.paths", "codexd.rpc", "codexd.strict"),
+    (
+        "codexd.descriptors",
+        "codexd.errors",
+        "codexd.files",
+        "codexd.jsontext",
+        "codexd.paths",
+        "codexd.rpc",
+        "codexd.strict",
+    ),
     ("codexd.api",),
     ("codexd.supervisor",),
     ("codexd.settings",),
@@ -57,6 +65,7 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     # The first row that fits counts: path, packages allowed, modules of the standard library forbidden.
     ("codexd/__init__.py", set(), IO),
     ("codexd/__main__.py", set(), IO),
+    ("codexd/descriptors.py", {"attrs", "trio"}, IO),
     ("codexd/errors.py", {"attrs"}, IO),
     ("codexd/files.py", set(), {"time", "random", "socket"}),
     ("codexd/jsontext.py", JSON, IO),
