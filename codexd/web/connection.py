@@ -179,6 +179,7 @@ class PlainH11(H11Protocol):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.phase = Phase.IDLE
+        self._waiting = trio.CancelScope()
         self._deadline = trio.current_time() + KEEP_ALIVE_S
         self._sends_events = False
         self._is_over = False
@@ -221,12 +222,9 @@ class PlainH11(H11Protocol):
         """Wait for more bytes, as long as the phase allows; return whether the connection goes on."""
         if self.phase is Phase.IDLE and self.connection.trailing_data[0]:
             self._enter(Phase.HEAD)
-        with trio.CancelScope(deadline=self._deadline) as waiting:
-            data = await arriving.take()
-            if data and self.phase is Phase.IDLE:
-                self._enter(Phase.HEAD)
-            self.connection.receive_data(data)
-        if not waiting.cancelled_caught:
+        with trio.CancelScope(deadline=self._deadline) as self._waiting:
+            self.connection.receive_data(await arriving.take())
+        if not self._waiting.cancelled_caught:
             return True
         if self.phase is not Phase.IDLE:
             log.info("a request was refused: %s did not arrive within %g s", self.phase.value, _LIMITS_S[self.phase])
@@ -249,7 +247,7 @@ class PlainH11(H11Protocol):
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
-        self._deadline = trio.current_time() + _LIMITS_S[phase]
+        self._waiting.deadline = self._deadline = trio.current_time() + _LIMITS_S[phase]
 
     @property
     def has_unread(self) -> bool:
@@ -277,8 +275,14 @@ class PlainH11(H11Protocol):
         await super().stream_send(event)
 
     async def _send_h11_event(self, event: Any) -> None:
-        if not self._is_over:
+        if self._is_over:
+            return
+        try:
             await super()._send_h11_event(event)
+        except h11.LocalProtocolError as error:  # e.g. the app was cancelled in the middle of an answer
+            self._is_over = True
+            log.warning("an answer was broken off: %s", error)
+            await self.send(Closed())
 
     async def _maybe_recycle(self) -> None:
         if self.connection.our_state is h11.DONE and self.connection.their_state is h11.DONE:
