@@ -255,7 +255,7 @@ async def test_each_phase_has_a_clock(nursery, autojump_clock, data, limit_s, st
 async def test_a_byte_now_and_then_does_not_stop_the_clock(nursery, autojump_clock, data):
     client = await trio.open_tcp_stream("127.0.0.1", await start(nursery, echo_length))
     begun = trio.current_time()
-    with pytest.raises(trio.BrokenResourceError):  # noqa: PT012 - which of the sends fails is open
+    with pytest.raises(trio.BrokenResourceError):
         for byte in data:
             await client.send_all(bytes([byte]))
             await trio.sleep(2)
