@@ -40,6 +40,8 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
+from codexd import bounds
+
 log = logging.getLogger("codexd.http")
 
 KEEP_ALIVE_S = 75.0
@@ -55,11 +57,8 @@ BODY_S = 300.0
 WRITE_STALL_S = 300.0
 """A client that accepts no byte for this long is considered gone; Claude Code waits as long for a silent server."""
 
-MAX_AHEAD_BYTES = 64 * 1024
-"""Pipelined requests that are read while one is being answered. The rest waits in the socket."""
-
-MAX_UNREAD_BODY_BYTES = 256 * 1024
-"""How much of a body waits in memory for the app."""
+FIRST_REQUEST_S = 0.5
+"""At a stop, a connection that was just accepted has this long to send its request, which is then answered."""
 
 PROBE_S = 10.0
 """How often we write to a client that sends nothing more, to learn whether it still reads."""
@@ -98,7 +97,7 @@ class ReadAhead:
 
     def put(self, data: bytes) -> None:
         self._data += data
-        if len(self._data) >= MAX_AHEAD_BYTES:
+        if len(self._data) >= bounds.AHEAD_BYTES:
             self.has_room = trio.Event()
         self._arrived.set()
 
@@ -108,7 +107,7 @@ class ReadAhead:
 
     @property
     def is_full(self) -> bool:
-        return len(self._data) >= MAX_AHEAD_BYTES
+        return len(self._data) >= bounds.AHEAD_BYTES
 
     def __bool__(self) -> bool:
         return bool(self._data)
@@ -140,7 +139,7 @@ class Inbox:
             self._messages.append(message)
             self._unread_bytes += len(message["body"])
         self._notify()
-        while self._unread_bytes >= MAX_UNREAD_BODY_BYTES and not self._is_closed:
+        while self._unread_bytes >= bounds.UNREAD_BODY_BYTES and not self._is_closed:
             await self._changed.wait()
 
     async def receive(self) -> Any:
@@ -230,6 +229,11 @@ class PlainH11(H11Protocol):
             log.info("a request was refused: %s did not arrive within %g s", self.phase.value, _LIMITS_S[self.phase])
             await self._refuse(408)
         return False
+
+    def hurry(self) -> None:
+        """Wait for the next request only for a moment."""
+        if self.phase is Phase.IDLE:
+            self._waiting.deadline = self._deadline = trio.current_time() + FIRST_REQUEST_S
 
     async def _wait_for_answer(self) -> None:
         while self.stream is not None:
@@ -340,6 +344,13 @@ class Connection:
         poll = select.poll()
         poll.register(self._stream.socket, select.POLLIN)
         return bool(poll.poll(0))
+
+    def hurry(self) -> None:
+        """At a stop: close if idle, but answer a request that may be on its way."""
+        if self.is_idle and self._protocol.keep_alive_requests:
+            self.end()
+        else:
+            self._protocol.hurry()
 
     def end(self) -> None:
         """Close the connection as if the client had left."""

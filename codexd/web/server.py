@@ -23,7 +23,8 @@ from hypercorn.protocol.h11 import H2ProtocolAssumedError
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework
 
-from codexd.descriptors import MAX_CLIENTS, Slots, accept
+from codexd import bounds
+from codexd.descriptors import Slots, accept
 from codexd.web.connection import Connection
 
 _CLIENT_ERRORS = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, H2ProtocolAssumedError)
@@ -44,7 +45,7 @@ def make_config() -> Config:
     config.include_server_header = False
     config.accesslog = None  # its formatter copies every header, including Authorization
     config.errorlog = log
-    config.h11_max_incomplete_size = 64 * 1024  # the limit of a request's head
+    config.h11_max_incomplete_size = bounds.HEAD_BYTES
     return config
 
 
@@ -59,7 +60,7 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(1024)  # Hypercorn's 100 is short for a burst of sub-agents
+        listener.listen(bounds.BACKLOG)
         listener.setblocking(False)
     except OSError:
         listener.close()
@@ -139,8 +140,7 @@ class Server:
                     stream.socket.close()
             await self._context.terminated.set()  # no connection is kept for another request
             for connection in self._connections:
-                if connection.is_idle:
-                    connection.end()
+                connection.hurry()
             await self._wait_closed(drain_s)
             if on_drain_end is not None:
                 on_drain_end()
@@ -168,6 +168,6 @@ async def serve(
 
     There are never more connections than ``slots``; further clients wait in the backlog.
     """
-    await Server(app, slots or Slots(MAX_CLIENTS)).serve(
+    await Server(app, slots or Slots(bounds.CLIENTS)).serve(
         listeners, stop=stop, drain_s=drain_s, on_drain_end=on_drain_end, task_status=task_status
     )
