@@ -88,6 +88,21 @@ A burst of sub-agents opens many at once. On the control socket, a non-blocking 
 which asyncio mistakes for a connection in progress.
 """
 
+DESCRIPTORS = 16 * KIB
+"""The soft limit of open files that the daemon asks for, if the hard limit allows it. It needs far fewer."""
+
+CLIENTS = 1000
+"""Connections of HTTP clients, if the limit of open files allows it. Beyond it, clients wait in the backlog."""
+
+AHEAD_BYTES = 64 * KIB
+"""Pipelined requests that are read while another one is being answered. The rest waits in the socket."""
+
+UNREAD_BODY_BYTES = 256 * KIB
+"""How much of a body is read before the app asks for it."""
+
+CONTROL_CLIENTS = 100
+"""Control connections, if the limit of open files allows it. Beyond it, a client is told so."""
+
 CONTROL_CALLS = 64
 """Concurrent calls of one control connection; the next one waits in the socket."""
 
