@@ -39,7 +39,9 @@ async def read_status(call: Call, _params: NoParams) -> api.DaemonStatus:
             *control.store.problems,
             *_dead_logins(control, serving),
             *filter(None, (control.accounts.refresher.explain_withdrawn(each.id) for each in control.store.accounts)),
-            *([control.live.problem] if control.live.problem else []),
+            *filter(
+                None, (control.live.problem, control.accounts.tracker.problem, control.accounts.catalogues.problem)
+            ),
             *control.usage.problems,
         ),
         serving=serving,
