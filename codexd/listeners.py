@@ -209,11 +209,18 @@ def _find_problem(name: str, adopted: socket.socket) -> str | None:
         return "is a Unix socket, but the HTTP proxy needs a TCP port"
     if name == CONTROL and not is_unix:
         return "is not a Unix socket, but the control socket must be one"
-    if adopted.type != socket.SOCK_STREAM or not adopted.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+    if adopted.type != socket.SOCK_STREAM or not _is_listening(adopted):
         return "does not listen for connections. Use ListenStream= and Accept=no."
     if is_unix and not str(adopted.getsockname()).startswith("/"):
         return "has no path in the file system, so codexctl could not find it"
     return None
+
+
+def _is_listening(adopted: socket.socket) -> bool:
+    try:
+        return bool(adopted.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:  # macOS does not say
+        return True
 
 
 def _take_from_systemd(environ: MutableMapping[str, str]) -> list[tuple[str, int]]:
