@@ -12,6 +12,7 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -33,6 +34,8 @@ CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
 SCOPE = "openid profile email offline_access api.connectors.read api.connectors.invoke"
 TIMEOUT_S = 30.0
 REVOKE_TIMEOUT_S = 10.0
+MAX_ANSWER_BYTES = 1024 * 1024
+"""An answer has three tokens of a few kilobytes."""
 HEADERS = {"User-Agent": f"codexd/{__version__}", "originator": "codexd"}
 START_AGAIN = "Start the sign-in again."
 
@@ -120,7 +123,7 @@ class SignInServer:
             raise failure(f"{self.name} (upstream.auth_url) is not a valid URL.") from None
         try:
             with trio.fail_after(timeout_s):
-                return await self.http.send(request)
+                return await self._read(request)
         except trio.TooSlowError:
             raise failure(f"{self.name} did not answer within {timeout_s:.0f} seconds{_say_proxy(request)}.") from None
         except httpx.HTTPError as error:
@@ -129,6 +132,24 @@ class SignInServer:
             raise failure(
                 f"{self.name} (upstream.auth_url) can't be reached{_say_proxy(request)} ({reason}). Check the network."
             ) from None
+
+    async def _read(self, request: httpx.Request) -> httpx.Response:
+        """The response, of which no more is read than any answer of the sign-in server has."""
+        response = await self.http.send(request, stream=True)
+        request.extensions["failure"] = "its answer broke off or can't be read"
+        chunks = response.aiter_bytes()
+        body = bytearray()
+        try:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > MAX_ANSWER_BYTES:
+                    raise httpx.DecodingError("too large", request=request)
+        finally:
+            with trio.CancelScope(shield=True), suppress(httpx.HTTPError, httpx.StreamError):
+                await response.aclose()
+                async for _ in chunks:  # httpx leaves its unfinished generators to the garbage collector
+                    pass
+        return httpx.Response(response.status_code, content=bytes(body))
 
 
 def _say_proxy(request: httpx.Request) -> str:
