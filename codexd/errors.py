@@ -12,6 +12,7 @@
     ├── AddressUnavailable        can't listen on the HTTP proxy's address or the control socket
     ├── TaskGaveUp                a supervised task failed too often
     ├── ShuttingDown              the daemon is stopping; open streams end with this
+    ├── Busy                      one of the daemon's bounds is reached; the request can be sent again
     ├── InternalError             a bug in codexd, as reported to a client
     ├── RequestCancelled          the user cancelled a running request with codexctl
     ├── RequestNotFound           there is no request with this id, or it is not running
@@ -39,6 +40,7 @@
     │   │   ├── LoginExpired
     │   │   └── LoginCancelled
     │   └── RefreshUnavailable    the sign-in server can't be reached now; the login is intact
+    │       └── LoginNotSavable      it is not asked: its answer could not be written to disk
     └── UpstreamError             the backend's error, with its status, code and message
         ├── ContextOverflow
         ├── UsageLimitReached     a plan window is used up; ``resets_at``
@@ -69,7 +71,7 @@
         └── StreamBroken          the stream ended before a terminal event
 
 ``translation/wire_errors.py`` maps these classes to the errors of each API, in one table; the control socket uses
-``kind``. Import law: standard library and attrs only.
+``kind``.
 """
 
 from __future__ import annotations
@@ -125,6 +127,10 @@ class TaskGaveUp(CodexdError):
 
 class ShuttingDown(CodexdError):
     kind = "shutting_down"
+
+
+class Busy(CodexdError):
+    kind = "busy"
 
 
 class InternalError(CodexdError):
@@ -246,6 +252,10 @@ class LoginCancelled(LoginFailed):
 
 class RefreshUnavailable(AccountError):
     kind = "refresh_unavailable"
+
+
+class LoginNotSavable(RefreshUnavailable):
+    kind = "login_not_savable"
 
 
 class UpstreamError(CodexdError):

@@ -7,16 +7,15 @@ import os
 import re
 import stat
 import tempfile
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
+
+from codexd import bounds
 
 PRIVATE = 0o600
-MAX_FILE_BYTES = 64 * 1024 * 1024
-"""Far more than any of codexd's files has."""
 
-MAX_FOREIGN_BYTES = 16 * 1024 * 1024
-"""Far more than any login file has."""
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -69,6 +68,17 @@ def write_atomic(path: Path, data: bytes, mode: int = PRIVATE) -> None:
 
 
 def _write_atomic(path: Path, data: bytes, mode: int) -> None:
+    temporary = _write_temporary(path, data, mode)
+    try:
+        temporary.replace(path)
+    except BaseException:
+        _discard(temporary)
+        raise
+    sync_folder(path.parent)
+
+
+def _write_temporary(path: Path, data: bytes, mode: int) -> Path:
+    """Write a temporary file beside ``path``, synced to the disk; return its path."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_temporary_prefix(path.name))
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -77,22 +87,67 @@ def _write_atomic(path: Path, data: bytes, mode: int) -> None:
             if mode != PRIVATE:
                 os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
-        Path(name).replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        _discard(Path(name))
         raise
-    sync_folder(path.parent)
+    return Path(name)
+
+
+def _discard(temporary: Path) -> None:
+    """Failing must not hide why the write failed; ``delete_leftovers`` deletes what stays."""
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)
+
+
+class ReservedSpace:
+    """Room on the disk for the next content of a file, taken before there is no way back from having to write it.
+
+    Use it as a context manager: what was not written is given back at its end.
+    """
+
+    def __init__(self, path: Path, size_bytes: int) -> None:
+        """Reserve ``size_bytes`` beside ``path``, in a file that ``delete_leftovers`` deletes after a crash.
+
+        Raises:
+            OSError: the folder or the disk can't be written, or is full. It names ``path``.
+        """
+        self._path = path
+        try:
+            self._temporary = _write_temporary(path, os.urandom(size_bytes), PRIVATE)  # zeros might take no space
+        except OSError as error:
+            error.filename = str(path)
+            raise
+
+    def write(self, data: bytes) -> None:
+        """As ``write_atomic``, into the reserved space. If that is gone, the disk may still take the file as usual."""
+        try:
+            with self._temporary.open("r+b") as file:
+                file.write(data)
+                file.truncate()
+                file.flush()
+                os.fsync(file.fileno())
+            self._temporary.replace(self._path)
+            sync_folder(self._path.parent)
+        except OSError:
+            _discard(self._temporary)
+            write_atomic(self._path, data)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _discard(self._temporary)
 
 
 def read_private(path: Path) -> bytes:
     """Read one of codexd's files. If others can access it, it is restricted to its owner first.
 
     Raises:
-        OSError: it can't be read, is not a regular file, or is larger than ``MAX_FILE_BYTES``.
+        OSError: it can't be read, is not a regular file, or is larger than ``bounds.OWN_FILE_BYTES``.
     """
     with open(path, "rb", opener=_open_without_waiting) as file:
         status = _stat_regular(file)
-        if status.st_size > MAX_FILE_BYTES:
+        if status.st_size > bounds.OWN_FILE_BYTES:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         if status.st_mode & 0o077:
             os.fchmod(file.fileno(), PRIVATE)
@@ -103,14 +158,14 @@ def read_foreign(path: Path) -> bytes:
     """Read another program's file, which may be anything by now. Its mode is left alone.
 
     Raises:
-        OSError: it can't be read, is not a regular file, or is larger than ``MAX_FOREIGN_BYTES``.
+        OSError: it can't be read, is not a regular file, or is larger than ``bounds.FOREIGN_FILE_BYTES``.
     """
     if "\0" in str(path):
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     with open(path, "rb", opener=_open_without_waiting) as file:
         _stat_regular(file)
-        data = file.read(MAX_FOREIGN_BYTES + 1)
-    if len(data) > MAX_FOREIGN_BYTES:
+        data = file.read(bounds.FOREIGN_FILE_BYTES + 1)
+    if len(data) > bounds.FOREIGN_FILE_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     return data
 

@@ -17,7 +17,7 @@ import httpx
 import trio
 from attrs import define, frozen
 
-from codexd import __version__
+from codexd import __version__, bounds
 from codexd.errors import (
     BackendSilent,
     SettingInvalid,
@@ -32,7 +32,6 @@ log = logging.getLogger("codexd.upstream")
 
 USER_AGENT = f"codexd/{__version__} ({platform.system()}; {platform.machine()})"
 
-MAX_ERROR_BYTES = 256 * 1024
 _PAGES = ("text/html", "application/xhtml+xml")
 _ERROR_BODY_S = 10.0
 
@@ -207,7 +206,7 @@ class OpenAnswer:
             try:
                 async for chunk in self.chunks:
                     body += chunk
-                    if len(body) > MAX_ERROR_BYTES:
+                    if len(body) > bounds.ERROR_BYTES:
                         break
             except httpx.HTTPError:
                 pass  # the status has to suffice

@@ -8,10 +8,12 @@ import stat
 
 import pytest
 import trio
+from support.small_disk import mounted
 
+from codexd import bounds
 from codexd.errors import RequestCancelled, UpstreamFailed
 from codexd.record.requests import RequestLog
-from codexd.record.usage import MAX_COUNT, MAX_WAITING, UsageHistory
+from codexd.record.usage import MAX_COUNT, UsageHistory
 from codexd.record.usage_file import UsageEntry, UsageFile
 from codexd.translation.backend import Usage
 from codexd.translation.reading.losses import Losses, LossKind
@@ -174,6 +176,28 @@ async def test_what_cant_be_written_waits(path, caplog):
     history.close()
 
 
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+async def test_a_problem_stays_until_writing_works_again(tmp_path, fault):
+    with mounted(tmp_path / "disk") as disk:
+        history = UsageHistory(disk.path / "usage.sqlite3", lambda: 90, lambda: NOW)
+        end_one(history)
+        await history.summarize("model", 0.0, {})
+        disk.fill() if fault == "full" else disk.make_read_only()
+        if fault == "read-only":  # the database is open, but is opened anew
+            history._file.close()
+            history._file = None
+        for _ in range(200):  # more than what SQLite has room for already
+            end_one(history)
+        for _ in range(3):
+            report = await history.summarize("model", 0.0, {})
+            assert "New requests are kept in memory" in report.problem
+            assert history.problems == (report.problem,)
+        disk.free() if fault == "full" else disk.make_writable()
+        report = await history.summarize("model", 0.0, {})
+        assert (report.total.requests, report.problem, history.problems) == (201, None, ())
+        history.close()
+
+
 async def test_damage_found_while_running_is_kept_aside_too(history, path):
     end_one(history)
     await history.summarize("model", 0.0, {})
@@ -202,10 +226,10 @@ async def test_a_file_that_was_deleted_or_replaced_while_running_is_opened_anew(
 async def test_the_oldest_are_dropped_when_too_many_wait(path):
     path.mkdir()
     history = UsageHistory(path, lambda: 90, lambda: NOW)
-    history._waiting.extend(entry(at=float(number)) for number in range(MAX_WAITING))
+    history._waiting.extend(entry(at=float(number)) for number in range(bounds.USAGE_ROWS))
     end_one(history)
     await history.summarize("model", 0.0, {})
-    assert len(history._waiting) == MAX_WAITING
+    assert len(history._waiting) == bounds.USAGE_ROWS
     assert (history._waiting[0].at, history._waiting[-1].at) == (1.0, NOW)
 
 
