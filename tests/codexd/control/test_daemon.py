@@ -38,6 +38,7 @@ async def test_status(control, store, tmp_path):
         "started_at": NOW - 60,
         "addresses": ["http://127.0.0.1:8081"],
         "simulated": False,
+        "faults": None,
         "tasks": [],
         "active_account": "work@example.com",
         "streams_in_flight": 1,
@@ -54,6 +55,11 @@ async def test_status(control, store, tmp_path):
         },
         "limited_models": [],
         "last_failure": None,
+        "service": {"manager": "systemd", "unit": "codexd.service", "activated": True},
+        "bounds": [
+            {"name": "requests kept", "used": 1, "limit": 1000, "unit": ""},
+            {"name": "bodies", "used": 0, "limit": 8, "unit": "bytes"},
+        ],
     }
 
 
@@ -72,7 +78,11 @@ async def test_stop_takes_effect_after_its_reply(control):
     stopping = attrs.evolve(control, stop_after=waiting_for.append)
     async with serving(stopping):
         peer = await connect(stopping)
-        assert (await peer.call("daemon.stop")).result == {"streams_in_flight": 0, "drain_seconds": 30.0}
+        assert (await peer.call("daemon.stop")).result == {
+            "streams_in_flight": 0,
+            "drain_seconds": 30.0,
+            "service": {"manager": "systemd", "unit": "codexd.service", "activated": True},
+        }
         with trio.fail_after(5):
             await waiting_for[0].wait()
 
