@@ -170,7 +170,11 @@ class Clients:
         while True:
             is_old = bool(self.kept)
             reading = self.kept.pop() if is_old else await self._connect()
-            answer = await self._try_kept(reading, turn)
+            try:
+                answer = await self._try_kept(reading, turn)
+            except BaseException:
+                await trio.aclose_forcefully(reading.stream)
+                raise
             if answer is None and is_old:  # the server may close an idle connection at any time
                 await reading.stream.aclose()
                 continue

@@ -23,7 +23,7 @@ ANTHROPIC_TYPES = {
     "request_too_large", "rate_limit_error", "api_error", "overloaded_error", "timeout_error",
 }  # fmt: skip
 """Source: docs.claude.com/en/api/errors, and ``timeout_error``, which the SDK knows."""
-MOST_WORDS = 60
+MOST_WORDS = 40
 
 
 class Outcome(Enum):
