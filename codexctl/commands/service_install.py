@@ -136,6 +136,7 @@ def _take(machine: Machine, manager: Manager, plan: Plan, invocation: Invocation
         take(plan.steps, machine, spinner.turn, plan.after_undo)
     except StepFailed as failed:
         spinner.clear()
+        remove_empty(manager.emptied_folders())
         last = [f"  {line}" for line in manager.last_words()]
         raise Stop(EXIT_REFUSED, "\n".join([str(failed), *(["The log ends with:", *last] if last else [])])) from None
     finally:

@@ -174,8 +174,8 @@ class Systemd:
         if changed:
             steps.append(Run(("systemctl", "--user", "daemon-reload")))
         if not (state.enabled and state.active and state.listening) or any(path.name == SOCKET for path in changed):
-            undo = () if state.enabled else ("systemctl", "--user", "disable", "--now", *UNITS)
-            steps.append(Run(("systemctl", "--user", "enable", "--now", *UNITS), undo))
+            undo = () if state.enabled else _command("disable", "--now")
+            steps.append(Run(_command("enable", "--now"), undo))
         elif changed:
             steps.append(Run(("systemctl", "--user", "restart", SERVICE)))
         return steps
@@ -183,7 +183,7 @@ class Systemd:
     def plan_uninstall(self, installed: Sequence[ServiceFile]) -> list[Step]:
         """The steps that remove what is installed."""
         is_partial = len(installed) < len(UNITS)
-        steps: list[Step] = [Run(("systemctl", "--user", "disable", "--now", *UNITS), may_fail=is_partial)]
+        steps: list[Step] = [Run(_command("disable", "--now"), may_fail=is_partial)]
         steps += [Remove(file.path, file.text) for file in installed]
         steps.append(Run(("systemctl", "--user", "daemon-reload")))
         steps.append(Run(("systemctl", "--user", "reset-failed", *UNITS), may_fail=True))
@@ -195,12 +195,16 @@ class Systemd:
         """Folders that installing may have made, the innermost first."""
         folder = self._folder
         wants = [folder / f"{target}.target.wants" for target in ("default", "sockets")]
-        return [*wants, folder, folder.parent]
+        runtime = Path(self._machine.environ.get("XDG_RUNTIME_DIR", "/nonexistent"))
+        return [*wants, folder, folder.parent, runtime / "codexd"]
 
     def after_undo(self, before: State) -> list[tuple[str, ...]]:
         """The commands that let the manager go on as ``before``, once the files are as they were."""
-        reload = ("systemctl", "--user", "daemon-reload")
-        return [reload, ("systemctl", "--user", "start", *UNITS)] if before.active or before.listening else [reload]
+        commands: list[tuple[str, ...]] = [
+            ("systemctl", "--user", "daemon-reload"),
+            ("systemctl", "--user", "reset-failed"),
+        ]
+        return [*commands, ("systemctl", "--user", "start", *UNITS)] if before.active or before.listening else commands
 
     def restart(self) -> str | None:
         """Restart the service. If that fails, why."""
@@ -281,6 +285,11 @@ class Systemd:
 
     def _ctl(self, *arguments: str) -> Finished:
         return self._machine.run("systemctl", "--user", *arguments)
+
+
+def _command(verb: str, *options: str) -> tuple[str, ...]:
+    """For both units. ``--quiet`` leaves only errors to report."""
+    return ("systemctl", "--user", "--quiet", verb, *options, *UNITS)
 
 
 def _describe(unit: Mapping[str, str]) -> str:

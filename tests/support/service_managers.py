@@ -45,7 +45,7 @@ def main(argv):
     programs = Programs.__new__(Programs)
     programs.folder = folder
     state = programs.state
-    line = " ".join([Path(argv[0]).name, *argv[1:]])
+    line = " ".join([Path(argv[0]).name, *(each for each in argv[1:] if each != "--quiet")])
     state["calls"].append(line)
     status = 0
     if failing := next((text for start, text in state["fail"].items() if line.startswith(start)), None):
@@ -58,7 +58,7 @@ def main(argv):
 
 
 def _systemctl(state, arguments):
-    _user, verb, *rest = arguments
+    _user, verb, *rest = [each for each in arguments if each != "--quiet"]
     options = [each for each in rest if each.startswith("--")]
     units = [each for each in rest if not each.startswith("--")]
     folder = Path(os.environ["HOME"]) / ".config" / "systemd" / "user"

@@ -73,7 +73,7 @@ def test_a_failed_start_is_explained_and_undone(codexctl, folder, programs, inst
     status, _, err = codexctl(*install, "--yes")
     assert status == 1
     assert err.splitlines() == [
-        "codexctl: `systemctl --user enable --now codexd.socket codexd.service` failed: Job for codexd.service failed.",
+        "codexctl: `systemctl --user --quiet enable --now codexd.socket codexd.service` failed: Job for codexd.service failed.",
         "It was undone.",
         "The log ends with:",
         "  its last words",

@@ -212,8 +212,9 @@ def test_a_failed_update_goes_on_with_what_ran_before(planned, machine, programs
     with pytest.raises(Exception, match="Job"):
         take(plan.steps, machine, lambda _: None, plan.after_undo)
     assert [unit.read_text() for unit in units] == before
-    assert programs.calls()[-2:] == [
+    assert programs.calls()[-3:] == [
         "systemctl --user daemon-reload",
+        "systemctl --user reset-failed",
         "systemctl --user start codexd.socket codexd.service",
     ]
     assert programs.state["active"] == ["codexd.service", "codexd.socket"]
