@@ -58,7 +58,7 @@ BESIDE = {
     "codexd.daemon": ("codexd.assembly", "codexd.listeners", "codexd.manager", "codexd.running", "codexd.service"),
     "codexd.start": ("codexd.assembly", "codexd.daemon", "codexd.listeners", "codexd.running"),
 }
-CODEXCTL_MAY = ("codexctl", "codexd.__version__", "codexd.paths", "codexd.rpc")
+CODEXCTL_MAY = ("codexctl", "codexd.__version__", "codexd.files", "codexd.paths", "codexd.rpc")
 ONLY_BY = {
     # Who alone may import it.
     "codexd.simulator": ("codexd.simulator", "codexd.assembly"),
