@@ -25,6 +25,7 @@ MODULES = {
     "claude": "codexctl.commands.clients",
     "codex": "codexctl.commands.clients",
     "stop": "codexctl.commands.daemon",
+    "doctor": "codexctl.commands.doctor",
     "shell": "codexctl.shell",
     "completion": "codexctl.commands.completion",
     "help": "codexctl.commands.help",
