@@ -130,6 +130,7 @@ def _list_calls(environ: Mapping[str, str], *, for_bundle: bool) -> Iterator[tup
 
     yield "daemon.status", {}
     yield "accounts.list", {}
+    yield "settings.list", {}
     claude, codex = (
         find_folder(environ, *each) for each in (("CLAUDE_CONFIG_DIR", ".claude"), ("CODEX_HOME", ".codex"))
     )
@@ -192,16 +193,16 @@ def _check_bundle(path: Path | None) -> Path | None:
 def _make_bundle(examined: Examined, answers: Answers, environ: Mapping[str, str]) -> str:
     from codexd.doctor import bundle, logins, settings  # noqa: PLC0415 - see above
 
-    found, accounts, installed = examined.configuration, examined.accounts, examined.installation
+    found, accounts, installed = examined.configuration or settings.NOT_READ, examined.accounts, examined.installation
     hidden = [*bundle.find_secrets(environ)]
     hidden += list(logins.list_secrets(accounts)) if accounts else []
-    hidden += list(settings.list_secrets(found)) if found else []
+    hidden += list(settings.list_secrets(found))
     versions = {"codexd": __version__, "system": platform.platform(), "python": platform.python_version()}
     versions |= {name: version or "missing" for name, version in installed.packages.items()} if installed else {}
     contents = bundle.Contents(
         report=examined.report,
         versions=versions,
-        settings=tuple(settings.list_values(found.loaded)) if found and found.loaded else (),
+        settings=tuple(settings.list_values(found, answers.results.get("settings.list"))),
         daemon=answers.results,
         environ=environ,
     )

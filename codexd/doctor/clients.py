@@ -21,6 +21,7 @@ from codexd.clients.overrides import find_codex_overrides, find_overrides, in_fi
 from codexd.clients.set_up import plain_values, read_values
 from codexd.clients.settings_file import ENV_IN_JSON, TOML, read_settings
 from codexd.doctor.finding import Finding, find_command, note, ok, problem, warning
+from codexd.doctor.finding import shell as command_line
 from codexd.errors import ClientFileRefused
 from codexd.settings.schema import is_loopback
 
@@ -191,16 +192,18 @@ def check_client(
 def _check_set_up(client: Client, set_up: SetUp, *, daemon_runs: bool, environ: Mapping[str, str]) -> Iterator[Finding]:
     kind, path = client.kind, set_up.path
     if set_up.problem:
-        yield problem(f"{kind}_settings_unreadable", path, set_up.problem, find_command(set_up.problem))
+        yield problem(f"{kind}_settings_unreadable", path, set_up.problem, command_line("${EDITOR:-vi}", path))
         return
     if set_up.mode != HERE:
         yield _describe_elsewhere(client, set_up, environ)
         return
+    in_own_file = f"{AUTH_TOKEN} is set in {path} "  # a wrong key in the file that codexd writes itself
     for reason in set_up.overridden_by:
-        yield problem(f"{kind}_bypassed", path, reason, _undo(reason, environ))
+        if not reason.startswith(in_own_file):
+            yield problem(f"{kind}_bypassed", path, reason, _undo(reason, environ))
     if not set_up.shows_key:
-        text = f"{path} does not have the current key (setting server.api_key), so codexd refuses {client.name}."
-        yield problem(f"{kind}_key_wrong", path, text.replace("The Codex", "the Codex"), client.set_up)
+        text = f"{path} does not have the current key (setting server.api_key), so codexd refuses its requests."
+        yield problem(f"{kind}_key_wrong", path, text, client.set_up)
     for text in set_up.notes:
         yield warning(f"{kind}_note", path, text, find_command(text))
     if not daemon_runs:

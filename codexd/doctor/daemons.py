@@ -9,7 +9,7 @@ from typing import Any
 from attrs import field, frozen
 
 from codexd import __version__
-from codexd.doctor.finding import Finding, find_command, note, ok, problem, warning
+from codexd.doctor.finding import Finding, end, find_command, note, ok, problem, warning
 from codexd.paths import RunningDaemon
 
 Json = Mapping[str, Any]
@@ -114,7 +114,7 @@ def check_state(answers: Answers) -> Iterator[Finding]:
             yield problem("daemon_problem", "codexd", text, find_command(text))
     for task in status["tasks"]:
         name, state, error = task["name"], task["state"], task["last_error"]
-        because = f" Its last error: {error}" if error else ""
+        because = end(f" Its last error: {error}") if error else ""
         if state != RUNNING:
             yield problem("task_not_running", name, f'The task "{name}" is {state}.{because}', _RESTARTS)
         elif task["restarts"]:
@@ -127,8 +127,8 @@ def check_state(answers: Answers) -> Iterator[Finding]:
             )
     failure = status["last_failure"]
     if failure:
-        text = f"The last request that failed: {failure['error'] or 'no reason is known'}."
-        yield note("request_failed", failure["request"], text.replace("..", "."), f"codexctl why {failure['request']}")
+        text = end(f"The last request that failed: {failure['error'] or 'no reason is known'}")
+        yield note("request_failed", failure["request"], text, f"codexctl why {failure['request']}")
 
 
 def advises_same(advice: str | None, text: str) -> bool:

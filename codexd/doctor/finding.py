@@ -108,6 +108,11 @@ def shell(program: str, *arguments: object) -> str:
     return " ".join([program, *(shlex.quote(str(argument)) for argument in arguments)])
 
 
+def end(text: str) -> str:
+    """``text`` with a full stop, unless it ends a sentence already."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 def list_paths(paths: Iterable[Path], most: int = 3) -> str:
     """The first few of ``paths``, and how many more there are."""
     names = [str(path) for path in paths]

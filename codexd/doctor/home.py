@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -12,7 +13,7 @@ from pathlib import Path
 from attrs import frozen
 
 from codexd.doctor.finding import Finding, list_paths, note, ok, problem, shell, warning
-from codexd.files import explain, find_remedy
+from codexd.files import explain
 from codexd.paths import Places
 
 MAX_ENTRIES = 2000
@@ -20,8 +21,8 @@ MAX_ENTRIES = 2000
 
 LOW_BYTES, NO_BYTES = 100 * 1024 * 1024, 1024 * 1024
 LOW_INODES = 100
-MAX_SOCKET_PATH_BYTES = 103
-"""The shortest limit of the systems that codexd runs on: macOS has 103, Linux 107."""
+MAX_SOCKET_PATH_BYTES = 107 if sys.platform == "linux" else 103
+"""The longest path of a Unix socket: ``sun_path`` of ``struct sockaddr_un``, without its last zero."""
 
 OWN_NAMES = (
     "settings.toml",
@@ -42,13 +43,17 @@ PROBE_PREFIX = ".codexd-doctor-"
 
 @frozen
 class Entry:
-    """A file or folder as ``lstat`` describes it. ``target``: where a symbolic link leads; ``exists``: to something."""
+    """A file or folder as ``lstat`` describes it.
+
+    ``target``: where a symbolic link leads. ``exists``: something is there; ``leads_to_folder``: a folder.
+    """
 
     path: Path
     mode: int
     owner: int
     target: str | None = None
     exists: bool = True
+    leads_to_folder: bool = False
 
     @property
     def is_folder(self) -> bool:
@@ -77,7 +82,7 @@ class Home:
     entries: tuple[Entry, ...]
     space: Space | None
     unreadable: tuple[tuple[Path, str], ...] = ()
-    unwritable: tuple[tuple[Path, str, str], ...] = ()
+    unwritable: tuple[tuple[Path, str], ...] = ()
     sudo_user: str | None = None
 
 
@@ -90,25 +95,30 @@ def look(places: Places, user: int, sudo_user: str | None) -> Home:
     roots = tuple(dict.fromkeys((places.config_dir, places.state_dir)))
     entries = tuple(islice(_walk([*roots, places.socket], unreadable), MAX_ENTRIES))
     folders = dict.fromkeys((*roots, places.state_dir / "accounts", places.socket.parent))
-    unwritable = tuple((folder, *why) for folder in folders if (why := _try_writing(folder)))
+    unwritable = tuple((folder, why) for folder in folders if (why := _try_writing(folder)))
     return Home(places, user, entries, _measure(places.state_dir), tuple(unreadable), unwritable, sudo_user)
 
 
 def _walk(roots: Iterable[Path], unreadable: list[tuple[Path, str]]) -> Iterator[Entry]:
     """What is at ``roots`` and below, as far as it is codexd's. Only a root is followed if it is a symbolic link."""
     tops = tuple(roots)
-    pending = list(tops)
+    pending, seen = list(tops), set()
     while pending:
         path = pending.pop(0)
+        if path in seen:
+            continue
+        seen.add(path)
         try:
             status = path.lstat()
             target = str(path.readlink()) if stat.S_ISLNK(status.st_mode) else None
-            yield Entry(path, status.st_mode, status.st_uid, target, target is None or _exists(path))
+            yield Entry(
+                path, status.st_mode, status.st_uid, target, exists=_exists(path), leads_to_folder=path.is_dir()
+            )
             if path in tops and path.is_dir():
                 pending += (each for each in sorted(path.iterdir()) if each.name.startswith(OWN_NAMES))
             elif stat.S_ISDIR(status.st_mode):
                 pending += sorted(path.iterdir())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             unreadable.append((path, error.strerror or str(error)))
@@ -135,21 +145,21 @@ def nearest_existing(folder: Path) -> Path:
     return next((each for each in (folder, *folder.parents) if os.path.lexists(each)), folder)
 
 
-def _try_writing(folder: Path) -> tuple[str, str] | None:
-    """Why nothing can be written into ``folder``, and what to do; None if it can, or could once it is created."""
+def _try_writing(folder: Path) -> str | None:
+    """Why nothing can be written into ``folder``; None if it can, or could once it is created."""
     try:
         if not os.path.lexists(folder):
             above = nearest_existing(folder)
             if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
                 return None
-            return f"{folder} can't be created in {above}.", "Check who owns it."
+            return f"{folder} can't be created: you may not write into {above}."
         with tempfile.NamedTemporaryFile(dir=folder, prefix=PROBE_PREFIX) as file:
             file.write(b"\0" * PROBE_BYTES)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         error.filename = str(folder)
-        return explain(error), find_remedy(error)
+        return explain(error)
     return None
 
 
@@ -158,6 +168,11 @@ def _try_writing(folder: Path) -> tuple[str, str] | None:
 
 def check_files(home: Home) -> Iterator[Finding]:
     """Owners, permissions and links."""
+    if wrong := _find_non_folders(home):
+        for entry in wrong:
+            text = f"{entry.path} is {_describe(entry)}, not a folder, so codexd can't keep its files there."
+            yield problem("not_a_folder", entry.path, text, shell("mv", entry.path, f"{entry.path}.away"))
+        return
     found = [*_check_user(home), *_check_owners(home), *_check_modes(home), *_check_links(home)]
     yield from found
     for path, reason in home.unreadable:
@@ -174,6 +189,18 @@ def check_files(home: Home) -> Iterator[Finding]:
         exists = any(entry.path == state for entry in home.entries)
         text = f"{state} belongs to you, and only you can use it." if exists else f"{state} will be created."
         yield ok("files_private", state, text)
+
+
+def _find_non_folders(home: Home) -> list[Entry]:
+    """The homes that are something else. Whatever else is wrong follows from that."""
+    roots = (home.places.config_dir, home.places.state_dir)
+    return [entry for entry in home.entries if entry.path in roots and not (entry.is_folder or entry.leads_to_folder)]
+
+
+def _describe(entry: Entry) -> str:
+    if entry.is_link:
+        return f"a symbolic link to {entry.target}" + ("" if entry.exists else " which leads nowhere")
+    return "a file" if stat.S_ISREG(entry.mode) else "something else"
 
 
 def _check_user(home: Home) -> Iterator[Finding]:
@@ -268,7 +295,7 @@ def _check_links(home: Home) -> Iterator[Finding]:
 
 def check_space(home: Home) -> Iterator[Finding]:
     """Whether codexd can write: a login that can't be saved is lost at the next restart."""
-    for folder, text, _remedy in home.unwritable:
+    for folder, text in () if _find_non_folders(home) else home.unwritable:
         yield problem("unwritable", folder, text, shell("ls -ld", nearest_existing(folder)))
     space = home.space
     if space is not None:
@@ -279,7 +306,7 @@ def check_space(home: Home) -> Iterator[Finding]:
         yield problem(
             "socket_path_too_long",
             path,
-            f"The path of the control socket has {length} bytes, more than the {MAX_SOCKET_PATH_BYTES} that every "
+            f"The path of the control socket has {length} bytes, more than the {MAX_SOCKET_PATH_BYTES} that this "
             f"system allows: {path}.",
             "export CODEXD_SOCKET=/tmp/codexd.sock",
         )

@@ -18,7 +18,6 @@ from codexd.files import explain, read_foreign
 from codexd.paths import Places
 
 ADD = "codexctl accounts add"
-SWITCH = "codexctl accounts switch"
 
 
 @frozen
@@ -141,25 +140,24 @@ def _read_codex_cli(codex_home: Path | None) -> tuple[str, Path] | None:
 def check_accounts(found: Accounts, now: float, states: Mapping[str, str] | None = None) -> Iterator[Finding]:
     """The list of accounts and each of them. ``states``: what the daemon says of each account, by its id."""
     if found.problem:
-        backup = (
-            f"Its previous copy lists {len(found.previous.accounts)} accounts, which"
-            if found.previous
-            else ("The folders of the accounts are intact, and")
-        )
-        text = f"{found.problem} {backup} codexd uses instead; the broken file is kept."
-        yield problem("accounts_unreadable", found.path, text, "codexctl accounts")
+        source = "its previous copy and the accounts' folders" if found.previous else "the accounts' folders"
+        rescue = f" codexd finds the accounts in {source}, and keeps the broken file."
+        text = f"{found.problem}{rescue if found.previous or found.unlisted else ''}"
+        yield problem("accounts_unreadable", found.path, text, shell("ls -l", found.path))
     elif not found.exists and (found.previous is not None or found.unlisted):
         text = f"{found.path} is missing. codexd finds the accounts in its previous copy and their folders."
         yield problem("accounts_missing", found.path, text, "codexctl accounts")
     elif not found.stored and not found.unlisted:
         yield problem("no_account", found.path, "There is no account yet, so no request can be served.", ADD)
-    if found.unlisted and found.exists:
+    if found.unlisted and found.exists and not found.problem:
         text = f"accounts.json does not list {list_paths(found.unlisted)}. The next start adopts what is in there."
         yield note("login_unlisted", list_paths(found.unlisted), text)
     for each in found.stored:
         yield from _check_account(each, found, now, (states or {}).get(each.account.id))
     if found.stored and found.active is None:
-        yield problem("no_active_account", found.path, "No account is active, so no request can be served.", SWITCH)
+        usable = next((each.account.name for each in found.stored if each.login), found.stored[0].account.name)
+        text = "No account is active, so no request can be served."
+        yield problem("no_active_account", found.path, text, shell("codexctl accounts switch", usable))
 
 
 def _check_account(each: Stored, found: Accounts, now: float, state: str | None) -> Iterator[Finding]:
@@ -173,7 +171,7 @@ def _check_account(each: Stored, found: Accounts, now: float, state: str | None)
         text = f"{label} needs a new login. {account.needs_login}"
         yield complain("needs_login", label, text, find_command(account.needs_login) or ADD)
     elif account.disabled:
-        yield note("disabled", label, f"{label} is disabled.", shell("codexctl accounts enable", account.email))
+        yield note("disabled", label, f"{label} is disabled.", shell("codexctl accounts enable", account.name))
     elif account.withdrawn:
         text = f"{label} works only until its access token expires. {account.withdrawn}"
         yield warning("withdrawn", label, text, find_command(account.withdrawn) or ADD)
@@ -181,7 +179,7 @@ def _check_account(each: Stored, found: Accounts, now: float, state: str | None)
         text = f"{label}: the access token in {each.path}, which this account follows, has expired. {FOLLOWED_ADVICE}"
         yield complain("followed_expired", label, text, "codex login")
     elif state == "limited":
-        yield note("limited", label, f"{label} is limited now.", shell("codexctl quota", account.email))
+        yield note("limited", label, f"{label} is limited now.", "codexctl quota")
     elif state == "needs_login":
         yield complain("refused", label, f"{label} needs a new login: the backend refuses it.", ADD)
     else:

@@ -29,8 +29,7 @@ PROXY_NAMES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 OTHER_CA_NAMES = ("NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "CODEX_CA_CERTIFICATE")
 """Where other programs find the CA of a company; codexd reads only ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``."""
 
-LOOPBACK = "127.0.0.1,localhost,::1"
-BYPASS = f"export NO_PROXY={LOOPBACK} no_proxy={LOOPBACK}"
+BYPASS = 'export NO_PROXY="127.0.0.1,localhost,::1${NO_PROXY:+,$NO_PROXY}"; export no_proxy="$NO_PROXY"'
 
 
 @frozen
@@ -172,9 +171,15 @@ def check_certificates(environ: Mapping[str, str], file_count: int | None = None
             "other_certificates",
             others[0],
             f"{others[0]} is set in this shell, but codexd reads only SSL_CERT_FILE. If your company inspects TLS, "
-            "codexd needs that CA, too, together with the system's.",
-            f'export SSL_CERT_FILE="${others[0]}"',
+            "codexd needs a file with that CA and the system's.",
+            _join_certificates(others[0]),
         )
+
+
+def _join_certificates(variable: str) -> str | None:
+    """The command that makes a file of the system's certificates and those of ``variable``."""
+    system = ssl.get_default_verify_paths().cafile
+    return system and f'cat {system} "${variable}" > ~/codexd-ca.pem; export SSL_CERT_FILE=~/codexd-ca.pem'
 
 
 def _count_certificates(tls: ssl.SSLContext) -> int:

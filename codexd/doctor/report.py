@@ -105,8 +105,7 @@ class _Examination:
         server = self._settings.server
         if self._answers.status is None and server.port:
             yield from ports.check_address(ports.look(server.host, server.port), self._answers.running)
-        elif self._answers.status is not None:
-            yield from settings.check_address(self._settings, self._answers.status["addresses"])
+        yield from settings.check_pending(self._answers.results.get("settings.list"))
         callbacks = tuple(ports.look("127.0.0.1", number) for number in CALLBACK_PORTS)
         yield from ports.check_callbacks(callbacks, self._answers.pids)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from codexd.doctor.finding import Finding, note, ok, problem, shell, warning
+from codexd.doctor.finding import Finding, end, note, ok, problem, shell, warning
 from codexd.errors import SettingInvalid
 from codexd.files import explain, read_foreign
 from codexd.paths import APP_NAME, Places
@@ -99,11 +99,11 @@ def check_settings(found: Configuration, *, daemon_runs: bool) -> Iterator[Findi
     for line in found.invalid:
         name = line.split()[0].rstrip(":")
         remedy = f"unset {name}" if "(environment)" in line else _unset_variable(line) or edit
-        yield problem("setting_invalid", name, f"{line}.".replace("..", "."), remedy)
+        yield problem("setting_invalid", name, end(line), remedy)
     for path in found.misplaced:
         text = f"{path} is not read. codexd's settings belong in {found.file}."
         yield warning(
-            "settings_misplaced", path, text, shell("mv", path, found.file) if path.suffix == ".toml" else None
+            "settings_misplaced", path, text, shell("mv -n", path, found.file) if path.suffix == ".toml" else None
         )
     yield from _check_environment(found)
     if found.loaded and not found.problem:
@@ -173,16 +173,12 @@ def _check_values(settings: Settings) -> Iterator[Finding]:
             )
 
 
-def check_address(settings: Settings, addresses: Sequence[str]) -> Iterator[Finding]:
-    """Whether the daemon listens where the settings say."""
-    host, port = settings.server.host, settings.server.port
-    wanted = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    if port and addresses and wanted not in addresses:
-        text = (
-            f"codexd listens at {', '.join(addresses)}, but the settings say {wanted}. Either it was started with "
-            "--host or --port, or the settings have changed since; a restart applies them."
-        )
-        yield note("listens_elsewhere", "server.port", text, "codexctl restart")
+def check_pending(listed: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """Which changes the running daemon has not applied. ``listed``: what it answered to ``settings.list``."""
+    for item in listed["settings"] if listed else ():
+        if item["restart_pending"]:
+            text = f"{item['name']} has been changed, and the running codexd still uses what was set before."
+            yield warning("restart_needed", item["name"], text, "codexctl restart")
 
 
 def _without_user(url: str) -> str:
@@ -190,11 +186,21 @@ def _without_user(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-def list_values(loaded: Loaded) -> Iterator[tuple[str, Any, str]]:
-    """Name, value and source of each setting that is not at its default. Secrets are hidden."""
-    for name, source in loaded.sources.items():
+def list_values(found: Configuration, listed: Mapping[str, Any] | None) -> Iterator[tuple[str, Any, str]]:
+    """Name, value and source of each setting that is not at its default, as the daemon says if it runs.
+
+    ``listed``: what it answered to ``settings.list``. Secrets are hidden.
+    """
+    if listed:
+        yield from ((each["name"], each["value"], each["source"]) for each in listed["settings"] if _is_set(each))
+        return
+    for name, source in (found.loaded.sources if found.loaded else {}).items():
         item = SCHEMA[name]
-        yield name, "(set)" if item.secret else item.read(loaded.settings), source
+        yield name, "set" if item.secret else item.read(found.settings), source
+
+
+def _is_set(listed: Mapping[str, Any]) -> bool:
+    return bool(listed["source"] != "default")
 
 
 def list_secrets(found: Configuration) -> Iterator[str]:
