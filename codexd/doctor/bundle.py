@@ -111,7 +111,7 @@ def write_bundle(contents: Contents, identity: Identity) -> str:
     parts = [head]
     for title, lines in _list_sections(contents):
         shown = [mask.hide(line) for line in lines]
-        parts.append("\n".join([f"== {title} ==", *(shown or ["(nothing)"]), ""]))
+        parts.append("\n".join([f"== {mask.hide(title)} ==", *(shown or ["(nothing)"]), ""]))
     return "\n".join(parts)
 
 
@@ -141,7 +141,7 @@ class Mask:
 def _name_patterns(identity: Identity) -> Iterator[tuple[re.Pattern[str], str]]:
     """Patterns for the user's home folder and name, and the machine's name, each with what is shown instead."""
     if identity.home not in ("", "/"):
-        yield re.compile(rf"{re.escape(identity.home.rstrip('/'))}(?![\w.-])"), "~"
+        yield re.compile(rf"(?<![\w.-]){re.escape(identity.home.rstrip('/'))}(?![\w.-])"), "~"
     if identity.user not in ("", *COMMON_NAMES):
         yield re.compile(rf"(?<=/){re.escape(identity.user)}(?![\w.-])"), "<user>"
     for name in (identity.host, identity.host.split(".")[0]):
