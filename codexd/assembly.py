@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
@@ -14,6 +15,7 @@ import httpx
 import trio
 from attrs import evolve, field, frozen
 
+from codexd import bounds
 from codexd.accounts.catalogues import Catalogues
 from codexd.accounts.choosing.picker import AccountPicker
 from codexd.accounts.choosing.sessions import Sessions
@@ -24,7 +26,10 @@ from codexd.accounts.refresh import Refresher
 from codexd.accounts.sign_in.flows import LoginFlows
 from codexd.accounts.sign_in.server import DeviceEndpoint, TokenEndpoint
 from codexd.accounts.store.store import AccountStore, AddOutcome
+from codexd.bounds import Gauge
 from codexd.control.method import Accounts
+from codexd.errors import SettingInvalid
+from codexd.listeners import Adopted
 from codexd.paths import Places
 from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
@@ -35,8 +40,11 @@ from codexd.translation.chat.api import CHAT
 from codexd.translation.client_api import ClientApi
 from codexd.translation.messages import request as messages_request
 from codexd.translation.messages.api import MESSAGES
+from codexd.translation.reading.media import FINDINGS
+from codexd.translation.reading.schema import fit_known
 from codexd.translation.responses import request as responses_request
 from codexd.translation.responses.api import ResponsesApi
+from codexd.translation.responses.request import Recall
 from codexd.turns.chatgpt import ChatGptPlan
 from codexd.turns.kilo import Kilo
 from codexd.turns.runner import TurnRunner
@@ -48,7 +56,7 @@ from codexd.web.app import App, Refusals, create_quart
 from codexd.web.callback import serve_callback
 from codexd.web.codex_routes import CodexRoutes
 from codexd.web.exchange import CountRoute, ModelRoute, Timing
-from codexd.web.http import Handler
+from codexd.web.http import Handler, Room
 from codexd.web.models import ModelLists
 
 DRAIN_S = 30.0
@@ -56,13 +64,16 @@ DRAIN_S = 30.0
 
 
 class SimulatedBackend(Protocol):
-    """What a daemon needs from the simulator: an ASGI app that signs in its own accounts."""
+    """What a daemon needs from the simulator: a server that signs in its own accounts."""
 
     def sign_in(self) -> dict[str, Any]: ...
 
     def sign_in_again(self, email: str, plan: str, account_id: str, /) -> dict[str, Any] | None: ...
 
-    async def __call__(self, scope: Any, receive: Any, send: Any, /) -> None: ...
+    @property
+    def faults_spec(self) -> str | None: ...
+
+    async def serve(self, listener: socket.socket, /) -> None: ...
 
 
 @frozen
@@ -70,7 +81,8 @@ class Launch:
     """What a daemon is started with. If ``simulator`` is set, the daemon uses it instead of the real backend.
 
     ``clock`` returns seconds since the epoch; ``drain_s`` is how long streams may continue after the signal;
-    ``running_folder`` is where the daemon notes that it runs, if anywhere.
+    ``running_folder`` is where the daemon notes that it runs, if anywhere; ``adopted`` are the listening sockets that
+    were passed to it.
     """
 
     settings: LiveSettings
@@ -82,10 +94,16 @@ class Launch:
     drain_s: float = DRAIN_S
     timing: Timing = field(factory=Timing)
     running_folder: Path | None = None
+    adopted: Adopted = field(factory=Adopted)
 
     @property
     def simulated(self) -> bool:
         return self.simulator is not None
+
+    @property
+    def faults(self) -> str | None:
+        """What the simulator does wrong on purpose, as given to ``--faults``."""
+        return self.simulator.faults_spec if self.simulator is not None else None
 
 
 @frozen
@@ -134,30 +152,39 @@ def make_kilo(launch: Launch, http: httpx.AsyncClient) -> Kilo:
     return Kilo(lambda: live.current, backend, FreeModels(backend))
 
 
+@frozen
+class Shared:
+    """What all model routes share: the room for bodies, and what codexd recalls of earlier answers."""
+
+    room: Room = field(factory=Room)
+    recall: Recall = field(factory=Recall)
+
+
 def make_app(
     launch: Launch,
     accounts: Accounts,
     kilo: Kilo,
     http: httpx.AsyncClient,
     requests: RequestLog,
+    shared: Shared,
     ending: trio.Event,
 ) -> App:
     """The HTTP side; each request reads the current settings."""
-    live, clock = launch.settings, launch.clock
+    live, clock, room = launch.settings, launch.clock, shared.room
     plan = _make_plan(launch, accounts, http, requests)
     turns = TurnRunner(lambda: live.current, (kilo, plan), requests, clock)
 
     def route(api: ClientApi[Any]) -> Handler:
-        return ModelRoute(api, turns, requests, ending, clock, launch.timing).answer
+        return ModelRoute(api, turns, requests, room, ending, clock, launch.timing).answer
 
-    responses = ResponsesApi()
+    responses = ResponsesApi(shared.recall)
     count_responses = CountRoute(
-        turns, lambda data: responses.parse_count(data, now=clock()), {"object": "response.input_tokens"}
+        turns, room, lambda data: responses.parse_count(data, now=clock()), {"object": "response.input_tokens"}
     )
     hot = {
         "/v1/chat/completions": route(CHAT),
         "/v1/messages": route(MESSAGES),
-        "/v1/messages/count_tokens": CountRoute(turns, messages_request.parse_count).answer,
+        "/v1/messages/count_tokens": CountRoute(turns, room, messages_request.parse_count).answer,
         "/v1/responses": route(responses),
         "/v1/responses/compact": route(evolve(responses, read=responses_request.parse_compact)),
         "/v1/responses/input_tokens": count_responses.answer,
@@ -184,12 +211,45 @@ def _make_plan(launch: Launch, accounts: Accounts, http: httpx.AsyncClient, requ
     )
 
 
-def make_simulator() -> SimulatedBackend:
-    """The backend for ``codexd --simulate``."""
+def list_gauges(
+    launch: Launch, accounts: Accounts, requests: RequestLog, usage: UsageHistory, shared: Shared
+) -> tuple[Gauge, ...]:
+    """What ``codexctl status --verbose`` shows as in use."""
+    owners, answers = shared.recall.owners, shared.recall.answers
+
+    def gauge(name: str, read: Callable[[], int], limit: int, unit: str = "") -> Gauge:
+        return Gauge(name, read, lambda: limit, unit)
+
+    return (
+        gauge("bodies of running requests", lambda: shared.room.used_bytes, bounds.BODIES_BYTES, "bytes"),
+        gauge("requests kept", lambda: requests.kept, bounds.REQUESTS),
+        gauge("refusals kept", lambda: requests.kept_refusals, bounds.REFUSALS),
+        Gauge("log entries kept", launch.logs.__len__, lambda: launch.settings.current.log.history),
+        gauge("usage to write", lambda: usage.waiting, bounds.USAGE_ROWS),
+        gauge("limits to process", lambda: accounts.tracker.waiting, bounds.OBSERVATIONS),
+        gauge("sessions", accounts.sessions.__len__, bounds.SESSIONS),
+        gauge("answers remembered", lambda: answers.size_bytes, bounds.REMEMBERED_BYTES, "bytes"),
+        gauge("reasoning remembered", owners.__len__, bounds.REASONING),
+        gauge("tool schemas remembered", lambda: fit_known.cache_info().currsize, bounds.SCHEMAS),
+        gauge("images and PDFs checked", FINDINGS.__len__, bounds.MEDIA),
+    )
+
+
+def make_simulator(faults: str | None = None) -> SimulatedBackend:
+    """The backend for ``codexd --simulate``; ``faults`` is the SPEC of what goes wrong on purpose.
+
+    Raises:
+        SettingInvalid: the SPEC is wrong.
+    """
     from codexd.simulator.app import Simulator  # noqa: PLC0415 - a real daemon never loads it
+    from codexd.simulator.faults import parse_plan  # noqa: PLC0415 - as above
     from codexd.simulator.options import Options  # noqa: PLC0415 - as above
 
-    return Simulator(options=Options(kept_requests=20))
+    try:
+        plan = parse_plan(faults) if faults is not None else None
+    except ValueError as error:
+        raise SettingInvalid(f"--faults: {error}") from None
+    return Simulator(options=Options(kept_requests=20), faults=plan)
 
 
 def open_usage(launch: Launch) -> closing[UsageHistory]:

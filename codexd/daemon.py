@@ -7,39 +7,42 @@ lock.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import trio
-from attrs import frozen
 
 from codexd import __version__
 from codexd.accounts.store.store import AccountStore
 from codexd.assembly import (
     Launch,
     Ready,
+    Shared,
     SimulatedBackend,
     apply_settings,
+    list_gauges,
     make_accounts,
     make_app,
     make_kilo,
     open_usage,
 )
+from codexd.bounds import Gauge
+from codexd.control.daemon import read_serving
 from codexd.control.method import Accounts, Control
-from codexd.control.socket import bind_socket, serve_control
-from codexd.errors import AddressUnavailable, HomeMismatch
+from codexd.control.socket import serve_control
+from codexd.errors import HomeMismatch
+from codexd.listeners import Listeners, open_listeners
+from codexd.manager import Manager, find_service
 from codexd.paths import RunningDaemon
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
-from codexd.running import find_living, noted
-from codexd.service import StopAfter, reload_on_signal, stop_on_signal
+from codexd.running import noted
+from codexd.service import Stop, StopAfter, reload_on_signal, stop_on_signal
 from codexd.supervisor import OnFailure, Supervisor
 from codexd.turns.kilo import Kilo
 from codexd.upstream.http import make_tls, open_client
@@ -60,6 +63,8 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
         CodexdError: the daemon can't start (``AlreadyRunning``, ``HomeMismatch`` and others), or a task gave up.
     """
     supervisor, stopping, ending = Supervisor(), trio.Event(), trio.Event()
+    manager = Manager.of(launch.environ, os.getpid())
+    stop = Stop(stopping, launch.drain_s, manager)
     with (
         AccountStore.open(launch.places.state_dir) as store,
         _open_listeners(launch) as listeners,
@@ -81,22 +86,34 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
             live.on_change(partial(apply_settings, launch.logs, (http, sign_in_http, kilo_http)))
             accounts, kilo = make_accounts(launch, store, http, sign_in_http), make_kilo(launch, kilo_http)
             requests = RequestLog(time.monotonic, on_end=usage.add)
-            app = make_app(launch, accounts, kilo, http, requests, ending)
+            shared = Shared()
+            app = make_app(launch, accounts, kilo, http, requests, shared, ending)
+            gauges = list_gauges(launch, accounts, requests, usage, shared)
 
             async with trio.open_nursery() as background:
-                stop_after = StopAfter(background, stopping, launch.drain_s)
-                control = _make_control(launch, listeners, accounts, kilo, supervisor, requests, usage, stop_after)
-                run_control = partial(serve_control, control, listeners.control)
-                for name, run, on_failure in _list_tasks(accounts, usage, run_control, run_simulator):
-                    background.start_soon(supervisor.supervise, name, run, on_failure)
-                background.start_soon(stop_on_signal, stopping, launch.drain_s)
-                await background.start(reload_on_signal, live)
-                _report_start(launch, listeners, store)
-                task_status.started(Ready(listeners.address, launch.places, launch.simulated, bool(store.accounts)))
-                run_http = partial(
-                    web.serve, app, [listeners.http], stop=stopping, drain_s=launch.drain_s, on_drain_end=ending.set
+                stop_after = StopAfter(background, stop)
+                control = _make_control(
+                    launch, listeners, accounts, kilo, supervisor, requests, usage, stop_after, gauges
                 )
-                await supervisor.supervise("HTTP proxy", run_http, OnFailure.END_DAEMON)
+                inform = (
+                    partial(manager.keep_informed, partial(_describe, control, stopping)) if manager.address else None
+                )
+                for name, run, on_failure in _list_tasks(accounts, usage, inform, run_simulator):
+                    background.start_soon(supervisor.supervise, name, run, on_failure)
+                background.start_soon(stop_on_signal, stop)
+                await background.start(reload_on_signal, live, manager)
+                owns_file = not listeners.control_origin.is_manager
+                run_control = partial(serve_control, control, listeners.control, owns_file=owns_file)
+                run_http = partial(
+                    web.serve, app, list(listeners.http), stop=stopping, drain_s=launch.drain_s, on_drain_end=ending.set
+                )
+                await background.start(_supervise_listener, supervisor, "control socket", run_control)
+                async with trio.open_nursery() as proxy:
+                    await proxy.start(_supervise_listener, supervisor, "HTTP proxy", run_http)
+                    _report_start(launch, listeners, store)
+                    manager.ready()
+                    address, has_accounts = listeners.addresses[0], bool(store.accounts)
+                    task_status.started(Ready(address, launch.places, launch.simulated, has_accounts))
                 background.cancel_scope.cancel("the HTTP proxy has drained")
             accounts.tracker.save()
     log.info("stopped")
@@ -122,27 +139,52 @@ async def _track_limits(accounts: Accounts) -> None:
         nursery.start_soon(accounts.poller.run)
 
 
-def _list_tasks(accounts: Accounts, usage: UsageHistory, control: Run, simulator: Run | None) -> Iterator[Task]:
-    """What runs beside the HTTP proxy."""
+def _list_tasks(accounts: Accounts, usage: UsageHistory, inform: Run | None, simulator: Run | None) -> Iterator[Task]:
+    """What runs beside the listeners."""
     yield "refresh scheduler", accounts.refresher.run, OnFailure.RESTART
     yield "rate-limit tracker", partial(_track_limits, accounts), OnFailure.RESTART
     yield "model lists", accounts.catalogues.run, OnFailure.RESTART
     yield "sign-in flows", accounts.logins.run, OnFailure.RESTART
     yield "usage history", usage.run, OnFailure.RESTART
-    yield "control socket", control, OnFailure.END_DAEMON
+    if inform is not None:
+        yield "service manager", inform, OnFailure.RESTART
     if simulator is not None:
         yield "simulated backend", simulator, OnFailure.END_DAEMON
 
 
+async def _supervise_listener(
+    supervisor: Supervisor,
+    name: str,
+    run: Callable[..., Awaitable[None]],
+    *,
+    task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Started once ``run`` accepts connections. If it fails, the daemon ends."""
+    await supervisor.supervise(name, partial(run, task_status=task_status), OnFailure.END_DAEMON)
+
+
+def _describe(control: Control, stopping: trio.Event) -> str:
+    """What the daemon does, in one line for the service manager."""
+    running = f"requests in flight: {control.requests.in_flight}"
+    serving = read_serving(control)
+    if stopping.is_set():
+        return f"Stopping; {running}"
+    if serving.possible and serving.account is not None:
+        simulated = " (simulated)" if control.simulated else ""
+        return f"Ready: requests go to {serving.account}{simulated}; {running}"
+    return f"No request can be served: {serving.reason}; {running}"
+
+
 def _make_control(
     launch: Launch,
-    listeners: _Listeners,
+    listeners: Listeners,
     accounts: Accounts,
     kilo: Kilo,
     supervisor: Supervisor,
     requests: RequestLog,
     usage: UsageHistory,
     stop_after: Callable[[trio.Event], None],
+    gauges: tuple[Gauge, ...],
 ) -> Control:
     return Control(
         accounts=accounts,
@@ -153,70 +195,40 @@ def _make_control(
         usage=usage,
         places=launch.places,
         live=launch.settings,
-        addresses=(listeners.address,),
+        addresses=listeners.addresses,
+        service=find_service(launch.environ, activated=listeners.http_origin.is_manager),
         simulated=launch.simulated,
+        faults=launch.faults,
         started_at=launch.clock(),
         clock=launch.clock,
         environ=launch.environ,
         stop_after=stop_after,
         drain_s=launch.drain_s,
+        gauges=gauges,
     )
 
 
-def _report_start(launch: Launch, listeners: _Listeners, store: AccountStore) -> None:
+def _report_start(launch: Launch, listeners: Listeners, store: AccountStore) -> None:
     for problem in store.problems:
         log.error("%s", problem)
+    if launch.faults is not None:
+        log.warning("the simulated backend fails on purpose: --faults %s", launch.faults)
     if store.active is None:
         log.warning("no account is active; sign in with `codexctl accounts add`")
-    log.info("listening on %s and %s", listeners.address, launch.places.socket)
+    log.info("listening on %s and %s", ", ".join(listeners.addresses), launch.places.socket)
 
 
-@frozen
-class _Listeners:
-    http: socket.socket
-    control: socket.socket
-    address: str
+def _open_listeners(launch: Launch) -> AbstractContextManager[Listeners]:
+    """Open the listening sockets before anything runs, so that a failure ends the start with a clear error."""
+    return open_listeners(launch.adopted, launch.settings.current.server, launch.places.socket, launch.running_folder)
 
 
-def _noted(launch: Launch, listeners: _Listeners) -> AbstractContextManager[None]:
+def _noted(launch: Launch, listeners: Listeners) -> AbstractContextManager[None]:
     places = launch.places
     daemon = RunningDaemon(
-        os.getpid(), places.socket, listeners.address, places.state_dir, launch.simulated, __version__
+        os.getpid(), places.socket, listeners.addresses[0], places.state_dir, launch.simulated, __version__
     )
     return noted(daemon, launch.running_folder)
-
-
-@contextmanager
-def _open_listeners(launch: Launch) -> Iterator[_Listeners]:
-    """Open both listening sockets before anything runs, so that a failure ends the start with a clear error."""
-    server = launch.settings.current.server
-    host, port = server.host, server.port
-    shown = f"[{host}]" if ":" in host else host
-    with ExitStack() as stack:
-        try:
-            http = stack.enter_context(closing(web.bind(host, port)))
-        except OSError as error:
-            reason = f"can't listen on {shown}:{port} ({error.strerror or error})"
-            raise AddressUnavailable(f"{reason}: {_explain_address(error, launch, port)}") from error
-        try:
-            control = stack.enter_context(closing(bind_socket(launch.places.socket)))
-        except OSError as error:
-            raise AddressUnavailable(
-                f"can't create the control socket {launch.places.socket} ({error.strerror or error}). "
-                "Set CODEXD_SOCKET to a writable path."
-            ) from error
-        yield _Listeners(http, control, f"http://{shown}:{http.getsockname()[1]}")
-
-
-def _explain_address(error: OSError, launch: Launch, port: int) -> str:
-    """Why codexd can't listen there, and what to do."""
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return "this machine has no such address. Use 127.0.0.1, or set --host or server.host to one that it has."
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return "only root may use ports below 1024. Choose another with --port or the setting server.port."
-    living = find_living(launch.running_folder)
-    rival = next((str(daemon) for daemon in living if daemon.address.endswith(f":{port}")), "another program")
-    return f"{rival} uses the port. Stop it, or choose another port with --port or the setting server.port."
 
 
 def _simulate(launch: Launch, simulator: SimulatedBackend, store: AccountStore) -> Run:
@@ -234,4 +246,4 @@ def _simulate(launch: Launch, simulator: SimulatedBackend, store: AccountStore) 
         login = simulator.sign_in_again(account.email, account.plan, account.chatgpt_account_id)
         if login is not None and account.followed is None:
             store.add(login, now=launch.clock(), simulated=True)
-    return partial(web.serve, simulator, [listener], stop=trio.Event(), drain_s=0.0)
+    return partial(simulator.serve, listener)

@@ -12,6 +12,7 @@
     ├── AddressUnavailable        can't listen on the HTTP proxy's address or the control socket
     ├── TaskGaveUp                a supervised task failed too often
     ├── ShuttingDown              the daemon is stopping; open streams end with this
+    ├── Busy                      one of the daemon's bounds is reached; the request can be sent again
     ├── InternalError             a bug in codexd, as reported to a client
     ├── RequestCancelled          the user cancelled a running request with codexctl
     ├── RequestNotFound           there is no request with this id, or it is not running
@@ -125,6 +126,10 @@ class TaskGaveUp(CodexdError):
 
 class ShuttingDown(CodexdError):
     kind = "shutting_down"
+
+
+class Busy(CodexdError):
+    kind = "busy"
 
 
 class InternalError(CodexdError):

@@ -11,12 +11,10 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-PRIVATE = 0o600
-MAX_FILE_BYTES = 64 * 1024 * 1024
-"""Far more than any of codexd's files has."""
+from codexd import bounds
 
-MAX_FOREIGN_BYTES = 16 * 1024 * 1024
-"""Far more than any login file has."""
+PRIVATE = 0o600
+
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -88,11 +86,11 @@ def read_private(path: Path) -> bytes:
     """Read one of codexd's files. If others can access it, it is restricted to its owner first.
 
     Raises:
-        OSError: it can't be read, is not a regular file, or is larger than ``MAX_FILE_BYTES``.
+        OSError: it can't be read, is not a regular file, or is larger than ``bounds.OWN_FILE_BYTES``.
     """
     with open(path, "rb", opener=_open_without_waiting) as file:
         status = _stat_regular(file)
-        if status.st_size > MAX_FILE_BYTES:
+        if status.st_size > bounds.OWN_FILE_BYTES:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         if status.st_mode & 0o077:
             os.fchmod(file.fileno(), PRIVATE)
@@ -103,14 +101,14 @@ def read_foreign(path: Path) -> bytes:
     """Read another program's file, which may be anything by now. Its mode is left alone.
 
     Raises:
-        OSError: it can't be read, is not a regular file, or is larger than ``MAX_FOREIGN_BYTES``.
+        OSError: it can't be read, is not a regular file, or is larger than ``bounds.FOREIGN_FILE_BYTES``.
     """
     if "\0" in str(path):
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     with open(path, "rb", opener=_open_without_waiting) as file:
         _stat_regular(file)
-        data = file.read(MAX_FOREIGN_BYTES + 1)
-    if len(data) > MAX_FOREIGN_BYTES:
+        data = file.read(bounds.FOREIGN_FILE_BYTES + 1)
+    if len(data) > bounds.FOREIGN_FILE_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     return data
 

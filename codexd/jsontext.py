@@ -11,8 +11,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
-MAX_DEPTH = 200
-"""The deepest nesting that codexd accepts. orjson writes 254 levels, Python's recursion limit is 1000 frames."""
+from codexd import bounds
 
 _DIGITS_ALIKE = bytes.maketrans(b"0123456789", b"0" * 10)
 _LONG_RUN = b"0" * 19
@@ -36,12 +35,12 @@ def loads_shallow(data: bytes) -> Any:
     """Like ``loads``, for a text that will be passed on: orjson can't write one that is nested too deeply.
 
     Raises:
-        ValueError: also for more than ``MAX_DEPTH`` levels.
+        ValueError: also for more than ``bounds.JSON_DEPTH`` levels.
     """
     value = loads(data)
-    may_be_deep = data.count(b"{") + data.count(b"[") > MAX_DEPTH
+    may_be_deep = data.count(b"{") + data.count(b"[") > bounds.JSON_DEPTH
     if may_be_deep and find_too_deep(value) is not None:
-        raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+        raise ValueError(f"nested more than {bounds.JSON_DEPTH} levels deep")
     return value
 
 
@@ -85,9 +84,9 @@ def dumps_text(value: Any) -> str:
 
 
 def find_too_deep(value: Any) -> str | None:
-    """The path of an object or list that is nested more than ``MAX_DEPTH`` levels deep, or None. Does not recurse."""
+    """The path of an object or list below more than ``bounds.JSON_DEPTH`` levels, or None. Does not recurse."""
     level: list[tuple[Any, _Step | None]] = [(value, None)]
-    for _ in range(MAX_DEPTH):
+    for _ in range(bounds.JSON_DEPTH):
         level = [
             (child, (step, key))
             for node, step in level

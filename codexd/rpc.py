@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
-MAX_LINE_BYTES = 1024 * 1024
+from codexd import bounds
 
 Id: TypeAlias = str | int | float | None
 Params: TypeAlias = dict[str, Any] | list[Any]
@@ -96,7 +96,9 @@ class Connection:
     """
 
     def __init__(
-        self, max_line_bytes: int = MAX_LINE_BYTES, make_object: Callable[[dict[str, Any]], Any] | None = None
+        self,
+        max_line_bytes: int = bounds.CONTROL_LINE_BYTES,
+        make_object: Callable[[dict[str, Any]], Any] | None = None,
     ) -> None:
         """``make_object`` replaces each JSON object by a dict of another class."""
         self.state = State.OPEN

@@ -16,7 +16,15 @@ FILES = sorted(
 LAYERS: list[tuple[str, ...]] = [
     # From the ground up. A module imports from its own room and from the layers below, and from nowhere else.
     ("codexd.__init__",),
-    ("codexd.errors", "codexd.files", "codexd.jsontext", "codexd.paths", "codexd.rpc", "codexd.strict"),
+    (
+        "codexd.bounds",
+        "codexd.errors",
+        "codexd.files",
+        "codexd.jsontext",
+        "codexd.paths",
+        "codexd.rpc",
+        "codexd.strict",
+    ),
     ("codexd.api",),
     ("codexd.supervisor",),
     ("codexd.settings",),
@@ -27,7 +35,15 @@ LAYERS: list[tuple[str, ...]] = [
     ("codexd.control",),
     ("codexd.doctor", "codexd.web"),
     ("codexd.simulator",),
-    ("codexd.running", "codexd.service", "codexd.assembly", "codexd.daemon", "codexd.start"),
+    (
+        "codexd.running",
+        "codexd.listeners",
+        "codexd.manager",
+        "codexd.service",
+        "codexd.assembly",
+        "codexd.daemon",
+        "codexd.start",
+    ),
     ("codexd.__main__",),
 ]
 GROUND = 1
@@ -35,9 +51,11 @@ GROUND = 1
 
 BESIDE = {
     # Within one layer: who may import whom. The ground floor is one room.
-    "codexd.assembly": (),
-    "codexd.daemon": ("codexd.assembly", "codexd.running", "codexd.service"),
-    "codexd.start": ("codexd.assembly", "codexd.daemon", "codexd.running"),
+    "codexd.listeners": ("codexd.running",),
+    "codexd.service": ("codexd.manager",),
+    "codexd.assembly": ("codexd.listeners",),
+    "codexd.daemon": ("codexd.assembly", "codexd.listeners", "codexd.manager", "codexd.running", "codexd.service"),
+    "codexd.start": ("codexd.assembly", "codexd.daemon", "codexd.listeners", "codexd.running"),
 }
 CODEXCTL_MAY = ("codexctl", "codexd.__version__", "codexd.paths", "codexd.rpc")
 ITS_DOCTOR = "codexctl/commands/doctor.py"
@@ -61,6 +79,7 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     # The first row that fits counts: path, packages allowed, modules of the standard library forbidden.
     ("codexd/__init__.py", set(), IO),
     ("codexd/__main__.py", set(), IO),
+    ("codexd/bounds.py", set(), IO),
     ("codexd/errors.py", {"attrs"}, IO),
     ("codexd/files.py", set(), {"time", "random", "socket"}),
     ("codexd/jsontext.py", JSON, IO),
@@ -86,6 +105,7 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/clients/", PURE | {"trio", "httpx", "tomlkit"}, {"random", "socket"}),
     ("codexd/record/", PURE | {"trio"}, {"random", "socket"}),
     ("codexd/upstream/proxies.py", PURE | {"httpx", "socksio"}, {"os", "random", "socket"}),
+    ("codexd/upstream/pool.py", {"trio", "httpx", "httpcore"}, {"os", "random", "socket"}),
     ("codexd/upstream/", PURE | {"trio", "httpx"}, {"random", "socket"}),
     ("codexd/turns/retry.py", {"attrs"}, IO),
     ("codexd/turns/", PURE | {"trio"}, {"random", "socket"}),
@@ -98,9 +118,13 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/doctor/", {"attrs"}, {"time", "random", "socket"}),
     ("codexd/web/compression.py", {"backports", "compression"}, IO),
     ("codexd/web/", PURE | {"trio"} | WEB, set()),
+    ("codexd/simulator/faults.py", {"attrs"}, {"time", "os", "socket"}),
+    ("codexd/simulator/damage.py", {"attrs"}, IO),
     ("codexd/simulator/", PURE | {"trio", "httpx", "imagesize", "jsonschema", "PIL"} | WEB, set()),
     ("codexd/start.py", {"trio"}, set()),
     ("codexd/running.py", set(), {"time", "random"}),
+    ("codexd/listeners.py", {"attrs"}, {"time", "random"}),
+    ("codexd/manager.py", {"attrs", "trio"}, {"random"}),
     ("codexd/service.py", PURE | {"trio"}, IO),
     ("codexd/assembly.py", PURE | {"trio", "httpx"}, set()),
     ("codexd/daemon.py", PURE | {"trio", "httpx"}, set()),

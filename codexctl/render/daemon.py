@@ -20,8 +20,14 @@ _NEEDS_QUOTES = re.compile(r"[\s\"=]")
 
 
 def full_status(result: Json, style: Style) -> list[str]:
-    """``daemon.status`` with every task."""
-    return status(result, style, verbose=True)
+    """``daemon.status`` with every task, and what is in use of each bound."""
+    lines = status(result, style, verbose=True)
+    bounds = result.get("bounds")  # an older daemon reports none
+    return [*lines, "", *aligned(("IN USE", "NOW", "AT MOST"), map(_bound_row, bounds), style)] if bounds else lines
+
+
+def _bound_row(bound: Json) -> list[Cell]:
+    return [Cell([bound["name"]]), *(Cell([_amount(bound[each], bound["unit"])]) for each in ("used", "limit"))]
 
 
 def status(result: Json, style: Style, *, verbose: bool = False) -> list[str]:
@@ -34,9 +40,15 @@ def status(result: Json, style: Style, *, verbose: bool = False) -> list[str]:
             lines += ["", *style.prose(f"Problem: {problem}")]
     lines += ["", *_describe_daemon(result, style)]
     tasks = [task for task in result["tasks"] if verbose or task["state"] != "running"]
+    if verbose and "service" in result:  # a daemon that was not restarted after an upgrade may not have it
+        lines.append(f"  {'started by':12}  {_describe_service(result['service'])}")
     if tasks:
         lines += ["", *aligned(("TASK", "STATE", "RESTARTS", "LAST ERROR"), map(_task_row, tasks), style)]
     return lines
+
+
+def _amount(number: int, unit: str) -> str:
+    return f"{number / 1_048_576:.1f} MB" if unit == "bytes" else f"{number:,}"
 
 
 def serving(result: Json, now: float) -> str:
@@ -91,6 +103,8 @@ def _describe_daemon(result: Json, style: Style) -> list[str]:
         lines += style.prose(f"This codexctl is {__version__}. Restart codexd, so that both are the same version.")
     if result["simulated"]:
         lines += style.prose("SIMULATED: the backend and the accounts are made up; nothing leaves this machine.")
+    if result.get("faults") is not None:
+        lines += style.prose(f"FAULTS: the simulated backend fails on purpose (--faults {plain(result['faults'])}).")
     active = result["active_account"]
     facts = (
         ("listening on", ", ".join(result["addresses"]) or "nothing"),
@@ -99,6 +113,12 @@ def _describe_daemon(result: Json, style: Style) -> list[str]:
         ("settings", result["settings_path"]),
     )
     return lines + [f"  {name:12}  {plain(text)}" for name, text in facts]
+
+
+def _describe_service(service: Json) -> str:
+    """What runs the daemon, and whether a restart refuses connections."""
+    by = " ".join(filter(None, (service["manager"], plain(service["unit"] or "")))) or "hand"
+    return f"{by}; connections wait while it restarts" if service["activated"] else by
 
 
 def _task_row(task: Json) -> list[Cell]:

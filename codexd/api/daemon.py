@@ -44,6 +44,16 @@ class LimitedModel:
 
 
 @frozen
+class BoundInfo:
+    """How much of one of the daemon's bounds is in use. ``unit``: bytes, or empty for a number of things."""
+
+    name: str
+    used: int
+    limit: int
+    unit: str
+
+
+@frozen
 class LastFailure:
     """The last request that failed. ``at`` is when it was received, in seconds since the epoch."""
 
@@ -53,14 +63,31 @@ class LastFailure:
 
 
 @frozen
+class Service:
+    """What runs the daemon. ``manager``: systemd or launchd; null if it was started by hand or by something else.
+
+    ``unit``: the name of the systemd unit, or the label of the launchd agent, as far as it is known. ``activated``: the
+    HTTP socket was passed to the daemon, so that connections wait in it while the daemon restarts.
+    """
+
+    manager: str | None
+    unit: str | None
+    activated: bool
+
+
+@frozen
 class DaemonStatus:
-    """``active_account`` is a label; ``problems``: full sentences, each with what to do."""
+    """``active_account`` is a label; ``problems``: full sentences, each with what to do.
+
+    ``faults``: what the simulated backend does wrong on purpose, as given to ``--faults``; null if nothing.
+    """
 
     version: str
     pid: int
     started_at: float
     addresses: tuple[str, ...]
     simulated: bool
+    faults: str | None
     tasks: tuple[TaskInfo, ...]
     active_account: str | None
     streams_in_flight: int
@@ -69,6 +96,8 @@ class DaemonStatus:
     serving: Serving
     limited_models: tuple[LimitedModel, ...]
     last_failure: LastFailure | None
+    service: Service
+    bounds: tuple[BoundInfo, ...]
 
 
 @frozen

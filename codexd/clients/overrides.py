@@ -17,10 +17,9 @@ from typing import Any
 
 from attrs import frozen
 
+from codexd import bounds
 from codexd.clients.address import hide_user_info
 from codexd.clients.claude_code import AUTH_TOKEN, BASE_URL, BYPASSES
-
-MAX_BYTES = 4 * 1024 * 1024
 
 CLAUDE_MANAGED = Path("/Library/Application Support/ClaudeCode" if sys.platform == "darwin" else "/etc/claude-code")
 CODEX_MANAGED = Path("/etc/codex/managed_config.toml")
@@ -129,7 +128,7 @@ def _read_toml(path: Path) -> Mapping[str, Any]:
 def _read_text(path: Path) -> str:
     """The text of a file that codexd never edits; empty if it can't be read."""
     try:
-        if not path.is_file() or path.stat().st_size > MAX_BYTES:
+        if not path.is_file() or path.stat().st_size > bounds.CLIENT_FILE_BYTES:
             return ""
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from attrs import field, frozen
 
+from codexd import bounds
 from codexd.clients import json_text, toml_text
 from codexd.errors import ClientFileRefused
 from codexd.files import PRIVATE, delete_leftovers, sync_folder, unused_name, write_atomic
@@ -190,7 +191,6 @@ def _path(name: str) -> toml_text.Path:
 ENV_IN_JSON, TOML = EnvInJson(), Toml()
 
 
-MAX_BYTES = 4 * 1024 * 1024
 BACKUP_ENDING = ".before-codexd"
 
 
@@ -238,8 +238,10 @@ def read_settings(path: Path, form: Format) -> Content:
             return Content(real, form, None)
         if not stat.S_ISREG(status.st_mode):
             raise ClientFileRefused(f"{path} is not a regular file. Move it away, then try again.")
-        if status.st_size > MAX_BYTES:
-            raise ClientFileRefused(f"{path} is larger than {MAX_BYTES >> 20} MiB, too large for a settings file.")
+        if status.st_size > bounds.CLIENT_FILE_BYTES:
+            raise ClientFileRefused(
+                f"{path} is larger than {bounds.CLIENT_FILE_BYTES >> 20} MiB, too large for a settings file."
+            )
         data = real.read_bytes()
     has_bom = data.startswith(codecs.BOM_UTF8)
     try:

@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from codexd import bounds
 from codexd.api import clients as api
 from codexd.clients import codex_cli, toml_text
 from codexd.clients.address import Address, as_codex_cli, send_proof
@@ -40,7 +41,6 @@ FILE = "config.toml"
 PROFILES = "*.config.toml"
 """The CLI's ``--profile NAME`` loads ``NAME.config.toml`` on top of the file."""
 
-MAX_LOGIN_BYTES = 1024 * 1024
 
 RESTART_NOTE = (
     "Restart running sessions of the Codex CLI for this to take effect. After that, `codexctl accounts switch` "
@@ -263,7 +263,7 @@ def _find_profiles(place: Place) -> Iterator[tuple[str, Any]]:
 def _read_text(path: Path) -> str:
     """The text of a CLI file that codexd never edits; empty if it can't be read."""
     try:
-        if not path.is_file() or path.stat().st_size > MAX_LOGIN_BYTES:
+        if not path.is_file() or path.stat().st_size > bounds.LOGIN_BYTES:
             return ""
         return path.read_text()
     except (OSError, UnicodeDecodeError):

@@ -15,14 +15,14 @@ import stat
 import struct
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import trio
 
-from codexd import rpc
+from codexd import bounds, rpc
 from codexd.control.dispatch import Refusal, Result, dispatch, event_to_json
 from codexd.control.method import Call, Control, Following
 from codexd.errors import AlreadyRunning, RequestInvalid, SettingInvalid
@@ -30,20 +30,10 @@ from codexd.files import make_private_folder
 
 log = logging.getLogger("codexd.control")
 
-MAX_CALLS = 64
-"""Concurrent calls of one connection; the next one waits in the socket."""
-
-MAX_FOLLOWS = 100
-"""Follows of one connection: each log entry is offered to all of them."""
-
-MAX_BATCH = 100
-"""Messages in one batch: its replies are held in memory until the last one is ready."""
 
 MAX_PATH_BYTES = 103 if sys.platform == "darwin" else 107
 """The size of ``sun_path`` in ``sockaddr_un``, minus the terminating NUL."""
 
-BACKLOG = 1024
-"""Beyond this, a non-blocking connect fails with EAGAIN, which asyncio mistakes for a connection in progress."""
 
 PROBE_TIMEOUT_S = 1.0
 
@@ -55,10 +45,11 @@ async def serve_control(
     control: Control,
     listener: socket.socket,
     *,
+    owns_file: bool = True,
     task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Answer on ``listener`` until cancelled, then remove its file."""
-    with removed_at_end(listener):
+    """Answer on ``listener`` until cancelled, then remove its file, unless a service manager owns it."""
+    with removed_at_end(listener) if owns_file else nullcontext():
         listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(listener))]
         await trio.serve_listeners(partial(_serve_connection, control), listeners, task_status=task_status)
 
@@ -85,7 +76,7 @@ class _Session:
         self._stream = stream
         self._nursery = nursery
         self._send_lock = trio.Lock()
-        self._slots = trio.Semaphore(MAX_CALLS)
+        self._slots = trio.Semaphore(bounds.CONTROL_CALLS)
         self._followers: dict[int, Following] = {}
         self._last_subscription = 0
         self._ended = False
@@ -106,9 +97,11 @@ class _Session:
         Raises:
             RequestInvalid: the connection already has too many follows.
         """
-        if len(self._followers) >= MAX_FOLLOWS:
+        if len(self._followers) >= bounds.CONTROL_FOLLOWS:
             follower.close()
-            raise RequestInvalid("subscription", f"this connection already has {MAX_FOLLOWS}; cancel one first")
+            raise RequestInvalid(
+                "subscription", f"this connection already has {bounds.CONTROL_FOLLOWS}; cancel one first"
+            )
         self._last_subscription += 1
         self._followers[self._last_subscription] = follower
         if self._ended:  # the client disconnected while this call waited for its turn
@@ -156,8 +149,10 @@ class _Session:
 async def _reply_to(call: Call, message: rpc.Message) -> bytes | None:
     """The line that answers ``message``; None if it needs no answer."""
     match message:
-        case rpc.Batch(messages) if len(messages) > MAX_BATCH:
-            problem = f"Invalid request: a batch of {len(messages)} messages; at most {MAX_BATCH} are allowed"
+        case rpc.Batch(messages) if len(messages) > bounds.CONTROL_BATCH:
+            problem = (
+                f"Invalid request: a batch of {len(messages)} messages; at most {bounds.CONTROL_BATCH} are allowed"
+            )
             return rpc.encode(rpc.Malformed(rpc.ErrorCode.INVALID_REQUEST, problem))
         case rpc.Batch(messages):
             replies = []
@@ -211,7 +206,7 @@ def bind_socket(path: Path) -> socket.socket:
         with ExitStack() as undo:
             undo.callback(listener.close)
             _bind_private(listener, path)
-            listener.listen(BACKLOG)
+            listener.listen(bounds.BACKLOG)
             undo.pop_all()
     return listener
 

@@ -19,15 +19,10 @@ from typing import Any, TextIO, TypeAlias
 
 from attrs import evolve
 
+from codexd import bounds
 from codexd.api.records import LEVELS, LogEntry, LogEvent, LogFilter
 from codexd.record.follow import Follower
 from codexd.record.redaction import redact, redact_value
-
-FOLLOWER_ENTRIES = 1000
-"""A follower may have this many unread entries before it misses the oldest."""
-
-MAX_TEXT_CHARS = 32_000
-"""How much of a message or traceback is kept, to limit the size of the ring."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """Control characters, line ends, and marks that change the text direction."""
@@ -45,6 +40,9 @@ class LogRing:
         self._last_id = 0
         # Reentrant, because a destructor may log while this thread holds the lock.
         self._lock = threading.RLock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def append(self, entry: LogEntry) -> LogEntry:
         """Keep ``entry`` under the next id and offer it to the followers, without waiting for them."""
@@ -69,7 +67,7 @@ class LogRing:
         with self._lock:
             self._entries = deque(self._entries, maxlen=capacity)
 
-    def subscribe(self, filters: LogFilter, limit: int = 0, *, capacity: int = FOLLOWER_ENTRIES) -> LogFollower:
+    def subscribe(self, filters: LogFilter, limit: int = 0, *, capacity: int = bounds.FOLLOWED_ENTRIES) -> LogFollower:
         """A follower: first the newest ``limit`` entries that match, then each new one. Call it inside trio."""
         with self._lock:
             past = {entry.id: entry for entry in self.history(filters, limit)}
@@ -199,5 +197,5 @@ def _level(number: int) -> str:
 
 
 def _shorten(text: str) -> str:
-    cut = len(text) - MAX_TEXT_CHARS
-    return text if cut <= 0 else f"{text[:MAX_TEXT_CHARS]}... ({cut} more characters)"
+    cut = len(text) - bounds.LOG_TEXT_CHARS
+    return text if cut <= 0 else f"{text[: bounds.LOG_TEXT_CHARS]}... ({cut} more characters)"

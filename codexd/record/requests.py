@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import trio
 
+from codexd import bounds
 from codexd.api.records import RequestEvent, Told
 from codexd.errors import CodexdError, RequestCancelled, RequestNotFound
 from codexd.record.follow import Follower
@@ -24,17 +25,9 @@ from codexd.translation.reading.losses import LossKind
 log = logging.getLogger("codexd.request")
 loss_log = logging.getLogger("codexd.losses")
 
-KEPT_REQUESTS = 1000
-KEPT_REFUSALS = 100
-"""Of requests that reached no model: apart, so that a client with a wrong URL does not push out the others."""
-
-KEPT_LOSSES = 1000
-"""For how many losses it is remembered that they have been logged."""
 
 LOGGED_LOSSES = (LossKind.DROPPED, LossKind.APPROXIMATED)
 
-FOLLOWER_REQUESTS = 2000
-"""A follower may have unread news of this many requests before it misses the oldest: twice what is kept."""
 
 PROGRESS_S = 1.0
 """How often followers see the growing answer of a running request."""
@@ -63,8 +56,8 @@ class RequestLog:
         self._wall_clock = wall_clock
         self._on_end = on_end
         self._running: dict[str, RequestRecord] = {}
-        self._ended: deque[Snapshot] = deque(maxlen=KEPT_REQUESTS)
-        self._refused: deque[Snapshot] = deque(maxlen=KEPT_REFUSALS)
+        self._ended: deque[Snapshot] = deque(maxlen=bounds.REQUESTS)
+        self._refused: deque[Snapshot] = deque(maxlen=bounds.REFUSALS)
         self._followers: set[RequestFollower] = set()
         self._cancelled_at: dict[str, float] = {}
         """By session."""
@@ -74,6 +67,15 @@ class RequestLog:
     @property
     def in_flight(self) -> int:
         return len(self._running)
+
+    @property
+    def kept(self) -> int:
+        """How many that have ended are kept, without those that reached no model."""
+        return len(self._ended)
+
+    @property
+    def kept_refusals(self) -> int:
+        return len(self._refused)
 
     @property
     def running(self) -> Iterable[RequestRecord]:
@@ -135,7 +137,7 @@ class RequestLog:
         found = _choose(self.snapshots, name)
         if found is None:
             raise RequestNotFound(
-                f"No request {name[:80]!r} is running or among the last {KEPT_REQUESTS} that ended; "
+                f"No request {name[:80]!r} is running or among the last {bounds.REQUESTS} that ended; "
                 "`codexctl requests` lists them."
             )
         return found
@@ -184,7 +186,7 @@ class RequestLog:
 
     # -- following --------------------------------------------------------------------------------
 
-    def subscribe(self, limit: int = 0, *, capacity: int = FOLLOWER_REQUESTS) -> RequestFollower:
+    def subscribe(self, limit: int = 0, *, capacity: int = bounds.FOLLOWED_REQUESTS) -> RequestFollower:
         """A follower: first the newest ``limit`` ended requests and all running ones, then whatever is new."""
         ended = self._past[-limit:] if limit else []
         first: dict[str, RequestRecord | Snapshot] = {request.info.id: request for request in ended}
@@ -209,7 +211,7 @@ class RequestLog:
             key = (client, _INDEX.sub("[]", loss.path))
             if loss.kind in LOGGED_LOSSES and key not in self._logged_losses:
                 self._logged_losses[key] = None
-                if len(self._logged_losses) > KEPT_LOSSES:
+                if len(self._logged_losses) > bounds.LOGGED_LOSSES:
                     del self._logged_losses[next(iter(self._logged_losses))]
                 extra = {"request": request.info.id, "fields": {"client": client}}
                 loss_log.info("%s %s: %s", loss.kind, loss.path, loss.note, extra=extra)

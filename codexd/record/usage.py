@@ -17,6 +17,7 @@ from typing import TypeVar
 import trio
 from attrs import evolve
 
+from codexd import bounds
 from codexd.api.records import TokenCounts, UsageReport, UsageRow
 from codexd.record.snapshot import Snapshot
 from codexd.record.usage_file import UsageEntry, UsageFile, is_damage
@@ -31,8 +32,6 @@ PRUNE_S = 3600.0
 """How often old requests are deleted."""
 DAY_S = 86400.0
 
-MAX_WAITING = 20_000
-"""Entries that may wait while the file can't be written; beyond that, the oldest are dropped."""
 
 MAX_COUNT = 10**12
 """A larger number from the backend can't be a number of tokens, and SQLite could not add it up."""
@@ -51,11 +50,16 @@ class UsageHistory:
         self._retention_days = retention_days
         self._clock = clock
         self._file: UsageFile | None = None
-        self._waiting: deque[UsageEntry] = deque(maxlen=MAX_WAITING)
+        self._waiting: deque[UsageEntry] = deque(maxlen=bounds.USAGE_ROWS)
         self._news = trio.Event()
         self._lock = trio.Lock()
         self._trouble: str | None = None
         self._kept_aside: Path | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many ended requests are not in the file yet."""
+        return len(self._waiting)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -112,7 +116,7 @@ class UsageHistory:
             written = await self._use(partial(UsageFile.add, entries=batch))
         finally:
             if written is None:
-                self._waiting = deque([*batch, *self._waiting], maxlen=MAX_WAITING)
+                self._waiting = deque([*batch, *self._waiting], maxlen=bounds.USAGE_ROWS)
 
     async def _use(self, work: Callable[[UsageFile], _T]) -> _T | None:
         """Run ``work`` in a thread and return its result; None if the file can't be used now (see ``problems``)."""

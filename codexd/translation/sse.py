@@ -10,11 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from codexd import jsontext
+from codexd import bounds, jsontext
 from codexd.errors import StreamBroken
-
-MAX_EVENT_BYTES = 64 * 1024 * 1024
-"""Generated images arrive as one line of tens of megabytes. Anything larger than this is not an event."""
 
 COMMENT = b": ping\n"
 """Only shows that the stream is alive.
@@ -39,7 +36,7 @@ class Decoder:
         """The ``data`` of each event that ``data`` completes; events without data are left out.
 
         Raises:
-            StreamBroken: an event grew over ``MAX_EVENT_BYTES``.
+            StreamBroken: an event grew over ``bounds.EVENT_BYTES``.
         """
         self._buffer += self._to_line_feeds(data)
         if not self._started:
@@ -55,8 +52,8 @@ class Decoder:
             end = self._buffer.find(b"\n\n", start)
         del self._buffer[:start]
         self._scanned = len(self._buffer)
-        if self._scanned > MAX_EVENT_BYTES:
-            raise StreamBroken(f"the backend sent an event of more than {MAX_EVENT_BYTES} bytes")
+        if self._scanned > bounds.EVENT_BYTES:
+            raise StreamBroken(f"the backend sent an event of more than {bounds.EVENT_BYTES} bytes")
         return events
 
     def receive_eof(self) -> list[bytes]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-MAX_STREAKS = 1000
-"""Of so many sessions or accounts; the one that failed longest ago is forgotten first."""
+from codexd import bounds
 
 
 @frozen
@@ -33,7 +32,7 @@ class Streaks:
         if before is None or not 0 <= now - before.last <= self.lasts_s:
             before = Streak(0, now, now)
         streak = self._running[key] = Streak(before.count + 1, before.since, now)
-        if len(self._running) > MAX_STREAKS:
+        if len(self._running) > bounds.STREAKS:
             del self._running[next(iter(self._running))]
         return streak
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 from attrs import frozen
 
-from codexd import jsontext
+from codexd import bounds, jsontext
 from codexd.accounts.catalogues import ETAG
 from codexd.accounts.model import Account
 from codexd.errors import UpstreamFailed
@@ -23,8 +23,6 @@ from codexd.upstream.codex import NAME
 from codexd.upstream.http import Answer, fetch
 
 TIMEOUT_S = 20.0
-MAX_ANSWER_BYTES = 32 * 1024 * 1024
-"""The list of models, including its prompts, has less than a megabyte."""
 
 
 @frozen
@@ -91,7 +89,7 @@ class AccountEndpoint:
                 "version": self.settings().client_version,
             },
         )
-        answer = await fetch(self.http, request, timeout_s=TIMEOUT_S, max_bytes=MAX_ANSWER_BYTES, name=NAME)
+        answer = await fetch(self.http, request, timeout_s=TIMEOUT_S, max_bytes=bounds.ANSWER_BYTES, name=NAME)
         is_unchanged = answer.status == 304 and "if-none-match" in request.headers
         if not 200 <= answer.status < 300 and not is_unchanged:
             raise read_http_error(answer.status, answer.headers, answer.body, self.clock())

@@ -17,7 +17,7 @@ import httpx
 import trio
 from attrs import define, frozen
 
-from codexd import __version__
+from codexd import __version__, bounds
 from codexd.errors import (
     BackendSilent,
     SettingInvalid,
@@ -28,13 +28,13 @@ from codexd.errors import (
 from codexd.settings.schema import UpstreamSettings
 from codexd.translation.backend import TERMINAL
 from codexd.upstream.connection import to_broken, to_unreachable
+from codexd.upstream.pool import make_transport
 from codexd.upstream.proxies import ProxiedTransport, Proxies, Proxy
 
 log = logging.getLogger("codexd.upstream")
 
 USER_AGENT = f"codexd/{__version__} ({platform.system()}; {platform.machine()})"
 
-MAX_ERROR_BYTES = 256 * 1024
 _ERROR_BODY_S = 10.0
 _TAIL_S = 0.2
 """How long to wait for the end of the body after the terminal event, so that the connection can be reused."""
@@ -61,7 +61,7 @@ def open_client(
         through = None
         if proxy is not None:
             through = httpx.Proxy(proxy.url, ssl_context=tls if proxy.url.scheme == "https" else None)
-        return httpx.AsyncHTTPTransport(verify=tls, http2=False, limits=limits, proxy=through, trust_env=False)
+        return make_transport(tls, limits, through)
 
     client = httpx.AsyncClient(
         transport=ProxiedTransport(proxies, connect),
@@ -196,7 +196,7 @@ class OpenAnswer:
             try:
                 async for chunk in self.chunks:
                     body += chunk
-                    if len(body) > MAX_ERROR_BYTES:
+                    if len(body) > bounds.ERROR_BYTES:
                         break
             except httpx.HTTPError:
                 pass  # the status has to suffice

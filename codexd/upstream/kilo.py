@@ -16,7 +16,7 @@ import httpx
 import trio
 from attrs import frozen
 
-from codexd import jsontext
+from codexd import bounds, jsontext
 from codexd.errors import UpstreamError, UpstreamFailed
 from codexd.settings.schema import Settings, UpstreamSettings
 from codexd.translation.kilo.errors import read_http_error
@@ -32,7 +32,6 @@ FRESH_S = 3600.0
 """How long a list of models is used before it is fetched again."""
 
 LIST_TIMEOUT_S = 20.0
-MAX_LIST_BYTES = 32 * 1024 * 1024
 
 
 def open_kilo_client(settings: UpstreamSettings, *, proxies: Proxies, tls: ssl.SSLContext) -> httpx.AsyncClient:
@@ -91,7 +90,7 @@ class KiloBackend:
         """
         host = self.host
         request = self.http.build_request("GET", self._url("/models"), headers={"accept": "application/json"})
-        answer = await fetch(self.http, request, timeout_s=LIST_TIMEOUT_S, max_bytes=MAX_LIST_BYTES, name=NAME)
+        answer = await fetch(self.http, request, timeout_s=LIST_TIMEOUT_S, max_bytes=bounds.ANSWER_BYTES, name=NAME)
         if answer.status != 200:
             raise UpstreamFailed(f"{host} answered HTTP {answer.status} when asked for its models")
         try:

@@ -17,7 +17,7 @@ from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException
 
-from codexd import __version__, jsontext
+from codexd import __version__, bounds, jsontext
 from codexd.api.records import Told
 from codexd.errors import CodexdError, InternalError, MethodNotAllowed, ModelNotFound, NoSuchRoute, UpgradeRefused
 from codexd.record.requests import RequestLog
@@ -26,7 +26,6 @@ from codexd.translation.client_api import Client, WireError
 from codexd.translation.responses.fates import KEEPS_NOTHING
 from codexd.web.base_url import advise, find_meant
 from codexd.web.caller import to_wire
-from codexd.web.compression import MAX_BODY_BYTES
 from codexd.web.exchange import read_client_name
 from codexd.web.guard import (
     check_key,
@@ -122,7 +121,7 @@ def create_quart(*, simulated: bool, refusals: Refusals, models: ModelLists) -> 
     app.asgi_http_class = HTTPConnection
     app.config["RESPONSE_TIMEOUT"] = None  # 60 s by default, which would cut a followed log
     app.config["BODY_TIMEOUT"] = 60
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = bounds.BODY_BYTES
 
     @app.get("/health")
     async def health() -> Response:

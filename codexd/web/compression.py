@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
+from codexd import bounds
 from codexd.errors import RequestInvalid, RequestTooLarge
 
 if sys.version_info >= (3, 14):
@@ -18,14 +19,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
 
-MAX_BODY_BYTES = 32 * 1024 * 1024
-"""The limit of Anthropic's own API, before and after decompression."""
 
-MAX_ENCODINGS = 4
-MAX_FRAMES = 64
-"""The maximum of gzip members or zstd frames in a body. Some writers split large data into a few of them."""
-
-_ZSTD_OPTIONS: Mapping[int, int] = {DecompressionParameter.window_log_max: MAX_BODY_BYTES.bit_length() - 1}
+_ZSTD_OPTIONS: Mapping[int, int] = {DecompressionParameter.window_log_max: bounds.BODY_BYTES.bit_length() - 1}
 """A frame can't make the decompressor take more memory than the largest body has."""
 
 
@@ -58,8 +53,8 @@ def read_encodings(header: str) -> list[str]:
         if name not in _DECOMPRESSORS:
             known = ", ".join(_DECOMPRESSORS)
             raise RequestInvalid("", f"Content-Encoding {name!r} is not supported; send {known} or no compression")
-    if len(encodings) > MAX_ENCODINGS:
-        raise RequestInvalid("", f"Content-Encoding must not name more than {MAX_ENCODINGS} encodings")
+    if len(encodings) > bounds.BODY_ENCODINGS:
+        raise RequestInvalid("", f"Content-Encoding must not name more than {bounds.BODY_ENCODINGS} encodings")
     return encodings
 
 
@@ -67,7 +62,7 @@ def decompress(body: bytes, encodings: list[str]) -> bytes:
     """``body`` without its ``encodings``. This may take a while: call it in a thread.
 
     Raises:
-        RequestTooLarge: larger than ``MAX_BODY_BYTES``.
+        RequestTooLarge: larger than ``bounds.BODY_BYTES``.
         RequestInvalid: the body is not compressed as declared.
     """
     for name in reversed(encodings):
@@ -77,10 +72,10 @@ def decompress(body: bytes, encodings: list[str]) -> bytes:
 
 def _decompress(body: bytes, encoding: str) -> bytes:
     frames: list[bytes] = []
-    room = MAX_BODY_BYTES
+    room = bounds.BODY_BYTES
     while body or not frames:
-        if len(frames) == MAX_FRAMES:
-            raise RequestInvalid("", f"the {encoding} body has more than {MAX_FRAMES} frames")
+        if len(frames) == bounds.BODY_FRAMES:
+            raise RequestInvalid("", f"the {encoding} body has more than {bounds.BODY_FRAMES} frames")
         frame, body = _decompress_frame(body, encoding, room)
         frames.append(frame)
         room -= len(frame)
@@ -102,4 +97,4 @@ def _decompress_frame(body: bytes, encoding: str, room: int) -> tuple[bytes, byt
 
 
 def too_large() -> RequestTooLarge:
-    return RequestTooLarge(f"Request exceeds the maximum size of {MAX_BODY_BYTES // (1024 * 1024)} MB")
+    return RequestTooLarge(f"Request exceeds the maximum size of {bounds.BODY_BYTES // (1024 * 1024)} MB")

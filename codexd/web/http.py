@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
 from attrs import frozen
 
-from codexd import jsontext
+from codexd import bounds, jsontext
+from codexd.errors import Busy
 from codexd.web.base_url import find_meant
 from codexd.web.caller import Caller, find_caller
-from codexd.web.compression import MAX_BODY_BYTES, decompress, read_encodings, too_large
+from codexd.web.compression import decompress, read_encodings, too_large
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -53,18 +55,78 @@ def _read_headers(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
+ROOM_WAIT_S = 30.0
+"""How long a body may wait for room."""
+
+
+class Room:
+    """What the bodies of all running requests take. One that does not fit waits, in the order of arrival."""
+
+    def __init__(self, limit_bytes: int = bounds.BODIES_BYTES) -> None:
+        self.used_bytes = 0
+        self._limit_bytes = limit_bytes
+        self._line = trio.StrictFIFOLock()
+        self._freed = trio.Event()
+
+    @asynccontextmanager
+    async def read(self, request: Request, receive: Receive) -> AsyncIterator[bytes]:
+        """The whole body, decompressed, which takes its room as long as the context lasts.
+
+        Raises:
+            Busy: there was no room in time.
+            And what ``read_body`` raises.
+        """
+        taken_bytes = await self._take(_largest_size(request))
+        try:
+            body = await read_body(request, receive)
+            self._free(taken_bytes - len(body))
+            taken_bytes = len(body)
+            yield body
+        finally:
+            self._free(taken_bytes)
+
+    async def _take(self, size_bytes: int) -> int:
+        with trio.move_on_after(ROOM_WAIT_S):
+            async with self._line:
+                while self.used_bytes and self.used_bytes + size_bytes > self._limit_bytes:
+                    self._freed = trio.Event()
+                    await self._freed.wait()
+                self.used_bytes += size_bytes
+                return size_bytes
+        used_mib = self.used_bytes // bounds.MIB
+        raise Busy(f"codexd already works on requests of {used_mib} MB in all; send this one again in a moment")
+
+    def _free(self, size_bytes: int) -> None:
+        self.used_bytes -= size_bytes
+        self._freed.set()
+
+
+def _largest_size(request: Request) -> int:
+    """How large the body may turn out.
+
+    Raises:
+        RequestTooLarge: ``Content-Length`` says so.
+    """
+    declared = request.headers.get("content-length", "")
+    if not declared.isdecimal() or "content-encoding" in request.headers:
+        return bounds.BODY_BYTES
+    if int(declared) > bounds.BODY_BYTES:
+        raise too_large()
+    return int(declared)
+
+
 async def read_body(request: Request, receive: Receive) -> bytes:
     """The whole body, decompressed.
 
     Raises:
-        RequestTooLarge: larger than ``MAX_BODY_BYTES``, before or after decompression. If ``Content-Length`` says so,
-            the body is not read.
+        RequestTooLarge: larger than ``bounds.BODY_BYTES``, before or after decompression. If ``Content-Length`` says
+            so, the body is not read.
         RequestInvalid: the compression is not supported, or the body is not compressed as declared.
         ClientLeftError: the client hung up.
     """
     encodings = read_encodings(request.headers.get("content-encoding", ""))
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
+    if declared.isdecimal() and int(declared) > bounds.BODY_BYTES:
         raise too_large()
     parts: list[bytes] = []
     size = 0
@@ -74,7 +136,7 @@ async def read_body(request: Request, receive: Receive) -> bytes:
             raise ClientLeftError
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > MAX_BODY_BYTES:
+        if size > bounds.BODY_BYTES:
             raise too_large()
         if not message.get("more_body"):
             body = b"".join(parts)

@@ -10,10 +10,8 @@ from enum import Enum
 
 import trio
 
+from codexd import bounds
 from codexd.errors import CodexdError
-
-LIMIT_BYTES = 256 * 1024
-"""If a client reads more slowly than upstream writes, this much is buffered; then upstream waits."""
 
 
 class Signal(Enum):
@@ -49,7 +47,7 @@ class Outbox:
 
         It should also wait until the first part has been sent: a burst of events must not delay its first one.
         """
-        limit = LIMIT_BYTES if self._sent_bytes else 0
+        limit = bounds.OUTBOX_BYTES if self._sent_bytes else 0
         unsent = self._size if self._sent_bytes else self._size + self._taken_bytes
         return unsent > limit and not self._ended
 

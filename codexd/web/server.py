@@ -29,6 +29,8 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 from hypercorn.utils import parse_socket_addr
 
+from codexd import bounds
+
 _CLIENT_ERRORS = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, H2ProtocolAssumedError)
 """Errors that clients cause in their own connection: they leave, or try HTTP/2 without TLS, which is not offered."""
 
@@ -41,6 +43,10 @@ FINAL_EVENTS_S = 2.0
 """How long streams have, after the drain, to send their final event."""
 
 
+FIRST_REQUEST_S = 0.5
+"""At a stop, a connection that was just accepted has this long to send its request, which is then answered."""
+
+
 def make_config() -> Config:
     """Hypercorn's settings, each with its reason."""
     config = Config()
@@ -49,7 +55,7 @@ def make_config() -> Config:
     config.include_server_header = False
     config.accesslog = None  # its formatter copies every header, including Authorization
     config.errorlog = log
-    config.h11_max_incomplete_size = 64 * 1024  # the limit of a request's head
+    config.h11_max_incomplete_size = bounds.HEAD_BYTES
     return config
 
 
@@ -64,7 +70,7 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(1024)  # Hypercorn's 100 is short for a burst of sub-agents
+        listener.listen(bounds.BACKLOG)
         listener.setblocking(False)
     except OSError:
         listener.close()
@@ -119,6 +125,15 @@ class Connection(TCPServer):
                 await self._read_data()
         finally:
             await self._close()
+
+    async def _idle_timeout(self) -> None:
+        """Close when idle for too long, or at a stop, unless the first request may be on its way."""
+        with trio.move_on_after(self.config.keep_alive_timeout):
+            await self.context.terminated.wait()
+            if not cast("PlainH11", self.protocol).keep_alive_requests:
+                await trio.sleep(FIRST_REQUEST_S)
+        with trio.CancelScope(shield=True):
+            await self._initiate_server_close()
 
     async def _read_data(self) -> None:
         """Read until the client is gone. If a response ends after that, it must not start the idle timer again."""

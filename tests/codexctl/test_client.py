@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from codexctl.client import PROBE, ControlClient, NoDaemon, OlderDaemon, Refused
-from codexd import rpc
+from codexd import bounds, rpc
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_result_however_it_is_cut_and_whatever_comes_before(answer, path):
 
 
 def test_a_reply_longer_than_a_request_may_be(answer, path):
-    text = "x" * (3 * rpc.MAX_LINE_BYTES)
+    text = "x" * (3 * bounds.CONTROL_LINE_BYTES)
     answer(lambda request: rpc.encode(rpc.Result(request.id, text)))
     with ControlClient(path) as client:
         assert client.call("m") == text

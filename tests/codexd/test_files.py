@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from codexd import bounds
 from codexd.files import (
-    MAX_FILE_BYTES,
     delete_leftovers,
     explain,
     keep_aside,
@@ -103,7 +103,7 @@ def test_what_is_not_a_file_is_not_waited_for(tmp_path):
 def test_a_file_that_is_far_too_large_is_not_read(tmp_path):
     path = tmp_path / "file"
     path.touch()
-    os.truncate(path, MAX_FILE_BYTES + 1)
+    os.truncate(path, bounds.OWN_FILE_BYTES + 1)
     with pytest.raises(OSError, match="too large"):
         read_private(path)
 

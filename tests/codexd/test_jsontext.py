@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codexd.jsontext import MAX_DEPTH, dumps, dumps_text, find_too_deep, loads, loads_exact
+from codexd import bounds
+from codexd.jsontext import dumps, dumps_text, find_too_deep, loads, loads_exact
 
 few = settings(deadline=None, max_examples=100)
 
@@ -98,15 +99,15 @@ def nest(depth, kind):
 
 @pytest.mark.parametrize("kind", [list, dict])
 def test_too_deep(kind):
-    assert find_too_deep(nest(MAX_DEPTH, kind)) is None
-    path = "[0]" * MAX_DEPTH if kind is list else ".".join("a" * MAX_DEPTH)
-    assert find_too_deep(nest(MAX_DEPTH + 1, kind)) == path
+    assert find_too_deep(nest(bounds.JSON_DEPTH, kind)) is None
+    path = "[0]" * bounds.JSON_DEPTH if kind is list else ".".join("a" * bounds.JSON_DEPTH)
+    assert find_too_deep(nest(bounds.JSON_DEPTH + 1, kind)) == path
     assert find_too_deep(nest(50_000, kind)) == path
-    assert loads(dumps(nest(MAX_DEPTH + 20, kind))) == nest(MAX_DEPTH + 20, kind)
+    assert loads(dumps(nest(bounds.JSON_DEPTH + 20, kind))) == nest(bounds.JSON_DEPTH + 20, kind)
 
 
 def test_the_path_of_what_is_too_deep():
-    assert find_too_deep({"x": 1, "b": [0, nest(MAX_DEPTH, list)]}).startswith("b[1][0][0]")
+    assert find_too_deep({"x": 1, "b": [0, nest(bounds.JSON_DEPTH, list)]}).startswith("b[1][0][0]")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codexd import rpc
+from codexd import bounds, rpc
 
 text = st.text(max_size=20)
 ids = st.one_of(st.none(), text, st.integers(-(10**30), 10**30), st.floats(allow_nan=False, allow_infinity=False))
@@ -111,7 +111,7 @@ def test_a_batch_keeps_the_bad_among_the_good():
 
 def test_the_longest_line_passes_and_a_longer_one_breaks_the_connection():
     line = rpc.encode(rpc.Notification("m")).rstrip()
-    longest = line + b" " * (rpc.MAX_LINE_BYTES - len(line)) + b"\n"
+    longest = line + b" " * (bounds.CONTROL_LINE_BYTES - len(line)) + b"\n"
     assert receive(longest) == ([rpc.Notification("m")], rpc.State.OPEN)
     found, state = receive(line + b"\n" + b" " + longest + line + b"\n")
     assert found[0] == rpc.Notification("m")
@@ -121,7 +121,7 @@ def test_the_longest_line_passes_and_a_longer_one_breaks_the_connection():
 
 def test_an_endless_line_is_not_collected():
     connection = rpc.Connection()
-    assert connection.receive_data(b"x" * (rpc.MAX_LINE_BYTES + 1))
+    assert connection.receive_data(b"x" * (bounds.CONTROL_LINE_BYTES + 1))
     assert connection.receive_data(b"x" * 1000 + b"\n") == []
     assert not connection._buffer
 

@@ -18,6 +18,8 @@ from codexd.accounts.refresh import Refresher
 from codexd.accounts.sign_in.flows import LoginFlows
 from codexd.accounts.sign_in.server import DeviceEndpoint, TokenEndpoint
 from codexd.accounts.store.store import AccountStore
+from codexd.api.daemon import Service
+from codexd.bounds import Gauge
 from codexd.control.method import Accounts, Call, Control
 from codexd.control.socket import bind_socket, serve_control
 from codexd.paths import Places
@@ -98,12 +100,15 @@ def make_control(folder: Path, store: AccountStore, *, simulated=False, ring=Non
         places=Places(folder, folder, folder / "control.sock"),
         live=LiveSettings.open(folder / "settings.toml", environ={}, flags={}),
         addresses=("http://127.0.0.1:8081",),
+        service=Service("systemd", "codexd.service", activated=True),
         simulated=simulated,
+        faults=None,
         started_at=NOW - 60,
         clock=lambda: NOW,
         environ={"CODEX_HOME": str(folder / "codex-cli")},
         stop_after=lambda replied: None,
         drain_s=30.0,
+        gauges=(Gauge("requests kept", lambda: 1, lambda: 1000), Gauge("bodies", lambda: 0, lambda: 8, "bytes")),
     )
 
 

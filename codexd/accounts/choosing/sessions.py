@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from attrs import define
 
+from codexd import bounds
 from codexd.api.accounts import SwitchCost
-
-MAX_SESSIONS = 10_000
-"""Beyond this, the least recently used session is forgotten."""
 
 ACTIVE_S = 3600.0
 """A session that has been idle for this long has nothing cached anymore, so a switch costs it nothing."""
@@ -31,6 +29,9 @@ class Sessions:
         self._sessions: dict[str, _Session] = {}
         """The most recently used one comes last."""
 
+    def __len__(self) -> int:
+        return len(self._sessions)
+
     def kept_account(self, key: str) -> str | None:
         """The id of the account that the session should stay with, if any."""
         session = self._sessions.get(key)
@@ -41,7 +42,7 @@ class Sessions:
         session = self._sessions.pop(key, None) or _Session(account_id, now)
         session.account_id, session.used_at, session.keeps = account_id, now, True
         self._sessions[key] = session
-        if len(self._sessions) > MAX_SESSIONS:
+        if len(self._sessions) > bounds.SESSIONS:
             del self._sessions[next(iter(self._sessions))]
 
     def note_size(self, key: str, *, input_tokens: int, reasoning_items: int) -> None:

@@ -11,7 +11,7 @@ import attrs
 import trio
 from attrs import Factory, define, frozen
 
-from codexd import jsontext
+from codexd import bounds, jsontext
 from codexd.accounts.limits.cooldown import Cooldown, is_quota_back, make_cooldown
 from codexd.accounts.limits.windows import Limits, Observation, Window
 from codexd.accounts.store.cache_file import CacheFile
@@ -22,7 +22,6 @@ from codexd.translation.wire_errors import say_until
 
 log = logging.getLogger("codexd.limits")
 
-QUEUE_LENGTH = 256
 THRESHOLDS = (80, 100)
 """Percentages of a window that are logged when it passes them, once each."""
 
@@ -71,7 +70,7 @@ class LimitTracker:
         self._clock = clock
         self.name_of = name_of
         self._file = None if path is None else open_limits(path)
-        self._send, self._receive = trio.open_memory_channel[tuple[str, Observation]](QUEUE_LENGTH)
+        self._send, self._receive = trio.open_memory_channel[tuple[str, Observation]](bounds.OBSERVATIONS)
         saved = (self._file.load() if self._file else None) or {}
         self._accounts = {account_id: _restore(limits) for account_id, limits in saved.items()}
         self._changed = trio.Event()
@@ -81,6 +80,11 @@ class LimitTracker:
         """Queue what a reply reported. Never blocks: if the queue is full it is dropped; the next reply repeats it."""
         with suppress(trio.WouldBlock):
             self._send.send_nowait((account_id, observation))
+
+    @property
+    def waiting(self) -> int:
+        """How many observations are queued."""
+        return self._send.statistics().current_buffer_used
 
     async def run(self) -> None:
         """Process and save the observations until cancelled. It may be run again: the queue is kept."""

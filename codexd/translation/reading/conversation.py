@@ -7,9 +7,8 @@ import re
 import uuid
 from collections.abc import Iterable
 
+from codexd import bounds
 from codexd.translation.reading.fields import Fields
-
-MAX_MESSAGES = 100_000
 
 _CACHE_KEYS = uuid.UUID("6f1d9b1e-2f43-5f0e-9b57-0d6a3a6c7c11")
 """The namespace of codexd's keys."""
@@ -27,8 +26,8 @@ def read_messages(body: Fields) -> list[Fields]:
     messages = body.objects("messages")
     if not messages:
         raise body.wrong("messages", "at least one message is required")
-    if len(messages) > MAX_MESSAGES:
-        raise body.wrong("messages", f"must not have more than {MAX_MESSAGES} entries")
+    if len(messages) > bounds.MESSAGES:
+        raise body.wrong("messages", f"must not have more than {bounds.MESSAGES} entries")
     return messages
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from codexd import jsontext
+from codexd import bounds, jsontext
 from codexd.errors import RequestInvalid
 from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.media import MEDIA_MARK, look_ahead
@@ -112,12 +112,6 @@ class Fields:
         return value
 
 
-MAX_VALUES = 500_000
-"""More than any context window holds. Translating this many takes a few seconds."""
-
-MAX_SEPARATORS = 8 * MAX_VALUES
-"""Commas and brackets, those inside strings included. A body with more of them is not even parsed."""
-
 MAX_MODEL_CHARS = 1000
 """The longest model name; every event of an answer may repeat it."""
 
@@ -139,17 +133,17 @@ def parse_body(data: bytes) -> Fields:
         RequestInvalid: not JSON, not an object, nested too deeply, or with too many values.
     """
     separators = sum(map(data.count, (b",", b"[", b"{")))
-    if separators > MAX_SEPARATORS:
+    if separators > bounds.JSON_SEPARATORS:
         raise _too_many_values()
     try:
         value = jsontext.loads_exact(data)
     except ValueError as wrong:
         raise RequestInvalid("", f"the body is not JSON: {wrong}") from None
-    if separators > MAX_VALUES and jsontext.has_more_values(value, MAX_VALUES):
+    if separators > bounds.JSON_VALUES and jsontext.has_more_values(value, bounds.JSON_VALUES):
         raise _too_many_values()
     deep = jsontext.find_too_deep(value)
     if deep is not None:
-        raise RequestInvalid(f"{deep[:100]}…", f"nested more than {jsontext.MAX_DEPTH} levels deep")
+        raise RequestInvalid(f"{deep[:100]}…", f"nested more than {bounds.JSON_DEPTH} levels deep")
     if not isinstance(value, dict):
         raise RequestInvalid("", "the body must be a JSON object")
     if MEDIA_MARK in data:
@@ -158,7 +152,7 @@ def parse_body(data: bytes) -> Fields:
 
 
 def _too_many_values() -> RequestInvalid:
-    return RequestInvalid("", f"the body must not hold more than {MAX_VALUES} values")
+    return RequestInvalid("", f"the body must not hold more than {bounds.JSON_VALUES} values")
 
 
 def read_model(body: Fields) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 
+from codexd import bounds
 from codexd.api.records import LossInfo
 
 
@@ -26,7 +27,6 @@ class LossKind(StrEnum):
 REPORTED = (LossKind.DROPPED, LossKind.APPROXIMATED)
 """The kinds that the header ``codexd-losses`` counts."""
 
-MAX_KEPT = 1000
 MAX_CHARS = 300
 """The longest path and the longest note. Ledgers are kept for a while, and a request may have many odd fields."""
 
@@ -34,7 +34,7 @@ MAX_CHARS = 300
 class Losses:
     """The ledger of one request. A path is recorded once, however often the request is translated.
 
-    After ``MAX_KEPT`` paths, losses are only counted.
+    After ``bounds.LOSSES_OF_REQUEST`` paths, losses are only counted.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Losses:
         loss = LossInfo(kind, path, note[:MAX_CHARS])
         if kind is LossKind.DROPPED and self._first_dropped is None:
             self._first_dropped = loss
-        if len(self._by_path) < MAX_KEPT:
+        if len(self._by_path) < bounds.LOSSES_OF_REQUEST:
             self._by_path[path] = loss
         elif kind in REPORTED:
             self._reported_beyond += 1

@@ -21,7 +21,7 @@ from typing import Any
 
 from attrs import frozen
 
-from codexd import jsontext
+from codexd import bounds, jsontext
 
 MEDIA_MARK = b"base64"
 """In every body with media. The JSON of such a body is read outside the event loop, because images are decoded."""
@@ -77,11 +77,14 @@ class Finding:
 class Findings:
     """Remembers what was found, by digest. Images are decoded in several threads at once."""
 
-    def __init__(self, max_entries: int = 4096, max_chars: int = 64_000_000) -> None:
+    def __init__(self, max_entries: int = bounds.MEDIA, max_chars: int = bounds.MEDIA_CHARS) -> None:
         self._max_entries, self._max_chars = max_entries, max_chars
         self._found: OrderedDict[bytes, Finding] = OrderedDict()
         self._chars = 0
         self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._found)
 
     def get(self, key: bytes) -> Finding | None:
         return self._found.get(key)
@@ -97,7 +100,7 @@ class Findings:
                 self._chars -= len(forgotten.frame or "")
 
 
-_FINDINGS = Findings()
+FINDINGS = Findings()
 
 
 def find_image(text: str) -> Finding:
@@ -173,11 +176,11 @@ def _remember(medium: Medium, text: str) -> Finding:
     digest = hashlib.sha256(medium.value.encode())
     digest.update(text.encode())
     key = digest.digest()
-    found = _FINDINGS.get(key)
+    found = FINDINGS.get(key)
     if found is None:
         data = base64.b64decode(text)
         found = _look_at_image(data) if medium is Medium.IMAGE else _look_at_pdf(data)
-        _FINDINGS.put(key, found)
+        FINDINGS.put(key, found)
     return found
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from codexd import bounds
+
 MAX_PATTERN_CHARS = 1000
 MAX_GROUPS = 50
 """Python compiles groups inside each other by recursion."""
@@ -24,7 +26,7 @@ _FOREIGN_IN_CLASS = re.compile(r"^\[\[|^\[\^?\]|--|&&|\|\||~~")
 """An empty class, and operations on classes, which engines read differently."""
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=bounds.PATTERNS)
 def is_plain(pattern: str) -> bool:
     """Whether ``pattern`` means the same in ECMAScript and in Python, and has nothing that the backend refuses."""
     if len(pattern) > MAX_PATTERN_CHARS or not _FOREIGN_ESCAPES.isdisjoint(_ESCAPE.findall(pattern)):

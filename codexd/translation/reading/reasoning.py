@@ -16,7 +16,7 @@ from typing import Any
 
 from attrs import frozen
 
-from codexd import jsontext
+from codexd import bounds, jsontext
 
 CUT_OFF = "left out: the backend requires the item that followed the reasoning"
 """What the ledger says of reasoning at the end of a turn."""
@@ -81,9 +81,6 @@ def _generation(model: str) -> str:
 
 # -- plain ciphertext -----------------------------------------------------------------------------
 
-MAX_REMEMBERED = 20_000
-"""The maximum of entries of either kind, about two megabytes. A long session has a few hundred."""
-
 
 class ReasoningOwners:
     """Remembers which account each piece of reasoning belongs to. Forgotten reasoning may be sent for any account.
@@ -92,11 +89,14 @@ class ReasoningOwners:
     would have to leave out all reasoning.
     """
 
-    def __init__(self, maximum: int = MAX_REMEMBERED) -> None:
+    def __init__(self, maximum: int = bounds.REASONING) -> None:
         self._maximum = maximum
         self._makers: OrderedDict[bytes, str] = OrderedDict()
         """Digest of a ciphertext -> the tag of the account that made it."""
         self._refused: OrderedDict[tuple[bytes, str], None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._makers)
 
     def note(self, sealed: Any, account_tag: str) -> None:
         """Remember that the account made ``sealed``."""

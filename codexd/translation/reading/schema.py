@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import frozen
 
-from codexd import jsontext
+from codexd import bounds, jsontext
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.keywords import Change, Repair, find_type, list_children, list_types, names_of, quote
 from codexd.translation.reading.losses import LossKind
@@ -202,16 +202,11 @@ class Fitted:
 def fit(schema: Any) -> Fitted:
     """``schema`` for the backend. Clients send the same tools with every turn, so what was fitted is remembered."""
     data = jsontext.dumps(schema)
-    return _fit_known(data) if len(data) <= MAX_KNOWN_BYTES else _fit(schema)
+    return fit_known(data) if len(data) <= bounds.SCHEMA_BYTES else _fit(schema)
 
 
-MAX_KNOWN = 512
-MAX_KNOWN_BYTES = 8192
-"""How many schemas are remembered, and the longest of them, so that they take a few megabytes in all."""
-
-
-@lru_cache(maxsize=MAX_KNOWN)
-def _fit_known(data: bytes) -> Fitted:
+@lru_cache(maxsize=bounds.SCHEMAS)
+def fit_known(data: bytes) -> Fitted:
     return _fit(jsontext.loads_exact(data))
 
 

@@ -11,13 +11,11 @@ from typing import Any
 
 from attrs import field, frozen
 
+from codexd import bounds
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
 from codexd.translation.reading.pairing import Item
 
-MAX_BYTES = 64 * 1024 * 1024
-MAX_SESSION_BYTES = 16 * 1024 * 1024
-"""What one session may take from the others. Its last conversation stays, whatever its size."""
 MAX_AGE_S = 24 * 3600.0
 
 
@@ -45,7 +43,11 @@ class AnswerMemory:
     """
 
     def __init__(
-        self, *, max_bytes: int = MAX_BYTES, max_session_bytes: int = MAX_SESSION_BYTES, max_age_s: float = MAX_AGE_S
+        self,
+        *,
+        max_bytes: int = bounds.REMEMBERED_BYTES,
+        max_session_bytes: int = bounds.REMEMBERED_SESSION_BYTES,
+        max_age_s: float = MAX_AGE_S,
     ) -> None:
         self.size_bytes = 0
         self._max_bytes = max_bytes

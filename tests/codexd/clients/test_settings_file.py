@@ -6,9 +6,9 @@ import tomllib
 
 import pytest
 
+from codexd import bounds
 from codexd.clients.settings_file import (
     ENV_IN_JSON,
-    MAX_BYTES,
     TOML,
     back_up,
     check_writable,
@@ -53,7 +53,7 @@ def test_names_are_variables_in_json_and_keys_in_toml():
     ("data", "reason"),
     [
         (b"\xff\xfe{}", "is not UTF-8 text"),
-        (b" " * (MAX_BYTES + 1), "is larger than 4 MiB"),
+        (b" " * (bounds.CLIENT_FILE_BYTES + 1), "is larger than 4 MiB"),
         (b"{", "can't be edited"),
         (b'{"env": {"A": "1", "A": "2"}}', 'it holds "A" twice'),
     ],

@@ -38,6 +38,7 @@ async def test_status(control, store, tmp_path):
         "started_at": NOW - 60,
         "addresses": ["http://127.0.0.1:8081"],
         "simulated": False,
+        "faults": None,
         "tasks": [],
         "active_account": "work@example.com",
         "streams_in_flight": 1,
@@ -54,6 +55,11 @@ async def test_status(control, store, tmp_path):
         },
         "limited_models": [],
         "last_failure": None,
+        "service": {"manager": "systemd", "unit": "codexd.service", "activated": True},
+        "bounds": [
+            {"name": "requests kept", "used": 1, "limit": 1000, "unit": ""},
+            {"name": "bodies", "used": 0, "limit": 8, "unit": "bytes"},
+        ],
     }
 
 

@@ -13,10 +13,10 @@ import trio
 from support.control_peer import connect, serving
 from support.control_server import NOW, auth_json, make_control
 
-from codexd import rpc
+from codexd import bounds, rpc
 from codexd.accounts.store.store import AccountStore
 from codexd.api.records import LogEntry
-from codexd.control.socket import MAX_FOLLOWS, _Session, bind_socket
+from codexd.control.socket import _Session, bind_socket
 from codexd.record.logs import RingHandler
 
 
@@ -71,7 +71,7 @@ async def test_follow_until_cancelled(control):
 async def test_the_follows_of_a_connection_are_limited(control):
     async with serving(control):
         peer = await connect(control)
-        for _ in range(MAX_FOLLOWS):
+        for _ in range(bounds.CONTROL_FOLLOWS):
             last = (await peer.call("logs.follow")).result
         refused = await peer.call("requests.follow")
         assert (refused.code, refused.data["kind"]) == (-32602, "request_invalid")

@@ -11,7 +11,7 @@ import pytest
 import trio
 from attrs import frozen
 
-from codexd import rpc
+from codexd import bounds, rpc
 from codexd.control.dispatch import METHODS
 from codexd.control.schema import fields_of
 
@@ -130,7 +130,7 @@ def deep(chance):
 
 
 def too_long(chance):
-    return chance.choice([b"x", b"[", b" "]) * (rpc.MAX_LINE_BYTES + chance.randrange(2000))
+    return chance.choice([b"x", b"[", b" "]) * (bounds.CONTROL_LINE_BYTES + chance.randrange(2000))
 
 
 def many_calls(chance):

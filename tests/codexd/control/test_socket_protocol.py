@@ -8,10 +8,9 @@ import trio
 from support.control_peer import connect, serving
 from support.control_server import make_control
 
-from codexd import rpc
+from codexd import bounds
 from codexd.accounts.store.store import AccountStore
 from codexd.control import dispatch
-from codexd.control.socket import MAX_BATCH
 
 STATUS = "accounts.status"
 CALL = {"jsonrpc": "2.0", "method": STATUS}
@@ -152,12 +151,12 @@ async def test_what_wants_no_answer_gets_none(wire):
 
 
 async def test_a_batch_has_a_largest_size(wire):
-    await wire.send([CALL | {"id": number} for number in range(MAX_BATCH)])
-    assert [reply["id"] for reply in await wire.receive()] == list(range(MAX_BATCH))
-    await wire.send([CALL] * (MAX_BATCH + 1))
+    await wire.send([CALL | {"id": number} for number in range(bounds.CONTROL_BATCH)])
+    assert [reply["id"] for reply in await wire.receive()] == list(range(bounds.CONTROL_BATCH))
+    await wire.send([CALL] * (bounds.CONTROL_BATCH + 1))
     refused = await wire.receive()
     assert shape(refused) == (None, -32600, "invalid_request")
-    assert f"at most {MAX_BATCH}" in refused["error"]["message"]
+    assert f"at most {bounds.CONTROL_BATCH}" in refused["error"]["message"]
 
 
 async def test_a_batch_of_methods_that_never_wait_holds_up_nobody(control, monkeypatch):
@@ -184,15 +183,15 @@ async def test_a_batch_of_methods_that_never_wait_holds_up_nobody(control, monke
 
 async def test_the_longest_line_is_read_and_a_longer_one_ends_the_connection(wire):
     line = json.dumps(CALL | {"id": 1}).encode()
-    await wire.send(line + b" " * (rpc.MAX_LINE_BYTES - len(line)) + b"\n")
+    await wire.send(line + b" " * (bounds.CONTROL_LINE_BYTES - len(line)) + b"\n")
     assert shape(await wire.receive()) == (1, None, None)
-    await wire.send(line + b" " * (rpc.MAX_LINE_BYTES + 1 - len(line)) + b"\n")
+    await wire.send(line + b" " * (bounds.CONTROL_LINE_BYTES + 1 - len(line)) + b"\n")
     assert shape(await wire.receive()) == (None, -32600, "invalid_request")
     assert await wire.receive() is None
 
 
 async def test_calls_before_the_line_that_is_too_long_are_answered(wire):
-    await wire.send(json.dumps(CALL | {"id": 1}).encode() + b"\n" + b"x" * (rpc.MAX_LINE_BYTES + 1))
+    await wire.send(json.dumps(CALL | {"id": 1}).encode() + b"\n" + b"x" * (bounds.CONTROL_LINE_BYTES + 1))
     assert {shape(await wire.receive()) for _ in range(2)} == {(1, None, None), (None, -32600, "invalid_request")}
     assert await wire.receive() is None
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from codexd import bounds
 from codexd.errors import RequestCancelled, RequestNotFound, UpstreamFailed
-from codexd.record.requests import KEPT_REQUESTS, REPEATED_S, RequestLog
+from codexd.record.requests import REPEATED_S, RequestLog
 from codexd.record.timeline import CLIENT_LEFT
 from codexd.translation.backend import Usage
 from codexd.translation.reading.losses import Losses, LossKind
@@ -86,10 +87,10 @@ def test_an_error_is_a_warning(log, caplog):
 
 
 def test_a_thousand_are_kept(log):
-    for number in range(KEPT_REQUESTS + 5):
+    for number in range(bounds.REQUESTS + 5):
         with make(log, number) as record:
             record.note_status(200)
-    assert len(log.snapshots) == KEPT_REQUESTS
+    assert len(log.snapshots) == bounds.REQUESTS
     assert log.snapshots[0].info.id == "req_5"
 
 

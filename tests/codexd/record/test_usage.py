@@ -9,9 +9,10 @@ import stat
 import pytest
 import trio
 
+from codexd import bounds
 from codexd.errors import RequestCancelled, UpstreamFailed
 from codexd.record.requests import RequestLog
-from codexd.record.usage import MAX_COUNT, MAX_WAITING, UsageHistory
+from codexd.record.usage import MAX_COUNT, UsageHistory
 from codexd.record.usage_file import UsageEntry, UsageFile
 from codexd.translation.backend import Usage
 from codexd.translation.reading.losses import Losses, LossKind
@@ -202,10 +203,10 @@ async def test_a_file_that_was_deleted_or_replaced_while_running_is_opened_anew(
 async def test_the_oldest_are_dropped_when_too_many_wait(path):
     path.mkdir()
     history = UsageHistory(path, lambda: 90, lambda: NOW)
-    history._waiting.extend(entry(at=float(number)) for number in range(MAX_WAITING))
+    history._waiting.extend(entry(at=float(number)) for number in range(bounds.USAGE_ROWS))
     end_one(history)
     await history.summarize("model", 0.0, {})
-    assert len(history._waiting) == MAX_WAITING
+    assert len(history._waiting) == bounds.USAGE_ROWS
     assert (history._waiting[0].at, history._waiting[-1].at) == (1.0, NOW)
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codexd import bounds
 from codexd.errors import StreamBroken
-from codexd.translation import sse
 from codexd.translation.sse import Decoder, encode
 
 few = settings(deadline=None, max_examples=100)
@@ -105,7 +105,7 @@ def test_a_frame_has_an_event_line():
 
 
 def test_an_event_may_not_grow_without_bound(monkeypatch):
-    monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 1000)
+    monkeypatch.setattr(bounds, "EVENT_BYTES", 1000)
     decoder = Decoder()
     for _ in range(5):
         decoder.receive_data(b"data: " + b"x" * 900 + b"\n\n")

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codexd.turns.streaks import MAX_STREAKS, Streak, Streaks
+from codexd import bounds
+from codexd.turns.streaks import Streak, Streaks
 
 
 def test_failures_in_a_row_are_counted_until_a_success():
@@ -22,7 +23,7 @@ def test_a_pause_ends_a_streak():
     assert streaks.add("a", 220.1).count == 1
 
 
-@given(st.lists(st.tuples(st.integers(0, 3 * MAX_STREAKS), st.floats(0, 1e9)), max_size=50))
+@given(st.lists(st.tuples(st.integers(0, 3 * bounds.STREAKS), st.floats(0, 1e9)), max_size=50))
 def test_the_count_is_at_least_one(failures):
     streaks = Streaks(lasts_s=60.0)
     assert all(streaks.add(str(key), now).count >= 1 for key, now in failures)
@@ -30,7 +31,7 @@ def test_the_count_is_at_least_one(failures):
 
 def test_the_memory_is_bounded():
     streaks = Streaks(lasts_s=60.0)
-    for key in range(MAX_STREAKS + 1):
+    for key in range(bounds.STREAKS + 1):
         streaks.add(str(key), 0.0)
     assert streaks.add("1", 1.0).count == 2
     assert streaks.add("0", 1.0).count == 1

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from codexd import __version__
+from codexd import __version__, bounds
 from codexd.accounts.limits.windows import parse_event, parse_headers, parse_usage
 from codexd.accounts.model import Account
 from codexd.errors import Overloaded, TokenRejected, UpstreamError, UpstreamFailed, UpstreamTimeout
@@ -260,7 +260,7 @@ async def test_a_list_that_names_no_model_is_an_error(signed_in, answering, body
 
 
 async def test_an_answer_without_end_is_not_read_to_it(signed_in, answering, monkeypatch):
-    monkeypatch.setattr(account_module, "MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr(bounds, "ANSWER_BYTES", 1000)
     base, _ = await answering(200, {"plan_type": "x" * 1000})
     async with open_endpoint(f"{base}/backend-api") as endpoint:
         with pytest.raises(UpstreamFailed, match="larger than"):

@@ -6,6 +6,7 @@ import httpx
 import pytest
 import trio
 
+from codexd import bounds
 from codexd.errors import (
     BackendSilent,
     SettingInvalid,
@@ -15,7 +16,6 @@ from codexd.errors import (
 from codexd.settings.schema import UpstreamSettings
 from codexd.upstream.codex import ResponsesReader
 from codexd.upstream.http import (
-    MAX_ERROR_BYTES,
     USER_AGENT,
     AnswerTimeouts,
     EventSource,
@@ -146,7 +146,7 @@ async def test_of_a_huge_refusal_no_more_is_read_than_needed(http, serve):
     url = await serve(HEAD + b"content-length: 99999999\r\n\r\n", *[b"x" * 65536] * 20, hangs=True)
     request = http.build_request("POST", url)
     async with open_answer(http, request, Progress(), timeouts=AnswerTimeouts(5.0), name=NAME) as answer:
-        assert MAX_ERROR_BYTES < len(await answer.read_error_body()) < MAX_ERROR_BYTES + 200_000
+        assert bounds.ERROR_BYTES < len(await answer.read_error_body()) < bounds.ERROR_BYTES + 200_000
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import zlib
 
 import pytest
 
+from codexd import bounds
 from codexd.errors import RequestInvalid, RequestTooLarge
-from codexd.web.compression import MAX_BODY_BYTES, MAX_FRAMES, decompress, read_encodings
+from codexd.web.compression import decompress, read_encodings
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -96,7 +97,7 @@ def test_an_empty_document(name):
         ("zstd", b"", "cut short"),
         ("zstd", zstd.compress(BODY) + b"rest of it", "not zstd"),
         ("gzip", gzip.compress(BODY) + b"rest", "not gzip"),
-        ("gzip", gzip.compress(b"") * (MAX_FRAMES + 1), "more than 64 frames"),
+        ("gzip", gzip.compress(b"") * (bounds.BODY_FRAMES + 1), "more than 64 frames"),
         ("zstd", with_long_window(BODY), "not zstd"),
     ],
 )
@@ -109,8 +110,8 @@ def test_bodies_that_are_not_what_they_say(encoding, body, words):
 def test_bombs(compress):
     name = "gzip" if compress is gzip.compress else "zstd"
     with pytest.raises(RequestTooLarge):
-        decompress(compress(b" " * (MAX_BODY_BYTES + 1)), [name])
-    half = compress(b" " * (MAX_BODY_BYTES // 2 + 1))
+        decompress(compress(b" " * (bounds.BODY_BYTES + 1)), [name])
+    half = compress(b" " * (bounds.BODY_BYTES // 2 + 1))
     with pytest.raises(RequestTooLarge):
         decompress(half + half, [name])
-    assert len(decompress(compress(b" " * MAX_BODY_BYTES), [name])) == MAX_BODY_BYTES
+    assert len(decompress(compress(b" " * bounds.BODY_BYTES), [name])) == bounds.BODY_BYTES

@@ -15,10 +15,10 @@ import trio
 from support.harness import HELLO, hang_up, post, read_events, start_daemon, start_request, text_of
 from support.media import PAPER, make_image
 
+from codexd import bounds
 from codexd.simulator.options import Options
 from codexd.simulator.wire import Outcome
 from codexd.translation.reading.tool_names import shorten
-from codexd.web.compression import MAX_BODY_BYTES
 from codexd.web.exchange import Timing
 
 STREAMED = {**HELLO, "max_tokens": 1_000_000_000, "stream": True}
@@ -156,7 +156,7 @@ async def test_bad_input_gets_a_400_that_names_the_field(running, body, message)
 async def test_a_large_body_is_refused_before_it_is_read(running):
     host, port = running.address.removeprefix("http://").split(":")
     stream = await trio.open_tcp_stream(host, int(port))
-    head = f"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {MAX_BODY_BYTES + 1}\r\n\r\n"
+    head = f"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {bounds.BODY_BYTES + 1}\r\n\r\n"
     await stream.send_all(head.encode())
     answer = await stream.receive_some(4096)
     assert answer.startswith(b"HTTP/1.1 413")
@@ -171,7 +171,7 @@ async def test_a_large_chunked_body_is_refused(running):
 
     async def send_chunks():
         with suppress(trio.BrokenResourceError):  # the answer may come, and the connection close, in mid-chunk
-            for _ in range(MAX_BODY_BYTES // 1_000_000 + 1):
+            for _ in range(bounds.BODY_BYTES // 1_000_000 + 1):
                 await stream.send_all(chunk)
 
     async with stream, trio.open_nursery() as nursery:
@@ -473,7 +473,7 @@ async def test_a_compressed_body_is_read(running):
         ("br", b"x", 400, "'br' is not supported"),
         ("gzip", b"{}", 400, "the body is not gzip"),
         ("gzip", gzip.compress(b"{}")[:-3], 400, "cut short"),
-        ("gzip", gzip.compress(b" " * (MAX_BODY_BYTES + 1)), 413, "maximum size"),
+        ("gzip", gzip.compress(b" " * (bounds.BODY_BYTES + 1)), 413, "maximum size"),
     ],
     ids=["br", "no gzip", "cut short", "too large"],
 )

@@ -3,8 +3,9 @@
 import pytest
 import trio
 
+from codexd import bounds
 from codexd.errors import StreamBroken
-from codexd.web.outbox import LIMIT_BYTES, Outbox, Signal
+from codexd.web.outbox import Outbox, Signal
 
 
 async def test_everything_that_waits_leaves_in_one_piece():
@@ -57,7 +58,7 @@ async def test_a_slow_reader_holds_the_writer_up(autojump_clock):
 
     async def write():
         for _ in range(5):
-            outbox.put(b"x" * LIMIT_BYTES)
+            outbox.put(b"x" * bounds.OUTBOX_BYTES)
             await outbox.wait_for_room()
             wrote.append(trio.current_time())
         outbox.end()
@@ -67,9 +68,9 @@ async def test_a_slow_reader_holds_the_writer_up(autojump_clock):
         size = 0
         while (data := await outbox.take(100.0)) is not Signal.END:
             size += len(data)
-            assert len(data) <= 2 * LIMIT_BYTES
+            assert len(data) <= 2 * bounds.OUTBOX_BYTES
             await trio.sleep(1.0)
-    assert size == 5 * LIMIT_BYTES
+    assert size == 5 * bounds.OUTBOX_BYTES
     assert wrote[-1] >= 2.0
 
 

@@ -1,4 +1,5 @@
-from codexd.accounts.choosing.sessions import ACTIVE_S, MAX_SESSIONS, Sessions
+from codexd import bounds
+from codexd.accounts.choosing.sessions import ACTIVE_S, Sessions
 from codexd.api.accounts import SwitchCost
 
 NOW = 1_795_000_000.0
@@ -24,7 +25,7 @@ def test_after_a_release_none_is_kept_until_it_is_put_again():
 
 def test_the_session_unused_for_longest_is_forgotten():
     sessions = Sessions()
-    for number in range(MAX_SESSIONS):
+    for number in range(bounds.SESSIONS):
         sessions.put(f"s{number}", "ann", NOW)
     sessions.put("s0", "ann", NOW)
     sessions.put("new", "ann", NOW)

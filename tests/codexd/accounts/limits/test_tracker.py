@@ -5,8 +5,9 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from codexd import bounds
 from codexd.accounts.limits.cooldown import Reason
-from codexd.accounts.limits.tracker import QUEUE_LENGTH, SAVE_INTERVAL_S, LimitTracker
+from codexd.accounts.limits.tracker import SAVE_INTERVAL_S, LimitTracker
 from codexd.accounts.limits.windows import Limits, Observation, Window
 from codexd.api.accounts import CreditsInfo
 from codexd.errors import RateLimited, UsageLimitReached
@@ -48,13 +49,13 @@ async def test_a_window_ends_with_its_reset(tracker, clock):
 
 async def test_a_full_queue_drops_what_comes_and_holds_nobody_up(clock):
     tracker = LimitTracker(clock)
-    for number in range(QUEUE_LENGTH + 3):
+    for number in range(bounds.OBSERVATIONS + 3):
         tracker.observe("a", seen(clock, float(number % 50)))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(tracker.run)
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
-    assert tracker.windows("a")[0].used_percent == (QUEUE_LENGTH - 1) % 50
+    assert tracker.windows("a")[0].used_percent == (bounds.OBSERVATIONS - 1) % 50
 
 
 async def test_run_may_be_started_again(clock):

@@ -1,10 +1,9 @@
 import pytest
 
+from codexd import bounds
 from codexd.errors import MAX_MESSAGE_CHARS, RequestInvalid
 from codexd.translation.reading.fields import (
     MAX_MODEL_CHARS,
-    MAX_SEPARATORS,
-    MAX_VALUES,
     Fields,
     parse_body,
     read_model,
@@ -99,20 +98,20 @@ def test_paths_grow():
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"a":[%b]}' % b",".join([b"{}"] * MAX_VALUES),
-        b'{"a":[%b]}' % b",".join([b'{"b":[1]}'] * (MAX_VALUES // 3 + 1)),
-        b"{%b}" % b",".join(b'"%d":1' % number for number in range(MAX_VALUES + 1)),
-        b"[" * (MAX_SEPARATORS + 1),
+        b'{"a":[%b]}' % b",".join([b"{}"] * bounds.JSON_VALUES),
+        b'{"a":[%b]}' % b",".join([b'{"b":[1]}'] * (bounds.JSON_VALUES // 3 + 1)),
+        b"{%b}" % b",".join(b'"%d":1' % number for number in range(bounds.JSON_VALUES + 1)),
+        b"[" * (bounds.JSON_SEPARATORS + 1),
     ],
     ids=["one list", "small objects", "one object", "not even parsed"],
 )
 def test_a_body_of_too_many_values_is_refused(body):
-    with pytest.raises(RequestInvalid, match=f"{MAX_VALUES} values"):
+    with pytest.raises(RequestInvalid, match=f"{bounds.JSON_VALUES} values"):
         parse_body(body)
 
 
 def test_what_a_string_holds_are_no_values():
-    text = "[,{" * MAX_VALUES
+    text = "[,{" * bounds.JSON_VALUES
     assert parse_body(b'{"a":"%b"}' % text.encode()).get("a") == text
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from codexd.translation.reading.losses import MAX_CHARS, MAX_KEPT, Losses, LossKind
+from codexd import bounds
+from codexd.translation.reading.losses import MAX_CHARS, Losses, LossKind
 
 
 def test_a_path_is_written_down_once():
@@ -15,12 +16,12 @@ def test_a_path_is_written_down_once():
 
 def test_what_is_too_much_to_keep_is_counted():
     losses = Losses()
-    for number in range(MAX_KEPT):
+    for number in range(bounds.LOSSES_OF_REQUEST):
         losses.add(LossKind.COSMETIC, f"a[{number}]", "")
     losses.add(LossKind.DROPPED, "b", "first")
     losses.add(LossKind.APPROXIMATED, "c", "")
     losses.add(LossKind.COSMETIC, "d", "")
-    assert (len(losses), losses.reported) == (MAX_KEPT, 2)
+    assert (len(losses), losses.reported) == (bounds.LOSSES_OF_REQUEST, 2)
     assert losses.first_dropped is not None
     assert losses.first_dropped.path == "b"
 
