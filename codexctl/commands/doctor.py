@@ -119,7 +119,8 @@ def _ask(invocation: Invocation, *, for_bundle: bool) -> Answers:
     except NoDaemon as error:
         if "daemon.status" not in results:
             is_silent = not isinstance(error.__context__, NOTHING_RUNS)
-            return make_answers(socket_exists=os.path.lexists(socket), silence=str(error) if is_silent else None)
+            exists = socket != Path(os.devnull) and os.path.lexists(socket)
+            return make_answers(socket_exists=exists, silence=str(error) if is_silent else None)
     status = results.get("daemon.status")
     installation = _find_installation(status["pid"]) if status else None
     return make_answers(socket_exists=True, results=results, installation=installation)

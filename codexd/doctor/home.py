@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -12,8 +13,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from codexd.doctor.finding import Finding, list_paths, note, ok, problem, shell, warning
-from codexd.files import explain
+from codexd.doctor.finding import Finding, Level, list_paths, note, ok, problem, shell, warning
+from codexd.files import DISK_FULL, explain
 from codexd.paths import Places
 
 MAX_ENTRIES = 2000
@@ -75,14 +76,17 @@ class Space:
 
 @frozen
 class Home:
-    """``user``: the id of the user who runs this. ``unreadable`` and ``unwritable``: folders, and why."""
+    """``user``: the id of the user who runs this.
+
+    ``unreadable``: what can't be read, and why. ``unwritable``: likewise, and a command that shows more.
+    """
 
     places: Places
     user: int
     entries: tuple[Entry, ...]
     space: Space | None
     unreadable: tuple[tuple[Path, str], ...] = ()
-    unwritable: tuple[tuple[Path, str], ...] = ()
+    unwritable: tuple[tuple[Path, str, str], ...] = ()
     sudo_user: str | None = None
 
 
@@ -95,7 +99,7 @@ def look(places: Places, user: int, sudo_user: str | None) -> Home:
     roots = tuple(dict.fromkeys((places.config_dir, places.state_dir)))
     entries = tuple(islice(_walk([*roots, places.socket], unreadable), MAX_ENTRIES))
     folders = dict.fromkeys((*roots, places.state_dir / "accounts", places.socket.parent))
-    unwritable = tuple((folder, why) for folder in folders if (why := _try_writing(folder)))
+    unwritable = tuple(_find_unwritable(folders))
     return Home(places, user, entries, _measure(places.state_dir), tuple(unreadable), unwritable, sudo_user)
 
 
@@ -111,10 +115,10 @@ def _walk(roots: Iterable[Path], unreadable: list[tuple[Path, str]]) -> Iterator
         try:
             status = path.lstat()
             target = str(path.readlink()) if stat.S_ISLNK(status.st_mode) else None
-            yield Entry(
-                path, status.st_mode, status.st_uid, target, exists=_exists(path), leads_to_folder=path.is_dir()
-            )
-            if path in tops and path.is_dir():
+            behind = _read_mode(path)
+            is_folder = stat.S_ISDIR(behind or 0)
+            yield Entry(path, status.st_mode, status.st_uid, target, behind is not None, leads_to_folder=is_folder)
+            if path in tops and is_folder:
                 pending += (each for each in sorted(path.iterdir()) if each.name.startswith(OWN_NAMES))
             elif stat.S_ISDIR(status.st_mode):
                 pending += sorted(path.iterdir())
@@ -124,12 +128,12 @@ def _walk(roots: Iterable[Path], unreadable: list[tuple[Path, str]]) -> Iterator
             unreadable.append((path, error.strerror or str(error)))
 
 
-def _exists(path: Path) -> bool:
+def _read_mode(path: Path) -> int | None:
+    """The mode of what is at ``path``, links followed; None if that can't be found out or leads nowhere."""
     try:
-        path.stat()
-    except OSError:  # also a loop of links
-        return False
-    return True
+        return path.stat().st_mode
+    except OSError:
+        return None
 
 
 def _measure(folder: Path) -> Space | None:
@@ -145,21 +149,30 @@ def nearest_existing(folder: Path) -> Path:
     return next((each for each in (folder, *folder.parents) if os.path.lexists(each)), folder)
 
 
-def _try_writing(folder: Path) -> str | None:
-    """Why nothing can be written into ``folder``; None if it can, or could once it is created."""
+def _find_unwritable(folders: Iterable[Path]) -> Iterator[tuple[Path, str, str]]:
+    """The folders into which nothing can be written, why, and a command that shows more. Those below follow from it."""
+    found: list[Path] = []
+    for folder in folders:
+        if not any(above in folder.parents for above in found) and (why := _try_writing(folder)):
+            found.append(folder)
+            yield folder, *why
+
+
+def _try_writing(folder: Path) -> tuple[str, str] | None:
+    """Why nothing can be written into ``folder``, and what shows more; None if it can, or could once it is created."""
+    above = nearest_existing(folder)
     try:
         if not os.path.lexists(folder):
-            above = nearest_existing(folder)
-            if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
+            if stat.S_ISDIR(_read_mode(above) or 0) and os.access(above, os.W_OK | os.X_OK):
                 return None
-            return f"{folder} can't be created: you may not write into {above}."
+            return f"{folder} can't be created: you may not write into {above}.", shell("ls -ld", above)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=PROBE_PREFIX) as file:
             file.write(b"\0" * PROBE_BYTES)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         error.filename = str(folder)
-        return explain(error)
+        return explain(error), shell("df -h" if error.errno in (*DISK_FULL, errno.EROFS) else "ls -ld", above)
     return None
 
 
@@ -175,7 +188,8 @@ def check_files(home: Home) -> Iterator[Finding]:
         return
     found = [*_check_user(home), *_check_owners(home), *_check_modes(home), *_check_links(home)]
     yield from found
-    for path, reason in home.unreadable:
+    is_explained = any(finding.level is Level.PROBLEM for finding in found)
+    for path, reason in () if is_explained else home.unreadable:
         yield problem("unreadable", path, f"{path} can't be read: {reason}.", shell("ls -ld", path))
     kept = [entry.path for entry in home.entries if ".unreadable" in entry.path.name or ".edited" in entry.path.name]
     if kept:
@@ -295,11 +309,11 @@ def _check_links(home: Home) -> Iterator[Finding]:
 
 def check_space(home: Home) -> Iterator[Finding]:
     """Whether codexd can write: a login that can't be saved is lost at the next restart."""
-    for folder, text in () if _find_non_folders(home) else home.unwritable:
-        yield problem("unwritable", folder, text, shell("ls -ld", nearest_existing(folder)))
-    space = home.space
-    if space is not None:
-        yield from _check_free(space)
+    free = list(_check_free(home.space)) if home.space else []
+    is_explained = _find_non_folders(home) or any(finding.level is Level.PROBLEM for finding in free)
+    for folder, text, look_for in () if is_explained else home.unwritable:
+        yield problem("unwritable", folder, text, look_for)
+    yield from free
     path = home.places.socket
     length = len(os.fsencode(path))
     if length > MAX_SOCKET_PATH_BYTES:
@@ -324,7 +338,7 @@ def _check_free(space: Space) -> Iterator[Finding]:
         yield problem(
             "no_inodes",
             space.folder,
-            f"The file system of {space.folder} has room for only {space.inodes} more files, whatever their size.",
+            f"The file system of {space.folder} has room for only {space.inodes:,} more files, whatever their size.",
             shell("df -i", nearest_existing(space.folder)),
         )
     elif space.free_bytes >= LOW_BYTES:

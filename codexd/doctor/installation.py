@@ -91,7 +91,7 @@ def _find_programs(name: str, path: str) -> tuple[Path, ...]:
     found: dict[str, Path] = {}
     for folder in filter(None, path.split(os.pathsep)):
         program = Path(folder) / name
-        if program.is_file() and os.access(program, os.X_OK):
+        if os.access(program, os.X_OK) and program.is_file():
             found.setdefault(os.path.realpath(program), program)
     return tuple(found.values())
 

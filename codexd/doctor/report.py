@@ -162,9 +162,8 @@ def _gather(topic: str, checks: Checks) -> Iterator[Finding]:
 
 
 def _explain_no_home() -> Iterator[Finding]:
-    yield problem(
-        "home_unknown", "HOME", "Your home folder is unknown, so codexd has no place for its files.", "export HOME=~"
-    )
+    text = "Your home folder is unknown, so codexd has no place for its files. Set HOME, or CODEXD_HOME to a folder."
+    yield problem("home_unknown", "HOME", text)
 
 
 def _without_repeats(sections: tuple[Section, ...]) -> tuple[Section, ...]:

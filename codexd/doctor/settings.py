@@ -68,7 +68,7 @@ def look(places: Places, environ: Mapping[str, str]) -> Configuration:
         unreadable = explain(error, file)
     except UnicodeDecodeError:
         unreadable = f"{file} is not UTF-8 text."
-    misplaced = () if exists else tuple(path for path in _list_misplaced(places, environ) if path.is_file())
+    misplaced = () if exists else tuple(filter(os.path.isfile, _list_misplaced(places, environ)))
     try:
         loaded = load(document, file=str(file), environ=environ, flags={})
     except SettingInvalid as error:

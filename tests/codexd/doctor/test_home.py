@@ -86,7 +86,7 @@ def test_sudo_itself():
     "entry", [file(STATE), link(STATE, "/gone", exists=False), link(STATE, "/etc/passwd", leads_to_folder=False)]
 )
 def test_a_home_that_is_no_folder_is_one_finding(entry):
-    broken = attrs.evolve(make_home(), entries=(entry,), unwritable=((STATE, "It can't."),))
+    broken = attrs.evolve(make_home(), entries=(entry,), unwritable=((STATE, "It can't.", "ls"),))
     assert [each.kind for each in home.check_files(broken)] == ["not_a_folder"]
     assert [each.kind for each in home.check_space(broken)] == ["disk_space"]
 
@@ -113,7 +113,10 @@ def test_space(space_left, kinds):
 
 
 def test_a_folder_that_can_not_be_written():
-    assert space(unwritable=((STATE, "It can't be used."),)) == {"unwritable": Level.PROBLEM, "disk_space": Level.OK}
+    assert space(unwritable=((STATE, "It can't be used.", "ls"),)) == {
+        "unwritable": Level.PROBLEM,
+        "disk_space": Level.OK,
+    }
 
 
 def test_a_socket_path_that_is_too_long():
@@ -164,6 +167,21 @@ def test_a_folder_that_refuses_a_file(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
-    assert [text for _, text in look(tmp_path).unwritable] == [
-        f"{tmp_path} can't be used: No space left on device. Free some disk space."
-    ]
+    text = f"{tmp_path} can't be used: No space left on device. Free some disk space."
+    assert look(tmp_path).unwritable == ((tmp_path, text, f"df -h {tmp_path}"),)
+
+
+def test_a_folder_that_can_not_be_entered_is_one_finding():
+    closed = attrs.evolve(make_home(), entries=(folder(STATE, 0o000),), unreadable=((STATE, "Permission denied"),))
+    [found] = home.check_files(closed)
+    assert (found.kind, found.remedy) == ("closed_to_you", f"chmod -R u+rwX {STATE}")
+
+
+def test_a_folder_that_can_not_be_read_for_another_reason():
+    [found, *_] = home.check_files(make_home(unreadable=((STATE, "Input/output error"),)))
+    assert (found.kind, found.level) == ("unreadable", Level.PROBLEM)
+
+
+def test_a_full_disk_is_said_once():
+    full = {"space": Space(STATE, 0, 1_000_000), "unwritable": ((STATE, "No space left.", "df"),)}
+    assert space(**full) == {"disk_full": Level.PROBLEM}
