@@ -82,10 +82,10 @@ class SetUp:
             path=status["path"],
             mode=status["mode"],
             base_url=status["base_url"],
-            address=status["address"],
-            overridden_by=tuple(status["overridden_by"]),
-            notes=tuple(status["notes"]),
-            problem=status["problem"],
+            address=status.get("address", ""),  # an older daemon may not say this and the rest yet
+            overridden_by=tuple(status.get("overridden_by", ())),
+            notes=tuple(status.get("notes", ())),
+            problem=status.get("problem"),
         )
 
 

@@ -17,6 +17,9 @@ Json = Mapping[str, Any]
 RUNNING = "running"
 """The state of a task that is as it should be."""
 
+KILO_ONLY = "kilo_only"
+"""The ``state`` of serving if there is no account, and the model name kilo is allowed."""
+
 _STARTS = "codexd"
 _RESTARTS = "codexctl restart"
 
@@ -57,6 +60,9 @@ def check_daemons(answers: Answers) -> Iterator[Finding]:
         mark = ", simulated" if status["simulated"] else ""
         yield ok("running", socket, f"codexd {status['version']} runs at {address} (pid {status['pid']}{mark}).")
         yield from _check_version(status)
+        if status.get("faults"):
+            text = f"The simulated backend goes wrong on purpose: {status['faults']}."
+            yield note("faults_wanted", "--faults", text)
     elif answers.silence:
         yield problem("silent", socket, answers.silence, find_command(answers.silence))
     elif answers.socket_exists:
@@ -94,41 +100,45 @@ def _numbers(version: str) -> list[int]:
 
 
 def check_state(answers: Answers) -> Iterator[Finding]:
-    """What the daemon says of itself: can it serve a request, its problems, its tasks."""
-    status = answers.status
-    if status is None:
-        return
-    serving = status["serving"]
-    if serving["possible"]:
-        yield ok("serving", serving["account"], f"Requests are served by {serving['account']}.")
-    else:
-        advice = serving["advice"] or ""
-        yield problem(
-            "not_serving",
-            serving["state"],
-            f"No request can be served: {serving['reason']}. {advice}".strip(),
-            find_command(advice),
-        )
-    for text in status["problems"]:
-        if not advises_same(serving["advice"], text):
+    """What the daemon says of itself: whether it can serve a request, its problems, its tasks, its last failure.
+
+    An older daemon leaves out what it does not know yet.
+    """
+    status = answers.status or {}
+    serving = status.get("serving")
+    if serving is not None:
+        yield _judge_serving(serving)
+    advice = serving["advice"] if serving else None
+    for text in status.get("problems", ()):
+        if not advises_same(advice, text):
             yield problem("daemon_problem", "codexd", text, find_command(text))
-    for task in status["tasks"]:
-        name, state, error = task["name"], task["state"], task["last_error"]
-        because = end(f" Its last error: {error}") if error else ""
-        if state != RUNNING:
-            yield problem("task_not_running", name, f'The task "{name}" is {state}.{because}', _RESTARTS)
-        elif task["restarts"]:
-            times = "once" if task["restarts"] == 1 else f"{task['restarts']} times"
-            yield warning(
-                "task_restarted",
-                name,
-                f'The task "{name}" has failed and was restarted {times}.{because}',
-                "codexctl logs --level error",
-            )
-    failure = status["last_failure"]
-    if failure:
+    for task in status.get("tasks", ()):
+        yield from _check_task(task)
+    if failure := status.get("last_failure"):
         text = end(f"The last request that failed: {failure['error'] or 'no reason is known'}")
         yield note("request_failed", failure["request"], text, f"codexctl why {failure['request']}")
+
+
+def _judge_serving(serving: Json) -> Finding:
+    account, state, reason, advice = (serving[name] for name in ("account", "state", "reason", "advice"))
+    remedy = find_command(advice or "")
+    if state == KILO_ONLY:
+        return note("serving_kilo_only", state, f"Only requests for the model kilo can be served: {reason}.", remedy)
+    if not serving["possible"]:
+        text = f"No request can be served: {reason}. {advice or ''}".strip()
+        return problem("not_serving", state, text, remedy)
+    return ok("serving", account, f"Requests are served by {account}.")
+
+
+def _check_task(task: Json) -> Iterator[Finding]:
+    name, state, error, restarts = (task[name] for name in ("name", "state", "last_error", "restarts"))
+    because = end(f" Its last error: {error}") if error else ""
+    if state != RUNNING:
+        yield problem("task_not_running", name, f'The task "{name}" is {state}.{because}', _RESTARTS)
+    elif restarts:
+        times = "once" if restarts == 1 else f"{restarts} times"
+        text = f'The task "{name}" has failed and was restarted {times}.{because}'
+        yield warning("task_restarted", name, text, "codexctl logs --level error")
 
 
 def advises_same(advice: str | None, text: str) -> bool:

@@ -107,3 +107,19 @@ def test_a_problem_that_the_advice_on_serving_tells_is_not_told_twice():
 
 def test_without_a_daemon_there_is_nothing_to_say():
     assert list(daemons.check_state(Answers(SOCKET, False))) == []
+
+
+def test_an_older_daemon_says_less():
+    old = {"version": "0.0.1", "pid": 7, "addresses": ["http://127.0.0.1:8081"], "simulated": False}
+    given = Answers(SOCKET, True, {"daemon.status": old})
+    assert [kind for kind, *_ in found_in(daemons.check_daemons(given))] == ["older_daemon"]
+    assert list(daemons.check_state(given)) == []
+
+
+def test_faults_that_are_wanted():
+    assert [kind for kind, *_ in found_in(daemons.check_daemons(answers(faults="reset=0.1")))] == ["faults_wanted"]
+
+
+def test_only_kilo():
+    serving = SERVING | {"possible": True, "state": "kilo_only", "reason": "there is no account"}
+    assert [kind for kind, *_ in found_in(daemons.check_state(answers(serving=serving)))] == ["serving_kilo_only"]
