@@ -5,10 +5,8 @@ The checks need the daemon's own parsers, so this command alone imports a packag
 
 from __future__ import annotations
 
-import getpass
 import os
-import platform
-import secrets
+import pwd
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -198,7 +196,9 @@ def _make_bundle(examined: Examined, answers: Answers, environ: Mapping[str, str
     hidden = [*bundle.find_secrets(environ)]
     hidden += list(logins.list_secrets(accounts)) if accounts else []
     hidden += list(settings.list_secrets(found))
-    versions = {"codexd": __version__, "system": platform.platform(), "python": platform.python_version()}
+    system = os.uname()
+    versions = {"codexd": __version__, "python": sys.version.split()[0]}
+    versions |= {"system": f"{system.sysname} {system.release} {system.machine}"}
     versions |= {name: version or "missing" for name, version in installed.packages.items()} if installed else {}
     contents = bundle.Contents(
         report=examined.report,
@@ -211,16 +211,16 @@ def _make_bundle(examined: Examined, answers: Answers, environ: Mapping[str, str
         secrets=tuple(hidden),
         home=environ.get("HOME", ""),
         user=_find_user(),
-        host=platform.node(),
-        salt=secrets.token_hex(16),
+        host=system.nodename,
+        salt=os.urandom(16).hex(),
     )
     return bundle.write_bundle(contents, identity)
 
 
 def _find_user() -> str:
     try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a user id without a name
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a user id without a name
         return ""
 
 

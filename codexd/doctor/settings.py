@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
+from codexd.clients.address import hide_user_info
 from codexd.doctor.finding import Finding, end, note, ok, problem, shell, warning
 from codexd.errors import SettingInvalid
 from codexd.files import explain, read_foreign
@@ -99,7 +100,7 @@ def check_settings(found: Configuration, *, daemon_runs: bool) -> Iterator[Findi
     for line in found.invalid:
         name = line.split()[0].rstrip(":")
         remedy = f"unset {name}" if "(environment)" in line else _unset_variable(line) or edit
-        yield problem("setting_invalid", name, end(line), remedy)
+        yield problem("setting_invalid", name, hide_user_info(end(line)), remedy)
     for path in found.misplaced:
         text = f"{path} is not read. codexd's settings belong in {found.file}."
         yield warning(
@@ -126,7 +127,7 @@ def _check_environment(found: Configuration) -> Iterator[Finding]:
     for name, source in (found.loaded.sources if found.loaded else {}).items():
         if source.startswith("environment "):
             variable, item = source.removeprefix("environment "), SCHEMA[name]
-            value = show(name, item.read(found.settings))
+            value = hide_user_info(show(name, item.read(found.settings)))
             yield note(
                 "setting_from_environment",
                 variable,
@@ -163,7 +164,7 @@ def _check_values(settings: Settings) -> Iterator[Finding]:
         if url == item.default:
             continue
         parts = urlsplit(url)
-        yield note("other_server", name, f"{name} is {_without_user(url)}: your login is sent there, not to OpenAI.")
+        yield note("other_server", name, f"{name} is {hide_user_info(url)}: your login is sent there, not to OpenAI.")
         if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
             yield warning(
                 "server_without_tls",
@@ -179,11 +180,6 @@ def check_pending(listed: Mapping[str, Any] | None) -> Iterator[Finding]:
         if item["restart_pending"]:
             text = f"{item['name']} has been changed, and the running codexd still uses what was set before."
             yield warning("restart_needed", item["name"], text, "codexctl restart")
-
-
-def _without_user(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def list_values(found: Configuration, listed: Mapping[str, Any] | None) -> Iterator[tuple[str, Any, str]]:
