@@ -77,7 +77,7 @@ def test_what_a_check_says_the_daemon_does_not_say_again(tmp_path):
         "pid": 1,
         "addresses": [],
         "simulated": False,
-        "serving": {"possible": True, "account": "me", "advice": None},
+        "serving": {"possible": True, "state": "ok", "account": "me", "reason": None, "advice": None},
         "problems": [text, "Something else."],
         "tasks": [],
         "last_failure": None,
