@@ -20,7 +20,7 @@ from codexctl.command import EXIT_REFUSED, EXIT_USAGE, Command, Invocation, Stop
 from codexctl.commands.clients import SHELL_VARIABLES
 from codexctl.daemons import choose_socket
 from codexctl.render import doctor as render_doctor
-from codexctl.terminal import confirm, has_input_terminal, say
+from codexctl.terminal import confirm, has_input_terminal
 from codexd import __version__
 from codexd.paths import Places, RunningDaemon, find_places, find_running_folder, find_socket, read_running
 
@@ -238,7 +238,6 @@ def _write_bundle(path: Path, text: str) -> None:
             raise
     except OSError as error:
         raise Stop(EXIT_REFUSED, f"{path} can't be written: {error.strerror or error}") from None
-    say(f"wrote {path}")
 
 
 COMMANDS = (

@@ -196,7 +196,7 @@ def _count_certificates(tls: ssl.SSLContext) -> int:
 
 def check_clock(now: float, issued_at: tuple[float, ...], probes: tuple[Probe, ...]) -> Iterator[Finding]:
     """Compare this machine's clock with when tokens were issued (in the past), and with the servers' clocks."""
-    skews = [probe.date - probe.at for probe in probes if probe.date is not None]
+    skews = [probe.date - probe.at for probe in probes if probe.date is not None and not _is_foreign(probe)]
     ahead_s = max((at - now for at in issued_at), default=0.0)
     set_it = "sudo timedatectl set-ntp true" if Path("/run/systemd").exists() else "date"
     if skews and abs(skew := max(skews, key=abs)) > MAX_SKEW_S:
@@ -227,7 +227,7 @@ def check_servers(probes: tuple[Probe, ...]) -> Iterator[Finding]:
         if probe.problem:
             text = f"{probe.problem[0].upper()}{probe.problem[1:]}."
             yield problem("unreachable", probe.host, f"{text}{_hint(probe.problem)}", look_for)
-        elif probe.status == httpx.codes.NETWORK_AUTHENTICATION_REQUIRED or _is_foreign(probe):
+        elif _is_foreign(probe):
             where = f" to {probe.location}" if probe.location else ""
             text = f"The network answers in place of {probe.host} and redirects{where}. Sign in to the network first."
             yield problem("captive_portal", probe.host, text, look_for)
@@ -239,9 +239,9 @@ def check_servers(probes: tuple[Probe, ...]) -> Iterator[Finding]:
 
 
 def _is_foreign(probe: Probe) -> bool:
-    """Whether the answer leads to another domain, as a captive portal's does."""
+    """Whether the answer is a captive portal's: it leads to another domain, or asks for a sign-in to the network."""
     if not probe.location:
-        return False
+        return probe.status == httpx.codes.NETWORK_AUTHENTICATION_REQUIRED
     domains = [".".join(host.split(".")[-2:]) for host in (probe.host, probe.location)]
     return domains[0] != domains[1] and domains[1] not in ("openai.com", "chatgpt.com")
 
