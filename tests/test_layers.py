@@ -18,6 +18,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("codexd.__init__",),
     (
         "codexd.bounds",
+        "codexd.descriptors",
         "codexd.errors",
         "codexd.files",
         "codexd.jsontext",
@@ -80,6 +81,7 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/__init__.py", set(), IO),
     ("codexd/__main__.py", set(), IO),
     ("codexd/bounds.py", set(), IO),
+    ("codexd/descriptors.py", {"attrs", "trio"}, IO),
     ("codexd/errors.py", {"attrs"}, IO),
     ("codexd/files.py", set(), {"time", "random", "socket"}),
     ("codexd/jsontext.py", JSON, IO),
@@ -101,6 +103,7 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/accounts/sign_in/values.py", {"attrs"}, IO),
     ("codexd/accounts/sign_in/", PURE | {"trio", "httpx"}, {"random"}),
     ("codexd/accounts/model.py", {"attrs"}, IO),
+    ("codexd/accounts/outages.py", {"attrs"}, IO),
     ("codexd/accounts/", PURE | {"trio"}, {"socket"}),
     ("codexd/clients/", PURE | {"trio", "httpx", "tomlkit"}, {"random", "socket"}),
     ("codexd/record/", PURE | {"trio"}, {"random", "socket"}),
