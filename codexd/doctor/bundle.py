@@ -55,6 +55,8 @@ ENVIRON_NAMES = re.compile(
 )
 """How the names of the variables begin that may matter; no other is written down."""
 
+_SECRET_IN_PLIST = re.compile(r"(?i)(<key>[^<]*(?:key|token|secret|password)[^<]*</key>\s*<string>)[^<]*")
+
 COMMON_NAMES = ("root", "localhost", "codexd", "codexctl", "codex", "claude")
 """Names of users and machines that say nothing of a person, and that the text needs as words."""
 
@@ -190,7 +192,7 @@ def _list_sections(contents: Contents) -> Iterator[tuple[str, Iterable[str]]]:
     if "logs.history" in daemon:
         yield "Log", map(_show_entry, daemon["logs.history"]["entries"][-MAX_LOG_ENTRIES:])
     for path, text in contents.units.items():
-        yield path, text.splitlines()
+        yield path, _SECRET_IN_PLIST.sub(rf"\1{REDACTED}", text).splitlines()
 
 
 def _show_report(report: Report) -> Iterator[str]:

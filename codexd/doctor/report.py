@@ -12,8 +12,9 @@ from attrs import field, frozen
 from codexd import __version__
 from codexd.accounts.sign_in.callback import CALLBACK_PORTS
 from codexd.clients.address import find_address
-from codexd.doctor import clients, daemons, home, installation, logins, network, ports, settings
+from codexd.doctor import clients, daemons, home, installation, logins, network, ports, service, settings
 from codexd.doctor.finding import Finding, Level, Report, Section, problem
+from codexd.doctor.service import Service
 from codexd.paths import Places
 from codexd.settings.schema import Settings
 
@@ -36,7 +37,7 @@ class Question:
     user: int
     working_dir: Path | None = None
     network: bool = False
-    service: Checks = tuple
+    service: Service | None = None
 
 
 @frozen
@@ -79,7 +80,7 @@ class _Examination:
             ("daemon", "Daemon", self._check_daemons),
             ("network", "Network", self._check_network),
             ("clients", "Clients", self._check_clients),
-            ("service", "Service", self._question.service),
+            ("service", "Service", self._check_service),
         )
         sections = tuple(Section(topic, title, tuple(_gather(topic, checks))) for topic, title, checks in topics)
         report = Report(__version__, self._question.now, _without_repeats(sections))
@@ -129,6 +130,9 @@ class _Examination:
         issued_at = self._accounts.issued_at if self._accounts else ()
         yield from network.check_clock(self._question.now, issued_at, probes)
 
+    def _check_service(self) -> Iterator[Finding]:
+        yield from service.check_service(self._question.service, self._answers.status)
+
     def _check_clients(self) -> Iterator[Finding]:
         check = partial(clients.check_client, daemon_runs=self._answers.status is not None, environ=self._environ)
         for client, method in ((clients.CLAUDE, "claude.status"), (clients.CODEX, "codex.status")):
@@ -166,13 +170,17 @@ def _explain_no_home() -> Iterator[Finding]:
     yield problem("home_unknown", "HOME", text)
 
 
+REPEATING = ("daemon_problem", "service_problem")
+"""Kinds whose texts come from elsewhere, and may say what a check says, too."""
+
+
 def _without_repeats(sections: tuple[Section, ...]) -> tuple[Section, ...]:
-    """Leave out what the daemon says of a file or an account if a check says it, too."""
-    texts = [each.text for section in sections for each in section.findings if each.kind != "daemon_problem"]
+    """Leave out what the daemon or the service says of a file or an account if a check says it, too."""
+    everything = [each for section in sections for each in section.findings]
+    texts = [each.text.casefold() for each in everything if each.kind not in REPEATING]
 
     def is_new(finding: Finding) -> bool:
-        if finding.kind != "daemon_problem":
-            return True
-        return not any(finding.text in text or text in finding.text for text in texts)
+        own = finding.text.casefold()
+        return finding.kind not in REPEATING or not any(own in text or text in own for text in texts)
 
     return tuple(attrs.evolve(section, findings=tuple(filter(is_new, section.findings))) for section in sections)

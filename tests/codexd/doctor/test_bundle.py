@@ -105,6 +105,22 @@ def test_accounts_have_no_address_and_no_workspace():
     assert "marked" not in text
 
 
+@pytest.mark.parametrize(
+    "unit",
+    [
+        'Environment="CODEXD_SERVER_API_KEY=marked"',
+        "Environment=HTTPS_PROXY=http://me:marked@proxy:1",
+        '# {"environment": {"CODEXD_SERVER_API_KEY": "marked"}}',
+        "<key>CODEXD_SERVER_API_KEY</key>\n    <string>marked</string>",
+        "<key>HTTPS_PROXY</key><string>http://me:marked@proxy:1</string>",
+    ],
+)
+def test_the_secrets_of_a_unit_file(unit):
+    text = write(units={"/x/codexd.service": f"[Service]\n{unit}\n"})
+    assert "== /x/codexd.service ==" in text
+    assert "marked" not in text
+
+
 def test_units_and_log():
     entry = {"at": 0.0, "level": "info", "request": None, "message": "key s3cret-key", "fields": {"x": 1}}
     text = write(units={"/home/ann/codexd.service": "[Unit]"}, daemon={"logs.history": {"entries": [entry]}})

@@ -3,8 +3,9 @@ from pathlib import Path
 
 from codexd.doctor import home
 from codexd.doctor.daemons import Answers
-from codexd.doctor.finding import Level, ok, problem
+from codexd.doctor.finding import Level
 from codexd.doctor.report import Question, examine
+from codexd.doctor.service import Service
 from codexd.paths import Places, find_places
 
 TOPICS = ["installation", "files", "settings", "accounts", "daemon", "network", "clients", "service"]
@@ -22,7 +23,7 @@ def kinds(examined):
 
 
 def test_every_topic_in_order(tmp_path):
-    examined = ask(tmp_path, service=lambda: [ok("service", "x", "It is there.")])
+    examined = ask(tmp_path, service=Service("systemd", installed=True))
     assert [section.topic for section in examined.report.sections] == TOPICS
     assert all(section.findings for section in examined.report.sections)
     assert {"no_account", "not_running", "service"} <= kinds(examined)
@@ -83,8 +84,8 @@ def test_what_a_check_says_the_daemon_does_not_say_again(tmp_path):
         "last_failure": None,
     }
     answers = Answers(Path("/s"), socket_exists=True, results={"daemon.status": status})
-    examined = ask(tmp_path, answers=answers, service=lambda: [problem("broken", "x", f"me: {text}")])
+    examined = ask(tmp_path, answers=answers, service=Service(None, f"me: {text}"))
     said = [each.text for section in examined.report.sections for each in section.findings]
-    assert f"me: {text}" in said
+    assert f"Me: {text}" in said
     assert text not in said
     assert "Something else." in said
