@@ -119,9 +119,13 @@ def _ask(invocation: Invocation, *, for_bundle: bool) -> Answers:
             is_silent = not isinstance(error.__context__, NOTHING_RUNS)
             exists = socket != Path(os.devnull) and os.path.lexists(socket)
             return make_answers(socket_exists=exists, silence=str(error) if is_silent else None)
-    status = results.get("daemon.status")
-    installation = _find_installation(status["pid"]) if status else None
-    return make_answers(socket_exists=True, results=results, installation=installation)
+    pid = results["daemon.status"]["pid"] if "daemon.status" in results else None
+    return make_answers(
+        socket_exists=True,
+        results=results,
+        installation=_find_installation(pid) if pid else None,
+        environ=_read_environment(pid) if pid else None,
+    )
 
 
 def _list_calls(environ: Mapping[str, str], *, for_bundle: bool) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -177,6 +181,18 @@ def _find_installation(pid: int) -> Path | None:
     except OSError:
         return None
     return Path(program).parent if program.startswith("/") else None
+
+
+def _read_environment(pid: int) -> dict[str, str] | None:
+    """The variables of the process that say how servers are reached. The user's own processes tell them on Linux."""
+    from codexd.doctor.network import NAMES  # noqa: PLC0415 - see above
+
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return None
+    pairs = (variable.partition("=") for variable in variables)
+    return {name: value for name, _, value in pairs if name in NAMES}
 
 
 # -- the bundle -----------------------------------------------------------------------------------

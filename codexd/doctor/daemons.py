@@ -40,6 +40,8 @@ class Answers:
     dead: tuple[RunningDaemon, ...] = ()
     installation: Path | None = None
     """The folder of the program that the daemon runs from, where the system tells."""
+    environ: Mapping[str, str] | None = field(default=None, repr=False)
+    """The daemon's own variables that say how servers are reached (``network.NAMES``), where the system tells."""
 
     @property
     def status(self) -> Json | None:

@@ -26,6 +26,9 @@ MAX_SKEW_S = 300.0
 """Further than this from the server's clock, tokens look expired, or not valid yet."""
 
 PROXY_NAMES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
+NAMES = (*PROXY_NAMES, *map(str.lower, PROXY_NAMES), "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The variables that say how servers are reached."""
+
 OTHER_CA_NAMES = ("NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "CODEX_CA_CERTIFICATE")
 """Where other programs find the CA of a company; codexd reads only ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``."""
 
@@ -141,6 +144,26 @@ def check_proxies(environ: Mapping[str, str], urls: tuple[str, ...]) -> Iterator
             "This shell names a proxy, and NO_PROXY does not list 127.0.0.1: clients send requests for codexd to the "
             "proxy, which can't reach it.",
             BYPASS,
+        )
+
+
+def check_daemon_environment(
+    environ: Mapping[str, str], daemon: Mapping[str, str] | None, manager: str | None
+) -> Iterator[Finding]:
+    """What the running daemon, or the ``manager`` that started it, was not told. ``daemon``: None if not known."""
+    if daemon is None:
+        return
+    has_proxy = any(daemon.get(name) for name in NAMES if name.lower().endswith("_proxy"))
+    wanted = [name for name in NAMES if environ.get(name) and (has_proxy or name.upper() != "NO_PROXY")]
+    missing = [name for name in wanted if not daemon.get(name) and not daemon.get(name.swapcase())]
+    if missing:
+        names = ", ".join(missing)
+        options = " ".join(f"--env {name}" for name in missing)
+        yield warning(
+            "daemon_lacks_variables",
+            names,
+            f"The running codexd was started without what this shell sets: {names}. It may not reach OpenAI's servers.",
+            f"codexctl service install {options}" if manager else "codexctl restart",
         )
 
 

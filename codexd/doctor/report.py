@@ -12,7 +12,7 @@ from attrs import field, frozen
 from codexd import __version__
 from codexd.accounts.sign_in.callback import CALLBACK_PORTS
 from codexd.clients.address import find_address
-from codexd.doctor import clients, daemons, home, installation, logins, network, ports, service, settings
+from codexd.doctor import clients, daemons, home, installation, kept, logins, network, ports, service, settings
 from codexd.doctor.finding import Finding, Level, Report, Section, problem
 from codexd.doctor.service import Service
 from codexd.paths import Places
@@ -95,6 +95,7 @@ class _Examination:
         found = home.look(places, self._question.user, self._environ.get("SUDO_USER"))
         yield from home.check_files(found)
         yield from home.check_space(found)
+        yield from kept.check_kept(kept.look(places))
 
     def _check_settings(self, places: Places) -> Iterator[Finding]:
         self._configuration = settings.look(places, self._environ)
@@ -119,6 +120,8 @@ class _Examination:
 
     def _check_network(self) -> Iterator[Finding]:
         upstream = self._settings.upstream
+        if not (self._answers.status or {}).get("simulated"):
+            yield from network.check_daemon_environment(self._environ, self._answers.environ, self._manager)
         found = [
             *network.check_proxies(self._environ, (upstream.auth_url, upstream.backend_url)),
             *network.check_certificates(self._environ),
@@ -149,6 +152,12 @@ class _Examination:
             return clients.read_claude(folder, self._question.working_dir, self._environ, address) if folder else None
         folder = clients.find_folder(self._environ, "CODEX_HOME", ".codex")
         return clients.read_codex(folder, address) if folder else None
+
+    @property
+    def _manager(self) -> str | None:
+        """What started the running daemon: systemd, launchd, or a user."""
+        started = (self._answers.status or {}).get("service") or {}
+        return started.get("manager")
 
     @property
     def _settings(self) -> Settings:

@@ -48,6 +48,29 @@ def test_the_password_of_a_proxy_is_not_shown():
     ]
 
 
+@pytest.mark.parametrize(
+    ("daemon", "manager", "remedy"),
+    [
+        (None, None, None),
+        ({"https_proxy": "http://other:1", "SSL_CERT_FILE": "/x"}, None, None),
+        ({"HTTPS_PROXY": "http://a:1"}, None, "codexctl restart"),
+        ({"SSL_CERT_FILE": "/x"}, None, "codexctl restart"),
+        ({"HTTPS_PROXY": "http://a:1"}, "systemd", "codexctl service install --env SSL_CERT_FILE"),
+    ],
+)
+def test_what_the_running_daemon_was_not_told(daemon, manager, remedy):
+    environ = {"HTTPS_PROXY": "http://me:marked@a:1", "SSL_CERT_FILE": "/y", "PATH": "/bin"}
+    found = list(network.check_daemon_environment(environ, daemon, manager))
+    assert [each.remedy for each in found] == ([remedy] if remedy else [])
+    assert "marked" not in str(found)
+
+
+def test_exceptions_from_a_proxy_matter_only_with_a_proxy():
+    environ = {"NO_PROXY": "localhost"}
+    assert list(network.check_daemon_environment(environ, {}, None)) == []
+    assert len(list(network.check_daemon_environment(environ, {"ALL_PROXY": "http://a:1"}, None))) == 1
+
+
 def test_certificates(tmp_path, monkeypatch):
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
