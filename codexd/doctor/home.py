@@ -35,6 +35,7 @@ OWN_NAMES = (
     "usage.sqlite3",
     "running",
     "control.sock",
+    "shell-history",
 )
 """How the names of codexd's files begin: ``CODEXD_HOME`` may be a folder that holds much else."""
 

@@ -148,7 +148,7 @@ def check_accounts(found: Accounts, now: float, states: Mapping[str, str] | None
         text = f"{found.path} is missing. codexd finds the accounts in its previous copy and their folders."
         yield problem("accounts_missing", found.path, text, "codexctl accounts")
     elif not found.stored and not found.unlisted:
-        yield problem("no_account", found.path, "There is no account yet, so no request can be served.", ADD)
+        yield problem("no_account", found.path, "There is no account yet.", ADD)
     if found.unlisted and found.exists and not found.problem:
         text = f"accounts.json does not list {list_paths(found.unlisted)}. The next start adopts what is in there."
         yield note("login_unlisted", list_paths(found.unlisted), text)
@@ -156,7 +156,7 @@ def check_accounts(found: Accounts, now: float, states: Mapping[str, str] | None
         yield from _check_account(each, found, now, (states or {}).get(each.account.id))
     if found.stored and found.active is None:
         usable = next((each.account.name for each in found.stored if each.login), found.stored[0].account.name)
-        text = "No account is active, so no request can be served."
+        text = "No account is active."
         yield problem("no_active_account", found.path, text, shell("codexctl accounts switch", usable))
 
 

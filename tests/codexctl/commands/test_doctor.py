@@ -44,7 +44,7 @@ def kinds(output):
 async def test_without_a_daemon(tmp_path):
     code, out, err = await run(tmp_path)
     assert (code, err) == (1, "")
-    assert "There is no account yet, so no request can be served." in out
+    assert "There is no account yet." in out
     assert "$ codexctl accounts add" in out
     assert not (tmp_path / "codexd").exists()
 
