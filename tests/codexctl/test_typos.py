@@ -22,7 +22,7 @@ from codexctl.typos import MEANT, explain
             "restart",
             '"restart" is not a command. To restart the daemon, run `codexctl stop`, then start codexd as before.',
         ),
-        ("doctor", '"doctor" is not a command. Did you mean "codexctl status"?'),
+        ("diagnose", '"diagnose" is not a command. Did you mean "codexctl doctor"?'),
         ("start", '"start" is not a command. The daemon is a program of its own; start it with: codexd'),
         ("xyzzy", '"xyzzy" is not a command. `codexctl help` lists the commands.'),
         (
