@@ -19,11 +19,12 @@ from codexd.accounts.choosing.picker import AccountPicker
 from codexd.accounts.choosing.sessions import Sessions
 from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.limits.usage_poll import UsagePoller
-from codexd.accounts.model import Account
+from codexd.accounts.model import Account, AddOutcome
 from codexd.accounts.refresh import Refresher
 from codexd.accounts.sign_in.flows import LoginFlows
 from codexd.accounts.sign_in.server import DeviceEndpoint, TokenEndpoint
-from codexd.accounts.store.store import AccountStore, AddOutcome
+from codexd.accounts.store.lock import LockedEndpoint
+from codexd.accounts.store.store import AccountStore
 from codexd.control.method import Accounts
 from codexd.paths import Places
 from codexd.record.logs import LogRing
@@ -110,7 +111,8 @@ def make_accounts(
     def name_account(account_id: str) -> str:
         return next((account.label for account in store.accounts if account.id == account_id), "a removed account")
 
-    refresher, tracker = Refresher(store, tokens, clock), LimitTracker(clock, launch.places.limits, name_account)
+    refresher = Refresher(store, LockedEndpoint(tokens, store.lock), clock)
+    tracker = LimitTracker(clock, launch.places.limits, name_account)
 
     def keep(auth_json: dict[str, Any]) -> tuple[Account, bool]:
         account, outcome = store.add(auth_json, now=clock(), simulated=launch.simulated)

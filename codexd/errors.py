@@ -10,6 +10,7 @@
     ├── AlreadyRunning            another daemon uses this home or this socket
     ├── HomeMismatch              simulated accounts in a real home, or real ones in a simulated one
     ├── AddressUnavailable        can't listen on the HTTP proxy's address or the control socket
+    ├── RestartFailed             the new daemon did not start; the old one goes on
     ├── TaskGaveUp                a supervised task failed too often
     ├── ShuttingDown              the daemon is stopping; open streams end with this
     ├── InternalError             a bug in codexd, as reported to a client
@@ -39,6 +40,7 @@
     │   │   ├── LoginExpired
     │   │   └── LoginCancelled
     │   └── RefreshUnavailable    the sign-in server can't be reached now; the login is intact
+    │       └── Restarting        only the daemon's successor may change the accounts now
     └── UpstreamError             the backend's error, with its status, code and message
         ├── ContextOverflow
         ├── UsageLimitReached     a plan window is used up; ``resets_at``
@@ -117,6 +119,10 @@ class HomeMismatch(CodexdError):
 
 class AddressUnavailable(CodexdError):
     kind = "address_unavailable"
+
+
+class RestartFailed(CodexdError):
+    kind = "restart_failed"
 
 
 class TaskGaveUp(CodexdError):
@@ -246,6 +252,10 @@ class LoginCancelled(LoginFailed):
 
 class RefreshUnavailable(AccountError):
     kind = "refresh_unavailable"
+
+
+class Restarting(RefreshUnavailable):
+    kind = "restarting"
 
 
 class UpstreamError(CodexdError):

@@ -115,3 +115,11 @@ def account_state(
     if tokens.expires_at <= now + EXPIRING_S or account.withdrawn is not None:
         return AccountState.EXPIRING
     return AccountState.OK
+
+
+class AddOutcome(Enum):
+    """What ``AccountStore.add`` did with a login. ``KEPT``: the account already had a newer one."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    KEPT = "kept"

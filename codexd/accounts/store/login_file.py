@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import attrs
 from attrs import field, frozen
 
 from codexd import jsontext
-from codexd.accounts.login import SIGN_IN, Identity, read_identity, read_tokens
-from codexd.accounts.model import Account, Tokens
+from codexd.accounts.login import SIGN_IN, Identity, apply_reply, expiry_of_reply, read_identity, read_tokens
+from codexd.accounts.model import Account, RefreshReply, Tokens
 from codexd.errors import FileUnreadable, LoginFileInvalid
 from codexd.files import keep_aside, make_private_folder, read_foreign, read_private, write_atomic
 
@@ -38,6 +38,14 @@ class Login:
     @property
     def is_simulated(self) -> bool:
         return self.auth_json.get(SIMULATED_KEY) is True
+
+    def renew(self, reply: RefreshReply, now: float) -> Self:
+        """The login after a refresh."""
+        auth_json = apply_reply(self.auth_json, reply, now)
+        tokens, expires_at = read_tokens(auth_json), expiry_of_reply(reply, now)
+        if expires_at is not None:
+            tokens = attrs.evolve(tokens, expires_at=expires_at)
+        return attrs.evolve(self, auth_json=auth_json, tokens=tokens)
 
 
 def parse_login(auth_json: Mapping[str, Any]) -> Login:

@@ -8,31 +8,21 @@ State is decided synchronously: check, write the file, set. An unreadable file i
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
-from contextlib import ExitStack
-from enum import Enum
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import attrs
 
 from codexd.accounts.choosing.names import find_account, find_mark
-from codexd.accounts.login import (
-    apply_reply,
-    expiry_of_reply,
-    fingerprint,
-    identity_of_reply,
-    needs_login,
-    read_last_refresh,
-    read_tokens,
-)
-from codexd.accounts.model import Account, RefreshReply, Tokens
-from codexd.accounts.store.accounts_file import AccountsFile, Book, make_account, read_profile, take_lock
+from codexd.accounts.login import fingerprint, identity_of_reply, needs_login, read_last_refresh
+from codexd.accounts.model import Account, AddOutcome, RefreshReply, Tokens
+from codexd.accounts.store.accounts_file import AccountsFile, Book, make_account, read_profile
+from codexd.accounts.store.lock import Hold, StoreLock
 from codexd.accounts.store.login_file import HeldLogins, Login, mark_simulated, parse_login
 from codexd.accounts.store.recovery import delete_folders, recover, retire_folder
-from codexd.errors import AccountNeedsLogin, AccountNotFound, FileUnreadable, LoginFileInvalid
+from codexd.errors import AccountNeedsLogin, AccountNotFound, FileUnreadable, LoginFileInvalid, Restarting
 from codexd.files import explain, make_private_folder
 
 log = logging.getLogger("codexd.accounts")
@@ -41,29 +31,25 @@ TOUCH_INTERVAL_S = 60.0
 """``last_used_at`` is written at most this often: a durable write for each request would block the streams."""
 
 
-class AddOutcome(Enum):
-    """What ``AccountStore.add`` did with a login. ``KEPT``: the account already had a newer one."""
-
-    ADDED = "added"
-    UPDATED = "updated"
-    KEPT = "kept"
-
-
-class AccountStore:
+class AccountStore(AbstractContextManager["AccountStore"]):
     """All accounts of one daemon. Make it with ``open``; only one process at a time can."""
 
-    def __init__(self, state_dir: Path, lock: int) -> None:
-        self._lock: int | None = lock
+    def __init__(self, state_dir: Path, lock: StoreLock) -> None:
+        self.lock = lock
+        self._state_dir = state_dir
         self._accounts_dir = state_dir / "accounts"
-        self._file = AccountsFile(state_dir / "accounts.json")
-        recovered = recover(state_dir, self._file)
+        self._touch_saved_at = 0.0
+        self._refusals: dict[str, str | None] = {}
+        self._read_files()
+
+    def _read_files(self) -> None:
+        self._file = AccountsFile(self._state_dir / "accounts.json")
+        recovered = recover(self._state_dir, self._file)
         self._book = self._saved = recovered.book
         self._strays = dict(recovered.strays)
         self._removed = recovered.removed
         """Folders of removed accounts, to be deleted once ``accounts.json`` no longer lists them."""
         self._active_problem = recovered.active_problem
-        self._touch_saved_at = 0.0
-        self._refusals: dict[str, str | None] = {}
         self._logins = HeldLogins(self._accounts_dir)
         for account in self._book.accounts:
             self._logins.load(account)
@@ -72,8 +58,10 @@ class AccountStore:
             self._commit_if_possible(self._book)
 
     @classmethod
-    def open(cls, state_dir: Path) -> Self:
+    def open(cls, state_dir: Path, lock: StoreLock | None = None) -> Self:
         """Open the accounts in ``state_dir``, which is created if missing. ``problems`` lists unreadable files.
+
+        A predecessor may have passed its ``lock``; otherwise it is taken here.
 
         Raises:
             AlreadyRunning: another daemon has them open.
@@ -83,8 +71,8 @@ class AccountStore:
             try:
                 make_private_folder(state_dir)
                 make_private_folder(state_dir / "accounts")
-                lock = take_lock(state_dir)
-                undo.callback(os.close, lock)
+                lock = lock or StoreLock.take(state_dir)
+                undo.callback(lock.close)
                 store = cls(state_dir, lock)
             except OSError as error:
                 raise FileUnreadable(explain(error, state_dir)) from None
@@ -93,19 +81,29 @@ class AccountStore:
 
     def close(self) -> None:
         """Write what is not on disk yet and release the lock. Calling it again does nothing."""
-        if self._lock is None:
+        if self.lock.hold is Hold.CLOSED:
             return
         if self._book != self._saved:
             self._commit_if_possible(self._book)
-        os.close(self._lock)
-        self._lock = None
+        self.lock.close()
 
-    def __enter__(self) -> Self:
-        return self
+    async def lend(self) -> None:
+        """Save everything for a successor, and only read from now on."""
+        await self.lock.lend()
+        if self._book != self._saved:
+            self._file.write(self._book)
+            self._saved = self._book
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def take_back(self) -> None:
+        """Go on without a successor, from what it has left on disk.
+
+        Raises:
+            OSError: the folder can't be read.
+        """
+        self.lock.take_back()
+        self._read_files()
+
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     @property
@@ -196,8 +194,10 @@ class AccountStore:
 
         Raises:
             LoginFileInvalid: ``auth_json`` is not a ChatGPT login, or ``followed`` is one of codexd's own files.
+            Restarting: another process has the accounts by now. All other methods that write raise it, too.
             OSError: it could not be written; nothing has changed.
         """
+        self.lock.check_writable()
         login = parse_login(mark_simulated(auth_json, simulated))
         account_id = login.identity.account_id
         known = self._book.find(account_id)
@@ -219,6 +219,7 @@ class AccountStore:
             AccountNotFound
             OSError: it could not be written; the account is still there.
         """
+        self.lock.check_writable()
         account = self._find_entry(account_id)
         if account.followed is None:
             self._logins.load(account)
@@ -267,6 +268,7 @@ class AccountStore:
             AccountNeedsLogin: no login that the reply could belong to has been read yet.
             OSError: they could not be written.
         """
+        self.lock.check_writable()
         account = self._find_entry(account_id)
         self._logins.load(account)
         login = self._logins.find(account_id)
@@ -276,19 +278,14 @@ class AccountStore:
         if came_too_late:
             log.info("dropped a refresh of a replaced login", extra={"fields": {"account": account.label}})
             return login.tokens
-        auth_json = apply_reply(login.auth_json, reply, now)
-        tokens = read_tokens(auth_json)
-        expires_at = expiry_of_reply(reply, now)
-        if expires_at is not None:
-            tokens = attrs.evolve(tokens, expires_at=expires_at)
-        login = attrs.evolve(login, auth_json=auth_json, tokens=tokens)
+        login = login.renew(reply, now)
         self._logins.write(account_id, login)
         self._logins.hold(account_id, login)
         alive = {"needs_login": None, "withdrawn": None, "dead_login": None, "followed": None}
         book = self._book.change(account_id, **alive, **read_profile(account, identity_of_reply(reply)))
         if book != self._book:
             self._commit_if_possible(book)
-        return tokens
+        return login.tokens
 
     def mark_needs_login(self, account_id: str, reason: str, *, at_expiry: bool = False) -> None:
         """Remember that the login is dead; another refresh token in its file, whenever it is written, revives it.
@@ -385,6 +382,7 @@ class AccountStore:
             log.warning("a login of %s could not be deleted: %s", account.label, error.strerror)
 
     def _commit(self, book: Book) -> None:
+        self.lock.check_writable()
         self._file.write(book)
         self._book = self._saved = book
         self._removed = delete_folders(self._removed)
@@ -393,6 +391,8 @@ class AccountStore:
         """For facts that apply even if they can't be written now; the next write includes them."""
         try:
             self._commit(book)
+        except Restarting:
+            self._book = book
         except OSError as error:
             self._book = book
             log.warning("accounts.json could not be written: %s", error.strerror)
