@@ -26,6 +26,7 @@ from codexd.accounts.sign_in.server import DeviceEndpoint, TokenEndpoint
 from codexd.accounts.store.lock import LockedEndpoint
 from codexd.accounts.store.store import AccountStore
 from codexd.control.method import Accounts
+from codexd.listeners import Adopted
 from codexd.paths import Places
 from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
@@ -71,7 +72,8 @@ class Launch:
     """What a daemon is started with. If ``simulator`` is set, the daemon uses it instead of the real backend.
 
     ``clock`` returns seconds since the epoch; ``drain_s`` is how long streams may continue after the signal;
-    ``running_folder`` is where the daemon notes that it runs, if anywhere.
+    ``running_folder`` is where the daemon notes that it runs, if anywhere; ``adopted`` are the listening sockets that
+    were passed to it.
     """
 
     settings: LiveSettings
@@ -83,6 +85,7 @@ class Launch:
     drain_s: float = DRAIN_S
     timing: Timing = field(factory=Timing)
     running_folder: Path | None = None
+    adopted: Adopted = field(factory=Adopted)
 
     @property
     def simulated(self) -> bool:

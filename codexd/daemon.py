@@ -7,18 +7,15 @@ lock.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TypeAlias
 
 import trio
-from attrs import frozen
 
 from codexd import __version__
 from codexd.accounts.store.store import AccountStore
@@ -33,12 +30,13 @@ from codexd.assembly import (
     open_usage,
 )
 from codexd.control.method import Accounts, Control
-from codexd.control.socket import bind_socket, serve_control
-from codexd.errors import AddressUnavailable, HomeMismatch
+from codexd.control.socket import serve_control
+from codexd.errors import HomeMismatch
+from codexd.listeners import Listeners, open_listeners
 from codexd.paths import RunningDaemon
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
-from codexd.running import find_living, noted
+from codexd.running import noted
 from codexd.service import StopAfter, reload_on_signal, stop_on_signal
 from codexd.supervisor import OnFailure, Supervisor
 from codexd.turns.kilo import Kilo
@@ -86,15 +84,18 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
             async with trio.open_nursery() as background:
                 stop_after = StopAfter(background, stopping, launch.drain_s)
                 control = _make_control(launch, listeners, accounts, kilo, supervisor, requests, usage, stop_after)
-                run_control = partial(serve_control, control, listeners.control)
+                owns_file = not listeners.control_origin.is_manager
+                run_control = partial(serve_control, control, listeners.control, owns_file=owns_file)
                 for name, run, on_failure in _list_tasks(accounts, usage, run_control, run_simulator):
                     background.start_soon(supervisor.supervise, name, run, on_failure)
                 background.start_soon(stop_on_signal, stopping, launch.drain_s)
                 await background.start(reload_on_signal, live)
                 _report_start(launch, listeners, store)
-                task_status.started(Ready(listeners.address, launch.places, launch.simulated, bool(store.accounts)))
+                task_status.started(
+                    Ready(listeners.addresses[0], launch.places, launch.simulated, bool(store.accounts))
+                )
                 run_http = partial(
-                    web.serve, app, [listeners.http], stop=stopping, drain_s=launch.drain_s, on_drain_end=ending.set
+                    web.serve, app, list(listeners.http), stop=stopping, drain_s=launch.drain_s, on_drain_end=ending.set
                 )
                 await supervisor.supervise("HTTP proxy", run_http, OnFailure.END_DAEMON)
                 background.cancel_scope.cancel("the HTTP proxy has drained")
@@ -136,7 +137,7 @@ def _list_tasks(accounts: Accounts, usage: UsageHistory, control: Run, simulator
 
 def _make_control(
     launch: Launch,
-    listeners: _Listeners,
+    listeners: Listeners,
     accounts: Accounts,
     kilo: Kilo,
     supervisor: Supervisor,
@@ -153,7 +154,7 @@ def _make_control(
         usage=usage,
         places=launch.places,
         live=launch.settings,
-        addresses=(listeners.address,),
+        addresses=listeners.addresses,
         simulated=launch.simulated,
         started_at=launch.clock(),
         clock=launch.clock,
@@ -163,60 +164,25 @@ def _make_control(
     )
 
 
-def _report_start(launch: Launch, listeners: _Listeners, store: AccountStore) -> None:
+def _report_start(launch: Launch, listeners: Listeners, store: AccountStore) -> None:
     for problem in store.problems:
         log.error("%s", problem)
     if store.active is None:
         log.warning("no account is active; sign in with `codexctl accounts add`")
-    log.info("listening on %s and %s", listeners.address, launch.places.socket)
+    log.info("listening on %s and %s", ", ".join(listeners.addresses), launch.places.socket)
 
 
-@frozen
-class _Listeners:
-    http: socket.socket
-    control: socket.socket
-    address: str
+def _open_listeners(launch: Launch) -> AbstractContextManager[Listeners]:
+    """Open the listening sockets before anything runs, so that a failure ends the start with a clear error."""
+    return open_listeners(launch.adopted, launch.settings.current.server, launch.places.socket, launch.running_folder)
 
 
-def _noted(launch: Launch, listeners: _Listeners) -> AbstractContextManager[None]:
+def _noted(launch: Launch, listeners: Listeners) -> AbstractContextManager[None]:
     places = launch.places
     daemon = RunningDaemon(
-        os.getpid(), places.socket, listeners.address, places.state_dir, launch.simulated, __version__
+        os.getpid(), places.socket, listeners.addresses[0], places.state_dir, launch.simulated, __version__
     )
     return noted(daemon, launch.running_folder)
-
-
-@contextmanager
-def _open_listeners(launch: Launch) -> Iterator[_Listeners]:
-    """Open both listening sockets before anything runs, so that a failure ends the start with a clear error."""
-    server = launch.settings.current.server
-    host, port = server.host, server.port
-    shown = f"[{host}]" if ":" in host else host
-    with ExitStack() as stack:
-        try:
-            http = stack.enter_context(closing(web.bind(host, port)))
-        except OSError as error:
-            reason = f"can't listen on {shown}:{port} ({error.strerror or error})"
-            raise AddressUnavailable(f"{reason}: {_explain_address(error, launch, port)}") from error
-        try:
-            control = stack.enter_context(closing(bind_socket(launch.places.socket)))
-        except OSError as error:
-            raise AddressUnavailable(
-                f"can't create the control socket {launch.places.socket} ({error.strerror or error}). "
-                "Set CODEXD_SOCKET to a writable path."
-            ) from error
-        yield _Listeners(http, control, f"http://{shown}:{http.getsockname()[1]}")
-
-
-def _explain_address(error: OSError, launch: Launch, port: int) -> str:
-    """Why codexd can't listen there, and what to do."""
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return "this machine has no such address. Use 127.0.0.1, or set --host or server.host to one that it has."
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return "only root may use ports below 1024. Choose another with --port or the setting server.port."
-    living = find_living(launch.running_folder)
-    rival = next((str(daemon) for daemon in living if daemon.address.endswith(f":{port}")), "another program")
-    return f"{rival} uses the port. Stop it, or choose another port with --port or the setting server.port."
 
 
 def _simulate(launch: Launch, simulator: SimulatedBackend, store: AccountStore) -> Run:

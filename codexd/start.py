@@ -17,8 +17,9 @@ import trio
 from codexd import __version__
 from codexd.assembly import Launch, Ready, make_simulator
 from codexd.daemon import serve
-from codexd.errors import AlreadyRunning, CodexdError, FileUnreadable, SettingInvalid
+from codexd.errors import AddressUnavailable, AlreadyRunning, CodexdError, FileUnreadable, SettingInvalid
 from codexd.files import explain
+from codexd.listeners import adopt, pin_address
 from codexd.paths import Places, find_places, find_running_folder, find_socket, read_running
 from codexd.record.logs import LogRing, configure
 from codexd.running import find_living, make_temporary_home
@@ -36,7 +37,7 @@ def start(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         try:
             launch = _prepare(options, stack)
-        except (SettingInvalid, FileUnreadable) as error:
+        except (SettingInvalid, FileUnreadable, AddressUnavailable) as error:
             _say_error(str(error))
             return WRONG_USAGE
         except OSError as error:
@@ -46,19 +47,22 @@ def start(options: argparse.Namespace) -> int:
 
 
 def _prepare(options: argparse.Namespace, stack: ExitStack) -> Launch:
-    """Raises SettingInvalid, FileUnreadable, OSError."""
+    """Raises SettingInvalid, FileUnreadable, AddressUnavailable, OSError."""
     places = _find_places(options, stack)
     live = _open_settings(options, places)
     settings = live.current
     logs = LogRing(settings.log.history)
     configure(settings.log.level, options.log_format, logs)
+    adopted = adopt(os.environ)
+    pin_address(adopted, live)
     return Launch(
         live,
-        places,
+        places if adopted.control_path is None else places._replace(socket=adopted.control_path),
         logs,
         environ=os.environ,
         simulator=make_simulator() if options.simulate else None,
         running_folder=_find_running_folder(),
+        adopted=adopted,
     )
 
 

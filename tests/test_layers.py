@@ -35,7 +35,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("codexd.control",),
     ("codexd.web",),
     ("codexd.simulator",),
-    ("codexd.running", "codexd.service", "codexd.assembly", "codexd.daemon", "codexd.start"),
+    ("codexd.running", "codexd.listeners", "codexd.service", "codexd.assembly", "codexd.daemon", "codexd.start"),
     ("codexd.__main__",),
 ]
 GROUND = 1
@@ -43,9 +43,10 @@ GROUND = 1
 
 BESIDE = {
     # Within one layer: who may import whom. The ground floor is one room.
-    "codexd.assembly": (),
-    "codexd.daemon": ("codexd.assembly", "codexd.running", "codexd.service"),
-    "codexd.start": ("codexd.assembly", "codexd.daemon", "codexd.running"),
+    "codexd.listeners": ("codexd.running",),
+    "codexd.assembly": ("codexd.listeners",),
+    "codexd.daemon": ("codexd.assembly", "codexd.listeners", "codexd.running", "codexd.service"),
+    "codexd.start": ("codexd.assembly", "codexd.daemon", "codexd.listeners", "codexd.running"),
 }
 CODEXCTL_MAY = ("codexctl", "codexd.__version__", "codexd.paths", "codexd.rpc")
 ONLY_BY = {
@@ -100,6 +101,7 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/simulator/", PURE | {"trio", "httpx", "imagesize", "jsonschema", "PIL"} | WEB, set()),
     ("codexd/start.py", {"trio"}, set()),
     ("codexd/running.py", set(), {"time", "random"}),
+    ("codexd/listeners.py", {"attrs"}, {"time", "random"}),
     ("codexd/service.py", PURE | {"trio"}, IO),
     ("codexd/assembly.py", PURE | {"trio", "httpx"}, set()),
     ("codexd/daemon.py", PURE | {"trio", "httpx"}, set()),

@@ -15,7 +15,7 @@ import stat
 import struct
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,10 +45,11 @@ async def serve_control(
     control: Control,
     listener: socket.socket,
     *,
+    owns_file: bool = True,
     task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Answer on ``listener`` until cancelled, then remove its file."""
-    with removed_at_end(listener):
+    """Answer on ``listener`` until cancelled, then remove its file, unless a service manager owns it."""
+    with removed_at_end(listener) if owns_file else nullcontext():
         listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(listener))]
         await trio.serve_listeners(partial(_serve_connection, control), listeners, task_status=task_status)
 
