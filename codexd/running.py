@@ -78,36 +78,56 @@ def _is_alive(daemon: RunningDaemon) -> bool:
 
 
 def make_temporary_home(stack: ExitStack) -> Path:
-    """A home that ``stack`` deletes. Those of earlier daemons that were killed are deleted too.
+    """A home that the end of ``stack`` deletes. Those of earlier daemons that were killed are deleted too.
 
     Raises:
         OSError
     """
     _delete_abandoned_homes(Path(tempfile.gettempdir()))
-    home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=HOME_PREFIX, ignore_cleanup_errors=True)))
-    lock = _lock(home / _UNLOCKED, os.O_CREAT)
-    stack.callback(os.close, lock)
+    home = Path(tempfile.mkdtemp(prefix=HOME_PREFIX))
+    lock = _lock(home / _UNLOCKED, fcntl.LOCK_SH, os.O_CREAT)
     (home / _UNLOCKED).rename(home / LOCK)  # from now on another daemon may look whether this one lives
+    stack.callback(_leave_home, home, lock)
     return home
+
+
+def share_temporary_home(home: Path, stack: ExitStack) -> None:
+    """Use the temporary ``home`` of another daemon, too. Whoever leaves last deletes it.
+
+    Raises:
+        OSError
+    """
+    stack.callback(_leave_home, home, _lock(home / LOCK, fcntl.LOCK_SH))
+
+
+def _leave_home(home: Path, lock: int) -> None:
+    os.close(lock)
+    _delete_unless_used(home)
 
 
 def _delete_abandoned_homes(folder: Path) -> None:
     for lock in folder.glob(f"{HOME_PREFIX}*/{LOCK}"):
         with suppress(OSError):
             if lock.parent.lstat().st_uid == os.geteuid():
-                os.close(_lock(lock))
-                shutil.rmtree(lock.parent)
+                _delete_unless_used(lock.parent)
 
 
-def _lock(path: Path, flags: int = 0) -> int:
+def _delete_unless_used(home: Path) -> None:
+    with suppress(OSError):
+        lock = _lock(home / LOCK, fcntl.LOCK_EX)
+        shutil.rmtree(home, ignore_errors=True)
+        os.close(lock)
+
+
+def _lock(path: Path, kind: int, flags: int = 0) -> int:
     """A descriptor that holds the lock of ``path`` until it is closed or the process ends.
 
     Raises:
-        OSError: another process holds it.
+        OSError: another process holds it, and ``kind`` or the other's kind is exclusive.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | flags, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
         raise
