@@ -14,6 +14,7 @@ import httpx
 import trio
 from attrs import evolve, field, frozen
 
+from codexd import bounds
 from codexd.accounts.catalogues import Catalogues
 from codexd.accounts.choosing.picker import AccountPicker
 from codexd.accounts.choosing.sessions import Sessions
@@ -25,6 +26,7 @@ from codexd.accounts.sign_in.flows import LoginFlows
 from codexd.accounts.sign_in.server import DeviceEndpoint, TokenEndpoint
 from codexd.accounts.store.lock import LockedEndpoint
 from codexd.accounts.store.store import AccountStore
+from codexd.bounds import Gauge
 from codexd.control.method import Accounts
 from codexd.listeners import Adopted
 from codexd.paths import Places
@@ -37,8 +39,11 @@ from codexd.translation.chat.api import CHAT
 from codexd.translation.client_api import ClientApi
 from codexd.translation.messages import request as messages_request
 from codexd.translation.messages.api import MESSAGES
+from codexd.translation.reading.media import FINDINGS
+from codexd.translation.reading.schema import fit_known
 from codexd.translation.responses import request as responses_request
 from codexd.translation.responses.api import ResponsesApi
+from codexd.translation.responses.request import Recall
 from codexd.turns.chatgpt import ChatGptPlan
 from codexd.turns.kilo import Kilo
 from codexd.turns.runner import TurnRunner
@@ -50,7 +55,7 @@ from codexd.web.app import App, Refusals, create_quart
 from codexd.web.callback import serve_callback
 from codexd.web.codex_routes import CodexRoutes
 from codexd.web.exchange import CountRoute, ModelRoute, Timing
-from codexd.web.http import Handler
+from codexd.web.http import Handler, Room
 from codexd.web.models import ModelLists
 
 DRAIN_S = 30.0
@@ -139,30 +144,39 @@ def make_kilo(launch: Launch, http: httpx.AsyncClient) -> Kilo:
     return Kilo(lambda: live.current, backend, FreeModels(backend))
 
 
+@frozen
+class Shared:
+    """What all model routes share: the room for bodies, and what codexd recalls of earlier answers."""
+
+    room: Room = field(factory=Room)
+    recall: Recall = field(factory=Recall)
+
+
 def make_app(
     launch: Launch,
     accounts: Accounts,
     kilo: Kilo,
     http: httpx.AsyncClient,
     requests: RequestLog,
+    shared: Shared,
     ending: trio.Event,
 ) -> App:
     """The HTTP side; each request reads the current settings."""
-    live, clock = launch.settings, launch.clock
+    live, clock, room = launch.settings, launch.clock, shared.room
     plan = _make_plan(launch, accounts, http, requests)
     turns = TurnRunner(lambda: live.current, (kilo, plan), requests, clock)
 
     def route(api: ClientApi[Any]) -> Handler:
-        return ModelRoute(api, turns, requests, ending, clock, launch.timing).answer
+        return ModelRoute(api, turns, requests, room, ending, clock, launch.timing).answer
 
-    responses = ResponsesApi()
+    responses = ResponsesApi(shared.recall)
     count_responses = CountRoute(
-        turns, lambda data: responses.parse_count(data, now=clock()), {"object": "response.input_tokens"}
+        turns, room, lambda data: responses.parse_count(data, now=clock()), {"object": "response.input_tokens"}
     )
     hot = {
         "/v1/chat/completions": route(CHAT),
         "/v1/messages": route(MESSAGES),
-        "/v1/messages/count_tokens": CountRoute(turns, messages_request.parse_count).answer,
+        "/v1/messages/count_tokens": CountRoute(turns, room, messages_request.parse_count).answer,
         "/v1/responses": route(responses),
         "/v1/responses/compact": route(evolve(responses, read=responses_request.parse_compact)),
         "/v1/responses/input_tokens": count_responses.answer,
@@ -186,6 +200,30 @@ def _make_plan(launch: Launch, accounts: Accounts, http: httpx.AsyncClient, requ
         backend=CodexBackend(http, lambda: live.current.upstream, clock),
         clock=clock,
         now=requests.now,
+    )
+
+
+def list_gauges(
+    launch: Launch, accounts: Accounts, requests: RequestLog, usage: UsageHistory, shared: Shared
+) -> tuple[Gauge, ...]:
+    """What ``codexctl status --verbose`` shows as in use."""
+    owners, answers = shared.recall.owners, shared.recall.answers
+
+    def gauge(name: str, read: Callable[[], int], limit: int, unit: str = "") -> Gauge:
+        return Gauge(name, read, lambda: limit, unit)
+
+    return (
+        gauge("bodies of running requests", lambda: shared.room.used_bytes, bounds.BODIES_BYTES, "bytes"),
+        gauge("requests kept", lambda: requests.kept, bounds.REQUESTS),
+        gauge("refusals kept", lambda: requests.kept_refusals, bounds.REFUSALS),
+        Gauge("log entries kept", launch.logs.__len__, lambda: launch.settings.current.log.history),
+        gauge("usage to write", lambda: usage.waiting, bounds.USAGE_ROWS),
+        gauge("limits to process", lambda: accounts.tracker.waiting, bounds.OBSERVATIONS),
+        gauge("sessions", accounts.sessions.__len__, bounds.SESSIONS),
+        gauge("answers remembered", lambda: answers.size_bytes, bounds.REMEMBERED_BYTES, "bytes"),
+        gauge("reasoning remembered", owners.__len__, bounds.REASONING),
+        gauge("tool schemas remembered", lambda: fit_known.cache_info().currsize, bounds.SCHEMAS),
+        gauge("images and PDFs checked", FINDINGS.__len__, bounds.MEDIA),
     )
 
 

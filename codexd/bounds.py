@@ -18,8 +18,8 @@ class Gauge(NamedTuple):
     """How much of a bound is in use. ``unit`` is ``bytes``, or empty for a number of things."""
 
     name: str
-    limit: int
     read: Callable[[], int]
+    limit: Callable[[], int]
     unit: str = ""
 
 
@@ -30,6 +30,9 @@ HEAD_BYTES = 64 * KIB
 
 BODY_BYTES = 32 * MIB
 """The body of a request, before and after decompression: the limit of Anthropic's own API."""
+
+BODIES_BYTES = 256 * MIB
+"""The bodies of all running requests together. What is read from them takes up to five times as much."""
 
 BODY_ENCODINGS = 4
 BODY_FRAMES = 64

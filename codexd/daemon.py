@@ -22,13 +22,16 @@ from codexd.accounts.store.store import AccountStore
 from codexd.assembly import (
     Launch,
     Ready,
+    Shared,
     SimulatedBackend,
     apply_settings,
+    list_gauges,
     make_accounts,
     make_app,
     make_kilo,
     open_usage,
 )
+from codexd.bounds import Gauge
 from codexd.control.method import Accounts, Control
 from codexd.control.socket import serve_control
 from codexd.errors import HomeMismatch
@@ -79,11 +82,15 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
             live.on_change(partial(apply_settings, launch.logs, (http, sign_in_http, kilo_http)))
             accounts, kilo = make_accounts(launch, store, http, sign_in_http), make_kilo(launch, kilo_http)
             requests = RequestLog(time.monotonic, on_end=usage.add)
-            app = make_app(launch, accounts, kilo, http, requests, ending)
+            shared = Shared()
+            app = make_app(launch, accounts, kilo, http, requests, shared, ending)
+            gauges = list_gauges(launch, accounts, requests, usage, shared)
 
             async with trio.open_nursery() as background:
                 stop_after = StopAfter(background, stopping, launch.drain_s)
-                control = _make_control(launch, listeners, accounts, kilo, supervisor, requests, usage, stop_after)
+                control = _make_control(
+                    launch, listeners, accounts, kilo, supervisor, requests, usage, stop_after, gauges
+                )
                 owns_file = not listeners.control_origin.is_manager
                 run_control = partial(serve_control, control, listeners.control, owns_file=owns_file)
                 for name, run, on_failure in _list_tasks(accounts, usage, run_control, run_simulator):
@@ -144,6 +151,7 @@ def _make_control(
     requests: RequestLog,
     usage: UsageHistory,
     stop_after: Callable[[trio.Event], None],
+    gauges: tuple[Gauge, ...],
 ) -> Control:
     return Control(
         accounts=accounts,
@@ -161,6 +169,7 @@ def _make_control(
         environ=launch.environ,
         stop_after=stop_after,
         drain_s=launch.drain_s,
+        gauges=gauges,
     )
 
 

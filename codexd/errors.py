@@ -13,6 +13,7 @@
     ├── RestartFailed             the new daemon did not start; the old one goes on
     ├── TaskGaveUp                a supervised task failed too often
     ├── ShuttingDown              the daemon is stopping; open streams end with this
+    ├── Busy                      one of the daemon's bounds is reached; the request can be sent again
     ├── InternalError             a bug in codexd, as reported to a client
     ├── RequestCancelled          the user cancelled a running request with codexctl
     ├── RequestNotFound           there is no request with this id, or it is not running
@@ -131,6 +132,10 @@ class TaskGaveUp(CodexdError):
 
 class ShuttingDown(CodexdError):
     kind = "shutting_down"
+
+
+class Busy(CodexdError):
+    kind = "busy"
 
 
 class InternalError(CodexdError):

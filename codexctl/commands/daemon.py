@@ -76,7 +76,7 @@ COMMANDS = (
         "Show whether requests can be served, and what is wrong",
         "codexctl status\ncodexctl status --verbose\ncodexctl status --json",
         _status,
-        (argument("--verbose", action="store_true", help="show every task, too"),),
+        (argument("--verbose", action="store_true", help="show every task and bound, too"),),
         details="The exit status is 1 if no request could be served.",
     ),
     Command(

@@ -20,8 +20,14 @@ _NEEDS_QUOTES = re.compile(r"[\s\"=]")
 
 
 def full_status(result: Json, style: Style) -> list[str]:
-    """``daemon.status`` with every task."""
-    return status(result, style, verbose=True)
+    """``daemon.status`` with every task, and what is in use of each bound."""
+    lines = status(result, style, verbose=True)
+    bounds = result.get("bounds")  # an older daemon reports none
+    return [*lines, "", *aligned(("IN USE", "NOW", "AT MOST"), map(_bound_row, bounds), style)] if bounds else lines
+
+
+def _bound_row(bound: Json) -> list[Cell]:
+    return [Cell([bound["name"]]), *(Cell([_amount(bound[each], bound["unit"])]) for each in ("used", "limit"))]
 
 
 def status(result: Json, style: Style, *, verbose: bool = False) -> list[str]:
@@ -37,6 +43,10 @@ def status(result: Json, style: Style, *, verbose: bool = False) -> list[str]:
     if tasks:
         lines += ["", *aligned(("TASK", "STATE", "RESTARTS", "LAST ERROR"), map(_task_row, tasks), style)]
     return lines
+
+
+def _amount(number: int, unit: str) -> str:
+    return f"{number / 1_048_576:.1f} MB" if unit == "bytes" else f"{number:,}"
 
 
 def serving(result: Json, now: float) -> str:

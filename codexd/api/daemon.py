@@ -44,6 +44,16 @@ class LimitedModel:
 
 
 @frozen
+class BoundInfo:
+    """How much of one of the daemon's bounds is in use. ``unit``: bytes, or empty for a number of things."""
+
+    name: str
+    used: int
+    limit: int
+    unit: str
+
+
+@frozen
 class LastFailure:
     """The last request that failed. ``at`` is when it was received, in seconds since the epoch."""
 
@@ -69,6 +79,7 @@ class DaemonStatus:
     serving: Serving
     limited_models: tuple[LimitedModel, ...]
     last_failure: LastFailure | None
+    bounds: tuple[BoundInfo, ...]
 
 
 @frozen

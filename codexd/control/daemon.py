@@ -50,6 +50,7 @@ async def read_status(call: Call, _params: NoParams) -> api.DaemonStatus:
         serving=serving,
         limited_models=tuple(_limited_models(control, serving)),
         last_failure=_find_last_failure(control),
+        bounds=tuple(api.BoundInfo(each.name, each.read(), each.limit(), each.unit) for each in control.gauges),
     )
 
 

@@ -18,6 +18,7 @@ from codexd.accounts.refresh import Refresher
 from codexd.accounts.sign_in.flows import LoginFlows
 from codexd.accounts.sign_in.server import TokenEndpoint
 from codexd.accounts.store.store import AccountStore
+from codexd.bounds import Gauge
 from codexd.errors import CodexdError
 from codexd.paths import Places
 from codexd.record.logs import LogRing
@@ -65,6 +66,7 @@ class Control:
     environ: Mapping[str, str] = field(repr=False)
     stop_after: Callable[[trio.Event], None]
     drain_s: float
+    gauges: tuple[Gauge, ...]
 
     @property
     def settings(self) -> Settings:

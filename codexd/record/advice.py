@@ -148,6 +148,7 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
         "codexd waits for limits of a few seconds itself; clients try again after longer ones.",
         f"Send fewer requests at once. {_SWITCH}.",
     ),
+    errors.Busy: Advice(_RETRIES, "`codexctl status --verbose` shows what is in use. Send fewer requests at once."),
     errors.Overloaded: Advice(
         _RETRIES,
         "Try again later, or ask for another model: `codexctl models` lists them, and the names that lead to each.",

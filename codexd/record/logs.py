@@ -41,6 +41,9 @@ class LogRing:
         # Reentrant, because a destructor may log while this thread holds the lock.
         self._lock = threading.RLock()
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def append(self, entry: LogEntry) -> LogEntry:
         """Keep ``entry`` under the next id and offer it to the followers, without waiting for them."""
         with self._lock:

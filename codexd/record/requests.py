@@ -69,6 +69,15 @@ class RequestLog:
         return len(self._running)
 
     @property
+    def kept(self) -> int:
+        """How many that have ended are kept, without those that reached no model."""
+        return len(self._ended)
+
+    @property
+    def kept_refusals(self) -> int:
+        return len(self._refused)
+
+    @property
     def running(self) -> Iterable[RequestRecord]:
         return self._running.values()
 

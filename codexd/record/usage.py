@@ -57,6 +57,11 @@ class UsageHistory:
         self._kept_aside: Path | None = None
 
     @property
+    def waiting(self) -> int:
+        """How many ended requests are not in the file yet."""
+        return len(self._waiting)
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """The problems with the file, in full sentences for the user."""
         aside = self._kept_aside and f"The usage history could not be read and is kept as {self._kept_aside}."

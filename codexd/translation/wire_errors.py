@@ -92,6 +92,7 @@ TABLE: Mapping[type[CodexdError], Row] = {
     errors.RefreshUnavailable: Row((502, "api_error"), (502, "server_error"), "refresh_unavailable"),
     # codexd itself
     errors.ShuttingDown: Row((529, "overloaded_error"), (503, "server_error"), "shutting_down"),
+    errors.Busy: Row((529, "overloaded_error"), (503, "server_error"), "codexd_is_busy"),
     errors.RequestCancelled: _final((400, _INVALID), (400, _INVALID), "request_cancelled"),
     errors.CodexdError: Row((500, "api_error"), (500, "server_error"), "internal_error"),
     # what the backend answered

@@ -38,8 +38,8 @@ from codexd.web.http import (
     ClientLeftError,
     Receive,
     Request,
+    Room,
     Send,
-    read_body,
     send_json,
     send_start,
     wait_for_disconnect,
@@ -126,6 +126,7 @@ class ModelRoute(Generic[R]):
     api: ClientApi[R]
     turns: TurnRunner
     requests: RequestLog
+    room: Room
     ending: trio.Event
     clock: Callable[[], float]
     timing: Timing = field(factory=Timing)
@@ -137,10 +138,11 @@ class ModelRoute(Generic[R]):
             record.note_caller(request.caller.client)
             wanted: R | None = None
             try:
-                wanted = await self._read(await read_body(request, receive), exchange)
-                record.note_losses(wanted.losses)
-                record.note_purpose(wanted.purpose)
-                await self._answer(exchange, wanted, receive)
+                async with self.room.read(request, receive) as data:
+                    wanted = await self._read(data, exchange)
+                    record.note_losses(wanted.losses)
+                    record.note_purpose(wanted.purpose)
+                    await self._answer(exchange, wanted, receive)
             except ClientLeftError:
                 record.note_client_left()
             except CodexdError as error:
@@ -265,13 +267,14 @@ class CountRoute:
     """
 
     turns: TurnRunner
+    room: Room
     parse: Callable[[bytes], ClientRequest]
     more: Mapping[str, Any] = field(factory=dict)
 
     async def answer(self, request: Request, receive: Receive, send: Send) -> None:
-        data = await read_body(request, receive)
-        wanted = await _parse(lambda: self.parse(data), data)
-        tokens = await trio.to_thread.run_sync(self.turns.count_input, wanted)
+        async with self.room.read(request, receive) as data:
+            wanted = await _parse(lambda: self.parse(data), data)
+            tokens = await trio.to_thread.run_sync(self.turns.count_input, wanted)
         await send_json(send, 200, {**self.more, "input_tokens": tokens}, make_loss_headers(wanted))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
 from attrs import frozen
 
 from codexd import bounds, jsontext
+from codexd.errors import Busy
 from codexd.web.base_url import find_meant
 from codexd.web.caller import Caller, find_caller
 from codexd.web.compression import decompress, read_encodings, too_large
@@ -51,6 +53,66 @@ def _read_headers(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
+
+
+ROOM_WAIT_S = 30.0
+"""How long a body may wait for room."""
+
+
+class Room:
+    """What the bodies of all running requests take. One that does not fit waits, in the order of arrival."""
+
+    def __init__(self, limit_bytes: int = bounds.BODIES_BYTES) -> None:
+        self.used_bytes = 0
+        self._limit_bytes = limit_bytes
+        self._line = trio.StrictFIFOLock()
+        self._freed = trio.Event()
+
+    @asynccontextmanager
+    async def read(self, request: Request, receive: Receive) -> AsyncIterator[bytes]:
+        """The whole body, decompressed, which takes its room as long as the context lasts.
+
+        Raises:
+            Busy: there was no room in time.
+            And what ``read_body`` raises.
+        """
+        taken_bytes = await self._take(_largest_size(request))
+        try:
+            body = await read_body(request, receive)
+            self._free(taken_bytes - len(body))
+            taken_bytes = len(body)
+            yield body
+        finally:
+            self._free(taken_bytes)
+
+    async def _take(self, size_bytes: int) -> int:
+        with trio.move_on_after(ROOM_WAIT_S):
+            async with self._line:
+                while self.used_bytes and self.used_bytes + size_bytes > self._limit_bytes:
+                    self._freed = trio.Event()
+                    await self._freed.wait()
+                self.used_bytes += size_bytes
+                return size_bytes
+        used_mib = self.used_bytes // bounds.MIB
+        raise Busy(f"codexd already works on requests of {used_mib} MB in all; send this one again in a moment")
+
+    def _free(self, size_bytes: int) -> None:
+        self.used_bytes -= size_bytes
+        self._freed.set()
+
+
+def _largest_size(request: Request) -> int:
+    """How large the body may turn out.
+
+    Raises:
+        RequestTooLarge: ``Content-Length`` says so.
+    """
+    declared = request.headers.get("content-length", "")
+    if not declared.isdecimal() or "content-encoding" in request.headers:
+        return bounds.BODY_BYTES
+    if int(declared) > bounds.BODY_BYTES:
+        raise too_large()
+    return int(declared)
 
 
 async def read_body(request: Request, receive: Receive) -> bytes:

@@ -18,6 +18,7 @@ from codexd.accounts.refresh import Refresher
 from codexd.accounts.sign_in.flows import LoginFlows
 from codexd.accounts.sign_in.server import DeviceEndpoint, TokenEndpoint
 from codexd.accounts.store.store import AccountStore
+from codexd.bounds import Gauge
 from codexd.control.method import Accounts, Call, Control
 from codexd.control.socket import bind_socket, serve_control
 from codexd.paths import Places
@@ -104,6 +105,7 @@ def make_control(folder: Path, store: AccountStore, *, simulated=False, ring=Non
         environ={"CODEX_HOME": str(folder / "codex-cli")},
         stop_after=lambda replied: None,
         drain_s=30.0,
+        gauges=(Gauge("requests kept", lambda: 1, lambda: 1000), Gauge("bodies", lambda: 0, lambda: 8, "bytes")),
     )
 
 

@@ -29,6 +29,9 @@ class Sessions:
         self._sessions: dict[str, _Session] = {}
         """The most recently used one comes last."""
 
+    def __len__(self) -> int:
+        return len(self._sessions)
+
     def kept_account(self, key: str) -> str | None:
         """The id of the account that the session should stay with, if any."""
         session = self._sessions.get(key)

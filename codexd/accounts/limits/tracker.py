@@ -81,6 +81,11 @@ class LimitTracker:
         with suppress(trio.WouldBlock):
             self._send.send_nowait((account_id, observation))
 
+    @property
+    def waiting(self) -> int:
+        """How many observations are queued."""
+        return self._send.statistics().current_buffer_used
+
     async def run(self) -> None:
         """Process and save the observations until cancelled. It may be run again: the queue is kept."""
         async with trio.open_nursery() as nursery:

@@ -83,6 +83,9 @@ class Findings:
         self._chars = 0
         self._lock = threading.Lock()
 
+    def __len__(self) -> int:
+        return len(self._found)
+
     def get(self, key: bytes) -> Finding | None:
         return self._found.get(key)
 
@@ -97,7 +100,7 @@ class Findings:
                 self._chars -= len(forgotten.frame or "")
 
 
-_FINDINGS = Findings()
+FINDINGS = Findings()
 
 
 def find_image(text: str) -> Finding:
@@ -173,11 +176,11 @@ def _remember(medium: Medium, text: str) -> Finding:
     digest = hashlib.sha256(medium.value.encode())
     digest.update(text.encode())
     key = digest.digest()
-    found = _FINDINGS.get(key)
+    found = FINDINGS.get(key)
     if found is None:
         data = base64.b64decode(text)
         found = _look_at_image(data) if medium is Medium.IMAGE else _look_at_pdf(data)
-        _FINDINGS.put(key, found)
+        FINDINGS.put(key, found)
     return found
 
 

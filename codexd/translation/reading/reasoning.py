@@ -95,6 +95,9 @@ class ReasoningOwners:
         """Digest of a ciphertext -> the tag of the account that made it."""
         self._refused: OrderedDict[tuple[bytes, str], None] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._makers)
+
     def note(self, sealed: Any, account_tag: str) -> None:
         """Remember that the account made ``sealed``."""
         if isinstance(sealed, str) and sealed:

@@ -202,11 +202,11 @@ class Fitted:
 def fit(schema: Any) -> Fitted:
     """``schema`` for the backend. Clients send the same tools with every turn, so what was fitted is remembered."""
     data = jsontext.dumps(schema)
-    return _fit_known(data) if len(data) <= bounds.SCHEMA_BYTES else _fit(schema)
+    return fit_known(data) if len(data) <= bounds.SCHEMA_BYTES else _fit(schema)
 
 
 @lru_cache(maxsize=bounds.SCHEMAS)
-def _fit_known(data: bytes) -> Fitted:
+def fit_known(data: bytes) -> Fitted:
     return _fit(jsontext.loads_exact(data))
 
 

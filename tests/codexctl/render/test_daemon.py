@@ -26,6 +26,10 @@ def daemon(**changes):
         "serving": SERVING,
         "limited_models": [],
         "last_failure": None,
+        "bounds": [
+            {"name": "requests kept", "used": 12, "limit": 1000, "unit": ""},
+            {"name": "answers remembered", "used": 3 * 1024 * 1024, "limit": 64 * 1024 * 1024, "unit": "bytes"},
+        ],
     } | changes
 
 
@@ -65,7 +69,14 @@ def test_status():
         "",
         "TASK     STATE    RESTARTS  LAST ERROR",
         "refresh  running  0",
+        "",
+        "IN USE              NOW     AT MOST",
+        "requests kept       12      1,000",
+        "answers remembered  3.0 MB  64.0 MB",
     ]
+    from_an_older_daemon = daemon()
+    del from_an_older_daemon["bounds"]
+    assert render.full_status(from_an_older_daemon, PIPE)[-1] == "refresh  running  0"
 
 
 def test_a_task_that_does_not_run_is_shown():

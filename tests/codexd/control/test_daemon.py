@@ -54,6 +54,10 @@ async def test_status(control, store, tmp_path):
         },
         "limited_models": [],
         "last_failure": None,
+        "bounds": [
+            {"name": "requests kept", "used": 1, "limit": 1000, "unit": ""},
+            {"name": "bodies", "used": 0, "limit": 8, "unit": "bytes"},
+        ],
     }
 
 

@@ -2,14 +2,17 @@
 
 import gzip
 import sys
+from functools import partial
 
 import pytest
+import trio
+import trio.testing
 
 from codexd import bounds
-from codexd.errors import RequestInvalid, RequestTooLarge
+from codexd.errors import Busy, RequestInvalid, RequestTooLarge
 from codexd.translation.client_api import Client
 from codexd.web.caller import Shape
-from codexd.web.http import ClientLeftError, Request, read_body, send_json, wait_for_disconnect
+from codexd.web.http import ClientLeftError, Request, Room, read_body, send_json, wait_for_disconnect
 
 if sys.version_info >= (3, 14):
     from compression.zstd import compress
@@ -98,3 +101,57 @@ async def test_a_json_answer():
         b"content-length": b"11",
         b"retry-after": b"3",
     }
+
+
+async def hold(room, size, *, release, entered=None):
+    async with room.read(make_request(content_length=str(size)), receiving(b"x" * size, then="end")) as body:
+        if entered is not None:
+            entered.append(len(body))
+        await release.wait()
+
+
+async def test_a_body_waits_until_there_is_room_for_it_in_the_order_of_arrival(autojump_clock):
+    room, first, rest, entered = Room(100), trio.Event(), trio.Event(), []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(hold, room, 80, release=first))
+        await trio.testing.wait_all_tasks_blocked()
+        for size in (70, 10):  # the small one would fit, but must not overtake the large one
+            nursery.start_soon(partial(hold, room, size, release=rest, entered=entered))
+            await trio.testing.wait_all_tasks_blocked()
+        assert (entered, room.used_bytes) == ([], 80)
+        first.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (entered, room.used_bytes) == ([70, 10], 80)
+        rest.set()
+    assert room.used_bytes == 0
+
+
+async def test_a_body_that_finds_no_room_is_refused_in_the_end(autojump_clock):
+    room, release = Room(100), trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(hold, room, 80, release=release))
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(Busy, match="send this one again"):
+            await hold(room, 30, release=release)
+        release.set()
+    await hold(room, 100, release=release)  # nothing of the refused one is left
+    assert room.used_bytes == 0
+
+
+async def test_a_body_of_unknown_size_takes_the_most_only_until_it_is_read():
+    room = Room(bounds.BODY_BYTES + 10)
+    compressed = gzip.compress(b"{}" + b" " * 40)
+    async with room.read(make_request(content_encoding="gzip"), receiving(compressed, then="end")):
+        assert room.used_bytes == 42
+    async with room.read(make_request(), receiving(b"ab", b"c", then="end")):
+        assert room.used_bytes == 3
+    with pytest.raises(ClientLeftError):
+        async with room.read(make_request(), receiving(b"ab")):
+            pass
+    assert room.used_bytes == 0
+
+
+async def test_one_body_always_fits():
+    room = Room(10)
+    async with room.read(make_request(content_length="12"), receiving(b"x" * 12, then="end")) as body:
+        assert len(body) == room.used_bytes == 12
