@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import trio
 
@@ -32,15 +32,17 @@ from codexd.assembly import (
     open_usage,
 )
 from codexd.bounds import Gauge
+from codexd.control.daemon import read_serving
 from codexd.control.method import Accounts, Control
 from codexd.control.socket import serve_control
 from codexd.errors import HomeMismatch
 from codexd.listeners import Listeners, open_listeners
+from codexd.manager import Manager, find_service
 from codexd.paths import RunningDaemon
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
 from codexd.running import noted
-from codexd.service import StopAfter, reload_on_signal, stop_on_signal
+from codexd.service import Stop, StopAfter, reload_on_signal, stop_on_signal
 from codexd.supervisor import OnFailure, Supervisor
 from codexd.turns.kilo import Kilo
 from codexd.upstream.http import make_tls, open_client
@@ -61,6 +63,8 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
         CodexdError: the daemon can't start (``AlreadyRunning``, ``HomeMismatch`` and others), or a task gave up.
     """
     supervisor, stopping, ending = Supervisor(), trio.Event(), trio.Event()
+    manager = Manager.of(launch.environ, os.getpid())
+    stop = Stop(stopping, launch.drain_s, manager)
     with (
         AccountStore.open(launch.places.state_dir) as store,
         _open_listeners(launch) as listeners,
@@ -87,24 +91,29 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
             gauges = list_gauges(launch, accounts, requests, usage, shared)
 
             async with trio.open_nursery() as background:
-                stop_after = StopAfter(background, stopping, launch.drain_s)
+                stop_after = StopAfter(background, stop)
                 control = _make_control(
                     launch, listeners, accounts, kilo, supervisor, requests, usage, stop_after, gauges
                 )
+                inform = (
+                    partial(manager.keep_informed, partial(_describe, control, stopping)) if manager.address else None
+                )
+                for name, run, on_failure in _list_tasks(accounts, usage, inform, run_simulator):
+                    background.start_soon(supervisor.supervise, name, run, on_failure)
+                background.start_soon(stop_on_signal, stop)
+                await background.start(reload_on_signal, live, manager)
                 owns_file = not listeners.control_origin.is_manager
                 run_control = partial(serve_control, control, listeners.control, owns_file=owns_file)
-                for name, run, on_failure in _list_tasks(accounts, usage, run_control, run_simulator):
-                    background.start_soon(supervisor.supervise, name, run, on_failure)
-                background.start_soon(stop_on_signal, stopping, launch.drain_s)
-                await background.start(reload_on_signal, live)
-                _report_start(launch, listeners, store)
-                task_status.started(
-                    Ready(listeners.addresses[0], launch.places, launch.simulated, bool(store.accounts))
-                )
                 run_http = partial(
                     web.serve, app, list(listeners.http), stop=stopping, drain_s=launch.drain_s, on_drain_end=ending.set
                 )
-                await supervisor.supervise("HTTP proxy", run_http, OnFailure.END_DAEMON)
+                await background.start(_supervise_listener, supervisor, "control socket", run_control)
+                async with trio.open_nursery() as proxy:
+                    await proxy.start(_supervise_listener, supervisor, "HTTP proxy", run_http)
+                    _report_start(launch, listeners, store)
+                    manager.ready()
+                    address, has_accounts = listeners.addresses[0], bool(store.accounts)
+                    task_status.started(Ready(address, launch.places, launch.simulated, has_accounts))
                 background.cancel_scope.cancel("the HTTP proxy has drained")
             accounts.tracker.save()
     log.info("stopped")
@@ -130,16 +139,40 @@ async def _track_limits(accounts: Accounts) -> None:
         nursery.start_soon(accounts.poller.run)
 
 
-def _list_tasks(accounts: Accounts, usage: UsageHistory, control: Run, simulator: Run | None) -> Iterator[Task]:
-    """What runs beside the HTTP proxy."""
+def _list_tasks(accounts: Accounts, usage: UsageHistory, inform: Run | None, simulator: Run | None) -> Iterator[Task]:
+    """What runs beside the listeners."""
     yield "refresh scheduler", accounts.refresher.run, OnFailure.RESTART
     yield "rate-limit tracker", partial(_track_limits, accounts), OnFailure.RESTART
     yield "model lists", accounts.catalogues.run, OnFailure.RESTART
     yield "sign-in flows", accounts.logins.run, OnFailure.RESTART
     yield "usage history", usage.run, OnFailure.RESTART
-    yield "control socket", control, OnFailure.END_DAEMON
+    if inform is not None:
+        yield "service manager", inform, OnFailure.RESTART
     if simulator is not None:
         yield "simulated backend", simulator, OnFailure.END_DAEMON
+
+
+async def _supervise_listener(
+    supervisor: Supervisor,
+    name: str,
+    run: Callable[..., Awaitable[None]],
+    *,
+    task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Started once ``run`` accepts connections. If it fails, the daemon ends."""
+    await supervisor.supervise(name, partial(run, task_status=task_status), OnFailure.END_DAEMON)
+
+
+def _describe(control: Control, stopping: trio.Event) -> str:
+    """What the daemon does, in one line for the service manager."""
+    running = f"requests in flight: {control.requests.in_flight}"
+    serving = read_serving(control)
+    if stopping.is_set():
+        return f"Stopping; {running}"
+    if serving.possible and serving.account is not None:
+        simulated = " (simulated)" if control.simulated else ""
+        return f"Ready: requests go to {serving.account}{simulated}; {running}"
+    return f"No request can be served: {serving.reason}; {running}"
 
 
 def _make_control(
@@ -163,6 +196,7 @@ def _make_control(
         places=launch.places,
         live=launch.settings,
         addresses=listeners.addresses,
+        service=find_service(launch.environ, activated=listeners.http_origin.is_manager),
         simulated=launch.simulated,
         started_at=launch.clock(),
         clock=launch.clock,

@@ -35,7 +35,15 @@ LAYERS: list[tuple[str, ...]] = [
     ("codexd.control",),
     ("codexd.web",),
     ("codexd.simulator",),
-    ("codexd.running", "codexd.listeners", "codexd.service", "codexd.assembly", "codexd.daemon", "codexd.start"),
+    (
+        "codexd.running",
+        "codexd.listeners",
+        "codexd.manager",
+        "codexd.service",
+        "codexd.assembly",
+        "codexd.daemon",
+        "codexd.start",
+    ),
     ("codexd.__main__",),
 ]
 GROUND = 1
@@ -44,8 +52,9 @@ GROUND = 1
 BESIDE = {
     # Within one layer: who may import whom. The ground floor is one room.
     "codexd.listeners": ("codexd.running",),
+    "codexd.service": ("codexd.manager",),
     "codexd.assembly": ("codexd.listeners",),
-    "codexd.daemon": ("codexd.assembly", "codexd.listeners", "codexd.running", "codexd.service"),
+    "codexd.daemon": ("codexd.assembly", "codexd.listeners", "codexd.manager", "codexd.running", "codexd.service"),
     "codexd.start": ("codexd.assembly", "codexd.daemon", "codexd.listeners", "codexd.running"),
 }
 CODEXCTL_MAY = ("codexctl", "codexd.__version__", "codexd.paths", "codexd.rpc")
@@ -102,6 +111,7 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/start.py", {"trio"}, set()),
     ("codexd/running.py", set(), {"time", "random"}),
     ("codexd/listeners.py", {"attrs"}, {"time", "random"}),
+    ("codexd/manager.py", {"attrs", "trio"}, {"random"}),
     ("codexd/service.py", PURE | {"trio"}, IO),
     ("codexd/assembly.py", PURE | {"trio", "httpx"}, set()),
     ("codexd/daemon.py", PURE | {"trio", "httpx"}, set()),

@@ -40,6 +40,8 @@ def status(result: Json, style: Style, *, verbose: bool = False) -> list[str]:
             lines += ["", *style.prose(f"Problem: {problem}")]
     lines += ["", *_describe_daemon(result, style)]
     tasks = [task for task in result["tasks"] if verbose or task["state"] != "running"]
+    if verbose and "service" in result:  # a daemon that was not restarted after an upgrade may not have it
+        lines.append(f"  {'started by':12}  {_describe_service(result['service'])}")
     if tasks:
         lines += ["", *aligned(("TASK", "STATE", "RESTARTS", "LAST ERROR"), map(_task_row, tasks), style)]
     return lines
@@ -109,6 +111,12 @@ def _describe_daemon(result: Json, style: Style) -> list[str]:
         ("settings", result["settings_path"]),
     )
     return lines + [f"  {name:12}  {plain(text)}" for name, text in facts]
+
+
+def _describe_service(service: Json) -> str:
+    """What runs the daemon, and whether a restart refuses connections."""
+    by = " ".join(filter(None, (service["manager"], plain(service["unit"] or "")))) or "hand"
+    return f"{by}; connections wait while it restarts" if service["activated"] else by
 
 
 def _task_row(task: Json) -> list[Cell]:

@@ -63,6 +63,19 @@ class LastFailure:
 
 
 @frozen
+class Service:
+    """What runs the daemon. ``manager``: systemd or launchd; null if it was started by hand or by something else.
+
+    ``unit``: the name of the systemd unit, or the label of the launchd agent, as far as it is known. ``activated``: the
+    HTTP socket was passed to the daemon, so that connections wait in it while the daemon restarts.
+    """
+
+    manager: str | None
+    unit: str | None
+    activated: bool
+
+
+@frozen
 class DaemonStatus:
     """``active_account`` is a label; ``problems``: full sentences, each with what to do."""
 
@@ -79,6 +92,7 @@ class DaemonStatus:
     serving: Serving
     limited_models: tuple[LimitedModel, ...]
     last_failure: LastFailure | None
+    service: Service
     bounds: tuple[BoundInfo, ...]
 
 

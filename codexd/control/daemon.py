@@ -23,13 +23,7 @@ KILO_IS_OFF = "Kilo is a third party; codexd contacts it only if you opt in: `co
 async def read_status(call: Call, _params: NoParams) -> api.DaemonStatus:
     """What the daemon is doing, and what is wrong."""
     control = call.control
-    active = control.store.active
-    serving = find_serving(
-        [to_standing(control, account) for account in control.store.accounts],
-        active.id if active else None,
-        rotates=control.settings.rotation.enabled,
-        kilo=control.settings.kilo.enabled,
-    )
+    active, serving = control.store.active, read_serving(control)
     return api.DaemonStatus(
         version=__version__,
         pid=os.getpid(),
@@ -50,7 +44,19 @@ async def read_status(call: Call, _params: NoParams) -> api.DaemonStatus:
         serving=serving,
         limited_models=tuple(_limited_models(control, serving)),
         last_failure=_find_last_failure(control),
+        service=control.service,
         bounds=tuple(api.BoundInfo(each.name, each.read(), each.limit(), each.unit) for each in control.gauges),
+    )
+
+
+def read_serving(control: Control) -> api.Serving:
+    """Whether a request can be served now."""
+    active = control.store.active
+    return find_serving(
+        [to_standing(control, account) for account in control.store.accounts],
+        active.id if active else None,
+        rotates=control.settings.rotation.enabled,
+        kilo=control.settings.kilo.enabled,
     )
 
 

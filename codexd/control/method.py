@@ -18,6 +18,7 @@ from codexd.accounts.refresh import Refresher
 from codexd.accounts.sign_in.flows import LoginFlows
 from codexd.accounts.sign_in.server import TokenEndpoint
 from codexd.accounts.store.store import AccountStore
+from codexd.api.daemon import Service
 from codexd.bounds import Gauge
 from codexd.errors import CodexdError
 from codexd.paths import Places
@@ -60,6 +61,7 @@ class Control:
     places: Places
     live: LiveSettings
     addresses: tuple[str, ...]
+    service: Service
     simulated: bool
     started_at: float
     clock: Callable[[], float]

@@ -8,7 +8,8 @@ import pytest
 import trio
 import trio.testing
 
-from codexd.service import StopAfter, reload_on_signal, stop_on_signal
+from codexd.manager import Manager
+from codexd.service import Stop, StopAfter, reload_on_signal, stop_on_signal
 from codexd.settings.live import LiveSettings
 
 
@@ -17,7 +18,7 @@ async def test_the_first_signal_stops(number, caplog):
     caplog.set_level(logging.INFO)
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(stop_on_signal, stopping, 12.0)
+        nursery.start_soon(stop_on_signal, Stop(stopping, 12.0, Manager()))
         await trio.testing.wait_all_tasks_blocked()
         os.kill(os.getpid(), number)
         await stopping.wait()
@@ -28,7 +29,7 @@ async def test_the_reply_to_a_stop_goes_first_but_is_not_waited_for_without_end(
     for is_replied in (True, False):
         stopping, replied = trio.Event(), trio.Event()
         async with trio.open_nursery() as background:
-            StopAfter(background, stopping, 30.0)(replied)
+            StopAfter(background, Stop(stopping, 30.0, Manager()))(replied)
             await trio.testing.wait_all_tasks_blocked()
             assert not stopping.is_set()
             if is_replied:
@@ -41,7 +42,7 @@ async def test_a_file_that_can_not_be_read_leaves_the_settings_as_they_were(tmp_
     path.write_text("[log]\nhistory = 5\n")
     live = LiveSettings.open(path, environ={}, flags={})
     async with trio.open_nursery() as nursery:
-        await nursery.start(reload_on_signal, live)
+        await nursery.start(reload_on_signal, live, Manager())
         for text, history in (("[log]\nhistory = 7\n", 7), ("[log]\nhistory = 'x'\n", 7), ("[log]\nhistory = 9\n", 9)):
             path.write_text(text)
             os.kill(os.getpid(), signal.SIGHUP)

@@ -18,6 +18,7 @@ from codexd.accounts.refresh import Refresher
 from codexd.accounts.sign_in.flows import LoginFlows
 from codexd.accounts.sign_in.server import DeviceEndpoint, TokenEndpoint
 from codexd.accounts.store.store import AccountStore
+from codexd.api.daemon import Service
 from codexd.bounds import Gauge
 from codexd.control.method import Accounts, Call, Control
 from codexd.control.socket import bind_socket, serve_control
@@ -99,6 +100,7 @@ def make_control(folder: Path, store: AccountStore, *, simulated=False, ring=Non
         places=Places(folder, folder, folder / "control.sock"),
         live=LiveSettings.open(folder / "settings.toml", environ={}, flags={}),
         addresses=("http://127.0.0.1:8081",),
+        service=Service("systemd", "codexd.service", activated=True),
         simulated=simulated,
         started_at=NOW - 60,
         clock=lambda: NOW,

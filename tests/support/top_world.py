@@ -80,6 +80,7 @@ def status(**changes):
         "serving": SERVING,
         "limited_models": [],
         "last_failure": None,
+        "service": {"manager": "systemd", "unit": "codexd.service", "activated": True},
     } | changes
 
 

@@ -26,6 +26,7 @@ def daemon(**changes):
         "serving": SERVING,
         "limited_models": [],
         "last_failure": None,
+        "service": {"manager": "systemd", "unit": "codexd.service", "activated": True},
         "bounds": [
             {"name": "requests kept", "used": 12, "limit": 1000, "unit": ""},
             {"name": "answers remembered", "used": 3 * 1024 * 1024, "limit": 64 * 1024 * 1024, "unit": "bytes"},
@@ -66,6 +67,7 @@ def test_status():
     assert render.status(daemon(), PIPE) == lines
     assert render.full_status(daemon(), PIPE) == [
         *lines,
+        "  started by    systemd codexd.service; connections wait while it restarts",
         "",
         "TASK     STATE    RESTARTS  LAST ERROR",
         "refresh  running  0",
@@ -77,6 +79,19 @@ def test_status():
     from_an_older_daemon = daemon()
     del from_an_older_daemon["bounds"]
     assert render.full_status(from_an_older_daemon, PIPE)[-1] == "refresh  running  0"
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        ({"manager": None, "unit": None, "activated": False}, "hand"),
+        ({"manager": None, "unit": None, "activated": True}, "hand; connections wait while it restarts"),
+        ({"manager": "launchd", "unit": "io.github.codexd", "activated": False}, "launchd io.github.codexd"),
+        ({"manager": "systemd", "unit": None, "activated": False}, "systemd"),
+    ],
+)
+def test_what_started_it(service, said):
+    assert f"  started by    {said}" in render.full_status(daemon(service=service), PIPE)
 
 
 def test_a_task_that_does_not_run_is_shown():

@@ -54,6 +54,7 @@ async def test_status(control, store, tmp_path):
         },
         "limited_models": [],
         "last_failure": None,
+        "service": {"manager": "systemd", "unit": "codexd.service", "activated": True},
         "bounds": [
             {"name": "requests kept", "used": 1, "limit": 1000, "unit": ""},
             {"name": "bodies", "used": 0, "limit": 8, "unit": "bytes"},
