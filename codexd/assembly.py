@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,8 @@ from codexd.accounts.store.lock import LockedEndpoint
 from codexd.accounts.store.store import AccountStore
 from codexd.bounds import Gauge
 from codexd.control.method import Accounts
+from codexd.handover import Predecessor
+from codexd.line import Line
 from codexd.listeners import Adopted
 from codexd.paths import Places
 from codexd.record.logs import LogRing
@@ -79,6 +81,8 @@ class Launch:
     ``clock`` returns seconds since the epoch; ``drain_s`` is how long streams may continue after the signal;
     ``running_folder`` is where the daemon notes that it runs, if anywhere; ``adopted`` are the listening sockets that
     were passed to it.
+
+    ``command`` starts the program again; with ``line`` and ``predecessor`` it is for restarting without losing a turn.
     """
 
     settings: LiveSettings
@@ -91,6 +95,10 @@ class Launch:
     timing: Timing = field(factory=Timing)
     running_folder: Path | None = None
     adopted: Adopted = field(factory=Adopted)
+    command: Sequence[str] = ()
+    temporary_home: Path | None = None
+    line: Line = field(factory=Line)
+    predecessor: Predecessor | None = None
 
     @property
     def simulated(self) -> bool:

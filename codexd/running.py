@@ -33,22 +33,27 @@ _UNLOCKED = f".{LOCK}"
 
 @contextmanager
 def noted(daemon: RunningDaemon, folder: Path | None) -> Iterator[None]:
-    """Note ``daemon``, which listens already, in ``folder`` while the context lasts. If that fails, it still runs."""
-    if folder is None:
-        yield
-        return
-    note = _path(daemon, folder)
-    try:
-        make_private_folder(folder)
-        _forget_dead(folder, daemon.socket)
-        write_atomic(note, json.dumps({name: _plain(value) for name, value in daemon._asdict().items()}).encode())
-    except OSError as error:
-        log.warning("codexctl may not find this daemon without --socket: %s can't be written (%s)", note, error)
+    """Keep the note of ``daemon`` while the context lasts."""
+    note(daemon, folder)
     try:
         yield
     finally:
-        with suppress(OSError):
-            note.unlink()
+        if folder is not None:
+            with suppress(OSError):
+                _path(daemon, folder).unlink()
+
+
+def note(daemon: RunningDaemon, folder: Path | None) -> None:
+    """Note ``daemon``, which listens already, in ``folder``. If that fails, it still runs."""
+    if folder is None:
+        return
+    path = _path(daemon, folder)
+    try:
+        make_private_folder(folder)
+        _forget_dead(folder, daemon.socket)
+        write_atomic(path, json.dumps({name: _plain(value) for name, value in daemon._asdict().items()}).encode())
+    except OSError as error:
+        log.warning("codexctl may not find this daemon without --socket: %s can't be written (%s)", path, error)
 
 
 def find_living(folder: Path | None) -> Iterator[RunningDaemon]:

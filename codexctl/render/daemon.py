@@ -1,4 +1,4 @@
-"""What ``codexctl status``, ``logs`` and ``stop`` print; the shell shows log lines above its prompt. Pure."""
+"""What ``codexctl status``, ``logs``, ``restart`` and ``stop`` print; the shell shows log lines above its prompt. Pure."""
 
 from __future__ import annotations
 
@@ -132,6 +132,17 @@ def stopping(result: Json, style: Style) -> list[str]:
         return style.prose("codexd is stopping.")
     running = f"{counted(streams, 'running request')} {'has' if streams == 1 else 'have'}"
     return style.prose(f"codexd is stopping. {running} up to {result['drain_seconds']:g} s to finish.")
+
+
+def restarted(result: Json, style: Style) -> list[str]:
+    """``daemon.restart``."""
+    old, new, streams = result["old"], result["new"], result["streams_in_flight"]
+    lines = [f"codexd {old['version']} (pid {old['pid']}) -> {new['version']} (pid {new['pid']})"]
+    if streams:
+        has = "has" if streams == 1 else "have"
+        running = counted(streams, "running request")
+        lines += style.prose(f"{running} {has} up to {result['drain_seconds']:g} s to finish in the old process.")
+    return lines
 
 
 def log_entries(result: Json, style: Style, *, filters: Sequence[str] = ()) -> list[str]:

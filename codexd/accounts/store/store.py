@@ -100,8 +100,9 @@ class AccountStore(AbstractContextManager["AccountStore"]):
         Raises:
             OSError: the folder can't be read.
         """
-        self.lock.take_back()
-        self._read_files()
+        if self.lock.hold is not Hold.OWN:
+            self.lock.take_back()
+            self._read_files()
 
     def __exit__(self, *_error: object) -> None:
         self.close()
