@@ -1,4 +1,4 @@
-"""What ``codexctl status``, ``logs``, ``restart`` and ``stop`` print; the shell shows log lines above its prompt. Pure."""
+"""What ``codexctl status``, ``logs``, ``restart`` and ``stop`` print; the shell prints log entries, too. Pure."""
 
 from __future__ import annotations
 
