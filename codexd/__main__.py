@@ -50,6 +50,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="use a built-in simulated backend and account, in a temporary home unless --home is given",
     )
+    parser.add_argument(
+        "--faults",
+        metavar="SPEC",
+        help="let the simulated backend fail: a plan (flaky, overloaded, hostile, asked) or kinds with their rates, "
+        "such as reset:body=0.05,status:503=1/50x10,seed=7. SPEC = help lists all",
+    )
     return parser
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -28,6 +29,7 @@ from codexd.accounts.store.lock import LockedEndpoint
 from codexd.accounts.store.store import AccountStore
 from codexd.bounds import Gauge
 from codexd.control.method import Accounts
+from codexd.errors import SettingInvalid
 from codexd.handover import Predecessor
 from codexd.line import Line
 from codexd.listeners import Adopted
@@ -65,13 +67,16 @@ DRAIN_S = 30.0
 
 
 class SimulatedBackend(Protocol):
-    """What a daemon needs from the simulator: an ASGI app that signs in its own accounts."""
+    """What a daemon needs from the simulator: a server that signs in its own accounts."""
 
     def sign_in(self) -> dict[str, Any]: ...
 
     def sign_in_again(self, email: str, plan: str, account_id: str, /) -> dict[str, Any] | None: ...
 
-    async def __call__(self, scope: Any, receive: Any, send: Any, /) -> None: ...
+    @property
+    def faults_spec(self) -> str | None: ...
+
+    async def serve(self, listener: socket.socket, /) -> None: ...
 
 
 @frozen
@@ -103,6 +108,11 @@ class Launch:
     @property
     def simulated(self) -> bool:
         return self.simulator is not None
+
+    @property
+    def faults(self) -> str | None:
+        """What the simulator does wrong on purpose, as given to ``--faults``."""
+        return self.simulator.faults_spec if self.simulator is not None else None
 
 
 @frozen
@@ -235,12 +245,21 @@ def list_gauges(
     )
 
 
-def make_simulator() -> SimulatedBackend:
-    """The backend for ``codexd --simulate``."""
+def make_simulator(faults: str | None = None) -> SimulatedBackend:
+    """The backend for ``codexd --simulate``; ``faults`` is the SPEC of what goes wrong on purpose.
+
+    Raises:
+        SettingInvalid: the SPEC is wrong.
+    """
     from codexd.simulator.app import Simulator  # noqa: PLC0415 - a real daemon never loads it
+    from codexd.simulator.faults import parse_plan  # noqa: PLC0415 - as above
     from codexd.simulator.options import Options  # noqa: PLC0415 - as above
 
-    return Simulator(options=Options(kept_requests=20))
+    try:
+        plan = parse_plan(faults) if faults is not None else None
+    except ValueError as error:
+        raise SettingInvalid(f"--faults: {error}") from None
+    return Simulator(options=Options(kept_requests=20), faults=plan)
 
 
 def open_usage(launch: Launch) -> closing[UsageHistory]:

@@ -223,6 +223,7 @@ def _make_control(
         addresses=listeners.addresses,
         service=find_service(launch.environ, activated=listeners.http_origin.is_manager),
         simulated=launch.simulated,
+        faults=launch.faults,
         started_at=launch.clock(),
         clock=launch.clock,
         environ=launch.environ,
@@ -273,6 +274,8 @@ def _owns_control_file(listeners: Listeners, line: Line) -> bool:
 def _report_start(launch: Launch, listeners: Listeners, store: AccountStore) -> None:
     for problem in store.problems:
         log.error("%s", problem)
+    if launch.faults is not None:
+        log.warning("the simulated backend fails on purpose: --faults %s", launch.faults)
     if store.active is None:
         log.warning("no account is active; sign in with `codexctl accounts add`")
     log.info("listening on %s and %s", ", ".join(listeners.addresses), launch.places.socket)
@@ -305,7 +308,7 @@ def _simulate(launch: Launch, simulator: SimulatedBackend, store: AccountStore) 
     }
     launch.settings.pin(urls, "--simulate")
     _sign_in_simulated(launch, simulator, store)
-    return partial(web.serve, simulator, [listener], stop=trio.Event(), drain_s=0.0)
+    return partial(simulator.serve, listener)
 
 
 def _sign_in_simulated(launch: Launch, simulator: SimulatedBackend, store: AccountStore) -> None:

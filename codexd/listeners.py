@@ -163,7 +163,7 @@ def adopt(environ: MutableMapping[str, str]) -> Adopted:
     if passed := _take_from_systemd(environ):
         return adopt_descriptors(passed, Origin.SYSTEMD)
     if sys.platform == "darwin":
-        return adopt_descriptors(_take_from_launchd(), Origin.LAUNCHD)
+        return adopt_descriptors(_take_from_launchd(ctypes.CDLL(None)), Origin.LAUNCHD)
     return Adopted()
 
 
@@ -244,35 +244,31 @@ def _take_from_systemd(environ: MutableMapping[str, str]) -> list[tuple[str, int
     return list(zip(named, descriptors, strict=True))
 
 
-def _take_from_launchd() -> list[tuple[str, int]]:
+def _take_from_launchd(libc: ctypes.CDLL) -> list[tuple[str, int]]:
     """The descriptors of the sockets ``http`` and ``control`` in the agent's plist.
 
     Raises:
         AddressUnavailable: launchd refuses to hand them over.
     """
-    return [(name, descriptor) for name in (HTTP, CONTROL) for descriptor in _activate_socket(name)]
+    return [(name, descriptor) for name in (HTTP, CONTROL) for descriptor in _activate_socket(libc, name)]
 
 
-def _activate_socket(name: str) -> list[int]:
-    """launch_activate_socket(3): an array of descriptors that the caller has to free, or an error number."""
-    libc = ctypes.CDLL(None)
-    array, count = ctypes.POINTER(ctypes.c_int)(), ctypes.c_size_t()
-    libc.launch_activate_socket.argtypes = (
-        ctypes.c_char_p,
-        ctypes.POINTER(ctypes.POINTER(ctypes.c_int)),
-        ctypes.POINTER(ctypes.c_size_t),
-    )
-    libc.launch_activate_socket.restype = ctypes.c_int
-    libc.free.argtypes = (ctypes.c_void_p,)
-    libc.free.restype = None
-    number = libc.launch_activate_socket(name.encode(), ctypes.byref(array), ctypes.byref(count))
+def _activate_socket(libc: ctypes.CDLL, name: str) -> list[int]:
+    """launch_activate_socket(3): returns an error number, and an array of descriptors that the caller has to free."""
+    activate, free = libc.launch_activate_socket, libc.free
+    descriptors = ctypes.POINTER(ctypes.c_int)
+    activate.argtypes = (ctypes.c_char_p, ctypes.POINTER(descriptors), ctypes.POINTER(ctypes.c_size_t))
+    activate.restype = ctypes.c_int
+    free.argtypes, free.restype = (ctypes.c_void_p,), None
+    array, count = descriptors(), ctypes.c_size_t()
+    number = activate(name.encode(), ctypes.byref(array), ctypes.byref(count))
     if number in (errno.ESRCH, errno.ENOENT):  # not started by launchd, or the plist has no such socket
         return []
     if number != 0:
         raise AddressUnavailable(f"launchd does not hand over the socket {name!r} ({os.strerror(number)})")
-    descriptors = array[: count.value]
-    libc.free(array)
-    return descriptors
+    found = array[: count.value]
+    free(array)
+    return found
 
 
 # -- sockets that are opened here -------------------------------------------------------------------

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import trio
 from attrs import define, frozen
@@ -38,20 +39,31 @@ class Stop:
 
 
 async def stop_on_signal(stop: Callable[[str], None], line: Line) -> None:
-    """Stop on the first SIGTERM or SIGINT; a second one ends the process at once.
+    """Stop on the first SIGTERM or SIGINT; a second one ends the process at once, as if nobody handled it.
 
     If another process is the daemon by now, it gets them, too.
     """
-    passed_on = []
+    is_passed_on = False
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for number in signals:
             stop(signal.Signals(number).name)
             if not line.pass_on(number):
-                return
-            passed_on.append(number)
-            if len(passed_on) > 1:
                 break
-    signal.raise_signal(passed_on[-1])
+            if is_passed_on:
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
+            is_passed_on = True
+    with _unhandled(signal.SIGINT):  # Python's own handler would wait for what can't be cancelled
+        await trio.sleep_forever()
+
+
+@contextmanager
+def _unhandled(number: signal.Signals) -> Iterator[None]:
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 @frozen

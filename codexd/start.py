@@ -59,6 +59,8 @@ def _start(options: argparse.Namespace, line: Line, predecessor: Predecessor | N
 
 def _prepare(options: argparse.Namespace, stack: ExitStack, predecessor: Predecessor | None) -> Launch:
     """Raises SettingInvalid, FileUnreadable, AddressUnavailable, OSError."""
+    if options.faults is not None and not options.simulate:
+        raise SettingInvalid("--faults: only the simulated backend fails on purpose; add --simulate")
     temporary_home = _make_temporary_home(options, stack, predecessor)
     places = _find_places(options, temporary_home)
     live = _open_settings(options, places)
@@ -73,7 +75,7 @@ def _prepare(options: argparse.Namespace, stack: ExitStack, predecessor: Predece
         places if adopted.control_path is None else places._replace(socket=adopted.control_path),
         logs,
         environ=os.environ,
-        simulator=make_simulator() if options.simulate else None,
+        simulator=make_simulator(options.faults) if options.simulate else None,
         running_folder=_find_running_folder(),
         adopted=adopted,
         command=_find_command(),

@@ -103,6 +103,8 @@ def _describe_daemon(result: Json, style: Style) -> list[str]:
         lines += style.prose(f"This codexctl is {__version__}. Restart codexd, so that both are the same version.")
     if result["simulated"]:
         lines += style.prose("SIMULATED: the backend and the accounts are made up; nothing leaves this machine.")
+    if result.get("faults") is not None:
+        lines += style.prose(f"FAULTS: the simulated backend fails on purpose (--faults {plain(result['faults'])}).")
     active = result["active_account"]
     facts = (
         ("listening on", ", ".join(result["addresses"]) or "nothing"),

@@ -96,7 +96,8 @@ def _header(model: Model, columns: int, now: float) -> Line:
     if model.status is None:
         return [("bold", "codexd")]
     status = model.status
-    simulated: Line = [("yellow", "  SIMULATED")] if status["simulated"] else []
+    mark = "  SIMULATED, WITH FAULTS" if status.get("faults") is not None else "  SIMULATED"
+    simulated: Line = [("yellow", mark)] if status["simulated"] else []
     left: Line = [("bold", f"codexd {plain(status['version'])}"), *simulated]
     details: Line = [("", f"  {_addresses(status)}"), ("", f"  up {short_duration(now - status['started_at'])}")]
     running = model.running

@@ -77,13 +77,17 @@ class Service:
 
 @frozen
 class DaemonStatus:
-    """``active_account`` is a label; ``problems``: full sentences, each with what to do."""
+    """``active_account`` is a label; ``problems``: full sentences, each with what to do.
+
+    ``faults``: what the simulated backend does wrong on purpose, as given to ``--faults``; null if nothing.
+    """
 
     version: str
     pid: int
     started_at: float
     addresses: tuple[str, ...]
     simulated: bool
+    faults: str | None
     tasks: tuple[TaskInfo, ...]
     active_account: str | None
     streams_in_flight: int

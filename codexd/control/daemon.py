@@ -30,6 +30,7 @@ async def read_status(call: Call, _params: NoParams) -> api.DaemonStatus:
         started_at=control.started_at,
         addresses=control.addresses,
         simulated=control.simulated,
+        faults=control.faults,
         tasks=control.supervisor.tasks,
         active_account=active.name if active else None,
         streams_in_flight=control.requests.in_flight,

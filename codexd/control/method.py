@@ -64,6 +64,7 @@ class Control:
     addresses: tuple[str, ...]
     service: Service
     simulated: bool
+    faults: str | None
     started_at: float
     clock: Callable[[], float]
     environ: Mapping[str, str] = field(repr=False)

@@ -32,6 +32,7 @@ QUOTED_LINES = 10
 _WANTS_COMMAND = re.compile(r"\b(list|ls|run|files?|read|execute|folder|directory)\b", re.IGNORECASE)
 _WANTS_TITLE = re.compile(r"\btitle\b", re.IGNORECASE)
 _WANTS_SUMMARY = re.compile(r"\bsummary of (the|this|our) conversation\b", re.IGNORECASE)
+_ECHO = re.compile(r"\bRepeat after me: (.+)", re.DOTALL)
 _REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
 _CALL_OUTPUTS = ("function_call_output", "custom_tool_call_output")
 
@@ -52,6 +53,9 @@ def _act(body: Mapping[str, Any]) -> dict[str, Any]:
         return {"text": _quote(output)}
     # Reminders come from the client, not from the user, and often contain words such as "files".
     asked = _REMINDER.sub("", find_last_user_text(body))
+    echo = _ECHO.search(asked)
+    if echo is not None:
+        return {"text": echo[1]}
     if "<transcript>" in asked and not body.get("tools"):
         return {"text": CHECK_GRADED if "<severity>" in asked else CHECK_BLOCKED}
     if _WANTS_SUMMARY.search(asked):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -21,6 +21,8 @@ from codexd.simulator.agent import answer
 from codexd.simulator.checks import check_body
 from codexd.simulator.credentials import PERSONAL, SimulatedAccount
 from codexd.simulator.events import ResponseContext, Step, play
+from codexd.simulator.faults import Dice, FaultPlan
+from codexd.simulator.faulty_server import serve_faulty
 from codexd.simulator.kilo import KiloRoutes
 from codexd.simulator.models import is_in_plan, make_etag, make_models_document
 from codexd.simulator.options import Options
@@ -71,6 +73,7 @@ class Simulator:
         clock: returns seconds since the epoch, for token expiry and rate-limit windows.
         options: the backend's switches.
         models: the models that it serves, which can be replaced while it runs.
+        faults: what goes wrong on purpose; None: nothing.
     """
 
     def __init__(
@@ -79,13 +82,15 @@ class Simulator:
         clock: Callable[[], float] = time.time,
         options: Options | None = None,
         models: Sequence[ModelInfo] = BUILT_IN.models,
+        faults: FaultPlan | None = None,
     ) -> None:
         self.options = options or Options()
         self.requests: list[Request] = []
         """Every request so far, oldest first."""
         self.oauth = SignIn(clock=clock, options=self.options)
         self.limits = limits.PlanLimits(self.options)
-        self._clock = clock
+        self.clock = clock
+        self.faults = faults
         self.models = models
         self._book = ScriptBook(Script())
         self._cache = PromptCache()
@@ -146,7 +151,7 @@ class Simulator:
         """
         account = self.oauth.find(email, workspace)
         self.limits.set_used(
-            account.account_id, account.plan, slot, percent, self._clock(), resets_in_s=resets_in_s, feature=limit
+            account.account_id, account.plan, slot, percent, self.clock(), resets_in_s=resets_in_s, feature=limit
         )
 
     def restore(self, email: str, *, workspace: str = PERSONAL) -> None:
@@ -156,6 +161,18 @@ class Simulator:
     def fail_usage(self, status: int | None) -> None:
         """Make the usage endpoint answer with this error status from now on; None ends that."""
         self._usage_status = status
+
+    @property
+    def faults_spec(self) -> str | None:
+        """The SPEC of the faults."""
+        return self.faults.text if self.faults is not None else None
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Serve on ``listener`` until cancelled, with the faults if there are any."""
+        if self.faults is None:
+            await serve(self, [listener], stop=trio.Event(), drain_s=0.0)
+        else:
+            await serve_faulty(self, listener, Dice(self.faults))
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -238,11 +255,11 @@ class Simulator:
             await exchange.refuse(error("The usage can't be read now.", code="server_error", status=self._usage_status))
             return
         owner = {"user_id": account.user_id, "account_id": account.account_id, "email": account.email}
-        document = limits.make_usage_document(self._read_limits(account), self._clock())
+        document = limits.make_usage_document(self._read_limits(account), self.clock())
         await exchange.answer({**owner, **document})
 
     def _read_limits(self, account: SimulatedAccount) -> limits.Standing:
-        return self.limits.read(account.account_id, account.plan, self._clock())
+        return self.limits.read(account.account_id, account.plan, self.clock())
 
     async def _responses(self, exchange: Exchange, account: SimulatedAccount) -> None:
         body = exchange.read_json()
@@ -271,7 +288,7 @@ class Simulator:
         )
         if refusal is not None:
             return refusal
-        return limits.refuse_used_up(self._read_limits(account).for_model(body["model"]), self._clock())
+        return limits.refuse_used_up(self._read_limits(account).for_model(body["model"]), self.clock())
 
     def _prepare(
         self, body: dict[str, Any], account: SimulatedAccount, raw: bytes
@@ -293,7 +310,7 @@ class Simulator:
         return reply, ResponseContext(
             response_id=f"resp_{digest[:32]}",
             model=served,
-            created_at=int(self._clock()),
+            created_at=int(self.clock()),
             account_id=account.account_id,
             request=body,
             input_tokens=input_tokens,
@@ -331,7 +348,7 @@ class Simulator:
             "openai-model": context.model,
             "x-request-id": f"req_{context.response_id.removeprefix('resp_')}",
             "x-models-etag": make_etag(catalogue),
-            **limits.make_headers(standing, self._clock()),
+            **limits.make_headers(standing, self.clock()),
         }
 
     def _spend(self, steps: Iterator[Step], model: str, account: SimulatedAccount) -> Iterator[Step]:
@@ -340,7 +357,7 @@ class Simulator:
             if isinstance(step, dict) and step.get("type") in ("response.completed", "response.incomplete"):
                 usage = (step.get("response") or {}).get("usage") or {}
                 tokens = usage.get("total_tokens", 0)
-                self.limits.spend(account.account_id, account.plan, tokens, self._clock(), model=model)
+                self.limits.spend(account.account_id, account.plan, tokens, self.clock(), model=model)
             yield step
 
 
@@ -363,5 +380,5 @@ async def serve_simulator(
     listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
     async with trio.open_nursery() as nursery:
-        await nursery.start(partial(serve, simulator, [listener], stop=trio.Event(), drain_s=0.0))
+        nursery.start_soon(simulator.serve, listener)
         task_status.started(f"http://127.0.0.1:{port}")

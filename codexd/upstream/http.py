@@ -28,6 +28,7 @@ from codexd.errors import (
 from codexd.settings.schema import UpstreamSettings
 from codexd.translation.backend import TERMINAL
 from codexd.upstream.connection import to_broken, to_unreachable
+from codexd.upstream.pool import make_transport
 from codexd.upstream.proxies import ProxiedTransport, Proxies, Proxy
 
 log = logging.getLogger("codexd.upstream")
@@ -60,7 +61,7 @@ def open_client(
         through = None
         if proxy is not None:
             through = httpx.Proxy(proxy.url, ssl_context=tls if proxy.url.scheme == "https" else None)
-        return httpx.AsyncHTTPTransport(verify=tls, http2=False, limits=limits, proxy=through, trust_env=False)
+        return make_transport(tls, limits, through)
 
     client = httpx.AsyncClient(
         transport=ProxiedTransport(proxies, connect),

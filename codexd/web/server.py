@@ -43,6 +43,10 @@ FINAL_EVENTS_S = 2.0
 """How long streams have, after the drain, to send their final event."""
 
 
+FIRST_REQUEST_S = 0.5
+"""At a stop, a connection that was just accepted has this long to send its request, which is then answered."""
+
+
 def make_config() -> Config:
     """Hypercorn's settings, each with its reason."""
     config = Config()
@@ -121,6 +125,15 @@ class Connection(TCPServer):
                 await self._read_data()
         finally:
             await self._close()
+
+    async def _idle_timeout(self) -> None:
+        """Close when idle for too long, or at a stop, unless the first request may be on its way."""
+        with trio.move_on_after(self.config.keep_alive_timeout):
+            await self.context.terminated.wait()
+            if not cast("PlainH11", self.protocol).keep_alive_requests:
+                await trio.sleep(FIRST_REQUEST_S)
+        with trio.CancelScope(shield=True):
+            await self._initiate_server_close()
 
     async def _read_data(self) -> None:
         """Read until the client is gone. If a response ends after that, it must not start the idle timer again."""

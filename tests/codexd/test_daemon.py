@@ -16,8 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 import trio
+import trio.testing
 from support.control_server import NOW, auth_json
-from support.harness import HELLO, read_events, start_daemon, text_of
+from support.harness import HELLO, post, read_events, start_daemon, text_of
 
 from codexd import __version__
 from codexd.accounts.store.store import AccountStore
@@ -56,6 +57,29 @@ def test_it_serves_and_stops_in_order(number, tmp_path):
     assert "stopped" in log
     assert "Traceback" not in log
     assert not (tmp_path / "control.sock").exists()
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(first, second, tmp_path):
+    with running("--home", str(tmp_path)) as (process, address):
+        host, _, port = address.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(b"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
+            while not (read_status(tmp_path))["streams_in_flight"]:
+                pass
+            process.send_signal(first)
+            while "stopping" not in (line := process.stderr.readline()):
+                assert line
+            process.send_signal(second)
+            _, log = process.communicate(timeout=10)
+    assert process.returncode == -second
+    assert "Traceback" not in log
+
+
+def read_status(home):
+    codexctl = [sys.executable, "-m", "codexctl", "--socket", str(home / "control.sock"), "status", "--json"]
+    return json.loads(subprocess.run(codexctl, check=False, capture_output=True, text=True).stdout)
 
 
 def test_it_says_what_to_type_next():
@@ -310,12 +334,34 @@ async def test_running_streams_may_finish_after_sigterm(tmp_path):
     assert events[-1]["type"] == "message_stop"
 
 
-async def test_streams_that_outlast_the_drain_end_with_an_error_event(tmp_path):
-    seen: list[bytes] = []
+TASK = {"role": "user", "content": "hi"}
+CUT = {
+    # What is asked, and what its answer must end with once the drain is over.
+    "messages": ("/v1/messages", HELLO, 529, '"type":"overloaded_error"'),
+    "chat": ("/v1/chat/completions", {"model": "gpt-5.5", "messages": [TASK]}, 503, '"code":"shutting_down"'),
+    "responses": ("/v1/responses", {"model": "gpt-5.5", "input": [TASK]}, 503, '"code":"shutting_down"'),
+}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("api", CUT)
+async def test_what_outlasts_the_drain_ends_with_the_error_of_its_api(tmp_path, api, stream):
+    path, body, status, said = CUT[api]
+    answers = []
+
+    async def ask():
+        answers.append(await post(running, {**body, "stream": stream}, path))
+
     async with trio.open_nursery() as nursery:
         running = await start_daemon(nursery, tmp_path, drain_s=0.1)
-        await begin_held_stream(nursery, running, seen)
+        running.load({"output": [{"text": "begun"}, {"text": " and finished"}], "hold": "end", "after_items": 1})
+        nursery.start_soon(ask)
+        while not running.asked:
+            await trio.sleep(0.01)
+        await trio.testing.wait_all_tasks_blocked(0.05)
         os.kill(os.getpid(), signal.SIGTERM)
-    events = read_events(b"".join(seen).decode())
-    assert events[-1]["type"] == "error"
-    assert events[-1]["error"]["type"] == "overloaded_error"
+    (answer,) = answers
+    assert answer.status_code == (200 if stream else status)
+    last = answer.text.strip().rpartition("data: ")[2].replace(" ", "")
+    assert said in last
+    assert "[DONE]" not in answer.text

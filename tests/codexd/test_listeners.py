@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import json
 import logging
 import os
@@ -18,7 +20,16 @@ from attrs import evolve
 from support.harness import HELLO
 
 from codexd.errors import AddressUnavailable, SettingInvalid
-from codexd.listeners import Adopted, Origin, _take_from_systemd, adopt, adopt_descriptors, open_listeners, pin_address
+from codexd.listeners import (
+    Adopted,
+    Origin,
+    _take_from_launchd,
+    _take_from_systemd,
+    adopt,
+    adopt_descriptors,
+    open_listeners,
+    pin_address,
+)
 from codexd.settings.live import LiveSettings
 
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(("CODEXD_", "PORT", "HOST"))}
@@ -144,6 +155,42 @@ def test_the_variables_of_systemd_are_read_once(environ, taken):
 def test_variables_that_contradict_each_other(environ, said):
     with pytest.raises(AddressUnavailable, match=said):
         adopt({"LISTEN_PID": OURS, **environ})
+
+
+class LaunchdLibrary:
+    """libc of macOS, as far as it is called, behind real foreign functions."""
+
+    def __init__(self, sockets, otherwise=errno.ENOENT):
+        self.freed = []
+        arrays = {name: (ctypes.c_int * len(numbers))(*numbers) for name, numbers in sockets.items()}
+
+        def activate(name, array, count):
+            if name not in arrays:
+                return otherwise
+            ctypes.cast(array, ctypes.POINTER(ctypes.c_void_p))[0] = ctypes.addressof(arrays[name])
+            count[0] = len(arrays[name])
+            return 0
+
+        pointer = ctypes.POINTER
+        signature = (ctypes.c_char_p, pointer(pointer(ctypes.c_int)), pointer(ctypes.c_size_t))
+        self.launch_activate_socket = ctypes.CFUNCTYPE(ctypes.c_int, *signature)(activate)
+        self.free = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.freed.append)
+
+
+def test_the_sockets_of_launchd():
+    library = LaunchdLibrary({b"http": [5, 7], b"control": [9]})
+    assert _take_from_launchd(library) == [("http", 5), ("http", 7), ("control", 9)]
+    assert len(library.freed) == 2
+
+
+def test_launchd_has_no_sockets_for_a_program_that_it_has_not_started():
+    assert _take_from_launchd(LaunchdLibrary({b"http": [5]})) == [("http", 5)]
+    assert _take_from_launchd(LaunchdLibrary({}, otherwise=errno.ESRCH)) == []
+
+
+def test_launchd_may_refuse():
+    with pytest.raises(AddressUnavailable, match="launchd does not hand over the socket 'http'"):
+        _take_from_launchd(LaunchdLibrary({}, otherwise=errno.EALREADY))
 
 
 def live_settings(tmp_path, text="", **flags):

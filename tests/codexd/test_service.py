@@ -8,6 +8,7 @@ import pytest
 import trio
 import trio.testing
 
+from codexd.line import Line
 from codexd.manager import Manager
 from codexd.service import Stop, StopAfter, reload_on_signal, stop_on_signal
 from codexd.settings.live import LiveSettings
@@ -18,10 +19,14 @@ async def test_the_first_signal_stops(number, caplog):
     caplog.set_level(logging.INFO)
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(stop_on_signal, Stop(stopping, 12.0, Manager()))
+        nursery.start_soon(stop_on_signal, Stop(stopping, 12.0, Manager()), Line())
         await trio.testing.wait_all_tasks_blocked()
         os.kill(os.getpid(), number)
         await stopping.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert signal.getsignal(signal.SIGINT) is signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        nursery.cancel_scope.cancel()
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_DFL
     assert f"{number.name}: stopping; running streams have 12 s" in caplog.text
 
 
@@ -42,7 +47,7 @@ async def test_a_file_that_can_not_be_read_leaves_the_settings_as_they_were(tmp_
     path.write_text("[log]\nhistory = 5\n")
     live = LiveSettings.open(path, environ={}, flags={})
     async with trio.open_nursery() as nursery:
-        await nursery.start(reload_on_signal, live, Manager())
+        await nursery.start(reload_on_signal, live, Manager(), Line())
         for text, history in (("[log]\nhistory = 7\n", 7), ("[log]\nhistory = 'x'\n", 7), ("[log]\nhistory = 9\n", 9)):
             path.write_text(text)
             os.kill(os.getpid(), signal.SIGHUP)

@@ -102,6 +102,7 @@ def make_control(folder: Path, store: AccountStore, *, simulated=False, ring=Non
         addresses=("http://127.0.0.1:8081",),
         service=Service("systemd", "codexd.service", activated=True),
         simulated=simulated,
+        faults=None,
         started_at=NOW - 60,
         clock=lambda: NOW,
         environ={"CODEX_HOME": str(folder / "codex-cli")},

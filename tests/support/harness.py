@@ -20,6 +20,7 @@ from codexd.paths import Places, find_places
 from codexd.record.logs import LogRing, configure
 from codexd.settings.live import LiveSettings
 from codexd.simulator.app import Simulator
+from codexd.simulator.faults import parse_plan
 from codexd.simulator.options import Options
 from codexd.simulator.wire import Outcome
 from codexd.web.exchange import Timing
@@ -120,9 +121,11 @@ async def start_daemon(
     drain_s: float = 5.0,
     environ: dict[str, str] | None = None,
     clock: Callable[[], float] = time.time,
+    faults: str | None = None,
 ) -> Running:
     """A daemon with one signed-in account; it ends with the nursery. ``clock`` is the wall clock of both sides."""
-    simulator = Simulator(clock=clock, options=options or Options())
+    plan = parse_plan(faults) if faults is not None else None
+    simulator = Simulator(clock=clock, options=options or Options(), faults=plan)
     places = find_places({}, home)
     settings = LiveSettings.open(places.settings, environ=environ or {}, flags={"server.port": 0})
     logs = LogRing(settings.current.log.history)

@@ -13,6 +13,7 @@ from attrs import define
 from codexd.jsontext import loads
 from codexd.simulator.app import Simulator, serve_simulator
 from codexd.simulator.credentials import CLIENT_ID
+from codexd.simulator.faults import parse_plan
 from codexd.simulator.options import Options
 
 BODY: dict[str, Any] = {
@@ -48,8 +49,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def open_bench(**options: Any) -> AsyncIterator[Bench]:
-    simulator = Simulator(options=Options(**options))
+async def open_bench(faults: str | None = None, **options: Any) -> AsyncIterator[Bench]:
+    plan = parse_plan(faults) if faults is not None else None
+    simulator = Simulator(options=Options(**options), faults=plan)
     tokens = simulator.sign_in()["tokens"]
     async with trio.open_nursery() as nursery:
         base = await nursery.start(serve_simulator, simulator)

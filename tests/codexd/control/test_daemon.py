@@ -38,6 +38,7 @@ async def test_status(control, store, tmp_path):
         "started_at": NOW - 60,
         "addresses": ["http://127.0.0.1:8081"],
         "simulated": False,
+        "faults": None,
         "tasks": [],
         "active_account": "work@example.com",
         "streams_in_flight": 1,

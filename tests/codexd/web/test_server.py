@@ -9,6 +9,7 @@ import h2.config
 import h2.connection
 import pytest
 import trio
+import trio.testing
 
 from codexd.web.server import bind, serve
 
@@ -189,6 +190,21 @@ async def test_keep_alive_connections_are_closed_by_a_stop(nursery):
         while await stream.receive_some(1000):
             pass
     await stream.aclose()
+
+
+async def test_a_connection_that_was_just_accepted_is_still_answered_at_a_stop(nursery):
+    stop = trio.Event()
+    port = await start(nursery, app, stop, drain_s=60)
+    stream, silent = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(2)]
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    stop.set()
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    await stream.send_all(GET + b"\r\n")
+    with trio.fail_after(5):
+        assert (await stream.receive_some(1000)).startswith(b"HTTP/1.1 200")
+        assert await silent.receive_some(1000) == b""
+    await stream.aclose()
+    await silent.aclose()
 
 
 async def test_a_client_that_does_not_read_cannot_hold_up_a_stop():
