@@ -115,7 +115,13 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
                 owns_file = partial(_owns_control_file, listeners, line)
                 run_control = partial(serve_control, control, listeners.control, owns_file=owns_file)
                 run_http = partial(
-                    web.serve, app, list(listeners.http), stop=stopping, drain_s=launch.drain_s, on_drain_end=ending.set
+                    web.serve,
+                    app,
+                    list(listeners.http),
+                    stop=stopping,
+                    drain_s=launch.drain_s,
+                    on_drain_end=ending.set,
+                    is_replaced=lambda: line.has_handed_over or listeners.http_origin.is_manager,
                 )
                 await owned.start(_supervise_listener, supervisor, "control socket", run_control)
                 async with trio.open_nursery() as proxy:

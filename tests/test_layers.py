@@ -18,6 +18,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("codexd.__init__",),
     (
         "codexd.bounds",
+        "codexd.descriptors",
         "codexd.errors",
         "codexd.files",
         "codexd.jsontext",
@@ -97,6 +98,7 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/__init__.py", set(), IO),
     ("codexd/__main__.py", set(), IO),
     ("codexd/bounds.py", set(), IO),
+    ("codexd/descriptors.py", {"attrs", "trio"}, IO),
     ("codexd/errors.py", {"attrs"}, IO),
     ("codexd/files.py", set(), {"time", "random", "socket"}),
     ("codexd/jsontext.py", JSON, IO),
