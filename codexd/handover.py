@@ -232,6 +232,10 @@ class Successor:
         reported = [line.removeprefix("codexd: ") for line in lines if line.startswith("codexd: ")]
         return (reported or lines or [""])[-1].removeprefix("error: ").rstrip(".")
 
+    async def let_go(self) -> None:
+        """It goes on without this process."""
+        await trio.aclose_forcefully(self._channel)
+
     async def end(self) -> None:
         """End the process."""
         with trio.CancelScope(shield=True):
@@ -279,6 +283,7 @@ class Handover:
             except RestartFailed as error:
                 raise RestartFailed(f"The new codexd did not start, so the old one goes on: {error}.") from None
             undo.pop_all()
+        await successor.let_go()
         self.line.hand_over(successor.process.pid)
         return Process(successor.process.pid, version)
 

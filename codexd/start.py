@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import trio
-from attrs import evolve
 
 from codexd import __version__
 from codexd.assembly import Launch, Ready, make_simulator
@@ -47,7 +46,7 @@ def start(options: argparse.Namespace) -> int:
 def _start(options: argparse.Namespace, line: Line, predecessor: Predecessor | None) -> int:
     with ExitStack() as stack:
         try:
-            launch = evolve(_prepare(options, stack, predecessor), line=line)
+            launch = _prepare(options, stack, line, predecessor)
         except (SettingInvalid, FileUnreadable, AddressUnavailable) as error:
             _say_error(str(error))
             return WRONG_USAGE
@@ -57,7 +56,7 @@ def _start(options: argparse.Namespace, line: Line, predecessor: Predecessor | N
         return _run(launch)
 
 
-def _prepare(options: argparse.Namespace, stack: ExitStack, predecessor: Predecessor | None) -> Launch:
+def _prepare(options: argparse.Namespace, stack: ExitStack, line: Line, predecessor: Predecessor | None) -> Launch:
     """Raises SettingInvalid, FileUnreadable, AddressUnavailable, OSError."""
     if options.faults is not None and not options.simulate:
         raise SettingInvalid("--faults: only the simulated backend fails on purpose; add --simulate")
@@ -80,6 +79,7 @@ def _prepare(options: argparse.Namespace, stack: ExitStack, predecessor: Predece
         adopted=adopted,
         command=_find_command(),
         temporary_home=temporary_home,
+        line=line,
         predecessor=predecessor,
     )
 

@@ -258,6 +258,7 @@ class PlainH11(H11Protocol):
         self.phase = phase
         is_last = phase is Phase.IDLE and self._last_within_s is not None
         self._deadline = trio.current_time() + (self._last_within_s or 0.0 if is_last else _LIMITS_S[phase])
+        self._waiting.deadline = self._deadline
 
     def finish(self, within_s: float, *, is_idle: bool) -> None:
         """Answer what was asked, and one more request if it arrives within this time; then close.
@@ -267,7 +268,6 @@ class PlainH11(H11Protocol):
         self._last_within_s = within_s
         if is_idle:
             self._enter(Phase.IDLE)
-            self._waiting.deadline = self._deadline
 
     @property
     def has_unread(self) -> bool:
