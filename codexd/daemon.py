@@ -135,7 +135,10 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
                 background.cancel_scope.cancel("the HTTP proxy has drained")
             if not line.has_handed_over:
                 accounts.tracker.save()
-    log.info("stopped")
+    if line.has_handed_over:
+        log.info("the requests of the old process (pid %d) have ended", os.getpid())
+    else:
+        log.info("stopped")
 
 
 def _check_home(launch: Launch, store: AccountStore) -> None:
