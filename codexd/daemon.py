@@ -68,10 +68,8 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
     manager = Manager.of(launch.environ, os.getpid())
     stop, line, predecessor = Stop(stopping, launch.drain_s, manager), launch.line, launch.predecessor
     tls, proxies = make_tls(launch.environ), Proxies() if launch.simulated else Proxies.of(launch.environ)
-    if predecessor is not None:
-        await predecessor.take_over()
     with (
-        AccountStore.open(launch.places.state_dir, None if predecessor is None else predecessor.lock) as store,
+        await _open_accounts(launch) as store,
         _open_listeners(launch) as listeners,
         open_usage(launch) as usage,
         _noted(launch, listeners),
@@ -135,10 +133,19 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
                 background.cancel_scope.cancel("the HTTP proxy has drained")
             if not line.has_handed_over:
                 accounts.tracker.save()
-    if line.has_handed_over:
-        log.info("the requests of the old process (pid %d) have ended", os.getpid())
-    else:
-        log.info("stopped")
+    log.info("the old process has ended its requests" if line.has_handed_over else "stopped")
+
+
+async def _open_accounts(launch: Launch) -> AccountStore:
+    """The accounts; if a predecessor has them, as soon as it lends them.
+
+    Raises:
+        AlreadyRunning, FileUnreadable, RestartFailed
+    """
+    if launch.predecessor is None:
+        return AccountStore.open(launch.places.state_dir)
+    await launch.predecessor.take_over()
+    return AccountStore.open(launch.places.state_dir, launch.predecessor.lock)
 
 
 def _check_home(launch: Launch, store: AccountStore) -> None:

@@ -115,7 +115,7 @@ async def open_daemon(
 ) -> AsyncIterator[DaemonProcess]:
     """A daemon with one signed-in account. At the end all of its processes are killed."""
     home, simulator = folder / "home", Simulator(options=options or Options())
-    home.mkdir()
+    home.mkdir(parents=True)
     program = ["-m", "codexd"] if drain_s is None else ["-c", SHORT_DRAIN.format(drain_s=drain_s)]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CODEXD_")}
     async with trio.open_nursery() as nursery:
