@@ -76,6 +76,9 @@ CLIENT_FILE_BYTES = 4 * MIB
 LOGIN_BYTES = MIB
 """A login of the Codex CLI."""
 
+SAVED_LOGIN_BYTES = 64 * KIB
+"""Disk space that must be free, beyond the size of the login's file, before its tokens are refreshed."""
+
 # -- connections ----------------------------------------------------------------------------------
 
 BACKLOG = 1024
@@ -84,6 +87,21 @@ BACKLOG = 1024
 A burst of sub-agents opens many at once. On the control socket, a non-blocking connect beyond it fails with EAGAIN,
 which asyncio mistakes for a connection in progress.
 """
+
+DESCRIPTORS = 16 * KIB
+"""The soft limit of open files that the daemon asks for, if the hard limit allows it. It needs far fewer."""
+
+CLIENTS = 1000
+"""Connections of HTTP clients, if the limit of open files allows it. Beyond it, clients wait in the backlog."""
+
+AHEAD_BYTES = 64 * KIB
+"""Pipelined requests that are read while another one is being answered. The rest waits in the socket."""
+
+UNREAD_BODY_BYTES = 256 * KIB
+"""How much of a body is read before the app asks for it."""
+
+CONTROL_CLIENTS = 100
+"""Control connections, if the limit of open files allows it. Beyond it, a client is told so."""
 
 CONTROL_CALLS = 64
 """Concurrent calls of one control connection; the next one waits in the socket."""

@@ -35,7 +35,7 @@ from codexd.bounds import Gauge
 from codexd.control.daemon import read_serving
 from codexd.control.method import Accounts, Control
 from codexd.control.socket import serve_control
-from codexd.errors import HomeMismatch
+from codexd.errors import HomeMismatch, RestartFailed
 from codexd.handover import Estate, Handover
 from codexd.line import Line
 from codexd.listeners import Listeners, Origin, open_listeners
@@ -269,9 +269,11 @@ def _make_handover(launch: Launch, listeners: Listeners, accounts: Accounts, bac
             temporary_home=None if launch.temporary_home is None else str(launch.temporary_home),
         )
 
-    async def lend() -> None:
-        await store.lend()
+    def save() -> None:
+        store.save()
         accounts.tracker.save()
+        if not store.is_saved:  # what is in memory only would be lost
+            raise RestartFailed(" ".join(store.problems).rstrip("."))
 
     def take_back() -> None:
         store.take_back()
@@ -279,6 +281,7 @@ def _make_handover(launch: Launch, listeners: Listeners, accounts: Accounts, bac
             _sign_in_simulated(launch, launch.simulator, store)
         note(_describe_running(launch, listeners), launch.running_folder)
 
+    lend = partial(store.lock.lend, save)
     return Handover(launch.command, launch.environ, launch.line, background, make_estate, lend, take_back)
 
 

@@ -14,19 +14,12 @@ import resource
 import trio
 from attrs import frozen
 
-log = logging.getLogger("codexd.daemon")
+from codexd import bounds
 
-WANTED_DESCRIPTORS = 16 * 1024
-"""The soft limit that the daemon asks for, if the hard limit allows it. It needs far fewer."""
+log = logging.getLogger("codexd.daemon")
 
 MACOS_DESCRIPTORS = 10240
 """``OPEN_MAX``. macOS refuses a higher soft limit, even if it reports an unlimited hard limit (``setrlimit(2)``)."""
-
-MAX_CLIENTS = 1000
-"""Connections of HTTP clients. The client for the backend has as many."""
-
-MAX_CONTROL_CLIENTS = 100
-"""Connections to the control socket."""
 
 OWN_DESCRIPTORS = 24
 """The standard streams, the event loop, listening sockets, lock, history, one file and a sign-in."""
@@ -43,7 +36,7 @@ ADVICE = "Raise the limit of open files: `ulimit -n`, or LimitNOFILE of the serv
 def raise_limit() -> None:
     """Raise the soft limit. On macOS it is only 256 by default, and 1024 on most Linux systems."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for wanted in (WANTED_DESCRIPTORS, MACOS_DESCRIPTORS):
+    for wanted in (bounds.DESCRIPTORS, MACOS_DESCRIPTORS):
         if hard != resource.RLIM_INFINITY:
             wanted = min(wanted, hard)  # noqa: PLW2901 - the same number, within the hard limit
         if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -64,14 +57,14 @@ class Budget:
     @classmethod
     def of(cls, limit: int) -> Budget:
         """The budget for a process that may have ``limit`` descriptors."""
-        control = max(2, min(MAX_CONTROL_CLIENTS, limit // 8))
-        clients = max(2, min(MAX_CLIENTS, (limit - OWN_DESCRIPTORS - control) // PER_CLIENT))
+        control = max(2, min(bounds.CONTROL_CLIENTS, limit // 8))
+        clients = max(2, min(bounds.CLIENTS, (limit - OWN_DESCRIPTORS - control) // PER_CLIENT))
         return cls(clients, control)
 
     @classmethod
     def of_process(cls) -> Budget:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return cls.of(WANTED_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft)
+        return cls.of(bounds.DESCRIPTORS if soft == resource.RLIM_INFINITY else soft)
 
 
 class Slots:

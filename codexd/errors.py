@@ -41,7 +41,8 @@
     │   │   ├── LoginExpired
     │   │   └── LoginCancelled
     │   └── RefreshUnavailable    the sign-in server can't be reached now; the login is intact
-    │       └── Restarting        only the daemon's successor may change the accounts now
+    │       ├── Restarting        only the daemon's successor may change the accounts now
+    │       └── LoginNotSavable      it is not asked: its answer could not be written to disk
     └── UpstreamError             the backend's error, with its status, code and message
         ├── ContextOverflow
         ├── UsageLimitReached     a plan window is used up; ``resets_at``
@@ -72,7 +73,7 @@
         └── StreamBroken          the stream ended before a terminal event
 
 ``translation/wire_errors.py`` maps these classes to the errors of each API, in one table; the control socket uses
-``kind``. Import law: standard library and attrs only.
+``kind``.
 """
 
 from __future__ import annotations
@@ -261,6 +262,10 @@ class RefreshUnavailable(AccountError):
 
 class Restarting(RefreshUnavailable):
     kind = "restarting"
+
+
+class LoginNotSavable(RefreshUnavailable):
+    kind = "login_not_savable"
 
 
 class UpstreamError(CodexdError):

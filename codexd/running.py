@@ -53,7 +53,9 @@ def note(daemon: RunningDaemon, folder: Path | None) -> None:
         _forget_dead(folder, daemon.socket)
         write_atomic(path, json.dumps({name: _plain(value) for name, value in daemon._asdict().items()}).encode())
     except OSError as error:
-        log.warning("codexctl may not find this daemon without --socket: %s can't be written (%s)", path, error)
+        log.warning(
+            "codexctl may not find this daemon without --socket: %s can't be written (%s)", path, error.strerror
+        )
 
 
 def find_living(folder: Path | None) -> Iterator[RunningDaemon]:

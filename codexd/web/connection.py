@@ -41,6 +41,8 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
+from codexd import bounds
+
 log = logging.getLogger("codexd.http")
 
 KEEP_ALIVE_S = 75.0
@@ -56,20 +58,14 @@ BODY_S = 300.0
 WRITE_STALL_S = 300.0
 """A client that accepts no byte for this long is considered gone; Claude Code waits as long for a silent server."""
 
-MAX_AHEAD_BYTES = 64 * 1024
-"""Pipelined requests that are read while one is being answered. The rest waits in the socket."""
-
-MAX_UNREAD_BODY_BYTES = 256 * 1024
-"""How much of a body waits in memory for the app."""
+FIRST_REQUEST_S = 0.5
+"""At a stop, a connection that was just accepted has this long to send its request, which is then answered."""
 
 PROBE_S = 10.0
 """How often we write to a client that sends nothing more, to learn whether it still reads."""
 
 CHECK_S = 0.1
 """How often we look whether it has answered with a reset."""
-
-FIRST_REQUEST_S = 0.5
-"""At a stop, a connection that was just accepted has this long to send its request, which is then answered."""
 
 LINGER_S = 2.0
 """How long the rest of a refused request is read and dropped: closing a socket with unread bytes would reset the
@@ -102,7 +98,7 @@ class ReadAhead:
 
     def put(self, data: bytes) -> None:
         self._data += data
-        if len(self._data) >= MAX_AHEAD_BYTES:
+        if len(self._data) >= bounds.AHEAD_BYTES:
             self.has_room = trio.Event()
         self._arrived.set()
 
@@ -112,7 +108,7 @@ class ReadAhead:
 
     @property
     def is_full(self) -> bool:
-        return len(self._data) >= MAX_AHEAD_BYTES
+        return len(self._data) >= bounds.AHEAD_BYTES
 
     def __bool__(self) -> bool:
         return bool(self._data)
@@ -144,7 +140,7 @@ class Inbox:
             self._messages.append(message)
             self._unread_bytes += len(message["body"])
         self._notify()
-        while self._unread_bytes >= MAX_UNREAD_BODY_BYTES and not self._is_closed:
+        while self._unread_bytes >= bounds.UNREAD_BODY_BYTES and not self._is_closed:
             await self._changed.wait()
 
     async def receive(self) -> Any:
@@ -183,8 +179,8 @@ class PlainH11(H11Protocol):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.phase = Phase.IDLE
-        self._deadline = trio.current_time() + KEEP_ALIVE_S
         self._waiting = trio.CancelScope()
+        self._deadline = trio.current_time() + KEEP_ALIVE_S
         self._sends_events = False
         self._is_over = False
         self._last_within_s: float | None = None
@@ -229,16 +225,22 @@ class PlainH11(H11Protocol):
         if self.phase is Phase.IDLE and self.connection.trailing_data[0]:
             self._enter(Phase.HEAD)
         with trio.CancelScope(deadline=self._deadline) as self._waiting:
-            data = await arriving.take()
-            if data and self.phase is Phase.IDLE:
-                self._enter(Phase.HEAD)
-            self.connection.receive_data(data)
+            self.connection.receive_data(await arriving.take())
         if not self._waiting.cancelled_caught:
             return True
         if self.phase is not Phase.IDLE:
             log.info("a request was refused: %s did not arrive within %g s", self.phase.value, _LIMITS_S[self.phase])
             await self._refuse(408)
         return False
+
+    def finish(self, within_s: float) -> None:
+        """Answer what was asked, and one more request if it arrives within this time; then close.
+
+        The client is told with the next head. Closing at once would meet a request that is on its way.
+        """
+        self._last_within_s = within_s
+        if self.phase is Phase.IDLE:
+            self._waiting.deadline = self._deadline = trio.current_time() + max(within_s, FIRST_REQUEST_S)
 
     async def _wait_for_answer(self) -> None:
         while self.stream is not None:
@@ -257,17 +259,8 @@ class PlainH11(H11Protocol):
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
         is_last = phase is Phase.IDLE and self._last_within_s is not None
-        self._deadline = trio.current_time() + (self._last_within_s or 0.0 if is_last else _LIMITS_S[phase])
-        self._waiting.deadline = self._deadline
-
-    def finish(self, within_s: float, *, is_idle: bool) -> None:
-        """Answer what was asked, and one more request if it arrives within this time; then close.
-
-        The client is told with the next head. Closing at once would meet a request that is on its way.
-        """
-        self._last_within_s = within_s
-        if is_idle:
-            self._enter(Phase.IDLE)
+        limit_s = (self._last_within_s or 0.0) if is_last else _LIMITS_S[phase]
+        self._waiting.deadline = self._deadline = trio.current_time() + limit_s
 
     @property
     def has_unread(self) -> bool:
@@ -297,8 +290,14 @@ class PlainH11(H11Protocol):
         await super().stream_send(event)
 
     async def _send_h11_event(self, event: Any) -> None:
-        if not self._is_over:
+        if self._is_over:
+            return
+        try:
             await super()._send_h11_event(event)
+        except h11.LocalProtocolError as error:  # e.g. the app was cancelled in the middle of an answer
+            self._is_over = True
+            log.warning("an answer was broken off: %s", error)
+            await self.send(Closed())
 
     async def _maybe_recycle(self) -> None:
         if self.connection.our_state is h11.DONE and self.connection.their_state is h11.DONE:
@@ -361,9 +360,11 @@ class Connection:
         return bool(poll.poll(0))
 
     def finish(self, within_s: float) -> None:
-        """Close after one more request, if it arrives within this time. A first request always has a moment."""
-        wait_s = within_s if self._protocol.keep_alive_requests else max(within_s, FIRST_REQUEST_S)
-        self._protocol.finish(wait_s, is_idle=self.is_idle)
+        """At a stop: close after one more request, if it arrives within this time or is on its way."""
+        if self.is_idle and self._protocol.keep_alive_requests and not within_s:
+            self.end()
+        else:
+            self._protocol.finish(within_s)
 
     def end(self) -> None:
         """Close the connection as if the client had left."""

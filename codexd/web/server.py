@@ -24,7 +24,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework
 
 from codexd import bounds
-from codexd.descriptors import MAX_CLIENTS, Slots, accept
+from codexd.descriptors import Slots, accept
 from codexd.web.connection import Connection
 
 _CLIENT_ERRORS = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, H2ProtocolAssumedError)
@@ -35,12 +35,12 @@ log = logging.getLogger("codexd.http")
 ROOM_CHECK_S = 0.1
 """How often, if there is no place for another connection, we look for one that has become idle."""
 
-FINAL_EVENTS_S = 2.0
-"""How long streams have, after the drain, to send their final event."""
-
 LAST_REQUEST_S = 1.0
 """If another process serves after this one, kept connections have this long to be used once more: a client that just
 sends a request must not find its connection closed."""
+
+FINAL_EVENTS_S = 2.0
+"""How long streams have, after the drain, to send their final event."""
 
 
 def make_config() -> Config:
@@ -107,7 +107,7 @@ class Server:
         try:
             await connection.run(self._finish_within_s)
         except* _CLIENT_ERRORS as group:
-            log.debug("a connection ended: %s", group.exceptions[0])
+            log.debug("a connection ended: %s", type(group.exceptions[0]).__name__)  # its words may quote a request
         except* Exception:  # whatever a client does ends only its own connection
             log.exception("a connection failed")
         finally:
@@ -177,7 +177,7 @@ async def serve(
 
     There are never more connections than ``slots``; further clients wait in the backlog.
     """
-    await Server(app, slots or Slots(MAX_CLIENTS)).serve(
+    await Server(app, slots or Slots(bounds.CLIENTS)).serve(
         listeners,
         stop=stop,
         drain_s=drain_s,

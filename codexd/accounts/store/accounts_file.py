@@ -15,7 +15,7 @@ import attrs
 from attrs import frozen
 
 from codexd import jsontext
-from codexd.accounts.login import UNKNOWN_PLAN, Identity, is_header_text
+from codexd.accounts.login import UNKNOWN_PLAN, Identity, fingerprint, is_header_text
 from codexd.accounts.model import Account
 from codexd.accounts.store.login_file import Login
 from codexd.errors import FileUnreadable
@@ -25,6 +25,7 @@ from codexd.strict import load_versioned, structure
 log = logging.getLogger("codexd.accounts")
 
 VERSION = 1
+LOCK_NAME = "accounts.lock"
 ACCOUNT_ID = re.compile(r"[0-9a-f]{12}")
 
 
@@ -123,6 +124,17 @@ def read_profile(account: Account, identity: Identity | None) -> dict[str, str]:
         return {}
     plan = account.plan if identity.plan == UNKNOWN_PLAN else identity.plan
     return {"plan": plan, "email": identity.email or account.email}
+
+
+def read_changes(account: Account, login: Login) -> dict[str, Any]:
+    """What the account's file changes in its entry: any refresh token other than the dead one revives the account."""
+    changes: dict[str, Any] = {}
+    if (account.needs_login or account.withdrawn) and fingerprint(login.tokens.refresh_token) != account.dead_login:
+        log.info("the login file has changed; the login is revived", extra={"fields": {"account": account.label}})
+        changes = {"needs_login": None, "withdrawn": None, "dead_login": None}
+    if account.followed is not None:  # for codexd's own tokens, save_tokens does this
+        changes |= read_profile(account, login.identity)
+    return changes
 
 
 # -- the file -------------------------------------------------------------------------------------

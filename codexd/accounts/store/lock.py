@@ -7,9 +7,10 @@ lock in between. A login must not be refreshed by both: the sign-in server would
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Protocol, Self
@@ -17,9 +18,13 @@ from typing import Protocol, Self
 import trio
 
 from codexd.accounts.model import RefreshReason, RefreshReply
+from codexd.accounts.outages import BackOff
 from codexd.errors import AlreadyRunning, Restarting
 from codexd.files import PRIVATE
 
+log = logging.getLogger("codexd.accounts")
+
+LOCK_NAME = "accounts.lock"
 RESTARTING = "codexd is restarting. Try again in a moment."
 
 
@@ -43,6 +48,22 @@ class StoreLock:
         self._refreshes = 0
         self._idle = trio.Event()
 
+    def renew(self, state_dir: Path) -> None:
+        """Take the lock again if its file was deleted: then it keeps no other process out.
+
+        Raises:
+            AlreadyRunning: another process has taken the lock meanwhile.
+            OSError
+        """
+        path = state_dir / LOCK_NAME
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self.descriptor), path.stat()):
+                return
+        renewed = self.take(state_dir)
+        log.warning("%s was deleted and has been made again", path)
+        os.close(self.descriptor)
+        self.descriptor = renewed.descriptor
+
     @classmethod
     def take(cls, state_dir: Path) -> Self:
         """Take the lock in ``state_dir``.
@@ -51,7 +72,7 @@ class StoreLock:
             AlreadyRunning: another process holds it.
             OSError
         """
-        lock = os.open(state_dir / "accounts.lock", os.O_RDWR | os.O_CREAT, PRIVATE)
+        lock = os.open(state_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT, PRIVATE)
         try:
             os.fchmod(lock, PRIVATE)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -71,6 +92,11 @@ class StoreLock:
         if self.hold not in (Hold.OWN, Hold.LENDING):
             raise Restarting(RESTARTING)
 
+    def check_refreshable(self) -> None:
+        """Raises Restarting: only the successor may refresh a login."""
+        if self.hold is not Hold.OWN:
+            raise Restarting(RESTARTING)
+
     @contextmanager
     def refreshing(self) -> Iterator[None]:
         """Ask for new tokens in this context, and save them before anything else is awaited.
@@ -78,8 +104,7 @@ class StoreLock:
         Raises:
             Restarting: only the successor may refresh a login.
         """
-        if self.hold is not Hold.OWN:
-            raise Restarting(RESTARTING)
+        self.check_refreshable()
         self._refreshes += 1
         try:
             yield
@@ -88,17 +113,20 @@ class StoreLock:
             if not self._refreshes:
                 self._idle.set()
 
-    async def lend(self) -> None:
-        """Stop writing and refreshing, once the refreshes that run have ended."""
+    async def lend(self, save: Callable[[], None]) -> None:
+        """Stop writing and refreshing, once the refreshes that run have ended and ``save`` has been called."""
         self.hold = Hold.LENDING
         while self._refreshes:
             self._idle = trio.Event()
             await self._idle.wait()
+        save()
         self.hold = Hold.LENT
 
-    def take_back(self) -> None:
-        """There is no successor after all."""
+    def take_back(self) -> bool:
+        """There is no successor after all. Returns whether one could have written in the meantime."""
+        was_lent = self.hold is Hold.LENT
         self.hold = Hold.OWN
+        return was_lent
 
     def close(self) -> None:
         os.close(self.descriptor)
@@ -106,6 +134,9 @@ class StoreLock:
 
 
 class _TokenEndpoint(Protocol):
+    @property
+    def back_off(self) -> BackOff: ...
+
     async def refresh(self, refresh_token: str, reason: RefreshReason) -> RefreshReply: ...
     async def revoke(self, refresh_token: str) -> bool: ...
 
@@ -116,6 +147,10 @@ class LockedEndpoint:
     def __init__(self, endpoint: _TokenEndpoint, lock: StoreLock) -> None:
         self._endpoint = endpoint
         self._lock = lock
+
+    @property
+    def back_off(self) -> BackOff:
+        return self._endpoint.back_off
 
     async def refresh(self, refresh_token: str, reason: RefreshReason) -> RefreshReply:
         """Raises Restarting, and what the endpoint raises."""

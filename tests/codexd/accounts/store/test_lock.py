@@ -37,7 +37,7 @@ def test_a_lock_that_was_passed_on_holds_until_the_last_copy_is_closed(state_dir
 async def test_who_has_lent_the_accounts_writes_nothing(store, state_dir, login, now):
     account, _ = store.add(login(), now=now)
     store.touch(account.id, now + 5)
-    await store.lend()
+    await store.lock.lend(store.save)
     assert AccountStore(state_dir, store.lock).get(account.id).last_used_at == now + 5
     before = {path: path.read_bytes() for path in state_dir.rglob("*.json*")}
     for write in (
@@ -56,7 +56,7 @@ async def test_who_has_lent_the_accounts_writes_nothing(store, state_dir, login,
 
 async def test_the_accounts_that_come_back_are_those_on_disk(store, state_dir, login, now):
     account, _ = store.add(login(), now=now)
-    await store.lend()
+    await store.lock.lend(store.save)
     AccountStore(state_dir, StoreLock(store.lock.descriptor)).add(login(email="bob@example.com", user="b"), now=now)
     store.take_back()
     assert len(store.accounts) == 2
@@ -73,7 +73,7 @@ async def test_a_refresh_that_runs_is_saved_first_and_none_begins_after_it(
     server.gate = trio.Event()
     nursery.start_soon(refresher.fresh_token, account_id)
     await wait_all_tasks_blocked()
-    nursery.start_soon(store.lend)
+    nursery.start_soon(store.lock.lend, store.save)
     await wait_all_tasks_blocked()
     assert store.lock.hold is Hold.LENDING
     server.gate.set()
@@ -92,7 +92,7 @@ async def test_a_refresh_that_runs_is_saved_first_and_none_begins_after_it(
 async def test_what_the_successor_refreshed_is_used(store, state_dir, server, clock, login):
     refresher = Refresher(store, LockedEndpoint(server, store.lock), clock, jitter=lambda: 0.0)
     account_id = store.add(login(exp=clock() + 10), now=clock())[0].id
-    await store.lend()
+    await store.lock.lend(store.save)
     successor = AccountStore(state_dir, StoreLock(store.lock.descriptor))
     token = await Refresher(successor, server, clock, jitter=lambda: 0.0).fresh_token(account_id)
     assert await refresher.fresh_token(account_id) == token
@@ -101,6 +101,6 @@ async def test_what_the_successor_refreshed_is_used(store, state_dir, server, cl
 async def test_a_token_that_still_works_is_used_to_the_end(store, server, clock, login):
     refresher = Refresher(store, LockedEndpoint(server, store.lock), clock, jitter=lambda: 0.0)
     account_id = store.add(login(exp=clock() + 100), now=clock())[0].id
-    await store.lend()
+    await store.lock.lend(store.save)
     assert await refresher.fresh_token(account_id) == store.tokens(account_id).access_token
     assert server.asked == []

@@ -231,14 +231,6 @@ def test_a_file_that_became_unreadable_does_not_cost_the_rotated_token(state_dir
     assert store.problems == ()
 
 
-def test_tokens_that_cannot_be_written_are_an_error(store, login, now, monkeypatch):
-    account, _ = store.add(login(), now=now)
-    DiskFull(monkeypatch, "auth.json")
-    with pytest.raises(OSError, match="No space"):
-        store.save_tokens(account.id, RefreshReply(refresh_token="rt_2"), now=now)
-    assert store.tokens(account.id).refresh_token == "rt_1"
-
-
 def test_a_dead_login_stays_dead_over_a_restart_until_its_file_changes(state_dir, login, now):
     with AccountStore.open(state_dir) as store:
         account, _ = store.add(login(), now=now)

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from codexd.accounts.model import AddOutcome
-from codexd.accounts.store import accounts_file, recovery
+from codexd.accounts.store import accounts_file, held, recovery
 from codexd.accounts.store import store as store_module
 from codexd.accounts.store.lock import Hold
 from codexd.accounts.store.store import AccountStore
@@ -103,8 +103,8 @@ def test_a_kill_at_any_step_is_finished_at_the_next_start(state_dir, login, bob_
     with AccountStore.open(state_dir) as store:
         ann, _ = store.add(login(), now=now)
         bob, _ = store.add(bob_login, now=now)
-        lock, store.lock.hold = store.lock.hold, Hold.CLOSED  # a killed process writes nothing more
-    store.lock.hold = lock
+        hold, store.lock.hold = store.lock.hold, Hold.CLOSED  # a killed process writes nothing more
+    store.lock.hold = hold
     match step:
         case "before the list":
             monkeypatch.setattr(
@@ -113,7 +113,7 @@ def test_a_kill_at_any_step_is_finished_at_the_next_start(state_dir, login, bob_
         case "within the list":
             monkeypatch.setattr(accounts_file, "write_atomic", kill_second_write)
         case "before the deletion":
-            monkeypatch.setattr(store_module, "delete_folders", kill)
+            monkeypatch.setattr(held, "delete_folders", kill)
         case "within the deletion":
             monkeypatch.setattr(shutil, "rmtree", kill_within)
     with pytest.raises(Killed):
