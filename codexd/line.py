@@ -10,7 +10,8 @@ import os
 import signal
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 
 import trio
 
@@ -85,6 +86,17 @@ class Line:
             if not data:
                 return
             self._waiter.receive(data)
+
+    @contextmanager
+    def taking_signals(self, *numbers: signal.Signals) -> Iterator[AsyncIterator[int]]:
+        """The signals as they come. After that, if another process is the daemon, they are passed on to it."""
+        try:
+            with trio.open_signal_receiver(*numbers) as signals:
+                yield signals
+        finally:
+            if self._waiter is not None:
+                for number in numbers:
+                    signal.signal(number, self._waiter.pass_on)
 
     def pass_on(self, number: int) -> bool:
         """Pass a signal on to the daemon; return False if this process is it, or has nothing to pass on."""

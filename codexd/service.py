@@ -44,7 +44,7 @@ async def stop_on_signal(stop: Callable[[str], None], line: Line) -> None:
     If another process is the daemon by now, it gets them, too.
     """
     is_passed_on = False
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with line.taking_signals(signal.SIGTERM, signal.SIGINT) as signals:
         async for number in signals:
             stop(signal.Signals(number).name)
             if not line.pass_on(number):
@@ -142,7 +142,7 @@ async def reload_on_signal(
     live: LiveSettings, manager: Manager, line: Line, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Read the settings file again on each SIGHUP, or let the process do it that is the daemon by now."""
-    with trio.open_signal_receiver(signal.SIGHUP) as signals:
+    with line.taking_signals(signal.SIGHUP) as signals:
         task_status.started()
         async for number in signals:
             if line.pass_on(number):
