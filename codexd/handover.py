@@ -17,7 +17,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
@@ -52,6 +51,8 @@ TERM_S, KILL_S = 30.0, 5.0
 
 OUTPUT_BYTES = 64 * 1024
 """How much of the new process's output is kept, to explain a failure."""
+
+STDERR = 2
 
 _MESSAGE_BYTES = 1000
 
@@ -143,7 +144,7 @@ class Predecessor:
 
     def report_ready(self) -> None:
         """This process serves. Its log goes to where the predecessor's went."""
-        os.dup2(self._estate.stderr, sys.stderr.fileno())
+        os.dup2(self._estate.stderr, STDERR)
         os.close(self._estate.stderr)
         self.line.join()
         with closing(self._channel), suppress(OSError):  # the predecessor may have been killed
@@ -173,7 +174,7 @@ class Successor:
         """
         own, given = socket.socketpair()
         reading, writing = os.pipe()
-        stderr = os.dup(sys.stderr.fileno())
+        stderr = _copy_stderr()
         try:
             estate = make_estate(given.fileno(), stderr)
             process = await trio.lowlevel.open_process(
@@ -223,7 +224,7 @@ class Successor:
             async for data in self._stderr:
                 self.output = (self.output + bytes(data))[-OUTPUT_BYTES:]
         with suppress(OSError):
-            await trio.to_thread.run_sync(os.write, sys.stderr.fileno(), self.output, abandon_on_cancel=True)
+            await trio.to_thread.run_sync(os.write, STDERR, self.output, abandon_on_cancel=True)
 
     @property
     def last_words(self) -> str:
@@ -245,6 +246,13 @@ class Successor:
                     self.process.send_signal(number)
                 with trio.move_on_after(within_s):
                     await self.process.wait()
+
+
+def _copy_stderr() -> int:
+    try:
+        return os.dup(STDERR)
+    except OSError:  # it was closed when the process was started
+        return os.open(os.devnull, os.O_WRONLY)
 
 
 @frozen(eq=False)

@@ -117,7 +117,7 @@ COMMANDS = (
         details=(
             "Use it after an upgrade, or for settings that take effect at a restart. A new process takes over and "
             "serves all requests from then on, while the old one finishes those that run. If the new one can't start, "
-            "the old one goes on."
+            "the old one goes on. It keeps codexd's arguments and environment."
         ),
     ),
     Command(

@@ -100,7 +100,9 @@ def _describe_daemon(result: Json, style: Style) -> list[str]:
         + f" {result['version']} is running (pid {result['pid']}, started {ago(result['started_at'], style.now)})"
     ]
     if result["version"] != __version__:
-        lines += style.prose(f"This codexctl is {__version__}. Restart codexd, so that both are the same version.")
+        lines += style.prose(
+            f"This codexctl is {__version__}. Restart codexd to make both the same: `codexctl restart`"
+        )
     if result["simulated"]:
         lines += style.prose("SIMULATED: the backend and the accounts are made up; nothing leaves this machine.")
     if result.get("faults") is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -116,7 +118,7 @@ async def test_no_login_is_lost(tmp_path):
 async def test_with_broken_settings_the_old_one_goes_on_and_says_why(tmp_path):
     async with open_daemon(tmp_path) as daemon:
         good = (daemon.home / "settings.toml").read_text()
-        (daemon.home / "settings.toml").write_text(good + "[server]\nprot = 1\n")
+        (daemon.home / "settings.toml").write_text(good + "prot = 1\n")
         status, said, error = await daemon.codexctl("restart")
         assert (status, said) == (1, "")
         assert "The new codexd did not start, so the old one goes on: " in error
@@ -134,6 +136,46 @@ async def test_a_setting_that_needs_a_restart_takes_effect(tmp_path):
         assert (await daemon.call("settings.set", name="log.history", value="77"))["result"]
         assert (await daemon.codexctl("restart"))[0] == 0
         assert (await daemon.call("settings.get", name="log.history"))["result"]["value"] == 77
+
+
+def find_free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+async def test_another_port_is_opened_if_it_is_free(tmp_path):
+    first, second = find_free_port(), find_free_port()
+    async with open_daemon(tmp_path, port=first) as daemon:
+        await daemon.call("settings.set", name="server.port", value=str(second))
+        with socket.create_server(("127.0.0.1", second)):
+            status, _, error = await daemon.codexctl("restart")
+            assert (status, f"127.0.0.1:{second}" in error) == (1, True)
+        assert LAST_EVENTS["/v1/messages"] in await daemon.turn("/v1/messages")
+        assert (await daemon.codexctl("restart"))[0] == 0
+        daemon.address = daemon.address.replace(str(first), str(second))
+        assert LAST_EVENTS["/v1/messages"] in await daemon.turn("/v1/messages")
+        with pytest.raises(OSError, match="all attempts to connect"):
+            await trio.open_tcp_stream("127.0.0.1", first)
+        assert await daemon.end() == 0
+
+
+async def test_systemd_is_told_which_process_is_the_service(tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        async with open_daemon(tmp_path, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="60000000") as daemon:
+            assert (await daemon.codexctl("restart"))[0] == 0
+            new = await daemon.read_pid()
+            with trio.fail_after(20):
+                assert await daemon.process.wait() == 0
+            received = []
+            with suppress(BlockingIOError):
+                while True:
+                    received.append(manager.recv(1000).decode())
+            assert f"MAINPID={new}" in received
+            assert not any(each.startswith("STOPPING") for each in received)
+            assert (await daemon.call("daemon.status"))["result"]["service"]["manager"] == "systemd"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

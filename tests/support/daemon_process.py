@@ -111,9 +111,17 @@ class DaemonProcess:
 
 @asynccontextmanager
 async def open_daemon(
-    folder: Path, *, drain_s: float | None = None, options: Options | None = None, **environ: str
+    folder: Path,
+    *,
+    drain_s: float | None = None,
+    port: int | None = None,
+    options: Options | None = None,
+    **environ: str,
 ) -> AsyncIterator[DaemonProcess]:
-    """A daemon with one signed-in account. At the end all of its processes are killed."""
+    """A daemon with one signed-in account. At the end all of its processes are killed.
+
+    ``port`` is a setting that it reads; by default it takes any port.
+    """
     home, simulator = folder / "home", Simulator(options=options or Options())
     home.mkdir(parents=True)
     program = ["-m", "codexd"] if drain_s is None else ["-c", SHORT_DRAIN.format(drain_s=drain_s)]
@@ -122,11 +130,12 @@ async def open_daemon(
         base = await nursery.start(serve_simulator, simulator)
         (home / "settings.toml").write_text(
             f'[upstream]\nbackend_url = "{base}/backend-api"\nauth_url = "{base}"\n[log]\nlevel = "debug"\n'
+            f"[server]\nport = {port or 0}\n"
         )
         with (folder / "stderr").open("w") as stderr:
             start = partial(
                 trio.run_process,
-                [sys.executable, *program, "--home", str(home), "--port", "0"],
+                [sys.executable, *program, "--home", str(home), *(["--port", "0"] if port is None else [])],
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 env=kept | environ,
