@@ -86,6 +86,10 @@ class Listeners:
     http_origin: Origin
     control_origin: Origin
 
+    @property
+    def origins(self) -> tuple[Origin, Origin]:
+        return self.http_origin, self.control_origin
+
 
 @contextmanager
 def open_listeners(

@@ -24,6 +24,7 @@ MODULES = {
     "reload": "codexctl.commands.daemon",
     "claude": "codexctl.commands.clients",
     "codex": "codexctl.commands.clients",
+    "restart": "codexctl.commands.daemon",
     "stop": "codexctl.commands.daemon",
     "service": "codexctl.commands.service",
     "doctor": "codexctl.commands.doctor",
