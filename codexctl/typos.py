@@ -24,6 +24,11 @@ MEANT: Mapping[str, Sequence[str]] = {
     "quota": ("limits", "limit", "rate-limits", "accounts quota", "accounts limits"),
     "requests": ("ps", "history"),
     "requests cancel": ("abort", "requests stop", "requests kill", "requests abort"),
+    "restart": ("respawn", "upgrade", "update"),
+    "service install": ("autostart", "service add", "service enable", "service setup"),
+    "service logs": ("service log", "service journal"),
+    "service restart": ("service start", "service reload", "service upgrade"),
+    "service uninstall": ("service remove", "service disable", "service delete", "service stop"),
     "settings": ("config", "configure", "conf", "options", "preferences"),
     "settings edit": ("settings open",),
     "settings get": ("settings show", "settings read", "settings print"),
@@ -39,7 +44,6 @@ MEANT: Mapping[str, Sequence[str]] = {
 """A command, and other names for it."""
 
 _OTHER_NAMES = {name: command for command, names in MEANT.items() for name in names}
-_RESTART = ("restart", "respawn", "upgrade", "update")
 _START = ("start", "serve", "run", "up", "daemon")
 
 
@@ -63,8 +67,6 @@ def _advise(commands: Sequence[Command], word: str, path: tuple[str, ...], candi
         return f"Did you mean {close[0]}?"
     if not path and word in _START:
         return "The daemon is a program of its own; start it with: codexd"
-    if not path and word in _RESTART:
-        return "To restart the daemon, run `codexctl stop`, then start codexd as before."
     if not is_option and (meant := _find_command(commands, word.lower(), path, candidates)):
         return f'Did you mean "codexctl {meant}"?'
     return f"`{' '.join(('codexctl help', *path))}` lists the {'options' if is_option else 'commands'}."

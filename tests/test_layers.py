@@ -40,6 +40,9 @@ LAYERS: list[tuple[str, ...]] = [
         "codexd.running",
         "codexd.listeners",
         "codexd.manager",
+        "codexd.waiter",
+        "codexd.line",
+        "codexd.handover",
         "codexd.service",
         "codexd.assembly",
         "codexd.daemon",
@@ -53,12 +56,30 @@ GROUND = 1
 BESIDE = {
     # Within one layer: who may import whom. The ground floor is one room.
     "codexd.listeners": ("codexd.running",),
-    "codexd.service": ("codexd.manager",),
-    "codexd.assembly": ("codexd.listeners",),
-    "codexd.daemon": ("codexd.assembly", "codexd.listeners", "codexd.manager", "codexd.running", "codexd.service"),
-    "codexd.start": ("codexd.assembly", "codexd.daemon", "codexd.listeners", "codexd.running"),
+    "codexd.line": ("codexd.waiter",),
+    "codexd.handover": ("codexd.line", "codexd.listeners"),
+    "codexd.service": ("codexd.handover", "codexd.line", "codexd.manager"),
+    "codexd.assembly": ("codexd.handover", "codexd.line", "codexd.listeners"),
+    "codexd.daemon": (
+        "codexd.assembly",
+        "codexd.handover",
+        "codexd.line",
+        "codexd.listeners",
+        "codexd.manager",
+        "codexd.running",
+        "codexd.service",
+    ),
+    "codexd.start": (
+        "codexd.assembly",
+        "codexd.daemon",
+        "codexd.handover",
+        "codexd.line",
+        "codexd.listeners",
+        "codexd.manager",
+        "codexd.running",
+    ),
 }
-CODEXCTL_MAY = ("codexctl", "codexd.__version__", "codexd.paths", "codexd.rpc")
+CODEXCTL_MAY = ("codexctl", "codexd.__version__", "codexd.files", "codexd.paths", "codexd.rpc")
 ITS_DOCTOR = "codexctl/commands/doctor.py"
 """It also imports ``codexd.doctor``, when it runs: it must work without a daemon, and needs the daemon's parsers."""
 
@@ -129,6 +150,9 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/running.py", set(), {"time", "random"}),
     ("codexd/listeners.py", {"attrs"}, {"time", "random"}),
     ("codexd/manager.py", {"attrs", "trio"}, {"random"}),
+    ("codexd/waiter.py", set(), {"time", "random"}),
+    ("codexd/line.py", {"trio"}, {"time", "random"}),
+    ("codexd/handover.py", {"attrs", "trio"}, {"time", "random"}),
     ("codexd/service.py", PURE | {"trio"}, IO),
     ("codexd/assembly.py", PURE | {"trio", "httpx"}, set()),
     ("codexd/daemon.py", PURE | {"trio", "httpx"}, set()),
