@@ -145,8 +145,8 @@ def _list_calls(environ: Mapping[str, str], *, for_bundle: bool) -> Iterator[tup
     if working_dir := _find_working_dir():
         place |= {"working_dir": str(working_dir)}
     if claude and codex:
-        yield "claude.status", place | {"config_dir": str(claude.absolute())}
-        yield "codex.status", {"config_dir": str(codex.absolute())}
+        yield "claude.status", place | {"config_dir": str(claude)}
+        yield "codex.status", {"config_dir": str(codex)}
     if for_bundle:
         yield "requests.list", {"limit": REQUESTS}
         yield "logs.history", {"limit": LOG_ENTRIES, "level": "info"}
@@ -157,8 +157,8 @@ def _find_socket(invocation: Invocation) -> Path:
         return invocation.socket
     try:
         return choose_socket(invocation.environ, report=lambda _text: None)
-    except (NoDaemon, RuntimeError):  # several run, or the home folder is unknown
-        with suppress(RuntimeError):
+    except (NoDaemon, RuntimeError, OSError):  # several run, or the home folder or the current one is unknown
+        with suppress(RuntimeError, OSError):
             return find_socket(invocation.environ)
     return Path(os.devnull)
 
@@ -219,6 +219,8 @@ def _look_at_service(environ: Mapping[str, str]) -> Service | None:
         return Service(None, explain(error))
     except RuntimeError:
         return None
+    except Exception as error:  # noqa: BLE001 - the outermost door of a check, which must not cost the user the report
+        return Service(None, f"The service could not be looked at ({type(error).__name__}).")
     return Service(
         found.manager,
         installed=found.installed,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -165,9 +164,9 @@ def find_folder(environ: Mapping[str, str], variable: str, below_home: str) -> P
     """The folder of a client's settings; None if the home folder is unknown."""
     try:
         if environ.get(variable):
-            return Path(os.path.abspath(Path(environ[variable]).expanduser()))  # noqa: PTH100 - keeps links
-        return Path(environ.get("HOME") or Path.home()) / below_home
-    except RuntimeError:
+            return Path(environ[variable]).expanduser().absolute()
+        return (Path(environ.get("HOME") or Path.home()) / below_home).absolute()
+    except (RuntimeError, OSError):  # a relative path, and the current folder is gone
         return None
 
 

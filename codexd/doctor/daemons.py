@@ -9,7 +9,7 @@ from typing import Any
 from attrs import field, frozen
 
 from codexd import __version__
-from codexd.doctor.finding import Finding, end, find_command, note, ok, problem, warning
+from codexd.doctor.finding import Finding, end, find_command, note, ok, problem, shell, warning
 from codexd.paths import RunningDaemon
 
 Json = Mapping[str, Any]
@@ -77,7 +77,7 @@ def check_daemons(answers: Answers, start: str = START) -> Iterator[Finding]:
     others = [each for each in answers.running if status is None or each.pid != status["pid"]]
     for other in others:
         shown = "Another codexd runs" if status is not None else "A codexd runs"
-        command = f"codexctl --socket {other.socket} status"
+        command = shell("codexctl --socket", other.socket, "doctor")
         yield note("other_daemon", other.socket, f"{shown}: {other}, with its files in {other.home}.", command)
     if answers.dead:
         pids = ", ".join(str(each.pid) for each in answers.dead)

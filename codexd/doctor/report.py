@@ -67,16 +67,16 @@ class _Examination:
 
     def run(self) -> Examined:
         places = self._question.places
-        kept: tuple[tuple[str, str, Checks], ...] = (("files", "Files", _explain_no_home),)
+        in_home: tuple[tuple[str, str, Checks], ...] = (("files", "Files", _explain_no_home),)
         if places is not None:
-            kept = (
+            in_home = (
                 ("files", "Files", partial(self._check_files, places)),
                 ("settings", "Settings", partial(self._check_settings, places)),
                 ("accounts", "Accounts", partial(self._check_accounts, places)),
             )
         topics: tuple[tuple[str, str, Checks], ...] = (
             ("installation", "Installation", self._check_installation),
-            *kept,
+            *in_home,
             ("daemon", "Daemon", self._check_daemons),
             ("network", "Network", self._check_network),
             ("clients", "Clients", self._check_clients),
