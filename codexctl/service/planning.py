@@ -190,7 +190,7 @@ def _judge(file: ServiceFile, manager: Manager, definition: Definition, *, repla
                 if manager.name == "systemd"
                 else f"{file.path} was edited by hand. {keeps}"
             )
-        case Origin.OURS if file.definition is not None:
+        case Origin.OURS if file.definition is not None and manager.read_program(file.text):
             theirs = file.definition.executable
             if theirs != definition.executable and theirs.exists():
                 yield (

@@ -110,12 +110,10 @@ class Systemd:
 
     @cached_property
     def _folder(self) -> Path:
-        """Where the manager looks for the user's own units; it may have another XDG_CONFIG_HOME than this shell."""
+        """Where the manager looks for the user's own units. Its HOME or XDG_CONFIG_HOME may not be this shell's."""
         searched = self._ctl("show", "--property=UnitPath", "--value").output.split()
-        below_home = self._machine.home / ".config" / "systemd" / "user"
-        named = self._machine.environ.get("XDG_CONFIG_HOME")
-        own = Path(named) / "systemd" / "user" if named else below_home
-        return own if not searched or str(own) in searched else below_home
+        controls = [path.removesuffix(".control") for path in searched if path.endswith("/systemd/user.control")]
+        return Path(controls[0]) if controls else self._machine.home / ".config" / "systemd" / "user"
 
     def refuse(self, executable: Path) -> str | None:
         """Why systemd can't run ``executable``, if so."""

@@ -66,7 +66,9 @@ def _systemctl(state, arguments):
         case "show" if units:
             print("\n\n".join("\n".join(_describe(state, folder, unit)) for unit in units))
         case "show" if "--property=UnitPath" in options:
-            print(f"/run/user/1/systemd/generator {folder} /etc/systemd/user")
+            print(
+                f"{folder}.control /run/user/1/systemd/user.control /run/user/1/systemd/generator {folder} /etc/systemd/user"
+            )
         case "show":
             print("Version=252")
         case "show-environment":

@@ -84,9 +84,9 @@ def test_a_unit_of_another_installation(planned, machine, definition, tmp_path):
     other.parent.mkdir()
     other.touch()
     take(planned(wanted=definition._replace(executable=other)).steps, machine, lambda _: None)
-    for obstacle in planned().obstacles:
-        assert str(other) in obstacle
-        assert str(definition.executable) in obstacle
+    [obstacle] = planned().obstacles
+    assert str(other) in obstacle
+    assert str(definition.executable) in obstacle
     assert not planned(replace=True).obstacles
     other.unlink()
     assert not planned().obstacles
