@@ -21,7 +21,7 @@ def plan(result: Json, style: Style) -> list[str]:
         for step in result["steps"]:
             lines += _step(step, style, in_full=result["dry_run"])
     elif not result["obstacles"]:
-        lines += style.prose(result["nothing"])
+        lines += style.prose(result["message"])
     for note in result["notes"]:
         lines += ["", *style.prose(f"Note: {note}")]
     for obstacle in result["obstacles"]:

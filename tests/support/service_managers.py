@@ -134,7 +134,8 @@ def _launchctl(state, arguments):
         case "print" if rest[0].count("/") == 1:
             return 0
         case "print" if state["loaded"]:
-            print(f"{rest[0]} = {{\n\tactive count = 1\n\tstate = running\n\truns = 3\n\tpid = 42\n\tpath = x\n}}")
+            running = "" if state["active"] == ["killed"] else "\tstate = running\n\tpid = 42\n"
+            print(f"{rest[0]} = {{\n\tactive count = 1\n\truns = 3\n{running}\tpath = x\n}}")
         case "print":
             print("Could not find service", file=sys.stderr)
             return 113
@@ -146,6 +147,10 @@ def _launchctl(state, arguments):
             )
         case "bootstrap":
             state["loaded"] = [rest[1]]
+        case "kill":
+            state["active"] = ["killed"]
+        case "kickstart":
+            state["active"] = []
         case "bootout":
             state["loaded"] = []
     return 0

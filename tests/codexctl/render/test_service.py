@@ -34,7 +34,7 @@ def plan(**changes):
     step = {"action": "create", "words": "create /x", "path": "/x", "diff": ["+a"]}
     changed = {"action": "update", "words": "update /y", "path": "/y", "diff": ["@@ -1 +1 @@", "-a", "+b"]}
     run = {"action": "run", "words": "systemctl --user daemon-reload", "command": []}
-    base = {"steps": [step, changed, run], "notes": ["N."], "obstacles": [], "dry_run": False, "nothing": "Nothing."}
+    base = {"steps": [step, changed, run], "notes": ["N."], "obstacles": [], "dry_run": False, "message": "Nothing."}
     return base | changes
 
 
