@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 LABEL = "codexctl: "
 """Begins the line of a service file that says what it was made from."""
 
-WRITTEN = "Written by `codexctl service install`; run it again to change this file, or your edit is in its way."
+WRITTEN = "Written by `codexctl service install`. To change this file, run that again rather than edit it."
 
 
 class Definition(NamedTuple):

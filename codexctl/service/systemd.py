@@ -171,6 +171,8 @@ class Systemd:
         ]
         if changed:
             steps.append(Run(("systemctl", "--user", "daemon-reload")))
+        if state.problems:
+            steps.append(Run(("systemctl", "--user", "reset-failed", *UNITS), may_fail=True))
         if not (state.enabled and state.active and state.listening) or any(path.name == SOCKET for path in changed):
             undo = () if state.enabled else _command("disable", "--now")
             steps.append(Run(_command("enable", "--now"), undo))

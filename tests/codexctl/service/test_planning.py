@@ -1,5 +1,4 @@
 import json
-import os
 import socket
 from pathlib import Path
 
@@ -133,7 +132,7 @@ def test_a_daemon_with_nothing_in_common_is_left_alone(planned, note):
 
 def test_the_service_itself_is_not_a_rival(planned, note, machine, programs, definition):
     take(planned().steps, machine, lambda _: None)
-    note(pid=os.getpid(), home=str(definition.home))
+    note(pid=find_manager(machine, Path("codexd")).state().pid, home=str(definition.home))
     assert not planned().obstacles
 
 
