@@ -306,6 +306,9 @@ def _find_problems(units: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
         elif unit.get("LoadState") in ("error", "bad-setting"):
             yield f"systemd can't read {name}. `systemctl --user status {name}` says why."
         if unit.get("ActiveState") == "failed":
-            yield f"{name} has failed ({unit.get('Result')}). `codexctl service logs` says why."
+            yield (
+                f"{name} has failed ({unit.get('Result')}). `codexctl service logs` says why, and `codexctl service "
+                "restart` starts it again."
+            )
         if unit.get("NeedDaemonReload") == "yes":
             yield f"{name} has changed since systemd read it. Run `systemctl --user daemon-reload`."

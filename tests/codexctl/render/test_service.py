@@ -55,6 +55,7 @@ def test_status():
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
+        ({"state": "failed (exit-code)", "active": False}, "The service has failed (exit-code)."),
         ({"lingering": True}, "  starts        when the machine boots"),
         ({"lingering": None}, "  starts        when you log in"),
         ({"enabled": False}, "  starts        not by itself"),

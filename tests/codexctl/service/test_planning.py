@@ -234,6 +234,14 @@ def test_uninstalling_keeps_what_is_not_ours(planned, machine, units):
     assert str(units[1]) in again.obstacles[0]
 
 
+def test_a_service_whose_files_were_deleted_is_stopped(planned, machine, units, programs):
+    take(planned().steps, machine, lambda _: None)
+    for unit in units:
+        unit.unlink()
+    take(plan_uninstall(find_manager(machine, Path("codexd"))).steps, machine, lambda _: None)
+    assert (programs.state["active"], programs.state["enabled"], programs.state["loaded"]) == ([], [], [])
+
+
 def test_uninstalling_nothing(machine):
     plan = plan_uninstall(find_manager(machine, Path("codexd")))
     assert (list(plan.steps), plan.obstacles) == ([], [])
