@@ -135,7 +135,7 @@ class Launchd:
             word=job.get("state", "not loaded"),
             pid=pid,
             since=None,
-            restarts=max(0, int(job.get("runs", "0")) - 1) if job.get("runs", "0").isdecimal() else 0,
+            restarts=0,  # launchd only counts starts, whatever their reason
             lingering=None,
             overrides=(),
             problems=tuple(problems),
