@@ -21,7 +21,7 @@ def plan(result: Json, style: Style) -> list[str]:
         for step in result["steps"]:
             lines += _step(step, style, in_full=result["dry_run"])
     elif not result["obstacles"]:
-        lines += style.prose(result["nothing"])
+        lines += style.prose(result["message"])
     for note in result["notes"]:
         lines += ["", *style.prose(f"Note: {note}")]
     for obstacle in result["obstacles"]:
@@ -64,7 +64,8 @@ def status(result: Json, style: Style) -> list[str]:
         return [*lines, *style.paragraphs(result["notes"])]
     colour = "red" if result["problems"] else "green"
     since = f", since {clock_time(result['since'], style.now)}" if result["since"] else ""
-    lines = [style.paint(f"The service is {result['state']}{since}.", colour)]
+    verb = "has" if result["state"].startswith("failed") else "is"
+    lines = [style.paint(f"The service {verb} {result['state']}{since}.", colour)]
     lines += [f"{INDENT}{name:12}  {plain(text)}" for name, text in _facts(result) if text]
     daemon = result["daemon"]
     if daemon is not None and daemon["serving"]["possible"]:

@@ -34,7 +34,7 @@ def plan(**changes):
     step = {"action": "create", "words": "create /x", "path": "/x", "diff": ["+a"]}
     changed = {"action": "update", "words": "update /y", "path": "/y", "diff": ["@@ -1 +1 @@", "-a", "+b"]}
     run = {"action": "run", "words": "systemctl --user daemon-reload", "command": []}
-    base = {"steps": [step, changed, run], "notes": ["N."], "obstacles": [], "dry_run": False, "nothing": "Nothing."}
+    base = {"steps": [step, changed, run], "notes": ["N."], "obstacles": [], "dry_run": False, "message": "Nothing."}
     return base | changes
 
 
@@ -55,6 +55,7 @@ def test_status():
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
+        ({"state": "failed (exit-code)", "active": False}, "The service has failed (exit-code)."),
         ({"lingering": True}, "  starts        when the machine boots"),
         ({"lingering": None}, "  starts        when you log in"),
         ({"enabled": False}, "  starts        not by itself"),
