@@ -356,6 +356,8 @@ class Connection:
 
     def _has_unread_bytes(self) -> bool:
         poll = select.poll()
+        if self._stream.socket.fileno() < 0:  # closed already, but its task has not ended yet
+            return False
         poll.register(self._stream.socket, select.POLLIN)
         return bool(poll.poll(0))
 

@@ -6,14 +6,17 @@ import fcntl
 import json
 import socket
 import struct
+from contextlib import closing
 
 import pytest
 import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.trio.worker_context import WorkerContext
 from support.harness import HELLO, start_daemon
 
 from codexd.simulator.wire import Outcome
 from codexd.web import connection
-from codexd.web.server import bind, serve
+from codexd.web.server import bind, make_config, serve
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HEALTH = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -262,3 +265,17 @@ async def test_a_byte_now_and_then_does_not_stop_the_clock(nursery, autojump_clo
     limit_s = connection.HEAD_S if data == GET else connection.HEAD_S + connection.BODY_S
     assert trio.current_time() - begun < limit_s + connection.LINGER_S + 5
     await client.aclose()
+
+
+async def test_a_connection_that_has_just_closed_fails_neither_a_stop_nor_a_search_for_idle_ones():
+    """Between its close and the end of its task, a server may still ask it."""
+    with closing(bind("127.0.0.1", 0)) as listener:
+        accepting = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+        client = await trio.open_tcp_stream("127.0.0.1", listener.getsockname()[1])
+        server = await accepting.accept()
+        closed = connection.Connection(ASGIWrapper(ignore_body), make_config(), WorkerContext(None), server)
+        await client.aclose()
+        await closed.run()
+    assert closed.is_idle
+    closed.finish(0.0)
+    closed.end()
