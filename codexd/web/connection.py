@@ -355,9 +355,9 @@ class Connection:
         return self._protocol.phase is Phase.IDLE and not self._arriving and not self._has_unread_bytes()
 
     def _has_unread_bytes(self) -> bool:
-        poll = select.poll()
-        if self._stream.socket.fileno() < 0:  # closed already, but its task has not ended yet
+        if self._stream.socket.fileno() == -1:  # closed, but still known to the server
             return False
+        poll = select.poll()
         poll.register(self._stream.socket, select.POLLIN)
         return bool(poll.poll(0))
 
