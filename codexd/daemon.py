@@ -16,9 +16,11 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import trio
+from attrs import evolve
 
 from codexd import __version__
 from codexd.accounts.store.store import AccountStore
+from codexd.api.daemon import Service
 from codexd.assembly import (
     Launch,
     Ready,
@@ -237,7 +239,7 @@ def _make_control(
         places=launch.places,
         live=launch.settings,
         addresses=listeners.addresses,
-        service=find_service(launch.environ, activated=listeners.http_origin.is_manager),
+        service=_find_service(launch, listeners),
         simulated=launch.simulated,
         faults=launch.faults,
         started_at=launch.clock(),
@@ -252,7 +254,7 @@ def _make_control(
 
 def _make_handover(launch: Launch, listeners: Listeners, accounts: Accounts, background: trio.Nursery) -> Handover:
     """How this daemon would hand over to a new one."""
-    server, store = launch.settings.current.server, accounts.store
+    server, store, service = launch.settings.current.server, accounts.store, _find_service(launch, listeners)
 
     def make_estate(channel: int, stderr: int) -> Estate:
         return Estate(
@@ -266,6 +268,8 @@ def _make_handover(launch: Launch, listeners: Listeners, accounts: Accounts, bac
             host=server.host,
             port=server.port,
             is_main=knows_main_process(launch.environ, os.getpid()),
+            manager=service.manager,
+            unit=service.unit,
             temporary_home=None if launch.temporary_home is None else str(launch.temporary_home),
         )
 
@@ -283,6 +287,13 @@ def _make_handover(launch: Launch, listeners: Listeners, accounts: Accounts, bac
 
     lend = partial(store.lock.lend, save)
     return Handover(launch.command, launch.environ, launch.line, background, make_estate, lend, take_back)
+
+
+def _find_service(launch: Launch, listeners: Listeners) -> Service:
+    activated = listeners.http_origin.is_manager
+    if launch.predecessor is not None:
+        return evolve(launch.predecessor.service, activated=activated)
+    return find_service(launch.environ, activated=activated)
 
 
 def _owns_control_file(listeners: Listeners, line: Line) -> bool:
