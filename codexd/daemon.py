@@ -208,6 +208,8 @@ async def _supervise_listener(
 def _describe(control: Control, stopping: trio.Event) -> str:
     """What the daemon does, in one line for the service manager."""
     running = f"requests in flight: {control.requests.in_flight}"
+    if control.live.problem:
+        running += "; the settings file is broken, and the last good settings are in effect"
     serving = read_serving(control)
     if stopping.is_set():
         return f"Stopping; {running}"

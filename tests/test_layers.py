@@ -34,7 +34,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("codexd.upstream",),
     ("codexd.turns",),
     ("codexd.control",),
-    ("codexd.web",),
+    ("codexd.doctor", "codexd.web"),
     ("codexd.simulator",),
     (
         "codexd.running",
@@ -79,9 +79,13 @@ BESIDE = {
         "codexd.running",
     ),
 }
-CODEXCTL_MAY = ("codexctl", "codexd.__version__", "codexd.paths", "codexd.rpc")
+CODEXCTL_MAY = ("codexctl", "codexd.__version__", "codexd.files", "codexd.paths", "codexd.rpc")
+ITS_DOCTOR = "codexctl/commands/doctor.py"
+"""It also imports ``codexd.doctor``, when it runs: it must work without a daemon, and needs the daemon's parsers."""
+
 ONLY_BY = {
     # Who alone may import it.
+    "codexd.doctor": ("codexd.doctor", "codexctl.commands.doctor"),
     "codexd.simulator": ("codexd.simulator", "codexd.assembly"),
     "codexd.daemon": ("codexd.start",),
     "codexd.start": ("codexd.__main__",),
@@ -130,6 +134,13 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/turns/retry.py", {"attrs"}, IO),
     ("codexd/turns/", PURE | {"trio"}, {"random", "socket"}),
     ("codexd/control/", PURE | {"trio"}, {"random"}),
+    ("codexd/doctor/finding.py", {"attrs"}, IO),
+    ("codexd/doctor/daemons.py", {"attrs"}, IO),
+    ("codexd/doctor/bundle.py", {"attrs"}, IO),
+    ("codexd/doctor/service.py", {"attrs"}, IO),
+    ("codexd/doctor/network.py", {"attrs", "httpx", "trio"}, {"random", "socket"}),
+    ("codexd/doctor/ports.py", {"attrs"}, {"time", "random"}),
+    ("codexd/doctor/", {"attrs"}, {"time", "random", "socket"}),
     ("codexd/web/compression.py", {"backports", "compression"}, IO),
     ("codexd/web/", PURE | {"trio"} | WEB, set()),
     ("codexd/simulator/faults.py", {"attrs"}, {"time", "os", "socket"}),
@@ -196,8 +207,9 @@ def test_nothing_is_imported_from_above_or_beside(path):
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.startswith("codexctl/")])
 def test_codexctl_knows_the_daemon_by_its_socket_only(path):
+    may = (*CODEXCTL_MAY, "codexd.doctor") if path == ITS_DOCTOR else CODEXCTL_MAY
     for name in filter(is_ours, imports_of(path)):
-        assert is_within(name, CODEXCTL_MAY), f"{path} imports {name}"
+        assert is_within(name, may), f"{path} imports {name}"
 
 
 @pytest.mark.parametrize("path", FILES)

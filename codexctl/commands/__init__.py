@@ -26,6 +26,8 @@ MODULES = {
     "codex": "codexctl.commands.clients",
     "restart": "codexctl.commands.daemon",
     "stop": "codexctl.commands.daemon",
+    "service": "codexctl.commands.service",
+    "doctor": "codexctl.commands.doctor",
     "shell": "codexctl.shell",
     "completion": "codexctl.commands.completion",
     "help": "codexctl.commands.help",

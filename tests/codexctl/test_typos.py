@@ -19,7 +19,7 @@ from codexctl.typos import MEANT, explain
         ("verfy", '"verfy" is not a command. Did you mean "codexctl accounts verify"?'),
         ("cancel x", '"cancel" is not a command. Did you mean "codexctl requests cancel"?'),
         ("respawn", '"respawn" is not a command. Did you mean "codexctl restart"?'),
-        ("doctor", '"doctor" is not a command. Did you mean "codexctl status"?'),
+        ("diagnose", '"diagnose" is not a command. Did you mean "codexctl doctor"?'),
         ("start", '"start" is not a command. The daemon is a program of its own; start it with: codexd'),
         ("xyzzy", '"xyzzy" is not a command. `codexctl help` lists the commands.'),
         (
