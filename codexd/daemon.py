@@ -56,6 +56,12 @@ from codexd.web import server as web
 
 log = logging.getLogger("codexd.daemon")
 
+LAST_REQUEST_S = 5.0
+"""For how long after a hand-over a kept connection may be used once more: longer than a busy client is silent."""
+
+LAST_REQUEST_BEFORE_START_S = 1.0
+"""The same if the next process only starts when this one has ended, and new connections wait for it."""
+
 Run: TypeAlias = Callable[[], Awaitable[None]]
 Task: TypeAlias = tuple[str, Run, OnFailure]
 
@@ -121,7 +127,7 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
                     stop=stopping,
                     drain_s=launch.drain_s,
                     on_drain_end=ending.set,
-                    is_replaced=lambda: line.has_handed_over or listeners.http_origin.is_manager,
+                    last_request_s=partial(_last_request_s, listeners, line),
                 )
                 await owned.start(_supervise_listener, supervisor, "control socket", run_control)
                 async with trio.open_nursery() as proxy:
@@ -296,6 +302,13 @@ def _find_service(launch: Launch, listeners: Listeners) -> Service:
     if launch.predecessor is not None:
         return evolve(launch.predecessor.service, activated=activated)
     return find_service(launch.environ, activated=activated)
+
+
+def _last_request_s(listeners: Listeners, line: Line) -> float:
+    """For how long connections may be used once more during a stop."""
+    if line.has_handed_over:
+        return LAST_REQUEST_S
+    return LAST_REQUEST_BEFORE_START_S if listeners.http_origin.is_manager else 0.0
 
 
 def _owns_control_file(listeners: Listeners, line: Line) -> bool:

@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from codexd.web.server import LAST_REQUEST_S, bind, serve
+from codexd.web.server import bind, serve
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
@@ -217,7 +217,7 @@ async def read_answer(stream):
 
 async def test_if_another_process_serves_on_a_kept_connection_is_used_once_more(nursery, mock_clock):
     stop = trio.Event()
-    port = await start(nursery, app, stop, drain_s=60, is_replaced=lambda: True)
+    port = await start(nursery, app, stop, drain_s=60, last_request_s=lambda: 5.0)
     used, unused = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(2)]
     for stream in (used, unused):
         await stream.send_all(GET + b"\r\n")
@@ -226,7 +226,7 @@ async def test_if_another_process_serves_on_a_kept_connection_is_used_once_more(
     stop.set()
     await trio.testing.wait_all_tasks_blocked(0.01)
     used.socket._sock.send(GET + b"\r\n")
-    mock_clock.jump(LAST_REQUEST_S + 0.1)  # the request and the deadline are there at the same time
+    mock_clock.jump(5.1)  # the request and the deadline are there at the same time
     assert b"connection: close" in await read_answer(used)
     for stream in (used, unused):
         assert await stream.receive_some(1000) == b""
