@@ -28,6 +28,7 @@ from codexd.accounts.sign_in.server import DeviceEndpoint, TokenEndpoint
 from codexd.accounts.store.store import AccountStore, AddOutcome
 from codexd.bounds import Gauge
 from codexd.control.method import Accounts
+from codexd.descriptors import Budget, Slots
 from codexd.errors import SettingInvalid
 from codexd.listeners import Adopted
 from codexd.paths import Places
@@ -154,10 +155,16 @@ def make_kilo(launch: Launch, http: httpx.AsyncClient) -> Kilo:
 
 @frozen
 class Shared:
-    """What all model routes share: the room for bodies, and what codexd recalls of earlier answers."""
+    """What all requests share: places for connections, room for bodies, and what codexd recalls of earlier answers."""
 
+    clients: Slots
+    control_clients: Slots
     room: Room = field(factory=Room)
     recall: Recall = field(factory=Recall)
+
+    @classmethod
+    def of(cls, budget: Budget) -> Shared:
+        return cls(Slots(budget.clients), Slots(budget.control))
 
 
 def make_app(
@@ -221,6 +228,8 @@ def list_gauges(
         return Gauge(name, read, lambda: limit, unit)
 
     return (
+        gauge("connections", lambda: shared.clients.used, shared.clients.limit),
+        gauge("control connections", lambda: shared.control_clients.used, shared.control_clients.limit),
         gauge("bodies of running requests", lambda: shared.room.used_bytes, bounds.BODIES_BYTES, "bytes"),
         gauge("requests kept", lambda: requests.kept, bounds.REQUESTS),
         gauge("refusals kept", lambda: requests.kept_refusals, bounds.REFUSALS),

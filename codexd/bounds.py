@@ -91,6 +91,9 @@ DESCRIPTORS = 16 * KIB
 CLIENTS = 1000
 """Connections of HTTP clients, if the limit of open files allows it. Beyond it, clients wait in the backlog."""
 
+KEPT_CONNECTIONS = 20
+"""Idle connections to the backend that are kept for the next request."""
+
 AHEAD_BYTES = 64 * KIB
 """Pipelined requests that are read while another one is being answered. The rest waits in the socket."""
 

@@ -35,6 +35,7 @@ from codexd.bounds import Gauge
 from codexd.control.daemon import read_serving
 from codexd.control.method import Accounts, Control
 from codexd.control.socket import serve_control
+from codexd.descriptors import Budget
 from codexd.errors import HomeMismatch
 from codexd.listeners import Listeners, open_listeners
 from codexd.manager import Manager, find_service
@@ -51,6 +52,9 @@ from codexd.upstream.proxies import Proxies
 from codexd.web import server as web
 
 log = logging.getLogger("codexd.daemon")
+
+SPARE_CONNECTIONS = 2
+"""Connections to the backend beside those of running requests: for limits and lists of models."""
 
 Run: TypeAlias = Callable[[], Awaitable[None]]
 Task: TypeAlias = tuple[str, Run, OnFailure]
@@ -75,18 +79,19 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
         live, run_simulator = launch.settings, None
         if launch.simulator is not None:
             run_simulator = _simulate(launch, launch.simulator, store)
+        budget = Budget.of_process()
         upstream, tls = live.current.upstream, make_tls(launch.environ)
         proxies = Proxies() if launch.simulated else Proxies.of(launch.environ)
         connect = partial(open_client, upstream, proxies=proxies, tls=tls)
         async with (
-            connect() as http,
+            connect(max_connections=budget.clients + SPARE_CONNECTIONS) as http,
             connect(keeps_connections=False) as sign_in_http,
             open_kilo_client(upstream, proxies=proxies, tls=tls) as kilo_http,
         ):
             live.on_change(partial(apply_settings, launch.logs, (http, sign_in_http, kilo_http)))
             accounts, kilo = make_accounts(launch, store, http, sign_in_http), make_kilo(launch, kilo_http)
             requests = RequestLog(time.monotonic, on_end=usage.add)
-            shared = Shared()
+            shared = Shared.of(budget)
             app = make_app(launch, accounts, kilo, http, requests, shared, ending)
             gauges = list_gauges(launch, accounts, requests, usage, shared)
 
@@ -103,9 +108,17 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
                 background.start_soon(stop_on_signal, stop)
                 await background.start(reload_on_signal, live, manager)
                 owns_file = not listeners.control_origin.is_manager
-                run_control = partial(serve_control, control, listeners.control, owns_file=owns_file)
+                run_control = partial(
+                    serve_control, control, listeners.control, owns_file=owns_file, slots=shared.control_clients
+                )
                 run_http = partial(
-                    web.serve, app, list(listeners.http), stop=stopping, drain_s=launch.drain_s, on_drain_end=ending.set
+                    web.serve,
+                    app,
+                    list(listeners.http),
+                    stop=stopping,
+                    drain_s=launch.drain_s,
+                    on_drain_end=ending.set,
+                    slots=shared.clients,
                 )
                 await background.start(_supervise_listener, supervisor, "control socket", run_control)
                 async with trio.open_nursery() as proxy:

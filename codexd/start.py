@@ -17,6 +17,7 @@ import trio
 from codexd import __version__
 from codexd.assembly import Launch, Ready, make_simulator
 from codexd.daemon import serve
+from codexd.descriptors import raise_limit
 from codexd.errors import AddressUnavailable, AlreadyRunning, CodexdError, FileUnreadable, SettingInvalid
 from codexd.files import explain
 from codexd.listeners import adopt, pin_address
@@ -34,6 +35,7 @@ _Error = TypeVar("_Error", bound=BaseException)
 
 def start(options: argparse.Namespace) -> int:
     """Run the daemon until it ends; return the exit status."""
+    raise_limit()
     with ExitStack() as stack:
         try:
             launch = _prepare(options, stack)

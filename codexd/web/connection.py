@@ -58,7 +58,8 @@ WRITE_STALL_S = 300.0
 """A client that accepts no byte for this long is considered gone; Claude Code waits as long for a silent server."""
 
 FIRST_REQUEST_S = 0.5
-"""At a stop, a connection that was just accepted has this long to send its request, which is then answered."""
+"""At a stop, or if there is no place for others, a connection that was just accepted has this long to send its request,
+which is then answered."""
 
 PROBE_S = 10.0
 """How often we write to a client that sends nothing more, to learn whether it still reads."""
@@ -178,6 +179,7 @@ class PlainH11(H11Protocol):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.phase = Phase.IDLE
+        self.idle_since = trio.current_time()
         self._waiting = trio.CancelScope()
         self._deadline = trio.current_time() + KEEP_ALIVE_S
         self._sends_events = False
@@ -336,9 +338,12 @@ class Connection:
         await self._close()
 
     @property
-    def is_idle(self) -> bool:
-        """Whether no request has arrived that is not answered yet."""
-        return self._protocol.phase is Phase.IDLE and not self._arriving and not self._has_unread_bytes()
+    def can_be_closed(self) -> bool:
+        """Whether all requests are answered, or none came in time after the connection was accepted."""
+        protocol = self._protocol
+        is_idle = protocol.phase is Phase.IDLE and not self._arriving and not self._has_unread_bytes()
+        is_new = not protocol.keep_alive_requests and trio.current_time() < protocol.idle_since + FIRST_REQUEST_S
+        return is_idle and not is_new
 
     def _has_unread_bytes(self) -> bool:
         poll = select.poll()
@@ -347,7 +352,7 @@ class Connection:
 
     def hurry(self) -> None:
         """At a stop: close if idle, but answer a request that may be on its way."""
-        if self.is_idle and self._protocol.keep_alive_requests:
+        if self.can_be_closed:
             self.end()
         else:
             self._protocol.hurry()
