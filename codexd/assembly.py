@@ -21,11 +21,13 @@ from codexd.accounts.choosing.picker import AccountPicker
 from codexd.accounts.choosing.sessions import Sessions
 from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.limits.usage_poll import UsagePoller
-from codexd.accounts.model import Account
-from codexd.accounts.refresh import Refresher
+from codexd.accounts.model import Account, AddOutcome
+from codexd.accounts.refresh import Refresher, make_back_off
+from codexd.accounts.sign_in.device_codes import DeviceEndpoint
 from codexd.accounts.sign_in.flows import LoginFlows
-from codexd.accounts.sign_in.server import DeviceEndpoint, TokenEndpoint
-from codexd.accounts.store.store import AccountStore, AddOutcome
+from codexd.accounts.sign_in.keeper import LoginKeeper
+from codexd.accounts.sign_in.server import SignInServer, TokenEndpoint
+from codexd.accounts.store.store import AccountStore
 from codexd.bounds import Gauge
 from codexd.control.method import Accounts
 from codexd.descriptors import Budget, Slots
@@ -123,18 +125,21 @@ def make_accounts(
     """The parts that work on accounts, using the sign-in server and the backend of the settings."""
     clock, live = launch.clock, launch.settings
     auth_url = live.current.upstream.auth_url
-    tokens, backend = TokenEndpoint(sign_in_http, auth_url), AccountEndpoint(http, lambda: live.current.upstream, clock)
+    server = SignInServer(sign_in_http, auth_url, make_back_off(), clock)
+    tokens, backend = TokenEndpoint(server), AccountEndpoint(http, lambda: live.current.upstream, clock)
     show_pages = partial(serve_callback, simulated=launch.simulated)
 
     def name_account(account_id: str) -> str:
         return next((account.label for account in store.accounts if account.id == account_id), "a removed account")
 
-    refresher, tracker = Refresher(store, tokens, clock), LimitTracker(clock, launch.places.limits, name_account)
+    refresher = Refresher(store, tokens, clock)
+    tracker = LimitTracker(clock, launch.places.limits, name_account)
 
     def keep(auth_json: dict[str, Any]) -> tuple[Account, bool]:
         account, outcome = store.add(auth_json, now=clock(), simulated=launch.simulated)
         return account, outcome is AddOutcome.ADDED
 
+    keeper = LoginKeeper(keep, lambda: store.reserve(None))
     return Accounts(
         store=store,
         refresher=refresher,
@@ -142,7 +147,7 @@ def make_accounts(
         poller=UsagePoller(store, refresher, tracker, backend, clock),
         catalogues=Catalogues(store, refresher, backend, lambda: live.current, clock, launch.places.models),
         sessions=Sessions(),
-        logins=LoginFlows(tokens, DeviceEndpoint(sign_in_http, auth_url), auth_url, keep, show_pages, clock),
+        logins=LoginFlows(tokens, DeviceEndpoint(server), auth_url, keeper, show_pages, clock),
         tokens=tokens,
     )
 

@@ -76,6 +76,9 @@ CLIENT_FILE_BYTES = 4 * MIB
 LOGIN_BYTES = MIB
 """A login of the Codex CLI."""
 
+SAVED_LOGIN_BYTES = 64 * KIB
+"""Disk space that must be free, beyond the size of the login's file, before its tokens are refreshed."""
+
 # -- connections ----------------------------------------------------------------------------------
 
 BACKLOG = 1024

@@ -40,6 +40,7 @@
     │   │   ├── LoginExpired
     │   │   └── LoginCancelled
     │   └── RefreshUnavailable    the sign-in server can't be reached now; the login is intact
+    │       └── LoginNotSavable      it is not asked: its answer could not be written to disk
     └── UpstreamError             the backend's error, with its status, code and message
         ├── ContextOverflow
         ├── UsageLimitReached     a plan window is used up; ``resets_at``
@@ -70,7 +71,7 @@
         └── StreamBroken          the stream ended before a terminal event
 
 ``translation/wire_errors.py`` maps these classes to the errors of each API, in one table; the control socket uses
-``kind``. Import law: standard library and attrs only.
+``kind``.
 """
 
 from __future__ import annotations
@@ -251,6 +252,10 @@ class LoginCancelled(LoginFailed):
 
 class RefreshUnavailable(AccountError):
     kind = "refresh_unavailable"
+
+
+class LoginNotSavable(RefreshUnavailable):
+    kind = "login_not_savable"
 
 
 class UpstreamError(CodexdError):

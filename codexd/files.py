@@ -7,9 +7,10 @@ import os
 import re
 import stat
 import tempfile
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from codexd import bounds
 
@@ -67,6 +68,17 @@ def write_atomic(path: Path, data: bytes, mode: int = PRIVATE) -> None:
 
 
 def _write_atomic(path: Path, data: bytes, mode: int) -> None:
+    temporary = _write_temporary(path, data, mode)
+    try:
+        temporary.replace(path)
+    except BaseException:
+        _discard(temporary)
+        raise
+    sync_folder(path.parent)
+
+
+def _write_temporary(path: Path, data: bytes, mode: int) -> Path:
+    """Write a temporary file beside ``path``, synced to the disk; return its path."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_temporary_prefix(path.name))
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -75,11 +87,56 @@ def _write_atomic(path: Path, data: bytes, mode: int) -> None:
             if mode != PRIVATE:
                 os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
-        Path(name).replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        _discard(Path(name))
         raise
-    sync_folder(path.parent)
+    return Path(name)
+
+
+def _discard(temporary: Path) -> None:
+    """Failing must not hide why the write failed; ``delete_leftovers`` deletes what stays."""
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)
+
+
+class ReservedSpace:
+    """Room on the disk for the next content of a file, taken before there is no way back from having to write it.
+
+    Use it as a context manager: what was not written is given back at its end.
+    """
+
+    def __init__(self, path: Path, size_bytes: int) -> None:
+        """Reserve ``size_bytes`` beside ``path``, in a file that ``delete_leftovers`` deletes after a crash.
+
+        Raises:
+            OSError: the folder or the disk can't be written, or is full. It names ``path``.
+        """
+        self._path = path
+        try:
+            self._temporary = _write_temporary(path, os.urandom(size_bytes), PRIVATE)  # zeros might take no space
+        except OSError as error:
+            error.filename = str(path)
+            raise
+
+    def write(self, data: bytes) -> None:
+        """As ``write_atomic``, into the reserved space. If that is gone, the disk may still take the file as usual."""
+        try:
+            with self._temporary.open("r+b") as file:
+                file.write(data)
+                file.truncate()
+                file.flush()
+                os.fsync(file.fileno())
+            self._temporary.replace(self._path)
+            sync_folder(self._path.parent)
+        except OSError:
+            _discard(self._temporary)
+            write_atomic(self._path, data)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _discard(self._temporary)
 
 
 def read_private(path: Path) -> bytes:

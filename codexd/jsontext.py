@@ -28,7 +28,7 @@ def loads(data: bytes | str) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as refused:
-        return _loads_with_surrogates(data, refused)
+        return _loads_scrubbed(data, refused)
 
 
 def loads_shallow(data: bytes) -> Any:
@@ -37,7 +37,21 @@ def loads_shallow(data: bytes) -> Any:
     Raises:
         ValueError: also for more than ``bounds.JSON_DEPTH`` levels.
     """
-    value = loads(data)
+    return _check_depth(loads(data), data)
+
+
+def loads_with_surrogates(data: bytes) -> tuple[Any, bool]:
+    """Like ``loads_shallow``, but keeps lone surrogates, and says whether there may be some.
+
+    A pair may have been cut between this text and the next one. ``scrub`` joins pairs, and replaces what stays alone.
+    """
+    try:
+        return _check_depth(orjson.loads(data), data), False
+    except orjson.JSONDecodeError as refused:
+        return _check_depth(_loads_by_library(data, refused), data), True
+
+
+def _check_depth(value: Any, data: bytes) -> Any:
     may_be_deep = data.count(b"{") + data.count(b"[") > bounds.JSON_DEPTH
     if may_be_deep and find_too_deep(value) is not None:
         raise ValueError(f"nested more than {bounds.JSON_DEPTH} levels deep")
@@ -55,7 +69,7 @@ def loads_exact(data: bytes) -> Any:
         value = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return loads(data)
-    return _scrub(value) if b"\\u" in data else value
+    return scrub(value) if b"\\u" in data else value
 
 
 def _may_hold_long_number(data: bytes) -> bool:
@@ -127,10 +141,16 @@ def _show_path(step: _Step | None) -> str:
     return path.removeprefix(".")
 
 
-def _loads_with_surrogates(data: bytes | str, refused: ValueError) -> Any:
+def _loads_scrubbed(data: bytes | str, refused: ValueError) -> Any:
     try:
-        value = json.loads(data, parse_constant=_refuse_constant)
-        return _scrub(value)
+        return scrub(_loads_by_library(data, refused))
+    except RecursionError:
+        raise refused from None
+
+
+def _loads_by_library(data: bytes | str, refused: ValueError) -> Any:
+    try:
+        return json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise refused from None
 
@@ -139,11 +159,12 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _scrub(value: Any) -> Any:
+def scrub(value: Any) -> Any:
+    """``value`` with its pairs of surrogates joined, and U+FFFD in place of those that stay alone."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
-        return [_scrub(child) for child in value]
+        return [scrub(child) for child in value]
     if isinstance(value, dict):
-        return {_scrub(key): _scrub(child) for key, child in value.items()}
+        return {scrub(key): scrub(child) for key, child in value.items()}
     return value

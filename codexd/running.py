@@ -43,7 +43,9 @@ def noted(daemon: RunningDaemon, folder: Path | None) -> Iterator[None]:
         _forget_dead(folder, daemon.socket)
         write_atomic(note, json.dumps({name: _plain(value) for name, value in daemon._asdict().items()}).encode())
     except OSError as error:
-        log.warning("codexctl may not find this daemon without --socket: %s can't be written (%s)", note, error)
+        log.warning(
+            "codexctl may not find this daemon without --socket: %s can't be written (%s)", note, error.strerror
+        )
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ import trio
 from attrs import define, field
 
 from codexd.api.daemon import TaskInfo
-from codexd.errors import TaskGaveUp
+from codexd.errors import CodexdError, TaskGaveUp
 
 log = logging.getLogger("codexd.supervisor")
 
@@ -108,4 +108,5 @@ def describe(error: BaseException) -> str:
     """The first error in ``error`` that is not a group, in one line."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}".rstrip(": ")
+    words = str(error) if isinstance(error, CodexdError | OSError) else ""  # others may quote what a peer sent
+    return f"{type(error).__name__}: {words}".removesuffix(": ")

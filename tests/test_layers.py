@@ -101,6 +101,7 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/accounts/sign_in/values.py", {"attrs"}, IO),
     ("codexd/accounts/sign_in/", PURE | {"trio", "httpx"}, {"random"}),
     ("codexd/accounts/model.py", {"attrs"}, IO),
+    ("codexd/accounts/outages.py", {"attrs"}, IO),
     ("codexd/accounts/", PURE | {"trio"}, {"socket"}),
     ("codexd/clients/", PURE | {"trio", "httpx", "tomlkit"}, {"random", "socket"}),
     ("codexd/record/", PURE | {"trio"}, {"random", "socket"}),

@@ -64,10 +64,11 @@ def _reload(invocation: Invocation) -> None:
 
 def _stop(invocation: Invocation) -> None:
     with invocation.connect(doing="waiting for codexd to stop") as client:
-        invocation.show(client.call("daemon.stop"), render_daemon.stopping)
+        stopping = client.call("daemon.stop")
+        invocation.show(stopping, render_daemon.stopping)
         client.wait_until_closed()  # the daemon hangs up once it has stopped
     if not invocation.as_json:
-        invocation.write(["codexd has stopped."])
+        invocation.write(render_daemon.stopped(stopping, invocation.style()))
 
 
 COMMANDS = (

@@ -136,6 +136,20 @@ def stopping(result: Json, style: Style) -> list[str]:
     return style.prose(f"codexd is stopping. {running} up to {result['drain_seconds']:g} s to finish.")
 
 
+def stopped(result: Json, style: Style) -> list[str]:
+    """After ``daemon.stop``. Whatever a service manager listens for starts the daemon again."""
+    service = result.get("service") or {}  # a daemon that was not restarted after an upgrade may not have it
+    if not service.get("activated"):
+        return ["codexd has stopped."]
+    unit, by = service["unit"], service["manager"]
+    line = f"codexd has stopped. {by or 'Whoever listens for it'} starts it again with the next request."
+    if by == "systemd" and unit:
+        line += f" To prevent that: `systemctl --user stop {unit.removesuffix('.service')}.socket`"
+    elif by == "launchd":
+        line += f" To prevent that: `launchctl bootout gui/$(id -u)/{unit}`"
+    return style.prose(line)
+
+
 def log_entries(result: Json, style: Style, *, filters: Sequence[str] = ()) -> list[str]:
     """``logs.history``, asked for with these ``filters``. In a pipe, nothing is an empty output."""
     if not result["entries"] and style.width is not None:

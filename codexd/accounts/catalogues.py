@@ -22,7 +22,6 @@ from codexd.accounts.refresh import Refresher
 from codexd.accounts.store.cache_file import CacheFile
 from codexd.accounts.store.store import AccountStore
 from codexd.errors import AccountError, UpstreamError
-from codexd.files import make_private_folder
 from codexd.settings.schema import Settings
 from codexd.strict import load_versioned, structure
 from codexd.translation.models.catalogue import BUILT_IN, Catalogue, is_entry, read_catalogue
@@ -42,6 +41,7 @@ MAX_LOGGED_MODELS = 20
 RETRY_S, MAX_RETRY_S = 15.0, 15 * 60.0
 """The wait after a failure; it doubles with each further failure."""
 
+SAVE_RETRY_S = 60.0
 FILE_VERSION = 1
 ETAG = re.compile(r"[\x20-\x7e]{1,200}")
 """An ETag that can be sent back in a header."""
@@ -114,6 +114,8 @@ class _Known:
     client_version: str = ""
     asked_at: float | None = None
     """When the backend was last asked in this run of the daemon."""
+    saved_at: float = 0.0
+    """When it was last tried to write the list."""
     failures: int = 0
     reported_etag: str | None = None
     """The ETag that a reply announced, if it differs from ``etag``."""
@@ -154,6 +156,12 @@ class Catalogues:
         self._accounts: dict[str, _Known] = {}
         for account in store.accounts:
             self._load(account.id)
+
+    @property
+    def problem(self) -> str | None:
+        """Why a list can't be saved, in full sentences for the user."""
+        files = (known.file for known in self._accounts.values())
+        return next((file.problem for file in files if file and file.problem), None)
 
     def of(self, account: Account | None) -> Catalogue:
         """The catalogue of ``account`` if it is known, else the built-in one."""
@@ -213,6 +221,7 @@ class Catalogues:
                     if self._is_due(account):
                         nursery.start_soon(self._try_fetch, account)
             self._forget_removed()
+            await self._save_pending()
             await trio.sleep(CHECK_INTERVAL_S)
 
     async def _try_fetch(self, account: Account) -> None:
@@ -242,17 +251,17 @@ class Catalogues:
         before = None if known.raw is None else known.slugs
         known.hold(listed)
         _log_changes(self._store.get(account_id), before, known.slugs)
-        if known.file is not None and self._make_folder():
+        if known.file is not None:
+            known.saved_at = self._clock()
             await trio.to_thread.run_sync(known.file.write, dump_listed(listed))
 
-    def _make_folder(self) -> bool:
-        assert self._folder is not None  # noqa: S101 - for mypy: there is a file only if there is a folder
-        try:
-            make_private_folder(self._folder)
-        except OSError as error:
-            log.warning("%s can't be created: %s", self._folder, error.strerror)
-            return False
-        return True
+    async def _save_pending(self) -> None:
+        """Try again to write the lists that could not be written."""
+        for known in tuple(self._accounts.values()):
+            file, waited_s = known.file, abs(self._clock() - known.saved_at)  # abs: a wall clock may be set back
+            if file is not None and file.pending is not None and waited_s >= SAVE_RETRY_S:
+                known.saved_at = self._clock()
+                await trio.to_thread.run_sync(file.write, file.pending)
 
     def _load(self, account_id: str) -> None:
         known = self._own(account_id)
@@ -268,7 +277,7 @@ class Catalogues:
         """For changing: an unknown account gets an entry."""
         if account_id not in self._accounts:
             path = None if self._folder is None else self._folder / f"{account_id}.json"
-            file = None if path is None else CacheFile(path, parse_listed, "models")
+            file = None if path is None else CacheFile(path, parse_listed, "models", makes_folder=True)
             self._accounts[account_id] = _Known(file)
         return self._accounts[account_id]
 

@@ -85,6 +85,14 @@ class RefreshReason(Enum):
     """The backend refused it."""
 
 
+class AddOutcome(Enum):
+    """What ``AccountStore.add`` did with a login. ``KEPT``: the account already had a newer one."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    KEPT = "kept"
+
+
 class AccountState(Enum):
     """The ``state`` of an account on the control socket."""
 

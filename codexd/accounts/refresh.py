@@ -1,10 +1,11 @@
 """Fresh access tokens: one refresh at a time for each account, however many requests wait for it.
 
 A refresh retires the refresh token that it presents, so the new one must reach the disk whatever happens to the
-request that started it: a refresh is shielded from cancellation, and bounded by the token endpoint's own timeout.
+request that started it: a refresh is shielded from cancellation, and bounded by the token endpoint's own timeout. For
+the same reason the server is not asked before there is room on the disk for its answer.
 
-A followed login belongs to another program, which alone refreshes it: if two did, it would die for both. codexd only
-reads the file again. The Codex CLI rewrites its file in place, so for a moment it holds half a login.
+While the server fails, nobody asks it before ``outages`` allows it: a valid token serves, and a request that needs a
+new one is refused at once.
 """
 
 from __future__ import annotations
@@ -12,24 +13,28 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
 import trio
-from attrs import frozen
 
+from codexd.accounts.followed import read_followed_token
 from codexd.accounts.login import SIGN_IN, find_other_owner, needs_login
 from codexd.accounts.model import Account, RefreshReason, RefreshReply, Tokens
+from codexd.accounts.outages import BackOff, RefreshOutages
 from codexd.accounts.single_flight import SingleFlight
 from codexd.accounts.store.store import AccountStore
 from codexd.errors import (
     AccountError,
     AccountNeedsLogin,
     AccountNotFound,
-    FollowedLoginStale,
+    AlreadyRunning,
+    LoginNotSavable,
     RefreshUnavailable,
     TokenRejected,
 )
-from codexd.translation.wire_errors import say_duration, say_until
+from codexd.files import ReservedSpace, explain
+from codexd.translation.wire_errors import say_until
 
 log = logging.getLogger("codexd.refresh")
 
@@ -46,19 +51,14 @@ START_DELAY_S, MIN_SLEEP_S = 2.0, 10.0
 MAX_SLEEP_S = 60.0
 """The monotonic clock stops while a laptop sleeps, so the wall clock is checked at least this often."""
 
-FIRST_BACK_OFF_S, MAX_BACK_OFF_S = 5.0, 300.0
-
-FOLLOWED_RETRY_FOR_S = 1.0
-"""For how long an unreadable followed file is retried: it may be half written."""
-
-FOLLOWED_RETRY_EVERY_S = 0.01
-STALE_ADVICE = "Run any `codex` command there, which refreshes it, or sign in here with `codexctl accounts add`."
-
 T = TypeVar("T")
 
 
 class RefreshEndpoint(Protocol):
-    """``sign_in.server.TokenEndpoint``."""
+    """``sign_in.server.TokenEndpoint``. ``back_off`` is kept by whoever asks the sign-in server."""
+
+    @property
+    def back_off(self) -> BackOff: ...
 
     async def refresh(self, refresh_token: str, reason: RefreshReason) -> RefreshReply: ...
     async def revoke(self, refresh_token: str) -> bool: ...
@@ -69,18 +69,8 @@ def seconds_until_refresh(expires_at: float, now: float) -> float:
     return max(0.0, expires_at - MARGIN_S - now)
 
 
-def back_off_s(failures: int) -> float:
-    """How long to wait after this number of failures in a row."""
-    return min(MAX_BACK_OFF_S, FIRST_BACK_OFF_S * 2.0 ** min(failures - 1, 10))
-
-
-@frozen
-class Outage:
-    """Refreshes that failed: how many in a row, when the scheduler tries again, and why the last one failed."""
-
-    failures: int
-    retry_at: float
-    problem: str
+def make_back_off() -> BackOff:
+    return BackOff(lambda: random.uniform(-1, 1))  # noqa: S311 - no secret
 
 
 class Refresher:
@@ -95,6 +85,7 @@ class Refresher:
         endpoint: RefreshEndpoint,
         clock: Callable[[], float],
         jitter: Callable[[], float] = lambda: random.uniform(0, JITTER_S),  # noqa: S311 - no secret
+        make_back_off: Callable[[], BackOff] = make_back_off,
     ) -> None:
         self._store = store
         self._endpoint = endpoint
@@ -104,9 +95,10 @@ class Refresher:
         """By account id, the access token and the jitter drawn for it."""
         self._refreshes: SingleFlight[str] = SingleFlight()
         """The refreshes under way; each returns the access token."""
-        self._outages: dict[str, Outage] = {}
-        self._unsaved: dict[str, RefreshReply] = {}
-        """Replies that could not be written to disk, by the refresh token that each one retired."""
+        self._outages = RefreshOutages(endpoint.back_off, make_back_off)
+        self._saving = make_back_off()
+        """When the scheduler tries again to write what could not be written."""
+        self._woken = trio.Event()
 
     async def ask(self, account_id: str, request: Callable[[Account, str], Awaitable[T]]) -> T:
         """Ask the backend about an account: ``request`` gets the account and its access token.
@@ -151,7 +143,7 @@ class Refresher:
     async def refresh_now(self, account_id: str) -> None:
         """Refresh the account's token even if it is not due, or wait for the refresh under way.
 
-        For a followed login, read its file again.
+        A user asked for it, so a server that failed is asked again earlier. For a followed login, read its file again.
 
         Raises:
             As ``fresh_token``.
@@ -161,22 +153,26 @@ class Refresher:
             await self._join(account_id)
         else:
             is_own = tokens is not None and self._store.get(account_id).followed is None
-            await self._begin(account_id, tokens.access_token if tokens and is_own else None, RefreshReason.PROACTIVE)
+            rejected = tokens.access_token if tokens and is_own else None
+            await self._begin(account_id, rejected, RefreshReason.PROACTIVE, by_hand=True)
         if explained := self.explain_withdrawn(account_id):
             raise AccountNeedsLogin(explained)
 
     async def run(self) -> None:
-        """Refresh every account's token before it expires, until cancelled."""
+        """Refresh every account's token before it expires, and save what could not be saved, until cancelled."""
         await trio.sleep(START_DELAY_S)
         while True:
+            self._save_pending()
             async with trio.open_nursery() as nursery:
                 for account in self._store.accounts:
                     nursery.start_soon(self._refresh_if_due, account)
-            await trio.sleep(self._pause_s())
+            with trio.move_on_after(self._pause_s()):
+                await self._woken.wait()
+            self._woken = trio.Event()
 
-    def outage(self, account_id: str) -> Outage | None:
-        """What is known if the account's last refresh failed."""
-        return self._outages.get(account_id)
+    def outage(self, account_id: str) -> BackOff | None:
+        """Why the account's token can't be refreshed, and when that is tried again; None if it did not fail."""
+        return self._outages.find(account_id)
 
     def explain_withdrawn(self, account_id: str) -> str | None:
         """If the account's refresh token was withdrawn: until when the login works, and why, in full sentences."""
@@ -222,8 +218,7 @@ class Refresher:
         return tokens.access_token != rejected and tokens.expires_at - self._clock() > LAST_RESORT_S
 
     def _is_backing_off(self, account_id: str) -> bool:
-        outage = self._outages.get(account_id)
-        return outage is not None and self._clock() < outage.retry_at
+        return self._outages.retry_at(account_id, self._clock()) is not None
 
     async def _refreshed(self, account_id: str, rejected: str | None) -> str:
         """The token from the refresh under way, or from a new one."""
@@ -242,40 +237,75 @@ class Refresher:
             raise RefreshUnavailable("The refresh was interrupted. Try again.")
         return token
 
-    async def _begin(self, account_id: str, rejected: str | None, reason: RefreshReason) -> str:
-        return await self._refreshes.run(account_id, self._attempt(account_id, rejected, reason))
+    async def _begin(
+        self, account_id: str, rejected: str | None, reason: RefreshReason, *, by_hand: bool = False
+    ) -> str:
+        return await self._refreshes.run(account_id, self._attempt(account_id, rejected, reason, by_hand=by_hand))
 
-    async def _attempt(self, account_id: str, rejected: str | None, reason: RefreshReason) -> str:
+    async def _attempt(self, account_id: str, rejected: str | None, reason: RefreshReason, *, by_hand: bool) -> str:
         """One refresh, which is completed even if the request that needs it is cancelled."""
         try:
             with trio.CancelScope(shield=True):
-                token = await self._refresh(account_id, rejected, reason)
+                token = await self._refresh(account_id, rejected, reason, by_hand=by_hand)
         except RefreshUnavailable as error:
-            raise self._note_outage(account_id, error) from None
-        self._outages.pop(account_id, None)
+            raise type(error)(f"The login of {self._label(account_id)} could not be refreshed. {error}") from None
+        self._outages.note_success(account_id)
         return token
 
-    async def _refresh(self, account_id: str, rejected: str | None, reason: RefreshReason) -> str:
+    async def _refresh(self, account_id: str, rejected: str | None, reason: RefreshReason, *, by_hand: bool) -> str:
         """A fresh token from the file, where another program may have put one, or from the server."""
         if self._store.get(account_id).followed is not None:
-            return await self._read_followed(account_id, rejected)
+            return await read_followed_token(self._store, account_id, rejected, self._clock)
         tokens = self._store.reload(account_id)
         if self._is_fresh(account_id, tokens, rejected):
             return tokens.access_token
         used, withdrawn = tokens.refresh_token, self._store.get(account_id).withdrawn
         if withdrawn is not None:
             return self._use_to_its_end(account_id, withdrawn, reason)
+        self._outages.begin(account_id, self._clock(), by_hand=by_hand)
         try:
-            reply = self._unsaved.get(used) or await self._request_tokens(account_id, used, reason)
+            saved = await self._trade_in(account_id, used, reason)
         except AccountNeedsLogin as error:
+            self._outages.note_success(account_id)
             if self._store.reload(account_id).refresh_token == used:
                 return self._use_to_its_end(account_id, str(error), reason)
-        else:
-            saved = self._save(account_id, used, reply)
-            if reply.access_token in (None, saved.access_token):
-                return self._check(account_id, saved)
+            saved = None
+        except RefreshUnavailable as error:
+            raise self._note_failure(account_id, error) from None
+        if saved is not None:
+            return saved.access_token
         # Another program or a sign-in has changed the tokens in the meantime.
-        return await self._refresh(account_id, rejected, reason)
+        return await self._refresh(account_id, rejected, reason, by_hand=by_hand)
+
+    async def _trade_in(self, account_id: str, used: str, reason: RefreshReason) -> Tokens | None:
+        """Exchange a refresh token for new tokens, and save them; None if the account has others by now.
+
+        Raises:
+            AccountNotFound
+            AccountNeedsLogin: the login is dead.
+            RefreshUnavailable: the server gave no tokens, or was not asked.
+        """
+        with self._reserve(account_id) as space:
+            reply = await self._request_tokens(account_id, used, reason)
+            saved = self._store.save_tokens(account_id, reply, now=self._clock(), retired=used, space=space)
+        if not self._store.is_saved:
+            self._woken.set()
+        if reply.access_token not in (None, saved.access_token):
+            return None
+        if saved.expires_at <= self._clock():
+            raise RefreshUnavailable("The sign-in server returned no valid access token.")
+        log.info("refreshed the access token", extra={"fields": {"account": self._label(account_id)}})
+        return saved
+
+    def _reserve(self, account_id: str) -> AbstractContextManager[ReservedSpace | None]:
+        """Room for the new tokens. The server retires the old ones, so without room they are kept."""
+        try:
+            return self._store.reserve(account_id)
+        except OSError as error:
+            reason = explain(error)
+        except AlreadyRunning as error:
+            reason = str(error)
+        raise LoginNotSavable(f"codexd does not ask for new tokens while it can't save them. {reason}")
 
     def _use_to_its_end(self, account_id: str, why: str, reason: RefreshReason) -> str:
         """The access token of a login whose refresh token no longer works, as long as the backend accepts it.
@@ -313,30 +343,22 @@ class Refresher:
             )
         return reply
 
-    def _save(self, account_id: str, used: str, reply: RefreshReply) -> Tokens:
-        """Write the tokens before they are used. An unwritable reply stays in memory: it comes only once."""
-        try:
-            saved = self._store.save_tokens(account_id, reply, now=self._clock(), retired=used)
-        except OSError as error:
-            self._unsaved[used] = reply
-            raise RefreshUnavailable(f"The new tokens could not be written to disk: {error.strerror}.") from None
-        self._unsaved.pop(used, None)
-        return saved
+    def _note_failure(self, account_id: str, error: RefreshUnavailable) -> RefreshUnavailable:
+        """Back off, and log the first of several failures; return the error with the time of the next attempt added."""
+        is_known = self._outages.find(account_id) is not None
+        level = logging.DEBUG if is_known and isinstance(error, LoginNotSavable) else logging.WARNING
+        log.log(level, "refresh failed: %s", error, extra={"fields": {"account": self._label(account_id)}})
+        return self._outages.note_failure(account_id, error, self._clock())
 
-    def _check(self, account_id: str, saved: Tokens) -> str:
-        if saved.expires_at <= self._clock():
-            raise RefreshUnavailable("The sign-in server returned no valid access token. Try again later.")
-        log.info("refreshed the access token", extra={"fields": {"account": self._label(account_id)}})
-        return saved.access_token
-
-    def _note_outage(self, account_id: str, error: RefreshUnavailable) -> RefreshUnavailable:
-        """Back off; return the error with the account's name added."""
-        known = self._outages.get(account_id)
-        failures = known.failures + 1 if known else 1
-        self._outages[account_id] = Outage(failures, self._clock() + back_off_s(failures), str(error))
-        label = self._label(account_id)
-        log.warning("refresh failed: %s", error, extra={"fields": {"account": label, "failures": failures}})
-        return RefreshUnavailable(f"The login of {label} could not be refreshed. {error}")
+    def _save_pending(self) -> None:
+        now = self._clock()
+        if self._store.is_saved or self._saving.refuses(now):
+            return
+        self._store.save()
+        if self._store.is_saved:
+            self._saving.note_success()
+        else:
+            self._saving.note_failure("", now)
 
     def _label(self, account_id: str) -> str:
         return self._store.get(account_id).label
@@ -358,43 +380,13 @@ class Refresher:
 
     def _pause_s(self) -> float:
         """How long to sleep: until the next account is due, between ``MIN_SLEEP_S`` and ``MAX_SLEEP_S``."""
-        due = [
-            self._seconds_until_due(account.id, self._store.tokens(account.id))
-            for account in self._store.accounts
-            if account.needs_login is None and not self._is_backing_off(account.id)
-        ]
-        now = self._clock()
-        due += [outage.retry_at - now for outage in self._outages.values() if outage.retry_at > now]
-        return max(MIN_SLEEP_S, min([MAX_SLEEP_S, *due]))
-
-    async def _read_followed(self, account_id: str, rejected: str | None) -> str:
-        """The access token in the followed file, if it can be used.
-
-        Raises:
-            AccountNotFound
-            FollowedLoginStale: its owner has to refresh it; the login itself may be fine.
-            AccountNeedsLogin: the file can't be read, or holds another account.
-        """
-        account = self._store.get(account_id)
-        tokens = await self._reload_patiently(account_id, rejected)
-        owner = f"codexd only reads this login from {account.followed}. {STALE_ADVICE}"
-        if tokens.access_token == rejected:
-            raise FollowedLoginStale(f"The backend refused the access token of {account.label}. {owner}")
-        expired_for_s = self._clock() - tokens.expires_at
-        if expired_for_s >= 0:
-            raise FollowedLoginStale(
-                f"The access token of {account.label} expired {say_duration(expired_for_s)} ago. {owner}"
-            )
-        return tokens.access_token
-
-    async def _reload_patiently(self, account_id: str, rejected: str | None) -> Tokens:
-        """The tokens in the file. If it stays unreadable, the tokens last read, as long as they are usable."""
-        with trio.move_on_after(FOLLOWED_RETRY_FOR_S):
-            while True:
-                try:
-                    return self._store.reload(account_id)
-                except AccountNeedsLogin:
-                    await trio.sleep(FOLLOWED_RETRY_EVERY_S)
-        tokens = self._store.tokens(account_id)
-        is_usable = tokens.access_token != rejected and tokens.expires_at > self._clock()
-        return tokens if is_usable else self._store.reload(account_id)
+        now, waits = self._clock(), [MAX_SLEEP_S]
+        for account in self._store.accounts:
+            retry_at = self._outages.retry_at(account.id, now)
+            if retry_at is not None:
+                waits.append(retry_at - now)
+            elif account.needs_login is None:
+                waits.append(self._seconds_until_due(account.id, self._store.tokens(account.id)))
+        if not self._store.is_saved:
+            waits.append(self._saving.retry_at - now)
+        return max(MIN_SLEEP_S, min(waits))

@@ -102,10 +102,14 @@ class DaemonStatus:
 
 @frozen
 class Stopping:
-    """The daemon takes no new requests; those that run have ``drain_seconds`` to end."""
+    """The daemon takes no new requests; those that run have ``drain_seconds`` to end.
+
+    If ``service.activated``, the next connection starts it again.
+    """
 
     streams_in_flight: int
     drain_seconds: float
+    service: Service
 
 
 @frozen

@@ -11,12 +11,12 @@ import trio
 
 from codexd.accounts.choosing.choose import NO_ACCOUNT
 from codexd.accounts.choosing.serving import Standing
+from codexd.accounts.followed import STALE_ADVICE
 from codexd.accounts.imports import read_logins
 from codexd.accounts.limits.cooldown import Reason
 from codexd.accounts.limits.windows import Window
 from codexd.accounts.login import read_tokens
 from codexd.accounts.model import Account, AccountState, Tokens, account_state
-from codexd.accounts.refresh import STALE_ADVICE
 from codexd.api import accounts as api
 from codexd.api.rules import NoParams
 from codexd.control.method import Call, Control, method

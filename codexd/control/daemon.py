@@ -39,7 +39,9 @@ async def read_status(call: Call, _params: NoParams) -> api.DaemonStatus:
             *control.store.problems,
             *_dead_logins(control, serving),
             *filter(None, (control.accounts.refresher.explain_withdrawn(each.id) for each in control.store.accounts)),
-            *([control.live.problem] if control.live.problem else []),
+            *filter(
+                None, (control.live.problem, control.accounts.tracker.problem, control.accounts.catalogues.problem)
+            ),
             *control.usage.problems,
         ),
         serving=serving,
@@ -97,8 +99,9 @@ async def reload_settings(call: Call, _params: NoParams) -> ChangedSettings:
 @method("daemon.stop")
 async def stop(call: Call, _params: NoParams) -> api.Stopping:
     """Stop as soon as the running requests have ended."""
-    call.control.stop_after(call.replied)
-    return api.Stopping(call.control.requests.in_flight, call.control.drain_s)
+    control = call.control
+    control.stop_after(call.replied)
+    return api.Stopping(control.requests.in_flight, control.drain_s, control.service)
 
 
 @method("kilo.models")

@@ -10,9 +10,8 @@ from pathlib import Path
 import trio
 
 from codexd.accounts.imports import Logins, codex_auth_path, predecessor_path, read_logins
-from codexd.accounts.model import Account
+from codexd.accounts.model import Account, AddOutcome
 from codexd.accounts.sign_in.flows import LoginMethod
-from codexd.accounts.store.store import AddOutcome
 from codexd.api import accounts as api
 from codexd.control.accounts import CHOICE_ERRORS, WORK_EXAMPLE, choose_account, choose_accounts, to_ref
 from codexd.control.method import Call, Control, method

@@ -127,6 +127,10 @@ _BY_CLASS: Mapping[type[CodexdError], Advice] = {
         "The login is intact. codexd keeps trying to refresh it, at growing intervals.",
         "Check whether this machine can reach the sign-in server (setting upstream.auth_url).",
     ),
+    errors.LoginNotSavable: Advice(
+        "The login is intact. A refresh would retire it, so codexd refreshes it once the new one can be saved.",
+        "Free disk space, or make codexd's state folder writable; the error names it.",
+    ),
     errors.UpstreamError: Advice(_RETRIES, _REPORT),
     errors.ContextOverflow: Advice(
         _COMPACTS,
@@ -236,6 +240,10 @@ _OTHER_FREE = (
 
 _BY_CLASS_OF_THIRD_PARTY: Mapping[type[CodexdError], Advice] = {
     **{found: advice for found, advice in _BY_CLASS.items() if not issubclass(found, errors.UpstreamError)},
+    errors.LoginNotSavable: Advice(
+        "The login is intact. A refresh would retire it, so codexd refreshes it once the new one can be saved.",
+        "Free disk space, or make codexd's state folder writable; the error names it.",
+    ),
     errors.UpstreamError: Advice(_RETRIES, f"If it keeps failing, {_OTHER_FREE}"),
     errors.RateLimited: Advice(
         "{host} limits how often each IP address may use its free models; clients try again automatically.",

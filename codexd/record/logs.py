@@ -10,11 +10,12 @@ import json
 import logging
 import re
 import sys
+import textwrap
 import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TextIO, TypeAlias
 
 from attrs import evolve
@@ -22,7 +23,7 @@ from attrs import evolve
 from codexd import bounds
 from codexd.api.records import LEVELS, LogEntry, LogEvent, LogFilter
 from codexd.record.follow import Follower
-from codexd.record.redaction import redact, redact_value
+from codexd.record.redaction import describe_error, redact, redact_value
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """Control characters, line ends, and marks that change the text direction."""
@@ -143,8 +144,7 @@ def read_record(record: logging.LogRecord) -> LogEntry:
     fields = getattr(record, "fields", None)
     fields = redact_value(fields) if isinstance(fields, Mapping) else {}
     if record.exc_info and record.exc_info[1]:
-        text = "".join(traceback.format_exception(record.exc_info[1]))
-        fields["traceback"] = _shorten(redact(text))
+        fields["traceback"] = _shorten(redact("".join(_format_error(record.exc_info[1]))))
     request = getattr(record, "request", None)
     return LogEntry(
         id=0,
@@ -155,6 +155,19 @@ def read_record(record: logging.LogRecord) -> LogEntry:
         request=request if isinstance(request, str) else None,
         fields=fields,
     )
+
+
+def _format_error(error: BaseException, indent: str = "") -> Iterator[str]:
+    """The traceback of ``error``, of its causes and of the errors in a group, with the words of safe errors only."""
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None:
+        yield from _format_error(before, indent)
+        yield f"{indent}-- and then:\n"
+    for line in [*traceback.format_tb(error.__traceback__), f"{describe_error(error)}\n"]:
+        yield textwrap.indent(line, indent)
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _format_error(inner, f"{indent}  ")
 
 
 def format_text(entry: LogEntry) -> str:

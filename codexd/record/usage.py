@@ -10,6 +10,7 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Mapping
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +20,7 @@ from attrs import evolve
 
 from codexd import bounds
 from codexd.api.records import TokenCounts, UsageReport, UsageRow
+from codexd.files import explain
 from codexd.record.snapshot import Snapshot
 from codexd.record.usage_file import UsageEntry, UsageFile, is_damage
 
@@ -42,6 +44,16 @@ NO_USAGE = UsageRow("total", 0, 0, 0, 0, 0, 0, 0, None)
 _T = TypeVar("_T")
 
 
+class _Use(Enum):
+    READ = "read"
+    WRITE = "write"
+    PRUNE = "prune"
+
+
+_PROVES = {_Use.READ: (_Use.READ,), _Use.WRITE: tuple(_Use), _Use.PRUNE: (_Use.READ, _Use.PRUNE)}
+"""Which uses of the file work again if one works: it can be read on a full disk, and there may be nothing to delete."""
+
+
 class UsageHistory:
     """``retention_days`` returns the setting's current value, ``clock`` seconds since the epoch."""
 
@@ -53,7 +65,8 @@ class UsageHistory:
         self._waiting: deque[UsageEntry] = deque(maxlen=bounds.USAGE_ROWS)
         self._news = trio.Event()
         self._lock = trio.Lock()
-        self._trouble: str | None = None
+        self._troubles: dict[_Use, str] = {}
+        """What is impossible now, and why."""
         self._kept_aside: Path | None = None
 
     @property
@@ -65,7 +78,8 @@ class UsageHistory:
     def problems(self) -> tuple[str, ...]:
         """The problems with the file, in full sentences for the user."""
         aside = self._kept_aside and f"The usage history could not be read and is kept as {self._kept_aside}."
-        return tuple(problem for problem in (self._trouble, aside) if problem)
+        troubles = dict.fromkeys(self._troubles.values())  # mostly, they have one cause
+        return tuple(problem for problem in (*troubles, aside) if problem)
 
     def add(self, request: Snapshot) -> None:
         """Queue a request that has ended. Never waits."""
@@ -76,15 +90,15 @@ class UsageHistory:
         """Write the queue in batches and delete old requests, until cancelled."""
         while True:
             oldest = self._clock() - self._retention_days() * DAY_S
-            await self._use(partial(UsageFile.prune, before=oldest))
-            with trio.move_on_after(PRUNE_S):
+            await self._use(_Use.PRUNE, partial(UsageFile.prune, before=oldest))
+            with trio.move_on_after(RETRY_S if _Use.PRUNE in self._troubles else PRUNE_S):
                 await self._write_batches()
 
     async def summarize(self, by: str, since: float, names: Mapping[str, str]) -> UsageReport:
         """The sums by ``model``, ``account`` or ``day``, up to now. ``names`` maps account ids to labels."""
         await self._flush()
         found = await self._use(
-            lambda file: (file.sum_up(by, since), file.sum_up("total", since), file.find_oldest(since))
+            _Use.READ, lambda file: (file.sum_up(by, since), file.sum_up("total", since), file.find_oldest(since))
         )
         rows, total, oldest = found or ([], [], None)
         if by == "account":
@@ -94,39 +108,44 @@ class UsageHistory:
     def close(self) -> None:
         """Write what is still queued. This blocks, so call it only after ``run`` has ended."""
         try:
-            file = self._open()
-            file.add(tuple(self._waiting))
-            file.close()
+            if self._waiting:
+                self._open().add(tuple(self._waiting))
+            if self._file is not None:
+                self._file.close()
         except (sqlite3.Error, OSError) as error:
-            log.error("the usage history could not be written, requests waiting: %d: %s", len(self._waiting), error)  # noqa: TRY400 - a traceback adds nothing
+            reason = _describe(error, self._path)
+            log.error("the usage of %d requests could not be saved: %s", len(self._waiting), reason)  # noqa: TRY400 - a traceback adds nothing
 
     async def _write_batches(self) -> None:
         while True:
             if not self._waiting:
                 self._news = trio.Event()
                 await self._news.wait()
-            await trio.sleep(RETRY_S if self._trouble else BATCH_S)
+            await trio.sleep(RETRY_S if _Use.WRITE in self._troubles else BATCH_S)
             await self._flush()
 
     async def _flush(self) -> None:
         """Write the queue; what can't be written stays queued."""
+        if not self._waiting:
+            return
         batch, written = tuple(self._waiting), None
         self._waiting.clear()
         try:
-            written = await self._use(partial(UsageFile.add, entries=batch))
+            written = await self._use(_Use.WRITE, partial(UsageFile.add, entries=batch))
         finally:
             if written is None:
                 self._waiting = deque([*batch, *self._waiting], maxlen=bounds.USAGE_ROWS)
 
-    async def _use(self, work: Callable[[UsageFile], _T]) -> _T | None:
+    async def _use(self, use: _Use, work: Callable[[UsageFile], _T]) -> _T | None:
         """Run ``work`` in a thread and return its result; None if the file can't be used now (see ``problems``)."""
         async with self._lock:
             try:
                 done = await trio.to_thread.run_sync(lambda: work(self._open()))
             except (sqlite3.Error, OSError) as error:
-                self._note_trouble(error)
+                self._note_trouble(use, error)
                 return None
-            self._trouble = None
+            for proven in _PROVES[use]:
+                self._troubles.pop(proven, None)
             return done
 
     def _open(self) -> UsageFile:
@@ -138,13 +157,18 @@ class UsageHistory:
             self._kept_aside = self._file.kept_aside or self._kept_aside
         return self._file
 
-    def _note_trouble(self, error: sqlite3.Error | OSError) -> None:
+    def _note_trouble(self, use: _Use, error: sqlite3.Error | OSError) -> None:
         if self._file is not None and isinstance(error, sqlite3.Error) and is_damage(error):
             self._file.close()
             self._file = None  # the next opening finds the damage and keeps the file aside
-        if self._trouble is None:
-            log.error("the usage history can't be used: %s", error)
-        self._trouble = f"The usage history {self._path} can't be used ({error}); new requests are kept in memory."
+        reason = _describe(error, self._path)
+        if not self._troubles:
+            log.error("the usage history has a problem: %s", reason)
+        self._troubles[use] = f"The usage history has a problem: {reason} New requests are kept in memory."
+
+
+def _describe(error: sqlite3.Error | OSError, path: Path) -> str:
+    return explain(error, path) if isinstance(error, OSError) else f"{path} can't be used: {error}."
 
 
 def _to_entry(request: Snapshot) -> UsageEntry:

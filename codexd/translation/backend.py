@@ -14,6 +14,8 @@ from attrs import frozen
 from codexd import jsontext
 from codexd.errors import StreamBroken
 
+Event = dict[str, Any]
+
 TERMINAL = frozenset({"response.completed", "response.done", "response.incomplete", "response.failed", "error"})
 """A stream that ends without one of these events was cut off."""
 
@@ -56,22 +58,71 @@ def needs_answer(body: Mapping[str, Any]) -> bool:
     return not any(text_of(item.get("type")).endswith("_output") for item in since)
 
 
-def parse_event(data: bytes) -> dict[str, Any] | None:
-    """The event in one frame's data; None for the ``[DONE]`` mark and for JSON that is not an event.
+class EventParser:
+    """Parses the frames of one answer."""
 
-    The type of an event is printable, so it may go into the event line of a client's stream as it is.
+    def __init__(self) -> None:
+        self._joiner = SurrogateJoiner()
 
-    Raises:
-        StreamBroken: not JSON, or nested too deeply.
-    """
-    if data == b"[DONE]":
-        return None
-    try:
-        event = jsontext.loads_shallow(data)
-    except ValueError as wrong:
-        raise StreamBroken(f"the backend sent an event that is not JSON: {wrong}", status=200) from None
-    kind = event.get("type") if isinstance(event, dict) else None
-    return event if isinstance(kind, str) and kind.isprintable() else None
+    def parse(self, data: bytes) -> list[Event]:
+        """The event in one frame's data, with what was held back before it.
+
+        There is none in the ``[DONE]`` mark and in JSON that is not an event. The type of an event is printable, so it
+        may go into the event line of a client's stream as it is.
+
+        Raises:
+            StreamBroken: not JSON, or nested too deeply.
+        """
+        if data == b"[DONE]":
+            return []
+        try:
+            event, may_be_cut = jsontext.loads_with_surrogates(data)
+        except ValueError as wrong:
+            raise StreamBroken(f"the backend sent an event that is not JSON: {wrong}", status=200) from None
+        kind = event.get("type") if isinstance(event, dict) else None
+        if not isinstance(kind, str) or not kind.isprintable():
+            return []
+        return self._joiner.join(event) if may_be_cut or self._joiner.holds_any else [event]
+
+
+class SurrogateJoiner:
+    """Joins pairs of surrogates that were cut between two deltas of a text. What stays alone becomes U+FFFD."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Event] = {}
+        """By text, a delta of half a pair."""
+
+    @property
+    def holds_any(self) -> bool:
+        return bool(self._held)
+
+    def join(self, event: Event) -> list[Event]:
+        """``event`` without half a pair at its end, and before it what can't become a pair anymore."""
+        delta = event.get("delta")
+        if isinstance(delta, str):
+            return [self._join_delta(event, delta)]
+        return [*self._release(event), jsontext.scrub(event)]
+
+    def _join_delta(self, event: Event, delta: str) -> Event:
+        name = repr([event.get(field) for field in _NAMES_OF_TEXT])
+        held = self._held.pop(name, None)
+        delta = (held["delta"] if held else "") + delta
+        if "\ud800" <= delta[-1:] <= "\udbff":
+            self._held[name] = {**event, "delta": delta[-1]}
+            delta = delta[:-1]
+        made: Event = jsontext.scrub({**event, "delta": delta})
+        return made
+
+    def _release(self, event: Event) -> list[Event]:
+        if not event["type"].endswith(".done") and event["type"] not in TERMINAL:
+            return []
+        item_id = event.get("item_id")
+        ended = [name for name, held in self._held.items() if item_id in (None, held.get("item_id"))]
+        return [jsontext.scrub(self._held.pop(name)) for name in ended]
+
+
+_NAMES_OF_TEXT = ("type", "item_id", "output_index", "content_index", "summary_index")
+"""The fields of a delta that say which text it belongs to."""
 
 
 def read_usage(usage: Any) -> Usage | None:

@@ -90,6 +90,7 @@ TABLE: Mapping[type[CodexdError], Row] = {
     errors.AccountDisabled: _final((401, "authentication_error"), (401, _INVALID), "account_disabled"),
     errors.AccountNeedsLogin: _final((401, "authentication_error"), (401, _INVALID), "account_needs_login"),
     errors.RefreshUnavailable: Row((502, "api_error"), (502, "server_error"), "refresh_unavailable"),
+    errors.LoginNotSavable: Row((502, "api_error"), (502, "server_error"), "login_not_savable"),
     # codexd itself
     errors.ShuttingDown: Row((529, "overloaded_error"), (503, "server_error"), "shutting_down"),
     errors.Busy: Row((529, "overloaded_error"), (503, "server_error"), "codexd_is_busy"),

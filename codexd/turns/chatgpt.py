@@ -39,7 +39,7 @@ from codexd.turns.retry import How, RetryContext
 from codexd.turns.streaks import Streaks
 from codexd.turns.turn import Attempt, Turn, wait_for_limit
 from codexd.upstream.codex import CodexBackend
-from codexd.upstream.http import EventSource
+from codexd.upstream.event_source import EventSource
 
 OVERLOAD_LASTS_S = 3600.0
 OVERLOADS_UNTIL_HINT = 10

@@ -18,7 +18,7 @@ from codexd.translation.kilo.models import KILO, describe, is_kilo
 from codexd.translation.kilo.request import to_chat
 from codexd.translation.reading.losses import Losses
 from codexd.turns.turn import Attempt, Turn
-from codexd.upstream.http import EventSource
+from codexd.upstream.event_source import EventSource
 from codexd.upstream.kilo import FreeModels, KiloBackend
 
 _DISABLED = (

@@ -11,7 +11,7 @@ from codexd.translation.client_api import Body, Event, Target
 from codexd.translation.reading.losses import Losses
 from codexd.turns.retry import RetryContext
 from codexd.turns.turn import Attempt, Turn
-from codexd.upstream.http import EventSource
+from codexd.upstream.event_source import EventSource
 
 
 class Provider(Protocol):

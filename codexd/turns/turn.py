@@ -15,7 +15,7 @@ from codexd.accounts.model import Account
 from codexd.record.timeline import RequestRecord
 from codexd.translation.client_api import AnswerStream, ClientRequest, Event, State, Target
 from codexd.turns.retry import ONCE_A_REQUEST, How
-from codexd.upstream.http import EventSource
+from codexd.upstream.event_source import EventSource
 
 log = logging.getLogger("codexd.turn")
 

@@ -16,11 +16,12 @@ from attrs import frozen
 from codexd import jsontext
 from codexd.accounts.model import Account
 from codexd.settings.schema import UpstreamSettings
-from codexd.translation.backend import parse_event
+from codexd.translation.backend import EventParser
 from codexd.translation.backend_errors import read_http_error
 from codexd.translation.models.catalogue import read_version
 from codexd.translation.sse import Decoder
-from codexd.upstream.http import AnswerTimeouts, Event, EventSource, Progress, open_answer
+from codexd.upstream.event_source import Event, EventSource
+from codexd.upstream.http import AnswerTimeouts, Progress, open_answer
 
 NAME = "the backend"
 """Its name in errors."""
@@ -33,16 +34,16 @@ class ResponsesReader:
 
     def __init__(self) -> None:
         self._decoder = Decoder()
+        self._parser = EventParser()
 
     def receive_data(self, data: bytes) -> list[Event]:
-        return _parse(self._decoder.receive_data(data))
+        return self._parse(self._decoder.receive_data(data))
 
     def receive_eof(self) -> list[Event]:
-        return _parse(self._decoder.receive_eof())
+        return self._parse(self._decoder.receive_eof())
 
-
-def _parse(frames: list[bytes]) -> list[Event]:
-    return [event for frame in frames if (event := parse_event(frame)) is not None]
+    def _parse(self, frames: list[bytes]) -> list[Event]:
+        return [event for frame in frames for event in self._parser.parse(frame)]
 
 
 @frozen

@@ -15,6 +15,9 @@ from codexd.errors import ProxyFailed, StreamBroken, UpstreamError, UpstreamFail
 
 log = logging.getLogger("codexd.upstream")
 
+MAX_PROXY_CHARS = 200
+"""Of the reason that a proxy gives."""
+
 PROXY, FAILURE = "proxy", "failure"
 """The extensions of an ``httpx.Request`` for errors: its proxy, and what went wrong. The sign-in reads them as well."""
 
@@ -40,12 +43,13 @@ def to_broken(error: httpx.HTTPError, name: str) -> StreamBroken:
 
 
 def describe(error: httpx.HTTPError) -> str:
-    """What happened, as the end of a sentence. The library's own words go to the log.
+    """What happened, as the end of a sentence.
 
-    Those of a ``LocalProtocolError`` stay out even of the log: they may quote a header, and so a token.
+    The library's own words stay out of errors and of the log: they quote what could not be parsed, and so a token or
+    somebody's answer.
     """
     if isinstance(error, httpx.ProxyError) and str(error):  # the words of the proxy
-        return str(error)
+        return "".join(filter(str.isprintable, str(error)[:MAX_PROXY_CHARS]))
     causes = list(_list_causes(error))
     rejected = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
     if rejected is not None:
@@ -55,7 +59,7 @@ def describe(error: httpx.HTTPError) -> str:
         )
     if isinstance(error, httpx.LocalProtocolError):
         return "the request could not be sent"
-    log.debug("%s: %s", type(error).__name__, error)
+    log.debug("a request failed: %s", ", caused by ".join(type(each).__name__ for each in (error, *causes[1:])))
     match next((cause for cause in causes if isinstance(cause, OSError) and cause.errno is not None), None):
         case ssl.SSLError():
             return "the TLS handshake failed"

@@ -1,4 +1,4 @@
-"""HTTP to a provider: the client, whole answers, streams of events, and one mapping of transport errors."""
+"""HTTP to a provider: the client, whole answers, and answers that are read as they arrive."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import platform
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,13 +21,10 @@ from codexd import __version__, bounds
 from codexd.errors import (
     BackendSilent,
     SettingInvalid,
-    StreamBroken,
     UpstreamFailed,
-    UpstreamTimeout,
 )
 from codexd.settings.schema import UpstreamSettings
-from codexd.translation.backend import TERMINAL
-from codexd.upstream.connection import to_broken, to_unreachable
+from codexd.upstream.connection import to_unreachable
 from codexd.upstream.pool import make_transport
 from codexd.upstream.proxies import ProxiedTransport, Proxies, Proxy
 
@@ -36,10 +33,6 @@ log = logging.getLogger("codexd.upstream")
 USER_AGENT = f"codexd/{__version__} ({platform.system()}; {platform.machine()})"
 
 _ERROR_BODY_S = 10.0
-_TAIL_S = 0.2
-"""How long to wait for the end of the body after the terminal event, so that the connection can be reused."""
-
-Event = dict[str, Any]
 
 
 def open_client(
@@ -286,102 +279,3 @@ async def _close(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None
                 pass
         except (httpx.HTTPError, httpx.StreamError):
             pass
-
-
-class EventReader(Protocol):
-    """Parses the bytes of an answer into Responses events."""
-
-    def receive_data(self, data: bytes) -> list[Event]: ...
-
-    def receive_eof(self) -> list[Event]: ...
-
-
-class EventSource:
-    """The events of one answer, as they arrive. ``name`` is the provider's name in errors.
-
-    ``begins_by`` is the deadline of the first chunk, on trio's clock, if it has one of its own.
-    """
-
-    def __init__(
-        self,
-        chunks: AsyncIterator[bytes],
-        timeouts: AnswerTimeouts,
-        reader: EventReader,
-        *,
-        name: str,
-        begins_by: float | None = None,
-    ) -> None:
-        self._chunks = chunks
-        self._timeouts = timeouts
-        self._idle_scope = trio.CancelScope(deadline=math.inf if begins_by is None else begins_by)
-        self._rearm_at = -math.inf if begins_by is None else math.inf
-        self._has_begun = begins_by is None
-        self._reader = reader
-        self.name = name
-        self._terminated = False
-
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Within this context, ``receive_events`` waits no longer than the idle timeout.
-
-        Raises:
-            BackendSilent: nothing at all arrived in time.
-            UpstreamTimeout: nothing more arrived for that long.
-        """
-        with self._idle_scope:
-            yield
-        if not self._idle_scope.cancelled_caught:
-            return
-        if not self._has_begun:
-            raise self._timeouts.describe_silence(self.name)
-        raise UpstreamTimeout(f"{self.name} was silent for {self._timeouts.idle_s:g} s (setting upstream.idle_timeout)")
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Suspend the idle timeout while a slow client is what the stream waits for."""
-        self._idle_scope.deadline = math.inf
-        yield
-        self._rearm_at = -math.inf
-
-    async def receive_events(self) -> list[Event]:
-        """The events of the next chunk, possibly none; call it within ``watched``.
-
-        Raises:
-            StreamBroken: the stream ended before a terminal event.
-        """
-        self._rearm()
-        chunk = await self._receive_chunk()
-        if not self._has_begun:
-            self._has_begun, self._rearm_at = True, -math.inf
-        events = self._reader.receive_eof() if chunk is None else self._reader.receive_data(chunk)
-        self._terminated = any(event["type"] in TERMINAL for event in events)
-        if chunk is None and not self._terminated:
-            raise StreamBroken(f"{self.name} closed the stream before the end of the answer", status=200)
-        return events
-
-    @property
-    def terminated(self) -> bool:
-        return self._terminated
-
-    async def read_tail(self) -> None:
-        """Read what follows the terminal event, and ignore failures."""
-        with trio.move_on_after(_TAIL_S):
-            try:
-                async for _ in self._chunks:
-                    pass
-            except httpx.HTTPError:
-                pass
-
-    def _rearm(self) -> None:
-        """Move the deadline, but not for every chunk: that costs more than parsing an event."""
-        now = trio.current_time()
-        if now >= self._rearm_at:
-            grace_s = min(1.0, self._timeouts.idle_s / 10)
-            self._rearm_at = now + grace_s
-            self._idle_scope.deadline = now + self._timeouts.idle_s + grace_s
-
-    async def _receive_chunk(self) -> bytes | None:
-        try:
-            return await anext(self._chunks, None)
-        except httpx.HTTPError as error:
-            raise to_broken(error, self.name) from None

@@ -22,7 +22,8 @@ from codexd.settings.schema import Settings, UpstreamSettings
 from codexd.translation.kilo.errors import read_http_error
 from codexd.translation.kilo.models import FreeModel, read_free_models
 from codexd.translation.kilo.stream import ChatReader
-from codexd.upstream.http import AnswerTimeouts, EventSource, Progress, fetch, open_answer, open_client
+from codexd.upstream.event_source import EventSource
+from codexd.upstream.http import AnswerTimeouts, Progress, fetch, open_answer, open_client
 from codexd.upstream.proxies import Proxies
 
 NAME = "the third party"

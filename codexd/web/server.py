@@ -101,7 +101,7 @@ class Server:
         try:
             await connection.run()
         except* _CLIENT_ERRORS as group:
-            log.debug("a connection ended: %s", group.exceptions[0])
+            log.debug("a connection ended: %s", type(group.exceptions[0]).__name__)  # its words may quote a request
         except* Exception:  # whatever a client does ends only its own connection
             log.exception("a connection failed")
         finally:

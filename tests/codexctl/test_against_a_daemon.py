@@ -12,7 +12,7 @@ import pytest
 import trio
 from support.harness import start_daemon
 
-from codexd.accounts.sign_in import server
+from codexd.accounts.sign_in import device_codes
 from codexd.simulator.options import Options
 
 BEA = "bea@example.com"
@@ -20,7 +20,7 @@ BEA = "bea@example.com"
 
 @pytest.fixture
 async def running(nursery, tmp_path, monkeypatch):
-    monkeypatch.setattr(server, "MIN_INTERVAL_S", 0.05)
+    monkeypatch.setattr(device_codes, "MIN_INTERVAL_S", 0.05)
     return await start_daemon(nursery, tmp_path, options=Options(device_interval_s=0.05))
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
+from support.small_disk import mounted
 
 from codexd import bounds
 from codexd.files import (
+    ReservedSpace,
     delete_leftovers,
     explain,
     keep_aside,
@@ -143,3 +146,39 @@ def test_the_leftovers_of_a_killed_write_are_deleted_and_nothing_else(tmp_path, 
     delete_leftovers(tmp_path, "file")
     assert {path.name for path in tmp_path.iterdir()} == kept
     assert not leftover.exists()
+
+
+def test_reserved_space_becomes_the_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with ReservedSpace(path, 5000) as space:
+        assert path.read_bytes() == b"old"
+        space.write(b"new")
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", 0o600)
+
+
+def test_unused_reserved_space_is_given_back_and_may_be_a_leftover(tmp_path):
+    with ReservedSpace(tmp_path / "file", 5000):
+        assert sum(each.stat().st_size for each in tmp_path.iterdir()) == 5000
+    assert list(tmp_path.iterdir()) == []
+    ReservedSpace(tmp_path / "file", 10)
+    delete_leftovers(tmp_path, "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reserved_space_that_is_gone_is_made_up_for(tmp_path):
+    with ReservedSpace(tmp_path / "file", 10) as space:
+        delete_leftovers(tmp_path, "file")
+        space.write(b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
+def test_space_is_reserved_on_a_full_disk_only_if_it_was_reserved_before(tmp_path):
+    with mounted(tmp_path / "disk") as disk:
+        with ReservedSpace(disk.path / "file", 8000) as space:
+            disk.fill()
+            with pytest.raises(OSError, match=re.escape(str(disk.path / "file"))):
+                ReservedSpace(disk.path / "file", 8000)
+            space.write(b"x" * 8000)
+        assert (disk.path / "file").stat().st_size == 8000

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from support.harness import HELLO, RefusedError, post, start_daemon
 
-from codexd.accounts.sign_in import server
+from codexd.accounts.sign_in import device_codes
 from codexd.simulator.options import Options
 
 
@@ -100,7 +100,7 @@ async def break_and_use(witness):
 
 @pytest.fixture(autouse=True)
 def _poll_soon(monkeypatch):
-    monkeypatch.setattr(server, "MIN_INTERVAL_S", 0.05)
+    monkeypatch.setattr(device_codes, "MIN_INTERVAL_S", 0.05)
 
 
 async def test_secrets_stay_in_the_login_files(nursery, tmp_path, capfd):

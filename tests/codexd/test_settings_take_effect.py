@@ -149,7 +149,11 @@ async def test_a_stop_lets_streams_end(nursery, tmp_path):
             while not running.asked:
                 await trio.sleep(0.01)
         stopping = await running.call("daemon.stop")
-        assert stopping == {"streams_in_flight": 1, "drain_seconds": 5.0}
+        assert stopping == {
+            "streams_in_flight": 1,
+            "drain_seconds": 5.0,
+            "service": {"manager": None, "unit": None, "activated": False},
+        }
         running.simulator.release("end")
     with trio.fail_after(5):
         while not answers:

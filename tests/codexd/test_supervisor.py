@@ -29,7 +29,7 @@ async def test_a_failing_task_is_restarted_and_counted(autojump_clock, caplog):
     async def run():
         starts.append(trio.current_time())
         if len(starts) < 4:
-            raise ValueError("no luck")
+            raise OSError("no luck")
         await trio.sleep_forever()
 
     async with trio.open_nursery() as nursery:
@@ -38,7 +38,7 @@ async def test_a_failing_task_is_restarted_and_counted(autojump_clock, caplog):
         (status,) = supervisor.tasks
         nursery.cancel_scope.cancel()
     assert [round(start - starts[0], 3) for start in starts] == [0, 0.5, 1.5, 3.5]
-    assert (status.state, status.restarts, status.last_error) == (TaskState.RUNNING, 3, "ValueError: no luck")
+    assert (status.state, status.restarts, status.last_error) == (TaskState.RUNNING, 3, "OSError: no luck")
     assert "Traceback" in caplog.text
     assert "'work' failed" in caplog.text
 
@@ -47,14 +47,14 @@ async def test_its_state_is_visible_while_it_waits(autojump_clock):
     supervisor = Supervisor(NO_JITTER)
 
     async def run():
-        raise ExceptionGroup("both", [ValueError("inner")])
+        raise ExceptionGroup("both", [ValueError("a request")])
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(supervisor.supervise, "work", run)
         await trio.sleep(0.1)
         (status,) = supervisor.tasks
         nursery.cancel_scope.cancel()
-    assert (status.state, status.last_error) == (TaskState.BACKING_OFF, "ValueError: inner")
+    assert (status.state, status.last_error) == (TaskState.BACKING_OFF, "ValueError")
 
 
 async def test_a_task_that_fails_too_often_ends_the_daemon_by_name(autojump_clock):
@@ -66,7 +66,7 @@ async def test_a_task_that_fails_too_often_ends_the_daemon_by_name(autojump_cloc
         starts += 1
         raise ValueError("for ever")
 
-    with pytest.raises(TaskGaveUp, match=r"'work' failed 6 times in 60 s; last error: ValueError: for ever"):
+    with pytest.raises(TaskGaveUp, match=r"'work' failed 6 times in 60 s; last error: ValueError"):
         await supervisor.supervise("work", run)
     assert starts == MAX_FAILURES + 1
     assert supervisor.tasks[0].state is TaskState.FAILED

@@ -14,9 +14,11 @@ from codexd.accounts.catalogues import Catalogues
 from codexd.accounts.choosing.sessions import Sessions
 from codexd.accounts.limits.tracker import LimitTracker
 from codexd.accounts.limits.usage_poll import UsagePoller
-from codexd.accounts.refresh import Refresher
+from codexd.accounts.refresh import Refresher, make_back_off
+from codexd.accounts.sign_in.device_codes import DeviceEndpoint
 from codexd.accounts.sign_in.flows import LoginFlows
-from codexd.accounts.sign_in.server import DeviceEndpoint, TokenEndpoint
+from codexd.accounts.sign_in.keeper import LoginKeeper
+from codexd.accounts.sign_in.server import SignInServer, TokenEndpoint
 from codexd.accounts.store.store import AccountStore
 from codexd.api.daemon import Service
 from codexd.bounds import Gauge
@@ -67,8 +69,10 @@ def make_accounts(store: AccountStore) -> Accounts:
         raise OSError
 
     http, tracker = httpx.AsyncClient(trust_env=False), LimitTracker(lambda: NOW)
-    tokens = TokenEndpoint(http, NOWHERE)
+    server = SignInServer(http, NOWHERE, make_back_off(), lambda: NOW)
+    tokens = TokenEndpoint(server)
     refresher = Refresher(store, tokens, lambda: NOW)
+    keeper = LoginKeeper(lambda auth_json: store.add(auth_json, now=NOW), lambda: store.reserve(None))
     upstream = attrs.evolve(UpstreamSettings(), backend_url=f"{NOWHERE}/backend-api")
     backend = AccountEndpoint(http, lambda: upstream, lambda: NOW)
     return Accounts(
@@ -78,7 +82,7 @@ def make_accounts(store: AccountStore) -> Accounts:
         poller=UsagePoller(store, refresher, tracker, backend, lambda: NOW),
         catalogues=Catalogues(store, refresher, backend, Settings, lambda: NOW),
         sessions=Sessions(),
-        logins=LoginFlows(tokens, DeviceEndpoint(http, NOWHERE), NOWHERE, store.add, refuse, lambda: NOW),
+        logins=LoginFlows(tokens, DeviceEndpoint(server), NOWHERE, keeper, refuse, lambda: NOW),
         tokens=tokens,
     )
 

@@ -2,6 +2,7 @@
 
 import json
 
+from codexd.accounts.outages import BackOff
 from codexd.accounts.refresh import Refresher
 from codexd.errors import AccountNeedsLogin, RefreshUnavailable
 
@@ -15,7 +16,13 @@ class World:
     def __init__(self, store, server, clock, login):
         self.store, self.server, self.clock, self.login = store, server, clock, login
         self.jitters = []
-        self.refresher = Refresher(store, server, clock, jitter=lambda: self.jitters.pop(0) if self.jitters else 0.0)
+        self.refresher = Refresher(
+            store,
+            server,
+            clock,
+            jitter=lambda: self.jitters.pop(0) if self.jitters else 0.0,
+            make_back_off=lambda: BackOff(lambda: 0.0),
+        )
 
     def add(self, left_s, **more):
         return self.store.add(self.login(exp=self.clock() + left_s, **more), now=self.clock())[0].id

@@ -76,6 +76,11 @@ class LimitTracker:
         self._changed = trio.Event()
         self._saved = self._dump()
 
+    @property
+    def problem(self) -> str | None:
+        """Why the limits can't be saved, in full sentences for the user."""
+        return self._file.problem if self._file else None
+
     def observe(self, account_id: str, observation: Observation) -> None:
         """Queue what a reply reported. Never blocks: if the queue is full it is dropped; the next reply repeats it."""
         with suppress(trio.WouldBlock):

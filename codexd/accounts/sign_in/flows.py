@@ -27,16 +27,16 @@ from codexd.accounts.sign_in.callback import (
     redirect_uri,
     refusal_of,
 )
-from codexd.accounts.sign_in.server import DeviceCode, Grant, authorize_url, challenge_of, make_verifier
+from codexd.accounts.sign_in.device_codes import DeviceCode, Grant
+from codexd.accounts.sign_in.keeper import LoginKeeper
+from codexd.accounts.sign_in.server import authorize_url, challenge_of, make_verifier
 from codexd.errors import (
-    CodexdError,
     LoginCancelled,
     LoginExpired,
     LoginFailed,
     LoginFlowNotFound,
     RequestInvalid,
 )
-from codexd.files import explain
 
 log = logging.getLogger("codexd.sign_in")
 
@@ -85,7 +85,7 @@ class CodeExchange(Protocol):
 
 
 class DeviceCodes(Protocol):
-    """``server.DeviceEndpoint``."""
+    """``device_codes.DeviceEndpoint``."""
 
     async def request_code(self) -> DeviceCode: ...
     async def poll(self, code: DeviceCode) -> Grant | None: ...
@@ -125,8 +125,7 @@ class _Flow:
 class LoginFlows:
     """Starts sign-ins and sees them through.
 
-    ``keep`` stores a new login, given as the content of an ``auth.json``, and returns its account and whether it is
-    new. ``clock`` returns seconds since the epoch.
+    ``clock`` returns seconds since the epoch.
     """
 
     def __init__(
@@ -134,7 +133,7 @@ class LoginFlows:
         tokens: CodeExchange,
         devices: DeviceCodes,
         auth_url: str,
-        keep: Callable[[dict[str, Any]], SignedIn],
+        keeper: LoginKeeper,
         serve_callback: ServeCallback,
         clock: Callable[[], float],
         ports: tuple[int, ...] = CALLBACK_PORTS,
@@ -143,7 +142,7 @@ class LoginFlows:
         self._tokens = tokens
         self._devices = devices
         self._auth_url = auth_url.rstrip("/")
-        self._keep = keep
+        self._keeper = keeper
         self._clock = clock
         self._ports = ports
         self._host = CALLBACK_HOSTS[0]
@@ -363,28 +362,19 @@ class LoginFlows:
         async with flow.exchanging:
             with trio.CancelScope(shield=True):
                 if flow.outcome is None:
-                    auth_json = await self._tokens.exchange(
-                        code, redirect_uri=flow.redirect_uri, verifier=verifier or "", now=self._clock()
-                    )
+                    with self._keeper.room():
+                        auth_json = await self._tokens.exchange(
+                            code, redirect_uri=flow.redirect_uri, verifier=verifier or "", now=self._clock()
+                        )
                     await self._settle(flow, auth_json)
         return flow.result()
 
     async def _settle(self, flow: _Flow, auth_json: dict[str, Any]) -> None:
         """Store the login, unless the flow has already ended: a cancelled sign-in must not leave a login behind."""
         if flow.outcome is None:
-            self._end(flow, self._try_to_keep(auth_json))
+            self._end(flow, self._keeper.keep(auth_json))
         if isinstance(flow.outcome, LoginFailed):
             await self._tokens.revoke(auth_json["tokens"]["refresh_token"])
-
-    def _try_to_keep(self, auth_json: dict[str, Any]) -> SignedIn | LoginFailed:
-        try:
-            return self._keep(auth_json)
-        except CodexdError as error:
-            return LoginFailed(f"The login can't be stored: {error}")
-        except OSError as error:
-            return LoginFailed(
-                f"The login could not be written to disk. {explain(error)} Then start the sign-in again."
-            )
 
 
 def _interrupted() -> LoginCancelled:

@@ -1,8 +1,4 @@
-"""The sign-in server: the page where a browser signs in, the token endpoint, and device codes.
-
-The device-code flow is not the one of RFC 8628: the server makes the PKCE pair itself, and answers 403 or 404 until
-the user has typed the code.
-"""
+"""The sign-in server: the page where a browser signs in, and the token endpoint."""
 
 from __future__ import annotations
 
@@ -12,18 +8,19 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 import trio
-from attrs import field, frozen
+from attrs import frozen
 
 from codexd import __version__, jsontext
 from codexd.accounts.login import SIGN_IN, apply_reply, is_header_text, read_identity, read_seconds
 from codexd.accounts.model import RefreshReason, RefreshReply
+from codexd.accounts.outages import BackOff
 from codexd.errors import AccountError, AccountNeedsLogin, LoginFailed, LoginFileInvalid, RefreshUnavailable
+from codexd.translation.backend_errors import read_retry_after
 
 log = logging.getLogger("codexd.sign_in")
 
@@ -89,10 +86,16 @@ def challenge_of(verifier: str) -> str:
 
 @frozen
 class SignInServer:
-    """``auth_url`` is the issuer, such as ``https://auth.openai.com``. The caller closes ``http``."""
+    """``auth_url`` is the issuer, such as ``https://auth.openai.com``. The caller closes ``http``.
+
+    Every answer and failure is noted in ``back_off``, which callers look at before they ask. ``clock`` returns seconds
+    since the epoch.
+    """
 
     http: httpx.AsyncClient
     auth_url: str
+    back_off: BackOff
+    clock: Callable[[], float]
 
     @property
     def name(self) -> str:
@@ -118,17 +121,34 @@ class SignInServer:
             )
         except httpx.InvalidURL:
             raise failure(f"{self.name} (upstream.auth_url) is not a valid URL.") from None
+        self.back_off.begin(self.clock())
         try:
             with trio.fail_after(timeout_s):
-                return await self.http.send(request)
+                response = await self.http.send(request)
         except trio.TooSlowError:
-            raise failure(f"{self.name} did not answer within {timeout_s:.0f} seconds{_say_proxy(request)}.") from None
+            problem = f"{self.name} did not answer within {timeout_s:.0f} seconds{_say_proxy(request)}."
         except httpx.HTTPError as error:
             # The error's own text may quote a header. The extension is set by ``upstream.proxies``.
             reason = request.extensions.get("failure", type(error).__name__)
-            raise failure(
+            problem = (
                 f"{self.name} (upstream.auth_url) can't be reached{_say_proxy(request)} ({reason}). Check the network."
-            ) from None
+            )
+        else:
+            self._note(response)
+            return response
+        self.back_off.note_failure(problem, self.clock())
+        raise failure(problem)
+
+    def is_backing_off(self) -> bool:
+        return self.back_off.refuses(self.clock())
+
+    def _note(self, response: httpx.Response) -> None:
+        status, now = response.status_code, self.clock()
+        if status >= 500 or status == 429:
+            asked_s = read_retry_after("", response.headers, now)
+            self.back_off.note_failure(f"{self.name} answered {status}.", now, asked_s)
+        else:
+            self.back_off.note_success()
 
 
 def _say_proxy(request: httpx.Request) -> str:
@@ -138,10 +158,14 @@ def _say_proxy(request: httpx.Request) -> str:
 
 
 class TokenEndpoint:
-    """Refreshes and revokes tokens, and exchanges a code for them. For the arguments see ``SignInServer``."""
+    """Refreshes and revokes tokens, and exchanges a code for them."""
 
-    def __init__(self, http: httpx.AsyncClient, auth_url: str) -> None:
-        self._server = SignInServer(http, auth_url)
+    def __init__(self, server: SignInServer) -> None:
+        self._server = server
+
+    @property
+    def back_off(self) -> BackOff:
+        return self._server.back_off
 
     async def refresh(self, refresh_token: str, reason: RefreshReason = RefreshReason.PROACTIVE) -> RefreshReply:
         """New tokens for ``refresh_token``, which the server normally retires with this call.
@@ -207,7 +231,7 @@ class TokenEndpoint:
                 )
             if status == 401:
                 return AccountNeedsLogin(f"The sign-in server refused the login{shown}. {SIGN_IN}")
-        return RefreshUnavailable(f"{self._server.name} answered {status}{shown}; codexd will try again.")
+        return RefreshUnavailable(f"{self._server.name} answered {status}{shown}.")
 
     def _read_exchange_refusal(self, response: httpx.Response) -> LoginFailed:
         status, code, shown = _read_error(response)
@@ -272,106 +296,3 @@ def read_object(response: httpx.Response) -> dict[str, Any]:
 
 def _read_token(value: object) -> str | None:
     return value if isinstance(value, str) and is_header_text(value) else None
-
-
-# -- device codes ---------------------------------------------------------------------------------
-
-DEFAULT_INTERVAL_S, MIN_INTERVAL_S, MAX_INTERVAL_S = 5.0, 1.0, 60.0
-
-NO_DEVICE_CODES = (
-    "The sign-in server does not offer device codes (404). Enable device code login in ChatGPT's security settings "
-    "(for a workspace, ask its administrator), or sign in with a browser: `codexctl accounts add`."
-)
-OTHER_WAY = "Start the sign-in again, or sign in with a browser: `codexctl accounts add`."
-
-
-@frozen
-class DeviceCode:
-    """A code for one device. ``expires_at``: seconds since the epoch, if the server reports it."""
-
-    device_auth_id: str = field(repr=False)
-    user_code: str = field(repr=False)
-    interval_s: float
-    expires_at: float | None
-    url: str
-
-
-@frozen
-class Grant:
-    """The approval of a device: the code to exchange, and the PKCE verifier that the server made for it."""
-
-    authorization_code: str = field(repr=False)
-    verifier: str = field(repr=False)
-
-
-class DeviceEndpoint:
-    """Sign-ins on machines without a browser. For the arguments see ``SignInServer``."""
-
-    def __init__(self, http: httpx.AsyncClient, auth_url: str) -> None:
-        self._server = SignInServer(http, auth_url)
-
-    async def request_code(self) -> DeviceCode:
-        """Request a new code for the user to type.
-
-        Raises:
-            LoginFailed: says what happened and what to do.
-        """
-        path, body = "/api/accounts/deviceauth/usercode", {"client_id": CLIENT_ID}
-        response = await self._server.post(path, LoginFailed, json=body)
-        if response.status_code == 404:
-            raise LoginFailed(NO_DEVICE_CODES)
-        reply = read_object(response) if response.is_success else {}
-        device_auth_id, user_code = reply.get("device_auth_id"), reply.get("user_code") or reply.get("usercode")
-        if not (isinstance(device_auth_id, str) and isinstance(user_code, str)):
-            raise LoginFailed(
-                f"{self._server.name} returned no device code (it answered {response.status_code}). {OTHER_WAY}"
-            )
-        return DeviceCode(
-            device_auth_id,
-            user_code,
-            _read_interval(reply.get("interval")),
-            _read_time(reply.get("expires_at")),
-            self._server.url("/codex/device"),
-        )
-
-    async def poll(self, code: DeviceCode) -> Grant | None:
-        """The grant once the user has approved; until then, and if there was no response, None: ask again later.
-
-        Raises:
-            LoginFailed: the code can't be approved anymore.
-        """
-        body = {"device_auth_id": code.device_auth_id, "user_code": code.user_code}
-        try:
-            response = await self._server.post("/api/accounts/deviceauth/token", LoginFailed, json=body)
-        except LoginFailed as error:
-            log.debug("%s", error)
-            return None
-        status = response.status_code
-        if status in (403, 404, 429) or status >= 500:
-            return None
-        reply = read_object(response) if response.is_success else {}
-        authorization_code, verifier = reply.get("authorization_code"), reply.get("code_verifier")
-        if not (isinstance(authorization_code, str) and isinstance(verifier, str)):
-            raise LoginFailed(f"{self._server.name} ended the sign-in (it answered {status}). {OTHER_WAY}")
-        return Grant(authorization_code, verifier)
-
-
-def _read_interval(value: object) -> float:
-    """The interval in seconds, which the server sends as a string."""
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return DEFAULT_INTERVAL_S
-    seconds = read_seconds(value)
-    return DEFAULT_INTERVAL_S if seconds is None else min(MAX_INTERVAL_S, max(MIN_INTERVAL_S, seconds))
-
-
-def _read_time(value: object) -> float | None:
-    """A number or an RFC 3339 time, in seconds since the epoch."""
-    if not isinstance(value, str):
-        return read_seconds(value)
-    try:
-        return datetime.fromisoformat(value).timestamp()
-    except (ValueError, OverflowError):
-        return None

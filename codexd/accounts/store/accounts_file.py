@@ -10,6 +10,7 @@ import fcntl
 import logging
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ import attrs
 from attrs import frozen
 
 from codexd import jsontext
-from codexd.accounts.login import UNKNOWN_PLAN, Identity, is_header_text
+from codexd.accounts.login import UNKNOWN_PLAN, Identity, fingerprint, is_header_text
 from codexd.accounts.model import Account
 from codexd.accounts.store.login_file import Login
 from codexd.errors import AlreadyRunning, FileUnreadable
@@ -27,6 +28,7 @@ from codexd.strict import load_versioned, structure
 log = logging.getLogger("codexd.accounts")
 
 VERSION = 1
+LOCK_NAME = "accounts.lock"
 ACCOUNT_ID = re.compile(r"[0-9a-f]{12}")
 
 
@@ -125,6 +127,17 @@ def read_profile(account: Account, identity: Identity | None) -> dict[str, str]:
         return {}
     plan = account.plan if identity.plan == UNKNOWN_PLAN else identity.plan
     return {"plan": plan, "email": identity.email or account.email}
+
+
+def read_changes(account: Account, login: Login) -> dict[str, Any]:
+    """What the account's file changes in its entry: any refresh token other than the dead one revives the account."""
+    changes: dict[str, Any] = {}
+    if (account.needs_login or account.withdrawn) and fingerprint(login.tokens.refresh_token) != account.dead_login:
+        log.info("the login file has changed; the login is revived", extra={"fields": {"account": account.label}})
+        changes = {"needs_login": None, "withdrawn": None, "dead_login": None}
+    if account.followed is not None:  # for codexd's own tokens, save_tokens does this
+        changes |= read_profile(account, login.identity)
+    return changes
 
 
 # -- the file -------------------------------------------------------------------------------------
@@ -227,7 +240,7 @@ def take_lock(state_dir: Path) -> int:
         AlreadyRunning: another process holds it.
         OSError
     """
-    lock = os.open(state_dir / "accounts.lock", os.O_RDWR | os.O_CREAT, PRIVATE)
+    lock = os.open(state_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT, PRIVATE)
     try:
         os.fchmod(lock, PRIVATE)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -240,3 +253,20 @@ def take_lock(state_dir: Path) -> int:
         os.close(lock)
         raise
     return lock
+
+
+def renew_lock(lock: int, state_dir: Path) -> int:
+    """The lock that ``take_lock`` returned, or a new one if its file was deleted: then it keeps no other process out.
+
+    Raises:
+        AlreadyRunning: another process has taken the lock meanwhile.
+        OSError
+    """
+    path = state_dir / LOCK_NAME
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(lock), path.stat()):
+            return lock
+    renewed = take_lock(state_dir)
+    log.warning("%s was deleted and has been made again", path)
+    os.close(lock)
+    return renewed

@@ -14,10 +14,10 @@ import attrs
 from attrs import field, frozen
 
 from codexd import jsontext
-from codexd.accounts.login import SIGN_IN, Identity, read_identity, read_tokens
-from codexd.accounts.model import Account, Tokens
+from codexd.accounts.login import SIGN_IN, Identity, apply_reply, expiry_of_reply, read_identity, read_tokens
+from codexd.accounts.model import RefreshReply, Tokens
 from codexd.errors import FileUnreadable, LoginFileInvalid
-from codexd.files import keep_aside, make_private_folder, read_foreign, read_private, write_atomic
+from codexd.files import ReservedSpace, keep_aside, make_private_folder, read_foreign, read_private, write_atomic
 
 FILE_NAME = "auth.json"
 SIMULATED_KEY = "codexd_simulated"
@@ -53,6 +53,16 @@ def mark_simulated(auth_json: Mapping[str, Any], simulated: bool) -> dict[str, A
     """The content with ``SIMULATED_KEY`` if ``simulated``, without it if not."""
     rest = {name: value for name, value in auth_json.items() if name != SIMULATED_KEY}
     return rest | {SIMULATED_KEY: True} if simulated else rest
+
+
+def renew_login(login: Login, reply: RefreshReply, now: float) -> Login:
+    """The login with the tokens of a refresh."""
+    auth_json = apply_reply(login.auth_json, reply, now)
+    tokens = read_tokens(auth_json)
+    expires_at = expiry_of_reply(reply, now)
+    if expires_at is not None:
+        tokens = attrs.evolve(tokens, expires_at=expires_at)
+    return attrs.evolve(login, auth_json=auth_json, tokens=tokens)
 
 
 def read_login(folder: Path, account_id: str) -> Login:
@@ -92,15 +102,19 @@ def read_followed(path: Path, account_id: str) -> Login:
         raise FileUnreadable(f"{path}, which this account follows, can't be used: {error}") from None
 
 
-def write_login(folder: Path, account_id: str, login: Login) -> None:
-    """Replace the account's login. An unreadable file in its place is kept as ``auth.json.unreadable``.
+def write_login(folder: Path, account_id: str, login: Login, space: ReservedSpace | None = None) -> None:
+    """Replace the account's login, in ``space`` if there is some. An unreadable file in its place is kept aside.
 
     Raises:
         OSError: it could not be written.
     """
     make_private_folder(folder)
     _keep_unreadable(folder, account_id)
-    write_atomic(folder / FILE_NAME, jsontext.dumps(login.auth_json) + b"\n")
+    data = jsontext.dumps(login.auth_json) + b"\n"
+    if space is None:
+        write_atomic(folder / FILE_NAME, data)
+    else:
+        space.write(data)
 
 
 def delete_login(folder: Path, account_id: str) -> None:
@@ -137,76 +151,3 @@ def _parse(data: bytes, account_id: str) -> Login:
     if login.identity.account_id != account_id:
         raise LoginFileInvalid(f"it holds the login of another account ({login.identity.name}). {SIGN_IN}")
     return login
-
-
-class HeldLogins:
-    """The last readable login of each account, in memory, and why its file can't be read now.
-
-    The accounts' folders are in ``accounts_dir``.
-    """
-
-    def __init__(self, accounts_dir: Path) -> None:
-        self._accounts_dir = accounts_dir
-        self._logins: dict[str, Login] = {}
-        self._problems: dict[str, str] = {}
-
-    def folder(self, account_id: str) -> Path:
-        return self._accounts_dir / account_id
-
-    def find(self, account_id: str) -> Login | None:
-        """The login as last read."""
-        return self._logins.get(account_id)
-
-    def find_problem(self, account_id: str) -> str | None:
-        """Why the account's file could not be read the last time."""
-        return self._problems.get(account_id)
-
-    def unusable_reason(self, account: Account) -> str | None:
-        """Why the account has no usable tokens, or None.
-
-        A followed file is half written while its owner rotates the tokens, and may hold another account for a while:
-        the login that was read before is used until its tokens expire.
-        """
-        if account.followed is not None and account.id in self._logins:
-            return None
-        return self.find_problem(account.id)
-
-    def load(self, account: Account) -> None:
-        """Read the account's file. If it can't be read, remember why and keep the login as last read."""
-        try:
-            if account.followed is None:
-                login = read_login(self.folder(account.id), account.id)
-            else:
-                login = read_followed(Path(account.followed), account.id)
-        except FileUnreadable as error:
-            self._problems[account.id] = str(error)
-            return
-        known = self.find(account.id)
-        if known and known.tokens.access_token == login.tokens.access_token:
-            # The expiry of an opaque token is known only from the reply that brought it, not from the file.
-            login = attrs.evolve(login, tokens=attrs.evolve(login.tokens, expires_at=known.tokens.expires_at))
-        self.hold(account.id, login)
-
-    def hold(self, account_id: str, login: Login) -> None:
-        self._logins[account_id] = login
-        self._problems.pop(account_id, None)
-
-    def forget(self, account_id: str) -> None:
-        self._logins.pop(account_id, None)
-        self._problems.pop(account_id, None)
-
-    def write(self, account_id: str, login: Login) -> None:
-        """Write the login into the account's folder.
-
-        Raises:
-            OSError: it could not be written.
-        """
-        write_login(self.folder(account_id), account_id, login)
-
-    def delete(self, account_id: str) -> None:
-        """Delete the login in the account's folder.
-
-        Raises:
-            OSError: it could not be deleted.
-        """
-        delete_login(self.folder(account_id), account_id)

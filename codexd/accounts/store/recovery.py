@@ -56,6 +56,7 @@ def recover(state_dir: Path, accounts_file: AccountsFile) -> Recovered:
     """
     accounts_dir = state_dir / "accounts"
     _tidy(state_dir, STATE_FILES)
+    _tidy(accounts_dir, (FILE_NAME,))
     removed = _find_removed(accounts_dir)
     folders = {path.name: path for path in accounts_dir.iterdir() if ACCOUNT_ID.fullmatch(path.name) and path.is_dir()}
     for folder in folders.values():
@@ -81,7 +82,7 @@ def _tidy(folder: Path, names: tuple[str, ...]) -> None:
             for path in folder.glob(f"{name}*"):
                 narrow_file(path)
     except OSError as error:
-        log.warning("%s could not be tidied: %s", folder, error)
+        log.warning("%s could not be tidied: %s", folder, error.strerror)
 
 
 def _is_gone(account: Account, folders: Mapping[str, Path], removed: Mapping[Path, str], list_is_current: bool) -> bool:
@@ -98,7 +99,7 @@ def _finish_following(accounts: list[Account], folders: Mapping[str, Path]) -> N
             try:
                 delete_login(folders[account.id], account.id)
             except OSError as error:
-                log.warning("codexd's own login of a followed account could not be deleted: %s", error)
+                log.warning("codexd's own login of a followed account could not be deleted: %s", error.strerror)
 
 
 def _prefer_own(account: Account, folders: Mapping[str, Path]) -> Account:

@@ -10,43 +10,34 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack
-from enum import Enum
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import attrs
 
 from codexd.accounts.choosing.names import find_account, find_mark
-from codexd.accounts.login import (
-    apply_reply,
-    expiry_of_reply,
-    fingerprint,
-    identity_of_reply,
-    needs_login,
-    read_last_refresh,
-    read_tokens,
+from codexd.accounts.login import fingerprint, identity_of_reply, needs_login, read_last_refresh
+from codexd.accounts.model import Account, AddOutcome, RefreshReply, Tokens
+from codexd.accounts.store.accounts_file import (
+    AccountsFile,
+    Book,
+    make_account,
+    read_changes,
+    read_profile,
+    renew_lock,
+    take_lock,
 )
-from codexd.accounts.model import Account, RefreshReply, Tokens
-from codexd.accounts.store.accounts_file import AccountsFile, Book, make_account, read_profile, take_lock
-from codexd.accounts.store.login_file import HeldLogins, Login, mark_simulated, parse_login
-from codexd.accounts.store.recovery import delete_folders, recover, retire_folder
+from codexd.accounts.store.held import HeldBook, HeldLogins
+from codexd.accounts.store.login_file import Login, mark_simulated, parse_login, renew_login
+from codexd.accounts.store.recovery import recover, retire_folder
 from codexd.errors import AccountNeedsLogin, AccountNotFound, FileUnreadable, LoginFileInvalid
-from codexd.files import explain, make_private_folder
+from codexd.files import ReservedSpace, explain, make_private_folder
 
 log = logging.getLogger("codexd.accounts")
 
 TOUCH_INTERVAL_S = 60.0
 """``last_used_at`` is written at most this often: a durable write for each request would block the streams."""
-
-
-class AddOutcome(Enum):
-    """What ``AccountStore.add`` did with a login. ``KEPT``: the account already had a newer one."""
-
-    ADDED = "added"
-    UPDATED = "updated"
-    KEPT = "kept"
 
 
 class AccountStore:
@@ -57,19 +48,17 @@ class AccountStore:
         self._accounts_dir = state_dir / "accounts"
         self._file = AccountsFile(state_dir / "accounts.json")
         recovered = recover(state_dir, self._file)
-        self._book = self._saved = recovered.book
+        self._list = HeldBook(self._file, recovered.book, recovered.removed)
         self._strays = dict(recovered.strays)
-        self._removed = recovered.removed
-        """Folders of removed accounts, to be deleted once ``accounts.json`` no longer lists them."""
         self._active_problem = recovered.active_problem
         self._touch_saved_at = 0.0
         self._refusals: dict[str, str | None] = {}
         self._logins = HeldLogins(self._accounts_dir)
         for account in self._book.accounts:
             self._logins.load(account)
-            self._book = self._update_from_file(account)
-        if (self._book != self._file.book or self._removed) and not self._file.is_unreadable:
-            self._commit_if_possible(self._book)
+            self._list.book = self._update_from_file(account)
+        if (self._book != self._file.book or recovered.removed) and not self._file.is_unreadable:
+            self._list.commit_if_possible(self._book)
 
     @classmethod
     def open(cls, state_dir: Path) -> Self:
@@ -95,18 +84,21 @@ class AccountStore:
         """Write what is not on disk yet and release the lock. Calling it again does nothing."""
         if self._lock is None:
             return
-        if self._book != self._saved:
-            self._commit_if_possible(self._book)
+        self.save()
+        for problem in self.unsaved_logins:
+            log.error("codexd stops all the same: %s", problem)
         os.close(self._lock)
         self._lock = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def _book(self) -> Book:
+        return self._list.book
 
     @property
     def accounts(self) -> tuple[Account, ...]:
@@ -124,7 +116,38 @@ class AccountStore:
         found = ((account.label, self._logins.find_problem(account.id)) for account in self.accounts)
         unreadable = (f"{label}: {problem}" for label, problem in found if problem)
         active_problem = None if self._book.active else self._active_problem
-        return tuple(filter(None, (self._file.problem, active_problem, *self._strays.values(), *unreadable)))
+        listing = (self._file.problem, active_problem, self._list.problem)
+        return tuple(filter(None, (*self.unsaved_logins, *listing, *self._strays.values(), *unreadable)))
+
+    @property
+    def unsaved_logins(self) -> tuple[str, ...]:
+        """The logins that would be lost if codexd stopped now: which, why, and what to do, in full sentences."""
+        return tuple(filter(None, (self._logins.find_unsaved(account.id) for account in self._book.accounts)))
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether nothing that should be on disk is in memory only because it could not be written."""
+        return not self.unsaved_logins and self._list.problem is None
+
+    def save(self) -> None:
+        """Write what is not on disk yet, if possible."""
+        self._logins.retry(self.accounts)
+        self._list.save()
+
+    def reserve(self, account_id: str | None) -> AbstractContextManager[ReservedSpace | None]:
+        """Prove that a login can be saved, before the sign-in server issues it and retires the one on disk.
+
+        A login that only memory has needs no proof: there is nothing to lose. None: the account is not known yet.
+
+        Raises:
+            AlreadyRunning: the lock's file was deleted, and another daemon uses the accounts by now.
+            OSError: it could not be saved.
+        """
+        if self._lock is not None:
+            self._lock = renew_lock(self._lock, self._accounts_dir.parent)
+        if account_id is not None and self._logins.find_unsaved(account_id):
+            return nullcontext()
+        return self._logins.reserve(account_id)
 
     def find(self, name: str) -> Account:
         """The account that ``name`` means: its label, email or id, or the beginning of one (``find_account``).
@@ -173,7 +196,7 @@ class AccountStore:
             raise needs_login(account, problem or "")
         book = self._update_from_file(account)
         if book != self._book:
-            self._commit_if_possible(book)
+            self._list.commit_if_possible(book)
         return login.tokens
 
     def add(
@@ -202,7 +225,8 @@ class AccountStore:
         account_id = login.identity.account_id
         known = self._book.find(account_id)
         if followed is not None:
-            self._check_foreign(followed)
+            if followed.resolve().is_relative_to(self._accounts_dir.resolve()):
+                raise LoginFileInvalid(f"{followed} is codexd's own file; no other program keeps it up to date.")
         elif imported_from is not None and known is not None and self._is_outdated(login, known):
             return self.get(account_id), AddOutcome.KEPT
         account = make_account(login, known=known, now=now, followed=followed, imported_from=imported_from)
@@ -224,13 +248,13 @@ class AccountStore:
             self._logins.load(account)
         login = self._logins.find(account_id)
         removed = retire_folder(self._logins.folder(account_id))
-        if removed is not None:
-            self._removed += (removed,)
         book = self._book.drop(account_id)
+        if removed is not None:
+            self._list.add_removed(removed)
         if removed is None or account.followed is not None:
-            self._commit(book)
+            self._list.commit(book)
         else:  # the next start finds it removed even if accounts.json still lists it
-            self._commit_if_possible(book)
+            self._list.commit_if_possible(book)
         self._logins.forget(account_id)
         return login.tokens if login and account.followed is None else None
 
@@ -242,7 +266,7 @@ class AccountStore:
             OSError: it could not be written.
         """
         account = self.get(account_id)
-        self._commit(attrs.evolve(self._book, active=account_id))
+        self._list.commit(attrs.evolve(self._book, active=account_id))
         return account
 
     def set_disabled(self, account_id: str, disabled: bool) -> Account:
@@ -253,11 +277,21 @@ class AccountStore:
             OSError: it could not be written.
         """
         self._find_entry(account_id)
-        self._commit(self._book.change(account_id, disabled=disabled))
+        self._list.commit(self._book.change(account_id, disabled=disabled))
         return self.get(account_id)
 
-    def save_tokens(self, account_id: str, reply: RefreshReply, *, now: float, retired: str | None = None) -> Tokens:
+    def save_tokens(
+        self,
+        account_id: str,
+        reply: RefreshReply,
+        *,
+        now: float,
+        retired: str | None = None,
+        space: ReservedSpace | None = None,
+    ) -> Tokens:
         """Write the tokens from a refresh to disk before returning them: the server has retired the old ones.
+
+        If that fails in spite of ``space``, they are used from memory until it succeeds (``unsaved_logins``).
 
         ``retired`` is the refresh token that was used. If the account has another one by now (after a sign-in or an
         import), or follows another program's login, the reply is dropped and the current tokens stay.
@@ -265,7 +299,6 @@ class AccountStore:
         Raises:
             AccountNotFound
             AccountNeedsLogin: no login that the reply could belong to has been read yet.
-            OSError: they could not be written.
         """
         account = self._find_entry(account_id)
         self._logins.load(account)
@@ -276,19 +309,13 @@ class AccountStore:
         if came_too_late:
             log.info("dropped a refresh of a replaced login", extra={"fields": {"account": account.label}})
             return login.tokens
-        auth_json = apply_reply(login.auth_json, reply, now)
-        tokens = read_tokens(auth_json)
-        expires_at = expiry_of_reply(reply, now)
-        if expires_at is not None:
-            tokens = attrs.evolve(tokens, expires_at=expires_at)
-        login = attrs.evolve(login, auth_json=auth_json, tokens=tokens)
-        self._logins.write(account_id, login)
-        self._logins.hold(account_id, login)
+        login = renew_login(login, reply, now)
+        self._logins.save(account, login, space)
         alive = {"needs_login": None, "withdrawn": None, "dead_login": None, "followed": None}
         book = self._book.change(account_id, **alive, **read_profile(account, identity_of_reply(reply)))
         if book != self._book:
-            self._commit_if_possible(book)
-        return tokens
+            self._list.commit_if_possible(book)
+        return login.tokens
 
     def mark_needs_login(self, account_id: str, reason: str, *, at_expiry: bool = False) -> None:
         """Remember that the login is dead; another refresh token in its file, whenever it is written, revives it.
@@ -302,7 +329,7 @@ class AccountStore:
         login = self._logins.find(account_id)
         dead = {"dead_login": fingerprint(login.tokens.refresh_token) if login else None}
         marks = {"needs_login": None, "withdrawn": reason} if at_expiry else {"needs_login": reason, "withdrawn": None}
-        self._commit_if_possible(self._book.change(account_id, **marks, **dead))
+        self._list.commit_if_possible(self._book.change(account_id, **marks, **dead))
 
     def note_refusal(self, account_id: str, reason: str | None) -> None:
         """Remember why the backend refuses fresh tokens of the account; None once it serves a request."""
@@ -310,10 +337,10 @@ class AccountStore:
 
     def touch(self, account_id: str, now: float) -> None:
         """Remember when the account was last used."""
-        self._book = self._book.change(account_id, last_used_at=now)
+        self._list.book = self._book.change(account_id, last_used_at=now)
         if abs(now - self._touch_saved_at) >= TOUCH_INTERVAL_S:
             self._touch_saved_at = now
-            self._commit_if_possible(self._book)
+            self._list.commit_if_possible(self._book)
 
     def _find_entry(self, account_id: str) -> Account:
         """The account as listed, regardless of the state of its ``auth.json``."""
@@ -330,17 +357,9 @@ class AccountStore:
         return attrs.evolve(self._with_mark(account), needs_login=reason, refusal=self._refusals.get(account.id))
 
     def _update_from_file(self, account: Account) -> Book:
-        """The book, updated from the account's file: any refresh token other than the dead one revives the account."""
+        """The book, updated from the account's login as last read."""
         login = self._logins.find(account.id)
-        if login is None:
-            return self._book
-        changes: dict[str, Any] = {}
-        if (account.needs_login or account.withdrawn) and fingerprint(login.tokens.refresh_token) != account.dead_login:
-            log.info("the login file has changed; the login is revived", extra={"fields": {"account": account.label}})
-            changes = {"needs_login": None, "withdrawn": None, "dead_login": None}
-        if account.followed is not None:  # for codexd's own tokens, save_tokens does this
-            changes |= read_profile(account, login.identity)
-        return self._book.change(account.id, **changes)
+        return self._book.change(account.id, **read_changes(account, login)) if login else self._book
 
     def _is_outdated(self, login: Login, known: Account) -> bool:
         """Whether the account has a working login that was refreshed later than this one."""
@@ -353,23 +372,19 @@ class AccountStore:
             return False
         return read_last_refresh(login.auth_json) < read_last_refresh(own.auth_json)
 
-    def _check_foreign(self, path: Path) -> None:
-        if path.resolve().is_relative_to(self._accounts_dir.resolve()):
-            raise LoginFileInvalid(f"{path} is codexd's own file; no other program keeps it up to date.")
-
     def _keep(self, account: Account, login: Login, *, is_listed_as_own: bool) -> None:
         # The tokens first: the next start adopts an unlisted login, but a listed account without one would be dead.
         if account.followed is not None:
-            self._commit(self._book.put(account))
+            self._list.commit(self._book.put(account))
             self._delete_login(account)
         elif is_listed_as_own:
             # The old login is gone, so the new one stays even if accounts.json can't be written now.
             self._logins.write(account.id, login)
-            self._commit_if_possible(self._book.put(account))
+            self._list.commit_if_possible(self._book.put(account))
         else:
             self._logins.write(account.id, login)
             try:
-                self._commit(self._book.put(account))
+                self._list.commit(self._book.put(account))
             except OSError:
                 self._delete_login(account)
                 raise
@@ -383,16 +398,3 @@ class AccountStore:
             self._logins.delete(account.id)
         except OSError as error:
             log.warning("a login of %s could not be deleted: %s", account.label, error.strerror)
-
-    def _commit(self, book: Book) -> None:
-        self._file.write(book)
-        self._book = self._saved = book
-        self._removed = delete_folders(self._removed)
-
-    def _commit_if_possible(self, book: Book) -> None:
-        """For facts that apply even if they can't be written now; the next write includes them."""
-        try:
-            self._commit(book)
-        except OSError as error:
-            self._book = book
-            log.warning("accounts.json could not be written: %s", error.strerror)

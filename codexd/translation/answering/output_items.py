@@ -6,11 +6,12 @@ Events name their item by its id, or else by call id or output index. ``.done`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
+from codexd.errors import StreamBroken
 from codexd.translation.backend import count_of, object_of, objects_of, text_of
 from codexd.translation.client_api import Event
 from codexd.translation.tokens import count_bytes
@@ -20,27 +21,81 @@ PartKey = tuple[str, int]
 
 
 class SeenParts:
-    """How much of each text has arrived, so that a ``.done`` event adds only what is missing."""
+    """The texts that have arrived: a ``.done`` event adds only what is missing, and must not say anything else.
+
+    A client gets the parts of an item one after the other, so each has to be complete before the next one begins.
+    """
 
     def __init__(self) -> None:
         self.utf8_bytes = 0
-        self._chars: dict[PartKey, int] = {}
+        self._pieces: dict[PartKey, list[str]] = {}
+        self._part: PartKey | None = None
+        self._growing: list[str] = []
+        """The pieces of ``_part``, the last part that grew."""
 
     def add(self, part: PartKey, text: str) -> None:
-        self._chars[part] = self._chars.get(part, 0) + len(text)
+        """More of ``part``.
+
+        Raises:
+            StreamBroken: a later part has begun in the meantime.
+        """
+        if part != self._part:
+            kind, index = part
+            if any(known == kind and at >= index for known, at in self._pieces):
+                raise StreamBroken("the backend mixed up the parts of its answer", status=200)
+            self._part = part
+            self._growing = self._pieces[part] = []
+        self._growing.append(text)
         self.utf8_bytes += len(text) if text.isascii() else count_bytes(text)  # the hot path: no call for ASCII
 
     def missing(self, part: PartKey, text: str) -> str:
-        return text[self.chars(part) :]
+        """What has not arrived of ``text``, the whole of ``part``. An empty text says nothing.
+
+        A tail may be missing: what the client has is right, and the rest is known.
+
+        Raises:
+            StreamBroken: the text is not the one that has arrived.
+        """
+        seen = self.text(part)
+        if text and not text.startswith(seen):
+            raise text_differs()
+        return text[len(seen) :]
+
+    def text(self, part: PartKey) -> str:
+        return "".join(self._pieces.get(part, ()))
 
     def chars(self, part: PartKey) -> int:
-        return self._chars.get(part, 0)
+        return sum(map(len, self._pieces.get(part, ())))
 
     def is_new(self, part: PartKey) -> bool:
-        return part not in self._chars
+        return part not in self._pieces
 
     def __len__(self) -> int:
-        return len(self._chars)
+        return len(self._pieces)
+
+
+def text_differs() -> StreamBroken:
+    return StreamBroken("the backend lost or repeated a part of its answer on the way", status=200)
+
+
+def list_texts(item: Mapping[str, Any]) -> Iterator[tuple[PartKey, str]]:
+    """The texts of a complete item. An empty one says nothing, and is left out."""
+    for (kind, index), text in _list_all_texts(item):
+        if text:
+            yield (kind, index), text
+
+
+def _list_all_texts(item: Mapping[str, Any]) -> Iterator[tuple[PartKey, str]]:
+    for name in _TEXT_FIELDS.get(text_of(item.get("type")), ()):
+        yield (name, 0), text_of(item.get(name))
+    for name in _PART_FIELDS.get(text_of(item.get("type")), ()):
+        for index, part in enumerate(objects_of(item.get(name))):
+            kind = "summary" if name == "summary" else "refusal" if part.get("type") == "refusal" else "text"
+            yield (kind, index), text_of(part.get("refusal" if kind == "refusal" else "text"))
+
+
+_TEXT_FIELDS: Mapping[str, tuple[str, ...]] = {"function_call": ("arguments",), "custom_tool_call": ("input",)}
+_PART_FIELDS: Mapping[str, tuple[str, ...]] = {"message": ("content",), "reasoning": ("summary", "content")}
 
 
 class OutputItem:
@@ -65,6 +120,17 @@ class OutputItem:
     def complete_text(self, part: PartKey, text: str) -> None:
         """``text`` is the whole text of ``part``."""
         self.add_text(part, self._seen.missing(part, text))
+
+    def compare(self, item: Mapping[str, Any]) -> None:
+        """``item`` is repeated after its end, and must be the same.
+
+        Raises:
+            StreamBroken: a text is another one.
+        """
+        for part, text in list_texts(item):
+            may_be_hidden = self.type == "reasoning" and self._seen.is_new(part)
+            if not may_be_hidden and text != self._seen.text(part):
+                raise text_differs()
 
     def complete_part(self, index: int, part: Mapping[str, Any]) -> None:
         """Content part ``index`` of a message is complete, with its annotations."""
@@ -105,7 +171,7 @@ class ItemQueue(Generic[T]):
 
 
 @frozen
-class _Text:
+class TextKind:
     """A kind of text in events: the type of its item, the text's own kind, and the field that holds its index."""
 
     item_type: str
@@ -113,25 +179,27 @@ class _Text:
     index_field: str = ""
 
 
-_ANSWER = _Text("message", "text", "content_index")
-_REFUSAL = _Text("message", "refusal", "content_index")
-_SUMMARY = _Text("reasoning", "summary", "summary_index")
-_ARGUMENTS = _Text("function_call", "arguments")
-_INPUT = _Text("custom_tool_call", "input")
+_ANSWER = TextKind("message", "text", "content_index")
+_REFUSAL = TextKind("message", "refusal", "content_index")
+_SUMMARY = TextKind("reasoning", "summary", "summary_index")
+_REASONING = TextKind("reasoning", "text", "content_index")
+_ARGUMENTS = TextKind("function_call", "arguments")
+_INPUT = TextKind("custom_tool_call", "input")
 
-_DELTAS: Mapping[str, _Text] = {
+DELTAS: Mapping[str, TextKind] = {
     "response.output_text.delta": _ANSWER,
     "response.function_call_arguments.delta": _ARGUMENTS,
     "response.custom_tool_call_input.delta": _INPUT,
     "response.reasoning_summary_text.delta": _SUMMARY,
-    "response.reasoning_text.delta": _Text("reasoning", "text", "content_index"),
+    "response.reasoning_text.delta": _REASONING,
     "response.refusal.delta": _REFUSAL,
 }
-_WHOLE: Mapping[str, tuple[_Text, str]] = {
+WHOLE: Mapping[str, tuple[TextKind, str]] = {
     "response.output_text.done": (_ANSWER, "text"),
     "response.function_call_arguments.done": (_ARGUMENTS, "arguments"),
     "response.custom_tool_call_input.done": (_INPUT, "input"),
     "response.reasoning_summary_text.done": (_SUMMARY, "text"),
+    "response.reasoning_text.done": (_REASONING, "text"),
     "response.refusal.done": (_REFUSAL, "refusal"),
 }
 """Event type -> the text, and the field that holds all of it."""
@@ -157,10 +225,10 @@ class OutputReader(Generic[T]):
     def receive(self, event: Event) -> bool:
         """Whether ``event`` is about an item."""
         kind = event["type"]
-        if kind in _DELTAS:
-            self._add_delta(event, _DELTAS[kind])
-        elif kind in _WHOLE:
-            self._complete_text(event, *_WHOLE[kind])
+        if kind in DELTAS:
+            self._add_delta(event, DELTAS[kind])
+        elif kind in WHOLE:
+            self._complete_text(event, *WHOLE[kind])
         elif kind in self._handlers:
             self._handlers[kind](event)
         else:
@@ -177,12 +245,12 @@ class OutputReader(Generic[T]):
 
     # -- events -----------------------------------------------------------------------------------
 
-    def _add_delta(self, event: Event, text: _Text) -> None:
+    def _add_delta(self, event: Event, text: TextKind) -> None:
         item = self._find(event, {}, text.item_type)
         if item is not None:
             item.add_text((text.kind, count_of(event.get(text.index_field))), text_of(event.get("delta")))
 
-    def _complete_text(self, event: Event, text: _Text, field: str) -> None:
+    def _complete_text(self, event: Event, text: TextKind, field: str) -> None:
         item = self._find(event, {}, text.item_type)
         if item is not None:
             item.complete_text((text.kind, count_of(event.get(text.index_field))), text_of(event.get(field)))

@@ -22,7 +22,9 @@ class ChatItem(OutputItem, ABC):
         self.finished = False
 
     def finish(self, item: Mapping[str, Any]) -> None:
-        if not self.finished:
+        if self.finished:
+            self.compare(item)
+        else:
             self._complete(item)
             self.finished = True
 
@@ -107,6 +109,9 @@ class ReasoningItem(ChatItem):
     def _complete(self, item: Mapping[str, Any]) -> None:
         for index, part in enumerate(objects_of(item.get("summary"))):
             self.complete_text(("summary", index), text_of(part.get("text")))
+        for index, part in enumerate(objects_of(item.get("content"))):
+            if not self._seen.is_new(("text", index)):
+                self.complete_text(("text", index), text_of(part.get("text")))
         self.id = text_of(item.get("id"))
         self.ciphertext = text_of(item.get("encrypted_content")) or self._early_ciphertext
 

@@ -22,7 +22,7 @@ from attrs import define, field
 
 from codexd import jsontext
 from codexd.errors import StreamBroken
-from codexd.translation.backend import count_of, object_of, objects_of, text_of
+from codexd.translation.backend import SurrogateJoiner, count_of, object_of, objects_of, text_of
 from codexd.translation.client_api import Event
 from codexd.translation.kilo.errors import read_failure
 from codexd.translation.sse import Decoder
@@ -56,22 +56,29 @@ class ChatReader:
         self._decoder = Decoder()
         self._answer = _Answer(body, model, host)
         self._host = host
+        self._joiner = SurrogateJoiner()
+        self._may_be_cut = False
+        """Whether a chunk had half a pair of surrogates: then the texts of later events have it as well."""
 
     def receive_data(self, data: bytes) -> list[Event]:
         return [event for frame in self._decoder.receive_data(data) for event in self._read(frame)]
 
     def receive_eof(self) -> list[Event]:
         events = [event for frame in self._decoder.receive_eof() for event in self._read(frame)]
-        return [*events, *self._answer.end()]
+        return [*events, *self._join(self._answer.end())]
 
     def _read(self, frame: bytes) -> list[Event]:
         if frame == DONE:
-            return list(self._answer.end())
+            return self._join(self._answer.end())
         try:
-            chunk = jsontext.loads_shallow(frame)
+            chunk, may_be_cut = jsontext.loads_with_surrogates(frame)
         except ValueError as wrong:
             raise StreamBroken(f"{self._host} sent an event that is not JSON: {wrong}", status=200) from None
-        return list(self._answer.receive_chunk(object_of(chunk)))
+        self._may_be_cut = self._may_be_cut or may_be_cut
+        return self._join(self._answer.receive_chunk(object_of(chunk)))
+
+    def _join(self, events: Iterator[Event]) -> list[Event]:
+        return [joined for event in events for joined in self._joiner.join(event)] if self._may_be_cut else list(events)
 
 
 # -- items ----------------------------------------------------------------------------------------
@@ -291,7 +298,7 @@ class _Answer:
             call = _Call(
                 len(self._items),
                 self._name("fc"),
-                call_id=call_id or self._name("call"),
+                call_id=call_id if self._is_unused(call_id) else self._name("call"),
                 name=name,
             )
             self._calls[index] = call
@@ -324,6 +331,10 @@ class _Answer:
 
     def _name(self, prefix: str) -> str:
         return f"{prefix}_{self._key}_{len(self._items)}"
+
+    def _is_unused(self, call_id: str) -> bool:
+        """Whether a client can tell the call from the others by its id."""
+        return bool(call_id) and all(call.call_id != call_id for call in self._items if isinstance(call, _Call))
 
     def _number(self, event: Event) -> Event:
         number, self._next_number = self._next_number, self._next_number + 1

@@ -55,7 +55,9 @@ class Block(OutputItem, ABC):
         return made
 
     def finish(self, item: Mapping[str, Any]) -> None:
-        if not self.stopped:
+        if self.stopped:
+            self.compare(item)
+        else:
             self._complete(item)
 
     @abstractmethod
@@ -204,6 +206,9 @@ class ThinkingBlock(Block):
     def _complete(self, item: Mapping[str, Any]) -> None:
         for index, part in enumerate(objects_of(item.get("summary"))):
             self.complete_text(("summary", index), text_of(part.get("text")))
+        for index, part in enumerate(objects_of(item.get("content"))):
+            if not self._seen.is_new(("text", index)):
+                self.complete_text(("text", index), text_of(part.get("text")))
         ciphertext = text_of(item.get("encrypted_content")) or self._early_ciphertext
         if ciphertext and self._thinking.has_blocks:
             self._open()
@@ -247,10 +252,8 @@ class CallBlock(Block):
 
     def _complete(self, item: Mapping[str, Any]) -> None:
         self.begin(item)
-        self.complete_text(("arguments", 0), text_of(item.get("arguments")))
+        self.complete_text(("arguments", 0), text_of(item.get("arguments")) or ("" if len(self._seen) else "{}"))
         self._flush(whole=True)
-        if self.started and not len(self._seen):
-            self._delta({"type": "input_json_delta", "partial_json": "{}"})
         self._stop()
 
     def cut(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from codexd.translation.answering.output_items import list_texts, text_differs
 from codexd.translation.answering.text_cut import TextCut, make_cut
 from codexd.translation.backend import Usage, count_of, object_of, objects_of, read_usage, text_of
 from codexd.translation.backend_errors import read_failure
@@ -181,6 +182,7 @@ class ResponsesStream:
             item = object_of(event.get("item"))
             found = self._find_place(event, item)
             self._items[found] = item
+            self._unfinished.compare(item, found)
             self._unfinished.finish(item.get("id"), found)
             if item.get("type") == "reasoning":
                 self._note_reasoning(item.get("encrypted_content"))
@@ -225,6 +227,7 @@ class ResponsesStream:
         details = object_of(response.get("incomplete_details"))
         self.stop_reason = text_of(details.get("reason")) or _ENDS[kind]
         output = objects_of(response.get("output"))
+        self._compare(output)
         closing = self._close_unfinished(_ENDS[kind], output)
         if output:
             self._items = dict(enumerate(output))
@@ -236,6 +239,14 @@ class ResponsesStream:
         made = [*self._begin(), *closing, self._rewrite(ending)]
         self.state = State.ENDED
         return made
+
+    def _compare(self, output: list[Mapping[str, Any]]) -> None:
+        """The last event may repeat the items, and must not say anything else."""
+        for place, item in enumerate(output):
+            self._unfinished.compare(item, place)
+            known = dict(list_texts(self._items.get(place, {})))
+            if any(known.get(part, text) != text for part, text in list_texts(item)):
+                raise text_differs()
 
     def _close_unfinished(self, status: str, output: list[Mapping[str, Any]]) -> list[Event]:
         """The last event of each item that the backend began and did not finish.

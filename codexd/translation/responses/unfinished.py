@@ -9,19 +9,20 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from codexd.translation.answering.output_items import OutputItem, OutputReader, PartKey
-from codexd.translation.backend import text_of
+from codexd.translation.answering.output_items import (
+    DELTAS,
+    WHOLE,
+    OutputItem,
+    OutputReader,
+    PartKey,
+    list_texts,
+    text_differs,
+)
+from codexd.translation.backend import count_of, text_of
 from codexd.translation.client_api import Event
 
 _ABOUT_ITEMS = ("response.output_item.added", "response.content_part.done", "response.output_text.annotation.added")
-_WHOLE_TEXTS = (
-    "response.output_text.done",
-    "response.refusal.done",
-    "response.function_call_arguments.done",
-    "response.custom_tool_call_input.done",
-    "response.reasoning_summary_text.done",
-)
-_DETAILS = frozenset({*_ABOUT_ITEMS, *_WHOLE_TEXTS})
+_DETAILS = frozenset({*_ABOUT_ITEMS, *WHOLE})
 
 _Place = tuple[Any, Any, Any, Any, Any]
 """What identifies a text in events: their type, item id, output index, and the indexes of either kind of part."""
@@ -61,18 +62,47 @@ class UnfinishedItems:
         self._kind, self._item_id, _, self._content_index, self._summary_index = place
 
     def add_detail(self, event: Event, kind: str) -> None:
+        if kind in WHOLE:
+            self._compare_text(event, kind)
         if kind in _DETAILS:
             self._details.append(event)
+
+    def _compare_text(self, event: Event, kind: str) -> None:
+        delta_kind = kind.removesuffix("done") + "delta"
+        get = event.get
+        place = (delta_kind, get("item_id"), get("output_index"), get("content_index"), get("summary_index"))
+        try:
+            pieces = self._pieces.get(place, [])
+        except TypeError:
+            return  # as in ``add_delta``
+        _, field = WHOLE[kind]
+        _compare("".join(pieces), text_of(get(field)))
+
+    def compare(self, item: Mapping[str, Any], place: int) -> None:
+        """The item that is done must have the texts that were streamed, apart from a tail that did not come.
+
+        Raises:
+            StreamBroken: it has others.
+        """
+        streamed: dict[PartKey, str] = {}
+        for key, pieces in self._pieces.items():
+            kind, named, index, content_index, summary_index = key
+            text = DELTAS.get(kind)
+            if text is not None and text.item_type == item.get("type") and _is_of(named, index, item.get("id"), place):
+                part_index = content_index if text.index_field == "content_index" else summary_index
+                streamed[text.kind, count_of(part_index)] = "".join(pieces)
+        for part, whole in list_texts(item):
+            _compare(streamed.get(part, ""), whole)
 
     def finish(self, item_id: Any, place: int) -> None:
         """The item is done: forget its pieces."""
         self._kind = None
-
-        def is_other(named: Any, index: Any) -> bool:
-            return index != place if isinstance(index, int) else named != item_id
-
-        self._pieces = {key: pieces for key, pieces in self._pieces.items() if is_other(key[1], key[2])}
-        self._details = [event for event in self._details if is_other(_id_of(event), event.get("output_index"))]
+        self._pieces = {
+            key: pieces for key, pieces in self._pieces.items() if not _is_of(key[1], key[2], item_id, place)
+        }
+        self._details = [
+            event for event in self._details if not _is_of(_id_of(event), event.get("output_index"), item_id, place)
+        ]
 
     def complete(self, status: str) -> list[tuple[int | None, dict[str, Any]]]:
         """The items, each with its place in the output if events name it, and with the ``status`` of the answer."""
@@ -87,6 +117,16 @@ class UnfinishedItems:
             first += [event] * (len(reader.items) - len(first))
         made = [(event, item.make(status)) for event, item in zip(first, reader.items, strict=True)]
         return [(_place_of(event), {**_name(event), **item}) for event, item in made if item is not None]
+
+
+def _is_of(named: Any, index: Any, item_id: Any, place: int) -> bool:
+    """Whether an event that names an item by id and index is about the one with this id and place."""
+    return index == place if isinstance(index, int) else named == item_id
+
+
+def _compare(streamed: str, whole: str) -> None:
+    if whole and not whole.startswith(streamed):
+        raise text_differs()
 
 
 def _id_of(event: Event) -> Any:

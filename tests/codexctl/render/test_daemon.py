@@ -273,3 +273,26 @@ def test_a_long_line_of_a_traceback_stays_below_it():
     fields = {"traceback": f'Traceback:\n  File "{"x" * 60}", line 28, in a_function\n'}
     lines = render.log_entry(entry(fields=fields), Style(NOW, 80))
     assert lines[1:] == ["    Traceback:", f'      File "{"x" * 60}", line', "        28, in a_function"]
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        (None, ""),
+        ({"manager": None, "unit": None, "activated": False}, ""),
+        ({"manager": "systemd", "unit": "codexd.service", "activated": False}, ""),
+        ({"manager": None, "unit": None, "activated": True}, "Whoever listens for it starts it again"),
+        ({"manager": "systemd", "unit": None, "activated": True}, "systemd starts it again with the next request."),
+        ({"manager": "systemd", "unit": "codexd.service", "activated": True}, "systemctl --user stop codexd.socket"),
+        (
+            {"manager": "launchd", "unit": "io.github.codexd", "activated": True},
+            "bootout gui/$(id -u)/io.github.codexd",
+        ),
+    ],
+)
+def test_a_service_may_start_again(service, said):
+    result = {"streams_in_flight": 0, "drain_seconds": 30.0} | ({"service": service} if service else {})
+    line = " ".join(render.stopped(result, PIPE))
+    assert line.startswith("codexd has stopped.")
+    assert said in line
+    assert ("again" in line) == bool(said)

@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from codexd.accounts.model import RefreshReply
+from codexd.accounts.outages import BackOff
 from codexd.accounts.store.store import AccountStore
 
 NOW = 1_795_000_000.0
@@ -71,6 +72,7 @@ class SignInServer:
         self.gate = None
         self.valid = "rt_1"
         self.lifetime_s = 3600.0
+        self.back_off = BackOff(lambda: 0.0)
 
     async def refresh(self, refresh_token, reason):
         self.asked.append(refresh_token)

@@ -14,6 +14,7 @@ from codexd.accounts.catalogues import (
     MAX_AGE_S,
     MAX_RETRY_S,
     RETRY_S,
+    SAVE_RETRY_S,
     Catalogues,
     retry_after_s,
 )
@@ -230,11 +231,20 @@ async def test_what_can_not_be_read_is_said_and_asked_for_again(account, make, t
     assert file.with_name(f"{file.name}.unreadable").read_bytes() == data
 
 
-async def test_a_folder_that_cannot_be_created_is_not_a_problem(catalogues, account, tmp_path, caplog):
+async def test_a_list_that_cannot_be_saved_is_used_and_saved_later(make, account, tmp_path, caplog, clock, nursery):
     (tmp_path / "models").write_text("in the way")
+    catalogues = make()
     await catalogues.fetch(account.id)
     assert slugs(catalogues, account) == ["gpt-5.5"]
-    assert "can't be created" in caplog.text
+    assert "The models are kept in memory only" in catalogues.problem
+    assert caplog.text.count("are not saved") == 1
+    (tmp_path / "models").unlink()
+    clock.now += SAVE_RETRY_S
+    nursery.start_soon(catalogues.run)
+    with trio.fail_after(10):
+        while catalogues.problem is not None:
+            await trio.sleep(0.01)
+    assert slugs(make(), account) == ["gpt-5.5"]
 
 
 # -- when it is asked for -------------------------------------------------------------------------

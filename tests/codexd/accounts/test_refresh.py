@@ -2,14 +2,11 @@ import logging
 
 import pytest
 import trio
-from hypothesis import given
-from hypothesis import strategies as st
 from support.refresh_world import DOWN, REUSED, World
 from trio.testing import wait_all_tasks_blocked
 
 from codexd.accounts.model import RefreshReason, RefreshReply
-from codexd.accounts.refresh import Refresher, back_off_s, seconds_until_refresh
-from codexd.accounts.store import login_file
+from codexd.accounts.refresh import Refresher, seconds_until_refresh
 from codexd.errors import AccountNeedsLogin, AccountNotFound, RefreshUnavailable
 
 
@@ -23,11 +20,6 @@ def world(store, server, clock, login):
 )
 def test_seconds_until_refresh(expires_at, seconds):
     assert seconds_until_refresh(expires_at, 1000.0) == seconds
-
-
-@given(st.integers(1, 10**6))
-def test_back_off_grows_to_its_bound(failures):
-    assert 5 <= back_off_s(failures) <= back_off_s(failures + 1) <= 300
 
 
 async def test_a_token_with_time_left_is_handed_out(world):
@@ -387,8 +379,11 @@ async def test_a_failure_falls_back_on_a_token_that_still_lives(world, caplog):
 async def test_a_failure_without_a_valid_token_is_reported(world, left_s):
     account_id = world.add(left_s)
     world.server.script = [DOWN]
-    with pytest.raises(RefreshUnavailable, match="can't be reached"):
-        await world.refresher.fresh_token(account_id)
+    for _ in range(60):
+        with pytest.raises(RefreshUnavailable, match=r"can't be reached.*codexd tries again in 5 s"):
+            await world.refresher.fresh_token(account_id)
+    assert len(world.server.asked) == 1
+    world.clock.now += 5
     assert await world.refresher.fresh_token(account_id)
 
 
@@ -416,20 +411,47 @@ async def test_a_reply_without_an_access_token_is_kept_and_reported(world):
     assert world.saved(account_id)["refresh_token"] == "rt_2"
 
 
-async def test_the_token_is_on_disk_before_it_is_handed_out_even_after_a_full_disk(world, monkeypatch):
+async def test_a_user_may_try_earlier_but_not_hammer(world):
     account_id = world.add(0)
+    world.server.script = [DOWN] * 3
+    for _ in range(3):
+        with pytest.raises(RefreshUnavailable):
+            await world.refresher.refresh_now(account_id)
+        with pytest.raises(RefreshUnavailable, match="codexd tries again"):
+            await world.refresher.refresh_now(account_id)
+        world.clock.now += 5
+    assert len(world.server.asked) == 3
+    with pytest.raises(RefreshUnavailable, match="codexd tries again in 15 s"):
+        await world.refresher.fresh_token(account_id)
+    await world.refresher.refresh_now(account_id)
+    assert world.refresher.outage(account_id) is None
 
-    def refuse(path, data):
-        raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(login_file, "write_atomic", refuse)
-        with pytest.raises(RefreshUnavailable, match="No space left"):
+async def test_an_outage_of_the_server_holds_for_every_account_and_ends_for_every_account(world):
+    accounts = [world.add(0), world.add(0, user="user-bob", email="bob@example.com", refresh_token="rt_bob")]
+    world.server.back_off.note_failure("The sign-in server answered 503.", world.clock())
+    for account_id in accounts:
+        with pytest.raises(RefreshUnavailable, match=r"answered 503\. codexd tries again in 5 s"):
             await world.refresher.fresh_token(account_id)
-    assert world.saved(account_id)["refresh_token"] == "rt_1"
-    token = await world.refresher.fresh_token(account_id)
-    assert world.server.asked == ["rt_1"]  # the retired token was not presented again
-    assert (world.saved(account_id)["access_token"], world.saved(account_id)["refresh_token"]) == (token, "rt_2")
+        assert world.refresher.outage(account_id).problem == "The sign-in server answered 503."
+    assert world.server.asked == []
+    world.server.back_off.note_success()
+    assert await world.refresher.fresh_token(accounts[0])
+
+
+async def test_a_token_that_lives_serves_through_an_outage(world):
+    account_id = world.add(200)
+    world.server.back_off.note_failure("The sign-in server answered 503.", world.clock())
+    assert await world.refresher.fresh_token(account_id) == world.store.tokens(account_id).access_token
+
+
+async def test_the_failure_of_one_account_does_not_hold_up_another(world):
+    ann, bob = world.add(0), world.add(0, user="user-bob", email="bob@example.com", refresh_token="rt_bob")
+    world.server.script = [RefreshUnavailable("The sign-in server answered 400.")]
+    with pytest.raises(RefreshUnavailable):
+        await world.refresher.fresh_token(ann)
+    world.server.script = [RefreshReply("opaque", "rt_2", expires_in=600)]
+    assert await world.refresher.fresh_token(bob) == "opaque"
 
 
 async def test_an_unknown_account(world):

@@ -1,6 +1,21 @@
 import pytest
 import trio
 from support.refresh_world import DOWN, REUSED, World
+from support.small_disk import mounted
+
+from codexd.accounts.store.store import AccountStore
+
+
+@pytest.fixture
+def disk(tmp_path):
+    with mounted(tmp_path / "disk") as disk:
+        yield disk
+
+
+@pytest.fixture
+def store(disk):
+    with AccountStore.open(disk.path / "state") as store:
+        yield store
 
 
 @pytest.fixture
@@ -39,13 +54,29 @@ async def test_the_scheduler_sees_a_wall_clock_that_jumped(world, nursery, autoj
 async def test_the_scheduler_does_not_hammer_a_dead_network(world, nursery, autojump_clock):
     world.clock.follow_trio()
     account_id = world.add(0)
-    world.server.script = [DOWN] * 8
+    world.server.script = [DOWN] * 10
     nursery.start_soon(world.refresher.run)
-    await trio.sleep(900)
-    assert 5 <= len(world.server.asked) <= 8
-    await trio.sleep(900)
-    assert len(world.server.asked) == 9
-    assert world.store.tokens(account_id).refresh_token == "rt_10"
+    await trio.sleep(400)
+    assert 7 <= len(world.server.asked) <= 10
+    await trio.sleep(400)
+    assert len(world.server.asked) == 11
+    assert world.store.tokens(account_id).refresh_token == "rt_12"
+
+
+async def test_the_scheduler_saves_what_could_not_be_saved(world, disk, nursery, autojump_clock):
+    world.clock.follow_trio()
+    account_id = world.add(0)
+    world.server.gate = trio.Event()
+    nursery.start_soon(world.refresher.run)
+    await trio.sleep(3)
+    disk.make_read_only()
+    world.server.gate.set()
+    await trio.sleep(600)
+    assert world.server.asked == ["rt_1"]
+    assert (world.saved(account_id)["refresh_token"], len(world.store.unsaved_logins)) == ("rt_1", 1)
+    disk.make_writable()
+    await trio.sleep(70)
+    assert (world.saved(account_id)["refresh_token"], world.store.problems) == ("rt_2", ())
 
 
 async def test_the_scheduler_outlives_a_dead_account_and_sees_it_revived(world, nursery, autojump_clock):

@@ -78,7 +78,11 @@ async def test_stop_takes_effect_after_its_reply(control):
     stopping = attrs.evolve(control, stop_after=waiting_for.append)
     async with serving(stopping):
         peer = await connect(stopping)
-        assert (await peer.call("daemon.stop")).result == {"streams_in_flight": 0, "drain_seconds": 30.0}
+        assert (await peer.call("daemon.stop")).result == {
+            "streams_in_flight": 0,
+            "drain_seconds": 30.0,
+            "service": {"manager": "systemd", "unit": "codexd.service", "activated": True},
+        }
         with trio.fail_after(5):
             await waiting_for[0].wait()
 

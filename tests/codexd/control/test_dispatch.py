@@ -142,7 +142,17 @@ REFUSED = ErrorCode.REFUSED
         ("accounts.clear", None, Result({"removed": 0})),
         ("accounts.quota", {"all": True}, Result({"accounts": []})),
         ("accounts.login.cancel", None, Result({"cancelled": 0})),
-        ("daemon.stop", None, Result({"streams_in_flight": 0, "drain_seconds": 30.0})),
+        (
+            "daemon.stop",
+            None,
+            Result(
+                {
+                    "streams_in_flight": 0,
+                    "drain_seconds": 30.0,
+                    "service": {"manager": "systemd", "unit": "codexd.service", "activated": True},
+                }
+            ),
+        ),
         ("logs.history", {"limit": 3}, Result({"entries": []})),
         ("requests.list", {"state": "failed"}, Result({"requests": []})),
         ("settings.check", {"text": ""}, Result({"problems": []})),

@@ -9,7 +9,7 @@ import pytest
 import trio
 from support.harness import HELLO, post, start_daemon
 
-from codexd.accounts.sign_in import server
+from codexd.accounts.sign_in import device_codes
 from codexd.simulator.options import Options
 
 
@@ -60,7 +60,7 @@ async def running(nursery, tmp_path):
 
 @pytest.fixture(autouse=True)
 def _poll_soon(monkeypatch):
-    monkeypatch.setattr(server, "MIN_INTERVAL_S", 0.05)
+    monkeypatch.setattr(device_codes, "MIN_INTERVAL_S", 0.05)
 
 
 async def check_works(running):

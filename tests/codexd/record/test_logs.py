@@ -187,14 +187,33 @@ def test_a_message_is_one_line_whatever_a_client_put_in(logging_restored):
 def test_tracebacks_are_logged_without_secrets(logging_restored, log_format):
     ring, stream = configured(log_format)
     try:
-        raise ValueError(f"server said {JWT}")
-    except ValueError:
+        raise TypeError(f"server said {JWT}")
+    except TypeError:
         logging.getLogger("codexd").exception("it failed: %s", f"Bearer {JWT}")
     written = stream.getvalue() + str(ring.history(LogFilter()))
-    assert "ValueError: server said [redacted]" in written
+    assert "TypeError: server said [redacted]" in written
     assert "test_logs.py" in written
     assert JWT not in written
     assert "eyJ" not in written
+
+
+def test_a_traceback_does_not_quote_what_a_peer_sent(logging_restored):
+    """The words of a parser, of a failed conversion and of a missing key may be anything that was read."""
+    _ring, stream = configured("text")
+    try:
+        try:
+            try:
+                int("PROMPT")
+            except ValueError as error:
+                raise KeyError("PROMPT") from error
+        except KeyError:
+            raise ExceptionGroup("both", [RuntimeError("PROMPT"), OSError("the disk is full")])  # noqa: B904 - as a nursery
+    except ExceptionGroup:
+        logging.getLogger("codexd").exception("it failed")
+    written = stream.getvalue()
+    assert "PROMPT" not in written.replace('"PROMPT"', "")  # the lines of this file
+    for shown in ("ValueError", "KeyError", "ExceptionGroup: both", "RuntimeError", "OSError: the disk is full"):
+        assert shown in written
 
 
 def test_json_lines(logging_restored):

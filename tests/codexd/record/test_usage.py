@@ -8,6 +8,7 @@ import stat
 
 import pytest
 import trio
+from support.small_disk import mounted
 
 from codexd import bounds
 from codexd.errors import RequestCancelled, UpstreamFailed
@@ -173,6 +174,28 @@ async def test_what_cant_be_written_waits(path, caplog):
     report = await history.summarize("model", 0.0, {})
     assert (report.total.requests, report.problem) == (1, None)
     history.close()
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+async def test_a_problem_stays_until_writing_works_again(tmp_path, fault):
+    with mounted(tmp_path / "disk") as disk:
+        history = UsageHistory(disk.path / "usage.sqlite3", lambda: 90, lambda: NOW)
+        end_one(history)
+        await history.summarize("model", 0.0, {})
+        disk.fill() if fault == "full" else disk.make_read_only()
+        if fault == "read-only":  # the database is open, but is opened anew
+            history._file.close()
+            history._file = None
+        for _ in range(200):  # more than what SQLite has room for already
+            end_one(history)
+        for _ in range(3):
+            report = await history.summarize("model", 0.0, {})
+            assert "New requests are kept in memory" in report.problem
+            assert history.problems == (report.problem,)
+        disk.free() if fault == "full" else disk.make_writable()
+        report = await history.summarize("model", 0.0, {})
+        assert (report.total.requests, report.problem, history.problems) == (201, None, ())
+        history.close()
 
 
 async def test_damage_found_while_running_is_kept_aside_too(history, path):

@@ -23,7 +23,8 @@ from codexd.turns.runner import TurnRunner
 from codexd.turns.streaks import Streaks
 from codexd.turns.turn import Attempt, Turn
 from codexd.upstream.codex import ResponsesReader
-from codexd.upstream.http import AnswerTimeouts, EventSource
+from codexd.upstream.event_source import EventSource
+from codexd.upstream.http import AnswerTimeouts
 
 ANN = Account("ann", "w1", "user-ann", "ann@example.com", "plus", 0.0)
 BOB = Account("bob", "w2", "user-bob", "bob@example.com", "plus", 0.0)

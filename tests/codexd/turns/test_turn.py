@@ -16,7 +16,8 @@ from codexd.translation.models.catalogue import BUILT_IN
 from codexd.turns.retry import How
 from codexd.turns.turn import LATE_S, Attempt, Turn, pump, relay, wait_for_limit
 from codexd.upstream.codex import ResponsesReader
-from codexd.upstream.http import AnswerTimeouts, EventSource
+from codexd.upstream.event_source import EventSource
+from codexd.upstream.http import AnswerTimeouts
 
 ANN = Account("0123456789ab", "workspace", "user-ann", "ann@example.com", "plus", 0.0)
 TARGET = Target(BUILT_IN.describe("gpt-5.5"))

@@ -79,3 +79,20 @@ def test_an_untrusted_certificate_is_called_that():
     error.__cause__ = ExceptionGroup("all attempts failed", [cause])
     words = "the backend at chatgpt.com can't be reached: its certificate is not trusted (self-signed certificate). "
     assert str(to_unreachable(error, REQUEST, NAME)).startswith(f"{words}If your company inspects TLS")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        httpx.RemoteProtocolError("illegal status line: bytearray(b'PROMPT')"),
+        httpx.LocalProtocolError("Illegal header value b'PROMPT'"),
+        httpx.DecodingError("PROMPT"),
+        httpx.ReadError("PROMPT"),
+        httpx.ConnectError("PROMPT"),
+        httpx.ProxyError(f"502 {'x' * 300}PROMPT"),
+    ],
+)
+def test_what_a_peer_sent_is_in_no_error_and_not_in_the_log(error, caplog):
+    caplog.set_level("DEBUG", "codexd")
+    words = str(to_unreachable(error, REQUEST, NAME)) + str(to_broken(error, NAME))
+    assert "PROMPT" not in words + caplog.text

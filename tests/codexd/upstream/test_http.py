@@ -15,10 +15,10 @@ from codexd.errors import (
 )
 from codexd.settings.schema import UpstreamSettings
 from codexd.upstream.codex import ResponsesReader
+from codexd.upstream.event_source import EventSource
 from codexd.upstream.http import (
     USER_AGENT,
     AnswerTimeouts,
-    EventSource,
     fetch,
     make_tls,
     open_answer,
@@ -201,21 +201,3 @@ async def test_the_wait_for_the_first_bytes_goes_on_after_the_headers(http, serv
             source = EventSource(answer.chunks, timeouts, ResponsesReader(), name=NAME, begins_by=answer.begins_by)
             with source.watched():
                 await source.receive_events()
-
-
-async def test_once_an_answer_has_begun_only_the_idle_timeout_counts(autojump_clock):
-    async def arrive():
-        yield b": keepalive\n\n"
-        await trio.sleep(250)
-        yield b"data: [DONE]\n\n"
-        await trio.sleep(400)
-        yield b""
-
-    source = EventSource(
-        arrive(), AnswerTimeouts(300.0, 90.0), ResponsesReader(), name=NAME, begins_by=trio.current_time() + 90
-    )
-    with pytest.raises(UpstreamTimeout, match=r"silent for 300 s \(setting upstream.idle_timeout\)") as silent:
-        with source.watched():
-            while True:
-                await source.receive_events()
-    assert not isinstance(silent.value, BackendSilent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 
 import httpcore
 import httpx
@@ -11,7 +12,8 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codexd.accounts.sign_in.server import TokenEndpoint
+from codexd.accounts.refresh import make_back_off
+from codexd.accounts.sign_in.server import SignInServer, TokenEndpoint
 from codexd.errors import ProxyFailed, RefreshUnavailable, SettingInvalid, UpstreamFailed, UpstreamTimeout
 from codexd.settings.schema import UpstreamSettings
 from codexd.upstream.http import fetch, open_client
@@ -224,9 +226,13 @@ async def test_a_certificate_of_a_company_is_said_with_what_to_set(environ, kind
         with pytest.raises(kind) as caught:
             await fetch(http, http.build_request("GET", BACKEND), timeout_s=5, max_bytes=100, name="the backend")
         with pytest.raises(RefreshUnavailable, match=r"is not trusted .self-signed .* SSL_CERT_FILE"):
-            await TokenEndpoint(http, "https://auth.example.com").refresh("rt_secret")
+            await make_endpoint(http).refresh("rt_secret")
     assert where in str(caught.value)
     assert "SSL_CERT_FILE" in str(caught.value)
+
+
+def make_endpoint(http):
+    return TokenEndpoint(SignInServer(http, "https://auth.example.com", make_back_off(), time.time))
 
 
 async def test_the_sign_in_server_is_asked_through_the_proxy():
@@ -235,7 +241,7 @@ async def test_the_sign_in_server_is_asked_through_the_proxy():
         with pytest.raises(
             RefreshUnavailable, match=r"proxy 127\.0\.0\.1:9 \(HTTPS_PROXY\) \(the connection was refused\)"
         ):
-            await TokenEndpoint(http, "https://auth.example.com").refresh("rt_secret")
+            await make_endpoint(http).refresh("rt_secret")
 
 
 class Steps(list):

@@ -3,15 +3,23 @@ import json
 import httpx
 import pytest
 
-from codexd.accounts.sign_in.server import DeviceCode, DeviceEndpoint, Grant
+from codexd.accounts.outages import BackOff
+from codexd.accounts.sign_in.device_codes import DeviceCode, DeviceEndpoint, Grant
+from codexd.accounts.sign_in.server import SignInServer
 from codexd.errors import LoginFailed
 
 CODE = DeviceCode("da_secret", "ABCD-12345", 5.0, None, "https://auth.example.com/codex/device")
 
 
+def make_endpoint(http, back_off=None):
+    return DeviceEndpoint(
+        SignInServer(http, "https://auth.example.com/", back_off or BackOff(lambda: 0.0), lambda: 1.0)
+    )
+
+
 async def ask(answer, call):
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
-        return await call(DeviceEndpoint(http, "https://auth.example.com/"))
+        return await call(make_endpoint(http))
 
 
 async def request_code(status, body):
@@ -125,3 +133,16 @@ async def test_a_code_that_is_over(status, body):
     with pytest.raises(LoginFailed, match=rf"ended the sign-in \(it answered {status}\)") as caught:
         await poll(lambda _: httpx.Response(status, content=content))
     assert "secret" not in str(caught.value)
+
+
+async def test_a_server_that_fails_is_left_alone():
+    back_off, asked = BackOff(lambda: 0.0), []
+
+    def answer(request):
+        asked.append(request)
+        return httpx.Response(503)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        for _ in range(10):
+            assert await make_endpoint(http, back_off).poll(CODE) is None
+    assert len(asked) == 1

@@ -7,8 +7,10 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from codexd.accounts.sign_in.device_codes import DeviceCode, Grant
 from codexd.accounts.sign_in.flows import FLOW_S, REMEMBER_S, LoginFlows, LoginMethod
-from codexd.accounts.sign_in.server import DeviceCode, Grant, challenge_of
+from codexd.accounts.sign_in.keeper import LoginKeeper
+from codexd.accounts.sign_in.server import challenge_of
 from codexd.errors import (
     HomeMismatch,
     LoginCancelled,
@@ -106,17 +108,22 @@ class World:
     def __init__(self, store, clock, login):
         self.store, self.clock = store, clock
         self.server, self.machine = SignInServer(login, clock), Machine()
-        self.keep_error = None
+        self.keep_error = self.reserve_error = None
         self.logins = LoginFlows(
             self.server,
             self.server,
             f"{ISSUER}/",
-            self.keep,
+            LoginKeeper(self.keep, self.reserve),
             self.machine.serve_callback,
             clock,
             (1455, 1457),
             self.machine.ask_to_cancel,
         )
+
+    def reserve(self):
+        if self.reserve_error is not None:
+            raise self.reserve_error
+        return self.store.reserve(None)
 
     def keep(self, auth_json):
         if self.keep_error is not None:
@@ -559,6 +566,18 @@ async def test_a_login_that_cannot_be_kept(world, error, words):
     with pytest.raises(LoginFailed, match=words):
         await world.logins.wait(flow.id)
     assert world.server.revoked == ["rt_of_ac_secret"]
+
+
+async def test_a_code_is_not_exchanged_for_a_login_that_cannot_be_kept(world):
+    flow = await world.logins.start(LoginMethod.MANUAL)
+    code = world.server.visit(flow.url)["code"]
+    world.reserve_error = OSError(28, "No space left on device", "/state/accounts/auth.json")
+    with pytest.raises(LoginFailed, match=r"auth\.json can't be used: No space left .* Free some disk space"):
+        await world.logins.complete(flow.id, code)
+    assert world.server.revoked == []
+    world.reserve_error = None
+    account, _ = await world.logins.complete(flow.id, code)  # the code is still good, and the sign-in open
+    assert world.store.accounts == (account,)
 
 
 async def test_ends_are_remembered_for_a_while(world):

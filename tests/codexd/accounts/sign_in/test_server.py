@@ -11,9 +11,11 @@ import trio
 from codexd import __version__
 from codexd.accounts.login import SIGN_IN, read_identity, read_tokens
 from codexd.accounts.model import RefreshReply
+from codexd.accounts.outages import BackOff
 from codexd.accounts.sign_in.server import (
     REVOKE_TIMEOUT_S,
     TIMEOUT_S,
+    SignInServer,
     TokenEndpoint,
     authorize_url,
     challenge_of,
@@ -25,9 +27,16 @@ SECRET = "rt_very_secret"
 REDIRECT = "http://localhost:1455/auth/callback"
 
 
+NOW = 1_795_000_000.0
+
+
+def make_endpoint(http, auth_url="https://auth.example.com/", back_off=None):
+    return TokenEndpoint(SignInServer(http, auth_url, back_off or BackOff(lambda: 0.0), lambda: NOW))
+
+
 async def refresh(answer, auth_url="https://auth.example.com/"):
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
-        return await TokenEndpoint(http, auth_url).refresh(SECRET)
+        return await make_endpoint(http, auth_url).refresh(SECRET)
 
 
 async def test_the_request_is_json_without_scope():
@@ -143,7 +152,7 @@ async def test_a_silent_server_is_given_up(autojump_clock):
 
 async def exchange(answer, now=1_795_000_000.0):
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
-        endpoint = TokenEndpoint(http, "https://auth.example.com/")
+        endpoint = make_endpoint(http)
         return await endpoint.exchange("ac_secret", redirect_uri=REDIRECT, verifier="v_secret", now=now)
 
 
@@ -239,7 +248,7 @@ async def test_an_exchange_without_a_connection():
 
 async def revoke(answer):
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
-        return await TokenEndpoint(http, "https://auth.example.com").revoke(SECRET)
+        return await make_endpoint(http).revoke(SECRET)
 
 
 async def test_a_revoked_login():
@@ -287,3 +296,38 @@ async def test_whatever_the_server_answers_is_an_error_of_ours(status, content, 
     answer = httpx.Response(status, content=content, headers={"content-type": content_type})
     with pytest.raises((RefreshUnavailable, AccountNeedsLogin)):
         await refresh(lambda _: answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "wait_s"),
+    [
+        (httpx.Response(503), 5),
+        (httpx.Response(500, json={"error": "server_error"}), 5),
+        (httpx.Response(429, headers={"retry-after": "90"}), 90),
+        (httpx.ConnectError("refused"), 5),
+    ],
+)
+async def test_every_failure_of_the_server_is_noted_for_all_who_ask_it(answer, wait_s):
+    back_off = BackOff(lambda: 0.0)
+
+    def reply(_request):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(reply)) as http:
+        endpoint = make_endpoint(http, back_off=back_off)
+        with pytest.raises(RefreshUnavailable):
+            await endpoint.refresh(SECRET)
+    assert back_off.retry_at == NOW + wait_s
+    assert "sign-in server auth.example.com" in back_off.problem
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403])
+async def test_any_other_answer_shows_that_it_works(status):
+    back_off = BackOff(lambda: 0.0)
+    back_off.note_failure("It failed.", NOW - 60)
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(status))) as http:
+        with pytest.raises((RefreshUnavailable, AccountNeedsLogin)):
+            await make_endpoint(http, back_off=back_off).refresh(SECRET)
+    assert back_off.failures == 0

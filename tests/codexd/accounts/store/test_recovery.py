@@ -7,8 +7,9 @@ import stat
 import attrs
 import pytest
 
+from codexd.accounts.model import AddOutcome
 from codexd.accounts.store import accounts_file
-from codexd.accounts.store.store import AccountStore, AddOutcome
+from codexd.accounts.store.store import AccountStore
 from codexd.errors import AccountNeedsLogin, AlreadyRunning, FileUnreadable
 
 ENTRY = {

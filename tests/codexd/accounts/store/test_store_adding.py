@@ -2,8 +2,8 @@
 
 import pytest
 
-from codexd.accounts.model import RefreshReply
-from codexd.accounts.store.store import AccountStore, AddOutcome
+from codexd.accounts.model import AddOutcome, RefreshReply
+from codexd.accounts.store.store import AccountStore
 
 OLDER, SAME, NEWER = "2026-11-17T10:00:00Z", "2026-11-18T10:00:00Z", "2026-11-19T10:00:00Z"
 

@@ -5,9 +5,9 @@ import stat
 
 import pytest
 
-from codexd.accounts.model import RefreshReply
+from codexd.accounts.model import AddOutcome, RefreshReply
 from codexd.accounts.store import accounts_file
-from codexd.accounts.store.store import AccountStore, AddOutcome
+from codexd.accounts.store.store import AccountStore
 from codexd.errors import AccountNeedsLogin, LoginFileInvalid
 
 

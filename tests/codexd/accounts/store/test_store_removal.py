@@ -5,9 +5,10 @@ import shutil
 
 import pytest
 
-from codexd.accounts.store import accounts_file, recovery
+from codexd.accounts.model import AddOutcome
+from codexd.accounts.store import accounts_file, held, recovery
 from codexd.accounts.store import store as store_module
-from codexd.accounts.store.store import AccountStore, AddOutcome
+from codexd.accounts.store.store import AccountStore
 from codexd.errors import AccountNotFound
 
 
@@ -111,7 +112,7 @@ def test_a_kill_at_any_step_is_finished_at_the_next_start(state_dir, login, bob_
         case "within the list":
             monkeypatch.setattr(accounts_file, "write_atomic", kill_second_write)
         case "before the deletion":
-            monkeypatch.setattr(store_module, "delete_folders", kill)
+            monkeypatch.setattr(held, "delete_folders", kill)
         case "within the deletion":
             monkeypatch.setattr(shutil, "rmtree", kill_within)
     with pytest.raises(Killed):

@@ -2,7 +2,27 @@
 
 import pytest
 
+from codexd.errors import StreamBroken
 from codexd.translation.answering.output_items import ItemQueue, OutputItem, OutputReader
+from codexd.translation.chat.stream import ChatStream
+from codexd.translation.messages.blocks import Thinking
+from codexd.translation.messages.stream import MessagesStream
+from codexd.translation.reading.tool_names import ToolNames
+from codexd.translation.responses.stream import ResponsesStream
+from tests.support.upstream_events import (
+    added,
+    arguments,
+    call,
+    custom_call,
+    custom_input,
+    done,
+    end,
+    message,
+    reasoning,
+    refusal,
+    summary,
+    text,
+)
 
 
 class Recorder(OutputItem):
@@ -148,3 +168,116 @@ def test_a_queue_keeps_the_order_of_appearance():
     queue.next()
     assert queue.current is None
     assert queue.all == [first, second]
+
+
+# -- what comes twice must be the same ----------------------------------------------------------------
+
+
+PIECES = ["The quick ", "brown ", "fox"]
+WHOLE_TEXT = "".join(PIECES)
+DAMAGE = {
+    "the first is lost": PIECES[1:],
+    "one in the middle is lost": [PIECES[0], PIECES[2]],
+    "the first comes twice": [PIECES[0], *PIECES],
+    "the last comes twice": [*PIECES, PIECES[2]],
+    "they come in another order": [PIECES[1], PIECES[0], PIECES[2]],
+    "one is another one": [PIECES[0], "red ", PIECES[2]],
+}
+HARMLESS = {"all come": PIECES, "the tail is lost": PIECES[:2], "none comes": []}
+
+KINDS = {
+    "text": (text, lambda whole: message(0, whole), "output_text.done", "text"),
+    "refusal": (
+        refusal,
+        lambda whole: {**message(0), "content": [{"type": "refusal", "refusal": whole}]},
+        "refusal.done",
+        "refusal",
+    ),
+    "summary": (summary, lambda whole: reasoning(0, whole), "reasoning_summary_text.done", "text"),
+    "reasoning": (
+        lambda delta: {**summary(delta), "type": "response.reasoning_text.delta", "content_index": 0},
+        lambda whole: {**reasoning(0), "content": [{"type": "reasoning_text", "text": whole}]},
+        "reasoning_text.done",
+        "text",
+    ),
+    "arguments": (arguments, lambda whole: call(0, whole), "function_call_arguments.done", "arguments"),
+    "input": (custom_input, lambda whole: custom_call(0, whole), "custom_tool_call_input.done", "input"),
+}
+
+STREAMS = {
+    "messages": lambda: MessagesStream(
+        message_id="msg_1",
+        model="m",
+        upstream_model="m",
+        account_tag="t",
+        tool_names=ToolNames(),
+        thinking=Thinking.SHOWN,
+        reports_refusals=True,
+    ),
+    "chat": lambda: ChatStream(
+        completion_id="c", model="m", upstream_model="m", account_tag="t", tool_names=ToolNames(), shows_reasoning=True
+    ),
+    "responses": lambda: ResponsesStream(model="m", verbatim=False),
+    "codex": lambda: ResponsesStream(model="m", verbatim=True),
+}
+
+
+def make_answer(kind, pieces, repeated):
+    """The events of an answer; ``repeated`` says where the whole text comes."""
+    delta, make_item, done_type, field = KINDS[kind]
+    whole = make_item(WHOLE_TEXT)
+    first = delta("")
+    where = {name: first[name] for name in first if name.endswith("_index") or name == "item_id"}
+    return [
+        added(0, **make_item("")),
+        *map(delta, pieces),
+        *([{"type": f"response.{done_type}", **where, field: WHOLE_TEXT}] if repeated == "text" else []),
+        *([done(0, **whole)] if repeated in ("item", "both") else []),
+        *([done(0, **make_item(""))] if repeated == "the end alone" else []),
+        end(output=[whole] if repeated in ("both", "end", "the end alone") else []),
+    ]
+
+
+def play(api, events):
+    stream = STREAMS[api]()
+    return [made for each in events for made in stream.receive_event(each, now=0.0)]
+
+
+PAIRS = [(api, kind) for api in STREAMS for kind in KINDS if (api, kind) != ("messages", "input")]
+"""A Messages request can't name a custom tool."""
+
+
+@pytest.mark.parametrize("repeated", ["text", "item", "end", "both"])
+@pytest.mark.parametrize("pieces", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize(("api", "kind"), PAIRS)
+def test_a_text_that_differs_from_its_deltas_is_a_broken_stream(api, kind, pieces, repeated):
+    with pytest.raises(StreamBroken, match="lost or repeated"):
+        play(api, make_answer(kind, pieces, repeated))
+
+
+@pytest.mark.parametrize("repeated", ["text", "item", "end", "both", "nowhere"])
+@pytest.mark.parametrize("pieces", HARMLESS.values(), ids=HARMLESS)
+@pytest.mark.parametrize(("api", "kind"), PAIRS)
+def test_a_text_that_is_the_same_is_not(api, kind, pieces, repeated):
+    play(api, make_answer(kind, pieces, repeated))
+
+
+@pytest.mark.parametrize("kind", ["text", "refusal", "arguments"])
+@pytest.mark.parametrize("api", ["messages", "chat"])
+def test_a_text_that_comes_after_the_end_of_its_item_is_a_broken_stream(api, kind):
+    with pytest.raises(StreamBroken):
+        play(api, make_answer(kind, [], "the end alone"))
+
+
+@pytest.mark.parametrize("api", ["messages", "chat"])
+def test_parts_that_are_mixed_up_are_a_broken_stream(api):
+    parts = [(0, "a"), (1, "b"), (0, "c")]
+    with pytest.raises(StreamBroken, match="mixed up"):
+        play(api, [{**text(delta), "content_index": index} for index, delta in parts])
+
+
+@pytest.mark.parametrize("api", ["messages", "chat"])
+def test_a_tail_is_not_added_behind_a_later_part(api):
+    events = [text("a"), {**text("x"), "content_index": 1}, done(0, **message(0, "ab", "x"))]
+    with pytest.raises(StreamBroken, match="mixed up"):
+        play(api, events)

@@ -9,8 +9,8 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from support.answers import answers, custom_calls, images
 from support.chunks import NOW, check_chunks, collect, finish_of, make_stream, open_seals, run
 
-from codexd.errors import CodexdError, UpstreamError
-from codexd.translation.backend import parse_event
+from codexd.errors import CodexdError, StreamBroken, UpstreamError
+from codexd.translation.backend import EventParser
 from codexd.translation.sse import Decoder
 
 few = settings(deadline=None, max_examples=150)
@@ -154,7 +154,8 @@ def test_the_bytes_may_be_written_and_cut_in_any_way(answer, line_end, field, pr
         for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)
         for frame in decoder.receive_data(body[start:end])
     ]
-    assert run([parse_event(frame) for frame in frames]) == run(answer.events)
+    parser = EventParser()
+    assert run([event for frame in frames for event in parser.parse(frame)]) == run(answer.events)
 
 
 @few
@@ -258,6 +259,9 @@ def test_a_spoilt_event_in_an_answer_does_no_harm(answer, data):
     at = data.draw(st.integers(0, len(answer.events) - 1))
     spoilt = answer.events[at] | data.draw(st.dictionaries(st.sampled_from(KEYS), JUNK, max_size=3))
     spoilt = {**spoilt, "type": answer.events[at]["type"]}
-    made = run([*answer.events[:at], spoilt, *answer.events[at + 1 :]], shows_reasoning=True)
+    try:
+        made = run([*answer.events[:at], spoilt, *answer.events[at + 1 :]], shows_reasoning=True)
+    except StreamBroken:
+        return  # a delta is missing now
     check_chunks(made)
     ChatCompletion.model_validate({**collect(made), "usage": None})

@@ -321,3 +321,17 @@ def test_arguments_nested_too_deeply_break_the_stream():
         deep = {"a": deep}
     with pytest.raises(StreamBroken, match="200 levels deep"):
         read(call(0, "f", deep, id="c1"))
+
+
+@pytest.mark.parametrize("field", ["content", "reasoning"])
+def test_a_pair_of_surrogates_that_was_cut_is_joined(field):
+    frames = [
+        b'data: {"id":"g","choices":[{"delta":{"%b":"%b"}}]}\n\n' % (field.encode(), text)
+        for text in (rb"a\ud83d", rb"\ude00b", rb"\ud83d")
+    ]
+    reader = ChatReader({}, "m", "kilo")
+    events = [event for frame in frames for event in reader.receive_data(frame)]
+    events += reader.receive_data(b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n')
+    assert "".join(event["delta"] for event in events if event["type"].endswith("delta")) == "a😀b\ufffd"
+    (whole,) = (event["text"] for event in events if event["type"].endswith("text.done"))
+    assert whole == "a😀b\ufffd"

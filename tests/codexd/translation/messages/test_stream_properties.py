@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from support.answers import NOW, answers, blocks_of, check_grammar, make_stream, run
 
-from codexd.errors import CodexdError, UpstreamError
-from codexd.translation.backend import parse_event
+from codexd.errors import CodexdError, StreamBroken, UpstreamError
+from codexd.translation.backend import EventParser
 from codexd.translation.messages.blocks import Thinking
 from codexd.translation.messages.collect import MessageCollector
 from codexd.translation.sse import Decoder
@@ -93,7 +93,8 @@ def test_the_bytes_may_be_written_and_cut_in_any_way(answer, line_end, field, pr
         for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)
         for frame in decoder.receive_data(body[start:end])
     ]
-    assert run([parse_event(frame) for frame in frames]) == run(answer.events)
+    parser = EventParser()
+    assert run([event for frame in frames for event in parser.parse(frame)]) == run(answer.events)
 
 
 def test_a_line_of_20_mb():
@@ -101,7 +102,7 @@ def test_a_line_of_20_mb():
     body = b"data: " + json.dumps(event).encode() + b"\n\n"
     decoder = Decoder()
     frames = [frame for at in range(0, len(body), 65536) for frame in decoder.receive_data(body[at : at + 65536])]
-    assert blocks_of(run([*map(parse_event, frames), COMPLETED])) == [event["delta"]]
+    assert blocks_of(run([*EventParser().parse(frames[0]), COMPLETED])) == [event["delta"]]
 
 
 @few
@@ -284,7 +285,10 @@ def test_a_spoilt_event_in_an_answer_does_no_harm(answer, data):
     at = data.draw(st.integers(0, len(answer.events) - 1))
     spoilt = answer.events[at] | data.draw(st.dictionaries(st.sampled_from(KEYS), JUNK, max_size=3))
     spoilt = {**spoilt, "type": answer.events[at]["type"]}
-    made = run([*answer.events[:at], spoilt, *answer.events[at + 1 :]])
+    try:
+        made = run([*answer.events[:at], spoilt, *answer.events[at + 1 :]])
+    except StreamBroken:
+        return  # a delta is missing now
     check_grammar(made)
     check_types(made)
 

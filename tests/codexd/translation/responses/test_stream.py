@@ -194,7 +194,8 @@ def limited(max_tokens, words=WORDS):
     deltas = [{"type": "response.output_text.delta", **PLACE, "delta": word} for word in words]
     events = [CREATED, added(0, **OPEN), {"type": "response.content_part.added", **PLACE, "part": part}, *deltas]
     stream = ResponsesStream(model="opus", verbatim=False, max_tokens=max_tokens, count_input=lambda: 20)
-    return run(number([*events, done(0, **MESSAGE), COMPLETED]), stream), stream
+    whole = {**MESSAGE, "content": [{**part, "text": "".join(words)}]}
+    return run(number([*events, done(0, **whole), COMPLETED]), stream), stream
 
 
 def test_a_text_that_is_too_long_is_cut_and_the_answer_is_incomplete():
