@@ -235,6 +235,7 @@ def list_gauges(
     return (
         gauge("connections", lambda: shared.clients.used, shared.clients.limit),
         gauge("control connections", lambda: shared.control_clients.used, shared.control_clients.limit),
+        gauge("log lines to write", lambda: _count_unwritten(launch.logs), bounds.OUTPUT_BYTES, "bytes"),
         gauge("bodies of running requests", lambda: shared.room.used_bytes, bounds.BODIES_BYTES, "bytes"),
         gauge("requests kept", lambda: requests.kept, bounds.REQUESTS),
         gauge("refusals kept", lambda: requests.kept_refusals, bounds.REFUSALS),
@@ -247,6 +248,10 @@ def list_gauges(
         gauge("tool schemas remembered", lambda: fit_known.cache_info().currsize, bounds.SCHEMAS),
         gauge("images and PDFs checked", FINDINGS.__len__, bounds.MEDIA),
     )
+
+
+def _count_unwritten(logs: LogRing) -> int:
+    return logs.output.waiting_bytes if logs.output is not None else 0
 
 
 def make_simulator(faults: str | None = None) -> SimulatedBackend:

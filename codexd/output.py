@@ -21,9 +21,10 @@ class Output:
     ``note`` makes the text that tells the reader, once it reads again, how many are missing. Thread-safe.
     """
 
-    def __init__(self, descriptor: int, note: Callable[[int], str] | None = None) -> None:
+    note: Callable[[int], str] | None = None
+
+    def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._note = note
         self._texts: deque[bytes] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -60,8 +61,8 @@ class Output:
                 self.waiting_bytes -= len(data)
                 if not is_written:
                     self.missing += 1
-                elif self.missing and self._note is not None:
-                    text = self._note(self.missing).encode("utf-8", "backslashreplace")
+                elif self.missing and self.note is not None:
+                    text = self.note(self.missing).encode("utf-8", "backslashreplace")
                     self._texts.append(text)
                     self.waiting_bytes += len(text)
                     self.missing = 0
