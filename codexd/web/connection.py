@@ -204,6 +204,9 @@ class PlainH11(H11Protocol):
             elif isinstance(event, h11.ConnectionClosed):
                 await self._wait_for_answer()
                 return
+            elif isinstance(event, h11.Request) and _has_two_lengths(event):
+                await self._refuse(400)
+                return
             else:
                 await self._pass_on(cast("h11.Event", event))
 
@@ -305,6 +308,13 @@ class PlainH11(H11Protocol):
             method=request.method, target=request.target, headers=headers, http_version=request.http_version
         )
         await super()._create_stream(plain)
+
+
+def _has_two_lengths(request: h11.Request) -> bool:
+    """Whether two readers of the request may disagree about where it ends (RFC 9112, section 6.1)."""
+    names = {name for name, _ in request.headers}
+    has_coding = b"transfer-encoding" in names
+    return has_coding and (b"content-length" in names or request.http_version == b"1.0")
 
 
 class Connection:
