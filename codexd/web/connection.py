@@ -356,6 +356,8 @@ class Connection:
         return is_idle and not is_new
 
     def _has_unread_bytes(self) -> bool:
+        if self._stream.socket.fileno() < 0:  # it has just been closed
+            return False
         poll = select.poll()
         poll.register(self._stream.socket, select.POLLIN)
         return bool(poll.poll(0))
