@@ -375,7 +375,7 @@ class Connection:
 
     async def _read(self) -> None:
         with self._reading:
-            with suppress(*_GONE):
+            with suppress(*_GONE, OSError):
                 await self._read_ahead()
             self._answering.cancel("the client has left")
 
