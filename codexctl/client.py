@@ -59,8 +59,8 @@ class OlderDaemon(Refused):
 
     def __init__(self, reason: str, daemon: str = "the running codexd") -> None:
         text = (
-            f"{daemon} is an older build than this codexctl {__version__} ({reason}). Restart it: `codexctl stop`, "
-            "then start codexd as before."
+            f"{daemon} is an older build than this codexctl {__version__} ({reason}). Restart it: "
+            "`codexctl stop`, then start codexd as before."
         )
         super().__init__(rpc.Failure(None, rpc.ErrorCode.REFUSED, text, {"kind": "older_daemon"}))
         self.reason = reason

@@ -19,16 +19,22 @@ MEANT: Mapping[str, Sequence[str]] = {
     "claude reset": ("claude off", "claude undo", "claude uninstall", "claude disable"),
     "codex proxy": ("codex on", "codex setup", "codex install", "codex enable", "codex use"),
     "codex reset": ("codex off", "codex undo", "codex uninstall", "codex disable"),
+    "doctor": ("diagnose", "diagnostics", "check", "checkup", "bugreport", "troubleshoot"),
     "logs": ("log", "tail", "journal"),
     "quota": ("limits", "limit", "rate-limits", "accounts quota", "accounts limits"),
     "requests": ("ps", "history"),
     "requests cancel": ("abort", "requests stop", "requests kill", "requests abort"),
+    "restart": ("respawn", "upgrade", "update"),
+    "service install": ("autostart", "service add", "service enable", "service setup"),
+    "service logs": ("service log", "service journal"),
+    "service restart": ("service start", "service reload", "service upgrade"),
+    "service uninstall": ("service remove", "service disable", "service delete", "service stop"),
     "settings": ("config", "configure", "conf", "options", "preferences"),
     "settings edit": ("settings open",),
     "settings get": ("settings show", "settings read", "settings print"),
     "settings set": ("settings change", "settings put", "settings update"),
     "settings unset": ("settings reset", "settings rm", "settings remove", "settings delete"),
-    "status": ("info", "health", "ping", "doctor", "diagnose", "check"),
+    "status": ("info", "health", "ping"),
     "stop": ("kill", "shutdown", "quit", "exit"),
     "test": ("ask", "chat", "prompt"),
     "top": ("monitor", "watch", "dashboard"),
@@ -38,7 +44,6 @@ MEANT: Mapping[str, Sequence[str]] = {
 """A command, and other names for it."""
 
 _OTHER_NAMES = {name: command for command, names in MEANT.items() for name in names}
-_RESTART = ("restart", "respawn", "upgrade", "update")
 _START = ("start", "serve", "run", "up", "daemon")
 
 
@@ -62,8 +67,6 @@ def _advise(commands: Sequence[Command], word: str, path: tuple[str, ...], candi
         return f"Did you mean {close[0]}?"
     if not path and word in _START:
         return "The daemon is a program of its own; start it with: codexd"
-    if not path and word in _RESTART:
-        return "To restart the daemon, run `codexctl stop`, then start codexd as before."
     if not is_option and (meant := _find_command(commands, word.lower(), path, candidates)):
         return f'Did you mean "codexctl {meant}"?'
     return f"`{' '.join(('codexctl help', *path))}` lists the {'options' if is_option else 'commands'}."

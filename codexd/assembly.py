@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -27,11 +27,14 @@ from codexd.accounts.sign_in.device_codes import DeviceEndpoint
 from codexd.accounts.sign_in.flows import LoginFlows
 from codexd.accounts.sign_in.keeper import LoginKeeper
 from codexd.accounts.sign_in.server import SignInServer, TokenEndpoint
+from codexd.accounts.store.lock import LockedEndpoint
 from codexd.accounts.store.store import AccountStore
 from codexd.bounds import Gauge
 from codexd.control.method import Accounts
 from codexd.descriptors import Budget, Slots
 from codexd.errors import SettingInvalid
+from codexd.handover import Predecessor
+from codexd.line import Line
 from codexd.listeners import Adopted
 from codexd.paths import Places
 from codexd.record.logs import LogRing
@@ -86,6 +89,8 @@ class Launch:
     ``clock`` returns seconds since the epoch; ``drain_s`` is how long streams may continue after the signal;
     ``running_folder`` is where the daemon notes that it runs, if anywhere; ``adopted`` are the listening sockets that
     were passed to it.
+
+    ``command`` starts the program again; with ``line`` and ``predecessor`` it is for restarting without losing a turn.
     """
 
     settings: LiveSettings
@@ -98,6 +103,10 @@ class Launch:
     timing: Timing = field(factory=Timing)
     running_folder: Path | None = None
     adopted: Adopted = field(factory=Adopted)
+    command: Sequence[str] = ()
+    temporary_home: Path | None = None
+    line: Line = field(factory=Line)
+    predecessor: Predecessor | None = None
 
     @property
     def simulated(self) -> bool:
@@ -132,7 +141,7 @@ def make_accounts(
     def name_account(account_id: str) -> str:
         return next((account.label for account in store.accounts if account.id == account_id), "a removed account")
 
-    refresher = Refresher(store, tokens, clock)
+    refresher = Refresher(store, LockedEndpoint(tokens, store.lock), clock)
     tracker = LimitTracker(clock, launch.places.limits, name_account)
 
     def keep(auth_json: dict[str, Any]) -> tuple[Account, bool]:

@@ -54,7 +54,10 @@ EVENT_BYTES = 64 * MIB
 """One event of a stream. Generated images arrive as one line of tens of megabytes."""
 
 ANSWER_BYTES = 32 * MIB
-"""A whole answer of the backend, the sign-in server or Kilo: limits, lists of models, tokens."""
+"""A whole answer of the backend or Kilo: limits, lists of models."""
+
+SIGN_IN_BYTES = MIB
+"""An answer of the sign-in server: three tokens of a few kilobytes."""
 
 ERROR_BYTES = 256 * KIB
 """The body of a refusal."""

@@ -36,14 +36,16 @@ from codexd.control.daemon import read_serving
 from codexd.control.method import Accounts, Control
 from codexd.control.socket import serve_control
 from codexd.descriptors import Budget
-from codexd.errors import HomeMismatch
-from codexd.listeners import Listeners, open_listeners
-from codexd.manager import Manager, find_service
+from codexd.errors import HomeMismatch, RestartFailed
+from codexd.handover import Estate, Handover
+from codexd.line import Line
+from codexd.listeners import Listeners, Origin, open_listeners
+from codexd.manager import Manager, find_service, knows_main_process
 from codexd.paths import RunningDaemon
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
-from codexd.running import noted
-from codexd.service import Stop, StopAfter, reload_on_signal, stop_on_signal
+from codexd.running import note, noted
+from codexd.service import Restart, Stop, StopAfter, reload_on_signal, stop_if_orphaned, stop_on_signal
 from codexd.supervisor import OnFailure, Supervisor
 from codexd.turns.kilo import Kilo
 from codexd.upstream.http import make_tls, open_client
@@ -68,9 +70,10 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
     """
     supervisor, stopping, ending = Supervisor(), trio.Event(), trio.Event()
     manager = Manager.of(launch.environ, os.getpid())
-    stop = Stop(stopping, launch.drain_s, manager)
+    stop, line, predecessor = Stop(stopping, launch.drain_s, manager), launch.line, launch.predecessor
+    tls, proxies = make_tls(launch.environ), Proxies() if launch.simulated else Proxies.of(launch.environ)
     with (
-        AccountStore.open(launch.places.state_dir) as store,
+        await _open_accounts(launch) as store,
         _open_listeners(launch) as listeners,
         open_usage(launch) as usage,
         _noted(launch, listeners),
@@ -79,9 +82,7 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
         live, run_simulator = launch.settings, None
         if launch.simulator is not None:
             run_simulator = _simulate(launch, launch.simulator, store)
-        budget = Budget.of_process()
-        upstream, tls = live.current.upstream, make_tls(launch.environ)
-        proxies = Proxies() if launch.simulated else Proxies.of(launch.environ)
+        upstream, budget = live.current.upstream, Budget.of_process()
         connect = partial(open_client, upstream, proxies=proxies, tls=tls)
         async with (
             connect(max_connections=budget.clients + SPARE_CONNECTIONS) as http,
@@ -96,18 +97,24 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
             gauges = list_gauges(launch, accounts, requests, usage, shared)
 
             async with trio.open_nursery() as background:
+                owned = await background.start(_hold_nursery)
                 stop_after = StopAfter(background, stop)
+                handover = _make_handover(launch, listeners, accounts, background)
+                restart = Restart(handover, background, owned, stop, store.close)
                 control = _make_control(
-                    launch, listeners, accounts, kilo, supervisor, requests, usage, stop_after, gauges
+                    launch, listeners, accounts, kilo, supervisor, requests, usage, stop_after, restart, gauges
                 )
                 inform = (
                     partial(manager.keep_informed, partial(_describe, control, stopping)) if manager.address else None
                 )
-                for name, run, on_failure in _list_tasks(accounts, usage, inform, run_simulator):
+                for name, run, on_failure in _list_owned_tasks(accounts, inform):
+                    owned.start_soon(supervisor.supervise, name, run, on_failure)
+                for name, run, on_failure in _list_tasks(usage, run_simulator):
                     background.start_soon(supervisor.supervise, name, run, on_failure)
-                background.start_soon(stop_on_signal, stop)
-                await background.start(reload_on_signal, live, manager)
-                owns_file = not listeners.control_origin.is_manager
+                background.start_soon(stop_on_signal, stop, line)
+                background.start_soon(stop_if_orphaned, stop, line)
+                await background.start(reload_on_signal, live, manager, line)
+                owns_file = partial(_owns_control_file, listeners, line)
                 run_control = partial(
                     serve_control, control, listeners.control, owns_file=owns_file, slots=shared.control_clients
                 )
@@ -118,18 +125,34 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
                     stop=stopping,
                     drain_s=launch.drain_s,
                     on_drain_end=ending.set,
+                    is_replaced=lambda: line.has_handed_over or listeners.http_origin.is_manager,
                     slots=shared.clients,
                 )
-                await background.start(_supervise_listener, supervisor, "control socket", run_control)
+                await owned.start(_supervise_listener, supervisor, "control socket", run_control)
                 async with trio.open_nursery() as proxy:
                     await proxy.start(_supervise_listener, supervisor, "HTTP proxy", run_http)
                     _report_start(launch, listeners, store)
                     manager.ready()
+                    if predecessor is not None:
+                        predecessor.report_ready()
                     address, has_accounts = listeners.addresses[0], bool(store.accounts)
                     task_status.started(Ready(address, launch.places, launch.simulated, has_accounts))
                 background.cancel_scope.cancel("the HTTP proxy has drained")
-            accounts.tracker.save()
-    log.info("stopped")
+            if not line.has_handed_over:
+                accounts.tracker.save()
+    log.info("the old process has ended its requests" if line.has_handed_over else "stopped")
+
+
+async def _open_accounts(launch: Launch) -> AccountStore:
+    """The accounts; if a predecessor has them, as soon as it lends them.
+
+    Raises:
+        AlreadyRunning, FileUnreadable, RestartFailed
+    """
+    if launch.predecessor is None:
+        return AccountStore.open(launch.places.state_dir)
+    await launch.predecessor.take_over()
+    return AccountStore.open(launch.places.state_dir, launch.predecessor.lock)
 
 
 def _check_home(launch: Launch, store: AccountStore) -> None:
@@ -152,17 +175,28 @@ async def _track_limits(accounts: Accounts) -> None:
         nursery.start_soon(accounts.poller.run)
 
 
-def _list_tasks(accounts: Accounts, usage: UsageHistory, inform: Run | None, simulator: Run | None) -> Iterator[Task]:
-    """What runs beside the listeners."""
+def _list_owned_tasks(accounts: Accounts, inform: Run | None) -> Iterator[Task]:
+    """What only one process may run. It ends when a new process has taken over."""
     yield "refresh scheduler", accounts.refresher.run, OnFailure.RESTART
     yield "rate-limit tracker", partial(_track_limits, accounts), OnFailure.RESTART
     yield "model lists", accounts.catalogues.run, OnFailure.RESTART
     yield "sign-in flows", accounts.logins.run, OnFailure.RESTART
-    yield "usage history", usage.run, OnFailure.RESTART
     if inform is not None:
         yield "service manager", inform, OnFailure.RESTART
+
+
+def _list_tasks(usage: UsageHistory, simulator: Run | None) -> Iterator[Task]:
+    """What the requests need that still run when the daemon stops or has handed over."""
+    yield "usage history", usage.run, OnFailure.RESTART
     if simulator is not None:
         yield "simulated backend", simulator, OnFailure.END_DAEMON
+
+
+async def _hold_nursery(*, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+    """A nursery that can be cancelled without its parent."""
+    async with trio.open_nursery() as nursery:
+        task_status.started(nursery)
+        await trio.sleep_forever()
 
 
 async def _supervise_listener(
@@ -179,6 +213,8 @@ async def _supervise_listener(
 def _describe(control: Control, stopping: trio.Event) -> str:
     """What the daemon does, in one line for the service manager."""
     running = f"requests in flight: {control.requests.in_flight}"
+    if control.live.problem:
+        running += "; the settings file is broken, and the last good settings are in effect"
     serving = read_serving(control)
     if stopping.is_set():
         return f"Stopping; {running}"
@@ -197,6 +233,7 @@ def _make_control(
     requests: RequestLog,
     usage: UsageHistory,
     stop_after: Callable[[trio.Event], None],
+    restart: Restart,
     gauges: tuple[Gauge, ...],
 ) -> Control:
     return Control(
@@ -216,9 +253,50 @@ def _make_control(
         clock=launch.clock,
         environ=launch.environ,
         stop_after=stop_after,
+        restart=restart,
         drain_s=launch.drain_s,
         gauges=gauges,
     )
+
+
+def _make_handover(launch: Launch, listeners: Listeners, accounts: Accounts, background: trio.Nursery) -> Handover:
+    """How this daemon would hand over to a new one."""
+    server, store = launch.settings.current.server, accounts.store
+
+    def make_estate(channel: int, stderr: int) -> Estate:
+        return Estate(
+            channel=channel,
+            line=launch.line.offer(),
+            lock=store.lock.descriptor,
+            stderr=stderr,
+            http=[each.fileno() for each in listeners.http],
+            control=listeners.control.fileno(),
+            origin=next(filter(lambda origin: origin.is_manager, listeners.origins), Origin.PREDECESSOR),
+            host=server.host,
+            port=server.port,
+            is_main=knows_main_process(launch.environ, os.getpid()),
+            temporary_home=None if launch.temporary_home is None else str(launch.temporary_home),
+        )
+
+    def save() -> None:
+        store.save()
+        accounts.tracker.save()
+        if not store.is_saved:  # what is in memory only would be lost
+            raise RestartFailed(" ".join(store.problems).rstrip("."))
+
+    def take_back() -> None:
+        store.take_back()
+        if launch.simulator is not None:
+            _sign_in_simulated(launch, launch.simulator, store)
+        note(_describe_running(launch, listeners), launch.running_folder)
+
+    lend = partial(store.lock.lend, save)
+    return Handover(launch.command, launch.environ, launch.line, background, make_estate, lend, take_back)
+
+
+def _owns_control_file(listeners: Listeners, line: Line) -> bool:
+    """Whether the control socket's file is to be removed at the end."""
+    return not listeners.control_origin.is_manager and not line.has_handed_over
 
 
 def _report_start(launch: Launch, listeners: Listeners, store: AccountStore) -> None:
@@ -237,11 +315,14 @@ def _open_listeners(launch: Launch) -> AbstractContextManager[Listeners]:
 
 
 def _noted(launch: Launch, listeners: Listeners) -> AbstractContextManager[None]:
+    return noted(_describe_running(launch, listeners), launch.running_folder)
+
+
+def _describe_running(launch: Launch, listeners: Listeners) -> RunningDaemon:
     places = launch.places
-    daemon = RunningDaemon(
+    return RunningDaemon(
         os.getpid(), places.socket, listeners.addresses[0], places.state_dir, launch.simulated, __version__
     )
-    return noted(daemon, launch.running_folder)
 
 
 def _simulate(launch: Launch, simulator: SimulatedBackend, store: AccountStore) -> Run:
@@ -254,9 +335,14 @@ def _simulate(launch: Launch, simulator: SimulatedBackend, store: AccountStore) 
         "kilo.url": f"{base}/api/openrouter",
     }
     launch.settings.pin(urls, "--simulate")
+    _sign_in_simulated(launch, simulator, store)
+    return partial(simulator.serve, listener)
+
+
+def _sign_in_simulated(launch: Launch, simulator: SimulatedBackend, store: AccountStore) -> None:
+    """Sign in the accounts: each simulator knows only the logins that it has made itself."""
     store.add(simulator.sign_in(), now=launch.clock(), simulated=True)
     for account in store.accounts:
         login = simulator.sign_in_again(account.email, account.plan, account.chatgpt_account_id)
         if login is not None and account.followed is None:
             store.add(login, now=launch.clock(), simulated=True)
-    return partial(simulator.serve, listener)

@@ -10,6 +10,7 @@
     ├── AlreadyRunning            another daemon uses this home or this socket
     ├── HomeMismatch              simulated accounts in a real home, or real ones in a simulated one
     ├── AddressUnavailable        can't listen on the HTTP proxy's address or the control socket
+    ├── RestartFailed             the new daemon did not start; the old one goes on
     ├── TaskGaveUp                a supervised task failed too often
     ├── ShuttingDown              the daemon is stopping; open streams end with this
     ├── Busy                      one of the daemon's bounds is reached; the request can be sent again
@@ -40,6 +41,7 @@
     │   │   ├── LoginExpired
     │   │   └── LoginCancelled
     │   └── RefreshUnavailable    the sign-in server can't be reached now; the login is intact
+    │       ├── Restarting        only the daemon's successor may change the accounts now
     │       └── LoginNotSavable      it is not asked: its answer could not be written to disk
     └── UpstreamError             the backend's error, with its status, code and message
         ├── ContextOverflow
@@ -119,6 +121,10 @@ class HomeMismatch(CodexdError):
 
 class AddressUnavailable(CodexdError):
     kind = "address_unavailable"
+
+
+class RestartFailed(CodexdError):
+    kind = "restart_failed"
 
 
 class TaskGaveUp(CodexdError):
@@ -252,6 +258,10 @@ class LoginCancelled(LoginFailed):
 
 class RefreshUnavailable(AccountError):
     kind = "refresh_unavailable"
+
+
+class Restarting(RefreshUnavailable):
+    kind = "restarting"
 
 
 class LoginNotSavable(RefreshUnavailable):

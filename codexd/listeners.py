@@ -86,6 +86,10 @@ class Listeners:
     http_origin: Origin
     control_origin: Origin
 
+    @property
+    def origins(self) -> tuple[Origin, Origin]:
+        return self.http_origin, self.control_origin
+
 
 @contextmanager
 def open_listeners(
@@ -101,7 +105,7 @@ def open_listeners(
             stack.enter_context(closing(passed))
         http, addresses, http_origin = adopted.http, tuple(map(_url, adopted.http)), adopted.origin
         if not http:
-            opened = stack.enter_context(closing(_open_http(server, running_folder)))
+            opened = stack.enter_context(closing(_open_http(server, control_path, running_folder)))
             http, addresses = (opened,), (_to_url(server.host, opened.getsockname()[1]),)
             http_origin = Origin.OPENED
         control, control_origin = adopted.control, adopted.origin
@@ -209,11 +213,18 @@ def _find_problem(name: str, adopted: socket.socket) -> str | None:
         return "is a Unix socket, but the HTTP proxy needs a TCP port"
     if name == CONTROL and not is_unix:
         return "is not a Unix socket, but the control socket must be one"
-    if adopted.type != socket.SOCK_STREAM or not adopted.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+    if adopted.type != socket.SOCK_STREAM or not _is_listening(adopted):
         return "does not listen for connections. Use ListenStream= and Accept=no."
     if is_unix and not str(adopted.getsockname()).startswith("/"):
         return "has no path in the file system, so codexctl could not find it"
     return None
+
+
+def _is_listening(adopted: socket.socket) -> bool:
+    try:
+        return bool(adopted.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:  # macOS does not say
+        return True
 
 
 def _take_from_systemd(environ: MutableMapping[str, str]) -> list[tuple[str, int]]:
@@ -270,13 +281,15 @@ def _activate_socket(libc: ctypes.CDLL, name: str) -> list[int]:
 # -- sockets that are opened here -------------------------------------------------------------------
 
 
-def _open_http(server: ServerSettings, running_folder: Path | None) -> socket.socket:
+def _open_http(server: ServerSettings, control_path: Path, running_folder: Path | None) -> socket.socket:
     try:
         return web.bind(server.host, server.port)
     except OSError as error:
         where = _to_url(server.host, server.port).removeprefix("http://")
         reason = f"can't listen on {where} ({error.strerror or error})"
-        raise AddressUnavailable(f"{reason}: {_explain_address(error, server.port, running_folder)}") from error
+        raise AddressUnavailable(
+            f"{reason}: {_explain_address(error, server.port, control_path, running_folder)}"
+        ) from error
 
 
 def _open_control(path: Path) -> socket.socket:
@@ -288,15 +301,18 @@ def _open_control(path: Path) -> socket.socket:
         ) from error
 
 
-def _explain_address(error: OSError, port: int, running_folder: Path | None) -> str:
+def _explain_address(error: OSError, port: int, control_path: Path, running_folder: Path | None) -> str:
     """Why codexd can't listen there, and what to do."""
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         return "this machine has no such address. Use 127.0.0.1, or set --host or server.host to one that it has."
     if error.errno in (errno.EACCES, errno.EPERM):
         return "only root may use ports below 1024. Choose another with --port or the setting server.port."
+    remedy = "uses the port. Stop it, or choose another port with --port or the setting server.port."
     living = find_living(running_folder)
-    rival = next((str(daemon) for daemon in living if daemon.address.endswith(f":{port}")), "another program")
-    return f"{rival} uses the port. Stop it, or choose another port with --port or the setting server.port."
+    rival = next((str(daemon) for daemon in living if daemon.address.endswith(f":{port}")), None)
+    if rival is None and control_path.is_socket():  # connecting to find out would start that service
+        rival = "another program, perhaps the codexd service (see `codexctl service status`),"
+    return f"{rival or 'another program'} {remedy}"
 
 
 def _url(listener: socket.socket) -> str:

@@ -57,6 +57,11 @@ class Manager:
         """Followed by ``ready``, whether the settings have changed or not."""
         self._announce(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
+    def hand_over(self, pid: int) -> None:
+        """From now on the process ``pid`` is the service, and this one has nothing more to say."""
+        self._announce(f"MAINPID={pid}")
+        self.address = None
+
     def stopping(self, drain_s: float) -> None:
         """The manager must wait for the drain, even if its own timeout is shorter."""
         self._announce(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={round((drain_s + STOP_MARGIN_S) * 1e6)}")
@@ -123,6 +128,12 @@ def _read_watchdog(environ: Mapping[str, str], pid: int) -> float | None:
     if environ.get("WATCHDOG_PID", str(pid)) != str(pid) or not limit_us.isdecimal():
         return None
     return int(limit_us) / 1e6 or None
+
+
+def knows_main_process(environ: Mapping[str, str], pid: int) -> bool:
+    """Whether systemd runs this process, so that it can be told that another one is the service from now on."""
+    service = describe_service(environ, pid, 0, "", activated=False)
+    return pid != 1 and service.manager == "systemd" and _read_address(environ) is not None
 
 
 def find_service(environ: Mapping[str, str], *, activated: bool) -> Service:

@@ -33,24 +33,29 @@ _UNLOCKED = f".{LOCK}"
 
 @contextmanager
 def noted(daemon: RunningDaemon, folder: Path | None) -> Iterator[None]:
-    """Note ``daemon``, which listens already, in ``folder`` while the context lasts. If that fails, it still runs."""
-    if folder is None:
-        yield
-        return
-    note = _path(daemon, folder)
-    try:
-        make_private_folder(folder)
-        _forget_dead(folder, daemon.socket)
-        write_atomic(note, json.dumps({name: _plain(value) for name, value in daemon._asdict().items()}).encode())
-    except OSError as error:
-        log.warning(
-            "codexctl may not find this daemon without --socket: %s can't be written (%s)", note, error.strerror
-        )
+    """Keep the note of ``daemon`` while the context lasts."""
+    note(daemon, folder)
     try:
         yield
     finally:
-        with suppress(OSError):
-            note.unlink()
+        if folder is not None:
+            with suppress(OSError):
+                _path(daemon, folder).unlink()
+
+
+def note(daemon: RunningDaemon, folder: Path | None) -> None:
+    """Note ``daemon``, which listens already, in ``folder``. If that fails, it still runs."""
+    if folder is None:
+        return
+    path = _path(daemon, folder)
+    try:
+        make_private_folder(folder)
+        _forget_dead(folder, daemon.socket)
+        write_atomic(path, json.dumps({name: _plain(value) for name, value in daemon._asdict().items()}).encode())
+    except OSError as error:
+        log.warning(
+            "codexctl may not find this daemon without --socket: %s can't be written (%s)", path, error.strerror
+        )
 
 
 def find_living(folder: Path | None) -> Iterator[RunningDaemon]:
@@ -80,36 +85,56 @@ def _is_alive(daemon: RunningDaemon) -> bool:
 
 
 def make_temporary_home(stack: ExitStack) -> Path:
-    """A home that ``stack`` deletes. Those of earlier daemons that were killed are deleted too.
+    """A home that the end of ``stack`` deletes. Those of earlier daemons that were killed are deleted too.
 
     Raises:
         OSError
     """
     _delete_abandoned_homes(Path(tempfile.gettempdir()))
-    home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=HOME_PREFIX, ignore_cleanup_errors=True)))
-    lock = _lock(home / _UNLOCKED, os.O_CREAT)
-    stack.callback(os.close, lock)
+    home = Path(tempfile.mkdtemp(prefix=HOME_PREFIX))
+    lock = _lock(home / _UNLOCKED, fcntl.LOCK_SH, os.O_CREAT)
     (home / _UNLOCKED).rename(home / LOCK)  # from now on another daemon may look whether this one lives
+    stack.callback(_leave_home, home, lock)
     return home
+
+
+def share_temporary_home(home: Path, stack: ExitStack) -> None:
+    """Use the temporary ``home`` of another daemon, too. Whoever leaves last deletes it.
+
+    Raises:
+        OSError
+    """
+    stack.callback(_leave_home, home, _lock(home / LOCK, fcntl.LOCK_SH))
+
+
+def _leave_home(home: Path, lock: int) -> None:
+    os.close(lock)
+    _delete_unless_used(home)
 
 
 def _delete_abandoned_homes(folder: Path) -> None:
     for lock in folder.glob(f"{HOME_PREFIX}*/{LOCK}"):
         with suppress(OSError):
             if lock.parent.lstat().st_uid == os.geteuid():
-                os.close(_lock(lock))
-                shutil.rmtree(lock.parent)
+                _delete_unless_used(lock.parent)
 
 
-def _lock(path: Path, flags: int = 0) -> int:
+def _delete_unless_used(home: Path) -> None:
+    with suppress(OSError):
+        lock = _lock(home / LOCK, fcntl.LOCK_EX)
+        shutil.rmtree(home, ignore_errors=True)
+        os.close(lock)
+
+
+def _lock(path: Path, kind: int, flags: int = 0) -> int:
     """A descriptor that holds the lock of ``path`` until it is closed or the process ends.
 
     Raises:
-        OSError: another process holds it.
+        OSError: another process holds it, and ``kind`` or the other's kind is exclusive.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | flags, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
         raise

@@ -20,11 +20,14 @@ from codexd.daemon import serve
 from codexd.descriptors import raise_limit
 from codexd.errors import AddressUnavailable, AlreadyRunning, CodexdError, FileUnreadable, SettingInvalid
 from codexd.files import explain
+from codexd.handover import Predecessor
+from codexd.line import Line
 from codexd.listeners import adopt, pin_address
+from codexd.manager import knows_main_process
 from codexd.output import Output, open_missing_descriptors
 from codexd.paths import Places, find_places, find_running_folder, find_socket, read_running
 from codexd.record.logs import LogRing, configure, make_missing_note
-from codexd.running import find_living, make_temporary_home
+from codexd.running import find_living, make_temporary_home, share_temporary_home
 from codexd.settings.live import LiveSettings
 
 FAILED = 1
@@ -43,10 +46,17 @@ def start(options: argparse.Namespace) -> int:
     """Run the daemon until it ends; return the exit status."""
     open_missing_descriptors()
     raise_limit()
+    predecessor = Predecessor.find(os.environ, os.getpid())
+    has_waiter = not knows_main_process(os.environ, os.getpid())
+    line = Line(has_waiter=has_waiter) if predecessor is None else predecessor.line
+    return line.end(_start(options, line, predecessor))
+
+
+def _start(options: argparse.Namespace, line: Line, predecessor: Predecessor | None) -> int:
     with ExitStack() as stack:
         stack.callback(_finish_output)
         try:
-            launch = _prepare(options, stack)
+            launch = _prepare(options, stack, line, predecessor)
         except (SettingInvalid, FileUnreadable, AddressUnavailable) as error:
             _say_error(str(error))
             return WRONG_USAGE
@@ -56,18 +66,20 @@ def start(options: argparse.Namespace) -> int:
         return _run(launch)
 
 
-def _prepare(options: argparse.Namespace, stack: ExitStack) -> Launch:
+def _prepare(options: argparse.Namespace, stack: ExitStack, line: Line, predecessor: Predecessor | None) -> Launch:
     """Raises SettingInvalid, FileUnreadable, AddressUnavailable, OSError."""
     if options.faults is not None and not options.simulate:
         raise SettingInvalid("--faults: only the simulated backend fails on purpose; add --simulate")
-    places = _find_places(options, stack)
+    temporary_home = _make_temporary_home(options, stack, predecessor)
+    places = _find_places(options, temporary_home)
     live = _open_settings(options, places)
     settings = live.current
     _stderr.note = make_missing_note(options.log_format)
     logs = LogRing(settings.log.history, _stderr)
     configure(settings.log.level, options.log_format, logs, _stderr)
-    adopted = adopt(os.environ)
-    pin_address(adopted, live)
+    adopted = adopt(os.environ) if predecessor is None else predecessor.adopt(settings.server)
+    if adopted.origin.is_manager:
+        pin_address(adopted, live)
     return Launch(
         live,
         places if adopted.control_path is None else places._replace(socket=adopted.control_path),
@@ -76,7 +88,19 @@ def _prepare(options: argparse.Namespace, stack: ExitStack) -> Launch:
         simulator=make_simulator(options.faults) if options.simulate else None,
         running_folder=_find_running_folder(),
         adopted=adopted,
+        command=_find_command(),
+        temporary_home=temporary_home,
+        line=line,
+        predecessor=predecessor,
     )
+
+
+def _find_command() -> tuple[str, ...]:
+    """What starts this program again, as it is installed by then."""
+    program = Path(sys.argv[0])
+    if program.suffix != ".py" and os.access(program, os.X_OK):
+        return str(program.absolute()), *sys.argv[1:]
+    return sys.executable, "-m", "codexd", *sys.argv[1:]
 
 
 def _run(launch: Launch) -> int:
@@ -105,7 +129,8 @@ async def _serve(launch: Launch) -> None:
         # Everything that exists now lives as long as the daemon, so full garbage collections need not traverse it.
         # Done before any stream is open, because it blocks.
         gc.freeze()
-        _print(_greet(ready, launch.running_folder))
+        if launch.predecessor is None:
+            _print(_greet(ready, launch.running_folder))
 
 
 def _name_rival(launch: Launch) -> str:
@@ -116,12 +141,20 @@ def _name_rival(launch: Launch) -> str:
     return ""
 
 
-def _find_places(options: argparse.Namespace, stack: ExitStack) -> Places:
+def _make_temporary_home(options: argparse.Namespace, stack: ExitStack, predecessor: Predecessor | None) -> Path | None:
+    """The home of a simulated daemon that has no other, which the end of ``stack`` deletes."""
+    if not options.simulate or options.home is not None:
+        return None
+    if predecessor is None or predecessor.temporary_home is None:
+        return make_temporary_home(stack)
+    share_temporary_home(predecessor.temporary_home, stack)
+    return predecessor.temporary_home
+
+
+def _find_places(options: argparse.Namespace, temporary_home: Path | None) -> Places:
     if options.home == "":
         raise SettingInvalid("--home: must not be empty")
-    home = Path(options.home) if options.home is not None else None
-    if options.simulate and home is None:
-        home = make_temporary_home(stack)
+    home = Path(options.home) if options.home is not None else temporary_home
     try:
         return find_places(os.environ, home)
     except RuntimeError:

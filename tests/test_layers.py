@@ -35,12 +35,15 @@ LAYERS: list[tuple[str, ...]] = [
     ("codexd.upstream",),
     ("codexd.turns",),
     ("codexd.control",),
-    ("codexd.web",),
+    ("codexd.doctor", "codexd.web"),
     ("codexd.simulator",),
     (
         "codexd.running",
         "codexd.listeners",
         "codexd.manager",
+        "codexd.waiter",
+        "codexd.line",
+        "codexd.handover",
         "codexd.service",
         "codexd.assembly",
         "codexd.daemon",
@@ -54,14 +57,36 @@ GROUND = 1
 BESIDE = {
     # Within one layer: who may import whom. The ground floor is one room.
     "codexd.listeners": ("codexd.running",),
-    "codexd.service": ("codexd.manager",),
-    "codexd.assembly": ("codexd.listeners",),
-    "codexd.daemon": ("codexd.assembly", "codexd.listeners", "codexd.manager", "codexd.running", "codexd.service"),
-    "codexd.start": ("codexd.assembly", "codexd.daemon", "codexd.listeners", "codexd.running"),
+    "codexd.line": ("codexd.waiter",),
+    "codexd.handover": ("codexd.line", "codexd.listeners"),
+    "codexd.service": ("codexd.handover", "codexd.line", "codexd.manager"),
+    "codexd.assembly": ("codexd.handover", "codexd.line", "codexd.listeners"),
+    "codexd.daemon": (
+        "codexd.assembly",
+        "codexd.handover",
+        "codexd.line",
+        "codexd.listeners",
+        "codexd.manager",
+        "codexd.running",
+        "codexd.service",
+    ),
+    "codexd.start": (
+        "codexd.assembly",
+        "codexd.daemon",
+        "codexd.handover",
+        "codexd.line",
+        "codexd.listeners",
+        "codexd.manager",
+        "codexd.running",
+    ),
 }
-CODEXCTL_MAY = ("codexctl", "codexd.__version__", "codexd.paths", "codexd.rpc")
+CODEXCTL_MAY = ("codexctl", "codexd.__version__", "codexd.files", "codexd.paths", "codexd.rpc")
+ITS_DOCTOR = "codexctl/commands/doctor.py"
+"""It also imports ``codexd.doctor``, when it runs: it must work without a daemon, and needs the daemon's parsers."""
+
 ONLY_BY = {
     # Who alone may import it.
+    "codexd.doctor": ("codexd.doctor", "codexctl.commands.doctor"),
     "codexd.simulator": ("codexd.simulator", "codexd.assembly"),
     "codexd.daemon": ("codexd.start",),
     "codexd.start": ("codexd.__main__",),
@@ -111,6 +136,13 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/turns/retry.py", {"attrs"}, IO),
     ("codexd/turns/", PURE | {"trio"}, {"random", "socket"}),
     ("codexd/control/", PURE | {"trio"}, {"random"}),
+    ("codexd/doctor/finding.py", {"attrs"}, IO),
+    ("codexd/doctor/daemons.py", {"attrs"}, IO),
+    ("codexd/doctor/bundle.py", {"attrs"}, IO),
+    ("codexd/doctor/service.py", {"attrs"}, IO),
+    ("codexd/doctor/network.py", {"attrs", "httpx", "trio"}, {"random", "socket"}),
+    ("codexd/doctor/ports.py", {"attrs"}, {"time", "random"}),
+    ("codexd/doctor/", {"attrs"}, {"time", "random", "socket"}),
     ("codexd/web/compression.py", {"backports", "compression"}, IO),
     ("codexd/web/", PURE | {"trio"} | WEB, set()),
     ("codexd/simulator/faults.py", {"attrs"}, {"time", "os", "socket"}),
@@ -120,6 +152,9 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/running.py", set(), {"time", "random"}),
     ("codexd/listeners.py", {"attrs"}, {"time", "random"}),
     ("codexd/manager.py", {"attrs", "trio"}, {"random"}),
+    ("codexd/waiter.py", set(), {"time", "random"}),
+    ("codexd/line.py", {"trio"}, {"time", "random"}),
+    ("codexd/handover.py", {"attrs", "trio"}, {"time", "random"}),
     ("codexd/service.py", PURE | {"trio"}, IO),
     ("codexd/assembly.py", PURE | {"trio", "httpx"}, set()),
     ("codexd/daemon.py", PURE | {"trio", "httpx"}, set()),
@@ -174,8 +209,9 @@ def test_nothing_is_imported_from_above_or_beside(path):
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.startswith("codexctl/")])
 def test_codexctl_knows_the_daemon_by_its_socket_only(path):
+    may = (*CODEXCTL_MAY, "codexd.doctor") if path == ITS_DOCTOR else CODEXCTL_MAY
     for name in filter(is_ours, imports_of(path)):
-        assert is_within(name, CODEXCTL_MAY), f"{path} imports {name}"
+        assert is_within(name, may), f"{path} imports {name}"
 
 
 @pytest.mark.parametrize("path", FILES)

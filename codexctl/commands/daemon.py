@@ -1,4 +1,4 @@
-"""The commands for the daemon itself: ``codexctl status``, ``logs``, ``reload`` and ``stop``."""
+"""The commands for the daemon itself: ``codexctl status``, ``logs``, ``reload``, ``restart`` and ``stop``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from codexctl.terminal import say
 LEVELS = ("debug", "info", "warning", "error", "critical")
 HISTORY_ENTRIES = 100
 FOLLOW_ENTRIES = 10
+RESTART_TIMEOUT_S = 200.0
+"""Longer than the daemon waits for a new one to load, to get the accounts, and to begin serving."""
+
 CATCH_UP_ENTRIES = 1000
 """How many entries a restarted daemon may have logged before this program noticed it."""
 
@@ -62,6 +65,11 @@ def _reload(invocation: Invocation) -> None:
     invocation.show(invocation.call("daemon.reload"), render_settings.changed)
 
 
+def _restart(invocation: Invocation) -> None:
+    result = invocation.call("daemon.restart", reply_timeout_s=RESTART_TIMEOUT_S, doing="starting a new codexd")
+    invocation.show(result, render_daemon.restarted)
+
+
 def _stop(invocation: Invocation) -> None:
     with invocation.connect(doing="waiting for codexd to stop") as client:
         stopping = client.call("daemon.stop")
@@ -101,6 +109,17 @@ COMMANDS = (
         details="With -f, continues after codexd restarts, even in a pipe.",
     ),
     Command(("reload",), "Reread the settings file", "codexctl reload\ncodexctl reload --json", _reload),
+    Command(
+        ("restart",),
+        "Restart codexd without interrupting requests",
+        "codexctl restart\ncodexctl restart --json",
+        _restart,
+        details=(
+            "Use it after an upgrade, or for settings that take effect at a restart. A new process takes over and "
+            "serves all requests from then on, while the old one finishes those that run. If the new one can't start, "
+            "the old one goes on. It keeps codexd's arguments and environment."
+        ),
+    ),
     Command(
         ("stop",),
         "Stop codexd once the running requests have finished",

@@ -1,4 +1,4 @@
-"""What ``codexctl status``, ``logs`` and ``stop`` print; the shell shows log lines above its prompt. Pure."""
+"""What ``codexctl status``, ``logs``, ``restart`` and ``stop`` print; the shell prints log entries, too. Pure."""
 
 from __future__ import annotations
 
@@ -100,7 +100,9 @@ def _describe_daemon(result: Json, style: Style) -> list[str]:
         + f" {result['version']} is running (pid {result['pid']}, started {ago(result['started_at'], style.now)})"
     ]
     if result["version"] != __version__:
-        lines += style.prose(f"This codexctl is {__version__}. Restart codexd, so that both are the same version.")
+        lines += style.prose(
+            f"This codexctl is {__version__}. Restart codexd to make both the same: `codexctl restart`"
+        )
     if result["simulated"]:
         lines += style.prose("SIMULATED: the backend and the accounts are made up; nothing leaves this machine.")
     if result.get("faults") is not None:
@@ -134,6 +136,17 @@ def stopping(result: Json, style: Style) -> list[str]:
         return style.prose("codexd is stopping.")
     running = f"{counted(streams, 'running request')} {'has' if streams == 1 else 'have'}"
     return style.prose(f"codexd is stopping. {running} up to {result['drain_seconds']:g} s to finish.")
+
+
+def restarted(result: Json, style: Style) -> list[str]:
+    """``daemon.restart``."""
+    old, new, streams = result["old"], result["new"], result["streams_in_flight"]
+    lines = [f"codexd {old['version']} (pid {old['pid']}) -> {new['version']} (pid {new['pid']})"]
+    if streams:
+        has = "has" if streams == 1 else "have"
+        running = counted(streams, "running request")
+        lines += style.prose(f"{running} {has} up to {result['drain_seconds']:g} s to finish in the old process.")
+    return lines
 
 
 def stopped(result: Json, style: Style) -> list[str]:

@@ -262,6 +262,7 @@ class Refresher:
         used, withdrawn = tokens.refresh_token, self._store.get(account_id).withdrawn
         if withdrawn is not None:
             return self._use_to_its_end(account_id, withdrawn, reason)
+        self._store.lock.check_refreshable()
         self._outages.begin(account_id, self._clock(), by_hand=by_hand)
         try:
             saved = await self._trade_in(account_id, used, reason)

@@ -101,6 +101,24 @@ class DaemonStatus:
 
 
 @frozen
+class Process:
+    """A codexd: its process id and version."""
+
+    pid: int
+    version: str
+
+
+@frozen
+class Restarted:
+    """``new`` serves all requests from now on. Those that run in ``old`` have ``drain_seconds`` to end."""
+
+    old: Process
+    new: Process
+    streams_in_flight: int
+    drain_seconds: float
+
+
+@frozen
 class Stopping:
     """The daemon takes no new requests; those that run have ``drain_seconds`` to end.
 

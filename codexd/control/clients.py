@@ -15,6 +15,7 @@ from codexd.clients.settings_file import Content, check_writable
 from codexd.clients.undo import FILE_NAME, UndoFile, UndoRecord
 from codexd.control.method import Control
 from codexd.errors import ClientFileRefused, FileUnreadable, FileUnwritable, RequestInvalid, RequestNotFound
+from codexd.files import find_remedy
 
 log = logging.getLogger("codexd.clients")
 
@@ -141,4 +142,5 @@ def to_proof(control: Control, sent: ProofRequest, answer: ProofAnswer) -> api.C
 
 
 def unwritable(path: Path, error: OSError) -> FileUnwritable:
-    return FileUnwritable(f"{path} can't be written ({error.strerror or error}); nothing was changed.")
+    reason = f"{path} can't be written ({error.strerror or error}); nothing was changed."
+    return FileUnwritable(f"{reason} {find_remedy(error)}".rstrip())

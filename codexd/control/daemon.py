@@ -13,7 +13,7 @@ from codexd.api.settings import ChangedSettings
 from codexd.control.accounts import to_standing
 from codexd.control.method import Call, Control, method
 from codexd.control.settings import to_changed
-from codexd.errors import FileUnreadable, RequestNotFound, SettingInvalid
+from codexd.errors import FileUnreadable, RequestNotFound, RestartFailed, SettingInvalid
 from codexd.upstream.kilo import FreeModelList
 
 KILO_IS_OFF = "Kilo is a third party; codexd contacts it only if you opt in: `codexctl settings set kilo.enabled true`"
@@ -105,6 +105,14 @@ async def stop(call: Call, _params: NoParams) -> api.Stopping:
     return api.Stopping(control.requests.in_flight, control.drain_s, control.service)
 
 
+@method("daemon.restart", errors=(RestartFailed,))
+async def restart(call: Call, _params: NoParams) -> api.Restarted:
+    """Let a new process take over, with no request refused and none cut off, unless it takes very long."""
+    control = call.control
+    new = await control.restart(call.replied)
+    return api.Restarted(api.Process(os.getpid(), __version__), new, control.requests.in_flight, control.drain_s)
+
+
 @method("kilo.models")
 async def read_kilo_models(call: Call, _params: NoParams) -> api.KiloModels:
     """Free models that the third-party name kilo can mean."""
@@ -114,4 +122,4 @@ async def read_kilo_models(call: Call, _params: NoParams) -> api.KiloModels:
     return api.KiloModels(settings.enabled, settings.model, tuple(models), found.fetched_at, found.problem)
 
 
-METHODS = (read_status, reload_settings, stop, read_kilo_models)
+METHODS = (read_status, reload_settings, restart, stop, read_kilo_models)

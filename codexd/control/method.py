@@ -18,7 +18,7 @@ from codexd.accounts.refresh import Refresher
 from codexd.accounts.sign_in.flows import LoginFlows
 from codexd.accounts.sign_in.server import TokenEndpoint
 from codexd.accounts.store.store import AccountStore
-from codexd.api.daemon import Service
+from codexd.api.daemon import Process, Service
 from codexd.bounds import Gauge
 from codexd.errors import CodexdError
 from codexd.paths import Places
@@ -50,6 +50,7 @@ class Control:
     """What the methods work on. ``clock`` returns seconds since the epoch.
 
     ``stop_after`` stops the daemon as SIGTERM does, once its event is set; streams then have ``drain_s`` to end.
+    ``restart`` does so after a new process has taken over, which it returns.
     """
 
     accounts: Accounts
@@ -68,6 +69,7 @@ class Control:
     clock: Callable[[], float]
     environ: Mapping[str, str] = field(repr=False)
     stop_after: Callable[[trio.Event], None]
+    restart: Callable[[trio.Event], Awaitable[Process]]
     drain_s: float
     gauges: tuple[Gauge, ...]
 

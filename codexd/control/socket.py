@@ -14,8 +14,8 @@ import socket
 import stat
 import struct
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +48,16 @@ async def serve_control(
     control: Control,
     listener: socket.socket,
     *,
-    owns_file: bool = True,
+    owns_file: Callable[[], bool] = lambda: True,
     slots: Slots | None = None,
     task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Answer on ``listener`` until cancelled, then remove its file, unless a service manager owns it.
+    """Answer on ``listener`` until cancelled, then remove its file, unless that belongs to somebody else by then.
 
     A client for which ``slots`` has no place is told so.
     """
     slots = slots or Slots(bounds.CONTROL_CLIENTS)
-    with removed_at_end(listener) if owns_file else nullcontext():
+    with removed_at_end(listener, owns_file):
         accepting = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
         async with accepting, trio.open_nursery() as connections:
             task_status.started()
@@ -245,8 +245,8 @@ def bind_socket(path: Path) -> socket.socket:
 
 
 @contextmanager
-def removed_at_end(listener: socket.socket) -> Iterator[None]:
-    """Remove the file of ``listener`` at the end, unless a successor has replaced it.
+def removed_at_end(listener: socket.socket, owns_file: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """Remove the file of ``listener`` at the end, if it is ours and no other daemon has replaced it.
 
     The duplicate keeps the socket alive until its file is gone, however early the body closes ``listener``. Otherwise a
     successor could mistake the file for a leftover and replace it with one that gets the same inode number.
@@ -258,7 +258,7 @@ def removed_at_end(listener: socket.socket) -> Iterator[None]:
             yield
         finally:
             with suppress(FileNotFoundError):
-                if os.path.samestat(path.stat(), ours):
+                if owns_file() and os.path.samestat(path.stat(), ours):
                     path.unlink()
 
 

@@ -23,6 +23,7 @@ CHECK_GRADED = "<severity>100</severity>"
 
 SHELL_TOOLS = ("Bash", "bash", "shell", "exec_command", "shell_command")
 COMMAND = "ls"
+ECHO_TOOL = "echo"
 CODE_TOOL = "exec"
 CODE = f'text((await tools.exec_command({{cmd: "{COMMAND}"}})).output)'
 """The command in the form that the Codex CLI expects from most models: JavaScript for a custom tool."""
@@ -55,7 +56,7 @@ def _act(body: Mapping[str, Any]) -> dict[str, Any]:
     asked = _REMINDER.sub("", find_last_user_text(body))
     echo = _ECHO.search(asked)
     if echo is not None:
-        return {"text": echo[1]}
+        return _repeat(echo[1], body)
     if "<transcript>" in asked and not body.get("tools"):
         return {"text": CHECK_GRADED if "<severity>" in asked else CHECK_BLOCKED}
     if _WANTS_SUMMARY.search(asked):
@@ -64,6 +65,13 @@ def _act(body: Mapping[str, Any]) -> dict[str, Any]:
         return {"text": "Simulated session"}
     call = _make_call(body) if _WANTS_COMMAND.search(asked) else None
     return call or {"text": GREETING}
+
+
+def _repeat(text: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Say ``text``, or pass it to the client's tool ``echo``: testers can tell whether all of it came."""
+    if any(tool.get("name") == ECHO_TOOL for tool in body.get("tools") or ()):
+        return {"call": {"name": ECHO_TOOL, "arguments": {"text": text}}}
+    return {"text": text}
 
 
 def _think(body: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ IDLE_S = 75.0
 """A kept connection may wait this long for its next request."""
 _COMMENT_PAUSE_S = 0.1
 _DRIP_PAUSE_S = 0.002
-_DRIP_BYTES = 24
+_DRIP_BYTES = 64
 """Times the place of the fault: how many bytes come at a time."""
 _OUT_OF_DESCRIPTORS_PAUSE_S = 0.1
 _BIND_PAUSE_S = 0.05

@@ -82,6 +82,7 @@ class CodexBackend:
         timeouts = AnswerTimeouts.of(self.settings())
         async with open_answer(self.http, request, progress, timeouts=timeouts, name=NAME) as answer:
             on_headers(answer.headers)
+            answer.check_stream(NAME)
             if answer.status != 200 or answer.is_json:
                 refusal = await answer.read_error_body()
                 raise read_http_error(answer.status, answer.headers, refusal, self.clock())

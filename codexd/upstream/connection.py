@@ -78,6 +78,7 @@ _DESCRIPTIONS: tuple[tuple[type[httpx.HTTPError], str], ...] = (
     (httpx.TimeoutException, "it did not answer in time"),
     (httpx.ProxyError, "the proxy refused the connection"),
     (httpx.RemoteProtocolError, "the connection was closed, or the answer is not HTTP"),
+    (httpx.DecodingError, "its answer can't be decompressed"),
     (httpx.ConnectError, "no connection could be made"),
     (httpx.HTTPError, "the connection was lost"),
 )

@@ -32,6 +32,7 @@ log = logging.getLogger("codexd.upstream")
 
 USER_AGENT = f"codexd/{__version__} ({platform.system()}; {platform.machine()})"
 
+_PAGES = ("text/html", "application/xhtml+xml")
 _ERROR_BODY_S = 10.0
 
 
@@ -188,6 +189,22 @@ class OpenAnswer:
     def is_json(self) -> bool:
         """Whether it is one document rather than a stream of events."""
         return "application/json" in self.headers.get("content-type", "")
+
+    def check_stream(self, name: str) -> None:
+        """Refuse what can't be a stream of events, such as the page of a proxy or of a hotel's network.
+
+        Raises:
+            UpstreamFailed: says what came instead.
+        """
+        content_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        encoding = self.headers.get("content-encoding", "identity").strip().lower()
+        found = "a web page" if content_type in _PAGES else "compressed data" if encoding != "identity" else ""
+        if self.status == 200 and found and not self.is_json:
+            raise UpstreamFailed(
+                f"{name} answered with {found} instead of a stream of events. Check what stands between it and this "
+                "machine, such as a proxy",
+                status=200,
+            )
 
     async def read_error_body(self) -> bytes:
         """The body of a refusal, as far as it is needed and arrives in time."""

@@ -75,6 +75,7 @@ class KiloBackend:
             },
         )
         async with open_answer(self.http, request, progress, timeouts=timeouts, name=NAME) as answer:
+            answer.check_stream(host)
             if answer.status != 200 or answer.is_json:
                 refusal = await answer.read_error_body()
                 raise read_http_error(

@@ -24,6 +24,7 @@ import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from enum import Enum
 from typing import Any, cast
 
@@ -184,6 +185,8 @@ class PlainH11(H11Protocol):
         self._deadline = trio.current_time() + KEEP_ALIVE_S
         self._sends_events = False
         self._is_over = False
+        self._last_within_s: float | None = None
+        """Once the server stops: how long the connection waits for its last request."""
 
     async def run(self, arriving: ReadAhead) -> None:
         """Answer the requests in turn, and return when the connection should be closed."""
@@ -235,10 +238,14 @@ class PlainH11(H11Protocol):
             await self._refuse(408)
         return False
 
-    def hurry(self) -> None:
-        """Wait for the next request only for a moment."""
+    def finish(self, within_s: float) -> None:
+        """Answer what was asked, and one more request if it arrives within this time; then close.
+
+        The client is told with the next head. Closing at once would meet a request that is on its way.
+        """
+        self._last_within_s = within_s
         if self.phase is Phase.IDLE:
-            self._waiting.deadline = self._deadline = trio.current_time() + FIRST_REQUEST_S
+            self._waiting.deadline = self._deadline = trio.current_time() + max(within_s, FIRST_REQUEST_S)
 
     async def _wait_for_answer(self) -> None:
         while self.stream is not None:
@@ -256,7 +263,9 @@ class PlainH11(H11Protocol):
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
-        self._waiting.deadline = self._deadline = trio.current_time() + _LIMITS_S[phase]
+        is_last = phase is Phase.IDLE and self._last_within_s is not None
+        limit_s = (self._last_within_s or 0.0) if is_last else _LIMITS_S[phase]
+        self._waiting.deadline = self._deadline = trio.current_time() + limit_s
 
     @property
     def has_unread(self) -> bool:
@@ -281,6 +290,8 @@ class PlainH11(H11Protocol):
                 name.lower() == b"content-type" and value.startswith(b"text/event-stream")
                 for name, value in event.headers
             )
+            if self._last_within_s is not None:
+                event = replace(event, headers=[*event.headers, (b"connection", b"close")])
         await super().stream_send(event)
 
     async def _send_h11_event(self, event: Any) -> None:
@@ -332,7 +343,8 @@ class Connection:
         self._write_scope: trio.CancelScope | None = None
         self._send_lock = trio.Lock()
 
-    async def run(self) -> None:
+    async def run(self, finish_within_s: float | None = None) -> None:
+        """Serve the client. If the server stops already, ``finish`` at once."""
         sock = self._stream.socket
         client = parse_socket_addr(sock.family, sock.getpeername())
         server = parse_socket_addr(sock.family, sock.getsockname())
@@ -340,6 +352,8 @@ class Connection:
             self._protocol = PlainH11(
                 self._app, self._config, self._context, tasks, ConnectionState({}), False, client, server, self._send
             )
+            if finish_within_s is not None:
+                self.finish(finish_within_s)
             tasks.spawn(self._read)
             with self._answering:
                 await self._protocol.run(self._arriving)
@@ -356,18 +370,18 @@ class Connection:
         return is_idle and not is_new
 
     def _has_unread_bytes(self) -> bool:
-        if self._stream.socket.fileno() < 0:  # it has just been closed
+        if self._stream.socket.fileno() == -1:  # closed, but still known to the server
             return False
         poll = select.poll()
         poll.register(self._stream.socket, select.POLLIN)
         return bool(poll.poll(0))
 
-    def hurry(self) -> None:
-        """At a stop: close if idle, but answer a request that may be on its way."""
-        if self.can_be_closed:
+    def finish(self, within_s: float) -> None:
+        """At a stop: close after one more request, if it arrives within this time or is on its way."""
+        if self.can_be_closed and self._protocol.keep_alive_requests and not within_s:
             self.end()
         else:
-            self._protocol.hurry()
+            self._protocol.finish(within_s)
 
     def end(self) -> None:
         """Close the connection as if the client had left."""

@@ -35,6 +35,10 @@ log = logging.getLogger("codexd.http")
 ROOM_CHECK_S = 0.1
 """How often, if there is no place for another connection, we look for one that has become idle."""
 
+LAST_REQUEST_S = 1.0
+"""If another process serves after this one, kept connections have this long to be used once more: a client that just
+sends a request must not find its connection closed."""
+
 FINAL_EVENTS_S = 2.0
 """How long streams have, after the drain, to send their final event."""
 
@@ -78,6 +82,8 @@ class Server:
         self._context = WorkerContext(None)
         self._connections: dict[Connection, None] = {}
         self._all_closed = trio.Event()
+        self._finish_within_s: float | None = None
+        """Once the server stops: see ``Connection.finish``."""
 
     async def _accept(self, listener: trio.SocketListener, connections: trio.Nursery) -> None:
         while True:
@@ -99,7 +105,7 @@ class Server:
         connection = Connection(self._app, self._config, self._context, stream)
         self._connections[connection] = None
         try:
-            await connection.run()
+            await connection.run(self._finish_within_s)
         except* _CLIENT_ERRORS as group:
             log.debug("a connection ended: %s", type(group.exceptions[0]).__name__)  # its words may quote a request
         except* Exception:  # whatever a client does ends only its own connection
@@ -124,6 +130,7 @@ class Server:
         stop: trio.Event,
         drain_s: float,
         on_drain_end: Callable[[], None] | None,
+        is_replaced: Callable[[], bool],
         task_status: trio.TaskStatus[None],
     ) -> None:
         streams = [trio.SocketListener(trio.socket.from_stdlib_socket(listener)) for listener in listeners]
@@ -138,9 +145,9 @@ class Server:
             finally:
                 for stream in streams:
                     stream.socket.close()
-            await self._context.terminated.set()  # no connection is kept for another request
+            self._finish_within_s = LAST_REQUEST_S if is_replaced() else 0.0
             for connection in self._connections:
-                connection.hurry()
+                connection.finish(self._finish_within_s)
             await self._wait_closed(drain_s)
             if on_drain_end is not None:
                 on_drain_end()
@@ -157,17 +164,24 @@ async def serve(
     stop: trio.Event,
     drain_s: float = 30.0,
     on_drain_end: Callable[[], None] | None = None,
+    is_replaced: Callable[[], bool] = lambda: False,
     slots: Slots | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve the ASGI ``app`` on ``listeners`` until ``stop``; then drain and return.
 
-    Draining: no new connections are accepted, and running requests have ``drain_s`` seconds. Then ``on_drain_end`` is
-    called, so that the app can end its streams with an error event of their API; two seconds later the remaining
-    connections are cut. The sockets are closed on return.
+    Draining: no new connections are accepted, and running requests have ``drain_s`` seconds. If another process serves
+    after this one (``is_replaced``), each connection may be used once more, if that happens at once. At the end of the
+    drain ``on_drain_end`` is called, so that the app can end its streams with an error event of their API; two seconds
+    later the remaining connections are cut. The sockets are closed on return.
 
     There are never more connections than ``slots``; further clients wait in the backlog.
     """
     await Server(app, slots or Slots(bounds.CLIENTS)).serve(
-        listeners, stop=stop, drain_s=drain_s, on_drain_end=on_drain_end, task_status=task_status
+        listeners,
+        stop=stop,
+        drain_s=drain_s,
+        on_drain_end=on_drain_end,
+        is_replaced=is_replaced,
+        task_status=task_status,
     )

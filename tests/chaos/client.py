@@ -67,9 +67,17 @@ class Reading:
     async def read_answer(self) -> Answer | None:
         """The next answer; None: the connection ended before its first byte.
 
+        Interim answers are passed over; a server may send them at any time (RFC 9110, section 15.2).
+
         Raises:
             IllegalError: the bytes are not HTTP.
         """
+        while True:
+            answer = await self._read_one()
+            if answer is None or answer.status >= 200:
+                return answer
+
+    async def _read_one(self) -> Answer | None:
         head = await self._read_until(b"\r\n\r\n")
         if head is None:
             require(not self.buffer, f"the head of an answer is cut: {bytes(self.buffer[-200:])!r}")
@@ -170,7 +178,11 @@ class Clients:
         while True:
             is_old = bool(self.kept)
             reading = self.kept.pop() if is_old else await self._connect()
-            answer = await self._try_kept(reading, turn)
+            try:
+                answer = await self._try_kept(reading, turn)
+            except BaseException:
+                await trio.aclose_forcefully(reading.stream)
+                raise
             if answer is None and is_old:  # the server may close an idle connection at any time
                 await reading.stream.aclose()
                 continue

@@ -34,6 +34,7 @@ class Soak:
 
     world: World
     rng: random.Random
+    pause_s: float
     turns: int = 0
     bad: int = 0
     samples: list[tuple[float, Sizes]] = field(factory=list)
@@ -47,6 +48,7 @@ class Soak:
                     await clients.ask([make_turn(self.rng)], Manner.KEPT, self.rng)
             except (IllegalError, trio.TooSlowError, OSError, trio.BrokenResourceError) as failure:
                 self.note_bad(repr(failure))
+            await trio.sleep(self.pause_s)
 
     def take(self, turn: Turn, answer: Answer) -> None:
         self.turns += 1
@@ -78,10 +80,10 @@ class Soak:
         return change <= FLAT
 
 
-async def main(streams: int, minutes: float, faults: str, seed: int) -> int:
+async def main(streams: int, minutes: float, pause_s: float, faults: str, seed: int) -> int:
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         async with run_world(Path(folder), faults) as world, trio.open_nursery() as nursery:
-            soak = Soak(world, random.Random(seed))
+            soak = Soak(world, random.Random(seed), pause_s)
             for _ in range(streams):
                 nursery.start_soon(soak.stream)
             await soak.sample(minutes * 60)
@@ -93,9 +95,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--streams", type=int, default=50)
     parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--pause", type=float, default=0, help="seconds between two turns of a stream")
     parser.add_argument(
         "--faults", default="asked", help="as for codexd --faults; without any, every turn must be whole"
     )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    sys.exit(trio.run(main, options.streams, options.minutes, options.faults, options.seed))
+    sys.exit(trio.run(main, options.streams, options.minutes, options.pause, options.faults, options.seed))

@@ -23,7 +23,19 @@ ANTHROPIC_TYPES = {
     "request_too_large", "rate_limit_error", "api_error", "overloaded_error", "timeout_error",
 }  # fmt: skip
 """Source: docs.claude.com/en/api/errors, and ``timeout_error``, which the SDK knows."""
-MOST_WORDS = 60
+MOST_WORDS = 40
+
+
+WITH_TOOL = 0.3
+"""How many turns offer a tool."""
+
+SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+TOOLS: dict[str, dict[str, Any]] = {
+    "/v1/messages": {"name": "echo", "description": "Say it", "input_schema": SCHEMA},
+    "/v1/chat/completions": {"type": "function", "function": {"name": "echo", "parameters": SCHEMA}},
+    "/v1/responses": {"type": "function", "name": "echo", "parameters": SCHEMA},
+}
+"""The tool ``echo`` in each API, by path."""
 
 
 class Outcome(Enum):
@@ -60,6 +72,11 @@ class Turn:
     text: str
     path: str
     body: dict[str, Any] | None
+
+    @property
+    def calls(self) -> bool:
+        """Whether the answer is a call of the tool ``echo``, with the text as its argument."""
+        return self.body is not None and "tools" in self.body
 
     def encode(self) -> bytes:
         """The request as it goes over the socket."""
@@ -111,6 +128,8 @@ def make_turn(rng: random.Random) -> Turn:
     marker = f"mk{rng.getrandbits(64):016x}"
     words = " ".join(f"{marker}.{number}" for number in range(rng.randint(1, MOST_WORDS)))
     path, body = MAKERS[kind][1](f"Repeat after me: {words}")
+    if body is not None and path in TOOLS and rng.random() < WITH_TOOL:
+        body["tools"] = [TOOLS[path]]
     return Turn(kind, marker, words, path, body)
 
 
@@ -179,6 +198,13 @@ def check_openai(document: Any) -> None:
 # -- answers ----------------------------------------------------------------------------------------
 
 
+def check_call(turn: Turn, arguments: Any) -> None:
+    """The arguments of the one call, as JSON text or as an object."""
+    value = json_of(arguments) if isinstance(arguments, str) else arguments
+    require(isinstance(value, dict) and set(value) == {"text"}, f"called with {arguments!r:.200}")
+    check_text(turn, value["text"])
+
+
 def check_text(turn: Turn, text: Any) -> None:
     if text != turn.text:
         raise IllegalError(f"called whole, but {describe_difference(turn.text, text)}")
@@ -232,9 +258,9 @@ def check_messages_stream(turn: Turn, answer: Answer) -> Outcome:
         return Outcome.BROKEN
     require(events[-1]["type"] == "message_stop", f"the last event is {events[-1]['type']}")
     require(events[-2]["type"] == "message_delta", f"before the end there is {events[-2]['type']}")
-    require(events[-2]["delta"]["stop_reason"] == "end_turn", f"{events[-2]}")
-    texts = list(_read_blocks(events[:-2]))
-    check_text(turn, "".join(texts))
+    require(events[-2]["delta"]["stop_reason"] == ("tool_use" if turn.calls else "end_turn"), f"{events[-2]}")
+    text = "".join(_read_blocks(events[:-2]))
+    (check_call if turn.calls else check_text)(turn, text)
     return Outcome.WHOLE
 
 
@@ -251,7 +277,7 @@ def _read_blocks(events: list[dict[str, Any]]) -> Iterator[str]:
                 at, is_open = at + 1, True
             case "content_block_delta":
                 require(is_open and event["index"] == at, f"a delta of block {event['index']} in block {at}")
-                yield event["delta"].get("text", "")
+                yield event["delta"].get("text") or event["delta"].get("partial_json") or ""
             case "content_block_stop":
                 require(is_open and event["index"] == at, f"block {event['index']} closes in block {at}")
                 is_open = False
@@ -262,8 +288,13 @@ def _read_blocks(events: list[dict[str, Any]]) -> Iterator[str]:
 def check_messages(turn: Turn, answer: Answer) -> Outcome:
     message = json_of(answer.body)
     require(message.get("type") == "message" and message.get("role") == "assistant", f"{message!r:.200}")
-    require(message["stop_reason"] == "end_turn" and message["usage"]["output_tokens"] > 0, f"{message!r:.200}")
-    check_text(turn, "".join(block["text"] for block in message["content"] if block["type"] == "text"))
+    require(message["usage"]["output_tokens"] > 0, f"{message!r:.200}")
+    require(message["stop_reason"] == ("tool_use" if turn.calls else "end_turn"), f"{message!r:.200}")
+    if turn.calls:
+        [call] = [block for block in message["content"] if block["type"] == "tool_use"]
+        check_call(turn, call["input"])
+    else:
+        check_text(turn, "".join(block["text"] for block in message["content"] if block["type"] == "text"))
     return Outcome.WHOLE
 
 
@@ -278,17 +309,27 @@ def check_chat_stream(turn: Turn, answer: Answer) -> Outcome:
     require(all(chunk.get("object") == "chat.completion.chunk" for chunk in chunks), "not a chunk")
     require(len({chunk["id"] for chunk in chunks}) == 1, "chunks of several answers")
     choices = [choice for chunk in chunks for choice in chunk["choices"]]
-    require([c["finish_reason"] for c in choices if c["finish_reason"]] == ["stop"], "it is not finished once")
+    finished = [choice["finish_reason"] for choice in choices if choice["finish_reason"]]
+    require(finished == ["tool_calls" if turn.calls else "stop"], f"finished as {finished}")
     require(choices[-1]["finish_reason"], "chunks after the end")
-    check_text(turn, "".join(choice["delta"].get("content") or "" for choice in choices))
+    if turn.calls:
+        parts = [call["function"]["arguments"] for choice in choices for call in choice["delta"].get("tool_calls", ())]
+        check_call(turn, "".join(parts))
+    else:
+        check_text(turn, "".join(choice["delta"].get("content") or "" for choice in choices))
     return Outcome.WHOLE
 
 
 def check_chat(turn: Turn, answer: Answer) -> Outcome:
     document = json_of(answer.body)
     require(document.get("object") == "chat.completion" and len(document["choices"]) == 1, f"{document!r:.200}")
-    require(document["choices"][0]["finish_reason"] == "stop", f"{document!r:.200}")
-    check_text(turn, document["choices"][0]["message"]["content"])
+    require(document["choices"][0]["finish_reason"] == ("tool_calls" if turn.calls else "stop"), f"{document!r:.200}")
+    message = document["choices"][0]["message"]
+    if turn.calls:
+        [call] = message["tool_calls"]
+        check_call(turn, call["function"]["arguments"])
+    else:
+        check_text(turn, message["content"])
     return Outcome.WHOLE
 
 
@@ -304,24 +345,29 @@ def check_responses_stream(turn: Turn, answer: Answer) -> Outcome:
         return Outcome.BROKEN
     require(last["type"] == "response.completed", f"the last event is {last['type']}")
     require(events[0]["type"] == "response.created", f"the first event is {events[0]['type']}")
-    check_text(turn, "".join(each["delta"] for each in events if each["type"] == "response.output_text.delta"))
-    for each in events:
-        if each["type"] == "response.output_text.done":
-            check_text(turn, each["text"])
-    check_text(turn, text_of(last["response"]))
+    kind, key = ("function_call_arguments", "arguments") if turn.calls else ("output_text", "text")
+    check = check_call if turn.calls else check_text
+    check(turn, "".join(each["delta"] for each in events if each["type"] == f"response.{kind}.delta"))
+    [done] = [each[key] for each in events if each["type"] == f"response.{kind}.done"]
+    check(turn, done)
+    check_output(turn, last["response"])
     return Outcome.WHOLE
 
 
 def check_responses(turn: Turn, answer: Answer) -> Outcome:
     response = json_of(answer.body)
     require(response.get("object") == "response" and response["status"] == "completed", f"{response!r:.200}")
-    check_text(turn, text_of(response))
+    check_output(turn, response)
     return Outcome.WHOLE
 
 
-def text_of(response: dict[str, Any]) -> str:
+def check_output(turn: Turn, response: dict[str, Any]) -> None:
+    if turn.calls:
+        [call] = [item for item in response["output"] if item["type"] == "function_call"]
+        check_call(turn, call["arguments"])
+        return
     parts = [part for item in response["output"] if item["type"] == "message" for part in item["content"]]
-    return "".join(part["text"] for part in parts)
+    check_text(turn, "".join(part["text"] for part in parts))
 
 
 def check_compact(turn: Turn, answer: Answer) -> Outcome:

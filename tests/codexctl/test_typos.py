@@ -18,11 +18,8 @@ from codexctl.typos import MEANT, explain
         ("config", '"config" is not a command. Did you mean "codexctl settings"?'),
         ("verfy", '"verfy" is not a command. Did you mean "codexctl accounts verify"?'),
         ("cancel x", '"cancel" is not a command. Did you mean "codexctl requests cancel"?'),
-        (
-            "restart",
-            '"restart" is not a command. To restart the daemon, run `codexctl stop`, then start codexd as before.',
-        ),
-        ("doctor", '"doctor" is not a command. Did you mean "codexctl status"?'),
+        ("respawn", '"respawn" is not a command. Did you mean "codexctl restart"?'),
+        ("diagnose", '"diagnose" is not a command. Did you mean "codexctl doctor"?'),
         ("start", '"start" is not a command. The daemon is a program of its own; start it with: codexd'),
         ("xyzzy", '"xyzzy" is not a command. `codexctl help` lists the commands.'),
         (

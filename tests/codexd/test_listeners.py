@@ -35,6 +35,9 @@ from codexd.settings.live import LiveSettings
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(("CODEXD_", "PORT", "HOST"))}
 
 
+SAYS_WHETHER_IT_LISTENS = pytest.mark.skipif(sys.platform == "darwin", reason="macOS does not say")
+
+
 @pytest.fixture
 def passed(tmp_path):
     """Listening sockets as a manager has them, by kind; closed at the end, like everything that a test adopts."""
@@ -94,7 +97,7 @@ def test_sockets_are_told_apart_by_name_and_kind(passed, named, http, control):
         ([("unknown", "tcp")], "FileDescriptorName=http"),
         ([("http", "unix")], "needs a TCP port"),
         ([("control", "tcp")], "is not a Unix socket"),
-        ([("http", "deaf")], "does not listen"),
+        pytest.param([("http", "deaf")], "does not listen", marks=SAYS_WHETHER_IT_LISTENS),
         ([("codexd", "udp")], "does not listen"),
         ([("control", "unix"), ("control", "unix")], "several control sockets"),
     ],
@@ -246,6 +249,14 @@ def test_what_is_not_passed_is_opened_and_all_is_closed(tmp_path, passed, named)
     assert listeners.http[0].fileno() == listeners.control.fileno() == -1
 
 
+def test_a_service_that_waits_for_its_first_request_may_have_the_port(tmp_path, passed):
+    server = evolve(live_settings(tmp_path).current.server, port=passed["tcp"].getsockname()[1])
+    for path, said in (("control.sock", "perhaps the codexd service"), ("other.sock", "another program uses the port")):
+        with pytest.raises(AddressUnavailable, match=said):
+            with open_listeners(Adopted(), server, tmp_path / path, None):
+                pass
+
+
 # -- as a process -----------------------------------------------------------------------------------
 
 SIMULATED = [sys.executable, "-m", "codexd", "--simulate"]
@@ -311,21 +322,34 @@ def test_a_name_that_codexd_does_not_know_is_wrong_usage(tmp_path):
 
 
 def test_connections_wait_while_it_restarts(tmp_path):
-    """A manager keeps the listening sockets: whoever connects while nothing runs is answered by the next process."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        first = start_with(listener, tmp_path)
-        assert httpx.get(f"{address}/health", trust_env=False, timeout=30).status_code == 200
-        first.terminate()
-        first.communicate(timeout=10)
-        with socket.create_connection(listener.getsockname()) as late:
-            late.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
-            second = start_with(listener, tmp_path)
-            late.settimeout(30)
-            assert late.recv(100).startswith(b"HTTP/1.1 200")
-        second.terminate()
-        second.communicate(timeout=10)
+    """A manager keeps the listening socket: whoever connects during the drain is answered by the next process."""
+    body = json.dumps(HELLO).encode()
+    head = b"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(
+        body
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener, start_with(listener, tmp_path) as first:
+        with socket.create_connection(listener.getsockname(), timeout=30) as running:
+            running.sendall(head + body[:10])
+            read_until(first, "listening on")
+            while not codexctl("status", "--socket", tmp_path / "control.sock")["streams_in_flight"]:
+                pass
+            first.terminate()
+            read_until(first, "stopping")
+            with socket.create_connection(listener.getsockname(), timeout=30) as late:
+                late.sendall(head + body)
+                running.sendall(body[10:])
+                assert running.recv(100).startswith(b"HTTP/1.1 200")
+                first.communicate(timeout=10)
+                with start_with(listener, tmp_path) as second:
+                    assert late.recv(100).startswith(b"HTTP/1.1 200")
+                    second.terminate()
+                    second.communicate(timeout=10)
     assert (first.returncode, second.returncode) == (0, 0)
+
+
+def read_until(process, word):
+    while word not in (line := process.stderr.readline().decode()):
+        assert line, f"codexd ended before it said {word!r}"
 
 
 PASS_ON = """
@@ -336,13 +360,18 @@ os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 """
 
 
+@contextmanager
 def start_with(listener, home):
     """codexd with ``listener`` as descriptor 3, without a manager's tools."""
     number = str(listener.fileno())
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", PASS_ON, number, *SIMULATED[1:], "--home", str(home)],
         env=ENVIRON,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         pass_fds=[listener.fileno()],
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

@@ -217,9 +217,11 @@ def test_the_life_of_a_service(systemd, tmp_path):
         assert all(message.startswith(("STATUS=", "WATCHDOG=1", "READY=1")) for message in started)
         told = [*started, *systemd.until("WATCHDOG=1"), *systemd.until("WATCHDOG=1")]
         assert "STATUS=Ready: requests go to simulated@example.com (simulated); requests in flight: 0" in told
+        (tmp_path / "settings.toml").write_text("[server")
         process.send_signal(signal.SIGHUP)
         assert systemd.until("RELOADING=1\nMONOTONIC_USEC=")
         assert systemd.until("READY=1")
+        assert "the settings file is broken" in systemd.until("STATUS=")[-1]
         process.terminate()
         assert systemd.until("STOPPING=1")
         process.communicate(timeout=10)

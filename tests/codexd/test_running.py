@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from codexd.paths import RunningDaemon, read_running
-from codexd.running import HOME_PREFIX, LOCK, find_living, make_temporary_home, noted
+from codexd.running import HOME_PREFIX, LOCK, find_living, make_temporary_home, noted, share_temporary_home
 
 
 def make_daemon(path, pid=1, **changed):
@@ -95,6 +95,20 @@ def test_a_temporary_home_lasts_as_long_as_its_daemon(temporary):
         home = make_temporary_home(stack)
         assert home.parent == temporary
         assert home.stat().st_mode & 0o777 == 0o700
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("first_leaves_first", [True, False])
+def test_a_shared_home_lasts_as_long_as_the_last_of_its_daemons(temporary, first_leaves_first):
+    first, second = ExitStack(), ExitStack()
+    home = make_temporary_home(first)
+    share_temporary_home(home, second)
+    leaving, staying = (first, second) if first_leaves_first else (second, first)
+    leaving.close()
+    with ExitStack() as another:
+        make_temporary_home(another)
+        assert home.exists()
+    staying.close()
     assert not home.exists()
 
 

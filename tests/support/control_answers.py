@@ -1,5 +1,9 @@
 """What a daemon answers, as codexctl's commands and renderers get it."""
 
+import os
+
+from codexd import __version__
+
 SERVING = {
     "possible": True,
     "state": "ok",
@@ -130,3 +134,12 @@ LIST = {"settings": [item(), PORT, TIMEOUT, KEY], "file": "/home/me/settings.tom
 CHANGE = {"name": "models.opus", "before": ["a"], "after": ["a", "b"], "restart_needed": False}
 
 CHANGED = {"changed": [CHANGE], "file": "/home/me/settings.toml"}
+
+SERVICE_STATUS = {
+    "version": __version__,
+    "pid": os.getpid(),
+    "addresses": ["http://127.0.0.1:8081"],
+    "simulated": False,
+    "streams_in_flight": 0,
+    "serving": SERVING,
+}

@@ -20,10 +20,11 @@ from codexd.accounts.sign_in.flows import LoginFlows
 from codexd.accounts.sign_in.keeper import LoginKeeper
 from codexd.accounts.sign_in.server import SignInServer, TokenEndpoint
 from codexd.accounts.store.store import AccountStore
-from codexd.api.daemon import Service
+from codexd.api.daemon import Process, Service
 from codexd.bounds import Gauge
 from codexd.control.method import Accounts, Call, Control
 from codexd.control.socket import bind_socket, serve_control
+from codexd.errors import RestartFailed
 from codexd.paths import Places
 from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
@@ -93,6 +94,10 @@ def make_kilo() -> FreeModels:
     return FreeModels(KiloBackend(httpx.AsyncClient(trust_env=False), lambda: settings, lambda: NOW))
 
 
+async def refuse_to_restart(_replied: trio.Event) -> Process:
+    raise RestartFailed("codexd can't be restarted: it runs inside another program")
+
+
 def make_control(folder: Path, store: AccountStore, *, simulated=False, ring=None) -> Control:
     return Control(
         accounts=make_accounts(store),
@@ -111,6 +116,7 @@ def make_control(folder: Path, store: AccountStore, *, simulated=False, ring=Non
         clock=lambda: NOW,
         environ={"CODEX_HOME": str(folder / "codex-cli")},
         stop_after=lambda replied: None,
+        restart=refuse_to_restart,
         drain_s=30.0,
         gauges=(Gauge("requests kept", lambda: 1, lambda: 1000), Gauge("bodies", lambda: 0, lambda: 8, "bytes")),
     )

@@ -8,6 +8,7 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -15,7 +16,7 @@ import httpx
 import trio
 from attrs import frozen
 
-from codexd import __version__, jsontext
+from codexd import __version__, bounds, jsontext
 from codexd.accounts.login import SIGN_IN, apply_reply, is_header_text, read_identity, read_seconds
 from codexd.accounts.model import RefreshReason, RefreshReply
 from codexd.accounts.outages import BackOff
@@ -30,6 +31,7 @@ CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
 SCOPE = "openid profile email offline_access api.connectors.read api.connectors.invoke"
 TIMEOUT_S = 30.0
 REVOKE_TIMEOUT_S = 10.0
+_FRAMING = ("content-encoding", "content-length", "transfer-encoding")
 HEADERS = {"User-Agent": f"codexd/{__version__}", "originator": "codexd"}
 START_AGAIN = "Start the sign-in again."
 
@@ -124,7 +126,7 @@ class SignInServer:
         self.back_off.begin(self.clock())
         try:
             with trio.fail_after(timeout_s):
-                response = await self.http.send(request)
+                response = await self._read(request)
         except trio.TooSlowError:
             problem = f"{self.name} did not answer within {timeout_s:.0f} seconds{_say_proxy(request)}."
         except httpx.HTTPError as error:
@@ -149,6 +151,25 @@ class SignInServer:
             self.back_off.note_failure(f"{self.name} answered {status}.", now, asked_s)
         else:
             self.back_off.note_success()
+
+    async def _read(self, request: httpx.Request) -> httpx.Response:
+        """The response, of which no more is read than any answer of the sign-in server has."""
+        response = await self.http.send(request, stream=True)
+        request.extensions["failure"] = "its answer broke off or can't be read"
+        chunks = response.aiter_bytes()
+        body = bytearray()
+        try:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > bounds.SIGN_IN_BYTES:
+                    raise httpx.DecodingError("too large", request=request)
+        finally:
+            with trio.CancelScope(shield=True), suppress(httpx.HTTPError, httpx.StreamError):
+                await response.aclose()
+                async for _ in chunks:  # httpx leaves its unfinished generators to the garbage collector
+                    pass
+        headers = {name: value for name, value in response.headers.items() if name not in _FRAMING}
+        return httpx.Response(response.status_code, headers=headers, content=bytes(body))
 
 
 def _say_proxy(request: httpx.Request) -> str:

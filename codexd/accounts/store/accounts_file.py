@@ -1,16 +1,13 @@
 """``accounts.json``: the list of accounts, and which one is active. It contains no tokens.
 
-Only one process uses it at a time (``take_lock``), and only through ``AccountsFile``, which keeps the previous version
+Only one process uses it at a time (``lock``), and only through ``AccountsFile``, which keeps the previous version
 in ``accounts.json.previous``. An unusable file is moved aside before the first write.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,8 +18,8 @@ from codexd import jsontext
 from codexd.accounts.login import UNKNOWN_PLAN, Identity, fingerprint, is_header_text
 from codexd.accounts.model import Account
 from codexd.accounts.store.login_file import Login
-from codexd.errors import AlreadyRunning, FileUnreadable
-from codexd.files import PRIVATE, keep_aside, read_private, unused_name, write_atomic
+from codexd.errors import FileUnreadable
+from codexd.files import keep_aside, read_private, unused_name, write_atomic
 from codexd.strict import load_versioned, structure
 
 log = logging.getLogger("codexd.accounts")
@@ -231,42 +228,3 @@ def _read(path: Path) -> _Copy:
         return _Copy(problem=f"{path} can't be read: {error.strerror}. Check who owns it.")
     except FileUnreadable as error:
         return _Copy(problem=f"{path} can't be used: {error}.")
-
-
-def take_lock(state_dir: Path) -> int:
-    """Take ``accounts.lock``; return a descriptor that holds it until it is closed or the process ends.
-
-    Raises:
-        AlreadyRunning: another process holds it.
-        OSError
-    """
-    lock = os.open(state_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT, PRIVATE)
-    try:
-        os.fchmod(lock, PRIVATE)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise AlreadyRunning(
-            f"Another codexd is using {state_dir}. Stop it with `codexctl stop`, or start this one with another --home."
-        ) from None
-    except OSError:
-        os.close(lock)
-        raise
-    return lock
-
-
-def renew_lock(lock: int, state_dir: Path) -> int:
-    """The lock that ``take_lock`` returned, or a new one if its file was deleted: then it keeps no other process out.
-
-    Raises:
-        AlreadyRunning: another process has taken the lock meanwhile.
-        OSError
-    """
-    path = state_dir / LOCK_NAME
-    with suppress(FileNotFoundError):
-        if os.path.samestat(os.fstat(lock), path.stat()):
-            return lock
-    renewed = take_lock(state_dir)
-    log.warning("%s was deleted and has been made again", path)
-    os.close(lock)
-    return renewed

@@ -16,6 +16,7 @@ from attrs import field, frozen
 from codexd import bounds, jsontext
 from codexd.accounts.model import Account
 from codexd.accounts.store.accounts_file import AccountsFile, Book
+from codexd.accounts.store.lock import StoreLock
 from codexd.accounts.store.login_file import (
     FILE_NAME,
     Login,
@@ -25,7 +26,7 @@ from codexd.accounts.store.login_file import (
     write_login,
 )
 from codexd.accounts.store.recovery import delete_folders
-from codexd.errors import FileUnreadable
+from codexd.errors import FileUnreadable, Restarting
 from codexd.files import ReservedSpace, explain, make_private_folder
 
 log = logging.getLogger("codexd.accounts")
@@ -50,8 +51,9 @@ class HeldLogins:
     The accounts' folders are in ``accounts_dir``.
     """
 
-    def __init__(self, accounts_dir: Path) -> None:
+    def __init__(self, accounts_dir: Path, lock: StoreLock) -> None:
         self._accounts_dir = accounts_dir
+        self._lock = lock
         self._logins: dict[str, Login] = {}
         self._problems: dict[str, str] = {}
         self._unsaved: dict[str, _Unsaved] = {}
@@ -162,24 +164,29 @@ class HeldLogins:
         """Write the login into the account's folder.
 
         Raises:
+            Restarting
             OSError: it could not be written.
         """
+        self._lock.check_writable()
         write_login(self.folder(account_id), account_id, login, space)
 
     def delete(self, account_id: str) -> None:
         """Delete the login in the account's folder.
 
         Raises:
+            Restarting
             OSError: it could not be deleted.
         """
+        self._lock.check_writable()
         delete_login(self.folder(account_id), account_id)
 
 
 class HeldBook:
     """The list of accounts, and the folders of removed accounts, to be deleted once ``file`` no longer lists them."""
 
-    def __init__(self, file: AccountsFile, book: Book, removed: tuple[Path, ...]) -> None:
+    def __init__(self, file: AccountsFile, book: Book, removed: tuple[Path, ...], lock: StoreLock) -> None:
         self._file = file
+        self._lock = lock
         self.book = self._saved = book
         self._removed = removed
         self.problem: str | None = None
@@ -189,8 +196,10 @@ class HeldBook:
         """Write ``book``, and hold it.
 
         Raises:
+            Restarting
             OSError: it could not be written; nothing has changed.
         """
+        self._lock.check_writable()
         self._file.write(book)
         self.book = self._saved = book
         self._removed = delete_folders(self._removed)
@@ -202,6 +211,8 @@ class HeldBook:
         """For facts that apply even if they can't be written now; the next write includes them."""
         try:
             self.commit(book)
+        except Restarting:
+            self.book = book
         except OSError as error:
             self.book = book
             if self.problem is None:

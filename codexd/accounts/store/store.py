@@ -8,7 +8,6 @@ State is decided synchronously: check, write the file, set. An unreadable file i
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
@@ -19,16 +18,9 @@ import attrs
 from codexd.accounts.choosing.names import find_account, find_mark
 from codexd.accounts.login import fingerprint, identity_of_reply, needs_login, read_last_refresh
 from codexd.accounts.model import Account, AddOutcome, RefreshReply, Tokens
-from codexd.accounts.store.accounts_file import (
-    AccountsFile,
-    Book,
-    make_account,
-    read_changes,
-    read_profile,
-    renew_lock,
-    take_lock,
-)
+from codexd.accounts.store.accounts_file import AccountsFile, Book, make_account, read_changes, read_profile
 from codexd.accounts.store.held import HeldBook, HeldLogins
+from codexd.accounts.store.lock import Hold, StoreLock
 from codexd.accounts.store.login_file import Login, mark_simulated, parse_login, renew_login
 from codexd.accounts.store.recovery import recover, retire_folder
 from codexd.errors import AccountNeedsLogin, AccountNotFound, FileUnreadable, LoginFileInvalid
@@ -40,20 +32,24 @@ TOUCH_INTERVAL_S = 60.0
 """``last_used_at`` is written at most this often: a durable write for each request would block the streams."""
 
 
-class AccountStore:
+class AccountStore(AbstractContextManager["AccountStore"]):
     """All accounts of one daemon. Make it with ``open``; only one process at a time can."""
 
-    def __init__(self, state_dir: Path, lock: int) -> None:
-        self._lock: int | None = lock
+    def __init__(self, state_dir: Path, lock: StoreLock) -> None:
+        self.lock = lock
         self._accounts_dir = state_dir / "accounts"
-        self._file = AccountsFile(state_dir / "accounts.json")
-        recovered = recover(state_dir, self._file)
-        self._list = HeldBook(self._file, recovered.book, recovered.removed)
-        self._strays = dict(recovered.strays)
-        self._active_problem = recovered.active_problem
         self._touch_saved_at = 0.0
         self._refusals: dict[str, str | None] = {}
-        self._logins = HeldLogins(self._accounts_dir)
+        self._read_files()
+
+    def _read_files(self) -> None:
+        state_dir = self._accounts_dir.parent
+        self._file = AccountsFile(state_dir / "accounts.json")
+        recovered = recover(state_dir, self._file)
+        self._list = HeldBook(self._file, recovered.book, recovered.removed, self.lock)
+        self._strays = dict(recovered.strays)
+        self._active_problem = recovered.active_problem
+        self._logins = HeldLogins(self._accounts_dir, self.lock)
         for account in self._book.accounts:
             self._logins.load(account)
             self._list.book = self._update_from_file(account)
@@ -61,8 +57,10 @@ class AccountStore:
             self._list.commit_if_possible(self._book)
 
     @classmethod
-    def open(cls, state_dir: Path) -> Self:
+    def open(cls, state_dir: Path, lock: StoreLock | None = None) -> Self:
         """Open the accounts in ``state_dir``, which is created if missing. ``problems`` lists unreadable files.
+
+        Without the ``lock`` of a predecessor, it is taken.
 
         Raises:
             AlreadyRunning: another daemon has them open.
@@ -72,8 +70,8 @@ class AccountStore:
             try:
                 make_private_folder(state_dir)
                 make_private_folder(state_dir / "accounts")
-                lock = take_lock(state_dir)
-                undo.callback(os.close, lock)
+                lock = lock or StoreLock.take(state_dir)
+                undo.callback(lock.close)
                 store = cls(state_dir, lock)
             except OSError as error:
                 raise FileUnreadable(explain(error, state_dir)) from None
@@ -82,16 +80,17 @@ class AccountStore:
 
     def close(self) -> None:
         """Write what is not on disk yet and release the lock. Calling it again does nothing."""
-        if self._lock is None:
+        if self.lock.hold is Hold.CLOSED:
             return
         self.save()
         for problem in self.unsaved_logins:
             log.error("codexd stops all the same: %s", problem)
-        os.close(self._lock)
-        self._lock = None
+        self.lock.close()
 
-    def __enter__(self) -> Self:
-        return self
+    def take_back(self) -> None:
+        """Go on after ``lock.lend`` without a successor, from what it has left on disk. Raises OSError."""
+        if self.lock.take_back():
+            self._read_files()
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -143,8 +142,7 @@ class AccountStore:
             AlreadyRunning: the lock's file was deleted, and another daemon uses the accounts by now.
             OSError: it could not be saved.
         """
-        if self._lock is not None:
-            self._lock = renew_lock(self._lock, self._accounts_dir.parent)
+        self.lock.renew(self._accounts_dir.parent)
         if account_id is not None and self._logins.find_unsaved(account_id):
             return nullcontext()
         return self._logins.reserve(account_id)
@@ -219,6 +217,7 @@ class AccountStore:
 
         Raises:
             LoginFileInvalid: ``auth_json`` is not a ChatGPT login, or ``followed`` is one of codexd's own files.
+            Restarting: another process has the accounts by now. All other methods that write raise it, too.
             OSError: it could not be written; nothing has changed.
         """
         login = parse_login(mark_simulated(auth_json, simulated))
@@ -243,6 +242,7 @@ class AccountStore:
             AccountNotFound
             OSError: it could not be written; the account is still there.
         """
+        self.lock.check_writable()
         account = self._find_entry(account_id)
         if account.followed is None:
             self._logins.load(account)

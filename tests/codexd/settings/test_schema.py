@@ -23,11 +23,11 @@ def test_defaults():
     assert (settings.upstream.connect_timeout, settings.upstream.idle_timeout) == (15, 300)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost", "::ffff:127.0.0.1"])
 def test_loopback(host):
     assert is_loopback(host)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.com", "", "127.0.0.1.example.com"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.com", "", "127.0.0.1.example.com", "::ffff:10.0.0.1"])
 def test_not_loopback(host):
     assert not is_loopback(host)

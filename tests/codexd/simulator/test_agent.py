@@ -160,3 +160,11 @@ def test_every_answer_is_a_good_script() -> None:
 )
 def test_examples(schema: dict[str, Any], value: Any) -> None:
     assert make_example(schema) == value
+
+
+def test_it_repeats_a_text_or_passes_it_to_the_echo_tool() -> None:
+    asked = {"input": [{"role": "user", "content": [{"type": "input_text", "text": "Repeat after me: list files"}]}]}
+    assert answer(asked)["output"] == [{"text": "list files"}]
+    tool = {"type": "function", "name": "echo", "parameters": {"type": "object"}}
+    [call] = answer({**asked, "tools": [tool]})["output"]
+    assert call == {"call": {"name": "echo", "arguments": {"text": "list files"}}}

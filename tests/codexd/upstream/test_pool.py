@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import ssl
+import subprocess
 from functools import partial
 
 import httpx
@@ -80,6 +82,39 @@ class Peer:
             await self.go_on.wait()
             await stream.send_all(part)
         self.has_sent.set()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """The file of a self-signed certificate for 127.0.0.1 and its key."""
+    file = tmp_path_factory.mktemp("tls") / "both.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=x -days 2"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", file, "-out", file.with_suffix(".crt")]
+    subprocess.run([*command.split(), *names], check=True, capture_output=True)
+    file.write_bytes(file.read_bytes() + file.with_suffix(".crt").read_bytes())
+    return file
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("when", ["never", "together", "in one record", "afterwards"])
+async def test_nothing_may_be_left_inside_tls(nursery, mock_clock, certificate, when, version):
+    """Bytes that the socket has given away may wait inside TLS, in a record of their own or not."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    tls.maximum_version = version
+    parts = {"never": (), "together": (STRAY,), "in one record": (), "afterwards": (STRAY,)}[when]
+    peer = Peer((answer(b"first") + (STRAY if when == "in one record" else b""), *parts), tls)
+    await peer.serve(nursery)
+    if when == "together":
+        peer.go_on.set()
+    trusting = ssl.create_default_context(cafile=certificate)
+    async with open_client(UpstreamSettings(), proxies=Proxies(), tls=trusting) as http:
+        assert await ask(http, peer) == b"first"
+        peer.go_on.set()
+        await peer.has_sent.wait()
+        mock_clock.jump(QUIET_S)
+        assert await ask(http, peer) == (b"1" if when == "never" else b"2")
 
 
 @pytest.fixture
@@ -199,3 +234,18 @@ async def test_an_answer_that_was_left_in_the_middle_closes_its_connection(http,
     await response.aclose()
     mock_clock.jump(QUIET_S)
     assert await ask(http, peer) == b"2"
+
+
+@pytest.mark.parametrize("when", ["never", "together", "afterwards"])
+async def test_a_proxy_leaves_nothing_either(nursery, mock_clock, when):
+    first = answer(b"first")
+    peer = Peer({"never": (first,), "together": (first + STRAY,), "afterwards": (first, STRAY)}[when])
+    await peer.serve(nursery)
+    proxies = Proxies.of({"HTTP_PROXY": peer.url.removesuffix("/x")})
+    peer.url = "http://backend.example/x"
+    async with open_client(UpstreamSettings(), proxies=proxies, tls=ssl.create_default_context()) as http:
+        assert await ask(http, peer) == b"first"
+        peer.go_on.set()
+        await peer.has_sent.wait()
+        mock_clock.jump(QUIET_S)
+        assert await ask(http, peer) == (b"1" if when == "never" else b"2")

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import trio
 
-from codexd import __version__
+from codexd import __version__, bounds
 from codexd.accounts.login import SIGN_IN, read_identity, read_tokens
 from codexd.accounts.model import RefreshReply
 from codexd.accounts.outages import BackOff
@@ -296,6 +296,42 @@ async def test_whatever_the_server_answers_is_an_error_of_ours(status, content, 
     answer = httpx.Response(status, content=content, headers={"content-type": content_type})
     with pytest.raises((RefreshUnavailable, AccountNeedsLogin)):
         await refresh(lambda _: answer)
+
+
+async def test_an_answer_that_is_too_large_is_not_read():
+    class Endless(httpx.AsyncByteStream):
+        sent_bytes = 0
+        closed = False
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            if self.closed:
+                raise StopAsyncIteration
+            self.sent_bytes += 65536
+            return b" " * 65536
+
+        async def aclose(self):
+            self.closed = True
+
+    body = Endless()
+    with pytest.raises(RefreshUnavailable, match="its answer broke off or can't be read"):
+        await refresh(lambda _: httpx.Response(200, stream=body))
+    assert body.sent_bytes <= 2 * bounds.SIGN_IN_BYTES
+
+
+async def test_an_answer_that_breaks_off():
+    class Broken(httpx.AsyncByteStream):
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            raise httpx.RemoteProtocolError("PROMPT")
+
+    with pytest.raises(RefreshUnavailable, match="its answer broke off or can't be read") as caught:
+        await refresh(lambda _: httpx.Response(200, stream=Broken()))
+    assert "PROMPT" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

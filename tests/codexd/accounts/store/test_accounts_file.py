@@ -1,14 +1,13 @@
 """The content of ``accounts.json``, and the file with its previous copy."""
 
 import json
-import os
 
 import attrs
 import pytest
 
 from codexd.accounts.model import Account
-from codexd.accounts.store.accounts_file import AccountsFile, Book, dump_book, parse_book, take_lock
-from codexd.errors import AlreadyRunning, FileUnreadable
+from codexd.accounts.store.accounts_file import AccountsFile, Book, dump_book, parse_book
+from codexd.errors import FileUnreadable
 
 ANN = Account("aa0000000001", "w-1", "u-ann", "ann@example.com", "plus", 1.0)
 BOB = Account("aa0000000002", "w-1", "u-bob", "bob@example.com", "pro", 2.0)
@@ -90,12 +89,3 @@ def test_what_another_program_wrote_meanwhile_is_kept(tmp_path):
     file.write(Book().put(BOB))
     assert (tmp_path / "accounts.json.edited").read_bytes() == b"by hand"
     assert parse_book(path.read_bytes()) == Book().put(BOB)
-
-
-def test_one_process_holds_the_lock(tmp_path):
-    lock = take_lock(tmp_path)
-    with pytest.raises(AlreadyRunning, match="codexctl stop"):
-        take_lock(tmp_path)
-    assert (tmp_path / "accounts.lock").stat().st_mode & 0o777 == 0o600
-    os.close(lock)
-    os.close(take_lock(tmp_path))

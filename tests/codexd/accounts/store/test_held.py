@@ -6,6 +6,7 @@ import pytest
 
 from codexd.accounts.model import Account
 from codexd.accounts.store.held import HeldLogins
+from codexd.accounts.store.lock import StoreLock
 from codexd.accounts.store.login_file import parse_login, write_login
 
 
@@ -16,7 +17,7 @@ def own(login):
 
 @pytest.mark.parametrize("is_followed", [True, False])
 def test_a_held_login_serves_on_only_for_a_followed_file(tmp_path, own, is_followed):
-    held, account_id = HeldLogins(tmp_path / "accounts"), own.identity.account_id
+    held, account_id = HeldLogins(tmp_path / "accounts", StoreLock(0)), own.identity.account_id
     write_login(tmp_path / "accounts" / account_id, account_id, own)
     path = tmp_path / "accounts" / account_id / "auth.json"
     account = Account(account_id, "w", "u", "ann@example.com", "plus", 0.0, followed=str(path) if is_followed else None)

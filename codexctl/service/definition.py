@@ -1,0 +1,122 @@
+"""What a service runs and where it listens, and how a file of ours is told from one that somebody else wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+LABEL = "codexctl: "
+"""Begins the line of a service file that says what it was made from."""
+
+WRITTEN = "Written by `codexctl service install`; run it again to change this file, or your edit is in its way."
+
+
+class Definition(NamedTuple):
+    """All that the service files are made from, besides the settings.
+
+    ``home``, ``host`` and ``port`` are codexd's options, if given; ``socket`` is the control socket, if it is not at
+    its default place. ``environment`` holds the variables that were copied from the user's shell. ``lingering``:
+    whether it was turned on for this service, so that uninstalling turns it off.
+    """
+
+    executable: Path
+    home: Path | None = None
+    host: str | None = None
+    port: int | None = None
+    socket: Path | None = None
+    environment: Mapping[str, str] = {}
+    lingering: bool = False
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The command line of the daemon."""
+        options = {"--home": self.home, "--host": self.host, "--port": self.port}
+        given = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+        return (str(self.executable), *given)
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The environment variables to set."""
+        return {**self.environment, **({"CODEXD_SOCKET": str(self.socket)} if self.socket else {})}
+
+    def to_json(self) -> dict[str, Any]:
+        values = {name: str(value) if isinstance(value, Path) else value for name, value in self._asdict().items()}
+        return {name: value for name, value in values.items() if value not in (None, {}, False)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Raises TypeError, LookupError."""
+        paths = {name: Path(values[name]) for name in ("executable", "home", "socket") if name in values}
+        return cls(**{**values, **paths})
+
+
+class Origin(Enum):
+    """Where a service file comes from."""
+
+    ABSENT = "absent"
+    OURS = "ours"
+    """``codexctl service install`` wrote it, and nobody has changed it since."""
+    EDITED = "edited"
+    """The same, but somebody has changed it."""
+    FOREIGN = "foreign"
+    """Somebody else wrote it."""
+    LINK = "link"
+    """A symbolic link: masked, or managed by another program."""
+
+
+class ServiceFile(NamedTuple):
+    """A service file as it is now. ``definition`` is what it was made from, if it is ours."""
+
+    path: Path
+    origin: Origin
+    text: str = ""
+    definition: Definition | None = None
+    target: str = ""
+    """Where the link leads to."""
+
+
+def sign(text: str, definition: Definition, *, comment: str = "# {}", line: int = 0) -> str:
+    """``text`` with the two comments that mark a service file as ours, above its line number ``line``."""
+    values = {"sha256": _digest(text), "options": definition.to_json()}
+    encoded = json.dumps(values).replace("--", "-\\u002d")  # "--" would end a comment in XML
+    lines = text.splitlines(keepends=True)
+    marks = [comment.format(each) + "\n" for each in (WRITTEN, LABEL + encoded)]
+    return "".join([*lines[:line], *marks, *lines[line:]])
+
+
+def parse(path: Path, text: str) -> ServiceFile:
+    """The service file at ``path`` with this ``text``."""
+    lines = text.splitlines(keepends=True)
+    place = next((number for number, line in enumerate(lines) if LABEL in line), None)
+    if place is None:
+        return ServiceFile(path, Origin.FOREIGN, text)
+    try:
+        values, _ = json.JSONDecoder().raw_decode(lines[place].partition(LABEL)[2])
+        definition = Definition.from_json(values["options"])
+        digest = values["sha256"]
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return ServiceFile(path, Origin.FOREIGN, text)
+    body = "".join(line for number, line in enumerate(lines) if number not in (place - 1, place))
+    return ServiceFile(path, Origin.OURS if digest == _digest(body) else Origin.EDITED, text, definition)
+
+
+def read(path: Path) -> ServiceFile:
+    """The service file at ``path``, which need not exist.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    if path.is_symlink():
+        return ServiceFile(path, Origin.LINK, target=str(path.readlink()))
+    try:
+        return parse(path, path.read_text(encoding="utf-8", errors="surrogateescape"))
+    except FileNotFoundError:
+        return ServiceFile(path, Origin.ABSENT)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()

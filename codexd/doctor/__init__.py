@@ -1,0 +1,1 @@
+"""What is right and wrong with a codexd and its surroundings. Everything here only looks; nothing is changed."""
