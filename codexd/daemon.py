@@ -16,9 +16,11 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import trio
+from attrs import evolve
 
 from codexd import __version__
 from codexd.accounts.store.store import AccountStore
+from codexd.api.daemon import Service
 from codexd.assembly import (
     Launch,
     Ready,
@@ -53,6 +55,12 @@ from codexd.upstream.proxies import Proxies
 from codexd.web import server as web
 
 log = logging.getLogger("codexd.daemon")
+
+LAST_REQUEST_S = 5.0
+"""For how long after a hand-over a kept connection may be used once more: longer than a busy client is silent."""
+
+LAST_REQUEST_BEFORE_START_S = 1.0
+"""The same if the next process only starts when this one has ended, and new connections wait for it."""
 
 Run: TypeAlias = Callable[[], Awaitable[None]]
 Task: TypeAlias = tuple[str, Run, OnFailure]
@@ -119,7 +127,7 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
                     stop=stopping,
                     drain_s=launch.drain_s,
                     on_drain_end=ending.set,
-                    is_replaced=lambda: line.has_handed_over or listeners.http_origin.is_manager,
+                    last_request_s=partial(_last_request_s, listeners, line),
                 )
                 await owned.start(_supervise_listener, supervisor, "control socket", run_control)
                 async with trio.open_nursery() as proxy:
@@ -239,7 +247,7 @@ def _make_control(
         places=launch.places,
         live=launch.settings,
         addresses=listeners.addresses,
-        service=find_service(launch.environ, activated=listeners.http_origin.is_manager),
+        service=_find_service(launch, listeners),
         simulated=launch.simulated,
         faults=launch.faults,
         started_at=launch.clock(),
@@ -254,7 +262,7 @@ def _make_control(
 
 def _make_handover(launch: Launch, listeners: Listeners, accounts: Accounts, background: trio.Nursery) -> Handover:
     """How this daemon would hand over to a new one."""
-    server, store = launch.settings.current.server, accounts.store
+    server, store, service = launch.settings.current.server, accounts.store, _find_service(launch, listeners)
 
     def make_estate(channel: int, stderr: int) -> Estate:
         return Estate(
@@ -268,6 +276,8 @@ def _make_handover(launch: Launch, listeners: Listeners, accounts: Accounts, bac
             host=server.host,
             port=server.port,
             is_main=knows_main_process(launch.environ, os.getpid()),
+            manager=service.manager,
+            unit=service.unit,
             temporary_home=None if launch.temporary_home is None else str(launch.temporary_home),
         )
 
@@ -285,6 +295,20 @@ def _make_handover(launch: Launch, listeners: Listeners, accounts: Accounts, bac
 
     lend = partial(store.lock.lend, save)
     return Handover(launch.command, launch.environ, launch.line, background, make_estate, lend, take_back)
+
+
+def _find_service(launch: Launch, listeners: Listeners) -> Service:
+    activated = listeners.http_origin.is_manager
+    if launch.predecessor is not None:
+        return evolve(launch.predecessor.service, activated=activated)
+    return find_service(launch.environ, activated=activated)
+
+
+def _last_request_s(listeners: Listeners, line: Line) -> float:
+    """For how long connections may be used once more during a stop."""
+    if line.has_handed_over:
+        return LAST_REQUEST_S
+    return LAST_REQUEST_BEFORE_START_S if listeners.http_origin.is_manager else 0.0
 
 
 def _owns_control_file(listeners: Listeners, line: Line) -> bool:

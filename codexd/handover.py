@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Self
 
 import trio
-from attrs import asdict, define, frozen
+from attrs import asdict, define, fields_dict, frozen
 
 from codexd import __version__
 from codexd.accounts.store.lock import StoreLock
-from codexd.api.daemon import Process
+from codexd.api.daemon import Process, Service
 from codexd.errors import RestartFailed
 from codexd.files import explain
 from codexd.line import Line
@@ -63,8 +63,11 @@ class Estate:
 
     ``channel``: for the messages above. ``line``: for ``Line``. ``stderr``: the old process's standard error. These and
     ``lock``, ``http`` and ``control`` are descriptors that the new process inherits. ``origin``: where the listening
-    sockets came from; ``host`` and ``port``: the settings by which they were opened. ``is_main``: systemd runs the
-    daemon. ``temporary_home``: a folder that the last of the two deletes.
+    sockets came from; ``host`` and ``port``: the settings by which they were opened. ``is_main``: systemd knows the
+    daemon by its process id. ``manager``, ``unit``: the service that the daemon is. ``temporary_home``: a folder that
+    the last of the two deletes.
+
+    The two may be of different versions, so a field that is added needs a default, and none can be removed.
     """
 
     channel: int
@@ -77,6 +80,8 @@ class Estate:
     host: str
     port: int
     is_main: bool
+    manager: str | None
+    unit: str | None
     temporary_home: str | None
 
     @property
@@ -109,7 +114,8 @@ class Predecessor:
         text = environ.pop(VARIABLE, None)
         if text is None:
             return None
-        estate = Estate(**json.loads(text))
+        found = json.loads(text)
+        estate = Estate(**{name: found[name] for name in fields_dict(Estate) if name in found})
         if estate.is_main:  # what systemd has said to the predecessor is meant for this process now
             environ.update({name: str(pid) for name in ("SYSTEMD_EXEC_PID", "WATCHDOG_PID") if name in environ})
         return cls(estate)
@@ -118,6 +124,11 @@ class Predecessor:
     def temporary_home(self) -> Path | None:
         home = self._estate.temporary_home
         return None if home is None else Path(home)
+
+    @property
+    def service(self) -> Service:
+        """The service that this process is by now. Whether it was activated is not known here."""
+        return Service(self._estate.manager, self._estate.unit, activated=False)
 
     def adopt(self, server: ServerSettings) -> Adopted:
         """The predecessor's sockets. If the settings name another address by now, that one is to be opened instead.

@@ -89,14 +89,23 @@ class Line:
 
     @contextmanager
     def taking_signals(self, *numbers: signal.Signals) -> Iterator[AsyncIterator[int]]:
-        """The signals as they come. After that, if another process is the daemon, they are passed on to it."""
+        """The signals as they come. After that, if another process is the daemon, they are passed on to it.
+
+        One that has arrived but was not read is raised again by trio at the end, so our handlers come first.
+        """
+        before = {number: signal.signal(number, self._take_late) for number in numbers}
         try:
             with trio.open_signal_receiver(*numbers) as signals:
                 yield signals
         finally:
-            if self._waiter is not None:
-                for number in numbers:
-                    signal.signal(number, self._waiter.pass_on)
+            if self._waiter is None:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+    def _take_late(self, number: int, _frame: object) -> None:
+        if not self.pass_on(number):
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
     def pass_on(self, number: int) -> bool:
         """Pass a signal on to the daemon; return False if this process is it, or has nothing to pass on."""

@@ -183,6 +183,8 @@ class PlainH11(H11Protocol):
         self._deadline = trio.current_time() + KEEP_ALIVE_S
         self._sends_events = False
         self._is_over = False
+        self.has_arrived: Callable[[], bool] = lambda: False
+        """Whether bytes of the client wait to be read."""
         self._last_within_s: float | None = None
         """Once the server stops: how long the connection waits for its last request."""
 
@@ -227,6 +229,9 @@ class PlainH11(H11Protocol):
         with trio.CancelScope(deadline=self._deadline) as self._waiting:
             self.connection.receive_data(await arriving.take())
         if not self._waiting.cancelled_caught:
+            return True
+        if self.phase is Phase.IDLE and self.has_arrived():  # in the last moment, and nobody has read it yet
+            self._enter(Phase.HEAD)
             return True
         if self.phase is not Phase.IDLE:
             log.info("a request was refused: %s did not arrive within %g s", self.phase.value, _LIMITS_S[self.phase])
@@ -340,6 +345,7 @@ class Connection:
             self._protocol = PlainH11(
                 self._app, self._config, self._context, tasks, ConnectionState({}), False, client, server, self._send
             )
+            self._protocol.has_arrived = self._has_arrived
             if finish_within_s is not None:
                 self.finish(finish_within_s)
             tasks.spawn(self._read)
@@ -352,9 +358,12 @@ class Connection:
     @property
     def is_idle(self) -> bool:
         """Whether no request has arrived that is not answered yet."""
-        return self._protocol.phase is Phase.IDLE and not self._arriving and not self._has_unread_bytes()
+        return self._protocol.phase is Phase.IDLE and not self._has_arrived()
 
-    def _has_unread_bytes(self) -> bool:
+    def _has_arrived(self) -> bool:
+        """Whether bytes of the client are not parsed yet."""
+        if self._arriving:
+            return True
         if self._stream.socket.fileno() == -1:  # closed, but still known to the server
             return False
         poll = select.poll()

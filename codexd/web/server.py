@@ -35,10 +35,6 @@ log = logging.getLogger("codexd.http")
 ROOM_CHECK_S = 0.1
 """How often, if there is no place for another connection, we look for one that has become idle."""
 
-LAST_REQUEST_S = 1.0
-"""If another process serves after this one, kept connections have this long to be used once more: a client that just
-sends a request must not find its connection closed."""
-
 FINAL_EVENTS_S = 2.0
 """How long streams have, after the drain, to send their final event."""
 
@@ -130,7 +126,7 @@ class Server:
         stop: trio.Event,
         drain_s: float,
         on_drain_end: Callable[[], None] | None,
-        is_replaced: Callable[[], bool],
+        last_request_s: Callable[[], float],
         task_status: trio.TaskStatus[None],
     ) -> None:
         streams = [trio.SocketListener(trio.socket.from_stdlib_socket(listener)) for listener in listeners]
@@ -145,7 +141,7 @@ class Server:
             finally:
                 for stream in streams:
                     stream.socket.close()
-            self._finish_within_s = LAST_REQUEST_S if is_replaced() else 0.0
+            self._finish_within_s = last_request_s()
             for connection in self._connections:
                 connection.finish(self._finish_within_s)
             await self._wait_closed(drain_s)
@@ -164,16 +160,17 @@ async def serve(
     stop: trio.Event,
     drain_s: float = 30.0,
     on_drain_end: Callable[[], None] | None = None,
-    is_replaced: Callable[[], bool] = lambda: False,
+    last_request_s: Callable[[], float] = lambda: 0.0,
     slots: Slots | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve the ASGI ``app`` on ``listeners`` until ``stop``; then drain and return.
 
     Draining: no new connections are accepted, and running requests have ``drain_s`` seconds. If another process serves
-    after this one (``is_replaced``), each connection may be used once more, if that happens at once. At the end of the
-    drain ``on_drain_end`` is called, so that the app can end its streams with an error event of their API; two seconds
-    later the remaining connections are cut. The sockets are closed on return.
+    after this one, a client that just sends a request should not find its connection closed: each connection may be
+    used once more within ``last_request_s`` seconds. At the end of the drain ``on_drain_end`` is called, so that the
+    app can end its streams with an error event of their API; two seconds later the remaining connections are cut. The
+    sockets are closed on return.
 
     There are never more connections than ``slots``; further clients wait in the backlog.
     """
@@ -182,6 +179,6 @@ async def serve(
         stop=stop,
         drain_s=drain_s,
         on_drain_end=on_drain_end,
-        is_replaced=is_replaced,
+        last_request_s=last_request_s,
         task_status=task_status,
     )

@@ -13,6 +13,9 @@ import pytest
 import trio
 from support.daemon_process import LAST_EVENTS, TURNS, open_daemon
 
+from codexd.api.daemon import Service
+from codexd.handover import Predecessor
+
 APIS = list(TURNS)
 
 
@@ -208,3 +211,17 @@ async def test_who_kills_the_first_process_ends_the_line(tmp_path):
         await wait_for(lambda: not is_alive(new))
         assert "the process that was started first is gone: stopping" in daemon.log
         assert not daemon.socket.exists()
+
+
+def test_what_a_later_version_adds_is_passed_over():
+    own, given = socket.socketpair()
+    with own, given, socket.create_server(("127.0.0.1", 0)) as http:
+        numbers = {"channel": given.fileno(), "lock": http.fileno(), "stderr": 2, "http": [], "control": http.fileno()}
+        names = {"origin": "predecessor", "host": "127.0.0.1", "port": 8081, "manager": "systemd", "unit": "x.service"}
+        estate = {**numbers, **names, "line": None, "is_main": True, "temporary_home": None, "later": 1}
+        environ = {"CODEXD_HANDOVER": json.dumps(estate), "WATCHDOG_PID": "7", "SYSTEMD_EXEC_PID": "7"}
+        predecessor = Predecessor.find(environ, 8)
+        assert environ == {"WATCHDOG_PID": "8", "SYSTEMD_EXEC_PID": "8"}
+        assert predecessor.service == Service("systemd", "x.service", activated=False)
+        predecessor._channel.detach()
+        assert Predecessor.find(environ, 8) is None

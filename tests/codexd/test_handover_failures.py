@@ -49,7 +49,7 @@ class World:
         ).run()
 
     def make_estate(self, channel, stderr):
-        return Estate(channel, None, stderr, stderr, [], stderr, "predecessor", "127.0.0.1", 0, False, None)
+        return Estate(channel, None, stderr, stderr, [], stderr, "predecessor", "127.0.0.1", 0, False, None, None, None)
 
 
 @pytest.fixture

@@ -110,3 +110,14 @@ def test_where_nobody_waits_there_is_nobody_to_report_to():
     line.hand_over(2**22)
     assert not line.pass_on(signal.SIGTERM)
     assert line.end(0) == 0
+
+
+@pytest.mark.usefixtures("signals")
+async def test_a_signal_at_the_end_of_the_drain_is_not_lost(first, daemon):
+    """It has arrived, and the task that reads it is cancelled before it could."""
+    first.offer()
+    with first.taking_signals(signal.SIGTERM):
+        first.hand_over(daemon.pid)
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert await trio.to_thread.run_sync(daemon.wait) == -signal.SIGTERM
+    first._own.close()

@@ -121,14 +121,13 @@ async def port(nursery):
     return await start(nursery, app)
 
 
-async def start(nursery, asgi, stop=None, drain_s=0.2):
+async def start(nursery, asgi, stop=None, drain_s=0.2, **options):
     listener = bind("127.0.0.1", 0)
     number = listener.getsockname()[1]
 
     async def run(task_status):
-        await serve(
-            asgi, [listener], stop=trio.Event() if stop is None else stop, drain_s=drain_s, task_status=task_status
-        )
+        event = trio.Event() if stop is None else stop
+        await serve(asgi, [listener], stop=event, drain_s=drain_s, task_status=task_status, **options)
 
     await nursery.start(run)
     return number
@@ -205,6 +204,33 @@ async def test_a_connection_that_was_just_accepted_is_still_answered_at_a_stop(n
         assert await silent.receive_some(1000) == b""
     await stream.aclose()
     await silent.aclose()
+
+
+async def read_answer(stream):
+    answer = b""
+    while not answer.endswith(b"ok"):
+        data = await stream.receive_some(1000)
+        assert data, answer
+        answer += data
+    return answer.lower()
+
+
+async def test_if_another_process_serves_on_a_kept_connection_is_used_once_more(nursery, mock_clock):
+    stop = trio.Event()
+    port = await start(nursery, app, stop, drain_s=60, last_request_s=lambda: 5.0)
+    used, unused = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(2)]
+    for stream in (used, unused):
+        await stream.send_all(GET + b"\r\n")
+        assert b"connection: close" not in await read_answer(stream)
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    stop.set()
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    used.socket._sock.send(GET + b"\r\n")
+    mock_clock.jump(5.1)  # the request and the deadline are there at the same time
+    assert b"connection: close" in await read_answer(used)
+    for stream in (used, unused):
+        assert await stream.receive_some(1000) == b""
+        await stream.aclose()
 
 
 async def test_a_client_that_does_not_read_cannot_hold_up_a_stop():
