@@ -364,6 +364,8 @@ class Connection:
         """Whether bytes of the client are not parsed yet."""
         if self._arriving:
             return True
+        if self._stream.socket.fileno() < 0:  # it is closed already, and its task about to end
+            return False
         poll = select.poll()
         poll.register(self._stream.socket, select.POLLIN)
         return bool(poll.poll(0))
