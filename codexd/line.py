@@ -82,7 +82,10 @@ class Line:
             return
         while True:
             await trio.lowlevel.wait_readable(self._own)
-            data = self._own.recv(READ_BYTES)
+            try:
+                data = self._own.recv(READ_BYTES)
+            except ConnectionError:
+                return
             if not data:
                 return
             self._waiter.receive(data)

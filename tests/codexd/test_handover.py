@@ -15,6 +15,7 @@ from support.daemon_process import LAST_EVENTS, TURNS, open_daemon
 
 from codexd.api.daemon import Service
 from codexd.handover import Predecessor
+from codexd.simulator.options import Options
 
 APIS = list(TURNS)
 
@@ -97,21 +98,23 @@ async def test_restarts_under_load_fail_no_request_and_leave_nothing(tmp_path):
 
 
 async def test_no_login_is_lost(tmp_path):
-    """Tokens expire all the time; the sign-in server revokes a login whose refresh token comes twice."""
+    """Each request refreshes; the sign-in server revokes a login whose refresh token comes twice."""
 
     async def keep_asking():
         while not is_over:
             await daemon.turn("/v1/messages")
 
-    async with open_daemon(tmp_path) as daemon:
+    async with open_daemon(tmp_path, options=Options(access_token_lifetime_s=60)) as daemon:
         is_over = False
-        await daemon.sign_in(access_expires_in_s=1)
+        await daemon.sign_in(access_expires_in_s=60)
         async with trio.open_nursery() as clients:
             for _ in range(4):
                 clients.start_soon(keep_asking)
             for _ in range(2):
                 assert (await daemon.codexctl("restart"))[0] == 0
             is_over = True
+        refreshes = sum(1 for request in daemon.simulator.requests if request.path == "/oauth/token")
+        assert refreshes > 4
         [account] = (await daemon.call("accounts.list"))["result"]["accounts"]
         assert account["state"] in ("ok", "expiring")
         auth_json = json.loads((daemon.home / "accounts" / account["id"] / "auth.json").read_bytes())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from functools import partial
 
 import h2.config
 import h2.connection
@@ -231,6 +232,25 @@ async def test_if_another_process_serves_on_a_kept_connection_is_used_once_more(
     for stream in (used, unused):
         assert await stream.receive_some(1000) == b""
         await stream.aclose()
+
+
+@pytest.mark.parametrize("ticks", range(10))
+async def test_no_connection_is_lost_between_two_processes(ticks):
+    """Whatever the stop coincides with, a connection is answered here or left to the other process."""
+    stop, listener = trio.Event(), bind("127.0.0.1", 0)
+    with listener.dup() as of_the_other, socket.socket() as client:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(partial(serve, app, [listener], stop=stop, drain_s=60))
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            client.connect(of_the_other.getsockname())
+            client.sendall(GET + b"\r\n")
+            for _ in range(ticks):
+                await trio.lowlevel.checkpoint()
+            stop.set()
+        try:
+            of_the_other.accept()[0].close()
+        except BlockingIOError:
+            assert client.recv(1000).startswith(b"HTTP/1.1 200")
 
 
 async def test_a_client_that_does_not_read_cannot_hold_up_a_stop():
