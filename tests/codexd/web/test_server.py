@@ -287,22 +287,3 @@ async def test_no_new_connections_after_a_stop():
         stop.set()
     with pytest.raises(OSError):
         await trio.open_tcp_stream("127.0.0.1", port)
-
-
-async def test_a_connection_that_is_just_closing_does_not_end_a_stop(monkeypatch):
-    """Its socket is closed, and its task has not ended yet."""
-    stop, close = trio.Event(), trio.SocketStream.aclose
-
-    async def close_slowly(self):
-        await close(self)
-        if self.socket is not client.socket:
-            stop.set()
-            await trio.testing.wait_all_tasks_blocked(0.01)
-
-    async with trio.open_nursery() as servers:
-        port = await start(servers, app, stop, drain_s=5)
-        client = await trio.open_tcp_stream("127.0.0.1", port)
-        monkeypatch.setattr(trio.SocketStream, "aclose", close_slowly)
-        await client.send_all(GET + b"\r\n")
-        assert (await read_answer(client)).startswith(b"http/1.1 200")
-        await close(client)
