@@ -31,6 +31,7 @@ from codexd.accounts.store.lock import LockedEndpoint
 from codexd.accounts.store.store import AccountStore
 from codexd.bounds import Gauge
 from codexd.control.method import Accounts
+from codexd.descriptors import Budget, Slots
 from codexd.errors import SettingInvalid
 from codexd.handover import Predecessor
 from codexd.line import Line
@@ -168,10 +169,16 @@ def make_kilo(launch: Launch, http: httpx.AsyncClient) -> Kilo:
 
 @frozen
 class Shared:
-    """What all model routes share: the room for bodies, and what codexd recalls of earlier answers."""
+    """What all requests share: places for connections, room for bodies, and what codexd recalls of earlier answers."""
 
+    clients: Slots
+    control_clients: Slots
     room: Room = field(factory=Room)
     recall: Recall = field(factory=Recall)
+
+    @classmethod
+    def of(cls, budget: Budget) -> Shared:
+        return cls(Slots(budget.clients), Slots(budget.control))
 
 
 def make_app(
@@ -235,6 +242,9 @@ def list_gauges(
         return Gauge(name, read, lambda: limit, unit)
 
     return (
+        gauge("connections", lambda: shared.clients.used, shared.clients.limit),
+        gauge("control connections", lambda: shared.control_clients.used, shared.control_clients.limit),
+        gauge("log lines to write", lambda: _count_unwritten(launch.logs), bounds.OUTPUT_BYTES, "bytes"),
         gauge("bodies of running requests", lambda: shared.room.used_bytes, bounds.BODIES_BYTES, "bytes"),
         gauge("requests kept", lambda: requests.kept, bounds.REQUESTS),
         gauge("refusals kept", lambda: requests.kept_refusals, bounds.REFUSALS),
@@ -247,6 +257,10 @@ def list_gauges(
         gauge("tool schemas remembered", lambda: fit_known.cache_info().currsize, bounds.SCHEMAS),
         gauge("images and PDFs checked", FINDINGS.__len__, bounds.MEDIA),
     )
+
+
+def _count_unwritten(logs: LogRing) -> int:
+    return logs.output.waiting_bytes if logs.output is not None else 0
 
 
 def make_simulator(faults: str | None = None) -> SimulatedBackend:

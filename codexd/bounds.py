@@ -97,13 +97,16 @@ DESCRIPTORS = 16 * KIB
 CLIENTS = 1000
 """Connections of HTTP clients, if the limit of open files allows it. Beyond it, clients wait in the backlog."""
 
+KEPT_CONNECTIONS = 20
+"""Idle connections to the backend that are kept for the next request."""
+
 AHEAD_BYTES = 64 * KIB
 """Pipelined requests that are read while another one is being answered. The rest waits in the socket."""
 
 UNREAD_BODY_BYTES = 256 * KIB
 """How much of a body is read before the app asks for it."""
 
-CONTROL_CLIENTS = 100
+CONTROL_CLIENTS = 256
 """Control connections, if the limit of open files allows it. Beyond it, a client is told so."""
 
 CONTROL_CALLS = 64
@@ -128,6 +131,9 @@ USAGE_ROWS = 20_000
 
 OBSERVATIONS = 256
 """Reports about limits that wait to be processed; beyond this, they are dropped."""
+
+OUTPUT_BYTES = MIB
+"""Log lines that wait to be written to stderr. If nobody reads it, further ones are dropped and counted."""
 
 FOLLOWED_ENTRIES = 1000
 """Log entries that one follower has not read; it is told how many more it missed."""

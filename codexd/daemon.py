@@ -37,6 +37,7 @@ from codexd.bounds import Gauge
 from codexd.control.daemon import read_serving
 from codexd.control.method import Accounts, Control
 from codexd.control.socket import serve_control
+from codexd.descriptors import Budget
 from codexd.errors import HomeMismatch, RestartFailed
 from codexd.handover import Estate, Handover
 from codexd.line import Line
@@ -61,6 +62,8 @@ LAST_REQUEST_S = 5.0
 
 LAST_REQUEST_BEFORE_START_S = 1.0
 """The same if the next process only starts when this one has ended, and new connections wait for it."""
+SPARE_CONNECTIONS = 2
+"""Connections to the backend beside those of running requests: for limits and lists of models."""
 
 Run: TypeAlias = Callable[[], Awaitable[None]]
 Task: TypeAlias = tuple[str, Run, OnFailure]
@@ -86,17 +89,17 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
         live, run_simulator = launch.settings, None
         if launch.simulator is not None:
             run_simulator = _simulate(launch, launch.simulator, store)
-        upstream = live.current.upstream
+        upstream, budget = live.current.upstream, Budget.of_process()
         connect = partial(open_client, upstream, proxies=proxies, tls=tls)
         async with (
-            connect() as http,
+            connect(max_connections=budget.clients + SPARE_CONNECTIONS) as http,
             connect(keeps_connections=False) as sign_in_http,
             open_kilo_client(upstream, proxies=proxies, tls=tls) as kilo_http,
         ):
             live.on_change(partial(apply_settings, launch.logs, (http, sign_in_http, kilo_http)))
             accounts, kilo = make_accounts(launch, store, http, sign_in_http), make_kilo(launch, kilo_http)
             requests = RequestLog(time.monotonic, on_end=usage.add)
-            shared = Shared()
+            shared = Shared.of(budget)
             app = make_app(launch, accounts, kilo, http, requests, shared, ending)
             gauges = list_gauges(launch, accounts, requests, usage, shared)
 
@@ -119,7 +122,9 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
                 background.start_soon(stop_if_orphaned, stop, line)
                 await background.start(reload_on_signal, live, manager, line)
                 owns_file = partial(_owns_control_file, listeners, line)
-                run_control = partial(serve_control, control, listeners.control, owns_file=owns_file)
+                run_control = partial(
+                    serve_control, control, listeners.control, owns_file=owns_file, slots=shared.control_clients
+                )
                 run_http = partial(
                     web.serve,
                     app,
@@ -128,6 +133,7 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
                     drain_s=launch.drain_s,
                     on_drain_end=ending.set,
                     last_request_s=partial(_last_request_s, listeners, line),
+                    slots=shared.clients,
                 )
                 await owned.start(_supervise_listener, supervisor, "control socket", run_control)
                 async with trio.open_nursery() as proxy:

@@ -30,7 +30,9 @@ PAUSE_S = 0.5
 """How long no connection is accepted after the system had no descriptor or memory left for one."""
 
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-ADVICE = "Raise the limit of open files: `ulimit -n`, or LimitNOFILE of the service."
+"""``errno`` of a system, or a process, that has no descriptor or memory left."""
+
+ADVICE = "Raise its limit of open files: `ulimit -n`, or LimitNOFILE of the service."
 
 
 def raise_limit() -> None:
@@ -117,8 +119,8 @@ async def accept(listener: trio.SocketListener) -> trio.SocketStream:
 
 def is_exhausted(error: BaseException | None) -> bool:
     """Whether the system had no descriptor or memory left, as ``error`` or what it was raised from says."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in EXHAUSTED:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    if isinstance(error, BaseExceptionGroup):
+        return any(map(is_exhausted, error.exceptions))
+    if isinstance(error, OSError) and error.errno in EXHAUSTED:
+        return True
+    return error is not None and is_exhausted(error.__cause__ or error.__context__)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import gc
-import io
 import os
 import shutil
 import sys
-from contextlib import ExitStack, suppress
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,14 +17,16 @@ import trio
 from codexd import __version__
 from codexd.assembly import Launch, Ready, make_simulator
 from codexd.daemon import serve
+from codexd.descriptors import raise_limit
 from codexd.errors import AddressUnavailable, AlreadyRunning, CodexdError, FileUnreadable, SettingInvalid
 from codexd.files import explain
 from codexd.handover import Predecessor
 from codexd.line import Line
 from codexd.listeners import adopt, pin_address
 from codexd.manager import knows_main_process
+from codexd.output import Output, open_missing_descriptors
 from codexd.paths import Places, find_places, find_running_folder, find_socket, read_running
-from codexd.record.logs import LogRing, configure
+from codexd.record.logs import LogRing, configure, make_missing_note
 from codexd.running import find_living, make_temporary_home, share_temporary_home
 from codexd.settings.live import LiveSettings
 
@@ -32,11 +34,18 @@ FAILED = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130
 
+OUTPUT_END_S = 2.0
+"""How long the end waits for the last lines to be written."""
+
+_stdout, _stderr = Output(1), Output(2)
+
 _Error = TypeVar("_Error", bound=BaseException)
 
 
 def start(options: argparse.Namespace) -> int:
     """Run the daemon until it ends; return the exit status."""
+    open_missing_descriptors()
+    raise_limit()
     predecessor = Predecessor.find(os.environ, os.getpid())
     has_waiter = not knows_main_process(os.environ, os.getpid())
     line = Line(has_waiter=has_waiter) if predecessor is None else predecessor.line
@@ -45,6 +54,7 @@ def start(options: argparse.Namespace) -> int:
 
 def _start(options: argparse.Namespace, line: Line, predecessor: Predecessor | None) -> int:
     with ExitStack() as stack:
+        stack.callback(_finish_output)
         try:
             launch = _prepare(options, stack, line, predecessor)
         except (SettingInvalid, FileUnreadable, AddressUnavailable) as error:
@@ -64,8 +74,9 @@ def _prepare(options: argparse.Namespace, stack: ExitStack, line: Line, predeces
     places = _find_places(options, temporary_home)
     live = _open_settings(options, places)
     settings = live.current
-    logs = LogRing(settings.log.history)
-    configure(settings.log.level, options.log_format, logs)
+    _stderr.note = make_missing_note(options.log_format)
+    logs = LogRing(settings.log.history, _stderr)
+    configure(settings.log.level, options.log_format, logs, _stderr)
     adopted = adopt(os.environ) if predecessor is None else predecessor.adopt(settings.server)
     if adopted.origin.is_manager:
         pin_address(adopted, live)
@@ -212,14 +223,15 @@ def _leaves(group: BaseExceptionGroup[_Error]) -> list[_Error]:
 
 def _print(text: str) -> None:
     """Print for the person at the terminal. If nobody reads it, or it can't be printed, codexd runs all the same."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a path may not be UTF-8
-    try:
-        print(text, flush=True)  # noqa: T201 - see above
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at exit
+    _stdout.write(f"{text}\n")
 
 
 def _say_error(text: str) -> None:
-    with suppress(OSError):
-        print(f"codexd: {text}", file=sys.stderr)  # noqa: T201 - logging may not be set up yet
+    _stderr.write(f"codexd: {text}\n")
+
+
+def _finish_output() -> None:
+    """Let what was said last be written, unless nobody reads it."""
+    deadline = time.monotonic() + OUTPUT_END_S
+    for output in (_stdout, _stderr):
+        output.drain(max(0.0, deadline - time.monotonic()))

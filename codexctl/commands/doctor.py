@@ -26,7 +26,8 @@ from codexd.paths import Places, RunningDaemon, find_places, find_running_folder
 
 if TYPE_CHECKING:
     from codexd.doctor.daemons import Answers
-    from codexd.doctor.report import Examined
+    from codexd.doctor.report import Examined, Question
+    from codexd.doctor.service import Service
 
 ANSWER_TIMEOUT_S = 10.0
 LOG_ENTRIES, REQUESTS = 200, 50
@@ -55,10 +56,11 @@ def _doctor(invocation: Invocation) -> None:
         user=os.geteuid(),
         working_dir=_find_working_dir(),
         network=network,
+        service=_look_at_service(environ),
     )
     examined = examine(question)
     if bundle is not None:
-        _write_bundle(bundle, _make_bundle(examined, answers, environ))
+        _write_bundle(bundle, _make_bundle(examined, question))
     result = to_json(examined.report) | {"network": network, "bundle": None if bundle is None else str(bundle)}
     invocation.show(result, render_doctor.report)
     if not examined.report.is_healthy:
@@ -143,8 +145,8 @@ def _list_calls(environ: Mapping[str, str], *, for_bundle: bool) -> Iterator[tup
     if working_dir := _find_working_dir():
         place |= {"working_dir": str(working_dir)}
     if claude and codex:
-        yield "claude.status", place | {"config_dir": str(claude.absolute())}
-        yield "codex.status", {"config_dir": str(codex.absolute())}
+        yield "claude.status", place | {"config_dir": str(claude)}
+        yield "codex.status", {"config_dir": str(codex)}
     if for_bundle:
         yield "requests.list", {"limit": REQUESTS}
         yield "logs.history", {"limit": LOG_ENTRIES, "level": "info"}
@@ -155,8 +157,8 @@ def _find_socket(invocation: Invocation) -> Path:
         return invocation.socket
     try:
         return choose_socket(invocation.environ, report=lambda _text: None)
-    except (NoDaemon, RuntimeError):  # several run, or the home folder is unknown
-        with suppress(RuntimeError):
+    except (NoDaemon, RuntimeError, OSError):  # several run, or the home folder or the current one is unknown
+        with suppress(RuntimeError, OSError):
             return find_socket(invocation.environ)
     return Path(os.devnull)
 
@@ -195,6 +197,41 @@ def _read_environment(pid: int) -> dict[str, str] | None:
     return {name: value for name, _, value in pairs if name in NAMES}
 
 
+# -- the service ----------------------------------------------------------------------------------
+
+
+def _look_at_service(environ: Mapping[str, str]) -> Service | None:
+    """The service as codexctl's own reader finds it; None if the user's home folder is unknown."""
+    from codexctl.service.inspection import inspect  # noqa: PLC0415 - the table of commands is loaded for a Tab press
+    from codexctl.service.installation import Interpreter, find_installation  # noqa: PLC0415 - as above
+    from codexctl.service.manager import NoManager, current_machine, find_manager  # noqa: PLC0415 - as above
+    from codexd.doctor.service import Service  # noqa: PLC0415 - as above
+    from codexd.files import explain  # noqa: PLC0415 - as above
+
+    try:
+        machine = current_machine(environ)
+        installation = find_installation(Interpreter.current(machine.environ))
+        manager = find_manager(machine, installation.executable if installation else Path("codexd"))
+        found = inspect(machine, manager, installation)
+    except NoManager as error:
+        return Service(None, str(error))
+    except OSError as error:
+        return Service(None, explain(error))
+    except RuntimeError:
+        return None
+    except Exception as error:  # noqa: BLE001 - the outermost door of a check, which must not cost the user the report
+        return Service(None, f"The service could not be looked at ({type(error).__name__}).")
+    return Service(
+        found.manager,
+        installed=found.installed,
+        state=found.state.word,
+        runs=found.runs,
+        problems=found.problems,
+        notes=found.notes,
+        files={str(file.path): file.text for file in found.files if file.text},
+    )
+
+
 # -- the bundle -----------------------------------------------------------------------------------
 
 
@@ -205,9 +242,10 @@ def _check_bundle(path: Path | None) -> Path | None:
     return path
 
 
-def _make_bundle(examined: Examined, answers: Answers, environ: Mapping[str, str]) -> str:
+def _make_bundle(examined: Examined, question: Question) -> str:
     from codexd.doctor import bundle, logins, settings  # noqa: PLC0415 - see above
 
+    environ, answers = question.environ, question.answers
     found, accounts, installed = examined.configuration or settings.NOT_READ, examined.accounts, examined.installation
     hidden = [*bundle.find_secrets(environ)]
     hidden += list(logins.list_secrets(accounts)) if accounts else []
@@ -221,6 +259,7 @@ def _make_bundle(examined: Examined, answers: Answers, environ: Mapping[str, str
         versions=versions,
         settings=tuple(settings.list_values(found, answers.results.get("settings.list"))),
         daemon=answers.results,
+        units=question.service.files if question.service else {},
         environ=environ,
     )
     identity = bundle.Identity(

@@ -49,7 +49,7 @@ def install_service(invocation: Invocation) -> None:
         "manager": manager.name,
         "installation": installation.kind.value,
         "executable": str(installation.executable),
-        "nothing": "The service is installed already, and nothing has to change.",
+        "message": "The service is installed already, and nothing has to change." if not plan.steps else "",
     }
     if not _go_on(invocation, plan, result, "Install the service?"):
         return
@@ -73,7 +73,7 @@ def uninstall_service(invocation: Invocation) -> None:
     result = plan.to_json() | {
         "dry_run": invocation.arguments.dry_run,
         "manager": manager.name,
-        "nothing": "The service is not installed, so there is nothing to do.",
+        "message": "The service is not installed, so there is nothing to do." if not plan.steps else "",
     }
     if not _go_on(invocation, plan, result, "Uninstall the service?"):
         return

@@ -88,8 +88,8 @@ def restart_service(invocation: Invocation) -> None:
         raise Stop(EXIT_REFUSED, "\n".join([failed, *(["The log ends with:", *last] if last else [])]))
     old = before["pid"] if before else None
     daemon = wait_for_daemon(machine, found.definition or Definition(Path("codexd")), invocation, not_pid=old)
-    taken = f" from {before['version']} (pid {old})" if before else ""
-    message = f"codexd {daemon['version']} (pid {daemon['pid']}) has taken over{taken}."
+    happened = f"has taken over from {before['version']} (pid {old})" if before else "has started"
+    message = f"codexd {daemon['version']} (pid {daemon['pid']}) {happened}."
     invocation.show({"message": message, "before": before, "daemon": daemon}, render_service.done)
 
 

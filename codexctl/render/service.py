@@ -21,7 +21,7 @@ def plan(result: Json, style: Style) -> list[str]:
         for step in result["steps"]:
             lines += _step(step, style, in_full=result["dry_run"])
     elif not result["obstacles"]:
-        lines += style.prose(result["nothing"])
+        lines += style.prose(result["message"])
     for note in result["notes"]:
         lines += ["", *style.prose(f"Note: {note}")]
     for obstacle in result["obstacles"]:
@@ -63,8 +63,7 @@ def status(result: Json, style: Style) -> list[str]:
         lines += style.prose("`codexctl service install` shows what that takes, and asks.")
         return [*lines, *style.paragraphs(result["notes"])]
     colour = "red" if result["problems"] else "green"
-    since = f", since {clock_time(result['since'], style.now)}" if result["since"] else ""
-    lines = [style.paint(f"The service is {result['state']}{since}.", colour)]
+    lines = [style.paint(_describe_state(result, style.now), colour)]
     lines += [f"{INDENT}{name:12}  {plain(text)}" for name, text in _facts(result) if text]
     daemon = result["daemon"]
     if daemon is not None and daemon["serving"]["possible"]:
@@ -74,14 +73,22 @@ def status(result: Json, style: Style) -> list[str]:
     return [*lines, *style.paragraphs(f"Note: {note}" for note in result["notes"])]
 
 
+def _describe_state(result: Json, now: float) -> str:
+    state = result["state"]
+    if state.startswith("failed"):
+        return f"The service has {state}."
+    if result["listening"] and result["pid"] is None:
+        return "The service waits for a request, which starts codexd."
+    since = f", since {clock_time(result['since'], now)}" if result["since"] else ""
+    return f"The service is {state}{since}."
+
+
 def _facts(result: Json) -> Iterator[tuple[str, str]]:
-    waits = result["listening"] and not result["active"]
     yield "manager", result["manager"]
     yield "runs", result["executable"] or "unknown"
     yield "starts", _starts(result)
     yield "process", f"{result['pid']}{_restarts(result['restarts'])}" if result["pid"] else ""
-    listens = ", ".join(result["listens_on"])
-    yield "listens on", f"{listens} (the first request starts codexd)" if listens and waits else listens
+    yield "listens on", ", ".join(result["listens_on"])
     yield "files", ", ".join(file["path"] for file in result["files"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple, Self
 LABEL = "codexctl: "
 """Begins the line of a service file that says what it was made from."""
 
-WRITTEN = "Written by `codexctl service install`; run it again to change this file, or your edit is in its way."
+WRITTEN = "Written by `codexctl service install`. To change this file, run that again rather than edit it."
 
 
 class Definition(NamedTuple):
@@ -52,6 +53,20 @@ class Definition(NamedTuple):
         """Raises TypeError, LookupError."""
         paths = {name: Path(values[name]) for name in ("executable", "home", "socket") if name in values}
         return cls(**{**values, **paths})
+
+
+_PASSWORD = re.compile(r"(?<=://)[^/@\s\"<]+(?=@)")
+_SECRET = re.compile(r"((?:KEY|TOKEN|SECRET|PASSWORD)(?:=|</key>\s+[+-]?\s*<string>))[^\"<\n]+", re.IGNORECASE)
+
+
+def hide_secrets(text: str) -> str:
+    """``text`` of a service file without the passwords and keys that variables may have."""
+    return _SECRET.sub(r"\1***", _PASSWORD.sub("***", text))
+
+
+def to_lines(text: str) -> list[str]:
+    """The lines of a service file for people: without the one that only codexctl reads, which has the variables."""
+    return [line for line in text.splitlines() if LABEL not in line]
 
 
 class Origin(Enum):

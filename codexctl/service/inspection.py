@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from codexctl.client import PROBE, ControlClient, NoDaemon, Refused
 from codexctl.service.address import Address, AddressInvalid, find_address
-from codexctl.service.definition import Definition, Origin, ServiceFile, read
+from codexctl.service.definition import Definition, Origin, ServiceFile, hide_secrets, read, to_lines
 from codexctl.service.installation import Installation
 from codexctl.service.manager import Manager, State, find_service_places
 from codexctl.service.planning import find_rivals
@@ -19,7 +19,7 @@ REPLY_TIMEOUT_S = 10.0
 
 
 class Inspection(NamedTuple):
-    """What was found.
+    """What was found. The texts of ``files`` are for people, without secrets.
 
     ``definition`` is what the service was made from, if that is known. ``daemon`` is the running daemon's
     ``daemon.status``. ``problems`` say what to do; ``notes`` are worth knowing.
@@ -79,8 +79,10 @@ def inspect(machine: Machine, manager: Manager, installation: Installation | Non
     if not found.installed:
         rivals = find_rivals(address, places, state)
         return found._replace(notes=tuple(f"{each} runs without a service." for each in rivals))
+    shown = tuple(file._replace(text=hide_secrets("\n".join(to_lines(file.text)))) for file in files)
     problems = [*([unknown] if unknown else []), *_find_problems(found, manager, installation)]
-    return found._replace(problems=tuple(dict.fromkeys(problems)), notes=tuple(_find_notes(found)))
+    notes = tuple(_find_notes(found))
+    return found._replace(problems=tuple(dict.fromkeys(problems)), notes=notes, files=shown)
 
 
 def install_command(definition: Definition) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import plistlib
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ PLIST = f"{LABEL}.plist"
 COMMENT, COMMENT_LINE = "<!-- {} -->", 2
 """Comments go below the lines with ``<?xml`` and ``<!DOCTYPE``."""
 
-GONE_TIMEOUT_S = 60.0
-"""Longer than codexd takes to drain: launchd forgets a job only once its process has ended."""
+STOP_TIMEOUT_S = 60.0
+"""Longer than codexd takes to drain. launchd forgets a job only once its process has ended."""
 
 POLL_S = 0.2
 
@@ -71,6 +71,10 @@ def _http(values: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def parse_print(output: str) -> dict[str, str]:
     """The values at the top level of what ``launchctl print`` shows of a job."""
     return dict(re.findall(r"^\t([a-z ]+) = (.+)$", output, re.MULTILINE))
+
+
+def _why_failed(done: Finished) -> str | None:
+    return (" ".join((done.errors or done.output).split()) or "launchctl failed.") if done.status else None
 
 
 # -- the manager
@@ -131,7 +135,7 @@ class Launchd:
             word=job.get("state", "not loaded"),
             pid=pid,
             since=None,
-            restarts=max(0, int(job.get("runs", "0")) - 1) if job.get("runs", "0").isdecimal() else 0,
+            restarts=0,  # launchd only counts starts, whatever their reason
             lingering=None,
             overrides=(),
             problems=tuple(problems),
@@ -172,12 +176,22 @@ class Launchd:
         return []
 
     def restart(self) -> str | None:
-        """Restart the service. If that fails, why."""
-        if not self.state().loaded:
-            done = self._launchctl("bootstrap", self._domain, str(self._plist))
-        else:
-            done = self._launchctl("kickstart", "-k", self._job)
-        return " ".join((done.errors or done.output).split()) or "launchctl failed." if done.status else None
+        """Restart the service. If that fails, why.
+
+        ``kickstart -k`` would do both, but whether it lets codexd drain is not documented.
+        """
+        state = self.state()
+        if not state.loaded:
+            return _why_failed(self._launchctl("bootstrap", self._domain, str(self._plist)))
+        if state.pid is not None:
+            failed = _why_failed(self._launchctl("kill", "SIGTERM", self._job))
+            if failed:
+                return failed
+            try:
+                self._wait_until(lambda: self.state().pid != state.pid)
+            except StepFailed as failure:
+                return str(failure)
+        return _why_failed(self._launchctl("kickstart", self._job))
 
     def environment(self) -> Mapping[str, str]:
         """The variables that it gives to services: none of a shell's."""
@@ -215,15 +229,15 @@ class Launchd:
     def _unload(self, job: str, undo: tuple[str, ...] = ()) -> list[Step]:
         return [
             Run(("launchctl", "bootout", job), undo),
-            Call("wait until codexd has stopped", lambda: self._wait_until_gone(job)),
+            Call("wait until codexd has stopped", lambda: self._wait_until(lambda: not self.state().loaded)),
         ]
 
-    def _wait_until_gone(self, job: str) -> None:
-        """Raises StepFailed."""
-        deadline = time.monotonic() + GONE_TIMEOUT_S
-        while self._launchctl("print", job).status == 0:
+    def _wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until codexd has stopped. Raises StepFailed."""
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while not condition():
             if time.monotonic() > deadline:
-                raise StepFailed(f"codexd did not stop within {GONE_TIMEOUT_S:g} s.")
+                raise StepFailed(f"codexd did not stop within {STOP_TIMEOUT_S:g} s.")
             time.sleep(POLL_S)
 
     def _launchctl(self, *arguments: str) -> Finished:

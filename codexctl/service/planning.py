@@ -104,6 +104,8 @@ def plan_install(
 def plan_uninstall(manager: Manager) -> Plan:
     """How to remove what ``plan_install`` installs; no steps if nothing is installed.
 
+    A service may still run although somebody has deleted its files.
+
     Raises:
         OSError: a service file can't be read.
     """
@@ -114,13 +116,15 @@ def plan_uninstall(manager: Manager) -> Plan:
         if file.origin in (Origin.FOREIGN, Origin.LINK)
     ]
     ours = [file for file in found if file.origin in (Origin.OURS, Origin.EDITED)]
+    state = manager.state()
+    is_orphaned = not others and not manager.others() and (state.active or state.listening)
     edited = {file.path: unused_name(_backup(file.path)) for file in ours if file.origin is Origin.EDITED}
     steps = [
         Move(step.path, edited[step.path]) if isinstance(step, Remove) and step.path in edited else step
-        for step in (manager.plan_uninstall(ours) if ours else ())
+        for step in (manager.plan_uninstall(ours) if ours or is_orphaned else ())
     ]
     notes = [f"{path} was edited by hand, so it is kept as {kept.name}." for path, kept in edited.items()]
-    notes += [f"{path} is your own and stays." for path in manager.state().overrides]
+    notes += [f"{path} is your own and stays." for path in state.overrides]
     return Plan(steps, [*others, *notes]) if steps else Plan((), notes, others)
 
 
@@ -190,7 +194,7 @@ def _judge(file: ServiceFile, manager: Manager, definition: Definition, *, repla
                 if manager.name == "systemd"
                 else f"{file.path} was edited by hand. {keeps}"
             )
-        case Origin.OURS if file.definition is not None:
+        case Origin.OURS if file.definition is not None and manager.read_program(file.text):
             theirs = file.definition.executable
             if theirs != definition.executable and theirs.exists():
                 yield (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -13,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from codexctl.service.definition import LABEL
+from codexctl.service.definition import hide_secrets, to_lines
 from codexd.files import PRIVATE, sync_folder, write_atomic
 
 COMMAND_TIMEOUT_S = 150.0
@@ -72,8 +71,8 @@ class Write(NamedTuple):
     def difference(self) -> list[str]:
         """What changes, as lines of a diff; for a new file, its lines."""
         if self.before is None:
-            return [f"+{line}" for line in self.text.splitlines() if LABEL not in line]
-        before, after = ([line for line in text.splitlines() if LABEL not in line] for text in (self.before, self.text))
+            return [f"+{line}" for line in to_lines(self.text)]
+        before, after = to_lines(self.before), to_lines(self.text)
         return list(difflib.unified_diff(before, after, lineterm="", n=1))[2:]
 
 
@@ -124,15 +123,6 @@ Step: TypeAlias = Write | Remove | Move | MakeFolder | Run | Call
 
 class StepFailed(Exception):
     """A step failed; the text says which one and why."""
-
-
-_PASSWORD = re.compile(r"(?<=://)[^/@\s\"<]+(?=@)")
-_SECRET = re.compile(r"((?:KEY|TOKEN|SECRET|PASSWORD)(?:=|</key>\s+[+-]?\s*<string>))[^\"<\n]+", re.IGNORECASE)
-
-
-def hide_secrets(text: str) -> str:
-    """``text`` of a service file without the passwords and keys that variables may have."""
-    return _SECRET.sub(r"\1***", _PASSWORD.sub("***", text))
 
 
 def to_json(step: Step) -> dict[str, Any]:

@@ -110,12 +110,10 @@ class Systemd:
 
     @cached_property
     def _folder(self) -> Path:
-        """Where the manager looks for the user's own units; it may have another XDG_CONFIG_HOME than this shell."""
+        """Where the manager looks for the user's own units. Its HOME or XDG_CONFIG_HOME may not be this shell's."""
         searched = self._ctl("show", "--property=UnitPath", "--value").output.split()
-        below_home = self._machine.home / ".config" / "systemd" / "user"
-        named = self._machine.environ.get("XDG_CONFIG_HOME")
-        own = Path(named) / "systemd" / "user" if named else below_home
-        return own if not searched or str(own) in searched else below_home
+        controls = [path.removesuffix(".control") for path in searched if path.endswith("/systemd/user.control")]
+        return Path(controls[0]) if controls else self._machine.home / ".config" / "systemd" / "user"
 
     def refuse(self, executable: Path) -> str | None:
         """Why systemd can't run ``executable``, if so."""
@@ -173,6 +171,8 @@ class Systemd:
         ]
         if changed:
             steps.append(Run(("systemctl", "--user", "daemon-reload")))
+        if state.problems:
+            steps.append(Run(("systemctl", "--user", "reset-failed", *UNITS), may_fail=True))
         if not (state.enabled and state.active and state.listening) or any(path.name == SOCKET for path in changed):
             undo = () if state.enabled else _command("disable", "--now")
             steps.append(Run(_command("enable", "--now"), undo))
@@ -306,6 +306,9 @@ def _find_problems(units: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
         elif unit.get("LoadState") in ("error", "bad-setting"):
             yield f"systemd can't read {name}. `systemctl --user status {name}` says why."
         if unit.get("ActiveState") == "failed":
-            yield f"{name} has failed ({unit.get('Result')}). `codexctl service logs` says why."
+            yield (
+                f"{name} has failed ({unit.get('Result')}). `codexctl service logs` says why, and `codexctl service "
+                "restart` starts it again."
+            )
         if unit.get("NeedDaemonReload") == "yes":
             yield f"{name} has changed since systemd read it. Run `systemctl --user daemon-reload`."

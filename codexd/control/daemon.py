@@ -43,6 +43,7 @@ async def read_status(call: Call, _params: NoParams) -> api.DaemonStatus:
                 None, (control.live.problem, control.accounts.tracker.problem, control.accounts.catalogues.problem)
             ),
             *control.usage.problems,
+            *([control.logs.problem] if control.logs.problem else []),
         ),
         serving=serving,
         limited_models=tuple(_limited_models(control, serving)),

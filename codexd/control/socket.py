@@ -16,7 +16,6 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ import trio
 from codexd import bounds, rpc
 from codexd.control.dispatch import Refusal, Result, dispatch, event_to_json
 from codexd.control.method import Call, Control, Following
+from codexd.descriptors import Slots, accept
 from codexd.errors import AlreadyRunning, RequestInvalid, SettingInvalid
 from codexd.files import make_private_folder
 
@@ -37,6 +37,9 @@ MAX_PATH_BYTES = 103 if sys.platform == "darwin" else 107
 
 PROBE_TIMEOUT_S = 1.0
 
+REFUSE_S = 1.0
+"""How long a client for which there is no place may take to send its first call, which is then refused."""
+
 FINISH_S = 5.0
 """How long calls may still run after their client has stopped sending: it may be waiting for the replies."""
 
@@ -46,26 +49,56 @@ async def serve_control(
     listener: socket.socket,
     *,
     owns_file: Callable[[], bool] = lambda: True,
+    slots: Slots | None = None,
     task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Answer on ``listener`` until cancelled, then remove its file, unless that belongs to somebody else by then."""
+    """Answer on ``listener`` until cancelled, then remove its file, unless that belongs to somebody else by then.
+
+    A client for which ``slots`` has no place is told so.
+    """
+    slots = slots or Slots(bounds.CONTROL_CLIENTS)
     with removed_at_end(listener, owns_file):
-        listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(listener))]
-        await trio.serve_listeners(partial(_serve_connection, control), listeners, task_status=task_status)
+        accepting = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+        async with accepting, trio.open_nursery() as connections:
+            task_status.started()
+            while True:
+                connections.start_soon(_serve_connection, control, slots, await accept(accepting))
 
 
-async def _serve_connection(control: Control, stream: trio.SocketStream) -> None:
+async def _serve_connection(control: Control, slots: Slots, stream: trio.SocketStream) -> None:
     """Serve one client. A failure ends this connection, never the daemon."""
     try:
         if (uid := peer_uid(stream.socket)) not in (os.geteuid(), 0):
             log.warning("refused a control client of another user (uid %d)", uid)
-            return
-        async with trio.open_nursery() as nursery:
-            await _Session(control, stream, nursery).run()
+        elif slots.take():
+            try:
+                await _serve_session(control, stream)
+            finally:
+                slots.give_back()
+        else:
+            await _refuse(slots, stream)
     except* (trio.BrokenResourceError, trio.ClosedResourceError):
         log.debug("a control client disconnected before it got its replies")
     except* Exception:
         log.exception("a control connection failed")
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+async def _serve_session(control: Control, stream: trio.SocketStream) -> None:
+    async with trio.open_nursery() as nursery:
+        await _Session(control, stream, nursery).run()
+
+
+async def _refuse(slots: Slots, stream: trio.SocketStream) -> None:
+    """Answer the first calls of a client with the reason why it is not served."""
+    problem = f"codexd has {slots.limit} control connections already; close some of them and try again"
+    with trio.move_on_after(REFUSE_S):
+        for message in rpc.Connection().receive_data(bytes(await stream.receive_some(64 * bounds.KIB))):
+            if isinstance(message, rpc.Request):
+                await stream.send_all(
+                    rpc.encode(rpc.Failure(message.id, rpc.ErrorCode.REFUSED, problem, {"kind": "busy"}))
+                )
 
 
 class _Session:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -165,9 +164,9 @@ def find_folder(environ: Mapping[str, str], variable: str, below_home: str) -> P
     """The folder of a client's settings; None if the home folder is unknown."""
     try:
         if environ.get(variable):
-            return Path(os.path.abspath(Path(environ[variable]).expanduser()))  # noqa: PTH100 - keeps links
-        return Path(environ.get("HOME") or Path.home()) / below_home
-    except RuntimeError:
+            return Path(environ[variable]).expanduser().absolute()
+        return (Path(environ.get("HOME") or Path.home()) / below_home).absolute()
+    except (RuntimeError, OSError):  # a relative path, and the current folder is gone
         return None
 
 
@@ -175,9 +174,9 @@ def find_folder(environ: Mapping[str, str], variable: str, below_home: str) -> P
 
 
 def check_client(
-    client: Client, installed: Installed | None, set_up: SetUp | None, *, daemon_runs: bool, environ: Mapping[str, str]
+    client: Client, installed: Installed | None, set_up: SetUp | None, environ: Mapping[str, str], start: str | None
 ) -> Iterator[Finding]:
-    """Whether the client is there and its requests come here."""
+    """Whether the client is there and its requests come here. ``start``: what starts codexd, if it does not run."""
     if installed is None:
         yield note(f"{client.kind}_not_installed", client.command, f"{client.name} is not on the PATH.")
     elif installed.version is None:
@@ -186,10 +185,10 @@ def check_client(
     else:
         yield ok(f"{client.kind}_installed", client.command, f"{client.name} {installed.version} is installed.")
     if set_up is not None and (installed is not None or set_up.mode == HERE):
-        yield from _check_set_up(client, set_up, daemon_runs=daemon_runs, environ=environ)
+        yield from _check_set_up(client, set_up, environ, start)
 
 
-def _check_set_up(client: Client, set_up: SetUp, *, daemon_runs: bool, environ: Mapping[str, str]) -> Iterator[Finding]:
+def _check_set_up(client: Client, set_up: SetUp, environ: Mapping[str, str], start: str | None) -> Iterator[Finding]:
     kind, path = client.kind, set_up.path
     if set_up.problem:
         yield problem(f"{kind}_settings_unreadable", path, set_up.problem, command_line("${EDITOR:-vi}", path))
@@ -206,9 +205,9 @@ def _check_set_up(client: Client, set_up: SetUp, *, daemon_runs: bool, environ: 
         yield problem(f"{kind}_key_wrong", path, text, client.set_up)
     for text in set_up.notes:
         yield warning(f"{kind}_note", path, text, find_command(text))
-    if not daemon_runs:
+    if start is not None:
         text = f"{client.name} sends its requests to codexd, which does not run, so it can't work."
-        yield problem(f"{kind}_without_codexd", path, text, "codexd")
+        yield problem(f"{kind}_without_codexd", path, text, start)
     elif not set_up.overridden_by:
         yield ok(f"{kind}_set_up", path, f"{client.name} is set up for codexd at {set_up.address}.")
 

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import field, frozen
 
 from codexd import __version__
-from codexd.doctor.finding import Finding, end, find_command, note, ok, problem, warning
+from codexd.doctor.finding import Finding, end, find_command, note, ok, problem, shell, warning
 from codexd.paths import RunningDaemon
 
 Json = Mapping[str, Any]
@@ -20,7 +20,9 @@ RUNNING = "running"
 KILO_ONLY = "kilo_only"
 """The ``state`` of serving if there is no account, and the model name kilo is allowed."""
 
-_STARTS = "codexd"
+START = "codexd"
+"""The command that starts a daemon, unless a service does."""
+
 _RESTARTS = "codexctl restart"
 
 
@@ -54,8 +56,8 @@ class Answers:
         return frozenset(own | {daemon.pid for daemon in self.running})
 
 
-def check_daemons(answers: Answers) -> Iterator[Finding]:
-    """Which daemons run, whether the one that codexctl talks to answers, and its version."""
+def check_daemons(answers: Answers, start: str = START) -> Iterator[Finding]:
+    """Which daemons run, whether the one that codexctl talks to answers, and its version. ``start`` starts it."""
     status, socket = answers.status, answers.socket
     if status is not None:
         address = ", ".join(status["addresses"])
@@ -69,13 +71,13 @@ def check_daemons(answers: Answers) -> Iterator[Finding]:
         yield problem("silent", socket, answers.silence, find_command(answers.silence))
     elif answers.socket_exists:
         text = "codexd does not run; an earlier one was killed and left its socket, which the next start replaces."
-        yield warning("not_running", socket, text, _STARTS)
+        yield warning("not_running", socket, text, start)
     else:
-        yield warning("not_running", socket, "codexd does not run.", _STARTS)
+        yield warning("not_running", socket, "codexd does not run.", start)
     others = [each for each in answers.running if status is None or each.pid != status["pid"]]
     for other in others:
         shown = "Another codexd runs" if status is not None else "A codexd runs"
-        command = f"codexctl --socket {other.socket} status"
+        command = shell("codexctl --socket", other.socket, "doctor")
         yield note("other_daemon", other.socket, f"{shown}: {other}, with its files in {other.home}.", command)
     if answers.dead:
         pids = ", ".join(str(each.pid) for each in answers.dead)

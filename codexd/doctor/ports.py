@@ -162,9 +162,8 @@ def check_address(port: Port, daemons: tuple[RunningDaemon, ...]) -> Iterator[Fi
         yield problem("port_of_other_codexd", port, text, f"codexctl --socket {rival.socket} stop")
     else:
         who = port.holder or "another program, perhaps another user's"
-        remedy = "codexd --port 8082" if port.holder is None else f"kill {port.holder.pid}"
-        text = f"{port} is used by {who}, so codexd can't listen there. End that program, or: {tell.lower()}"
-        yield problem("port_taken", port, text, remedy)
+        text = f"{port} is used by {who}, so codexd can't listen there. {tell}"
+        yield problem("port_taken", port, text, f"codexd --port {port.number + 1}")
 
 
 def check_callbacks(ports: tuple[Port, ...], daemon_pids: frozenset[int]) -> Iterator[Finding]:

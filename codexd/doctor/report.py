@@ -67,16 +67,16 @@ class _Examination:
 
     def run(self) -> Examined:
         places = self._question.places
-        kept: tuple[tuple[str, str, Checks], ...] = (("files", "Files", _explain_no_home),)
+        in_home: tuple[tuple[str, str, Checks], ...] = (("files", "Files", _explain_no_home),)
         if places is not None:
-            kept = (
+            in_home = (
                 ("files", "Files", partial(self._check_files, places)),
                 ("settings", "Settings", partial(self._check_settings, places)),
                 ("accounts", "Accounts", partial(self._check_accounts, places)),
             )
         topics: tuple[tuple[str, str, Checks], ...] = (
             ("installation", "Installation", self._check_installation),
-            *kept,
+            *in_home,
             ("daemon", "Daemon", self._check_daemons),
             ("network", "Network", self._check_network),
             ("clients", "Clients", self._check_clients),
@@ -102,7 +102,7 @@ class _Examination:
         yield from settings.check_settings(self._configuration, daemon_runs=self._answers.status is not None)
 
     def _check_daemons(self) -> Iterator[Finding]:
-        yield from daemons.check_daemons(self._answers)
+        yield from daemons.check_daemons(self._answers, self._start)
         yield from daemons.check_state(self._answers)
         server = self._settings.server
         if self._answers.status is None and server.port:
@@ -137,11 +137,12 @@ class _Examination:
         yield from service.check_service(self._question.service, self._answers.status)
 
     def _check_clients(self) -> Iterator[Finding]:
-        check = partial(clients.check_client, daemon_runs=self._answers.status is not None, environ=self._environ)
+        start = None if self._answers.status is not None else self._start
         for client, method in ((clients.CLAUDE, "claude.status"), (clients.CODEX, "codex.status")):
             status = self._answers.results.get(method)
             set_up = clients.SetUp.of_status(status) if status else self._read_set_up(client)
-            yield from check(client, clients.find_program(client.command, self._environ), set_up)
+            installed = clients.find_program(client.command, self._environ)
+            yield from clients.check_client(client, installed, set_up, self._environ, start)
 
     def _read_set_up(self, client: clients.Client) -> clients.SetUp | None:
         server = self._settings.server
@@ -152,6 +153,12 @@ class _Examination:
             return clients.read_claude(folder, self._question.working_dir, self._environ, address) if folder else None
         folder = clients.find_folder(self._environ, "CODEX_HOME", ".codex")
         return clients.read_codex(folder, address) if folder else None
+
+    @property
+    def _start(self) -> str:
+        """The command that starts codexd."""
+        found = self._question.service
+        return service.RESTART if found is not None and found.installed else daemons.START
 
     @property
     def _manager(self) -> str | None:

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from codexd.doctor.finding import Finding, find_command, note, ok, problem
 
-INSTALL = "codexctl service install"
+INSTALL, RESTART = "codexctl service install", "codexctl service restart"
 
 
 @frozen

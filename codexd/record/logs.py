@@ -15,13 +15,14 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO, TypeAlias
 
 from attrs import evolve
 
 from codexd import bounds
 from codexd.api.records import LEVELS, LogEntry, LogEvent, LogFilter
+from codexd.output import Output
 from codexd.record.follow import Follower
 from codexd.record.redaction import describe_error, redact, redact_value
 
@@ -33,9 +34,13 @@ LogFollower: TypeAlias = Follower[LogEntry, LogEvent]
 
 
 class LogRing:
-    """The newest ``capacity`` entries and their followers. Thread-safe."""
+    """The newest ``capacity`` entries and their followers. Thread-safe.
 
-    def __init__(self, capacity: int) -> None:
+    ``output`` is where the entries are written as well, if it can fall behind.
+    """
+
+    def __init__(self, capacity: int, output: Output | None = None) -> None:
+        self.output = output
         self._entries: deque[LogEntry] = deque(maxlen=capacity)
         self._followers: dict[LogFollower, LogFilter] = {}
         self._last_id = 0
@@ -44,6 +49,12 @@ class LogRing:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with writing the entries to stderr, in sentences."""
+        missing = self.output.missing if self.output is not None else 0
+        return f"{_describe_missing(missing)} Read the log with `codexctl logs`." if missing else None
 
     def append(self, entry: LogEntry) -> LogEntry:
         """Keep ``entry`` under the next id and offer it to the followers, without waiting for them."""
@@ -113,10 +124,10 @@ class RingHandler(logging.Handler):
         self._ring.append(read_record(record))
 
 
-class StderrHandler(logging.StreamHandler[TextIO]):
+class StderrHandler(logging.StreamHandler[Any]):
     """Writes each log record to stderr, as text for people or as one JSON object per line."""
 
-    def __init__(self, log_format: str, stream: TextIO) -> None:
+    def __init__(self, log_format: str, stream: TextIO | Output) -> None:
         super().__init__(stream)
         self._write_entry = format_json if log_format == "json" else format_text
 
@@ -124,7 +135,7 @@ class StderrHandler(logging.StreamHandler[TextIO]):
         return self._write_entry(read_record(record))
 
 
-def configure(level: str, log_format: str, ring: LogRing, stream: TextIO | None = None) -> None:
+def configure(level: str, log_format: str, ring: LogRing, stream: TextIO | Output | None = None) -> None:
     """Send codexd's log records from ``level`` up, and libraries' from warning up, to ``ring`` and stderr.
 
     ``log_format`` is ``text`` or ``json``. Another call replaces the previous configuration.
@@ -168,6 +179,21 @@ def _format_error(error: BaseException, indent: str = "") -> Iterator[str]:
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from _format_error(inner, f"{indent}  ")
+
+
+def make_missing_note(log_format: str) -> Callable[[int], str]:
+    """Makes the line that says how many lines are missing from the output."""
+    write = format_json if log_format == "json" else format_text
+
+    def note(missing: int) -> str:
+        return write(LogEntry(0, time.time(), "warning", "codexd.daemon", _describe_missing(missing), None, {})) + "\n"
+
+    return note
+
+
+def _describe_missing(missing: int) -> str:
+    lines = "1 log line was" if missing == 1 else f"{missing} log lines were"
+    return f"{lines} not written to stderr, because nobody read it or its disk is full."
 
 
 def format_text(entry: LogEntry) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import httpx
 import trio
 
+from codexd.descriptors import ADVICE, is_exhausted
 from codexd.errors import ProxyFailed, StreamBroken, UpstreamError, UpstreamFailed, UpstreamTimeout
 
 log = logging.getLogger("codexd.upstream")
@@ -27,6 +28,8 @@ def to_unreachable(error: httpx.HTTPError | trio.TooSlowError, request: httpx.Re
     peer = f"{name} at {request.url.host}"
     if isinstance(error, trio.TooSlowError | httpx.TimeoutException):
         return UpstreamTimeout(f"{peer} did not answer in time{f' through the proxy {proxy}' if proxy else ''}")
+    if is_exhausted(error):
+        return UpstreamFailed(f"codexd has no file descriptor left to connect to {name}. {ADVICE}")
     failure = request.extensions.get(FAILURE) or describe(error)
     if proxy:
         return ProxyFailed(f"{peer} can't be reached through the proxy {proxy}: {failure}")

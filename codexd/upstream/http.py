@@ -37,7 +37,12 @@ _ERROR_BODY_S = 10.0
 
 
 def open_client(
-    settings: UpstreamSettings, *, proxies: Proxies, tls: ssl.SSLContext, keeps_connections: bool = True
+    settings: UpstreamSettings,
+    *,
+    proxies: Proxies,
+    tls: ssl.SSLContext,
+    keeps_connections: bool = True,
+    max_connections: int = bounds.CLIENTS,
 ) -> httpx.AsyncClient:
     """An HTTP client. ``tls`` is made once for the whole daemon, because it costs 20 ms and some megabytes.
 
@@ -48,7 +53,9 @@ def open_client(
     No cookies: one account's would go out with another's requests, and Cloudflare blocks a replayed ``__cf_bm``.
     """
     limits = httpx.Limits(
-        max_connections=1000, max_keepalive_connections=20 if keeps_connections else 0, keepalive_expiry=60.0
+        max_connections=max_connections,
+        max_keepalive_connections=min(bounds.KEPT_CONNECTIONS, max_connections) if keeps_connections else 0,
+        keepalive_expiry=60.0,
     )
 
     def connect(proxy: Proxy | None) -> httpx.AsyncHTTPTransport:

@@ -59,7 +59,8 @@ WRITE_STALL_S = 300.0
 """A client that accepts no byte for this long is considered gone; Claude Code waits as long for a silent server."""
 
 FIRST_REQUEST_S = 0.5
-"""At a stop, a connection that was just accepted has this long to send its request, which is then answered."""
+"""At a stop, or if there is no place for others, a connection that was just accepted has this long to send its request,
+which is then answered."""
 
 PROBE_S = 10.0
 """How often we write to a client that sends nothing more, to learn whether it still reads."""
@@ -179,6 +180,7 @@ class PlainH11(H11Protocol):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.phase = Phase.IDLE
+        self.idle_since = trio.current_time()
         self._waiting = trio.CancelScope()
         self._deadline = trio.current_time() + KEEP_ALIVE_S
         self._sends_events = False
@@ -206,6 +208,9 @@ class PlainH11(H11Protocol):
                 return  # after a 2xx answer to CONNECT, which opens no tunnel here
             elif isinstance(event, h11.ConnectionClosed):
                 await self._wait_for_answer()
+                return
+            elif isinstance(event, h11.Request) and _has_two_lengths(event):
+                await self._refuse(400)
                 return
             else:
                 await self._pass_on(cast("h11.Event", event))
@@ -321,6 +326,13 @@ class PlainH11(H11Protocol):
         await super()._create_stream(plain)
 
 
+def _has_two_lengths(request: h11.Request) -> bool:
+    """Whether two readers of the request may disagree about where it ends (RFC 9112, section 6.1)."""
+    names = {name for name, _ in request.headers}
+    has_coding = b"transfer-encoding" in names
+    return has_coding and (b"content-length" in names or request.http_version == b"1.0")
+
+
 class Connection:
     """One client connection, until either side closes it."""
 
@@ -360,11 +372,18 @@ class Connection:
         """Whether no request has arrived that is not answered yet."""
         return self._protocol.phase is Phase.IDLE and not self._has_arrived()
 
+    @property
+    def can_be_closed(self) -> bool:
+        """Whether all requests are answered, or none came in time after the connection was accepted."""
+        protocol = self._protocol
+        is_new = not protocol.keep_alive_requests and trio.current_time() < protocol.idle_since + FIRST_REQUEST_S
+        return self.is_idle and not is_new
+
     def _has_arrived(self) -> bool:
         """Whether bytes of the client are not parsed yet."""
         if self._arriving:
             return True
-        if self._stream.socket.fileno() < 0:  # it is closed already, and its task about to end
+        if self._stream.socket.fileno() == -1:  # closed, but still known to the server
             return False
         poll = select.poll()
         poll.register(self._stream.socket, select.POLLIN)
@@ -372,7 +391,7 @@ class Connection:
 
     def finish(self, within_s: float) -> None:
         """At a stop: close after one more request, if it arrives within this time or is on its way."""
-        if self.is_idle and self._protocol.keep_alive_requests and not within_s:
+        if self.can_be_closed and self._protocol.keep_alive_requests and not within_s:
             self.end()
         else:
             self._protocol.finish(within_s)
@@ -383,7 +402,7 @@ class Connection:
 
     async def _read(self) -> None:
         with self._reading:
-            with suppress(*_GONE):
+            with suppress(*_GONE, OSError):
                 await self._read_ahead()
             self._answering.cancel("the client has left")
 

@@ -128,6 +128,8 @@ def _read_bearer(authorization: str) -> str:
 
 
 def _host_name(host: str) -> str:
+    if "@" in host:  # a user has no place in Host (RFC 9110, section 7.2)
+        return ""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

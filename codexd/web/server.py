@@ -91,7 +91,7 @@ class Server:
     async def _make_room(self) -> None:
         """Take a place. If there is none, the connection that has been idle for longest is closed."""
         while not self._slots.take():
-            idle = next((connection for connection in self._connections if connection.is_idle), None)
+            idle = next((connection for connection in self._connections if connection.can_be_closed), None)
             if idle is not None:
                 idle.end()
             with trio.move_on_after(ROOM_CHECK_S):

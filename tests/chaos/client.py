@@ -25,6 +25,8 @@ class Manner(Enum):
     """One connection a request."""
     KEPT = "kept"
     """Keeps its connection for another request."""
+    CHUNKED = "chunked"
+    """Sends its body in many small chunks."""
     HALF_CLOSED = "half-closed"
     """Says at once that it will send nothing more, and waits for the answer."""
     SLOW = "slow"
@@ -38,8 +40,9 @@ class Manner(Enum):
 
 
 MANNERS = {
-    Manner.PLAIN: 62,
+    Manner.PLAIN: 58,
     Manner.KEPT: 14,
+    Manner.CHUNKED: 4,
     Manner.HALF_CLOSED: 4,
     Manner.SLOW: 4,
     Manner.PIPELINED: 4,
@@ -53,6 +56,13 @@ TURNS_AT_ONCE = {Manner.PIPELINED: 3, Manner.PIPELINED_HANG_UP: 3}
 
 def choose_manner(rng: random.Random) -> Manner:
     return rng.choices(list(MANNERS), weights=list(MANNERS.values()))[0]
+
+
+def _encode(turns: list[Turn], manner: Manner) -> list[bytes]:
+    """What is sent, piece by piece."""
+    if manner is Manner.CHUNKED:
+        return turns[0].encode_in_chunks()
+    return [b"".join(turn.encode() for turn in turns)]
 
 
 @define
@@ -161,7 +171,8 @@ class Clients:
             return []
         reading = await self._connect(is_slow=manner is Manner.SLOW)
         async with reading.stream:
-            await reading.stream.send_all(b"".join(turn.encode() for turn in turns))
+            for piece in _encode(turns, manner):
+                await reading.stream.send_all(piece)
             if manner in (Manner.HANG_UP, Manner.PIPELINED_HANG_UP):
                 await self._leave(reading, rng)
                 return turns

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 import trio
 from attrs import define, field
-from chaos.client import TURNS_AT_ONCE, Clients, choose_manner
+from chaos.client import TURNS_AT_ONCE, Clients, Manner, choose_manner
 from chaos.turns import Answer, IllegalError, Outcome, Turn, make_turn
 from chaos.world import ACTIVE, OTHERS, SECRET, Sizes, World, run_world
 
@@ -36,6 +36,7 @@ QUIET_S = 45.0
 DISTURBANCE_PAUSE_S = 0.15
 WARM_UP_TURNS = 60
 EXAMPLES = 3
+STOPPED_TURNS = 30
 
 KEPT_DESCRIPTORS = 2 * 20 + 10
 """Kept connections to the simulator, 20 with both ends in the daemon, and what comes and goes."""
@@ -223,3 +224,27 @@ async def test_turns_end_whole_or_with_a_proper_error(tmp_path):
     assert lost == []
     assert tracebacks == 0, text[text.index("Traceback") - 500 :][:3000]
     assert world.find_secrets() == []
+
+
+async def test_a_stop_ends_every_turn_properly(tmp_path):
+    """SIGTERM in the middle of many turns: each that has begun gets all of its answer, or an error of its API."""
+    rng, tally = random.Random(SEED), Tally()
+    async with run_world(tmp_path, "dripped=0.7,stalled:body=0.2,event:comments=0.1") as world:
+        async with trio.open_nursery() as nursery:
+            for _ in range(STOPPED_TURNS):
+                nursery.start_soon(ask_once, world, tally, make_turn(rng))
+            while tally.outcomes.total() + (await world.call("daemon.status"))["streams_in_flight"] < STOPPED_TURNS:
+                await trio.sleep(0.01)
+            world.stop()
+    assert not tally.faults, tally.list_faults()
+    assert tally.outcomes[Outcome.WHOLE] >= 1
+
+
+async def ask_once(world: World, tally: Tally, turn: Turn) -> None:
+    clients = Clients(world.host, world.port, tally.take_answer)
+    try:
+        await clients.ask([turn], Manner.PLAIN, random.Random(0))
+    except IllegalError as fault:
+        tally.count(turn, Outcome.ILLEGAL, str(fault))
+    except (OSError, trio.BrokenResourceError) as failure:
+        tally.count(turn, Outcome.ILLEGAL, repr(failure))

@@ -24,6 +24,7 @@ ANTHROPIC_TYPES = {
 }  # fmt: skip
 """Source: docs.claude.com/en/api/errors, and ``timeout_error``, which the SDK knows."""
 MOST_WORDS = 40
+PIECE_BYTES = 100
 
 
 WITH_TOOL = 0.3
@@ -85,6 +86,15 @@ class Turn:
         content = json.dumps(self.body).encode()
         head = f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
+
+    def encode_in_chunks(self) -> list[bytes]:
+        """The same with a body whose length is not known at first, in the pieces in which it is sent."""
+        if self.body is None:
+            return [self.encode()]
+        content = json.dumps(self.body).encode()
+        pieces = [content[start : start + PIECE_BYTES] for start in range(0, len(content), PIECE_BYTES)]
+        head = f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        return [head.encode(), *(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces), b"0\r\n\r\n"]
 
     def check(self, answer: Answer) -> Outcome:
         """How the turn ended.

@@ -59,13 +59,13 @@ class Sizes:
 
 @define
 class World:
-    """A running daemon. ``base`` is the simulator's address, ``host`` and ``port`` the daemon's."""
+    """A running daemon."""
 
     process: trio.Process
     folder: Path
     host: str
     port: int
-    base: str = ""
+    is_stopping: bool = False
     disturbed: Counter[str] = field(factory=Counter)
     refused: Counter[str] = field(factory=Counter)
 
@@ -116,6 +116,12 @@ class World:
         except (RefusedError, httpx.HTTPError):
             self.refused[name] += 1
 
+    def stop(self) -> None:
+        """Ask the daemon to stop, once: a second signal ends it at once."""
+        if not self.is_stopping:
+            self.is_stopping = True
+            self.process.send_signal(signal.SIGTERM)
+
     def find_secrets(self) -> list[str]:
         """The files that hold a token and may not."""
         files = [path for path in self.folder.rglob("*") if path.is_file()]
@@ -128,11 +134,11 @@ class World:
 
 
 @asynccontextmanager
-async def run_world(folder: Path, faults: str) -> AsyncIterator[World]:
+async def run_world(folder: Path, faults: str, settings: str = SETTINGS) -> AsyncIterator[World]:
     """A daemon with four accounts and faults. It is stopped at the end, and must end well."""
     home = folder / "home"
     home.mkdir(parents=True, mode=0o700)
-    (home / "settings.toml").write_text(SETTINGS)
+    (home / "settings.toml").write_text(settings)
     own = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "XDG_RUNTIME_DIR": str(folder)}
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("CODEX", "XDG"))} | own
     arguments = ["--simulate", "--home", str(home), "--port", "0", "--faults", faults]
@@ -146,11 +152,9 @@ async def run_world(folder: Path, faults: str) -> AsyncIterator[World]:
                 address = await _read_address(process)
             nursery.start_soon(_drain, process)
             world = World(process, folder, address[0], address[1])
-            listed = await world.call("settings.get", name="upstream.auth_url")
-            world.base = listed["value"]
             await _sign_in_all(world)
             yield world
-            process.send_signal(signal.SIGTERM)
+            world.stop()
             with trio.fail_after(STOP_S):
                 assert await process.wait() == 0, world.log.read_text()[-2000:]
         finally:

@@ -187,6 +187,11 @@ async def test_a_one_shot_command_imports_the_standard_library_only(control):
     assert done.returncode == 3
     assert "codexd.rpc" in names
     assert not FORBIDDEN & {name.partition(".")[0] for name in names}
-    assert {name for name in names if name.startswith("codexd")} == {"codexd", "codexd.rpc", "codexd.paths"}
+    assert {name for name in names if name.startswith("codexd")} == {
+        "codexd",
+        "codexd.bounds",
+        "codexd.rpc",
+        "codexd.paths",
+    }
     assert not {f"codexctl.commands.{name}" for name in ("settings", "requests", "sign_in")} & names
     assert not {"unicodedata", "textwrap", "dataclasses", "http.client"} & names

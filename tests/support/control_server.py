@@ -103,7 +103,7 @@ def make_control(folder: Path, store: AccountStore, *, simulated=False, ring=Non
         accounts=make_accounts(store),
         kilo=make_kilo(),
         supervisor=Supervisor(),
-        logs=ring or LogRing(1000),
+        logs=LogRing(1000) if ring is None else ring,
         requests=RequestLog(lambda: 0.0),
         usage=UsageHistory(folder / "usage.sqlite3", lambda: 90, lambda: NOW),
         places=Places(folder, folder, folder / "control.sock"),

@@ -122,7 +122,9 @@ def read(body, headers=None, owners=None, answers=None, now=0.0):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = headers or {}
     client = find_caller("/v1/responses", "", headers).client
-    return parse(data, headers, client, Recall(owners or ReasoningOwners(), answers or AnswerMemory(), now))
+    owners = ReasoningOwners() if owners is None else owners
+    answers = AnswerMemory() if answers is None else answers
+    return parse(data, headers, client, Recall(owners, answers, now))
 
 
 def translate(body, headers=None, *, model=None, **aim):

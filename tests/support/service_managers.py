@@ -40,10 +40,9 @@ class Programs:
         return [call for call in self.state["calls"] if not call.startswith(asking)]
 
 
-def main(argv):
-    folder = Path(argv[0]).parent
+def main(argv, environ=os.environ):
     programs = Programs.__new__(Programs)
-    programs.folder = folder
+    programs.folder = Path(argv[0]).parent
     state = programs.state
     line = " ".join([Path(argv[0]).name, *(each for each in argv[1:] if each != "--quiet")])
     state["calls"].append(line)
@@ -52,21 +51,23 @@ def main(argv):
         print(failing, file=sys.stderr)
         status = 1
     else:
-        status = _RUN[Path(argv[0]).name](state, argv[1:]) or 0
+        status = _RUN[Path(argv[0]).name](state, argv[1:], environ) or 0
     programs.write(**state)
     return status
 
 
-def _systemctl(state, arguments):
+def _systemctl(state, arguments, environ):
     _user, verb, *rest = [each for each in arguments if each != "--quiet"]
     options = [each for each in rest if each.startswith("--")]
     units = [each for each in rest if not each.startswith("--")]
-    folder = Path(os.environ["HOME"]) / ".config" / "systemd" / "user"
+    folder = Path(environ["HOME"]) / ".config" / "systemd" / "user"
     match verb:
         case "show" if units:
             print("\n\n".join("\n".join(_describe(state, folder, unit)) for unit in units))
         case "show" if "--property=UnitPath" in options:
-            print(f"/run/user/1/systemd/generator {folder} /etc/systemd/user")
+            print(
+                f"{folder}.control /run/user/1/systemd/user.control /run/user/1/systemd/generator {folder} /etc/systemd/user"
+            )
         case "show":
             print("Version=252")
         case "show-environment":
@@ -114,11 +115,11 @@ def _describe(state, folder, unit):
     yield f"ActiveEnterTimestampMonotonic={1_000_000 if active else 0}"
 
 
-def _loginctl(state, arguments):
+def _loginctl(state, arguments, _environ):
     state["linger"] = arguments[0] == "enable-linger"
 
 
-def _journalctl(_state, arguments):
+def _journalctl(_state, arguments, _environ):
     if "--output=json" in arguments:
         print(json.dumps({"__REALTIME_TIMESTAMP": "1796086300500000", "MESSAGE": "hello"}))
         print(json.dumps({"__REALTIME_TIMESTAMP": "1796086301500000", "MESSAGE": [104, 105, 255]}))
@@ -126,13 +127,14 @@ def _journalctl(_state, arguments):
         print("its last words")
 
 
-def _launchctl(state, arguments):
+def _launchctl(state, arguments, _environ):
     verb, *rest = arguments
     match verb:
         case "print" if rest[0].count("/") == 1:
             return 0
         case "print" if state["loaded"]:
-            print(f"{rest[0]} = {{\n\tactive count = 1\n\tstate = running\n\truns = 3\n\tpid = 42\n\tpath = x\n}}")
+            running = "" if state["active"] == ["killed"] else "\tstate = running\n\tpid = 42\n"
+            print(f"{rest[0]} = {{\n\tactive count = 1\n\truns = 3\n{running}\tpath = x\n}}")
         case "print":
             print("Could not find service", file=sys.stderr)
             return 113
@@ -144,6 +146,10 @@ def _launchctl(state, arguments):
             )
         case "bootstrap":
             state["loaded"] = [rest[1]]
+        case "kill":
+            state["active"] = ["killed"]
+        case "kickstart":
+            state["active"] = []
         case "bootout":
             state["loaded"] = []
     return 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from codexd.translation.answering.output_items import list_texts, text_differs
+from codexd.errors import StreamBroken
+from codexd.translation.answering.output_items import DELTAS, list_texts, text_differs
 from codexd.translation.answering.text_cut import TextCut, make_cut
 from codexd.translation.backend import Usage, count_of, object_of, objects_of, read_usage, text_of
 from codexd.translation.backend_errors import read_failure
@@ -173,6 +174,8 @@ class ResponsesStream:
         if isinstance(delta, str):
             self._delta_bytes += len(delta) if delta.isascii() else count_bytes(delta)  # the hot path, as below
             self._unfinished.add_delta(event, kind, delta)
+        elif kind in DELTAS:
+            raise StreamBroken("the backend sent a part of its answer that is not text", status=200)
         elif kind == "response.output_item.added":
             self._unfinished.add_detail(event, kind)
             place = event.get("output_index")

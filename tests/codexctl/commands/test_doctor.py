@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 from support.harness import post, start_daemon
+from support.service_managers import Programs
 
 from codexctl.commands import doctor
 
@@ -139,6 +140,30 @@ async def test_a_report_although_the_home_folder_is_unknown(tmp_path):
     code, out, err = await run(tmp_path, "--json", HOME="~", CODEXD_HOME="~nobody-of-this-name/x")
     assert (code, err) == (1, "")
     assert kinds(out)["home_unknown"] == "problem"
+
+
+@pytest.fixture
+def programs(tmp_path):
+    """Stand-ins for systemctl and the others, on a PATH of their own."""
+    found = Programs(tmp_path / "programs")
+    (tmp_path / "runtime").mkdir()
+    return {"PATH": f"{found.folder}:{os.environ['PATH']}", "XDG_RUNTIME_DIR": str(tmp_path / "runtime")}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit files are systemd's")
+async def test_the_service(tmp_path, programs):
+    _, out, _ = await run(tmp_path, "--json", **programs)
+    assert kinds(out)["service_not_installed"] == "note"
+    units = tmp_path / ".config/systemd/user"
+    units.mkdir(parents=True)
+    (units / "codexd.service").write_text(
+        "[Service]\nExecStart=/gone/codexd\nEnvironment=CODEXD_SERVER_API_KEY=marked\n"
+    )
+    bundle = tmp_path / "bundle.txt"
+    _, out, _ = await run(tmp_path, "--json", "--bundle", bundle, **programs)
+    assert kinds(out)["service_problem"] == "problem"
+    assert "== ~/.config/systemd/user/codexd.service ==\n[Service]\nExecStart=/gone/codexd" in bundle.read_text()
+    assert "marked" not in bundle.read_text()
 
 
 async def test_a_question_on_a_terminal_and_nowhere_else(terminal, tmp_path):

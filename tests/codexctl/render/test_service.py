@@ -34,7 +34,7 @@ def plan(**changes):
     step = {"action": "create", "words": "create /x", "path": "/x", "diff": ["+a"]}
     changed = {"action": "update", "words": "update /y", "path": "/y", "diff": ["@@ -1 +1 @@", "-a", "+b"]}
     run = {"action": "run", "words": "systemctl --user daemon-reload", "command": []}
-    base = {"steps": [step, changed, run], "notes": ["N."], "obstacles": [], "dry_run": False, "nothing": "Nothing."}
+    base = {"steps": [step, changed, run], "notes": ["N."], "obstacles": [], "dry_run": False, "message": "Nothing."}
     return base | changes
 
 
@@ -55,12 +55,13 @@ def test_status():
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
+        ({"state": "failed (exit-code)", "pid": None}, "The service has failed (exit-code)."),
         ({"lingering": True}, "  starts        when the machine boots"),
         ({"lingering": None}, "  starts        when you log in"),
         ({"enabled": False}, "  starts        not by itself"),
         ({"restarts": 1}, "  process       7, restarted once after a failure"),
         ({"restarts": 3}, "  process       7, restarted 3 times after failures"),
-        ({"active": False, "pid": None}, "  listens on    127.0.0.1:8081 (the first request starts codexd)"),
+        ({"active": False, "pid": None}, "The service waits for a request, which starts codexd."),
         ({"problems": ["It is broken. Mend it."]}, "Problem: It is broken. Mend it."),
         ({"notes": ["It is so."]}, "Note: It is so."),
     ],

@@ -1,14 +1,29 @@
 """A machine with the stand-ins for systemd's and launchd's programs, and nothing else of ours on it."""
 
+import contextlib
+import io
 import os
 import socket
 
 import pytest
-from support.service_managers import Programs
+from support.service_managers import PROGRAMS, Programs, main
 
 from codexctl.service.definition import Definition
 from codexctl.service.installation import Installation, Kind
-from codexctl.service.steps import Machine
+from codexctl.service.steps import Finished, Machine
+
+
+class InProcess(Machine):
+    """A machine that runs the stand-ins on its PATH without a process each."""
+
+    def run(self, *command):
+        program = self.find_program(command[0])
+        if program is None or command[0] not in PROGRAMS:
+            return super().run(*command)
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = main([program, *command[1:]], self.environ)
+        return Finished(status, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture
@@ -25,7 +40,7 @@ def machine(tmp_path, programs):
         "XDG_RUNTIME_DIR": str(tmp_path / "runtime"),
         "PATH": f"{programs.folder}:{os.environ['PATH']}",
     }
-    return Machine("linux", environ, tmp_path / "home", 1000, "me", tmp_path / "root")
+    return InProcess("linux", environ, tmp_path / "home", 1000, "me", tmp_path / "root")
 
 
 @pytest.fixture

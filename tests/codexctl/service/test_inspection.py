@@ -57,6 +57,15 @@ def test_all_is_well(install, look, served):
     assert shown["daemon"]["serving"] == SERVING
 
 
+def test_the_texts_of_the_files_have_no_secrets(install, look, served):
+    install(served._replace(environment={"HTTPS_PROXY": "http://me:hunter2@proxy", "CODEXD_SERVER_API_KEY": "hunter2"}))
+    found = look()
+    assert found.problems == ()
+    assert all(file.text for file in found.files)
+    assert "hunter2" not in str([file.text for file in found.files])
+    assert "hunter2" not in str(found.to_json())
+
+
 def problem(look, *arguments):
     [found] = look(*arguments).problems
     return found

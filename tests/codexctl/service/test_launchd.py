@@ -73,7 +73,7 @@ def test_installing_writes_the_agent_and_loads_it(launchd, machine, definition, 
     assert programs.calls() == [f"launchctl enable gui/1000/{LABEL}", f"launchctl bootstrap gui/1000 {plist}"]
     assert launchd.read_program(plist.read_text()) == " ".join(definition.command)
     state = launchd.state()
-    assert (state.loaded, state.enabled, state.active, state.pid, state.restarts) == (True, True, True, 42, 2)
+    assert (state.loaded, state.enabled, state.active, state.pid, state.restarts) == (True, True, True, 42, 0)
     found = parse(plist, plist.read_text())
     assert install(launchd, machine, definition, found) == []
 
@@ -102,7 +102,15 @@ def test_uninstalling_unloads_and_removes_the_agent(launchd, machine, definition
 def test_over_ssh_without_a_screen_the_domain_is_the_users(launchd, programs):
     programs.write(fail={"launchctl print gui/": "Domain does not support specified action"}, loaded=["x"])
     assert launchd.restart() is None
-    assert programs.calls("launchctl print-disabled") == [f"launchctl kickstart -k user/1000/{LABEL}"]
+    assert programs.calls("launchctl print-disabled") == [
+        f"launchctl kill SIGTERM user/1000/{LABEL}",
+        f"launchctl kickstart user/1000/{LABEL}",
+    ]
+
+
+def test_a_restart_that_fails_says_why(launchd, programs):
+    programs.write(loaded=["x"], fail={"launchctl kickstart": "Could not find service"})
+    assert launchd.restart() == "Could not find service"
 
 
 def test_where_an_agent_listens(launchd):

@@ -1,5 +1,4 @@
 import json
-import os
 import socket
 from pathlib import Path
 
@@ -84,9 +83,9 @@ def test_a_unit_of_another_installation(planned, machine, definition, tmp_path):
     other.parent.mkdir()
     other.touch()
     take(planned(wanted=definition._replace(executable=other)).steps, machine, lambda _: None)
-    for obstacle in planned().obstacles:
-        assert str(other) in obstacle
-        assert str(definition.executable) in obstacle
+    [obstacle] = planned().obstacles
+    assert str(other) in obstacle
+    assert str(definition.executable) in obstacle
     assert not planned(replace=True).obstacles
     other.unlink()
     assert not planned().obstacles
@@ -133,7 +132,7 @@ def test_a_daemon_with_nothing_in_common_is_left_alone(planned, note):
 
 def test_the_service_itself_is_not_a_rival(planned, note, machine, programs, definition):
     take(planned().steps, machine, lambda _: None)
-    note(pid=os.getpid(), home=str(definition.home))
+    note(pid=find_manager(machine, Path("codexd")).state().pid, home=str(definition.home))
     assert not planned().obstacles
 
 
@@ -233,6 +232,14 @@ def test_uninstalling_keeps_what_is_not_ours(planned, machine, units):
     again = plan_uninstall(find_manager(machine, Path("codexd")))
     assert not again.steps
     assert str(units[1]) in again.obstacles[0]
+
+
+def test_a_service_whose_files_were_deleted_is_stopped(planned, machine, units, programs):
+    take(planned().steps, machine, lambda _: None)
+    for unit in units:
+        unit.unlink()
+    take(plan_uninstall(find_manager(machine, Path("codexd"))).steps, machine, lambda _: None)
+    assert (programs.state["active"], programs.state["enabled"], programs.state["loaded"]) == ([], [], [])
 
 
 def test_uninstalling_nothing(machine):

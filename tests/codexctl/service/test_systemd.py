@@ -202,12 +202,13 @@ def test_a_restart_that_fails_says_why(systemd, machine, definition, programs):
     assert systemd.restart() == "Job for codexd.service failed."
 
 
-def test_the_folder_is_the_one_that_the_manager_searches(machine, tmp_path):
-    below_home = machine.home / ".config" / "systemd" / "user"
-    environ = {**machine.environ, "XDG_CONFIG_HOME": str(tmp_path / "elsewhere")}
-    assert Systemd(machine._replace(environ=environ)).paths()[0].parent == below_home
-    environ = {**machine.environ, "XDG_CONFIG_HOME": str(machine.home / ".config")}
-    assert Systemd(machine._replace(environ=environ)).paths()[0].parent == below_home
+def test_the_folder_is_the_one_that_the_manager_searches(machine, tmp_path, programs):
+    folder = machine.home / ".config" / "systemd" / "user"
+    shell = {"HOME": str(machine.home), "XDG_CONFIG_HOME": str(tmp_path / "elsewhere")}
+    elsewhere = machine._replace(home=tmp_path / "other", environ={**machine.environ, **shell})
+    assert Systemd(elsewhere).paths()[0].parent == folder
+    programs.write(fail={"systemctl --user show --property=UnitPath": "no"})
+    assert Systemd(machine).paths()[0].parent == folder
 
 
 def test_the_log_commands(systemd):

@@ -26,7 +26,7 @@ def codex(tmp_path, text, address=HERE):
 
 
 def wrong(client, set_up, environ=None, *, daemon_runs=True, installed=INSTALLED):
-    found = clients.check_client(client, installed, set_up, daemon_runs=daemon_runs, environ=environ or {})
+    found = clients.check_client(client, installed, set_up, environ or {}, None if daemon_runs else "codexd")
     return [(each.kind, each.level, each.remedy) for each in found if each.level is not Level.OK]
 
 

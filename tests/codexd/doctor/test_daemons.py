@@ -58,7 +58,7 @@ def found_in(findings):
             Answers(SOCKET, False, running=(noted(9),)),
             [
                 ("not_running", Level.WARNING, "codexd"),
-                ("other_daemon", Level.NOTE, "codexctl --socket /run/9.sock status"),
+                ("other_daemon", Level.NOTE, "codexctl --socket /run/9.sock doctor"),
             ],
         ),
         (Answers(SOCKET, True, {"daemon.status": make_status()}, running=(noted(7),)), []),

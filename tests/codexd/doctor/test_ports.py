@@ -72,7 +72,7 @@ RIVAL = RunningDaemon(7, Path("/run/x.sock"), "http://127.0.0.1:8081", Path("/x"
     ("state", "holder", "daemons", "kind", "remedy"),
     [
         (PortState.FREE, None, (), "port_free", None),
-        (PortState.TAKEN, Program(9, "nginx"), (), "port_taken", "kill 9"),
+        (PortState.TAKEN, Program(9, "nginx"), (), "port_taken", "codexd --port 8082"),
         (PortState.TAKEN, None, (), "port_taken", "codexd --port 8082"),
         (PortState.TAKEN, Program(7, "codexd"), (RIVAL,), "port_of_other_codexd", "codexctl --socket /run/x.sock stop"),
         (PortState.TAKEN, Program(1, "systemd"), (), "port_activated", None),

@@ -89,3 +89,9 @@ def test_what_a_check_says_the_daemon_does_not_say_again(tmp_path):
     assert f"Me: {text}" in said
     assert text not in said
     assert "Something else." in said
+
+
+def test_a_service_is_what_starts_codexd(tmp_path):
+    examined = ask(tmp_path, service=Service("systemd", installed=True, state="inactive"))
+    found = [each for section in examined.report.sections for each in section.findings if each.kind == "not_running"]
+    assert [each.remedy for each in found] == ["codexctl service restart"]

@@ -9,11 +9,13 @@ import struct
 
 import pytest
 import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.trio.worker_context import WorkerContext
 from support.harness import HELLO, start_daemon
 
 from codexd.simulator.wire import Outcome
 from codexd.web import connection
-from codexd.web.server import bind, serve
+from codexd.web.server import bind, make_config, serve
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HEALTH = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -262,3 +264,22 @@ async def test_a_byte_now_and_then_does_not_stop_the_clock(nursery, autojump_clo
     limit_s = connection.HEAD_S if data == GET else connection.HEAD_S + connection.BODY_S
     assert trio.current_time() - begun < limit_s + connection.LINGER_S + 5
     await client.aclose()
+
+
+async def test_a_stop_may_come_while_a_connection_is_being_closed():
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    listener = bind("127.0.0.1", 0)
+    with listener:
+        client = await trio.open_tcp_stream(*listener.getsockname())
+        accepted, _ = await trio.socket.from_stdlib_socket(listener).accept()
+    served = connection.Connection(ASGIWrapper(app), make_config(), WorkerContext(None), trio.SocketStream(accepted))
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(served.run)
+            await client.send_all(GET)
+            await client.receive_some(1000)
+            await client.aclose()
+    served.finish(0.0)  # the server forgets a connection only a moment after it was closed

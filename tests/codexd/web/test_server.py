@@ -287,3 +287,20 @@ async def test_no_new_connections_after_a_stop():
         stop.set()
     with pytest.raises(OSError):
         await trio.open_tcp_stream("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_client_that_leaves_at_a_stop_does_not_end_the_server_early(steps):
+    stop = trio.Event()
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            port = await start(nursery, app, stop, drain_s=5)
+            clients = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(5)]
+            for client in clients:
+                await client.send_all(GET + b"\r\n")
+                await client.receive_some(1000)
+            for client in clients:
+                await client.aclose()
+            for _ in range(steps):  # the server closes its side in several of its own
+                await trio.lowlevel.checkpoint()
+            stop.set()

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from support.answers import answers
 from support.upstream_events import added, done
 
-from codexd.errors import ContextOverflow, UpstreamFailed
+from codexd.errors import ContextOverflow, StreamBroken, UpstreamFailed
 from codexd.translation.client_api import State
 from codexd.translation.responses.stream import ResponseCollector, ResponsesStream
 
@@ -335,3 +335,12 @@ def test_any_answer_goes_on_in_order_and_whole(answer):
 def test_the_codex_cli_gets_any_answer_as_it_is(answer):
     events = [{**event, "sequence_number": index * 3} for index, event in enumerate(answer.events)]
     assert run(events, make(verbatim=True))[:-1] == events[:-1]
+
+
+@pytest.mark.parametrize("verbatim", [True, False])
+@pytest.mark.parametrize("delta", [7, None, {"text": "Hi"}, ["Hi"]])
+def test_a_delta_that_is_no_text_never_reaches_the_client(verbatim, delta):
+    stream = make(verbatim=verbatim)
+    run(PLAIN[:3], stream)
+    with pytest.raises(StreamBroken, match="not text"):
+        run([{**PLAIN[3], "delta": delta}], stream)
