@@ -54,7 +54,11 @@ class Soak:
 
     def take(self, turn: Turn, answer: Answer) -> None:
         self.turns += 1
-        outcome = turn.check(answer)
+        try:
+            outcome = turn.check(answer)
+        except IllegalError as fault:
+            self.note_bad(f"{turn.kind}: {fault}")
+            return
         if outcome is not Outcome.WHOLE:
             self.note_bad(f"{turn.kind}: {outcome.value} {answer.status} {answer.body[-200:]!r}")
 
