@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from codexd.doctor.finding import Finding, find_command, note, ok, problem
 
+NAMES = ("systemd", "launchd", "codexd")
 INSTALL, RESTART = "codexctl service install", "codexctl service restart"
 
 
@@ -56,4 +57,7 @@ def check_service(found: Service | None, status: Mapping[str, Any] | None) -> It
 
 
 def _begin_large(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"
+    """``text`` as a sentence of its own. Names, such as systemd or codexd.socket, stay as they are."""
+    first = text.split(" ", 1)[0]
+    is_name = first.startswith(NAMES) or "/" in first
+    return text if is_name else f"{text[:1].upper()}{text[1:]}"

@@ -159,6 +159,20 @@ def test_a_changed_service_restarts_behind_its_open_socket(systemd, machine, def
     assert programs.calls() == ["systemctl --user daemon-reload", "systemctl --user restart codexd.service"]
 
 
+def test_what_only_codexctl_reads_leaves_the_service_alone(systemd, machine, definition, programs):
+    install(systemd, machine, definition)
+    programs.write(calls=[])
+    install(systemd, machine, definition._replace(lingering=True), linger=True)
+    assert programs.calls() == ["loginctl enable-linger me", "systemctl --user daemon-reload"]
+
+
+def test_another_installation_keeps_the_socket_open(systemd, machine, definition, programs):
+    install(systemd, machine, definition)
+    programs.write(calls=[])
+    install(systemd, machine, definition._replace(executable=Path("/elsewhere/codexd")))
+    assert programs.calls() == ["systemctl --user daemon-reload", "systemctl --user restart codexd.service"]
+
+
 def test_uninstalling_leaves_nothing(systemd, machine, definition, programs):
     install(systemd, machine, definition._replace(lingering=True), linger=True)
     programs.write(calls=[])
