@@ -341,6 +341,7 @@ def test_connections_wait_while_it_restarts(tmp_path):
                 assert running.recv(100).startswith(b"HTTP/1.1 200")
                 first.communicate(timeout=10)
                 with start_with(listener, tmp_path) as second:
+                    read_until(second, "listening on")  # it ends in order only from then on
                     assert late.recv(100).startswith(b"HTTP/1.1 200")
                     second.terminate()
                     second.communicate(timeout=10)
