@@ -264,6 +264,13 @@ def _count_unwritten(logs: LogRing) -> int:
     return logs.output.waiting_bytes if logs.output is not None else 0
 
 
+def describe_faults() -> str:
+    """What ``--faults`` may say, for people."""
+    from codexd.simulator.faults import describe_spec  # noqa: PLC0415 - a real daemon never loads it
+
+    return describe_spec()
+
+
 def make_simulator(faults: str | None = None) -> SimulatedBackend:
     """The backend for ``codexd --simulate``; ``faults`` is the SPEC of what goes wrong on purpose.
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 import trio
 
 from codexd import __version__
-from codexd.assembly import Launch, Ready, make_simulator
+from codexd.assembly import Launch, Ready, describe_faults, make_simulator
 from codexd.daemon import serve
 from codexd.descriptors import raise_limit
 from codexd.errors import AddressUnavailable, AlreadyRunning, CodexdError, FileUnreadable, SettingInvalid
@@ -37,6 +37,9 @@ INTERRUPTED = 130
 OUTPUT_END_S = 2.0
 """How long the end waits for the last lines to be written."""
 
+FAULTS_HELP = "help"
+"""The value of ``--faults`` that only lists what it may be."""
+
 _stdout, _stderr = Output(1), Output(2)
 
 _Error = TypeVar("_Error", bound=BaseException)
@@ -44,6 +47,9 @@ _Error = TypeVar("_Error", bound=BaseException)
 
 def start(options: argparse.Namespace) -> int:
     """Run the daemon until it ends; return the exit status."""
+    if options.faults == FAULTS_HELP:
+        sys.stdout.write(f"{describe_faults()}\n")
+        return 0
     open_missing_descriptors()
     raise_limit()
     predecessor = Predecessor.find(os.environ, os.getpid())

@@ -92,7 +92,7 @@ def _check_version(status: Json) -> Iterator[Finding]:
         return
     older = _numbers(found) < _numbers(__version__)
     if older:
-        text = f"codexd {found} still runs, but {__version__} is installed. A restart finishes the upgrade."
+        text = f"codexd {found} still runs, but {__version__} is installed."
         yield warning("older_daemon", found, text, _RESTARTS)
     else:
         text = f"codexd {found} runs, which is newer than this codexctl {__version__}: another codexctl belongs to it."

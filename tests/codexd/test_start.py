@@ -34,7 +34,14 @@ def test_a_real_backend_does_not_fail_on_purpose(tmp_path):
     assert done.stderr == "codexd: --faults: only the simulated backend fails on purpose; add --simulate\n"
 
 
-@pytest.mark.parametrize("spec", ["help", "", "reset=0.1", "status:99=1", "dripped=7"])
+@pytest.mark.parametrize("others", [[], ["--simulate"]])
+def test_faults_are_listed_on_request(others):
+    done = start(*others, "--faults", "help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {"refused:VALUE", "flaky", "hostile"} <= set(done.stdout.split())
+
+
+@pytest.mark.parametrize("spec", ["helpme", "", "reset=0.1", "status:99=1", "dripped=7"])
 def test_a_wrong_spec_of_faults_is_told_what_is_allowed(spec):
     done = start("--simulate", "--port", "0", "--faults", spec)
     assert (done.returncode, done.stdout) == (2, "")
