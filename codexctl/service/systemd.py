@@ -311,5 +311,9 @@ def _find_problems(units: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
                 f"{name} has failed ({unit.get('Result')}). `codexctl service logs` says why, and `codexctl service "
                 "restart` starts it again."
             )
+        elif unit.get("ActiveState") == "activating" and (
+            unit.get("SubState") == "auto-restart" or int(unit.get("NRestarts") or 0)
+        ):
+            yield f"{name} fails, and systemd starts it again and again. `codexctl service logs` says why."
         if unit.get("NeedDaemonReload") == "yes":
             yield f"{name} has changed since systemd read it. Run `systemctl --user daemon-reload`."

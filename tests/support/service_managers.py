@@ -113,6 +113,7 @@ def _describe(state, folder, unit):
         yield f"MainPID={os.getppid() if active else 0}"
         yield "NRestarts=2"
     yield f"ActiveEnterTimestampMonotonic={1_000_000 if active else 0}"
+    yield from state.get("properties", {}).get(unit, ())
 
 
 def _loginctl(state, arguments, _environ):

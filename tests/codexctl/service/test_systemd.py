@@ -216,6 +216,28 @@ def test_a_restart_that_fails_says_why(systemd, machine, definition, programs):
     assert systemd.restart() == "Job for codexd.service failed."
 
 
+@pytest.mark.parametrize(
+    ("properties", "said"),
+    [
+        (["ActiveState=failed", "Result=exit-code"], "has failed (exit-code)"),
+        (["ActiveState=activating", "SubState=auto-restart"], "again and again"),
+        (["ActiveState=activating", "SubState=start", "NRestarts=3"], "again and again"),
+        (["NeedDaemonReload=yes"], "daemon-reload"),
+        (["LoadState=masked"], "unmask"),
+        (["LoadState=bad-setting"], "can't read"),
+    ],
+)
+def test_a_unit_in_trouble(systemd, programs, properties, said):
+    programs.write(properties={SERVICE: properties})
+    [problem] = systemd.state().problems
+    assert said in problem
+
+
+def test_the_first_start_is_no_trouble(systemd, programs):
+    programs.write(properties={SERVICE: ["ActiveState=activating", "SubState=start", "NRestarts=0"]})
+    assert systemd.state().problems == ()
+
+
 def test_the_folder_is_the_one_that_the_manager_searches(machine, tmp_path, programs):
     folder = machine.home / ".config" / "systemd" / "user"
     shell = {"HOME": str(machine.home), "XDG_CONFIG_HOME": str(tmp_path / "elsewhere")}
