@@ -123,7 +123,12 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
                 await background.start(reload_on_signal, live, manager, line)
                 owns_file = partial(_owns_control_file, listeners, line)
                 run_control = partial(
-                    serve_control, control, listeners.control, owns_file=owns_file, slots=shared.control_clients
+                    serve_control,
+                    control,
+                    listeners.control,
+                    owns_file=owns_file,
+                    slots=shared.control_clients,
+                    leaving=restart.handed_over,
                 )
                 run_http = partial(
                     web.serve,
