@@ -294,8 +294,8 @@ def _make_handover(launch: Launch, listeners: Listeners, accounts: Accounts, bac
             raise RestartFailed(" ".join(store.problems).rstrip("."))
 
     def take_back() -> None:
-        store.take_back()
-        if launch.simulator is not None:
+        was_lent = store.take_back()
+        if was_lent and launch.simulator is not None:
             _sign_in_simulated(launch, launch.simulator, store)
         note(_describe_running(launch, listeners), launch.running_folder)
 
