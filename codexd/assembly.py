@@ -33,13 +33,13 @@ from codexd.bounds import Gauge
 from codexd.control.method import Accounts
 from codexd.descriptors import Budget, Slots
 from codexd.errors import SettingInvalid
-from codexd.handover import Predecessor
-from codexd.line import Line
-from codexd.listeners import Adopted
 from codexd.paths import Places
 from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
+from codexd.service.handover import Predecessor
+from codexd.service.line import Line
+from codexd.service.listeners import Adopted
 from codexd.settings.live import LiveSettings
 from codexd.settings.schema import Settings
 from codexd.translation.chat.api import CHAT

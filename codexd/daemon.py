@@ -39,15 +39,15 @@ from codexd.control.method import Accounts, Control
 from codexd.control.socket import serve_control
 from codexd.descriptors import Budget
 from codexd.errors import HomeMismatch, RestartFailed
-from codexd.handover import Estate, Handover
-from codexd.line import Line
-from codexd.listeners import Listeners, Origin, open_listeners
-from codexd.manager import Manager, find_service, knows_main_process
 from codexd.paths import RunningDaemon
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
-from codexd.running import note, noted
-from codexd.service import Restart, Stop, StopAfter, reload_on_signal, stop_if_orphaned, stop_on_signal
+from codexd.service.handover import Estate, Handover
+from codexd.service.lifecycle import Restart, Stop, StopAfter, reload_on_signal, stop_if_orphaned, stop_on_signal
+from codexd.service.line import Line
+from codexd.service.listeners import Listeners, Origin, open_listeners
+from codexd.service.manager import Manager, find_service, knows_main_process
+from codexd.service.running import note, noted
 from codexd.supervisor import OnFailure, Supervisor
 from codexd.turns.kilo import Kilo
 from codexd.upstream.http import make_tls, open_client

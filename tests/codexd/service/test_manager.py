@@ -17,7 +17,7 @@ import trio
 import trio.testing
 
 from codexd.api.daemon import Service
-from codexd.manager import Manager, describe_service
+from codexd.service.manager import Manager, describe_service
 
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(("CODEXD_", "PORT", "HOST"))}
 

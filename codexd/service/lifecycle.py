@@ -1,4 +1,4 @@
-"""What stops the daemon or makes it reload its settings: signals, and a client's request."""
+"""Stop, restart and reload, on a signal or on a client's request."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from attrs import define, frozen
 
 from codexd.api.daemon import Process
 from codexd.errors import CodexdError, RestartFailed
-from codexd.handover import Handover
-from codexd.line import Line
-from codexd.manager import Manager
+from codexd.service.handover import Handover
+from codexd.service.line import Line
+from codexd.service.manager import Manager
 from codexd.settings.live import LiveSettings
 
 log = logging.getLogger("codexd.daemon")

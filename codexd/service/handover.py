@@ -31,8 +31,8 @@ from codexd.accounts.store.lock import StoreLock
 from codexd.api.daemon import Process, Service
 from codexd.errors import RestartFailed
 from codexd.files import explain
-from codexd.line import Line
-from codexd.listeners import CONTROL, HTTP, Adopted, Origin, adopt_descriptors
+from codexd.service.line import Line
+from codexd.service.listeners import CONTROL, HTTP, Adopted, Origin, adopt_descriptors
 from codexd.settings.schema import ServerSettings
 
 log = logging.getLogger("codexd.daemon")
@@ -202,7 +202,7 @@ class Successor:
                     env={**environ, VARIABLE: json.dumps(asdict(estate))},
                     pass_fds=estate.descriptors,
                     stderr=writing,
-                    start_new_session=True,  # otherwise Ctrl-C would reach it twice, once passed on by the first process
+                    start_new_session=True,  # otherwise Ctrl-C would reach it twice: the first process passes it on
                 )
             except (OSError, subprocess.SubprocessError) as error:
                 reason = getattr(error, "strerror", None) or error
@@ -276,7 +276,8 @@ class Handover:
 
     ``command`` starts a new process; it is empty if codexd is only a part of another program. ``make_estate`` gets the
     descriptors of the channel and of the standard error. ``lend`` gives up all that only one process may write, and
-    ``take_back``, which may raise OSError, takes it again. ``background`` is a nursery that lives as long as the daemon.
+    ``take_back``, which may raise OSError, takes it again. ``background`` is a nursery that lives as long as the
+    daemon.
     """
 
     command: Sequence[str]

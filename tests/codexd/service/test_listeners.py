@@ -20,7 +20,7 @@ from attrs import evolve
 from support.harness import HELLO
 
 from codexd.errors import AddressUnavailable, SettingInvalid
-from codexd.listeners import (
+from codexd.service.listeners import (
     Adopted,
     Origin,
     _take_from_launchd,

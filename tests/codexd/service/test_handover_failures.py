@@ -12,10 +12,10 @@ import trio
 from attrs import Factory, define
 from support.small_disk import mounted
 
-from codexd import handover
 from codexd.errors import RestartFailed
-from codexd.handover import Estate, Handover
-from codexd.line import Line
+from codexd.service import handover
+from codexd.service.handover import Estate, Handover
+from codexd.service.line import Line
 
 TALK = """
 import json, os, socket, sys

@@ -13,9 +13,9 @@ from attrs import Factory, define
 
 from codexd.api.daemon import Process
 from codexd.errors import RestartFailed
-from codexd.line import Line
-from codexd.manager import Manager
-from codexd.service import Restart, Stop, StopAfter, reload_on_signal, stop_on_signal
+from codexd.service.lifecycle import Restart, Stop, StopAfter, reload_on_signal, stop_on_signal
+from codexd.service.line import Line
+from codexd.service.manager import Manager
 from codexd.settings.live import LiveSettings
 
 
