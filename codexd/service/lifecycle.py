@@ -123,9 +123,10 @@ class Restart:
                 outcome.send_nowait(error)
                 return
             outcome.send_nowait(new)
-        self.stop.manager.hand_over(new.pid)
         self.on_handed_over()
         self.background.start_soon(self.handover.line.listen)
+        with trio.move_on_after(REPLY_S):
+            await self.stop.manager.hand_over(new.pid)
         with trio.move_on_after(REPLY_S):
             await replied.wait()
         self.owned.cancel_scope.cancel("another process is the daemon")
