@@ -67,6 +67,7 @@ from codexd.web.exchange import CountRoute, ModelRoute, Timing
 from codexd.web.http import Handler, Room
 from codexd.web.models import ModelLists
 
+UNLIMITED_TOKENS = 10**15
 DRAIN_S = 30.0
 """How long running streams may continue after SIGTERM."""
 
@@ -314,7 +315,13 @@ def make_simulator(faults: str | None = None) -> SimulatedBackend:
         plan = parse_plan(faults) if faults is not None else None
     except ValueError as error:
         raise SettingInvalid(f"--faults: {error}") from None
-    return Simulator(options=Options(kept_requests=20), faults=plan)
+    if plan is None:
+        return Simulator(options=Options(kept_requests=20))
+    # Only the SPEC limits anybody: a long run must not use up the plan.
+    options = Options(
+        kept_requests=20, primary_budget_tokens=UNLIMITED_TOKENS, secondary_budget_tokens=UNLIMITED_TOKENS
+    )
+    return Simulator(options=options, faults=plan)
 
 
 def open_usage(launch: Launch) -> closing[UsageHistory]:

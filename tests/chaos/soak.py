@@ -18,15 +18,18 @@ import tempfile
 from pathlib import Path
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 from chaos.client import Clients, Manner
 from chaos.turns import Answer, IllegalError, Outcome, Turn, make_turn
 from chaos.world import Sizes, World, run_world
+
+from codexd import bounds
 
 SETTLED_S = 5 * 60.0
 FLAT = 0.05
 SAMPLE_S = 10.0
 TURN_S = 60.0
+LARGE_CHARS = 1_000_000
 
 
 @define
@@ -52,9 +55,24 @@ class Soak:
             settled = self.samples and self.samples[-1][0] >= SETTLED_S
             await trio.sleep(self.pause_s if settled else 0)
 
+    async def fill(self) -> None:
+        """Fill what the daemon remembers of answers, which small conversations would do only in hours."""
+        clients = Clients(self.world.host, self.world.port, self.take)
+        for number in range(bounds.REMEMBERED_BYTES // LARGE_CHARS + 1):
+            turn = make_turn(self.rng)
+            while turn.path != "/v1/responses" or turn.body is None:
+                turn = make_turn(self.rng)
+            opening = {"role": "user", "content": f"{number} ".ljust(LARGE_CHARS, "x")}
+            asked = {"role": "user", "content": turn.body["input"]}
+            await clients.ask([evolve(turn, body=turn.body | {"input": [opening, asked]})], Manner.KEPT, self.rng)
+
     def take(self, turn: Turn, answer: Answer) -> None:
         self.turns += 1
-        outcome = turn.check(answer)
+        try:
+            outcome = turn.check(answer)
+        except IllegalError as fault:
+            self.note_bad(f"{turn.kind}: {fault}")
+            return
         if outcome is not Outcome.WHOLE:
             self.note_bad(f"{turn.kind}: {outcome.value} {answer.status} {answer.body[-200:]!r}")
 
@@ -88,6 +106,7 @@ async def main(streams: int, minutes: float, pause_s: float, faults: str, seed: 
             soak = Soak(world, random.Random(seed), pause_s)
             for _ in range(streams):
                 nursery.start_soon(soak.stream)
+            nursery.start_soon(soak.fill)
             await soak.sample(minutes * 60)
             nursery.cancel_scope.cancel()
         return 0 if soak.is_flat() and (soak.bad == 0 or faults != "asked") else 1
