@@ -12,9 +12,8 @@ from attrs import field, frozen
 from codexd import __version__
 from codexd.accounts.sign_in.callback import CALLBACK_PORTS
 from codexd.clients.address import find_address
-from codexd.doctor import clients, daemons, home, installation, kept, logins, network, ports, service, settings
+from codexd.doctor import clients, daemons, home, installation, logins, network, ports, settings
 from codexd.doctor.finding import Finding, Level, Report, Section, problem
-from codexd.doctor.service import Service
 from codexd.paths import Places
 from codexd.settings.schema import Settings
 
@@ -37,7 +36,7 @@ class Question:
     user: int
     working_dir: Path | None = None
     network: bool = False
-    service: Service | None = None
+    service: daemons.Service | None = None
 
 
 @frozen
@@ -95,7 +94,7 @@ class _Examination:
         found = home.look(places, self._question.user, self._environ.get("SUDO_USER"))
         yield from home.check_files(found)
         yield from home.check_space(found)
-        yield from kept.check_kept(kept.look(places))
+        yield from home.check_kept(home.read_kept(places))
 
     def _check_settings(self, places: Places) -> Iterator[Finding]:
         self._configuration = settings.look(places, self._environ)
@@ -134,7 +133,7 @@ class _Examination:
         yield from network.check_clock(self._question.now, issued_at, probes)
 
     def _check_service(self) -> Iterator[Finding]:
-        yield from service.check_service(self._question.service, self._answers.status)
+        yield from daemons.check_service(self._question.service, self._answers.status)
 
     def _check_clients(self) -> Iterator[Finding]:
         start = None if self._answers.status is not None else self._start
@@ -158,7 +157,7 @@ class _Examination:
     def _start(self) -> str:
         """The command that starts codexd."""
         found = self._question.service
-        return service.RESTART if found is not None and found.installed else daemons.START
+        return daemons.RESTART_SERVICE if found is not None and found.installed else daemons.START
 
     @property
     def _manager(self) -> str | None:
