@@ -15,19 +15,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codexctl.client import ControlClient, NoDaemon, Refused, connect
+from codexctl.client import ControlClient, NoDaemon, Refused
 from codexctl.command import EXIT_REFUSED, EXIT_USAGE, Command, Invocation, Stop, Values, argument
 from codexctl.commands.clients import SHELL_VARIABLES
-from codexctl.daemons import choose_socket
+from codexctl.daemons import choose_socket, find_noted, is_served
 from codexctl.render import doctor as render_doctor
 from codexctl.terminal import confirm, has_input_terminal
 from codexd import __version__
-from codexd.paths import Places, RunningDaemon, find_places, find_running_folder, find_socket, read_running
+from codexd.paths import Places, find_places, find_socket
 
 if TYPE_CHECKING:
-    from codexd.doctor.daemons import Answers
+    from codexd.doctor.daemons import Answers, Service
     from codexd.doctor.report import Examined, Question
-    from codexd.doctor.service import Service
 
 ANSWER_TIMEOUT_S = 10.0
 LOG_ENTRIES, REQUESTS = 200, 50
@@ -106,8 +105,8 @@ def _ask(invocation: Invocation, *, for_bundle: bool) -> Answers:
     from codexd.doctor.daemons import Answers  # noqa: PLC0415 - see above
 
     socket = _find_socket(invocation)
-    noted = list(_read_notes())
-    running = tuple(each for each in noted if _is_served(each.socket))
+    noted = find_noted()
+    running = tuple(each for each in noted if is_served(each.socket))
     dead = tuple(each for each in noted if each not in running)
     make_answers = partial(Answers, socket, running=running, dead=dead)
     results: dict[str, Any] = {}
@@ -163,19 +162,6 @@ def _find_socket(invocation: Invocation) -> Path:
     return Path(os.devnull)
 
 
-def _read_notes() -> Iterator[RunningDaemon]:
-    with suppress(RuntimeError):
-        yield from read_running(find_running_folder())
-
-
-def _is_served(socket: Path) -> bool:
-    try:
-        connect(socket).close()
-    except NoDaemon:
-        return False
-    return True
-
-
 def _find_installation(pid: int) -> Path | None:
     """The folder of the program that runs as ``pid``, if the system tells."""
     try:
@@ -205,7 +191,7 @@ def _look_at_service(environ: Mapping[str, str]) -> Service | None:
     from codexctl.service.inspection import inspect  # noqa: PLC0415 - the table of commands is loaded for a Tab press
     from codexctl.service.installation import Interpreter, find_installation  # noqa: PLC0415 - as above
     from codexctl.service.manager import NoManager, current_machine, find_manager  # noqa: PLC0415 - as above
-    from codexd.doctor.service import Service  # noqa: PLC0415 - as above
+    from codexd.doctor.daemons import Service  # noqa: PLC0415 - as above
     from codexd.files import explain  # noqa: PLC0415 - as above
 
     try:

@@ -245,3 +245,12 @@ def test_a_service_whose_files_were_deleted_is_stopped(planned, machine, units, 
 def test_uninstalling_nothing(machine):
     plan = plan_uninstall(find_manager(machine, Path("codexd")))
     assert (list(plan.steps), plan.obstacles) == ([], [])
+
+
+def test_a_port_in_use_is_an_obstacle_and_a_free_one_stays_free(planned, definition):
+    with socket.create_server(("127.0.0.1", definition.port)):
+        [obstacle] = planned().obstacles
+        assert f"the service can't listen on 127.0.0.1:{definition.port}: Address already in use." in obstacle
+    assert planned().obstacles == []
+    with socket.create_server(("127.0.0.1", definition.port)):
+        pass
