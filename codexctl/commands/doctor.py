@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from codexd.doctor.report import Examined, Question
 
 ANSWER_TIMEOUT_S = 10.0
-LOG_ENTRIES, REQUESTS = 200, 50
-"""How many of each a bundle has."""
 
 QUESTION = "Also contact OpenAI's sign-in server and backend, to see whether they can be reached? No login is sent."
 NOTHING_RUNS = (FileNotFoundError, ConnectionRefusedError, NotADirectoryError)
@@ -38,11 +36,15 @@ NOTHING_RUNS = (FileNotFoundError, ConnectionRefusedError, NotADirectoryError)
 
 
 def _doctor(invocation: Invocation) -> None:
+    from codexctl.service.installation import Interpreter, reinstall_command  # noqa: PLC0415 - see above
+
     try:
         from codexd.doctor.finding import to_json  # noqa: PLC0415 - see above
         from codexd.doctor.report import Question, examine  # noqa: PLC0415 - see above
     except ImportError as error:
-        raise Stop(EXIT_REFUSED, f"this installation is broken: {error}. {_reinstall()}") from None
+        again = reinstall_command(Interpreter.current(invocation.environ))
+        text = f"this installation is broken: {error}. Install codexd again with `{again}`."
+        raise Stop(EXIT_REFUSED, text) from None
     given, environ = invocation.arguments, invocation.environ
     bundle = _check_bundle(given.bundle)
     network = _may_contact(invocation)
@@ -56,6 +58,7 @@ def _doctor(invocation: Invocation) -> None:
         working_dir=_find_working_dir(),
         network=network,
         service=_look_at_service(environ),
+        reinstall=reinstall_command(Interpreter.current(environ)),
     )
     examined = examine(question)
     if bundle is not None:
@@ -64,10 +67,6 @@ def _doctor(invocation: Invocation) -> None:
     invocation.show(result, render_doctor.report)
     if not examined.report.is_healthy:
         raise Stop(EXIT_REFUSED)
-
-
-def _reinstall() -> str:
-    return f"Install codexd again, as with `{sys.executable} -m pip install --force-reinstall codexd`."
 
 
 def _may_contact(invocation: Invocation) -> bool:
@@ -130,6 +129,7 @@ def _ask(invocation: Invocation, *, for_bundle: bool) -> Answers:
 
 
 def _list_calls(environ: Mapping[str, str], *, for_bundle: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    from codexd.doctor import bundle  # noqa: PLC0415 - see above
     from codexd.doctor.clients import find_folder  # noqa: PLC0415 - see above
 
     yield "daemon.status", {}
@@ -147,8 +147,8 @@ def _list_calls(environ: Mapping[str, str], *, for_bundle: bool) -> Iterator[tup
         yield "claude.status", place | {"config_dir": str(claude)}
         yield "codex.status", {"config_dir": str(codex)}
     if for_bundle:
-        yield "requests.list", {"limit": REQUESTS}
-        yield "logs.history", {"limit": LOG_ENTRIES, "level": "info"}
+        yield "requests.list", {"limit": bundle.MAX_REQUESTS}
+        yield "logs.history", {"limit": bundle.MAX_LOG_ENTRIES, "level": bundle.LOG_LEVEL}
 
 
 def _find_socket(invocation: Invocation) -> Path:
@@ -210,6 +210,7 @@ def _look_at_service(environ: Mapping[str, str]) -> Service | None:
     return Service(
         found.manager,
         installed=found.installed,
+        listening=found.state.listening,
         state=found.state.word,
         runs=found.runs,
         problems=found.problems,

@@ -157,8 +157,10 @@ def _is_loopback(address: Address) -> bool:
 # -- its files ---------------------------------------------------------------------------------------
 
 
-_PASSWORD = re.compile(r"(?<=://)[^/@\s\"<]+(?=@)")
-_SECRET = re.compile(r"((?:KEY|TOKEN|SECRET|PASSWORD)(?:=|</key>\s+[+-]?\s*<string>))[^\"<\n]+", re.IGNORECASE)
+_PASSWORD = re.compile(r"(?<=://)[^/\s\"<]+(?=@)")
+_SECRET = re.compile(
+    r"((?:KEY|TOKEN|SECRET|PASSWORD)(?:=|</key>\s+[+-]?\s*<string>))(?:\\.|[^\\\"<\n])+", re.IGNORECASE
+)
 
 
 def hide_secrets(text: str) -> str:

@@ -83,7 +83,8 @@ def plan_install(
     steps: list[Step] = []
     for rival in find_rivals(address, places, state):
         if take_over:
-            steps.append(Call(f"stop {rival}, once its running requests have finished", _stopper(rival.socket)))
+            summary = f"stop {rival}, once its running requests have finished"
+            steps.append(Call(summary, _stopper(rival.socket), "it stays stopped; start it again as before."))
         else:
             obstacles.append(
                 f"{rival} is running already. Stop it with `codexctl --socket {rival.socket} stop`, or give --now, and "

@@ -61,13 +61,15 @@ class Answers:
 class Service:
     """``manager``: systemd or launchd, or None if neither can be used, for the ``reason``.
 
-    ``state`` is the manager's own word. ``runs``: the command line of the service. ``files``: the texts of its files by
-    their paths, which go into the bundle. ``problems`` and ``notes``: sentences.
+    ``listening``: whether the manager holds the sockets. ``state`` is its own word. ``runs``: the command line of the
+    service. ``files``: the texts of its files by their paths, which go into the bundle. ``problems`` and ``notes``:
+    sentences.
     """
 
     manager: str | None
     reason: str = ""
     installed: bool = False
+    listening: bool = False
     state: str = ""
     runs: str | None = None
     problems: tuple[str, ...] = ()

@@ -25,8 +25,8 @@ class Question:
     """What to look at, and from where.
 
     ``places``: None if the user's home folder is unknown. ``network``: whether servers may be contacted. ``answers``:
-    what the running daemon said. ``service``: what codexctl found about the service, which it manages. ``now``:
-    seconds since the epoch.
+    what the running daemon said. ``service``: what codexctl found about the service, which it manages.
+    ``reinstall``: the command that installs codexd again. ``now``: seconds since the epoch.
     """
 
     places: Places | None
@@ -37,6 +37,7 @@ class Question:
     working_dir: Path | None = None
     network: bool = False
     service: daemons.Service | None = None
+    reinstall: str | None = None
 
 
 @frozen
@@ -86,7 +87,7 @@ class _Examination:
         return Examined(report, self._configuration, self._accounts, self._installation)
 
     def _check_installation(self) -> Iterator[Finding]:
-        self._installation = installation.look(self._environ, self._answers.installation)
+        self._installation = installation.look(self._environ, self._answers.installation, self._question.reinstall)
         yield from installation.check_installation(self._installation)
         yield from installation.check_limits(self._installation)
 
@@ -105,7 +106,7 @@ class _Examination:
         yield from daemons.check_state(self._answers)
         server = self._settings.server
         if self._answers.status is None and server.port:
-            yield from ports.check_address(ports.look(server.host, server.port), self._answers.running)
+            yield from ports.check_address(ports.look(server.host, server.port), self._answers.running, self._listening)
         yield from settings.check_pending(self._answers.results.get("settings.list"))
         callbacks = tuple(ports.look("127.0.0.1", number) for number in CALLBACK_PORTS)
         yield from ports.check_callbacks(callbacks, self._answers.pids)
@@ -158,6 +159,12 @@ class _Examination:
         """The command that starts codexd."""
         found = self._question.service
         return daemons.RESTART_SERVICE if found is not None and found.installed else daemons.START
+
+    @property
+    def _listening(self) -> str | None:
+        """The manager that holds the socket of a service that does not run."""
+        found = self._question.service
+        return found.manager if found is not None and found.listening else None
 
     @property
     def _manager(self) -> str | None:

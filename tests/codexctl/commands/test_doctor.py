@@ -50,6 +50,13 @@ async def test_without_a_daemon(tmp_path):
     assert not (tmp_path / "codexd").exists()
 
 
+async def test_a_broken_installation_is_explained(tmp_path):
+    (tmp_path / "attrs.py").write_text("raise ImportError('no attrs')")
+    code, out, err = await run(tmp_path, PYTHONPATH=str(tmp_path))
+    assert (code, out) == (1, "")
+    assert err.startswith("codexctl: this installation is broken: no attrs. Install codexd again with `")
+
+
 async def test_as_json(tmp_path):
     code, out, _ = await run(tmp_path, "--json")
     assert code == 1
