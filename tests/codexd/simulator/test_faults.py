@@ -145,6 +145,12 @@ def test_once_is_once_for_each_prompt():
     assert [dice.obey("[fault gzip]", Stage.REQUEST) is not None for _ in range(3)] == [True] * 3
 
 
+def test_what_a_prompt_asks_for_strikes_the_shortest_answer():
+    """It has one delta."""
+    dice = Dice(parse_plan("asked"))
+    assert {dice.obey("[fault event:lost]", Stage.REQUEST).place for _ in range(30)} == {1}
+
+
 def test_a_fault_has_its_name():
     assert Fault(Kind.STATUS, 529).name == "status:529"
     assert Fault(Kind.GZIP).name == "gzip"
