@@ -19,8 +19,9 @@ from pathlib import Path
 
 import trio
 from attrs import define, field
+from chaos.answers import Answer, IllegalError, Outcome, check
 from chaos.client import Clients, Manner
-from chaos.turns import Answer, IllegalError, Outcome, Turn, make_turn
+from chaos.turns import Turn, make_turn
 from chaos.world import Sizes, World, run_world
 
 SETTLED_S = 5 * 60.0
@@ -54,7 +55,7 @@ class Soak:
 
     def take(self, turn: Turn, answer: Answer) -> None:
         self.turns += 1
-        outcome = turn.check(answer)
+        outcome = check(turn, answer)
         if outcome is not Outcome.WHOLE:
             self.note_bad(f"{turn.kind}: {outcome.value} {answer.status} {answer.body[-200:]!r}")
 
