@@ -135,6 +135,8 @@ PLANS: Mapping[str, str] = {
 }
 """Named lists. ``hostile`` mixes every kind but those that lose a login."""
 
+SEE_HELP = "`codexd --faults help` lists what may be written."
+
 _PLACES = 9
 _RATE = re.compile(r"(?:(?P<chance>[01]|0?\.\d+|1\.0+)|1/(?P<every>[1-9]\d{0,8}))(?:x(?P<burst>[1-9]\d{0,5}))?")
 _ASKED = re.compile(r"\[fault ([a-z:-]+?)(?::(\d{1,5}))?( once)?\]")
@@ -187,7 +189,7 @@ def parse_plan(text: str) -> FaultPlan:
         if name == "seed":
             seed = _read_seed(rate)
         elif not equals:
-            raise ValueError(f"{part!r} is neither a plan nor KIND=RATE.\n{describe_spec()}")
+            raise ValueError(f"{part!r} is neither a plan nor KIND=RATE. {SEE_HELP}")
         else:
             rule = _read_rule(name, rate)
             rules[rule.fault.name] = rule
@@ -221,7 +223,7 @@ def _read_fault(name: str) -> Fault:
     stem, _, number = name.rpartition(":")
     kind = by_name.get(name) or by_name.get(stem)
     if kind is None:
-        raise ValueError(f"{name!r} is not a kind of fault.\n{describe_spec()}")
+        raise ValueError(f"{name!r} is not a kind of fault. {SEE_HELP}")
     value, default = (None if kind.value == name else number), KINDS[kind].value
     if value is None:
         return Fault(kind, default or 0)
@@ -246,7 +248,10 @@ def describe_spec() -> str:
         lines.append(f"  {name:<{width}}  {about.meaning}{default}")
     lines += [
         "Plans:",
-        *(f"  {name:<{width}}  {spec or 'only prompts with [fault KIND] fail'}" for name, spec in PLANS.items()),
+        *(
+            f"  {name:<{width}}  {spec or 'only prompts with [fault KIND] or [fault KIND once] fail'}"
+            for name, spec in PLANS.items()
+        ),
     ]
     lines += ["seed=N makes the choices repeatable."]
     return "\n".join(lines)

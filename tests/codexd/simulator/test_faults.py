@@ -56,7 +56,6 @@ def test_every_kind_says_where_it_strikes():
     ("spec", "words"),
     [
         ("", "'' is neither a plan nor KIND=RATE"),
-        ("help", "'help' is neither a plan nor KIND=RATE"),
         ("reset", "'reset' is neither"),
         ("explode=0.1", "'explode' is not a kind of fault"),
         ("reset=0.1", "'reset' is not a kind of fault"),
