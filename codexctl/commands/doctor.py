@@ -89,14 +89,19 @@ def _find_working_dir() -> Path | None:
 
 def _find_places(environ: Mapping[str, str], answers: Answers) -> Places | None:
     """The places of the daemon that was asked, which may run with ``--home``; else those that ``environ`` names."""
-    try:
-        places = find_places(environ)
-    except (RuntimeError, OSError):
-        places = None
+    named = _try_places(environ)
     asked = next((each.home for each in answers.running if each.socket == answers.socket), None)
-    if asked is None or (places is not None and places.state_dir == asked):
-        return places
-    return Places(asked, asked, answers.socket)
+    if asked is None:
+        return named
+    default = _try_places({name: value for name, value in environ.items() if name != "CODEXD_HOME"})
+    known = (places for places in (named, default) if places is not None and places.state_dir == asked)
+    return next(known, Places(asked, asked, answers.socket))._replace(socket=answers.socket)
+
+
+def _try_places(environ: Mapping[str, str]) -> Places | None:
+    with suppress(RuntimeError, OSError):
+        return find_places(environ)
+    return None
 
 
 def _ask(invocation: Invocation, *, for_bundle: bool) -> Answers:
