@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,7 +81,8 @@ def plan_install(
     obstacles = list(filter(None, [installation.problem, manager.refuse(definition.executable)]))
     obstacles += [text for file in found.values() for text in _judge(file, manager, definition, replace=replace)]
     steps: list[Step] = []
-    for rival in find_rivals(address, places, state):
+    rivals = find_rivals(address, places, state)
+    for rival in rivals:
         if take_over:
             summary = f"stop {rival}, once its running requests have finished"
             steps.append(Call(summary, _stopper(rival.socket), "it stays stopped; start it again as before."))
@@ -90,8 +91,9 @@ def plan_install(
                 f"{rival} is running already. Stop it with `codexctl --socket {rival.socket} stop`, or give --now, and "
                 "install stops it once its running requests have finished."
             )
-    if not steps and not obstacles and not state.listening:
-        obstacles += _find_port_conflicts(address)
+    if not obstacles and not any(_is_at(daemon, address) for daemon in (*rivals, *_find_own(state))):
+        held = {each for file in found.values() for each in manager.read_listens(file.text)} if state.listening else ()
+        obstacles += _find_port_conflicts(address, held)
     moved = [file for file in found.values() if file.origin in (Origin.EDITED, Origin.FOREIGN, Origin.LINK)]
     steps += [Move(file.path, unused_name(_backup(file.path))) for file in moved]
     before = {**found, **{file.path: ServiceFile(file.path, Origin.ABSENT) for file in moved}}
@@ -148,9 +150,18 @@ def find_rivals(address: Address | None, places: Places, state: State) -> list[R
         and (
             daemon.home == places.state_dir
             or daemon.socket == places.socket
-            or (address is not None and daemon.address.endswith(f":{address.port}"))
+            or (address is not None and _is_at(daemon, address))
         )
     ]
+
+
+def _find_own(state: State) -> Iterator[RunningDaemon]:
+    """The daemon that the service runs now."""
+    return (daemon for daemon in find_noted() if daemon.pid == state.pid)
+
+
+def _is_at(daemon: RunningDaemon, address: Address) -> bool:
+    return daemon.address.endswith(f":{address.port}")
 
 
 def _stopper(control_socket: Path) -> Callable[[], None]:
@@ -211,9 +222,11 @@ def _note_environment(machine: Machine, manager: Manager, definition: Definition
             yield f"The service uses {option}, as {name} in this shell says."
 
 
-def _find_port_conflicts(address: Address) -> Iterator[str]:
-    """Why its sockets can't be opened. Each is tried, and closed again at once."""
+def _find_port_conflicts(address: Address, held: Collection[str]) -> Iterator[str]:
+    """Why its sockets can't be opened, except those that the service holds. Each is tried, and closed at once."""
     for host, name in zip(address.numeric, address.sockets, strict=True):
+        if name in held:
+            continue
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -140,8 +140,36 @@ def test_a_port_that_another_program_uses(planned, definition):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         [obstacle] = planned(wanted=definition._replace(port=port)).obstacles
-    assert f"127.0.0.1:{port}" in obstacle
-    assert "--port N" in obstacle
+        assert f"the service can't listen on 127.0.0.1:{port}: Address already in use." in obstacle
+        assert "--port N" in obstacle
+    assert planned(wanted=definition._replace(port=port)).obstacles == []
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+
+
+def test_a_port_of_another_program_is_seen_before_anything_is_stopped(planned, note, definition, machine):
+    with socket.create_server(("127.0.0.1", definition.port)):
+        note(home=str(definition.home))
+        [obstacle] = planned(take_over=True).obstacles
+        assert "can't listen on" in obstacle
+    note(home="/elsewhere")
+    take(planned().steps, machine, lambda _: None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        [obstacle] = planned(wanted=definition._replace(port=taken.getsockname()[1])).obstacles
+        assert "can't listen on" in obstacle
+
+
+def test_what_the_service_itself_holds_is_free_for_it(planned, note, definition, machine, programs, units):
+    take(planned().steps, machine, lambda _: None)
+    with socket.create_server(("127.0.0.1", definition.port)):
+        assert planned().obstacles == []
+        units[0].unlink()
+        units[1].write_text("[Service]\nExecStart=/mine\n")
+        programs.write(active=["codexd.service"])
+        state = find_manager(machine, Path("codexd")).state()
+        note(pid=state.pid, address=f"http://127.0.0.1:{definition.port}")
+        assert (state.active, state.listening) == (True, False)
+        assert planned(replace=True).obstacles == []
 
 
 def test_settings_that_can_not_be_used(planned, definition):
@@ -245,12 +273,3 @@ def test_a_service_whose_files_were_deleted_is_stopped(planned, machine, units, 
 def test_uninstalling_nothing(machine):
     plan = plan_uninstall(find_manager(machine, Path("codexd")))
     assert (list(plan.steps), plan.obstacles) == ([], [])
-
-
-def test_a_port_in_use_is_an_obstacle_and_a_free_one_stays_free(planned, definition):
-    with socket.create_server(("127.0.0.1", definition.port)):
-        [obstacle] = planned().obstacles
-        assert f"the service can't listen on 127.0.0.1:{definition.port}: Address already in use." in obstacle
-    assert planned().obstacles == []
-    with socket.create_server(("127.0.0.1", definition.port)):
-        pass
