@@ -13,8 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from codexctl.service.address import Address, to_socket
-from codexctl.service.definition import Definition, Origin, ServiceFile, sign
+from codexctl.service.definition import Address, Definition, Origin, ServiceFile, sign, to_socket
 from codexctl.service.manager import LogsWanted, State, read_template
 from codexctl.service.steps import Call, Finished, Machine, MakeFolder, Remove, Run, Step, StepFailed, Write
 

@@ -10,8 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from codexctl.service.address import Address
-from codexctl.service.definition import Definition, ServiceFile
+from codexctl.service.definition import Address, Definition, ServiceFile
 from codexctl.service.steps import Machine, Step
 from codexd.paths import Places, find_places
 

@@ -112,10 +112,14 @@ class Run(NamedTuple):
 
 
 class Call(NamedTuple):
-    """Something that codexctl does itself. It raises StepFailed."""
+    """Something that codexctl does itself. It raises StepFailed.
+
+    ``lasting`` says what stays so if a later step fails.
+    """
 
     summary: str
     act: Callable[[], None]
+    lasting: str = ""
 
 
 Step: TypeAlias = Write | Remove | Move | MakeFolder | Run | Call
@@ -220,6 +224,8 @@ def _undo(step: Step, machine: Machine) -> None:
             target.rename(path)
         case Run(_, undo) if undo:
             _take(Run(undo), machine)
+        case Call(_, _, lasting) if lasting:
+            raise StepFailed(lasting)
 
 
 def remove_empty(folders: Iterable[Path]) -> None:

@@ -10,8 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from codexctl.service.address import Address
-from codexctl.service.definition import Definition, Origin, ServiceFile, sign
+from codexctl.service.definition import Address, Definition, Origin, ServiceFile, sign
 from codexctl.service.manager import LogsWanted, State, read_template
 from codexctl.service.steps import Finished, Machine, Remove, Run, Step, Write
 

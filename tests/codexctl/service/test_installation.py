@@ -1,9 +1,10 @@
+import shlex
 import sys
 from pathlib import Path
 
 import pytest
 
-from codexctl.service.installation import Interpreter, Kind, find_installation
+from codexctl.service.installation import Interpreter, Kind, find_installation, reinstall_command
 
 
 @pytest.fixture
@@ -42,6 +43,18 @@ def test_the_kinds(make, tmp_path, prefix, beside, virtual, kind):
     found = find_installation(make(prefix, *beside, virtual=virtual))
     assert (found.kind, found.executable) == (kind, tmp_path / prefix / "bin" / "codexd")
     assert found.problem is None
+
+
+@pytest.mark.parametrize(
+    ("beside", "command"),
+    [
+        (["pipx_metadata.json"], "pipx reinstall codexd"),
+        (["uv-receipt.toml"], "uv tool install --reinstall codexd"),
+        ([], f"{shlex.quote(sys.executable)} -m pip install --force-reinstall codexd"),
+    ],
+)
+def test_how_to_install_again(make, beside, command):
+    assert reinstall_command(make("anywhere", *beside)) == command
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from codexctl.service.address import Address
-from codexctl.service.definition import Definition, Origin, parse
+from codexctl.service.definition import Address, Definition, Origin, parse
 from codexctl.service.manager import LogsWanted, read_template
 from codexctl.service.steps import take
 from codexctl.service.systemd import SERVICE, SOCKET, UNITS, Systemd, quote, render
