@@ -20,14 +20,14 @@ from codexd.daemon import serve
 from codexd.descriptors import raise_limit
 from codexd.errors import AddressUnavailable, AlreadyRunning, CodexdError, FileUnreadable, SettingInvalid
 from codexd.files import explain
-from codexd.handover import Predecessor
-from codexd.line import Line
-from codexd.listeners import adopt, pin_address
-from codexd.manager import knows_main_process
 from codexd.output import Output, open_missing_descriptors
 from codexd.paths import Places, find_places, find_running_folder, find_socket, read_running
 from codexd.record.logs import LogRing, configure, make_missing_note
-from codexd.running import find_living, make_temporary_home, share_temporary_home
+from codexd.service.handover import Predecessor
+from codexd.service.line import Line
+from codexd.service.listeners import adopt, pin_address
+from codexd.service.manager import knows_main_process
+from codexd.service.running import find_living, make_temporary_home, share_temporary_home
 from codexd.settings.live import LiveSettings
 
 FAILED = 1

@@ -13,12 +13,13 @@ is a connection refused, and at no moment may both refresh a login.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from contextlib import AsyncExitStack, closing, suppress
+from contextlib import AsyncExitStack, ExitStack, closing, suppress
 from pathlib import Path
 from typing import Self
 
@@ -30,9 +31,11 @@ from codexd.accounts.store.lock import StoreLock
 from codexd.api.daemon import Process, Service
 from codexd.errors import RestartFailed
 from codexd.files import explain
-from codexd.line import Line
-from codexd.listeners import CONTROL, HTTP, Adopted, Origin, adopt_descriptors
+from codexd.service.line import Line
+from codexd.service.listeners import CONTROL, HTTP, Adopted, Origin, adopt_descriptors
 from codexd.settings.schema import ServerSettings
+
+log = logging.getLogger("codexd.daemon")
 
 VARIABLE = "CODEXD_HANDOVER"
 """The environment variable with the predecessor's ``Estate`` as JSON."""
@@ -183,27 +186,28 @@ class Successor:
         Raises:
             RestartFailed: it can't be started.
         """
-        own, given = socket.socketpair()
-        reading, writing = os.pipe()
-        stderr = _copy_stderr()
-        try:
-            estate = make_estate(given.fileno(), stderr)
-            process = await trio.lowlevel.open_process(
-                list(command),
-                env={**environ, VARIABLE: json.dumps(asdict(estate))},
-                pass_fds=estate.descriptors,
-                stderr=writing,
-                start_new_session=True,  # otherwise Ctrl-C would reach it twice, once passed on by the first process
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            own.close()
-            os.close(reading)
-            reason = getattr(error, "strerror", None) or error
-            raise RestartFailed(f"{command[0]} can't be started ({reason})") from None
-        finally:
-            given.close()
-            os.close(writing)
-            os.close(stderr)
+        with ExitStack() as undo, ExitStack() as given:
+            try:
+                own, end = socket.socketpair()
+                undo.callback(own.close)
+                given.callback(end.close)
+                reading, writing = os.pipe()
+                undo.callback(os.close, reading)
+                given.callback(os.close, writing)
+                stderr = _copy_stderr()
+                given.callback(os.close, stderr)
+                estate = make_estate(end.fileno(), stderr)
+                process = await trio.lowlevel.open_process(
+                    list(command),
+                    env={**environ, VARIABLE: json.dumps(asdict(estate))},
+                    pass_fds=estate.descriptors,
+                    stderr=writing,
+                    start_new_session=True,  # otherwise Ctrl-C would reach it twice: the first process passes it on
+                )
+            except (OSError, subprocess.SubprocessError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise RestartFailed(f"{command[0]} can't be started ({reason})") from None
+            undo.pop_all()
         own.setblocking(False)
         return cls(process, trio.SocketStream(trio.socket.from_stdlib_socket(own)), trio.lowlevel.FdStream(reading))
 
@@ -272,7 +276,8 @@ class Handover:
 
     ``command`` starts a new process; it is empty if codexd is only a part of another program. ``make_estate`` gets the
     descriptors of the channel and of the standard error. ``lend`` gives up all that only one process may write, and
-    ``take_back`` takes it again. ``background`` is a nursery that lives as long as the daemon.
+    ``take_back``, which may raise OSError, takes it again. ``background`` is a nursery that lives as long as the
+    daemon.
     """
 
     command: Sequence[str]
@@ -295,7 +300,7 @@ class Handover:
             undo.callback(self.line.withdraw)
             try:
                 successor = await Successor.start(self.command, self.environ, self.make_estate)
-                undo.callback(self.take_back)
+                undo.callback(self._take_back)
                 undo.push_async_callback(successor.end)
                 self.background.start_soon(successor.collect_output)
                 version = await self._guide(successor)
@@ -305,6 +310,12 @@ class Handover:
         await successor.let_go()
         self.line.hand_over(successor.process.pid)
         return Process(successor.process.pid, version)
+
+    def _take_back(self) -> None:
+        try:
+            self.take_back()
+        except OSError as error:
+            log.error("the accounts can't be read again, so codexd goes on with those in memory: %s", explain(error))  # noqa: TRY400 - no bug
 
     async def _guide(self, successor: Successor) -> str:
         """Lead the new process through its start; return its version."""

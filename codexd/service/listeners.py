@@ -23,7 +23,7 @@ from attrs import frozen
 
 from codexd.control.socket import bind_socket
 from codexd.errors import AddressUnavailable, SettingInvalid
-from codexd.running import find_living
+from codexd.service.running import find_living
 from codexd.settings.live import LiveSettings
 from codexd.settings.schema import ServerSettings, is_loopback
 from codexd.web import server as web
