@@ -19,6 +19,7 @@ from codexctl.service.inspection import Inspection, inspect
 from codexctl.service.installation import UPGRADE, Installation, Interpreter, find_installation
 from codexctl.service.manager import (
     LogsWanted,
+    Machine,
     Manager,
     NoManager,
     current_machine,
@@ -26,7 +27,7 @@ from codexctl.service.manager import (
     find_service_places,
 )
 from codexctl.service.planning import HANDLED, Plan, plan_install, plan_uninstall
-from codexctl.service.steps import Machine, StepFailed, remove_empty, take
+from codexctl.service.steps import StepFailed, remove_empty, take
 from codexctl.terminal import Spinner, confirm, has_input_terminal
 from codexd import __version__
 from codexd.files import explain

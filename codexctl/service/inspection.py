@@ -19,9 +19,8 @@ from codexctl.service.definition import (
     to_lines,
 )
 from codexctl.service.installation import Installation
-from codexctl.service.manager import Manager, State, find_service_places
+from codexctl.service.manager import Machine, Manager, State, find_service_places
 from codexctl.service.planning import find_rivals
-from codexctl.service.steps import Machine
 from codexd import __version__
 
 REPLY_TIMEOUT_S = 10.0

@@ -12,8 +12,8 @@ from codexctl.client import ControlClient, NoDaemon, Refused
 from codexctl.daemons import find_noted, is_served
 from codexctl.service.definition import Address, AddressInvalid, Definition, Origin, ServiceFile, find_address, read
 from codexctl.service.installation import Installation
-from codexctl.service.manager import Manager, State, find_service_places
-from codexctl.service.steps import Call, Machine, Move, Remove, Step, StepFailed, to_json
+from codexctl.service.manager import Machine, Manager, State, find_service_places
+from codexctl.service.steps import Call, Move, Remove, Step, StepFailed, to_json
 from codexd.files import unused_name
 from codexd.paths import Places, RunningDaemon
 

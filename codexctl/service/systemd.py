@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from codexctl.service.definition import Address, Definition, Origin, ServiceFile, sign
-from codexctl.service.manager import LogsWanted, State, read_template
-from codexctl.service.steps import Finished, Machine, Remove, Run, Step, Write
+from codexctl.service.manager import Finished, LogsWanted, Machine, State, read_template
+from codexctl.service.steps import Remove, Run, Step, Write
 
 SERVICE, SOCKET = "codexd.service", "codexd.socket"
 UNITS = (SOCKET, SERVICE)

@@ -1,12 +1,14 @@
 """codexctl on a machine with the stand-ins for systemd's programs, whose codexd is scripted."""
 
+import argparse
 import json
 import os
 
 import pytest
 from support.control_answers import SERVICE_STATUS, SERVING
 
-from codexctl.service import parse_port
+from codexctl.command import Invocation, Stop
+from codexctl.service import actions, parse_port
 from codexd import __version__
 
 
@@ -120,6 +122,7 @@ def test_json_is_one_document(codexctl, folder, install):
     done = json.loads(out)
     assert (status, err) == (0, "")
     assert [step["action"] for step in done["steps"]] == ["create", "create", "run", "run"]
+    assert done["listens_on"] == [f"127.0.0.1:{install[-1]}"]
     assert done["daemon"]["serving"] == SERVING
     status, out, _ = codexctl("service", "--json")
     found = json.loads(out)
@@ -213,3 +216,10 @@ def test_logs_as_json(codexctl):
     assert json.loads(out) == {"entries": entries}
     _, out, _ = codexctl("service", "logs", "-f", "--json")
     assert [json.loads(line) for line in out.splitlines()] == [{"entry": entry} for entry in entries]
+
+
+def test_a_daemon_that_never_answers_is_given_up(machine, definition, monkeypatch):
+    monkeypatch.setattr(actions, "SERVES_WITHIN_S", 0.0)
+    invocation = Invocation(definition.home / "control.sock", argparse.Namespace(), {})
+    with pytest.raises(Stop, match="the service runs, but codexd does not answer yet: "):
+        actions.wait_for_daemon(machine, definition, invocation)

@@ -1,22 +1,10 @@
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-from codexctl.service.steps import (
-    Call,
-    Machine,
-    MakeFolder,
-    Move,
-    Remove,
-    Run,
-    StepFailed,
-    Write,
-    remove_empty,
-    take,
-    to_json,
-)
+from codexctl.service.manager import Machine
+from codexctl.service.steps import Call, MakeFolder, Move, Remove, Run, StepFailed, Write, remove_empty, take, to_json
 
 
 @pytest.fixture
@@ -166,9 +154,3 @@ def test_only_empty_folders_are_removed(tmp_path):
         (tmp_path / name).mkdir(parents=True)
     remove_empty([tmp_path / "full", tmp_path / "empty", tmp_path / "none"])
     assert [each.name for each in tmp_path.iterdir()] == ["full"]
-
-
-def test_a_program_gets_the_environment_of_the_machine(tmp_path):
-    machine = Machine("linux", {"PATH": os.environ["PATH"], "X": "1"}, tmp_path, 0, "me")
-    done = machine.run(sys.executable, "-c", "import os; print(os.environ['X'], len(os.environ) < 9)")
-    assert done.output == "1 True\n"

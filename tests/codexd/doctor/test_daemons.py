@@ -161,3 +161,17 @@ def test_the_service(found, status, findings):
 def test_a_text_begins_with_a_large_letter():
     [found] = check_service(Service(None, "neither runs here.\nRun it so."), None)
     assert found.text == "Neither runs here."
+
+
+def test_what_is_said_of_a_daemon_that_is_well():
+    [found] = daemons.check_daemons(answers(simulated=True))
+    assert found.text == f"codexd {__version__} runs at http://127.0.0.1:8081 (pid 7, simulated)."
+    [found] = daemons.check_daemons(answers())
+    assert found.text.endswith("(pid 7).")
+
+
+@pytest.mark.parametrize(("restarts", "said"), [(1, "was restarted once."), (3, "was restarted 3 times.")])
+def test_how_often_a_task_was_restarted(restarts, said):
+    task = {"name": "t", "state": "running", "restarts": restarts, "last_error": None}
+    found = [each.text for each in daemons.check_state(answers(tasks=[task])) if each.kind == "task_restarted"]
+    assert found == [f'The task "t" has failed and {said}']
