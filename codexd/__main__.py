@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         "--faults",
         metavar="SPEC",
         help="let the simulated backend fail: a plan (flaky, overloaded, hostile, asked) or kinds with their rates, "
-        "such as reset:body=0.05,status:503=1/50x10,seed=7; --faults help lists all",
+        "such as reset:body=0.05,status:503=1/50x10,seed=7. SPEC = help lists all",
     )
     return parser
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,13 +34,13 @@ from codexd.bounds import Gauge
 from codexd.control.method import Accounts
 from codexd.descriptors import Budget, Slots
 from codexd.errors import SettingInvalid
-from codexd.handover import Predecessor
-from codexd.line import Line
-from codexd.listeners import Adopted
 from codexd.paths import Places
 from codexd.record.logs import LogRing
 from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
+from codexd.service.handover import Predecessor
+from codexd.service.line import Line
+from codexd.service.listeners import Adopted
 from codexd.settings.live import LiveSettings
 from codexd.settings.schema import Settings
 from codexd.translation.chat.api import CHAT
@@ -56,8 +57,9 @@ from codexd.turns.kilo import Kilo
 from codexd.turns.runner import TurnRunner
 from codexd.upstream.account import AccountEndpoint
 from codexd.upstream.codex import CodexBackend
-from codexd.upstream.http import make_timeout
-from codexd.upstream.kilo import FreeModels, KiloBackend
+from codexd.upstream.http import make_timeout, open_client
+from codexd.upstream.kilo import FreeModels, KiloBackend, open_kilo_client
+from codexd.upstream.proxies import Proxies
 from codexd.web.app import App, Refusals, create_quart
 from codexd.web.callback import serve_callback
 from codexd.web.codex_routes import CodexRoutes
@@ -68,6 +70,9 @@ from codexd.web.models import ModelLists
 UNLIMITED_TOKENS = 10**15
 DRAIN_S = 30.0
 """How long running streams may continue after SIGTERM."""
+
+SPARE_CONNECTIONS = 2
+"""Connections to the backend beside those of running requests: for limits and lists of models."""
 
 
 class SimulatedBackend(Protocol):
@@ -129,14 +134,68 @@ class Ready:
     has_accounts: bool
 
 
-def make_accounts(
-    launch: Launch, store: AccountStore, http: httpx.AsyncClient, sign_in_http: httpx.AsyncClient
-) -> Accounts:
+@frozen
+class Shared:
+    """What all requests share: places for connections, room for bodies, and what codexd recalls of earlier answers."""
+
+    clients: Slots
+    control_clients: Slots
+    room: Room = field(factory=Room)
+    recall: Recall = field(factory=Recall)
+
+
+@frozen
+class Clients:
+    """The HTTP clients: of the backend, the sign-in server and Kilo."""
+
+    backend: httpx.AsyncClient
+    sign_in: httpx.AsyncClient
+    kilo: httpx.AsyncClient
+
+
+@asynccontextmanager
+async def open_clients(launch: Launch, tls: ssl.SSLContext, budget: Budget) -> AsyncIterator[Clients]:
+    upstream = launch.settings.current.upstream
+    proxies = Proxies() if launch.simulated else Proxies.of(launch.environ)
+    connect = partial(open_client, upstream, proxies=proxies, tls=tls)
+    async with (
+        connect(max_connections=budget.clients + SPARE_CONNECTIONS) as backend,
+        connect(keeps_connections=False) as sign_in,
+        open_kilo_client(upstream, proxies=proxies, tls=tls) as kilo,
+    ):
+        launch.settings.on_change(partial(apply_settings, launch.logs, (backend, sign_in, kilo)))
+        yield Clients(backend, sign_in, kilo)
+
+
+@frozen
+class Parts:
+    """What requests and control methods work with."""
+
+    clients: Clients
+    accounts: Accounts
+    kilo: Kilo
+    requests: RequestLog
+    usage: UsageHistory
+    shared: Shared
+
+
+def make_parts(launch: Launch, store: AccountStore, usage: UsageHistory, clients: Clients, budget: Budget) -> Parts:
+    return Parts(
+        clients,
+        _make_accounts(launch, store, clients),
+        _make_kilo(launch, clients.kilo),
+        RequestLog(time.monotonic, on_end=usage.add),
+        usage,
+        Shared(Slots(budget.clients), Slots(budget.control)),
+    )
+
+
+def _make_accounts(launch: Launch, store: AccountStore, clients: Clients) -> Accounts:
     """The parts that work on accounts, using the sign-in server and the backend of the settings."""
     clock, live = launch.clock, launch.settings
     auth_url = live.current.upstream.auth_url
-    server = SignInServer(sign_in_http, auth_url, make_back_off(), clock)
-    tokens, backend = TokenEndpoint(server), AccountEndpoint(http, lambda: live.current.upstream, clock)
+    server = SignInServer(clients.sign_in, auth_url, make_back_off(), clock)
+    tokens, backend = TokenEndpoint(server), AccountEndpoint(clients.backend, lambda: live.current.upstream, clock)
     show_pages = partial(serve_callback, simulated=launch.simulated)
 
     def name_account(account_id: str) -> str:
@@ -162,44 +221,22 @@ def make_accounts(
     )
 
 
-def make_kilo(launch: Launch, http: httpx.AsyncClient) -> Kilo:
+def _make_kilo(launch: Launch, http: httpx.AsyncClient) -> Kilo:
     live = launch.settings
     backend = KiloBackend(http, lambda: live.current, launch.clock)
     return Kilo(lambda: live.current, backend, FreeModels(backend))
 
 
-@frozen
-class Shared:
-    """What all requests share: places for connections, room for bodies, and what codexd recalls of earlier answers."""
-
-    clients: Slots
-    control_clients: Slots
-    room: Room = field(factory=Room)
-    recall: Recall = field(factory=Recall)
-
-    @classmethod
-    def of(cls, budget: Budget) -> Shared:
-        return cls(Slots(budget.clients), Slots(budget.control))
-
-
-def make_app(
-    launch: Launch,
-    accounts: Accounts,
-    kilo: Kilo,
-    http: httpx.AsyncClient,
-    requests: RequestLog,
-    shared: Shared,
-    ending: trio.Event,
-) -> App:
+def make_app(launch: Launch, parts: Parts, ending: trio.Event) -> App:
     """The HTTP side; each request reads the current settings."""
-    live, clock, room = launch.settings, launch.clock, shared.room
-    plan = _make_plan(launch, accounts, http, requests)
-    turns = TurnRunner(lambda: live.current, (kilo, plan), requests, clock)
+    live, clock = launch.settings, launch.clock
+    accounts, requests, room = parts.accounts, parts.requests, parts.shared.room
+    turns = TurnRunner(lambda: live.current, (parts.kilo, _make_plan(launch, parts)), requests, clock)
 
     def route(api: ClientApi[Any]) -> Handler:
         return ModelRoute(api, turns, requests, room, ending, clock, launch.timing).answer
 
-    responses = ResponsesApi(shared.recall)
+    responses = ResponsesApi(parts.shared.recall)
     count_responses = CountRoute(
         turns, room, lambda data: responses.parse_count(data, now=clock()), {"object": "response.input_tokens"}
     )
@@ -218,8 +255,9 @@ def make_app(
     return App(lambda: live.current.server, hot, quart, refusals)
 
 
-def _make_plan(launch: Launch, accounts: Accounts, http: httpx.AsyncClient, requests: RequestLog) -> ChatGptPlan:
-    store, tracker, clock, live = accounts.store, accounts.tracker, launch.clock, launch.settings
+def _make_plan(launch: Launch, parts: Parts) -> ChatGptPlan:
+    accounts, clock, live = parts.accounts, launch.clock, launch.settings
+    store, tracker = accounts.store, accounts.tracker
     return ChatGptPlan(
         settings=lambda: live.current,
         store=store,
@@ -227,16 +265,15 @@ def _make_plan(launch: Launch, accounts: Accounts, http: httpx.AsyncClient, requ
         refresher=accounts.refresher,
         tracker=tracker,
         catalogues=accounts.catalogues,
-        backend=CodexBackend(http, lambda: live.current.upstream, clock),
+        backend=CodexBackend(parts.clients.backend, lambda: live.current.upstream, clock),
         clock=clock,
-        now=requests.now,
+        now=parts.requests.now,
     )
 
 
-def list_gauges(
-    launch: Launch, accounts: Accounts, requests: RequestLog, usage: UsageHistory, shared: Shared
-) -> tuple[Gauge, ...]:
+def list_gauges(launch: Launch, parts: Parts) -> tuple[Gauge, ...]:
     """What ``codexctl status --verbose`` shows as in use."""
+    accounts, requests, usage, shared = parts.accounts, parts.requests, parts.usage, parts.shared
     owners, answers = shared.recall.owners, shared.recall.answers
 
     def gauge(name: str, read: Callable[[], int], limit: int, unit: str = "") -> Gauge:
@@ -264,13 +301,6 @@ def _count_unwritten(logs: LogRing) -> int:
     return logs.output.waiting_bytes if logs.output is not None else 0
 
 
-def describe_faults() -> str:
-    """What ``--faults`` may say, for people."""
-    from codexd.simulator.faults import describe_spec  # noqa: PLC0415 - a real daemon never loads it
-
-    return describe_spec()
-
-
 def make_simulator(faults: str | None = None) -> SimulatedBackend:
     """The backend for ``codexd --simulate``; ``faults`` is the SPEC of what goes wrong on purpose.
 
@@ -292,6 +322,13 @@ def make_simulator(faults: str | None = None) -> SimulatedBackend:
         kept_requests=20, primary_budget_tokens=UNLIMITED_TOKENS, secondary_budget_tokens=UNLIMITED_TOKENS
     )
     return Simulator(options=options, faults=plan)
+
+
+def describe_faults() -> str:
+    """What may be given to ``--faults``."""
+    from codexd.simulator.faults import describe_spec  # noqa: PLC0415 - as above
+
+    return describe_spec()
 
 
 def open_usage(launch: Launch) -> closing[UsageHistory]:

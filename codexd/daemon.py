@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
@@ -23,36 +22,29 @@ from codexd.accounts.store.store import AccountStore
 from codexd.api.daemon import Service
 from codexd.assembly import (
     Launch,
+    Parts,
     Ready,
-    Shared,
     SimulatedBackend,
-    apply_settings,
     list_gauges,
-    make_accounts,
     make_app,
-    make_kilo,
+    make_parts,
+    open_clients,
     open_usage,
 )
-from codexd.bounds import Gauge
 from codexd.control.daemon import read_serving
 from codexd.control.method import Accounts, Control
 from codexd.control.socket import serve_control
-from codexd.descriptors import Budget
+from codexd.descriptors import Budget, Slots
 from codexd.errors import HomeMismatch, RestartFailed
-from codexd.handover import Estate, Handover
-from codexd.line import Line
-from codexd.listeners import Listeners, Origin, open_listeners
-from codexd.manager import Manager, find_service, knows_main_process
 from codexd.paths import RunningDaemon
-from codexd.record.requests import RequestLog
 from codexd.record.usage import UsageHistory
-from codexd.running import note, noted
-from codexd.service import Restart, Stop, StopAfter, reload_on_signal, stop_if_orphaned, stop_on_signal
+from codexd.service.handover import Estate, Handover
+from codexd.service.lifecycle import Restart, Stop, StopAfter, reload_on_signal, stop_if_orphaned, stop_on_signal
+from codexd.service.listeners import Listeners, Origin, open_listeners
+from codexd.service.manager import Manager, find_service, knows_main_process
+from codexd.service.running import note, noted
 from codexd.supervisor import OnFailure, Supervisor
-from codexd.turns.kilo import Kilo
-from codexd.upstream.http import make_tls, open_client
-from codexd.upstream.kilo import open_kilo_client
-from codexd.upstream.proxies import Proxies
+from codexd.upstream.http import make_tls
 from codexd.web import server as web
 
 log = logging.getLogger("codexd.daemon")
@@ -62,8 +54,6 @@ LAST_REQUEST_S = 5.0
 
 LAST_REQUEST_BEFORE_START_S = 1.0
 """The same if the next process only starts when this one has ended, and new connections wait for it."""
-SPARE_CONNECTIONS = 2
-"""Connections to the backend beside those of running requests: for limits and lists of models."""
 
 Run: TypeAlias = Callable[[], Awaitable[None]]
 Task: TypeAlias = tuple[str, Run, OnFailure]
@@ -76,9 +66,8 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
         CodexdError: the daemon can't start (``AlreadyRunning``, ``HomeMismatch`` and others), or a task gave up.
     """
     supervisor, stopping, ending = Supervisor(), trio.Event(), trio.Event()
-    manager = Manager.of(launch.environ, os.getpid())
-    stop, line, predecessor = Stop(stopping, launch.drain_s, manager), launch.line, launch.predecessor
-    tls, proxies = make_tls(launch.environ), Proxies() if launch.simulated else Proxies.of(launch.environ)
+    stop, line = Stop(stopping, launch.drain_s, Manager.of(launch.environ, os.getpid())), launch.line
+    tls, budget = make_tls(launch.environ), Budget.of_process()
     with (
         await _open_accounts(launch) as store,
         _open_listeners(launch) as listeners,
@@ -86,72 +75,35 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
         _noted(launch, listeners),
     ):
         _check_home(launch, store)
-        live, run_simulator = launch.settings, None
-        if launch.simulator is not None:
-            run_simulator = _simulate(launch, launch.simulator, store)
-        upstream, budget = live.current.upstream, Budget.of_process()
-        connect = partial(open_client, upstream, proxies=proxies, tls=tls)
-        async with (
-            connect(max_connections=budget.clients + SPARE_CONNECTIONS) as http,
-            connect(keeps_connections=False) as sign_in_http,
-            open_kilo_client(upstream, proxies=proxies, tls=tls) as kilo_http,
-        ):
-            live.on_change(partial(apply_settings, launch.logs, (http, sign_in_http, kilo_http)))
-            accounts, kilo = make_accounts(launch, store, http, sign_in_http), make_kilo(launch, kilo_http)
-            requests = RequestLog(time.monotonic, on_end=usage.add)
-            shared = Shared.of(budget)
-            app = make_app(launch, accounts, kilo, http, requests, shared, ending)
-            gauges = list_gauges(launch, accounts, requests, usage, shared)
-
+        run_simulator = _simulate(launch, store)
+        async with open_clients(launch, tls, budget) as clients:
+            parts = make_parts(launch, store, usage, clients, budget)
             async with trio.open_nursery() as background:
                 owned = await background.start(_hold_nursery)
-                stop_after = StopAfter(background, stop)
-                handover = _make_handover(launch, listeners, accounts, background)
+                handover = _make_handover(launch, listeners, parts.accounts, background)
                 restart = Restart(handover, background, owned, stop, store.close)
-                control = _make_control(
-                    launch, listeners, accounts, kilo, supervisor, requests, usage, stop_after, restart, gauges
-                )
-                inform = (
-                    partial(manager.keep_informed, partial(_describe, control, stopping)) if manager.address else None
-                )
-                for name, run, on_failure in _list_owned_tasks(accounts, inform):
-                    owned.start_soon(supervisor.supervise, name, run, on_failure)
-                for name, run, on_failure in _list_tasks(usage, run_simulator):
-                    background.start_soon(supervisor.supervise, name, run, on_failure)
+                control = _make_control(launch, listeners, parts, supervisor, StopAfter(background, stop), restart)
+                for task in _list_owned_tasks(control, stop):
+                    owned.start_soon(supervisor.supervise, *task)
+                for task in _list_tasks(usage, run_simulator):
+                    background.start_soon(supervisor.supervise, *task)
                 background.start_soon(stop_on_signal, stop, line)
                 background.start_soon(stop_if_orphaned, stop, line)
-                await background.start(reload_on_signal, live, manager, line)
-                owns_file = partial(_owns_control_file, listeners, line)
-                run_control = partial(
-                    serve_control,
-                    control,
-                    listeners.control,
-                    owns_file=owns_file,
-                    slots=shared.control_clients,
-                    leaving=restart.handed_over,
-                )
-                run_http = partial(
-                    web.serve,
-                    app,
-                    list(listeners.http),
-                    stop=stopping,
-                    drain_s=launch.drain_s,
-                    on_drain_end=ending.set,
-                    last_request_s=partial(_last_request_s, listeners, line),
-                    slots=shared.clients,
+                await background.start(reload_on_signal, launch.settings, stop.manager, line)
+                run_control = _make_control_server(
+                    launch, listeners, control, parts.shared.control_clients, restart.handed_over
                 )
                 await owned.start(_supervise_listener, supervisor, "control socket", run_control)
                 async with trio.open_nursery() as proxy:
+                    run_http = _make_http_server(launch, listeners, parts, stopping, ending)
                     await proxy.start(_supervise_listener, supervisor, "HTTP proxy", run_http)
-                    _report_start(launch, listeners, store)
-                    manager.ready()
-                    if predecessor is not None:
-                        predecessor.report_ready()
-                    address, has_accounts = listeners.addresses[0], bool(store.accounts)
-                    task_status.started(Ready(address, launch.places, launch.simulated, has_accounts))
+                    _report_ready(launch, listeners, store, stop.manager)
+                    task_status.started(
+                        Ready(listeners.addresses[0], launch.places, launch.simulated, bool(store.accounts))
+                    )
                 background.cancel_scope.cancel("the HTTP proxy has drained")
             if not line.has_handed_over:
-                accounts.tracker.save()
+                parts.accounts.tracker.save()
     log.info("the old process has ended its requests" if line.has_handed_over else "stopped")
 
 
@@ -187,13 +139,15 @@ async def _track_limits(accounts: Accounts) -> None:
         nursery.start_soon(accounts.poller.run)
 
 
-def _list_owned_tasks(accounts: Accounts, inform: Run | None) -> Iterator[Task]:
+def _list_owned_tasks(control: Control, stop: Stop) -> Iterator[Task]:
     """What only one process may run. It ends when a new process has taken over."""
+    accounts, manager = control.accounts, stop.manager
     yield "refresh scheduler", accounts.refresher.run, OnFailure.RESTART
     yield "rate-limit tracker", partial(_track_limits, accounts), OnFailure.RESTART
     yield "model lists", accounts.catalogues.run, OnFailure.RESTART
     yield "sign-in flows", accounts.logins.run, OnFailure.RESTART
-    if inform is not None:
+    if manager.address is not None:
+        inform = partial(manager.keep_informed, partial(_describe, control, stop.event))
         yield "service manager", inform, OnFailure.RESTART
 
 
@@ -239,22 +193,18 @@ def _describe(control: Control, stopping: trio.Event) -> str:
 def _make_control(
     launch: Launch,
     listeners: Listeners,
-    accounts: Accounts,
-    kilo: Kilo,
+    parts: Parts,
     supervisor: Supervisor,
-    requests: RequestLog,
-    usage: UsageHistory,
     stop_after: Callable[[trio.Event], None],
     restart: Restart,
-    gauges: tuple[Gauge, ...],
 ) -> Control:
     return Control(
-        accounts=accounts,
-        kilo=kilo.models,
+        accounts=parts.accounts,
+        kilo=parts.kilo.models,
         supervisor=supervisor,
         logs=launch.logs,
-        requests=requests,
-        usage=usage,
+        requests=parts.requests,
+        usage=parts.usage,
         places=launch.places,
         live=launch.settings,
         addresses=listeners.addresses,
@@ -267,7 +217,7 @@ def _make_control(
         stop_after=stop_after,
         restart=restart,
         drain_s=launch.drain_s,
-        gauges=gauges,
+        gauges=list_gauges(launch, parts),
     )
 
 
@@ -299,8 +249,8 @@ def _make_handover(launch: Launch, listeners: Listeners, accounts: Accounts, bac
             raise RestartFailed(" ".join(store.problems).rstrip("."))
 
     def take_back() -> None:
-        store.take_back()
-        if launch.simulator is not None:
+        was_lent = store.take_back()
+        if was_lent and launch.simulator is not None:
             _sign_in_simulated(launch, launch.simulator, store)
         note(_describe_running(launch, listeners), launch.running_folder)
 
@@ -315,19 +265,38 @@ def _find_service(launch: Launch, listeners: Listeners) -> Service:
     return find_service(launch.environ, activated=activated)
 
 
-def _last_request_s(listeners: Listeners, line: Line) -> float:
-    """For how long connections may be used once more during a stop."""
-    if line.has_handed_over:
-        return LAST_REQUEST_S
-    return LAST_REQUEST_BEFORE_START_S if listeners.http_origin.is_manager else 0.0
+def _make_control_server(
+    launch: Launch, listeners: Listeners, control: Control, slots: Slots, handed_over: trio.Event
+) -> Run:
+    def owns_file() -> bool:
+        return not listeners.control_origin.is_manager and not launch.line.has_handed_over
+
+    return partial(serve_control, control, listeners.control, owns_file=owns_file, slots=slots, leaving=handed_over)
 
 
-def _owns_control_file(listeners: Listeners, line: Line) -> bool:
-    """Whether the control socket's file is to be removed at the end."""
-    return not listeners.control_origin.is_manager and not line.has_handed_over
+def _make_http_server(
+    launch: Launch, listeners: Listeners, parts: Parts, stopping: trio.Event, ending: trio.Event
+) -> Run:
+    """Once ``stopping`` is set it drains; ``ending`` is set when the time for that is over."""
+
+    def last_request_s() -> float:
+        if launch.line.has_handed_over:
+            return LAST_REQUEST_S
+        return LAST_REQUEST_BEFORE_START_S if listeners.http_origin.is_manager else 0.0
+
+    return partial(
+        web.serve,
+        make_app(launch, parts, ending),
+        list(listeners.http),
+        stop=stopping,
+        drain_s=launch.drain_s,
+        on_drain_end=ending.set,
+        last_request_s=last_request_s,
+        slots=parts.shared.clients,
+    )
 
 
-def _report_start(launch: Launch, listeners: Listeners, store: AccountStore) -> None:
+def _report_ready(launch: Launch, listeners: Listeners, store: AccountStore, manager: Manager) -> None:
     for problem in store.problems:
         log.error("%s", problem)
     if launch.faults is not None:
@@ -335,6 +304,9 @@ def _report_start(launch: Launch, listeners: Listeners, store: AccountStore) -> 
     if store.active is None:
         log.warning("no account is active; sign in with `codexctl accounts add`")
     log.info("listening on %s and %s", ", ".join(listeners.addresses), launch.places.socket)
+    manager.ready()
+    if launch.predecessor is not None:
+        launch.predecessor.report_ready()
 
 
 def _open_listeners(launch: Launch) -> AbstractContextManager[Listeners]:
@@ -353,8 +325,11 @@ def _describe_running(launch: Launch, listeners: Listeners) -> RunningDaemon:
     )
 
 
-def _simulate(launch: Launch, simulator: SimulatedBackend, store: AccountStore) -> Run:
-    """Point the settings at the simulator and sign in its accounts. Returns the function that runs it."""
+def _simulate(launch: Launch, store: AccountStore) -> Run | None:
+    """Point the settings at the simulator, if there is one, and sign in its accounts. Returns what runs it."""
+    simulator = launch.simulator
+    if simulator is None:
+        return None
     listener = web.bind("127.0.0.1", 0)
     base = f"http://127.0.0.1:{listener.getsockname()[1]}"
     urls = {

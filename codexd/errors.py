@@ -78,10 +78,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 MAX_MESSAGE_CHARS = 1000
 """Errors are kept for a while, and the text that they quote may have megabytes."""
+
+_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 def _cut(text: str) -> str:
@@ -92,67 +95,69 @@ class CodexdError(Exception):
     """Base of the tree. ``str(error)`` is one sentence for the user, free of secrets."""
 
     kind: ClassVar[str] = "internal"
-    """A stable identifier for programs: ``data.kind`` on the control socket, ``kind`` in logs."""
+    """For programs: ``data.kind`` on the control socket, ``kind`` in logs. It is the name of the class in snake case; a
+    class that gets another name sets its old kind, because it must stay the same."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "kind" not in vars(cls):
+            cls.kind = _CAPITAL.sub("_", cls.__name__).lower()
 
 
-class SettingInvalid(CodexdError):
-    kind = "setting_invalid"
+def describe(error: BaseException) -> str:
+    """The name of ``error``, and its words if they can't quote what a peer sent: they may stand in the log."""
+    words = str(error) if isinstance(error, _SAFE) else ""
+    return f"{type(error).__name__}: {words}".removesuffix(": ")
 
 
-class FileUnreadable(CodexdError):
-    kind = "file_unreadable"
+_SAFE = (CodexdError, OSError, AttributeError, ImportError, NameError, TypeError, BaseExceptionGroup)
+"""Not a ``ValueError``, a ``KeyError`` or a parser's error."""
 
 
-class FileUnwritable(CodexdError):
-    kind = "file_unwritable"
+class SettingInvalid(CodexdError): ...
 
 
-class ClientFileRefused(CodexdError):
-    kind = "client_file_refused"
+class FileUnreadable(CodexdError): ...
 
 
-class AlreadyRunning(CodexdError):
-    kind = "already_running"
+class FileUnwritable(CodexdError): ...
 
 
-class HomeMismatch(CodexdError):
-    kind = "home_mismatch"
+class ClientFileRefused(CodexdError): ...
 
 
-class AddressUnavailable(CodexdError):
-    kind = "address_unavailable"
+class AlreadyRunning(CodexdError): ...
 
 
-class RestartFailed(CodexdError):
-    kind = "restart_failed"
+class HomeMismatch(CodexdError): ...
 
 
-class TaskGaveUp(CodexdError):
-    kind = "task_gave_up"
+class AddressUnavailable(CodexdError): ...
 
 
-class ShuttingDown(CodexdError):
-    kind = "shutting_down"
+class RestartFailed(CodexdError): ...
 
 
-class Busy(CodexdError):
-    kind = "busy"
+class TaskGaveUp(CodexdError): ...
+
+
+class ShuttingDown(CodexdError): ...
+
+
+class Busy(CodexdError): ...
 
 
 class InternalError(CodexdError):
     kind = "internal"
 
 
-class RequestCancelled(CodexdError):
-    kind = "request_cancelled"
+class RequestCancelled(CodexdError): ...
 
 
-class RequestNotFound(CodexdError):
-    kind = "request_not_found"
+class RequestNotFound(CodexdError): ...
 
 
-class RequestRefused(CodexdError):
-    kind = "request_refused"
+class RequestRefused(CodexdError): ...
 
 
 class RequestInvalid(RequestRefused):
@@ -162,8 +167,6 @@ class RequestInvalid(RequestRefused):
     what the client sent, so both are cut.
     """
 
-    kind = "request_invalid"
-
     def __init__(self, path: str, problem: str, *, medium: str | None = None) -> None:
         path, problem = _cut(path), _cut(problem)
         super().__init__(f"{path}: {problem}" if path else problem)
@@ -172,100 +175,76 @@ class RequestInvalid(RequestRefused):
         self.medium = medium
 
 
-class RequestTooLarge(RequestRefused):
-    kind = "request_too_large"
+class RequestTooLarge(RequestRefused): ...
 
 
-class KeyRejected(RequestRefused):
-    kind = "key_rejected"
+class KeyRejected(RequestRefused): ...
 
 
-class Forbidden(RequestRefused):
-    kind = "forbidden"
+class Forbidden(RequestRefused): ...
 
 
-class ModelNotFound(RequestRefused):
-    kind = "model_not_found"
+class ModelNotFound(RequestRefused): ...
 
 
-class KiloDisabled(RequestRefused):
-    kind = "kilo_disabled"
+class KiloDisabled(RequestRefused): ...
 
 
-class NoSuchRoute(RequestRefused):
-    kind = "no_such_route"
+class NoSuchRoute(RequestRefused): ...
 
 
-class MethodNotAllowed(RequestRefused):
-    kind = "method_not_allowed"
+class MethodNotAllowed(RequestRefused): ...
 
 
-class UpgradeRefused(RequestRefused):
-    kind = "upgrade_refused"
+class UpgradeRefused(RequestRefused): ...
 
 
-class AccountError(CodexdError):
-    kind = "account_error"
+class AccountError(CodexdError): ...
 
 
-class NoAccount(AccountError):
-    kind = "no_account"
+class NoAccount(AccountError): ...
 
 
-class AccountNotFound(AccountError):
-    kind = "account_not_found"
+class AccountNotFound(AccountError): ...
 
 
-class AccountAmbiguous(AccountError):
-    kind = "account_ambiguous"
+class AccountAmbiguous(AccountError): ...
 
 
-class AccountDisabled(AccountError):
-    kind = "account_disabled"
+class AccountDisabled(AccountError): ...
 
 
-class AccountNeedsLogin(AccountError):
-    kind = "account_needs_login"
+class AccountNeedsLogin(AccountError): ...
 
 
-class FollowedLoginStale(AccountNeedsLogin):
-    kind = "followed_login_stale"
+class FollowedLoginStale(AccountNeedsLogin): ...
 
 
-class FreshTokenRefused(AccountNeedsLogin):
-    kind = "fresh_token_refused"
+class FreshTokenRefused(AccountNeedsLogin): ...
 
 
-class LoginFileInvalid(AccountError):
-    kind = "login_file_invalid"
+class LoginFileInvalid(AccountError): ...
 
 
-class LoginFlowNotFound(AccountError):
-    kind = "login_flow_not_found"
+class LoginFlowNotFound(AccountError): ...
 
 
-class LoginFailed(AccountError):
-    kind = "login_failed"
+class LoginFailed(AccountError): ...
 
 
-class LoginExpired(LoginFailed):
-    kind = "login_expired"
+class LoginExpired(LoginFailed): ...
 
 
-class LoginCancelled(LoginFailed):
-    kind = "login_cancelled"
+class LoginCancelled(LoginFailed): ...
 
 
-class RefreshUnavailable(AccountError):
-    kind = "refresh_unavailable"
+class RefreshUnavailable(AccountError): ...
 
 
-class Restarting(RefreshUnavailable):
-    kind = "restarting"
+class Restarting(RefreshUnavailable): ...
 
 
-class LoginNotSavable(RefreshUnavailable):
-    kind = "login_not_savable"
+class LoginNotSavable(RefreshUnavailable): ...
 
 
 class UpstreamError(CodexdError):
@@ -276,7 +255,6 @@ class UpstreamError(CodexdError):
     ``tools[3].parameters``. ``medium`` is ``image`` or ``document`` if it refuses one.
     """
 
-    kind = "upstream_error"
     path: str | None = None
     """Where the refused medium is in the client's own request, if that is known."""
 
@@ -308,112 +286,85 @@ class UpstreamError(CodexdError):
 class ContextOverflow(UpstreamError):
     """The request does not fit into the model's context window."""
 
-    kind = "context_overflow"
     prompt_tokens: int = 0
     """The size of the request, as counted by codexd."""
     window_tokens: int = 0
     """The size of the model's context window."""
 
 
-class UsageLimitReached(UpstreamError):
-    kind = "usage_limit_reached"
+class UsageLimitReached(UpstreamError): ...
 
 
-class AllAccountsLimited(UsageLimitReached):
-    kind = "all_accounts_limited"
+class AllAccountsLimited(UsageLimitReached): ...
 
 
-class CreditsUsedUp(UsageLimitReached):
-    kind = "credits_used_up"
+class CreditsUsedUp(UsageLimitReached): ...
 
 
-class RateLimited(UpstreamError):
-    kind = "rate_limited"
+class RateLimited(UpstreamError): ...
 
 
-class Overloaded(UpstreamError):
-    kind = "overloaded"
+class Overloaded(UpstreamError): ...
 
 
-class TokenRejected(UpstreamError):
-    kind = "token_rejected"
+class TokenRejected(UpstreamError): ...
 
 
-class PlanRefused(UpstreamError):
-    kind = "plan_refused"
+class PlanRefused(UpstreamError): ...
 
 
-class WorkspaceRefused(UpstreamError):
-    kind = "workspace_refused"
+class WorkspaceRefused(UpstreamError): ...
 
 
-class RegionRefused(WorkspaceRefused):
-    kind = "region_refused"
+class RegionRefused(WorkspaceRefused): ...
 
 
-class RouteMissing(WorkspaceRefused):
-    kind = "route_missing"
+class RouteMissing(WorkspaceRefused): ...
 
 
-class CountryRefused(UpstreamError):
-    kind = "country_refused"
+class CountryRefused(UpstreamError): ...
 
 
-class ModelRefused(UpstreamError):
-    kind = "model_refused"
+class ModelRefused(UpstreamError): ...
 
 
-class KiloRefused(UpstreamError):
-    kind = "kilo_refused"
+class KiloRefused(UpstreamError): ...
 
 
-class PolicyRefused(UpstreamError):
-    kind = "policy_refused"
+class PolicyRefused(UpstreamError): ...
 
 
-class StaleReasoning(UpstreamError):
-    kind = "stale_reasoning"
+class StaleReasoning(UpstreamError): ...
 
 
-class UpstreamRejected(UpstreamError):
-    kind = "upstream_rejected"
+class UpstreamRejected(UpstreamError): ...
 
 
-class SchemaRefused(UpstreamRejected):
-    kind = "schema_refused"
+class SchemaRefused(UpstreamRejected): ...
 
 
-class UpstreamTooLarge(UpstreamError):
-    kind = "upstream_too_large"
+class UpstreamTooLarge(UpstreamError): ...
 
 
-class UpstreamBlocked(UpstreamError):
-    kind = "upstream_blocked"
+class UpstreamBlocked(UpstreamError): ...
 
 
-class UpstreamFailed(UpstreamError):
-    kind = "upstream_failed"
+class UpstreamFailed(UpstreamError): ...
 
 
-class EmptyAnswer(UpstreamFailed):
-    kind = "empty_answer"
+class EmptyAnswer(UpstreamFailed): ...
 
 
-class ProxyFailed(UpstreamFailed):
-    kind = "proxy_failed"
+class ProxyFailed(UpstreamFailed): ...
 
 
-class UpstreamTimeout(UpstreamError):
-    kind = "upstream_timeout"
+class UpstreamTimeout(UpstreamError): ...
 
 
-class BackendSilent(UpstreamTimeout):
-    kind = "backend_silent"
+class BackendSilent(UpstreamTimeout): ...
 
 
-class StillSilent(BackendSilent):
-    kind = "still_silent"
+class StillSilent(BackendSilent): ...
 
 
-class StreamBroken(UpstreamError):
-    kind = "stream_broken"
+class StreamBroken(UpstreamError): ...

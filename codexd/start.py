@@ -20,14 +20,14 @@ from codexd.daemon import serve
 from codexd.descriptors import raise_limit
 from codexd.errors import AddressUnavailable, AlreadyRunning, CodexdError, FileUnreadable, SettingInvalid
 from codexd.files import explain
-from codexd.handover import Predecessor
-from codexd.line import Line
-from codexd.listeners import adopt, pin_address
-from codexd.manager import knows_main_process
 from codexd.output import Output, open_missing_descriptors
 from codexd.paths import Places, find_places, find_running_folder, find_socket, read_running
 from codexd.record.logs import LogRing, configure, make_missing_note
-from codexd.running import find_living, make_temporary_home, share_temporary_home
+from codexd.service.handover import Predecessor
+from codexd.service.line import Line
+from codexd.service.listeners import adopt, pin_address
+from codexd.service.manager import knows_main_process
+from codexd.service.running import find_living, make_temporary_home, share_temporary_home
 from codexd.settings.live import LiveSettings
 
 FAILED = 1
@@ -37,9 +37,6 @@ INTERRUPTED = 130
 OUTPUT_END_S = 2.0
 """How long the end waits for the last lines to be written."""
 
-FAULTS_HELP = "help"
-"""The value of ``--faults`` that only lists what it may be."""
-
 _stdout, _stderr = Output(1), Output(2)
 
 _Error = TypeVar("_Error", bound=BaseException)
@@ -47,10 +44,11 @@ _Error = TypeVar("_Error", bound=BaseException)
 
 def start(options: argparse.Namespace) -> int:
     """Run the daemon until it ends; return the exit status."""
-    if options.faults == FAULTS_HELP:
-        sys.stdout.write(f"{describe_faults()}\n")
-        return 0
     open_missing_descriptors()
+    if options.faults == "help":
+        _print(describe_faults())
+        _finish_output()
+        return 0
     raise_limit()
     predecessor = Predecessor.find(os.environ, os.getpid())
     has_waiter = not knows_main_process(os.environ, os.getpid())

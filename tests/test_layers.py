@@ -37,18 +37,8 @@ LAYERS: list[tuple[str, ...]] = [
     ("codexd.control",),
     ("codexd.doctor", "codexd.web"),
     ("codexd.simulator",),
-    (
-        "codexd.running",
-        "codexd.listeners",
-        "codexd.manager",
-        "codexd.waiter",
-        "codexd.line",
-        "codexd.handover",
-        "codexd.service",
-        "codexd.assembly",
-        "codexd.daemon",
-        "codexd.start",
-    ),
+    ("codexd.service",),
+    ("codexd.assembly", "codexd.daemon", "codexd.start"),
     ("codexd.__main__",),
 ]
 GROUND = 1
@@ -56,29 +46,8 @@ GROUND = 1
 
 BESIDE = {
     # Within one layer: who may import whom. The ground floor is one room.
-    "codexd.listeners": ("codexd.running",),
-    "codexd.line": ("codexd.waiter",),
-    "codexd.handover": ("codexd.line", "codexd.listeners"),
-    "codexd.service": ("codexd.handover", "codexd.line", "codexd.manager"),
-    "codexd.assembly": ("codexd.handover", "codexd.line", "codexd.listeners"),
-    "codexd.daemon": (
-        "codexd.assembly",
-        "codexd.handover",
-        "codexd.line",
-        "codexd.listeners",
-        "codexd.manager",
-        "codexd.running",
-        "codexd.service",
-    ),
-    "codexd.start": (
-        "codexd.assembly",
-        "codexd.daemon",
-        "codexd.handover",
-        "codexd.line",
-        "codexd.listeners",
-        "codexd.manager",
-        "codexd.running",
-    ),
+    "codexd.daemon": ("codexd.assembly",),
+    "codexd.start": ("codexd.assembly", "codexd.daemon"),
 }
 CODEXCTL_MAY = ("codexctl", "codexd.__version__", "codexd.files", "codexd.paths", "codexd.rpc")
 ITS_DOCTOR = "codexctl/commands/doctor.py"
@@ -139,7 +108,6 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/doctor/finding.py", {"attrs"}, IO),
     ("codexd/doctor/daemons.py", {"attrs"}, IO),
     ("codexd/doctor/bundle.py", {"attrs"}, IO),
-    ("codexd/doctor/service.py", {"attrs"}, IO),
     ("codexd/doctor/network.py", {"attrs", "httpx", "trio"}, {"random", "socket"}),
     ("codexd/doctor/ports.py", {"attrs"}, {"time", "random"}),
     ("codexd/doctor/", {"attrs"}, {"time", "random", "socket"}),
@@ -149,13 +117,9 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/simulator/damage.py", {"attrs"}, IO),
     ("codexd/simulator/", PURE | {"trio", "httpx", "imagesize", "jsonschema", "PIL"} | WEB, set()),
     ("codexd/start.py", {"trio"}, set()),
-    ("codexd/running.py", set(), {"time", "random"}),
-    ("codexd/listeners.py", {"attrs"}, {"time", "random"}),
-    ("codexd/manager.py", {"attrs", "trio"}, {"random"}),
-    ("codexd/waiter.py", set(), {"time", "random"}),
-    ("codexd/line.py", {"trio"}, {"time", "random"}),
-    ("codexd/handover.py", {"attrs", "trio"}, {"time", "random"}),
-    ("codexd/service.py", PURE | {"trio"}, IO),
+    ("codexd/service/waiter.py", set(), {"time", "random"}),
+    ("codexd/service/lifecycle.py", {"attrs", "trio"}, IO),
+    ("codexd/service/", {"attrs", "trio"}, {"random"}),
     ("codexd/assembly.py", PURE | {"trio", "httpx"}, set()),
     ("codexd/daemon.py", PURE | {"trio", "httpx"}, set()),
     ("codexctl/render/qr.py", {"segno"}, IO),

@@ -19,6 +19,8 @@ MIRRORED = ("codexd", "codexctl")
 TESTED_ELSEWHERE = {
     # Assembly: every test that starts a whole daemon runs it.
     "codexd/assembly.py": "tests/codexd/test_daemon.py",
+    # It needs a connection to talk on.
+    "codexd/web/protocol.py": "tests/codexd/web/test_connection.py",
 }
 
 

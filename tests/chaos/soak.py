@@ -18,15 +18,19 @@ import tempfile
 from pathlib import Path
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
+from chaos.answers import Answer, IllegalError, Outcome, check
 from chaos.client import Clients, Manner
-from chaos.turns import Answer, IllegalError, Outcome, Turn, make_turn
+from chaos.turns import Turn, make_turn
 from chaos.world import Sizes, World, run_world
+
+from codexd import bounds
 
 SETTLED_S = 5 * 60.0
 FLAT = 0.05
 SAMPLE_S = 10.0
 TURN_S = 60.0
+LARGE_CHARS = 1_000_000
 
 
 @define
@@ -44,21 +48,31 @@ class Soak:
         """One client that asks again and again over its own connections."""
         clients = Clients(self.world.host, self.world.port, self.take)
         while True:
-            try:
-                with trio.fail_after(TURN_S):
-                    await clients.ask([make_turn(self.rng)], Manner.KEPT, self.rng)
-            except (IllegalError, trio.TooSlowError, OSError, trio.BrokenResourceError) as failure:
-                self.note_bad(repr(failure))
+            await self.ask(clients, make_turn(self.rng))
             settled = self.samples and self.samples[-1][0] >= SETTLED_S
             await trio.sleep(self.pause_s if settled else 0)
 
+    async def fill(self) -> None:
+        """Fill what the daemon remembers of answers, which small conversations would do only in hours."""
+        clients = Clients(self.world.host, self.world.port, self.take)
+        for number in range(bounds.REMEMBERED_BYTES // LARGE_CHARS + 1):
+            turn = make_turn(self.rng)
+            while turn.path != "/v1/responses" or turn.body is None:
+                turn = make_turn(self.rng)
+            opening = {"role": "user", "content": f"{number} ".ljust(LARGE_CHARS, "x")}
+            asked = {"role": "user", "content": turn.body["input"]}
+            await self.ask(clients, evolve(turn, body=turn.body | {"input": [opening, asked]}))
+
+    async def ask(self, clients: Clients, turn: Turn) -> None:
+        try:
+            with trio.fail_after(TURN_S):
+                await clients.ask([turn], Manner.KEPT, self.rng)
+        except (IllegalError, trio.TooSlowError, OSError, trio.BrokenResourceError) as failure:
+            self.note_bad(repr(failure))
+
     def take(self, turn: Turn, answer: Answer) -> None:
         self.turns += 1
-        try:
-            outcome = turn.check(answer)
-        except IllegalError as fault:
-            self.note_bad(f"{turn.kind}: {fault}")
-            return
+        outcome = check(turn, answer)
         if outcome is not Outcome.WHOLE:
             self.note_bad(f"{turn.kind}: {outcome.value} {answer.status} {answer.body[-200:]!r}")
 
@@ -92,6 +106,7 @@ async def main(streams: int, minutes: float, pause_s: float, faults: str, seed: 
             soak = Soak(world, random.Random(seed), pause_s)
             for _ in range(streams):
                 nursery.start_soon(soak.stream)
+            nursery.start_soon(soak.fill)
             await soak.sample(minutes * 60)
             nursery.cancel_scope.cancel()
         return 0 if soak.is_flat() and (soak.bad == 0 or faults != "asked") else 1

@@ -44,8 +44,9 @@ class AccountStore(AbstractContextManager["AccountStore"]):
 
     def _read_files(self) -> None:
         state_dir = self._accounts_dir.parent
-        self._file = AccountsFile(state_dir / "accounts.json")
-        recovered = recover(state_dir, self._file)
+        file = AccountsFile(state_dir / "accounts.json")
+        recovered = recover(state_dir, file)
+        self._file = file
         self._list = HeldBook(self._file, recovered.book, recovered.removed, self.lock)
         self._strays = dict(recovered.strays)
         self._active_problem = recovered.active_problem
@@ -87,10 +88,16 @@ class AccountStore(AbstractContextManager["AccountStore"]):
             log.error("codexd stops all the same: %s", problem)
         self.lock.close()
 
-    def take_back(self) -> None:
-        """Go on after ``lock.lend`` without a successor, from what it has left on disk. Raises OSError."""
-        if self.lock.take_back():
+    def take_back(self) -> bool:
+        """Go on without a successor, from what it has left on disk. Returns whether it could have written at all.
+
+        Raises:
+            OSError: the files can't be read. The accounts in memory stay.
+        """
+        was_lent = self.lock.take_back()
+        if was_lent:
             self._read_files()
+        return was_lent
 
     def __exit__(self, *_: object) -> None:
         self.close()

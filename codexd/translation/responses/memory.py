@@ -11,22 +11,42 @@ from typing import Any
 
 from attrs import field, frozen
 
-from codexd import bounds
+from codexd import bounds, jsontext
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
 from codexd.translation.reading.pairing import Item
 
 MAX_AGE_S = 24 * 3600.0
 
+_OWN_BYTES = 1000
+"""What a conversation takes beside its text."""
+
 
 @frozen
 class Conversation:
-    """What was said up to and including one response: all input and output. ``size_bytes`` is its size as JSON."""
+    """What was said up to and including one response: all input and output, as JSON.
+
+    As objects, the same would take several times the memory.
+    """
 
     response_id: str
     session: str
-    items: tuple[Item, ...] = field(repr=False)
-    size_bytes: int
+    text: bytes = field(repr=False)
+    item_ids: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, response_id: str, session: str, items: list[Item]) -> Conversation:
+        ids = (item.get("id") for item in items)
+        return cls(response_id, session, jsontext.dumps(items), tuple(each for each in ids if isinstance(each, str)))
+
+    @property
+    def items(self) -> list[Item]:
+        items: list[Item] = jsontext.loads_exact(self.text)
+        return items
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.text) + _OWN_BYTES
 
 
 @frozen
@@ -57,8 +77,8 @@ class AnswerMemory:
         """By response id, the oldest first."""
         self._sessions: dict[str, OrderedDict[str, int]] = {}
         """Session -> its response ids, the oldest first, with their sizes."""
-        self._items: dict[str, tuple[_Entry, Item]] = {}
-        """Item id -> the last conversation that has it, and the item."""
+        self._holders: dict[str, _Entry] = {}
+        """Item id -> the last conversation that has it."""
 
     def remember(self, conversation: Conversation, *, now: float) -> None:
         if conversation.size_bytes > self._max_bytes:
@@ -68,9 +88,7 @@ class AnswerMemory:
         own = self._sessions.setdefault(conversation.session, OrderedDict())
         own[conversation.response_id] = conversation.size_bytes
         self.size_bytes += conversation.size_bytes
-        for item in conversation.items:
-            if isinstance(item_id := item.get("id"), str):
-                self._items[item_id] = (entry, item)
+        self._holders |= dict.fromkeys(conversation.item_ids, entry)
         while len(own) > 1 and sum(own.values()) > self._max_session_bytes:
             self._forget(next(iter(own)))
         while self.size_bytes > self._max_bytes:
@@ -78,9 +96,10 @@ class AnswerMemory:
         while self._is_old(next(iter(self._kept.values())), now):
             self._forget(next(iter(self._kept)))
 
-    def find_item(self, item_id: Any, *, now: float) -> Item | None:
-        found = self._items.get(item_id) if isinstance(item_id, str) else None
-        return found[1] if found and not self._is_old(found[0], now) else None
+    def find_holder(self, item_id: str, *, now: float) -> Conversation | None:
+        """The last conversation with the item."""
+        found = self._holders.get(item_id)
+        return found.conversation if found and not self._is_old(found, now) else None
 
     def find_conversation(self, response_id: Any, *, now: float) -> Conversation | None:
         found = self._kept.get(response_id) if isinstance(response_id, str) else None
@@ -99,10 +118,9 @@ class AnswerMemory:
         del own[response_id]
         if not own:
             del self._sessions[conversation.session]
-        for item in conversation.items:
-            item_id = item.get("id")
-            if isinstance(item_id, str) and item_id in self._items and self._items[item_id][0] is entry:
-                del self._items[item_id]
+        for item_id in conversation.item_ids:
+            if self._holders.get(item_id) is entry:
+                del self._holders[item_id]
 
 
 # -- a request that refers to them ----------------------------------------------------------------
@@ -136,12 +154,13 @@ def resolve(items: list[Fields], answers: AnswerMemory, *, now: float) -> list[F
     """
     present = {item_id for item in items if not _is_reference(item) and isinstance(item_id := item.get("id"), str)}
     resolved: list[Fields] = []
+    recalled: dict[str, Item] = {}
     for item in items:
         if not _is_reference(item):
             resolved.append(item)
             continue
         item_id = item.string("id")
-        found = None if item_id in present else _find(item, item_id, answers, now)
+        found = None if item_id in present else _find(item, item_id, answers, now, recalled)
         if found is not None:
             present.add(item_id)
             resolved.append(Fields(found, item.path, item.losses))
@@ -155,10 +174,12 @@ def _is_reference(item: Fields) -> bool:
     return [name for name, value in item.value.items() if value is not None] == ["id"]
 
 
-def _find(item: Fields, item_id: str, answers: AnswerMemory, now: float) -> Item | None:
-    found = answers.find_item(item_id, now=now)
-    if found is not None:
-        return found
+def _find(item: Fields, item_id: str, answers: AnswerMemory, now: float, recalled: dict[str, Item]) -> Item | None:
+    """The item that a reference names. ``recalled``: those of the conversations that have been read so far."""
+    if item_id not in recalled and (holder := answers.find_holder(item_id, now=now)):
+        recalled |= {each["id"]: each for each in holder.items if isinstance(each.get("id"), str)}
+    if item_id in recalled:
+        return recalled[item_id]
     if not item_id.startswith(_REASONING_ID):
         raise item.wrong("id", f"Item with id '{item_id}' not found. {_KEPT}; {_ADVICE}")
     item.lose(LossKind.APPROXIMATED, "", "left out: codexd no longer has this reasoning")

@@ -149,7 +149,7 @@ def parse(data: bytes, headers: Mapping[str, str], client: Client, recall: Recal
     """
     request = read_request(parse_body(data), headers, client, recall, ResponsesRequest)
     if request.body.get("store") is not False:
-        request.keep_answer = partial(_keep_answer, request, recall, len(data))
+        request.keep_answer = partial(_keep_answer, request, recall)
     return request
 
 
@@ -196,23 +196,12 @@ def read_request(body: Fields, headers: Mapping[str, str], client: Client, recal
     )
 
 
-def _keep_answer(
-    request: ResponsesRequest, recall: Recall, size_bytes: int, response: Mapping[str, Any], now: float
-) -> None:
+def _keep_answer(request: ResponsesRequest, recall: Recall, response: Mapping[str, Any], now: float) -> None:
     """Remember the conversation with its answer, for requests that refer to it."""
     response_id, output = response.get("id"), objects_of(response.get("output"))
-    if not isinstance(response_id, str):
-        return
-    previous = recall.answers.find_conversation(request.body.get("previous_response_id"), now=now)
-    recall.answers.remember(
-        Conversation(
-            response_id,
-            request.session_key,
-            (*(item.value for item in request.items), *map(dict, output)),
-            size_bytes + len(jsontext.dumps(output)) + (previous.size_bytes if previous else 0),
-        ),
-        now=now,
-    )
+    if isinstance(response_id, str):
+        items = [*(item.value for item in request.items), *map(dict, output)]
+        recall.answers.remember(Conversation.of(response_id, request.session_key, items), now=now)
 
 
 def _name_conversation(

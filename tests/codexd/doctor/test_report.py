@@ -3,13 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from codexctl.service.address import AddressInvalid, find_address
-from codexctl.service.definition import Definition
+from codexctl.service.definition import AddressInvalid, Definition, find_address
 from codexd.doctor import home
-from codexd.doctor.daemons import Answers
+from codexd.doctor.daemons import Answers, Service
 from codexd.doctor.finding import Level
 from codexd.doctor.report import Question, examine
-from codexd.doctor.service import Service
 from codexd.paths import Places, find_places
 
 TOPICS = ["installation", "files", "settings", "accounts", "daemon", "network", "clients", "service"]

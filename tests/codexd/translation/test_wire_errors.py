@@ -46,6 +46,7 @@ UNMET = (
     errors.AlreadyRunning,
     errors.HomeMismatch,
     errors.AddressUnavailable,
+    errors.RestartFailed,
     errors.TaskGaveUp,
     errors.RequestNotFound,
     errors.AccountNotFound,

@@ -14,7 +14,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from support.harness import HELLO, start_daemon
 
 from codexd.simulator.wire import Outcome
-from codexd.web import connection
+from codexd.web import connection, protocol
 from codexd.web.server import bind, make_config, serve
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -234,12 +234,12 @@ async def test_what_is_pipelined_beyond_the_bound_waits_in_the_socket(nursery):
 @pytest.mark.parametrize(
     ("data", "limit_s", "status"),
     [
-        (b"", connection.KEEP_ALIVE_S, b""),
-        (GET, connection.KEEP_ALIVE_S, b"HTTP/1.1 404"),
-        (b"G", connection.HEAD_S, b"HTTP/1.1 408"),
-        (GET[:-2], connection.HEAD_S, b"HTTP/1.1 408"),
-        (post("/", b"x" * 100)[:-1], connection.BODY_S, b"HTTP/1.1 408"),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", connection.BODY_S, b"HTTP/1.1 408"),
+        (b"", protocol.KEEP_ALIVE_S, b""),
+        (GET, protocol.KEEP_ALIVE_S, b"HTTP/1.1 404"),
+        (b"G", protocol.HEAD_S, b"HTTP/1.1 408"),
+        (GET[:-2], protocol.HEAD_S, b"HTTP/1.1 408"),
+        (post("/", b"x" * 100)[:-1], protocol.BODY_S, b"HTTP/1.1 408"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", protocol.BODY_S, b"HTTP/1.1 408"),
     ],
 )
 async def test_each_phase_has_a_clock(nursery, autojump_clock, data, limit_s, status):
@@ -261,7 +261,7 @@ async def test_a_byte_now_and_then_does_not_stop_the_clock(nursery, autojump_clo
         for byte in data:
             await client.send_all(bytes([byte]))
             await trio.sleep(2)
-    limit_s = connection.HEAD_S if data == GET else connection.HEAD_S + connection.BODY_S
+    limit_s = protocol.HEAD_S if data == GET else protocol.HEAD_S + protocol.BODY_S
     assert trio.current_time() - begun < limit_s + connection.LINGER_S + 5
     await client.aclose()
 

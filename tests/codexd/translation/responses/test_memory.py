@@ -4,6 +4,7 @@ import sys
 import threading
 
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.bodies import TAG
@@ -21,8 +22,15 @@ THOUGHT = reasoning("rs_1")
 CALLED = call(id="fc_1")
 
 
-def conversation(number=1, *items, session="s", size=100):
-    return Conversation(f"resp_{number}", session, items or (SAID,), size)
+def conversation(number=1, *items, session="s", size=2000):
+    """A conversation of ``size`` bytes, if its items are not larger."""
+    made = Conversation.of(f"resp_{number}", session, list(items or (SAID,)))
+    return evolve(made, text=made.text + b" " * (size - made.size_bytes))
+
+
+def find_item(answers, item_id, *, now):
+    holder = answers.find_holder(item_id, now=now)
+    return holder and next(item for item in holder.items if item.get("id") == item_id)
 
 
 def answer(answers, body, *items, response_id="resp_1", now=NOW):
@@ -46,61 +54,62 @@ def refer(*ids):
 def test_what_was_remembered_is_found():
     answers = AnswerMemory()
     answers.remember(conversation(1, HI, SAID), now=NOW)
-    assert answers.find_item("msg_1", now=NOW) == SAID
-    assert answers.find_conversation("resp_1", now=NOW).items == (HI, SAID)
-    for unknown in ("msg_2", None, 3, {}):
-        assert answers.find_item(unknown, now=NOW) is None
+    assert find_item(answers, "msg_1", now=NOW) == SAID
+    assert answers.find_conversation("resp_1", now=NOW).items == [HI, SAID]
+    assert find_item(answers, "msg_2", now=NOW) is None
+    for unknown in ("resp_2", None, 3, {}):
         assert answers.find_conversation(unknown, now=NOW) is None
 
 
 def test_it_is_forgotten_after_a_day():
     answers = AnswerMemory()
     answers.remember(conversation(), now=NOW)
-    assert answers.find_item("msg_1", now=NOW + MAX_AGE_S) is not None
-    assert answers.find_item("msg_1", now=NOW + MAX_AGE_S + 1) is None
+    assert find_item(answers, "msg_1", now=NOW + MAX_AGE_S) is not None
+    assert find_item(answers, "msg_1", now=NOW + MAX_AGE_S + 1) is None
     assert answers.find_conversation("resp_1", now=NOW + MAX_AGE_S + 1) is None
-    answers.remember(conversation(2, AGAIN, size=7), now=NOW + MAX_AGE_S + 1)
-    assert answers.size_bytes == 7
+    answers.remember(conversation(2, AGAIN, size=3000), now=NOW + MAX_AGE_S + 1)
+    assert answers.size_bytes == 3000
 
 
 def test_the_oldest_goes_when_there_is_no_room():
-    answers = AnswerMemory(max_bytes=250)
+    answers = AnswerMemory(max_bytes=5000)
     for number in (1, 2, 3):
         answers.remember(conversation(number, {**SAID, "id": f"msg_{number}"}, session=f"s{number}"), now=NOW)
-    assert answers.find_item("msg_1", now=NOW) is None
-    assert answers.find_item("msg_2", now=NOW) is not None
-    answers.remember(conversation(4, size=251), now=NOW)
+    assert find_item(answers, "msg_1", now=NOW) is None
+    assert find_item(answers, "msg_2", now=NOW) is not None
+    answers.remember(conversation(4, size=5001), now=NOW)
     assert answers.find_conversation("resp_4", now=NOW) is None
-    assert answers.find_item("msg_3", now=NOW) is not None
+    assert find_item(answers, "msg_3", now=NOW) is not None
 
 
 def test_a_session_takes_room_from_itself_first_and_keeps_its_last_conversation():
-    answers = AnswerMemory(max_session_bytes=150)
+    answers = AnswerMemory(max_session_bytes=3000)
     answers.remember(conversation(1, session="other"), now=NOW)
     answers.remember(conversation(2), now=NOW)
-    answers.remember(conversation(3, size=500), now=NOW)
+    answers.remember(conversation(3, size=9000), now=NOW)
     assert answers.find_conversation("resp_1", now=NOW) is not None
     assert answers.find_conversation("resp_2", now=NOW) is None
     assert answers.find_conversation("resp_3", now=NOW) is not None
-    assert answers.find_item("msg_1", now=NOW) is not None
+    assert find_item(answers, "msg_1", now=NOW) is not None
 
 
 @settings(deadline=None, max_examples=100)
 @given(
-    st.lists(st.tuples(st.integers(0, 5), st.sampled_from("ab"), st.integers(0, 90), st.integers(0, 30)), max_size=20)
+    st.lists(st.tuples(st.integers(0, 5), st.sampled_from("ab"), st.integers(0, 9000), st.integers(0, 30)), max_size=20)
 )
 def test_it_stays_within_its_bounds_and_consistent(told):
-    answers = AnswerMemory(max_bytes=100, max_session_bytes=60, max_age_s=50)
+    answers = AnswerMemory(max_bytes=10000, max_session_bytes=6000, max_age_s=50)
     now = 0.0
     for number, session, size, pause in told:
         now += pause
         answers.remember(conversation(number, {"id": f"msg_{number}"}, session=session, size=size), now=now)
-        assert answers.size_bytes <= 100
-        found = answers.find_item(f"msg_{number}", now=now)
+        assert answers.size_bytes <= 10000
+        found = find_item(answers, f"msg_{number}", now=now)
         assert (found is None) == (answers.find_conversation(f"resp_{number}", now=now) is None)
-    assert answers.find_item("msg_0", now=now + 51) is None
-    answers.remember(conversation(9, HI, size=0), now=now + 51)
-    assert answers.size_bytes == 0
+    assert find_item(answers, "msg_0", now=now + 51) is None
+    last = conversation(9, {"id": "msg_9"}, size=0)
+    answers.remember(last, now=now + 51)
+    assert answers.size_bytes == last.size_bytes
 
 
 # -- references -------------------------------------------------------------------------------------
@@ -209,12 +218,12 @@ def test_a_response_that_is_named_needs_no_new_input():
 
 
 def test_threads_look_for_items_while_answers_are_remembered():
-    answers = AnswerMemory(max_bytes=2000, max_age_s=3)
+    answers = AnswerMemory(max_bytes=20_000, max_age_s=3)
     ended_well, ended, now = [], threading.Event(), [0.0]
 
     def look():
         while not ended.is_set():
-            answers.find_item("msg_1", now=now[0])
+            find_item(answers, "msg_1", now=now[0])
         ended_well.append(True)
 
     usual_s = sys.getswitchinterval()

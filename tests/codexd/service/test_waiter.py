@@ -10,14 +10,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from codexd.waiter import Waiter
+from codexd.service.waiter import Waiter
 
 
 @contextmanager
 def waiting(pid):
     """The program, and the socket on which the others report."""
     own, end = socket.socketpair()
-    command = [sys.executable, "-m", "codexd.waiter", str(own.fileno()), str(pid)]
+    command = [sys.executable, "-m", "codexd.service.waiter", str(own.fileno()), str(pid)]
     with end, subprocess.Popen(command, pass_fds=[own.fileno()], stderr=subprocess.PIPE) as process:
         own.close()
         try:
@@ -72,7 +72,7 @@ def test_signals_reach_the_codexd_that_runs_now(number):
 
 def test_one_that_died_of_a_signal_that_was_passed_on():
     own, end = socket.socketpair()
-    code = "import signal, socket, sys; from codexd.waiter import Waiter; waiter = Waiter(int(sys.argv[2]));"
+    code = "import signal, socket, sys; from codexd.service.waiter import Waiter; waiter = Waiter(int(sys.argv[2]));"
     code += "waiter.pass_on(signal.SIGTERM); sys.exit(waiter.wait(socket.socket(fileno=int(sys.argv[1]))))"
     with sleeping() as daemon, own:
         command = [sys.executable, "-c", code, str(own.fileno()), str(daemon.pid)]

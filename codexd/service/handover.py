@@ -13,26 +13,29 @@ is a connection refused, and at no moment may both refresh a login.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from contextlib import AsyncExitStack, closing, suppress
+from contextlib import AsyncExitStack, ExitStack, closing, suppress
 from pathlib import Path
 from typing import Self
 
 import trio
 from attrs import asdict, define, fields_dict, frozen
 
-from codexd import __version__
+from codexd import __version__, bounds
 from codexd.accounts.store.lock import StoreLock
 from codexd.api.daemon import Process, Service
 from codexd.errors import RestartFailed
 from codexd.files import explain
-from codexd.line import Line
-from codexd.listeners import CONTROL, HTTP, Adopted, Origin, adopt_descriptors
+from codexd.service.line import Line
+from codexd.service.listeners import CONTROL, HTTP, Adopted, Origin, adopt_descriptors
 from codexd.settings.schema import ServerSettings
+
+log = logging.getLogger("codexd.daemon")
 
 VARIABLE = "CODEXD_HANDOVER"
 """The environment variable with the predecessor's ``Estate`` as JSON."""
@@ -48,9 +51,6 @@ TAKE_S = 30.0
 
 TERM_S, KILL_S = 30.0, 5.0
 """How long a new process that is not wanted any more may take to end: it could be in the middle of a refresh."""
-
-OUTPUT_BYTES = 64 * 1024
-"""How much of the new process's output is kept, to explain a failure."""
 
 STDERR = 2
 
@@ -183,27 +183,28 @@ class Successor:
         Raises:
             RestartFailed: it can't be started.
         """
-        own, given = socket.socketpair()
-        reading, writing = os.pipe()
-        stderr = _copy_stderr()
-        try:
-            estate = make_estate(given.fileno(), stderr)
-            process = await trio.lowlevel.open_process(
-                list(command),
-                env={**environ, VARIABLE: json.dumps(asdict(estate))},
-                pass_fds=estate.descriptors,
-                stderr=writing,
-                start_new_session=True,  # otherwise Ctrl-C would reach it twice, once passed on by the first process
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            own.close()
-            os.close(reading)
-            reason = getattr(error, "strerror", None) or error
-            raise RestartFailed(f"{command[0]} can't be started ({reason})") from None
-        finally:
-            given.close()
-            os.close(writing)
-            os.close(stderr)
+        with ExitStack() as undo, ExitStack() as given:
+            try:
+                own, end = socket.socketpair()
+                undo.callback(own.close)
+                given.callback(end.close)
+                reading, writing = os.pipe()
+                undo.callback(os.close, reading)
+                given.callback(os.close, writing)
+                stderr = _copy_stderr()
+                given.callback(os.close, stderr)
+                estate = make_estate(end.fileno(), stderr)
+                process = await trio.lowlevel.open_process(
+                    list(command),
+                    env={**environ, VARIABLE: json.dumps(asdict(estate))},
+                    pass_fds=estate.descriptors,
+                    stderr=writing,
+                    start_new_session=True,  # otherwise Ctrl-C would reach it twice: the first process passes it on
+                )
+            except (OSError, subprocess.SubprocessError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise RestartFailed(f"{command[0]} can't be started ({reason})") from None
+            undo.pop_all()
         own.setblocking(False)
         return cls(process, trio.SocketStream(trio.socket.from_stdlib_socket(own)), trio.lowlevel.FdStream(reading))
 
@@ -233,7 +234,7 @@ class Successor:
         """Keep what it writes to its standard error until it is ready or ends, then write it to ours."""
         async with self._stderr:
             async for data in self._stderr:
-                self.output = (self.output + bytes(data))[-OUTPUT_BYTES:]
+                self.output = (self.output + bytes(data))[-bounds.SUCCESSOR_OUTPUT_BYTES :]
         with suppress(OSError):
             await trio.to_thread.run_sync(os.write, STDERR, self.output, abandon_on_cancel=True)
 
@@ -282,7 +283,8 @@ class Handover:
 
     ``command`` starts a new process; it is empty if codexd is only a part of another program. ``make_estate`` gets the
     descriptors of the channel and of the standard error. ``lend`` gives up all that only one process may write, and
-    ``take_back`` takes it again. ``background`` is a nursery that lives as long as the daemon.
+    ``take_back``, which may raise OSError, takes it again. ``background`` is a nursery that lives as long as the
+    daemon.
     """
 
     command: Sequence[str]
@@ -305,7 +307,7 @@ class Handover:
             undo.callback(self.line.withdraw)
             try:
                 successor = await Successor.start(self.command, self.environ, self.make_estate)
-                undo.callback(self.take_back)
+                undo.callback(self._take_back)
                 undo.push_async_callback(successor.end)
                 self.background.start_soon(successor.collect_output)
                 version = await self._guide(successor)
@@ -315,6 +317,12 @@ class Handover:
         await successor.let_go()
         self.line.hand_over(successor.process.pid)
         return Process(successor.process.pid, version)
+
+    def _take_back(self) -> None:
+        try:
+            self.take_back()
+        except OSError as error:
+            log.error("the accounts can't be read again, so codexd goes on with those in memory: %s", explain(error))  # noqa: TRY400 - no bug
 
     async def _guide(self, successor: Successor) -> str:
         """Lead the new process through its start; return its version."""

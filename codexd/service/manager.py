@@ -57,9 +57,15 @@ class Manager:
         """Followed by ``ready``, whether the settings have changed or not."""
         self._announce(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
-    def hand_over(self, pid: int) -> None:
-        """From now on the process ``pid`` is the service, and this one has nothing more to say."""
+    async def hand_over(self, pid: int) -> None:
+        """Say that the process ``pid`` is the service from now on, once the manager reads. This one says nothing more.
+
+        Otherwise the manager would take the end of this process for the end of the service.
+        """
         self._announce(f"MAINPID={pid}")
+        while self._unsent:
+            await trio.sleep(STATUS_INTERVAL_S)
+            self._send_unsent()
         self.address = None
 
     def stopping(self, drain_s: float) -> None:

@@ -1,4 +1,4 @@
-"""What stops the daemon or makes it reload its settings: signals, and a client's request."""
+"""Stop, restart and reload, on a signal or on a client's request."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from attrs import define, field, frozen
 
 from codexd.api.daemon import Process
 from codexd.errors import CodexdError, RestartFailed
-from codexd.handover import Handover
-from codexd.line import Line
-from codexd.manager import Manager
+from codexd.service.handover import Handover
+from codexd.service.line import Line
+from codexd.service.manager import Manager
 from codexd.settings.live import LiveSettings
 
 log = logging.getLogger("codexd.daemon")
@@ -126,9 +126,10 @@ class Restart:
                 return
             self.handed_over.set()
             outcome.send_nowait(new)
-        self.stop.manager.hand_over(new.pid)
         self.on_handed_over()
         self.background.start_soon(self.handover.line.listen)
+        with trio.move_on_after(REPLY_S):
+            await self.stop.manager.hand_over(new.pid)
         with trio.move_on_after(REPLY_S):
             await replied.wait()
         self.owned.cancel_scope.cancel("another process is the daemon")

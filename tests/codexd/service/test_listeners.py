@@ -20,7 +20,7 @@ from attrs import evolve
 from support.harness import HELLO
 
 from codexd.errors import AddressUnavailable, SettingInvalid
-from codexd.listeners import (
+from codexd.service.listeners import (
     Adopted,
     Origin,
     _take_from_launchd,
@@ -335,6 +335,7 @@ def test_connections_wait_while_it_restarts(tmp_path):
                 pass
             first.terminate()
             read_until(first, "stopping")
+            codexctl("status", "--socket", tmp_path / "control.sock")  # once it answers, nothing more is accepted
             with socket.create_connection(listener.getsockname(), timeout=30) as late:
                 late.sendall(head + body)
                 running.sendall(body[10:])

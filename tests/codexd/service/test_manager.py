@@ -17,7 +17,7 @@ import trio
 import trio.testing
 
 from codexd.api.daemon import Service
-from codexd.manager import Manager, describe_service
+from codexd.service.manager import Manager, describe_service
 
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(("CODEXD_", "PORT", "HOST"))}
 
@@ -138,13 +138,29 @@ async def test_a_loop_that_stands_still_gives_no_sign_of_life(systemd):
         nursery.cancel_scope.cancel()
 
 
-async def test_a_manager_that_does_not_read_is_never_waited_for(systemd, autojump_clock):
-    manager = Manager(systemd.address)
+def fill(systemd):
     filler = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     filler.setblocking(False)
     with filler, pytest.raises(BlockingIOError):
         while True:
             filler.sendto(b"noise", systemd.address)
+
+
+async def test_a_manager_that_does_not_read_learns_of_the_new_process_all_the_same(systemd, autojump_clock, nursery):
+    manager = Manager(systemd.address)
+    fill(systemd)
+    nursery.start_soon(manager.hand_over, 7)
+    await trio.sleep(5)
+    assert set(systemd.received()) == {"noise"}
+    await trio.sleep(5)
+    manager.stopping(1.0)
+    assert systemd.received() == ["MAINPID=7"]
+    assert manager.address is None
+
+
+async def test_a_manager_that_does_not_read_is_never_waited_for(systemd, autojump_clock):
+    manager = Manager(systemd.address)
+    fill(systemd)
     manager.ready()
     manager.stopping(1.0)
     assert set(systemd.received()) == {"noise"}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from functools import partial
 
 import pytest
 import trio
 from attrs import Factory, define
+from support.small_disk import mounted
 
-from codexd import handover
 from codexd.errors import RestartFailed
-from codexd.handover import Estate, Handover
-from codexd.line import Line
+from codexd.service import handover
+from codexd.service.handover import Estate, Handover
+from codexd.service.line import Line
 
 TALK = """
 import json, os, socket, sys
@@ -30,6 +32,7 @@ class World:
     done: list = Factory(list)
     lend_s: float = 0.0
     lend_error: OSError | None = None
+    take_back_error: OSError | None = None
 
     async def lend(self):
         await trio.sleep(self.lend_s)
@@ -39,6 +42,8 @@ class World:
 
     def take_back(self):
         self.done.append("taken back")
+        if self.take_back_error is not None:
+            raise self.take_back_error
 
     async def run(self, *command, talks=True):
         """Hand over to a process that runs the Python code in ``command``, or any other command."""
@@ -126,6 +131,55 @@ async def test_accounts_that_can_not_be_saved(world):
     with pytest.raises(RestartFailed, match=r"can't be saved: /home/x/accounts.json .* Free some disk space\.$"):
         await world.run(PREPARE)
     assert world.done == ["taken back"]
+
+
+async def test_accounts_that_can_not_be_read_again(world, caplog):
+    world.take_back_error = OSError(5, "Input/output error", "/home/x/accounts")
+    with pytest.raises(RestartFailed, match="so the old one goes on"):
+        await world.run("sys.exit(3)")
+    assert "goes on with those in memory: /home/x/accounts can't be used: Input/output error." in caplog.text
+
+
+@pytest.mark.parametrize("left", range(9))
+async def test_with_few_descriptors_left(world, left):
+    before = lowest_descriptor()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before + left, hard))
+    try:
+        with pytest.raises(RestartFailed) as caught:
+            await world.run("sys.exit(3)")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert "Too many open files" in str(caught.value) or left >= 5  # what is needed beside ours is up to Python
+    assert lowest_descriptor() == before
+
+
+def lowest_descriptor():
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    return lowest
+
+
+async def test_a_simulated_daemon_on_a_full_disk_goes_on(tmp_path):
+    with mounted(tmp_path / "disk") as disk:
+        home = disk.path / "home"
+        codexctl = [sys.executable, "-m", "codexctl", "--socket", str(home / "control.sock")]
+        codexd = [sys.executable, "-m", "codexd", "--simulate", "--home", str(home), "--port", "0"]
+        with (tmp_path / "log").open("wb") as log:
+            process = await trio.lowlevel.open_process(codexd, stdout=log, stderr=log)
+        try:
+            with trio.fail_after(20):
+                while b"listening on" not in (tmp_path / "log").read_bytes():
+                    await trio.sleep(0.05)
+            disk.fill()
+            failed = await trio.run_process([*codexctl, "restart"], capture_stderr=True, check=False)
+            assert failed.returncode == 1
+            assert b"so the old one goes on" in failed.stderr
+            await trio.run_process([*codexctl, "status"], capture_stdout=True)
+        finally:
+            process.terminate()
+            await process.wait()
+        assert b"Traceback" not in (tmp_path / "log").read_bytes()
 
 
 async def test_a_refresh_that_does_not_end(world, monkeypatch):

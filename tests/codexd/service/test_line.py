@@ -12,8 +12,8 @@ import pytest
 import trio
 import trio.testing
 
-from codexd.line import Line
-from codexd.waiter import PASSED_ON
+from codexd.service.line import Line
+from codexd.service.waiter import PASSED_ON
 
 
 @pytest.fixture

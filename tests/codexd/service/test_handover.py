@@ -14,7 +14,7 @@ import trio
 from support.daemon_process import LAST_EVENTS, TURNS, open_daemon
 
 from codexd.api.daemon import Service
-from codexd.handover import Predecessor
+from codexd.service.handover import Predecessor
 from codexd.simulator.options import Options
 
 APIS = list(TURNS)

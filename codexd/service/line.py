@@ -1,6 +1,6 @@
 """The line of daemons that one start has given: each is the successor of the one before.
 
-Whoever started the first process waits for it, so it stays until the last of the line has ended (``codexd.waiter``).
+Whoever started the first process waits for it, so it stays until the last of the line has ended (``waiter``).
 The others report to it on a socket, which they share. They also notice on it when the first process is killed.
 """
 
@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 
 import trio
 
-from codexd.waiter import PASSED_ON, READ_BYTES, Waiter
+from codexd.service.waiter import PASSED_ON, READ_BYTES, Waiter
 
 
 class Line:
@@ -130,7 +130,7 @@ class Line:
         if self._waiter.status is None:
             signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)  # until the waiter can take them
             self._own.set_inheritable(True)
-            arguments = [sys.executable, "-m", "codexd.waiter", str(self._own.fileno()), str(self._waiter.pid)]
+            arguments = [sys.executable, "-m", "codexd.service.waiter", str(self._own.fileno()), str(self._waiter.pid)]
             with suppress(OSError):  # Python itself may have been replaced; then the waiting is done in this process
                 os.execv(sys.executable, arguments)  # noqa: S606 - no shell is involved
         return self._waiter.wait(self._own)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from codexd.paths import RunningDaemon, read_running
-from codexd.running import HOME_PREFIX, LOCK, find_living, make_temporary_home, noted, share_temporary_home
+from codexd.service.running import HOME_PREFIX, LOCK, find_living, make_temporary_home, noted, share_temporary_home
 
 
 def make_daemon(path, pid=1, **changed):
@@ -114,7 +114,7 @@ def test_a_shared_home_lasts_as_long_as_the_last_of_its_daemons(temporary, first
 
 def test_only_the_home_of_a_killed_daemon_is_deleted(temporary):
     code = (
-        "import os, tempfile; from contextlib import ExitStack; from codexd.running import make_temporary_home;"
+        "import os, tempfile; from contextlib import ExitStack; from codexd.service.running import make_temporary_home;"
         f"tempfile.tempdir = {str(temporary)!r}; stack = ExitStack();"
         "print(make_temporary_home(stack), flush=True); os._exit(9)"
     )

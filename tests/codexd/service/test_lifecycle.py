@@ -13,9 +13,9 @@ from attrs import Factory, define
 
 from codexd.api.daemon import Process
 from codexd.errors import RestartFailed
-from codexd.line import Line
-from codexd.manager import Manager
-from codexd.service import Restart, Stop, StopAfter, reload_on_signal, stop_on_signal
+from codexd.service.lifecycle import Restart, Stop, StopAfter, reload_on_signal, stop_on_signal
+from codexd.service.line import Line
+from codexd.service.manager import Manager
 from codexd.settings.live import LiveSettings
 
 
@@ -81,7 +81,7 @@ class FakeHandover:
 async def restarting(outcome):
     """A restart, its stop, and its nursery of owned tasks."""
     async with trio.open_nursery() as background, trio.open_nursery() as owned:
-        stop, done = Stop(trio.Event(), 12.0, Manager("/nowhere")), []
+        stop, done = Stop(trio.Event(), 12.0, Manager()), []
         yield Restart(FakeHandover(outcome), background, owned, stop, partial(done.append, "handed over")), done
         background.cancel_scope.cancel()
 
@@ -95,7 +95,6 @@ async def test_a_restart_stops_this_process_once_the_reply_is_sent(autojump_cloc
         assert restart.handed_over.is_set()
         await trio.testing.wait_all_tasks_blocked()
         assert done == ["handed over"]
-        assert restart.stop.manager.address is None
         assert not restart.stop.event.is_set()
         replied.set()
         await restart.stop.event.wait()
