@@ -54,7 +54,7 @@ class AsyncControlClient:
             async with asyncio.timeout(REPLY_TIMEOUT_S):
                 return await self._reply(call_id)
         except TimeoutError:
-            raise no_answer(self._path, REPLY_TIMEOUT_S, self._socket) from None
+            raise no_answer(self._path, REPLY_TIMEOUT_S) from None
 
     async def _reply(self, call_id: int) -> Any:
         while True:

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Protocol, Self, TypeGuard
 
 from codexd import __version__, rpc
+from codexd.paths import find_running_folder, read_running
 
 CONNECT_TIMEOUT_S = 5.0
 REPLY_TIMEOUT_S = 60.0
@@ -175,7 +176,7 @@ class ControlClient:
             if self._has_data(min(TICK_S, max(0.0, self._reply_timeout_s - waited_s))):
                 self._read()
             elif waited_s >= self._reply_timeout_s:
-                raise no_answer(self._path, self._reply_timeout_s, self._socket)
+                raise no_answer(self._path, self._reply_timeout_s)
             else:
                 self.check_alive()
                 if self._progress is not None:
@@ -192,7 +193,7 @@ class ControlClient:
             self._heard_at = time.monotonic()
             self._probe = self.begin(PROBE)
         elif self._probe is not None and silent_s >= ANSWER_WITHIN_S:
-            raise no_answer(self._path, ASK_AFTER_S + ANSWER_WITHIN_S, self._socket)
+            raise no_answer(self._path, ASK_AFTER_S + ANSWER_WITHIN_S)
 
     def wait_until_closed(self) -> None:
         """Wait until the daemon hangs up, for as long as that takes."""
@@ -215,7 +216,7 @@ class ControlClient:
         try:
             self._socket.sendall(self._messages.encode_call(method, params))
         except TimeoutError:
-            raise no_answer(self._path, ANSWER_WITHIN_S, self._socket) from None
+            raise no_answer(self._path, ANSWER_WITHIN_S) from None
         except OSError as error:
             raise connection_lost(self._path, error) from None
         return self._messages.last_id
@@ -278,13 +279,30 @@ def connection_lost(path: Path, error: OSError | None = None) -> ConnectionLost:
     return ConnectionLost(f"codexd at {path} closed the connection{why}. If it has stopped, start it with: codexd")
 
 
-def no_answer(path: Path, timeout_s: float, connection: socket.socket) -> NoDaemon:
-    """The error for a daemon that holds the connection and says nothing. It may be suspended."""
-    pid = _read_peer(connection)[0]
-    if pid and _is_stopped(pid):
+def no_answer(path: Path, timeout_s: float) -> NoDaemon:
+    """The error for a daemon that holds the connection and says nothing. It may be suspended, or not get started."""
+    silence = f"codexd at {path} did not answer within {timeout_s:.0f} s. Its log may say why"
+    pid = _find_process(path)
+    if pid is None:
+        return NoDaemon(f"{silence} (`codexctl service logs`, if it is a service).")
+    if _is_stopped(pid):
         return NoDaemon(f"codexd (pid {pid}) is suspended and answers nothing. Let it go on with: kill -CONT {pid}")
-    restart = f"If it does not recover, end it with `kill {pid}` and start it again." if pid else ""
-    return NoDaemon(f"codexd at {path} did not answer within {timeout_s:.0f} s. Its log may say why. {restart}".strip())
+    return NoDaemon(f"{silence}. If it does not recover, end it with `kill {pid}` and start it again.")
+
+
+def _find_process(path: Path) -> int | None:
+    """The process that serves ``path``. Known on Linux only.
+
+    The peer of a connection is whoever opened the socket: systemd, if it activated codexd, or an earlier codexd. They
+    must not be killed for it, and neither a process that got the pid of a dead codexd.
+    """
+    with suppress(RuntimeError):  # the user's home folder is unknown
+        for daemon in read_running(find_running_folder()):
+            with suppress(OSError):
+                command = Path(f"/proc/{daemon.pid}/cmdline").read_bytes()
+                if daemon.socket == path.absolute() and b"codexd" in command:
+                    return daemon.pid
+    return None
 
 
 def _is_stopped(pid: int) -> bool:
@@ -334,16 +352,16 @@ def _explain(error: OSError, path: Path) -> str:
 
 def _check_peer(connection: socket.socket, path: Path) -> None:
     """Whoever bound the socket reads what is sent, so it must be this user or root."""
-    _pid, uid = _read_peer(connection)
+    uid = _read_peer(connection)
     if uid not in (None, os.geteuid(), 0):
         raise NoDaemon(f"{path} is served by another user (uid {uid}), not by your codexd. Nothing was sent to it.")
 
 
-def _read_peer(connection: socket.socket) -> tuple[int | None, int | None]:
-    """The process id and the user id of whoever listens on the socket; None where the system does not say."""
+def _read_peer(connection: socket.socket) -> int | None:
+    """The user id of whoever listens on the socket; None where the system does not say."""
     if not hasattr(socket, "SO_PEERCRED"):
-        return None, None
+        return None
     credentials = struct.Struct("iII")  # struct ucred: pid, uid, gid
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size)
-    pid, uid, _gid = credentials.unpack(raw)
-    return pid, uid
+    _pid, uid, _gid = credentials.unpack(raw)
+    return int(uid)

@@ -90,7 +90,9 @@ async def serve(launch: Launch, *, task_status: trio.TaskStatus[Ready] = trio.TA
                 background.start_soon(stop_on_signal, stop, line)
                 background.start_soon(stop_if_orphaned, stop, line)
                 await background.start(reload_on_signal, launch.settings, stop.manager, line)
-                run_control = _make_control_server(launch, listeners, control, parts.shared.control_clients)
+                run_control = _make_control_server(
+                    launch, listeners, control, parts.shared.control_clients, restart.handed_over
+                )
                 await owned.start(_supervise_listener, supervisor, "control socket", run_control)
                 async with trio.open_nursery() as proxy:
                     run_http = _make_http_server(launch, listeners, parts, stopping, ending)
@@ -263,11 +265,13 @@ def _find_service(launch: Launch, listeners: Listeners) -> Service:
     return find_service(launch.environ, activated=activated)
 
 
-def _make_control_server(launch: Launch, listeners: Listeners, control: Control, slots: Slots) -> Run:
+def _make_control_server(
+    launch: Launch, listeners: Listeners, control: Control, slots: Slots, handed_over: trio.Event
+) -> Run:
     def owns_file() -> bool:
         return not listeners.control_origin.is_manager and not launch.line.has_handed_over
 
-    return partial(serve_control, control, listeners.control, owns_file=owns_file, slots=slots)
+    return partial(serve_control, control, listeners.control, owns_file=owns_file, slots=slots, leaving=handed_over)
 
 
 def _make_http_server(

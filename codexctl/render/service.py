@@ -77,7 +77,7 @@ def _describe_state(result: Json, now: float) -> str:
     state = result["state"]
     if state.startswith("failed"):
         return f"The service has {state}."
-    if result["listening"] and result["pid"] is None:
+    if result["listening"] and result["pid"] is None and not state.startswith("activating"):
         return "The service waits for a request, which starts codexd."
     since = f", since {clock_time(result['since'], now)}" if result["since"] else ""
     return f"The service is {state}{since}."

@@ -91,7 +91,7 @@ def was_set(result: Json, style: Style) -> list[str]:
 def was_unset(result: Json, style: Style) -> list[str]:
     """``settings.unset``."""
     default = _with_unit(result["default"], result)
-    what = f"at its default, {default}" if default else "not set"
+    what = f"at its default ({default})" if default else "not set"
     return _report(result, what, style)
 
 

@@ -118,13 +118,13 @@ def find_address(definition: Definition, settings: Path) -> Address:
 def _read_server(settings: Path) -> Mapping[str, Any]:
     """The table ``server`` of the settings file. The daemon says what is wrong in the others."""
     try:
-        server = tomllib.loads(settings.read_text(encoding="utf-8")).get("server", {})
+        server = tomllib.loads(settings.read_text(encoding="utf-8-sig")).get("server", {})
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise AddressInvalid(f"{settings} can't be read: {error.strerror or error}.") from None
     except ValueError as wrong:
-        raise AddressInvalid(f"{settings} is not TOML: {wrong}. Correct it first.") from None
+        raise AddressInvalid(f"{settings}: not TOML: {wrong}. Correct it first.") from None
     return server if isinstance(server, dict) else {}
 
 

@@ -123,7 +123,12 @@ def _find_problems(found: Inspection, manager: Manager, installation: Installati
     if found.state.active and found.daemon is None:
         yield "the service runs, but codexd does not answer. `codexctl service logs` may say why."
     if found.daemon is not None:
-        yield from _judge_daemon(found.daemon)
+        is_own = found.definition is None or installation is None or _runs(found.definition, installation)
+        yield from _judge_daemon(found.daemon, installed=__version__ if is_own else None)
+
+
+def _runs(definition: Definition, installation: Installation) -> bool:
+    return definition.executable == installation.executable
 
 
 def _compare(found: Inspection, manager: Manager, installation: Installation | None, again: str) -> Iterator[str]:
@@ -133,7 +138,7 @@ def _compare(found: Inspection, manager: Manager, installation: Installation | N
         return
     if not definition.executable.exists():
         yield f"{definition.executable}, which the service runs, is gone. Run `{again}`."
-    elif installation is not None and installation.executable != definition.executable:
+    elif installation is not None and not _runs(definition, installation):
         yield (
             f"the service runs {definition.executable}, but this codexctl belongs to {installation.executable}. "
             f"`{again} --replace` changes that."
@@ -152,12 +157,11 @@ def _why_outdated(found: Inspection, address: Address) -> str:
     return f"it listens on {', '.join(found.listens)}, but the settings say {', '.join(address.sockets)}"
 
 
-def _judge_daemon(daemon: dict[str, Any]) -> Iterator[str]:
-    if daemon.get("version") != __version__:
-        yield (
-            f"the running codexd is {daemon.get('version')}, and {__version__} is installed. Run `codexctl service "
-            "restart`."
-        )
+def _judge_daemon(daemon: dict[str, Any], installed: str | None) -> Iterator[str]:
+    """``installed``: the version that the service would run after a restart, if that is known."""
+    if installed is not None and daemon.get("version") != installed:
+        found = daemon.get("version")
+        yield f"codexd {found} still runs, but {installed} is installed. Run `codexctl service restart`."
     serving = daemon.get("serving") or {}
     if not serving.get("possible", True):
         yield f"no request can be served: {serving.get('reason')}. {serving.get('advice') or ''}".strip()

@@ -190,7 +190,7 @@ def remove_empty(folders: Iterable[Path]) -> None:
 
 def _say_failed(step: Run, done: Finished) -> str:
     reason = " ".join((done.errors or done.output).split()) or f"exit status {done.status}"
-    return f"`{step}` failed: {reason} {step.advice}".rstrip()
+    return f"`{step}` failed: {reason}" + (f". {step.advice}" if step.advice else "")
 
 
 def _explain(error: OSError) -> str:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from codexctl.service.definition import Address, Definition, Origin, ServiceFile, sign
+from codexctl.service.definition import Address, Definition, Origin, ServiceFile, sign, to_lines
 from codexctl.service.manager import Finished, LogsWanted, Machine, State, read_template
 from codexctl.service.steps import Remove, Run, Step, Write
 
@@ -158,10 +158,11 @@ class Systemd:
         """The steps that install the files ``wanted`` where there is ``before``; none if all is as it should be."""
         state = self.state()
         changed = {path for path, text in wanted.items() if before[path].text != text}
+        in_effect = {path.name for path in changed if to_lines(before[path].text) != to_lines(wanted[path])}
         steps: list[Step] = []
         if linger and not state.lingering:
             steps.append(self._linger("enable-linger", "disable-linger"))
-        if SOCKET in {path.name for path in changed} and (state.active or state.listening):
+        if SOCKET in in_effect and (state.active or state.listening):
             steps.append(Run(("systemctl", "--user", "stop", *UNITS)))
         steps += [
             Write(path, text, None if before[path].origin is Origin.ABSENT else before[path].text)
@@ -172,10 +173,10 @@ class Systemd:
             steps.append(Run(("systemctl", "--user", "daemon-reload")))
         if state.problems:
             steps.append(Run(("systemctl", "--user", "reset-failed", *UNITS), may_fail=True))
-        if not (state.enabled and state.active and state.listening) or any(path.name == SOCKET for path in changed):
+        if not (state.enabled and state.active and state.listening) or SOCKET in in_effect:
             undo = () if state.enabled else _command("disable", "--now")
             steps.append(Run(_command("enable", "--now"), undo))
-        elif changed:
+        elif in_effect:
             steps.append(Run(("systemctl", "--user", "restart", SERVICE)))
         return steps
 
@@ -309,5 +310,9 @@ def _find_problems(units: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
                 f"{name} has failed ({unit.get('Result')}). `codexctl service logs` says why, and `codexctl service "
                 "restart` starts it again."
             )
+        elif unit.get("ActiveState") == "activating" and (
+            unit.get("SubState") == "auto-restart" or int(unit.get("NRestarts") or 0)
+        ):
+            yield f"{name} fails, and systemd starts it again and again. `codexctl service logs` says why."
         if unit.get("NeedDaemonReload") == "yes":
             yield f"{name} has changed since systemd read it. Run `systemctl --user daemon-reload`."

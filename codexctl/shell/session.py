@@ -41,7 +41,11 @@ EXIT_INTERRUPTED = 130
 
 
 class Leave(Exception):
-    """The user wants to leave the shell."""
+    """The user wants to leave the shell. ``status`` is the exit status of the command before that."""
+
+    def __init__(self, status: int = 0) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 def run_shell(invocation: Invocation) -> None:
@@ -53,7 +57,12 @@ def run_shell(invocation: Invocation) -> None:
     shell = Shell(invocation)
     if sys.stdin.isatty() and sys.stdout.isatty():
         shell.run()
-    elif status := shell.run_lines(sys.stdin):
+        return
+    try:
+        status = shell.run_lines(sys.stdin)
+    except Leave as left:
+        status = left.status
+    if status:
         raise Stop(status)
 
 
@@ -81,10 +90,17 @@ class Shell:
             return
 
     def run_lines(self, lines: Iterable[str]) -> int:
-        """Run each of ``lines``, and return the exit status of the last."""
+        """Run each of ``lines``, and return the exit status of the last.
+
+        Raises:
+            Leave
+        """
         status = 0
-        for line in lines:
-            status = self.run_line(line)
+        try:
+            for line in lines:
+                status = self.run_line(line)
+        except Leave:
+            raise Leave(status) from None
         return status
 
     def run_line(self, line: str) -> int:

@@ -50,19 +50,30 @@ async def serve_control(
     *,
     owns_file: Callable[[], bool] = lambda: True,
     slots: Slots | None = None,
+    leaving: trio.Event | None = None,
     task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Answer on ``listener`` until cancelled, then remove its file, unless that belongs to somebody else by then.
 
-    A client for which ``slots`` has no place is told so.
+    A client for which ``slots`` has no place is told so. From ``leaving`` on, new clients are left to the other process
+    that listens, and those that are connected are still answered.
     """
     slots = slots or Slots(bounds.CONTROL_CLIENTS)
     with removed_at_end(listener, owns_file):
         accepting = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
         async with accepting, trio.open_nursery() as connections:
             task_status.started()
-            while True:
-                connections.start_soon(_serve_connection, control, slots, await accept(accepting))
+            with trio.CancelScope() as accepts:
+                if leaving is not None:
+                    connections.start_soon(_cancel_after, leaving, accepts)
+                while True:
+                    connections.start_soon(_serve_connection, control, slots, await accept(accepting))
+            await trio.sleep_forever()
+
+
+async def _cancel_after(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
 
 
 async def _serve_connection(control: Control, slots: Slots, stream: trio.SocketStream) -> None:

@@ -20,6 +20,9 @@ RUNNING = "running"
 KILO_ONLY = "kilo_only"
 """The ``state`` of serving if there is no account, and the model name kilo is allowed."""
 
+NAMES = ("systemd", "launchd", "codexd")
+"""How words begin that no sentence makes large."""
+
 START = "codexd"
 """The command that starts a daemon, unless a service does."""
 
@@ -113,7 +116,7 @@ def _check_version(status: Json) -> Iterator[Finding]:
         return
     older = _numbers(found) < _numbers(__version__)
     if older:
-        text = f"codexd {found} still runs, but {__version__} is installed. A restart finishes the upgrade."
+        text = f"codexd {found} still runs, but {__version__} is installed."
         yield warning("older_daemon", found, text, _RESTARTS)
     else:
         text = f"codexd {found} runs, which is newer than this codexctl {__version__}: another codexctl belongs to it."
@@ -201,4 +204,7 @@ def check_service(found: Service | None, status: Mapping[str, Any] | None) -> It
 
 
 def _begin_large(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"
+    """``text`` as a sentence of its own. Names, such as systemd or codexd.socket, stay as they are."""
+    first = text.split(" ", 1)[0]
+    is_name = first.startswith(NAMES) or "/" in first
+    return text if is_name else f"{text[:1].upper()}{text[1:]}"

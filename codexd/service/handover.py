@@ -223,7 +223,7 @@ class Successor:
         if found != word:
             with trio.move_on_after(KILL_S):
                 await self.process.wait()
-            raise RestartFailed(self.last_words or f"it ended with status {self.process.returncode}")
+            raise RestartFailed(self.last_words or _explain_end(self.process.returncode))
         return rest
 
     async def let_take(self) -> None:
@@ -258,6 +258,16 @@ class Successor:
                     self.process.send_signal(number)
                 with trio.move_on_after(within_s):
                     await self.process.wait()
+
+
+def _explain_end(status: int | None) -> str:
+    """``status`` as of ``subprocess.Popen.returncode``: below zero for a signal."""
+    if status is None:
+        return "it did not end"
+    if status >= 0:
+        return f"it ended with status {status}"
+    names = {each.value: each.name for each in signal.Signals}
+    return f"it was killed by {names.get(-status, f'signal {-status}')}"
 
 
 def _copy_stderr() -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import trio
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from codexd.api.daemon import Process
 from codexd.errors import CodexdError, RestartFailed
@@ -86,7 +86,8 @@ class StopAfter:
 class Restart:
     """Hands over to a new process, and then stops this one.
 
-    ``owned`` are the tasks that only one process may run. ``on_handed_over`` is called when the new process serves.
+    ``owned`` are the tasks that only one process may run. When the new process serves, ``on_handed_over`` is called and
+    ``handed_over`` set: whoever learns that it serves must not reach this one any more.
     """
 
     handover: Handover
@@ -94,6 +95,7 @@ class Restart:
     owned: trio.Nursery
     stop: Stop
     on_handed_over: Callable[[], None]
+    handed_over: trio.Event = field(factory=trio.Event, init=False)
     _has_begun: bool = False
 
     async def __call__(self, replied: trio.Event) -> Process:
@@ -122,6 +124,7 @@ class Restart:
                 self._has_begun = False
                 outcome.send_nowait(error)
                 return
+            self.handed_over.set()
             outcome.send_nowait(new)
         self.on_handed_over()
         self.background.start_soon(self.handover.line.listen)

@@ -138,9 +138,15 @@ class LiveSettings:
     def _check_settable(self, name: str) -> None:
         item, _ = find_entry(name)
         if self.is_fixed(item.name):
+            option = item.name.rpartition(".")[2]
+            remedy = (
+                f"Change it with `codexctl service install --{option} {option.upper()}`"
+                if item.name in self._pinned
+                else "Change it there, or start codexd without it"
+            )
             raise SettingInvalid(
                 f"{item.name} is fixed by {self.loaded.sources[item.name]}, which takes precedence over the settings "
-                "file. Change it there, or start codexd without it."
+                f"file. {remedy}."
             )
 
     def _read(self) -> Document:

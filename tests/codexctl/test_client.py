@@ -1,11 +1,15 @@
+import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
+from codexctl import client
 from codexctl.client import PROBE, ControlClient, NoDaemon, OlderDaemon, Refused
 from codexd import bounds, rpc
 
@@ -199,29 +203,67 @@ def test_a_call_shows_that_it_takes_long_and_clears_that(answer, path):
     assert all(waited_s >= 0 for waited_s in turns[:-1])
 
 
-SUSPENDED = """
-import os, signal, socket, sys
-listener = socket.socket(socket.AF_UNIX)
-listener.bind(sys.argv[1])
-listener.listen()
-os.kill(os.getpid(), signal.SIGSTOP)
-"""
+IDLE = "import os, signal; signal.pause()"
+
+on_linux = pytest.mark.skipif(
+    not Path("/proc/self/cmdline").exists(), reason="only Linux with /proc tells what a process runs"
+)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells whether a process is suspended")
+@pytest.fixture
+def silent(path, tmp_path, monkeypatch):
+    """Runs a process, with the given arguments, as the daemon of a socket that somebody else opened."""
+    running = tmp_path / "running"
+    running.mkdir()
+    monkeypatch.setattr(client, "find_running_folder", lambda: running)
+    processes = []
+
+    def start(*arguments):
+        process = subprocess.Popen([sys.executable, "-c", IDLE, *arguments])
+        processes.append(process)
+        note = {"pid": process.pid, "socket": str(path), "address": "", "home": "", "simulated": True, "version": "1"}
+        (running / "1.json").write_text(json.dumps(note))
+        return process
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        yield start
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+@on_linux
 @pytest.mark.usefixtures("impatient")
-def test_a_suspended_daemon_is_told_from_a_slow_one(path):
-    process = subprocess.Popen([sys.executable, "-c", SUSPENDED, str(path)])
-    try:
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
-        with ControlClient(path) as client, pytest.raises(NoDaemon) as caught:
-            client.call("m")
-    finally:
-        process.kill()
-        process.wait()
+def test_a_suspended_daemon_is_told_from_a_slow_one(path, silent):
+    process = silent("codexd")
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+    with ControlClient(path) as control, pytest.raises(NoDaemon) as caught:
+        control.call("m")
     assert str(caught.value) == (
         f"codexd (pid {process.pid}) is suspended and answers nothing. Let it go on with: kill -CONT {process.pid}"
     )
+
+
+@on_linux
+@pytest.mark.usefixtures("impatient")
+def test_only_the_daemon_is_to_be_killed_and_not_who_opened_its_socket(path, silent):
+    process = silent("codexd")
+    with ControlClient(path) as control, pytest.raises(NoDaemon, match=f"end it with `kill {process.pid}`"):
+        control.call("m")
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("arguments", [None, ["another program with the pid of a dead daemon"]])
+def test_nothing_is_to_be_killed_if_the_daemon_is_unknown(path, silent, arguments):
+    if arguments:
+        silent(*arguments)
+    with ControlClient(path) as control, pytest.raises(NoDaemon) as caught:
+        control.call("m")
+    assert "end it with" not in str(caught.value)
+    assert "`codexctl service logs`" in str(caught.value)
 
 
 def test_only_the_events_of_the_own_follow(answer, path):

@@ -62,6 +62,10 @@ def test_status():
         ({"restarts": 1}, "  process       7, restarted once after a failure"),
         ({"restarts": 3}, "  process       7, restarted 3 times after failures"),
         ({"active": False, "pid": None}, "The service waits for a request, which starts codexd."),
+        (
+            {"active": False, "pid": None, "since": None, "state": "activating (auto-restart)"},
+            "The service is activating (auto-restart).",
+        ),
         ({"problems": ["It is broken. Mend it."]}, "Problem: It is broken. Mend it."),
         ({"notes": ["It is so."]}, "Note: It is so."),
     ],

@@ -62,7 +62,7 @@ def test_what_a_change_says():
         "server.port is 8082 in the settings file. The change takes effect when codexd",
         "restarts.",
     ]
-    assert render_settings.was_unset(item(), WIDE) == ["models.opus is now at its default, gpt-5.5."]
+    assert render_settings.was_unset(item(), WIDE) == ["models.opus is now at its default (gpt-5.5)."]
     assert render_settings.was_unset(KEY, WIDE) == ["server.api_key is now not set."]
     assert render_settings.changed(CHANGED, WIDE) == ["models.opus: a -> a,b"]
     assert render_settings.changed({"changed": [], "file": "x"}, WIDE) == ["No setting changed."]
@@ -76,5 +76,5 @@ def test_what_a_change_says():
 def test_what_was_set_has_its_unit():
     timeout = item("upstream.idle_timeout", 5400.0, unit="s", default=300.0)
     assert render_settings.was_set(timeout, PIPE) == ["upstream.idle_timeout is now 5400 s."]
-    assert render_settings.was_unset(timeout, PIPE) == ["upstream.idle_timeout is now at its default, 300 s."]
+    assert render_settings.was_unset(timeout, PIPE) == ["upstream.idle_timeout is now at its default (300 s)."]
     assert render_settings.setting(timeout, PIPE) == ["5400"]

@@ -90,6 +90,7 @@ def settings(tmp_path):
         ("[server]\nport = 9000\n", CODEXD._replace(environment={"CODEXD_PORT": "9002"}), ("127.0.0.1:9002",)),
         ('[server]\nhost = "0.0.0.0"\napi_key = "k"\n', CODEXD, ("0.0.0.0:8081",)),
         ('server = "x"\n', CODEXD, ("127.0.0.1:8081",)),
+        ("\ufeff[server]\nport = 9000\n", CODEXD, ("127.0.0.1:9000",)),  # as the daemon reads it
     ],
 )
 def test_where_it_listens(settings, text, definition, sockets):

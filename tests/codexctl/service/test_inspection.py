@@ -147,6 +147,14 @@ def test_what_the_daemon_says_of_itself(install, look, daemon, status, said):
     assert said in problem(look)
 
 
+def test_the_daemon_of_another_installation_has_its_own_version(install, look, installation, daemon):
+    install()
+    daemon.answers["daemon.status"] = {"version": "0.0.1", "serving": SERVING}
+    [found] = look(installation._replace(executable=Path("/elsewhere/codexd"))).problems
+    assert "0.0.1" not in found
+    assert "--replace" in found
+
+
 def test_a_daemon_that_does_not_answer(install, look, daemon):
     install()
     daemon.close()

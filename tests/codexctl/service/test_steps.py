@@ -99,7 +99,7 @@ def test_ctrl_c_takes_all_back(tmp_path, machine):
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        (Run(("false",), advice="Ask somebody."), "failed: exit status 1 Ask somebody."),
+        (Run(("false",), advice="Ask somebody."), "failed: exit status 1. Ask somebody."),
         (Run(("sh", "-c", "echo out; echo why >&2; exit 1")), "failed: why"),
         (Run(("sh", "-c", "echo out; exit 1")), "failed: out"),
         (Run(("sh", "-c", "exit 7")), "failed: exit status 7"),

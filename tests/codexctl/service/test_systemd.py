@@ -138,7 +138,9 @@ def test_installing_writes_the_units_and_starts_them(systemd, machine, definitio
         ({"LoadState": "bad-setting"}, "inactive (dead)", "`systemctl --user status codexd.service` says why."),
         ({"ActiveState": "failed", "Result": "watchdog"}, "failed (watchdog)", "codexd.service has failed (watchdog)."),
         ({"NeedDaemonReload": "yes"}, "inactive (dead)", "Run `systemctl --user daemon-reload`."),
-        ({"ActiveState": "activating", "SubState": ""}, "activating", None),
+        ({"ActiveState": "activating", "SubState": "", "NRestarts": "0"}, "activating", None),
+        ({"ActiveState": "activating", "SubState": "start"}, "activating (start)", "again and again"),
+        ({"ActiveState": "activating", "SubState": "auto-restart"}, "activating (auto-restart)", "again and again"),
         ({"ActiveState": "", "SubState": ""}, "unknown", None),
     ],
 )
@@ -173,6 +175,20 @@ def test_a_changed_service_restarts_behind_its_open_socket(systemd, machine, def
     before[path] = before[path]._replace(text="older\n")
     programs.write(calls=[])
     take(systemd.plan_install(wanted, before, linger=False), machine, lambda _: None)
+    assert programs.calls() == ["systemctl --user daemon-reload", "systemctl --user restart codexd.service"]
+
+
+def test_what_only_codexctl_reads_leaves_the_service_alone(systemd, machine, definition, programs):
+    install(systemd, machine, definition)
+    programs.write(calls=[])
+    install(systemd, machine, definition._replace(lingering=True), linger=True)
+    assert programs.calls() == ["loginctl enable-linger me", "systemctl --user daemon-reload"]
+
+
+def test_another_installation_keeps_the_socket_open(systemd, machine, definition, programs):
+    install(systemd, machine, definition)
+    programs.write(calls=[])
+    install(systemd, machine, definition._replace(executable=Path("/elsewhere/codexd")))
     assert programs.calls() == ["systemctl --user daemon-reload", "systemctl --user restart codexd.service"]
 
 

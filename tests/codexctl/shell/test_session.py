@@ -277,6 +277,16 @@ def test_without_a_terminal_it_runs_the_lines_of_its_input(daemon, piped):
     assert process.returncode == 2
 
 
+@pytest.mark.parametrize(("lines", "status"), [("status\nquit\nno more\n", 0), ("acounts\nexit\n", 2), ("quit", 0)])
+def test_without_a_terminal_it_can_be_left_too(daemon, piped, lines, status):
+    daemon.answers["daemon.status"] = STATUS
+    process = piped("shell")
+    _, err = process.communicate(lines)
+    assert process.returncode == status
+    assert "Traceback" not in err
+    assert "more" not in err
+
+
 def test_alone_without_a_terminal_it_shows_the_help(piped):
     process = piped()
     _, err = process.communicate("status\n")

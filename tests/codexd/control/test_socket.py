@@ -5,6 +5,7 @@ import os
 import stat
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -16,7 +17,7 @@ from support.control_server import NOW, auth_json, make_control
 from codexd import bounds, rpc
 from codexd.accounts.store.store import AccountStore
 from codexd.api.records import LogEntry
-from codexd.control.socket import _Session, bind_socket
+from codexd.control.socket import _Session, bind_socket, serve_control
 from codexd.record.logs import RingHandler
 
 
@@ -47,6 +48,22 @@ async def test_history_is_filtered(control):
         peer = await connect(control)
         found = (await peer.call("logs.history", {"level": "error", "limit": 1})).result["entries"]
     assert [entry["message"] for entry in found] == ["n2"]
+
+
+async def test_new_clients_are_left_to_the_process_that_takes_over(control, nursery):
+    leaving, listener = trio.Event(), bind_socket(control.places.socket)
+    successor = trio.socket.from_stdlib_socket(listener.dup())
+    await nursery.start(partial(serve_control, control, listener, leaving=leaving))
+    before = await connect(control)
+    assert isinstance(await before.call("daemon.status"), rpc.Result)
+    leaving.set()
+    await trio.testing.wait_all_tasks_blocked()
+    await connect(control)
+    with successor:
+        taken, _ = await successor.accept()
+        taken.close()
+    assert isinstance(await before.call("daemon.status"), rpc.Result)
+    nursery.cancel_scope.cancel()
 
 
 async def test_follow_until_cancelled(control):

@@ -158,9 +158,19 @@ def test_the_service(found, status, findings):
     assert [(each.kind, each.level, each.remedy) for each in check_service(found, status)] == findings
 
 
-def test_a_text_begins_with_a_large_letter():
-    [found] = check_service(Service(None, "neither runs here.\nRun it so."), None)
-    assert found.text == "Neither runs here."
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("neither runs here.\nRun it so.", "Neither runs here."),
+        ("systemd has no user manager.", "systemd has no user manager."),
+        ("codexd.socket is out of date.", "codexd.socket is out of date."),
+        ("systemd's user manager can't be reached.", "systemd's user manager can't be reached."),
+        ("/u/codexd.socket is missing.", "/u/codexd.socket is missing."),
+    ],
+)
+def test_a_text_begins_with_a_large_letter_unless_with_a_name(text, shown):
+    [found] = check_service(Service(None, text), None)
+    assert found.text == shown
 
 
 def test_what_is_said_of_a_daemon_that_is_well():

@@ -1,6 +1,9 @@
 import os
 from pathlib import Path
 
+import pytest
+
+from codexctl.service.definition import AddressInvalid, Definition, find_address
 from codexd.doctor import home
 from codexd.doctor.daemons import Answers, Service
 from codexd.doctor.finding import Level
@@ -49,6 +52,18 @@ def test_everything_broken_at_once(tmp_path):
     wanted = {"accounts_unreadable", "settings_unreadable", "setting_invalid", "proxy_invalid", "certificates_invalid"}
     assert wanted <= kinds(examined)
     assert "check_failed" not in kinds(examined)
+
+
+def test_what_the_service_says_of_the_same_fault_is_not_said_twice(tmp_path):
+    (tmp_path / "codexd").mkdir()
+    settings = tmp_path / "codexd" / "settings.toml"
+    settings.write_text("[server\n")
+    with pytest.raises(AddressInvalid) as wrong:
+        find_address(Definition(tmp_path), settings)
+    service = Service("systemd", installed=True, problems=(str(wrong.value), "it is out of date."))
+    examined = ask(tmp_path, service=service)
+    assert [each.text for each in examined.report.sections[-1].findings] == ["It is out of date."]
+    assert "setting_invalid" in kinds(examined)
 
 
 def test_a_check_that_fails_is_a_finding_and_the_others_go_on(tmp_path, monkeypatch):

@@ -86,7 +86,7 @@ FAILS = {
     "no words": ("sys.exit(3)", "it ended with status 3", []),
     "other words": ("say('hello\\n')", "it ended with status 0", []),
     "after taking": (PREPARE + "print('codexd: no disk.', file=sys.stderr)", "no disk", ["lent"]),
-    "killed after taking": (PREPARE + "os.kill(os.getpid(), 9)", "it ended with status -9", ["lent"]),
+    "killed after taking": (PREPARE + "os.kill(os.getpid(), 9)", "it was killed by SIGKILL", ["lent"]),
 }
 
 

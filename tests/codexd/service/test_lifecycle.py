@@ -92,6 +92,7 @@ async def test_a_restart_stops_this_process_once_the_reply_is_sent(autojump_cloc
         restart.owned.start_soon(trio.sleep_forever)
         restart.handover.go.set()
         assert await restart(replied) == Process(7, "9.9")
+        assert restart.handed_over.is_set()
         await trio.testing.wait_all_tasks_blocked()
         assert done == ["handed over"]
         assert not restart.stop.event.is_set()
@@ -117,6 +118,7 @@ async def test_one_restart_at_a_time_and_none_during_a_stop(nursery):
         restart.handover.go.set()
         await trio.testing.wait_all_tasks_blocked()
         await expect_refusal(restart, "did not start")
+        assert not restart.handed_over.is_set()
         restart.stop("SIGTERM")
         await expect_refusal(restart, "already stopping")
         assert done == []

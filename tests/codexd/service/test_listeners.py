@@ -209,7 +209,7 @@ def test_the_passed_socket_wins_and_the_settings_say_so(tmp_path, passed, caplog
     pin_address(Adopted(Origin.SYSTEMD, (passed["tcp"],)), live)
     assert (live.current.server.host, live.current.server.port) == ("127.0.0.1", port)
     assert f"server.port: codexd listens on http://127.0.0.1:{port} instead of http://127.0.0.1:9000" in caplog.text
-    with pytest.raises(SettingInvalid, match=r"server.port is fixed by systemd's socket unit"):
+    with pytest.raises(SettingInvalid, match=r"systemd's socket unit.*`codexctl service install --port PORT`"):
         live.set("server.port", 9001)
     (tmp_path / "settings.toml").write_text("[server]\nport = 9002\n")
     live.reload()
@@ -342,6 +342,7 @@ def test_connections_wait_while_it_restarts(tmp_path):
                 assert running.recv(100).startswith(b"HTTP/1.1 200")
                 first.communicate(timeout=10)
                 with start_with(listener, tmp_path) as second:
+                    read_until(second, "listening on")  # it ends in order only from then on
                     assert late.recv(100).startswith(b"HTTP/1.1 200")
                     second.terminate()
                     second.communicate(timeout=10)
