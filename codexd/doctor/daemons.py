@@ -86,7 +86,7 @@ def check_daemons(answers: Answers, start: str = START) -> Iterator[Finding]:
         yield ok("running", socket, f"codexd {status['version']} runs at {address} (pid {status['pid']}{mark}).")
         yield from _check_version(status)
         if status.get("faults"):
-            text = f"The simulated backend goes wrong on purpose: {status['faults']}."
+            text = f"The simulated backend fails on purpose: {status['faults']}."
             yield note("faults_wanted", "--faults", text)
     elif answers.silence:
         yield problem("silent", socket, answers.silence, find_command(answers.silence))
@@ -102,9 +102,8 @@ def check_daemons(answers: Answers, start: str = START) -> Iterator[Finding]:
         yield note("other_daemon", other.socket, f"{shown}: {other}, with its files in {other.home}.", command)
     if answers.dead:
         pids = ", ".join(str(each.pid) for each in answers.dead)
-        yield note(
-            "stale_notes", pids, f"Killed earlier, still noted as running: pid {pids}. The next start forgets it."
-        )
+        text = f"Killed earlier, but still noted as running: pid {pids}. The next start removes the note."
+        yield note("stale_notes", pids, text)
 
 
 def _check_version(status: Json) -> Iterator[Finding]:
@@ -116,7 +115,7 @@ def _check_version(status: Json) -> Iterator[Finding]:
         text = f"codexd {found} still runs, but {__version__} is installed. A restart finishes the upgrade."
         yield warning("older_daemon", found, text, _RESTARTS)
     else:
-        text = f"codexd {found} runs, which is newer than this codexctl {__version__}: another codexctl belongs to it."
+        text = f"codexd {found} runs, which is newer than this codexctl {__version__}. Use the codexctl that was installed with it."
         yield warning("newer_daemon", found, text, "type -a codexctl")
 
 
@@ -184,7 +183,7 @@ def check_service(found: Service | None, status: Mapping[str, Any] | None) -> It
     if found is None:
         return
     if found.manager is None:
-        text = _begin_large(found.reason.partition("\n")[0])
+        text = _capitalize(found.reason.partition("\n")[0])
         yield note("no_service_manager", "service", text, "codexctl service status")
     elif not found.installed:
         if not started.get("manager"):
@@ -192,13 +191,13 @@ def check_service(found: Service | None, status: Mapping[str, Any] | None) -> It
             yield note("service_not_installed", found.manager, text, INSTALL_SERVICE)
     else:
         for text in found.problems:
-            yield problem("service_problem", found.manager, _begin_large(text), find_command(text))
+            yield problem("service_problem", found.manager, _capitalize(text), find_command(text))
         for text in found.notes:
-            yield note("service_note", found.manager, _begin_large(text), find_command(text))
+            yield note("service_note", found.manager, _capitalize(text), find_command(text))
         if not found.problems:
             text = f"codexd is installed as a service of {found.manager} ({found.state}), which runs {found.runs}."
             yield ok("service", found.manager, text)
 
 
-def _begin_large(text: str) -> str:
+def _capitalize(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
