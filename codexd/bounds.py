@@ -91,6 +91,9 @@ A burst of sub-agents opens many at once. On the control socket, a non-blocking 
 which asyncio mistakes for a connection in progress.
 """
 
+PASSED_SOCKETS = 64
+"""Listening sockets that a service manager may pass. Each costs a task; a typing error must not open thousands."""
+
 DESCRIPTORS = 16 * KIB
 """The soft limit of open files that the daemon asks for, if the hard limit allows it. It needs far fewer."""
 
@@ -134,6 +137,9 @@ OBSERVATIONS = 256
 
 OUTPUT_BYTES = MIB
 """Log lines that wait to be written to stderr. If nobody reads it, further ones are dropped and counted."""
+
+SUCCESSOR_OUTPUT_BYTES = 64 * KIB
+"""The end of what the new process of a restart writes before it is ready: it explains a failure."""
 
 FOLLOWED_ENTRIES = 1000
 """Log entries that one follower has not read; it is told how many more it missed."""

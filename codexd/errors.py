@@ -104,6 +104,16 @@ class CodexdError(Exception):
             cls.kind = _CAPITAL.sub("_", cls.__name__).lower()
 
 
+def describe(error: BaseException) -> str:
+    """The name of ``error``, and its words if they can't quote what a peer sent: they may stand in the log."""
+    words = str(error) if isinstance(error, _SAFE) else ""
+    return f"{type(error).__name__}: {words}".removesuffix(": ")
+
+
+_SAFE = (CodexdError, OSError, AttributeError, ImportError, NameError, TypeError, BaseExceptionGroup)
+"""Not a ``ValueError``, a ``KeyError`` or a parser's error."""
+
+
 class SettingInvalid(CodexdError): ...
 
 

@@ -12,7 +12,7 @@ import trio
 from attrs import define, field
 
 from codexd.api.daemon import TaskInfo
-from codexd.errors import CodexdError, TaskGaveUp
+from codexd.errors import TaskGaveUp, describe
 
 log = logging.getLogger("codexd.supervisor")
 
@@ -48,7 +48,7 @@ class _Task:
 
     def note_failure(self, error: Exception, now: float) -> int:
         """Record a failure; return the number of failures in the window."""
-        self.last_error = describe(error)
+        self.last_error = describe(_first_leaf(error))
         self.failed.append(now)
         while self.failed[0] < now - FAILURE_WINDOW_S:
             self.failed.popleft()
@@ -104,9 +104,8 @@ def back_off_s(failures: int, jitter: float) -> float:
     return delay_s * (1 + JITTER * jitter)
 
 
-def describe(error: BaseException) -> str:
-    """The first error in ``error`` that is not a group, in one line."""
+def _first_leaf(error: BaseException) -> BaseException:
+    """The first error in ``error`` that is not a group."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    words = str(error) if isinstance(error, CodexdError | OSError) else ""  # others may quote what a peer sent
-    return f"{type(error).__name__}: {words}".removesuffix(": ")
+    return error

@@ -240,10 +240,6 @@ _OTHER_FREE = (
 
 _BY_CLASS_OF_THIRD_PARTY: Mapping[type[CodexdError], Advice] = {
     **{found: advice for found, advice in _BY_CLASS.items() if not issubclass(found, errors.UpstreamError)},
-    errors.LoginNotSavable: Advice(
-        "The login is intact. A refresh would retire it, so codexd refreshes it once the new one can be saved.",
-        "Free disk space, or make codexd's state folder writable; the error names it.",
-    ),
     errors.UpstreamError: Advice(_RETRIES, f"If it keeps failing, {_OTHER_FREE}"),
     errors.RateLimited: Advice(
         "{host} limits how often each IP address may use its free models; clients try again automatically.",

@@ -22,9 +22,10 @@ from attrs import evolve
 
 from codexd import bounds
 from codexd.api.records import LEVELS, LogEntry, LogEvent, LogFilter
+from codexd.errors import describe
 from codexd.output import Output
 from codexd.record.follow import Follower
-from codexd.record.redaction import describe_error, redact, redact_value
+from codexd.record.redaction import redact, redact_value
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """Control characters, line ends, and marks that change the text direction."""
@@ -174,7 +175,7 @@ def _format_error(error: BaseException, indent: str = "") -> Iterator[str]:
     if before is not None:
         yield from _format_error(before, indent)
         yield f"{indent}-- and then:\n"
-    for line in [*traceback.format_tb(error.__traceback__), f"{describe_error(error)}\n"]:
+    for line in [*traceback.format_tb(error.__traceback__), f"{describe(error)}\n"]:
         yield textwrap.indent(line, indent)
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:

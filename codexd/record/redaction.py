@@ -11,8 +11,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from codexd.errors import CodexdError
-
 REDACTED = "[redacted]"
 MAX_DEPTH = 8
 """The deepest nesting of a logged value; anything deeper becomes its ``str``."""
@@ -79,13 +77,3 @@ def _redact_item(key: str, value: Any, depth: int) -> Any:
     if isinstance(value, str | bytes) and _SECRET_KEY.search(key):
         return REDACTED
     return redact_value(value, depth)
-
-
-_SAFE_ERRORS = (CodexdError, OSError, AttributeError, ImportError, NameError, TypeError, BaseExceptionGroup)
-"""Errors that never quote what a peer sent. A ``ValueError``, a ``KeyError`` or a parser's error may."""
-
-
-def describe_error(error: BaseException) -> str:
-    """The name of ``error``, and its words if they are safe to show."""
-    words = str(error) if isinstance(error, _SAFE_ERRORS) else ""
-    return f"{type(error).__name__}: {words}".removesuffix(": ")

@@ -26,7 +26,7 @@ from typing import Self
 import trio
 from attrs import asdict, define, fields_dict, frozen
 
-from codexd import __version__
+from codexd import __version__, bounds
 from codexd.accounts.store.lock import StoreLock
 from codexd.api.daemon import Process, Service
 from codexd.errors import RestartFailed
@@ -51,9 +51,6 @@ TAKE_S = 30.0
 
 TERM_S, KILL_S = 30.0, 5.0
 """How long a new process that is not wanted any more may take to end: it could be in the middle of a refresh."""
-
-OUTPUT_BYTES = 64 * 1024
-"""How much of the new process's output is kept, to explain a failure."""
 
 STDERR = 2
 
@@ -237,7 +234,7 @@ class Successor:
         """Keep what it writes to its standard error until it is ready or ends, then write it to ours."""
         async with self._stderr:
             async for data in self._stderr:
-                self.output = (self.output + bytes(data))[-OUTPUT_BYTES:]
+                self.output = (self.output + bytes(data))[-bounds.SUCCESSOR_OUTPUT_BYTES :]
         with suppress(OSError):
             await trio.to_thread.run_sync(os.write, STDERR, self.output, abandon_on_cancel=True)
 

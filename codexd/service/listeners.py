@@ -21,6 +21,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from codexd import bounds
 from codexd.control.socket import bind_socket
 from codexd.errors import AddressUnavailable, SettingInvalid
 from codexd.service.running import find_living
@@ -37,9 +38,6 @@ EITHER = "codexd"
 
 FIRST_DESCRIPTOR = 3
 """The first one that systemd passes."""
-
-MAX_PASSED = 64
-"""Sockets that may be passed: each costs a task, and a typing error should not end in thousands of error lines."""
 
 
 class Origin(StrEnum):
@@ -242,8 +240,8 @@ def _take_from_systemd(environ: MutableMapping[str, str]) -> list[tuple[str, int
             "the sockets that systemd passed to process %s are not used: codexd is process %d", pid, os.getpid()
         )
         return []
-    if not count.isdecimal() or int(count) > MAX_PASSED:
-        raise AddressUnavailable(f"LISTEN_FDS={count}: must be a number from 0 to {MAX_PASSED}")
+    if not count.isdecimal() or int(count) > bounds.PASSED_SOCKETS:
+        raise AddressUnavailable(f"LISTEN_FDS={count}: must be a number from 0 to {bounds.PASSED_SOCKETS}")
     descriptors = range(FIRST_DESCRIPTOR, FIRST_DESCRIPTOR + int(count))
     named = names.split(":") if names else ["unknown"] * len(descriptors)  # as sd_listen_fds_with_names(3) does
     if len(named) != len(descriptors):

@@ -35,8 +35,7 @@ from codexd.translation.models.routes import CLAUDE_IDS, Route, find_alias, rout
 from codexd.translation.reading.losses import Losses, LossKind
 from codexd.translation.reading.reasoning import tag_account
 from codexd.translation.wire_errors import say_duration
-from codexd.turns.retry import How, RetryContext
-from codexd.turns.streaks import Streaks
+from codexd.turns.retry import How, RetryContext, Streaks
 from codexd.turns.turn import Attempt, Turn, wait_for_limit
 from codexd.upstream.codex import CodexBackend
 from codexd.upstream.event_source import EventSource

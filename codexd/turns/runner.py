@@ -34,8 +34,7 @@ from codexd.translation.backend_errors import (
 from codexd.translation.client_api import AnswerStream, ClientRequest, Event
 from codexd.translation.tokens import count_body
 from codexd.turns.provider import Provider
-from codexd.turns.retry import GiveUp, How, Retry, decide
-from codexd.turns.streaks import Streaks
+from codexd.turns.retry import GiveUp, How, Retry, Streaks, decide
 from codexd.turns.turn import Attempt, Turn, pump, relay, wait_for_limit
 
 log = logging.getLogger("codexd.turn")

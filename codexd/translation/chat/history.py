@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from codexd import jsontext
-from codexd.translation.chat.content import read_result
 from codexd.translation.chat.effort import SHOWN_REASONING
 from codexd.translation.client_api import Target
 from codexd.translation.messages.content import is_media, to_parts, to_result_parts
@@ -14,6 +13,8 @@ from codexd.translation.messages.history import assistant_items, user_items
 from codexd.translation.reading import reasoning
 from codexd.translation.reading.fields import Fields
 from codexd.translation.reading.losses import LossKind
+from codexd.translation.reading.media import load_parts
+from codexd.translation.reading.openai_parts import FILES, IMAGES
 from codexd.translation.reading.pairing import (
     OUTPUT_OF,
     Item,
@@ -27,6 +28,8 @@ from codexd.translation.reading.parts import Part, read_content, to_output
 from codexd.translation.reading.tool_names import shorten
 
 ROLES = "system, developer, user, assistant, tool or function"
+_IMAGES = (*IMAGES, "image")
+
 UNKNOWN_CALL = "call_unknown"
 """The call id of a result without a known call; ``pairing`` turns such a result into text."""
 
@@ -209,3 +212,39 @@ def _arguments(function: Fields) -> str:
     if value is None or value == "":
         return "{}"
     return value if isinstance(value, str) else jsontext.dumps_text(value)
+
+
+# -- results of tools, which come in several forms ------------------------------------------------
+
+
+def read_result(message: Fields) -> list[Fields]:
+    """The parts of a result. Some clients send images as the JSON text of a list of parts; others any JSON."""
+    value = message.get("content")
+    if isinstance(value, str):
+        parts = _read_json_parts(message, value)
+        return parts if parts is not None else read_content(message, "content")
+    if value is None or (isinstance(value, list) and all(map(_is_part, value))):
+        return message.objects("content")
+    text = Fields({"content": jsontext.dumps_text(value)}, message.path, message.losses)
+    return read_content(text, "content")
+
+
+def _read_json_parts(message: Fields, text: str) -> list[Fields] | None:
+    """The parts in a JSON text, if one of them is an image; None for any other text, which stays as it is."""
+    value = load_parts(text)
+    if value is None or not all(map(_is_part, value)) or jsontext.find_too_deep(value):
+        return None
+    if not any(part["type"] in _IMAGES for part in value):
+        return None
+    return Fields({"content": value}, message.path, message.losses).objects("content")
+
+
+def _is_part(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("type"), str)
+
+
+def list_media(messages: list[Fields]) -> Iterator[Fields]:
+    """The images and files of a request."""
+    for message in messages:
+        parts = read_result(message)
+        yield from (part for part in parts if part.get("type") in (*_IMAGES, *FILES, "document"))

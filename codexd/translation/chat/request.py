@@ -13,10 +13,9 @@ from attrs import field, frozen
 
 from codexd.errors import RequestInvalid
 from codexd.translation.backend import make_body
-from codexd.translation.chat.content import list_media
 from codexd.translation.chat.effort import Effort, read_effort
 from codexd.translation.chat.fates import TABLES
-from codexd.translation.chat.history import list_called, to_input
+from codexd.translation.chat.history import list_called, list_media, to_input
 from codexd.translation.chat.stream import ChatStream
 from codexd.translation.chat.tools import Tool, read_tools, to_tool_choice
 from codexd.translation.client_api import Body, Purpose, Target

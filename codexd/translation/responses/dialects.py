@@ -11,8 +11,7 @@ from attrs import define, evolve, field
 
 from codexd import jsontext
 from codexd.translation.backend import text_of
-from codexd.translation.chat.content import read_result
-from codexd.translation.chat.history import UNKNOWN_CALL, to_call_item
+from codexd.translation.chat.history import UNKNOWN_CALL, read_result, to_call_item
 from codexd.translation.messages.content import MEDIA, to_parts, to_result_parts
 from codexd.translation.messages.history import to_result_item
 from codexd.translation.reading import openai_parts

@@ -18,9 +18,8 @@ from codexd.settings.schema import Settings, TranslationSettings
 from codexd.translation.client_api import Target
 from codexd.translation.messages.request import parse
 from codexd.translation.models.catalogue import BUILT_IN
-from codexd.turns.retry import BLOCKED_PAUSE_S, RetryContext
+from codexd.turns.retry import BLOCKED_PAUSE_S, RetryContext, Streaks
 from codexd.turns.runner import TurnRunner
-from codexd.turns.streaks import Streaks
 from codexd.turns.turn import Attempt, Turn
 from codexd.upstream.codex import ResponsesReader
 from codexd.upstream.event_source import EventSource

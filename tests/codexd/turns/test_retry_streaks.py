@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codexd import bounds
-from codexd.turns.streaks import Streak, Streaks
+from codexd.turns.retry import Streak, Streaks
 
 
 def test_failures_in_a_row_are_counted_until_a_success():
