@@ -115,7 +115,7 @@ def _check_version(status: Json) -> Iterator[Finding]:
         text = f"codexd {found} still runs, but {__version__} is installed. A restart finishes the upgrade."
         yield warning("older_daemon", found, text, _RESTARTS)
     else:
-        text = f"codexd {found} runs, which is newer than this codexctl {__version__}. Use the codexctl that was installed with it."
+        text = f"codexd {found} runs, newer than this codexctl {__version__}. Use the codexctl that came with it."
         yield warning("newer_daemon", found, text, "type -a codexctl")
 
 
