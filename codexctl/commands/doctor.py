@@ -210,7 +210,7 @@ def _look_at_service(environ: Mapping[str, str]) -> Service | None:
         return Service(None, explain(error))
     except RuntimeError:
         return None
-    except Exception as error:  # noqa: BLE001 - the outermost door of a check, which must not cost the user the report
+    except Exception as error:  # noqa: BLE001 - the outermost handler of a check: the rest of the report must not be lost
         return Service(None, f"The service could not be looked at ({type(error).__name__}).")
     return Service(
         found.manager,

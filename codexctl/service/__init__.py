@@ -1,4 +1,4 @@
-"""Running codexd as a service of the user: which files that takes, and how systemd or launchd is told.
+"""Running codexd as a service of the user: the files that it takes, and the commands of systemd or launchd.
 
 The commands of ``codexctl service`` are listed here. What they do is in ``actions``, imported when one of them runs,
 because this table is loaded for every Tab press.

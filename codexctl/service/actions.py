@@ -131,7 +131,7 @@ def _go_on(invocation: Invocation, plan: Plan, result: Mapping[str, Any], questi
     given = invocation.arguments
     asks = bool(plan.steps) and not (given.yes or given.dry_run or plan.obstacles)
     if asks and (invocation.as_json or not has_input_terminal()):
-        raise Stop(EXIT_USAGE, "there is nobody to ask. Add --yes to do it, or --dry-run to see what it would do.")
+        raise Stop(EXIT_USAGE, "codexctl can't ask here. Add --yes to go ahead, or --dry-run to see what it would do.")
     if given.dry_run or not plan.steps or plan.obstacles or not invocation.as_json:
         invocation.show(result, render_service.plan)
     if plan.obstacles:

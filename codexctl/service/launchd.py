@@ -1,4 +1,4 @@
-"""codexd as a launchd agent of the user: its property list, and what ``launchctl`` is asked and told.
+"""codexd as a launchd agent of the user: its property list, and the calls of ``launchctl``.
 
 launchd expands neither ``~`` nor variables in a property list (``launchd.plist(5)``), so every path is written out.
 """

@@ -1,4 +1,4 @@
-"""codexd as a user service of systemd: its units, and what ``systemctl --user`` is asked and told."""
+"""codexd as a user service of systemd: its units, and the calls of ``systemctl --user``."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ REQUEST_FIELDS = (
     "upstream_status",
     "upstream_request_id",
 )
-"""What is told of a request. It has no prompt and no answer anyway; a new field stays out until it is listed here."""
+"""The fields of a request that are shown. None has a prompt or an answer; a new one must be added here."""
 
 SECRET_NAMES = re.compile(r"(?i)key|token|secret|password|credential|auth")
 ENVIRON_NAMES = re.compile(

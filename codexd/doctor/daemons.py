@@ -89,7 +89,7 @@ def check_daemons(answers: Answers, start: str = START) -> Iterator[Finding]:
         yield ok("running", socket, f"codexd {status['version']} runs at {address} (pid {status['pid']}{mark}).")
         yield from _check_version(status)
         if status.get("faults"):
-            text = f"The simulated backend goes wrong on purpose: {status['faults']}."
+            text = f"The simulated backend fails on purpose: {status['faults']}."
             yield note("faults_wanted", "--faults", text)
     elif answers.silence:
         yield problem("silent", socket, answers.silence, find_command(answers.silence))
@@ -105,9 +105,8 @@ def check_daemons(answers: Answers, start: str = START) -> Iterator[Finding]:
         yield note("other_daemon", other.socket, f"{shown}: {other}, with its files in {other.home}.", command)
     if answers.dead:
         pids = ", ".join(str(each.pid) for each in answers.dead)
-        yield note(
-            "stale_notes", pids, f"Killed earlier, still noted as running: pid {pids}. The next start forgets it."
-        )
+        text = f"Killed earlier, but still noted as running: pid {pids}. The next start removes the note."
+        yield note("stale_notes", pids, text)
 
 
 def _check_version(status: Json) -> Iterator[Finding]:
@@ -119,7 +118,7 @@ def _check_version(status: Json) -> Iterator[Finding]:
         text = f"codexd {found} still runs, but {__version__} is installed."
         yield warning("older_daemon", found, text, _RESTARTS)
     else:
-        text = f"codexd {found} runs, which is newer than this codexctl {__version__}: another codexctl belongs to it."
+        text = f"codexd {found} runs, newer than this codexctl {__version__}. Use the codexctl that came with it."
         yield warning("newer_daemon", found, text, "type -a codexctl")
 
 

@@ -113,8 +113,8 @@ def end(text: str) -> str:
     return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
-def list_paths(paths: Iterable[Path], most: int = 3) -> str:
+def list_paths(paths: Iterable[Path], limit: int = 3) -> str:
     """The first few of ``paths``, and how many more there are."""
     names = [str(path) for path in paths]
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")

@@ -302,7 +302,7 @@ def _check_modes(home: Home) -> Iterator[Finding]:
         yield warning("open_to_others", list_paths(others), text, shell("chmod -R go=", *_topmost(others)))
     closed = [entry.path for entry in own if entry.mode & _needed(entry) != _needed(entry)]
     if closed and home.user != 0:
-        text = f"You have no full access to {list_paths(closed)}."
+        text = f"You don't have full access to {list_paths(closed)}."
         yield problem("closed_to_you", list_paths(closed), text, shell("chmod -R u+rwX", *_topmost(closed)))
 
 
@@ -392,5 +392,5 @@ def check_kept(found: tuple[Kept, ...]) -> Iterator[Finding]:
             text += " codexd keeps it aside and begins a new one at its next start."
             yield warning("cache_broken", each.path, text, shell("ls -l", each.path))
     if found and all(each.problem is None for each in found):
-        names = list_paths(dict.fromkeys(Path(each.path.name) for each in found), most=9)
+        names = list_paths(dict.fromkeys(Path(each.path.name) for each in found), limit=9)
         yield ok("kept_files", found[0].path.parent, f"What else codexd keeps can be read: {names}.")

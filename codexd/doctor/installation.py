@@ -129,7 +129,7 @@ def _check_program(name: str, programs: tuple[Path, ...], found: Installation) -
             text = f"{name} is not on the PATH; it is {own}."
             yield note("not_on_path", name, text, f'export PATH="{own.parent}:$PATH"')
     elif not is_own[0]:
-        text = f"Your shell runs {programs[0]}, which is not of this installation, {found.prefix}."
+        text = f"Your shell runs {programs[0]}, which does not belong to this installation, {found.prefix}."
         yield warning("other_program_first", name, text, f"type -a {name}")
     elif len(programs) > 1:
         others = ", ".join(map(str, programs[1:]))

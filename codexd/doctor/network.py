@@ -150,7 +150,10 @@ def check_proxies(environ: Mapping[str, str], urls: tuple[str, ...]) -> Iterator
 def check_daemon_environment(
     environ: Mapping[str, str], daemon: Mapping[str, str] | None, manager: str | None
 ) -> Iterator[Finding]:
-    """What the running daemon, or the ``manager`` that started it, was not told. ``daemon``: None if not known."""
+    """Variables of this shell that the running daemon lacks. ``daemon``: its own; None if unknown.
+
+    ``manager``: what started it, systemd or launchd.
+    """
     if daemon is None:
         return
     has_proxy = any(daemon.get(name) for name in NAMES if name.lower().endswith("_proxy"))

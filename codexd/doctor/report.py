@@ -181,9 +181,8 @@ def _gather(topic: str, checks: Checks) -> Iterator[Finding]:
     """The findings of a topic. A check that fails must not cost the user the rest of the report."""
     try:
         yield from checks()
-    except Exception as error:  # noqa: BLE001 - the outermost door of a check
-        reason = f"({type(error).__name__})"
-        text = f"The {topic} could not be checked to the end {reason}, which is a fault of codexctl. Please report it."
+    except Exception as error:  # noqa: BLE001 - the outermost handler of a check
+        text = f"A check of {topic} failed ({type(error).__name__}). That is a bug in codexctl; please report it."
         yield problem("check_failed", topic, text, "codexctl doctor --bundle codexd-bundle.txt")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import frozen
 
-MOST_WORDS = 40
+MAX_WORDS = 40
 PIECE_BYTES = 100
 
 
@@ -65,7 +65,7 @@ class Turn:
 def make_turn(rng: random.Random) -> Turn:
     kind = rng.choices(list(MAKERS), weights=[weight for weight, _ in MAKERS.values()])[0]
     marker = f"mk{rng.getrandbits(64):016x}"
-    words = " ".join(f"{marker}.{number}" for number in range(rng.randint(1, MOST_WORDS)))
+    words = " ".join(f"{marker}.{number}" for number in range(rng.randint(1, MAX_WORDS)))
     path, body = MAKERS[kind][1](f"Repeat after me: {words}")
     if body is not None and path in TOOLS and rng.random() < WITH_TOOL:
         body["tools"] = [TOOLS[path]]

@@ -175,3 +175,13 @@ def test_a_unit_that_is_a_link_is_noted(install, look, machine, tmp_path):
     unit.rename(tmp_path / "kept")
     unit.symlink_to(tmp_path / "kept")
     assert f"{unit} is a link to {tmp_path / 'kept'}." in look().notes
+
+
+def test_a_unit_of_somebody_else_and_a_log_out_are_noted(install, look, machine):
+    install()
+    unit = machine.home / ".config/systemd/user/codexd.service"
+    unit.write_text("[Service]\nExecStart=/x\n")
+    assert look().notes == (
+        f"{unit} was not written by `codexctl service install`.",
+        "It stops when you log out; `codexctl service install --linger` changes that.",
+    )
