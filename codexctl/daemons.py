@@ -20,9 +20,9 @@ def choose_socket(environ: Mapping[str, str], report: Callable[[str], None] = sa
         NoDaemon: several run, none of them at the default socket.
     """
     default = _find_default(environ)
-    if environ.get("CODEXD_SOCKET") or environ.get("CODEXD_HOME") or _is_served(default):
+    if environ.get("CODEXD_SOCKET") or environ.get("CODEXD_HOME") or is_served(default):
         return default
-    living = {daemon.socket: daemon for daemon in read_running(find_running_folder()) if _is_served(daemon.socket)}
+    living = {daemon.socket: daemon for daemon in find_noted() if is_served(daemon.socket)}
     if not living:
         return default
     if len(living) > 1:
@@ -30,6 +30,22 @@ def choose_socket(environ: Mapping[str, str], report: Callable[[str], None] = sa
     [only] = living.values()
     report(f"using codexd at {only.address} ({only.process})")
     return only.socket
+
+
+def find_noted() -> list[RunningDaemon]:
+    """The daemons that are noted as running, one that was killed included; none if the home folder is unknown."""
+    with suppress(RuntimeError):
+        return list(read_running(find_running_folder()))
+    return []
+
+
+def is_served(socket: Path) -> bool:
+    """Whether anything listens at the control socket."""
+    try:
+        connect(socket).close()
+    except NoDaemon:
+        return False
+    return True
 
 
 def name_older(socket: Path, error: OlderDaemon) -> OlderDaemon:
@@ -45,14 +61,6 @@ def _find_default(environ: Mapping[str, str]) -> Path:
         return find_socket(environ)
     except RuntimeError:
         raise NoDaemon("your home folder is unknown; set HOME, or choose a daemon with --socket PATH") from None
-
-
-def _is_served(socket: Path) -> bool:
-    try:
-        connect(socket).close()
-    except NoDaemon:
-        return False
-    return True
 
 
 def _list(daemons: Iterable[RunningDaemon]) -> str:

@@ -324,6 +324,13 @@ def make_simulator(faults: str | None = None) -> SimulatedBackend:
     return Simulator(options=options, faults=plan)
 
 
+def describe_faults() -> str:
+    """What may be given to ``--faults``."""
+    from codexd.simulator.faults import describe_spec  # noqa: PLC0415 - as above
+
+    return describe_spec()
+
+
 def open_usage(launch: Launch) -> closing[UsageHistory]:
     live = launch.settings
     return closing(UsageHistory(launch.places.usage, lambda: live.current.usage.retention_days, launch.clock))

@@ -15,7 +15,7 @@ from typing import TypeVar
 import trio
 
 from codexd import __version__
-from codexd.assembly import Launch, Ready, make_simulator
+from codexd.assembly import Launch, Ready, describe_faults, make_simulator
 from codexd.daemon import serve
 from codexd.descriptors import raise_limit
 from codexd.errors import AddressUnavailable, AlreadyRunning, CodexdError, FileUnreadable, SettingInvalid
@@ -45,6 +45,10 @@ _Error = TypeVar("_Error", bound=BaseException)
 def start(options: argparse.Namespace) -> int:
     """Run the daemon until it ends; return the exit status."""
     open_missing_descriptors()
+    if options.faults == "help":
+        _print(describe_faults())
+        _finish_output()
+        return 0
     raise_limit()
     predecessor = Predecessor.find(os.environ, os.getpid())
     has_waiter = not knows_main_process(os.environ, os.getpid())

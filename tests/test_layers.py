@@ -108,7 +108,6 @@ THIRD_PARTIES: list[tuple[str, set[str], set[str]]] = [
     ("codexd/doctor/finding.py", {"attrs"}, IO),
     ("codexd/doctor/daemons.py", {"attrs"}, IO),
     ("codexd/doctor/bundle.py", {"attrs"}, IO),
-    ("codexd/doctor/service.py", {"attrs"}, IO),
     ("codexd/doctor/network.py", {"attrs", "httpx", "trio"}, {"random", "socket"}),
     ("codexd/doctor/ports.py", {"attrs"}, {"time", "random"}),
     ("codexd/doctor/", {"attrs"}, {"time", "random", "socket"}),

@@ -26,7 +26,7 @@ MODULES = {
     "codex": "codexctl.commands.clients",
     "restart": "codexctl.commands.daemon",
     "stop": "codexctl.commands.daemon",
-    "service": "codexctl.commands.service",
+    "service": "codexctl.service",
     "doctor": "codexctl.commands.doctor",
     "shell": "codexctl.shell",
     "completion": "codexctl.commands.completion",

@@ -15,23 +15,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codexctl.client import ControlClient, NoDaemon, Refused, connect
+from codexctl.client import ControlClient, NoDaemon, Refused
 from codexctl.command import EXIT_REFUSED, EXIT_USAGE, Command, Invocation, Stop, Values, argument
 from codexctl.commands.clients import SHELL_VARIABLES
-from codexctl.daemons import choose_socket
+from codexctl.daemons import choose_socket, find_noted, is_served
 from codexctl.render import doctor as render_doctor
 from codexctl.terminal import confirm, has_input_terminal
 from codexd import __version__
-from codexd.paths import Places, RunningDaemon, find_places, find_running_folder, find_socket, read_running
+from codexd.paths import Places, find_places, find_socket
 
 if TYPE_CHECKING:
-    from codexd.doctor.daemons import Answers
+    from codexd.doctor.daemons import Answers, Service
     from codexd.doctor.report import Examined, Question
-    from codexd.doctor.service import Service
 
 ANSWER_TIMEOUT_S = 10.0
-LOG_ENTRIES, REQUESTS = 200, 50
-"""How many of each a bundle has."""
 
 QUESTION = "Also contact OpenAI's sign-in server and backend, to see whether they can be reached? No login is sent."
 NOTHING_RUNS = (FileNotFoundError, ConnectionRefusedError, NotADirectoryError)
@@ -39,11 +36,15 @@ NOTHING_RUNS = (FileNotFoundError, ConnectionRefusedError, NotADirectoryError)
 
 
 def _doctor(invocation: Invocation) -> None:
+    from codexctl.service.installation import Interpreter, reinstall_command  # noqa: PLC0415 - see above
+
     try:
         from codexd.doctor.finding import to_json  # noqa: PLC0415 - see above
         from codexd.doctor.report import Question, examine  # noqa: PLC0415 - see above
     except ImportError as error:
-        raise Stop(EXIT_REFUSED, f"this installation is broken: {error}. {_reinstall()}") from None
+        again = reinstall_command(Interpreter.current(invocation.environ))
+        text = f"this installation is broken: {error}. Install codexd again with `{again}`."
+        raise Stop(EXIT_REFUSED, text) from None
     given, environ = invocation.arguments, invocation.environ
     bundle = _check_bundle(given.bundle)
     network = _may_contact(invocation)
@@ -57,6 +58,7 @@ def _doctor(invocation: Invocation) -> None:
         working_dir=_find_working_dir(),
         network=network,
         service=_look_at_service(environ),
+        reinstall=reinstall_command(Interpreter.current(environ)),
     )
     examined = examine(question)
     if bundle is not None:
@@ -65,10 +67,6 @@ def _doctor(invocation: Invocation) -> None:
     invocation.show(result, render_doctor.report)
     if not examined.report.is_healthy:
         raise Stop(EXIT_REFUSED)
-
-
-def _reinstall() -> str:
-    return f"Install codexd again, as with `{sys.executable} -m pip install --force-reinstall codexd`."
 
 
 def _may_contact(invocation: Invocation) -> bool:
@@ -91,14 +89,19 @@ def _find_working_dir() -> Path | None:
 
 def _find_places(environ: Mapping[str, str], answers: Answers) -> Places | None:
     """The places of the daemon that was asked, which may run with ``--home``; else those that ``environ`` names."""
-    try:
-        places = find_places(environ)
-    except (RuntimeError, OSError):
-        places = None
+    named = _try_places(environ)
     asked = next((each.home for each in answers.running if each.socket == answers.socket), None)
-    if asked is None or (places is not None and places.state_dir == asked):
-        return places
-    return Places(asked, asked, answers.socket)
+    if asked is None:
+        return named
+    default = _try_places({name: value for name, value in environ.items() if name != "CODEXD_HOME"})
+    known = (places for places in (named, default) if places is not None and places.state_dir == asked)
+    return next(known, Places(asked, asked, answers.socket))._replace(socket=answers.socket)
+
+
+def _try_places(environ: Mapping[str, str]) -> Places | None:
+    with suppress(RuntimeError, OSError):
+        return find_places(environ)
+    return None
 
 
 def _ask(invocation: Invocation, *, for_bundle: bool) -> Answers:
@@ -106,8 +109,8 @@ def _ask(invocation: Invocation, *, for_bundle: bool) -> Answers:
     from codexd.doctor.daemons import Answers  # noqa: PLC0415 - see above
 
     socket = _find_socket(invocation)
-    noted = list(_read_notes())
-    running = tuple(each for each in noted if _is_served(each.socket))
+    noted = find_noted()
+    running = tuple(each for each in noted if is_served(each.socket))
     dead = tuple(each for each in noted if each not in running)
     make_answers = partial(Answers, socket, running=running, dead=dead)
     results: dict[str, Any] = {}
@@ -131,6 +134,7 @@ def _ask(invocation: Invocation, *, for_bundle: bool) -> Answers:
 
 
 def _list_calls(environ: Mapping[str, str], *, for_bundle: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    from codexd.doctor import bundle  # noqa: PLC0415 - see above
     from codexd.doctor.clients import find_folder  # noqa: PLC0415 - see above
 
     yield "daemon.status", {}
@@ -148,8 +152,8 @@ def _list_calls(environ: Mapping[str, str], *, for_bundle: bool) -> Iterator[tup
         yield "claude.status", place | {"config_dir": str(claude)}
         yield "codex.status", {"config_dir": str(codex)}
     if for_bundle:
-        yield "requests.list", {"limit": REQUESTS}
-        yield "logs.history", {"limit": LOG_ENTRIES, "level": "info"}
+        yield "requests.list", {"limit": bundle.MAX_REQUESTS}
+        yield "logs.history", {"limit": bundle.MAX_LOG_ENTRIES, "level": bundle.LOG_LEVEL}
 
 
 def _find_socket(invocation: Invocation) -> Path:
@@ -161,19 +165,6 @@ def _find_socket(invocation: Invocation) -> Path:
         with suppress(RuntimeError, OSError):
             return find_socket(invocation.environ)
     return Path(os.devnull)
-
-
-def _read_notes() -> Iterator[RunningDaemon]:
-    with suppress(RuntimeError):
-        yield from read_running(find_running_folder())
-
-
-def _is_served(socket: Path) -> bool:
-    try:
-        connect(socket).close()
-    except NoDaemon:
-        return False
-    return True
 
 
 def _find_installation(pid: int) -> Path | None:
@@ -205,7 +196,7 @@ def _look_at_service(environ: Mapping[str, str]) -> Service | None:
     from codexctl.service.inspection import inspect  # noqa: PLC0415 - the table of commands is loaded for a Tab press
     from codexctl.service.installation import Interpreter, find_installation  # noqa: PLC0415 - as above
     from codexctl.service.manager import NoManager, current_machine, find_manager  # noqa: PLC0415 - as above
-    from codexd.doctor.service import Service  # noqa: PLC0415 - as above
+    from codexd.doctor.daemons import Service  # noqa: PLC0415 - as above
     from codexd.files import explain  # noqa: PLC0415 - as above
 
     try:
@@ -224,6 +215,7 @@ def _look_at_service(environ: Mapping[str, str]) -> Service | None:
     return Service(
         found.manager,
         installed=found.installed,
+        listening=found.state.listening,
         state=found.state.word,
         runs=found.runs,
         problems=found.problems,

@@ -131,22 +131,22 @@ def _task_row(task: Json) -> list[Cell]:
 
 def stopping(result: Json, style: Style) -> list[str]:
     """``daemon.stop``."""
+    return style.prose(
+        f"codexd is stopping. {_drain(result)}." if result["streams_in_flight"] else "codexd is stopping."
+    )
+
+
+def _drain(result: Json) -> str:
     streams = result["streams_in_flight"]
-    if not streams:
-        return style.prose("codexd is stopping.")
     running = f"{counted(streams, 'running request')} {'has' if streams == 1 else 'have'}"
-    return style.prose(f"codexd is stopping. {running} up to {result['drain_seconds']:g} s to finish.")
+    return f"{running} up to {result['drain_seconds']:g} s to finish"
 
 
 def restarted(result: Json, style: Style) -> list[str]:
     """``daemon.restart``."""
-    old, new, streams = result["old"], result["new"], result["streams_in_flight"]
+    old, new = result["old"], result["new"]
     lines = [f"codexd {old['version']} (pid {old['pid']}) -> {new['version']} (pid {new['pid']})"]
-    if streams:
-        has = "has" if streams == 1 else "have"
-        running = counted(streams, "running request")
-        lines += style.prose(f"{running} {has} up to {result['drain_seconds']:g} s to finish in the old process.")
-    return lines
+    return lines + (style.prose(f"{_drain(result)} in the old process.") if result["streams_in_flight"] else [])
 
 
 def stopped(result: Json, style: Style) -> list[str]:

@@ -1,14 +1,27 @@
-"""What a service runs and where it listens, and how a file of ours is told from one that somebody else wrote."""
+"""What a service runs and where it listens, and how a file of ours is told from one that somebody else wrote.
+
+A service manager opens the socket before codexd runs, so codexctl reads the address from the settings itself.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 import re
+import socket
+import tomllib
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, Self
+
+from codexctl.service import MAX_PORT
+
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8081
+HOST_VARIABLES = ("CODEXD_SERVER_HOST", "CODEXD_HOST", "HOST")
+PORT_VARIABLES = ("CODEXD_SERVER_PORT", "CODEXD_PORT", "PORT")
+KEY_VARIABLE = "CODEXD_SERVER_API_KEY"
 
 LABEL = "codexctl: "
 """Begins the line of a service file that says what it was made from."""
@@ -55,8 +68,99 @@ class Definition(NamedTuple):
         return cls(**{**values, **paths})
 
 
-_PASSWORD = re.compile(r"(?<=://)[^/@\s\"<]+(?=@)")
-_SECRET = re.compile(r"((?:KEY|TOKEN|SECRET|PASSWORD)(?:=|</key>\s+[+-]?\s*<string>))[^\"<\n]+", re.IGNORECASE)
+# -- where it listens --------------------------------------------------------------------------------
+
+
+class AddressInvalid(Exception):
+    """No service can listen there; the text says what to do."""
+
+
+class Address(NamedTuple):
+    """``numeric`` has the IP addresses of ``host``."""
+
+    host: str
+    port: int
+    numeric: tuple[str, ...]
+
+    @property
+    def sockets(self) -> tuple[str, ...]:
+        """``127.0.0.1:8081`` and ``[::1]:8081``."""
+        return tuple(to_socket(each, self.port) for each in self.numeric)
+
+    def __str__(self) -> str:
+        return to_socket(self.host, self.port)
+
+
+def to_socket(host: str, port: int | str) -> str:
+    """``host:port``, with brackets where IPv6 needs them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def find_address(definition: Definition, settings: Path) -> Address:
+    """Where codexd listens: by the command line, the service's environment, the file ``settings`` or the default.
+
+    Raises:
+        AddressInvalid
+    """
+    server = _read_server(settings)
+    environ = definition.environment
+    host = definition.host or _first(environ, HOST_VARIABLES) or server.get("host", DEFAULT_HOST)
+    port = definition.port or _first(environ, PORT_VARIABLES) or server.get("port", DEFAULT_PORT)
+    address = _resolve(str(host).strip("[]"), _read_port(port))
+    if not (environ.get(KEY_VARIABLE) or server.get("api_key") or _is_loopback(address)):
+        raise AddressInvalid(
+            f"server.host is {address.host}, so other machines could use your account. Set server.api_key first, or "
+            "use 127.0.0.1."
+        )
+    return address
+
+
+def _read_server(settings: Path) -> Mapping[str, Any]:
+    """The table ``server`` of the settings file. The daemon says what is wrong in the others."""
+    try:
+        server = tomllib.loads(settings.read_text(encoding="utf-8")).get("server", {})
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise AddressInvalid(f"{settings} can't be read: {error.strerror or error}.") from None
+    except ValueError as wrong:
+        raise AddressInvalid(f"{settings} is not TOML: {wrong}. Correct it first.") from None
+    return server if isinstance(server, dict) else {}
+
+
+def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str | None:
+    return next((environ[name] for name in names if environ.get(name)), None)
+
+
+def _read_port(raw: Any) -> int:
+    try:
+        port = int(raw)
+    except (TypeError, ValueError):
+        port = 0
+    if not 0 < port <= MAX_PORT:
+        raise AddressInvalid(f"server.port is {raw}, but a service needs a fixed port from 1 to {MAX_PORT}.")
+    return port
+
+
+def _resolve(host: str, port: int) -> Address:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise AddressInvalid(f"server.host is {host}, which has no address ({error}). Use 127.0.0.1.") from None
+    return Address(host, port, tuple(dict.fromkeys(str(each[4][0]) for each in found)))
+
+
+def _is_loopback(address: Address) -> bool:
+    return all(ipaddress.ip_address(each.partition("%")[0]).is_loopback for each in address.numeric)
+
+
+# -- its files ---------------------------------------------------------------------------------------
+
+
+_PASSWORD = re.compile(r"(?<=://)[^/\s\"<]+(?=@)")
+_SECRET = re.compile(
+    r"((?:KEY|TOKEN|SECRET|PASSWORD)(?:=|</key>\s+[+-]?\s*<string>))(?:\\.|[^\\\"<\n])+", re.IGNORECASE
+)
 
 
 def hide_secrets(text: str) -> str:

@@ -7,12 +7,20 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from codexctl.client import PROBE, ControlClient, NoDaemon, Refused
-from codexctl.service.address import Address, AddressInvalid, find_address
-from codexctl.service.definition import Definition, Origin, ServiceFile, hide_secrets, read, to_lines
+from codexctl.service.definition import (
+    Address,
+    AddressInvalid,
+    Definition,
+    Origin,
+    ServiceFile,
+    find_address,
+    hide_secrets,
+    read,
+    to_lines,
+)
 from codexctl.service.installation import Installation
-from codexctl.service.manager import Manager, State, find_service_places
+from codexctl.service.manager import Machine, Manager, State, find_service_places
 from codexctl.service.planning import find_rivals
-from codexctl.service.steps import Machine
 from codexd import __version__
 
 REPLY_TIMEOUT_S = 10.0

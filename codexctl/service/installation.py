@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import shlex
 import shutil
 import sys
 import sysconfig
@@ -38,6 +39,11 @@ class Kind(Enum):
 UPGRADE: Mapping[Kind, str] = {
     Kind.PIPX: "pipx upgrade codexd",
     Kind.UV_TOOL: "uv tool upgrade codexd",
+}
+
+REINSTALL: Mapping[Kind, str] = {
+    Kind.PIPX: "pipx reinstall codexd",
+    Kind.UV_TOOL: "uv tool install --reinstall codexd",
 }
 
 
@@ -90,6 +96,12 @@ def find_installation(python: Interpreter) -> Installation | None:
     if any(part in str(executable) for part in REPLACED_FOLDERS):
         executable = _find_link(executable, python.search_path) or executable
     return Installation(kind, executable, tuple(_note(executable, python)), _find_problem(executable, python.prefix))
+
+
+def reinstall_command(python: Interpreter) -> str:
+    """The command that installs codexd again with all that it needs."""
+    by_hand = f"{shlex.quote(sys.executable)} -m pip install --force-reinstall codexd"
+    return REINSTALL.get(_find_kind(python), by_hand)
 
 
 def _candidates(python: Interpreter) -> Iterator[Path]:

@@ -13,10 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from codexctl.service.address import Address, to_socket
-from codexctl.service.definition import Definition, Origin, ServiceFile, sign
-from codexctl.service.manager import LogsWanted, State, read_template
-from codexctl.service.steps import Call, Finished, Machine, MakeFolder, Remove, Run, Step, StepFailed, Write
+from codexctl.service.definition import Address, Definition, Origin, ServiceFile, sign, to_socket
+from codexctl.service.manager import Finished, LogsWanted, Machine, State, read_template
+from codexctl.service.steps import Call, MakeFolder, Remove, Run, Step, StepFailed, Write
 
 LABEL = "io.github.codexd"
 PLIST = f"{LABEL}.plist"

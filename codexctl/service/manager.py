@@ -1,19 +1,90 @@
-"""The service manager of this machine, systemd's or launchd's, and what to do where there is none."""
+"""This machine and its service manager, systemd's or launchd's, and what to do where there is none."""
 
 from __future__ import annotations
 
 import os
 import pwd
+import shutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from codexctl.service.address import Address
-from codexctl.service.definition import Definition, ServiceFile
-from codexctl.service.steps import Machine, Step
+from codexctl.service.definition import Address, Definition, ServiceFile
 from codexd.paths import Places, find_places
+
+if TYPE_CHECKING:
+    from codexctl.service.steps import Step
+
+
+COMMAND_TIMEOUT_S = 150.0
+"""Longer than systemd waits for codexd, which may drain for 30 s, to stop and to start again."""
+
+
+class Finished(NamedTuple):
+    """What a command has printed, and its exit status."""
+
+    status: int
+    output: str
+    errors: str
+
+
+class Machine(NamedTuple):
+    """The system that codexctl runs on. ``platform`` is ``sys.platform``; ``root`` is ``/``, except in a test."""
+
+    platform: str
+    environ: Mapping[str, str]
+    home: Path
+    uid: int
+    user: str
+    root: Path = Path("/")
+
+    def find_program(self, name: str) -> str | None:
+        return shutil.which(name, path=self.environ.get("PATH", os.defpath))
+
+    def run(self, *command: str) -> Finished:
+        """Run ``command`` and wait for it. If it can't be started, its exit status is 127."""
+        program = self.find_program(command[0])
+        if program is None:
+            return Finished(127, "", f"{command[0]}: not found")
+        try:
+            done = subprocess.run(  # noqa: S603 - the service manager's own programs, without a shell
+                [program, *command[1:]],
+                env=dict(self.environ),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=COMMAND_TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return Finished(124, "", f"it did not end within {COMMAND_TIMEOUT_S:g} s")
+        except OSError as error:
+            return Finished(127, "", f"{program}: {error.strerror or error}")
+        return Finished(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+
+def current_machine(environ: Mapping[str, str]) -> Machine:
+    """The machine that codexctl runs on.
+
+    A shell that no login opened may lack XDG_RUNTIME_DIR, which leads to the user's manager.
+
+    Raises:
+        RuntimeError: the user's home folder is unknown.
+    """
+    uid = os.getuid()
+    runtime_dir = Path("/run/user") / str(uid)
+    if not environ.get("XDG_RUNTIME_DIR") and runtime_dir.is_dir():
+        environ = {**environ, "XDG_RUNTIME_DIR": str(runtime_dir)}
+    return Machine(sys.platform, environ, Path(environ.get("HOME") or Path.home()), uid, _find_user(uid))
+
+
+def _find_user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # a container may run as a user without a name
+        return str(uid)
 
 
 class NoManager(Exception):
@@ -112,28 +183,6 @@ class Manager(Protocol):
 def read_template(name: str) -> str:
     """The service file ``name`` that codexd ships."""
     return (files("codexctl") / "units" / name).read_text(encoding="utf-8")
-
-
-def current_machine(environ: Mapping[str, str]) -> Machine:
-    """The machine that codexctl runs on.
-
-    A shell that no login opened may lack XDG_RUNTIME_DIR, which leads to the user's manager.
-
-    Raises:
-        RuntimeError: the user's home folder is unknown.
-    """
-    uid = os.getuid()
-    runtime_dir = Path("/run/user") / str(uid)
-    if not environ.get("XDG_RUNTIME_DIR") and runtime_dir.is_dir():
-        environ = {**environ, "XDG_RUNTIME_DIR": str(runtime_dir)}
-    return Machine(sys.platform, environ, Path(environ.get("HOME") or Path.home()), uid, _find_user(uid))
-
-
-def _find_user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:  # a container may run as a user without a name
-        return str(uid)
 
 
 def find_service_places(machine: Machine, definition: Definition) -> Places:

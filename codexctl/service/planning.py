@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+import socket
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from codexctl.client import ControlClient, NoDaemon, Refused, connect
-from codexctl.service.address import Address, AddressInvalid, find_address, find_conflict
-from codexctl.service.definition import Definition, Origin, ServiceFile, read
+from codexctl.client import ControlClient, NoDaemon, Refused
+from codexctl.daemons import find_noted, is_served
+from codexctl.service.definition import Address, AddressInvalid, Definition, Origin, ServiceFile, find_address, read
 from codexctl.service.installation import Installation
-from codexctl.service.manager import Manager, State, find_service_places
-from codexctl.service.steps import Call, Machine, Move, Remove, Step, StepFailed, to_json
+from codexctl.service.manager import Machine, Manager, State, find_service_places
+from codexctl.service.steps import Call, Move, Remove, Step, StepFailed, to_json
 from codexd.files import unused_name
-from codexd.paths import Places, RunningDaemon, find_running_folder, read_running
+from codexd.paths import Places, RunningDaemon
 
 WATCHED = (
     *(each for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY") for each in (name, name.lower())),
@@ -81,16 +81,19 @@ def plan_install(
     obstacles = list(filter(None, [installation.problem, manager.refuse(definition.executable)]))
     obstacles += [text for file in found.values() for text in _judge(file, manager, definition, replace=replace)]
     steps: list[Step] = []
-    for rival in find_rivals(address, places, state):
+    rivals = find_rivals(address, places, state)
+    for rival in rivals:
         if take_over:
-            steps.append(Call(f"stop {rival}, once its running requests have finished", _stopper(rival.socket)))
+            summary = f"stop {rival}, once its running requests have finished"
+            steps.append(Call(summary, _stopper(rival.socket), "it stays stopped; start it again as before."))
         else:
             obstacles.append(
                 f"{rival} is running already. Stop it with `codexctl --socket {rival.socket} stop`, or give --now, and "
                 "install stops it once its running requests have finished."
             )
-    if not steps and not obstacles and not state.listening:
-        obstacles += _find_port_conflict(address)
+    if not obstacles and not any(_is_at(daemon, address) for daemon in (*rivals, *_find_own(state))):
+        held = {each for file in found.values() for each in manager.read_listens(file.text)} if state.listening else ()
+        obstacles += _find_port_conflicts(address, held)
     moved = [file for file in found.values() if file.origin in (Origin.EDITED, Origin.FOREIGN, Origin.LINK)]
     steps += [Move(file.path, unused_name(_backup(file.path))) for file in moved]
     before = {**found, **{file.path: ServiceFile(file.path, Origin.ABSENT) for file in moved}}
@@ -139,33 +142,32 @@ def find_missing_variables(machine: Machine, manager: Manager, definition: Defin
 
 def find_rivals(address: Address | None, places: Places, state: State) -> list[RunningDaemon]:
     """The running daemons that the service would compete with for its port, its home or its control socket."""
-    with suppress(RuntimeError):
-        return [
-            daemon
-            for daemon in read_running(find_running_folder())
-            if daemon.pid != state.pid
-            and _is_served(daemon.socket)
-            and (
-                daemon.home == places.state_dir
-                or daemon.socket == places.socket
-                or (address is not None and daemon.address.endswith(f":{address.port}"))
-            )
-        ]
-    return []
+    return [
+        daemon
+        for daemon in find_noted()
+        if daemon.pid != state.pid
+        and is_served(daemon.socket)
+        and (
+            daemon.home == places.state_dir
+            or daemon.socket == places.socket
+            or (address is not None and _is_at(daemon, address))
+        )
+    ]
 
 
-def _is_served(socket: Path) -> bool:
-    try:
-        connect(socket).close()
-    except NoDaemon:
-        return False
-    return True
+def _find_own(state: State) -> Iterator[RunningDaemon]:
+    """The daemon that the service runs now."""
+    return (daemon for daemon in find_noted() if daemon.pid == state.pid)
 
 
-def _stopper(socket: Path) -> Callable[[], None]:
+def _is_at(daemon: RunningDaemon, address: Address) -> bool:
+    return daemon.address.endswith(f":{address.port}")
+
+
+def _stopper(control_socket: Path) -> Callable[[], None]:
     def stop() -> None:
         try:
-            with ControlClient(socket) as client:
+            with ControlClient(control_socket) as client:
                 client.call("daemon.stop")
                 client.wait_until_closed()
         except (NoDaemon, Refused) as error:
@@ -220,17 +222,21 @@ def _note_environment(machine: Machine, manager: Manager, definition: Definition
             yield f"The service uses {option}, as {name} in this shell says."
 
 
-def _find_port_conflict(address: Address) -> list[str]:
-    conflict = find_conflict(address)
-    if conflict is None:
-        return []
-    where, why = conflict
-    return [
-        (
-            f"the service can't listen on {where}: {why}. If another program uses it, stop that, or choose a port with "
-            "`--port N` or the setting server.port."
-        )
-    ]
+def _find_port_conflicts(address: Address, held: Collection[str]) -> Iterator[str]:
+    """Why its sockets can't be opened, except those that the service holds. Each is tried, and closed at once."""
+    for host, name in zip(address.numeric, address.sockets, strict=True):
+        if name in held:
+            continue
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, address.port))
+            except OSError as error:
+                yield (
+                    f"the service can't listen on {name}: {error.strerror or error}. If another program uses it, stop "
+                    "that, or choose a port with `--port N` or the setting server.port."
+                )
 
 
 def _is_lingering_ours(linger: bool, state: State, found: Iterable[ServiceFile]) -> bool:

@@ -3,62 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import os
 import shlex
-import shutil
-import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from codexctl.service.definition import hide_secrets, to_lines
+from codexctl.service.manager import Finished, Machine
 from codexd.files import PRIVATE, sync_folder, write_atomic
-
-COMMAND_TIMEOUT_S = 150.0
-"""Longer than systemd waits for codexd, which may drain for 30 s, to stop and to start again."""
-
-
-class Finished(NamedTuple):
-    """What a command has printed, and its exit status."""
-
-    status: int
-    output: str
-    errors: str
-
-
-class Machine(NamedTuple):
-    """The system that codexctl runs on. ``platform`` is ``sys.platform``; ``root`` is ``/``, except in a test."""
-
-    platform: str
-    environ: Mapping[str, str]
-    home: Path
-    uid: int
-    user: str
-    root: Path = Path("/")
-
-    def find_program(self, name: str) -> str | None:
-        return shutil.which(name, path=self.environ.get("PATH", os.defpath))
-
-    def run(self, *command: str) -> Finished:
-        """Run ``command`` and wait for it. If it can't be started, its exit status is 127."""
-        program = self.find_program(command[0])
-        if program is None:
-            return Finished(127, "", f"{command[0]}: not found")
-        try:
-            done = subprocess.run(  # noqa: S603 - the service manager's own programs, without a shell
-                [program, *command[1:]],
-                env=dict(self.environ),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=COMMAND_TIMEOUT_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return Finished(124, "", f"it did not end within {COMMAND_TIMEOUT_S:g} s")
-        except OSError as error:
-            return Finished(127, "", f"{program}: {error.strerror or error}")
-        return Finished(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
 
 class Write(NamedTuple):
@@ -112,10 +65,14 @@ class Run(NamedTuple):
 
 
 class Call(NamedTuple):
-    """Something that codexctl does itself. It raises StepFailed."""
+    """Something that codexctl does itself. It raises StepFailed.
+
+    ``lasting`` says what stays so if a later step fails.
+    """
 
     summary: str
     act: Callable[[], None]
+    lasting: str = ""
 
 
 Step: TypeAlias = Write | Remove | Move | MakeFolder | Run | Call
@@ -220,6 +177,8 @@ def _undo(step: Step, machine: Machine) -> None:
             target.rename(path)
         case Run(_, undo) if undo:
             _take(Run(undo), machine)
+        case Call(_, _, lasting) if lasting:
+            raise StepFailed(lasting)
 
 
 def remove_empty(folders: Iterable[Path]) -> None:

@@ -10,10 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from codexctl.service.address import Address
-from codexctl.service.definition import Definition, Origin, ServiceFile, sign
-from codexctl.service.manager import LogsWanted, State, read_template
-from codexctl.service.steps import Finished, Machine, Remove, Run, Step, Write
+from codexctl.service.definition import Address, Definition, Origin, ServiceFile, sign
+from codexctl.service.manager import Finished, LogsWanted, Machine, State, read_template
+from codexctl.service.steps import Remove, Run, Step, Write
 
 SERVICE, SOCKET = "codexd.service", "codexd.socket"
 UNITS = (SOCKET, SERVICE)

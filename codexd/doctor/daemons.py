@@ -1,4 +1,4 @@
-"""The codexd that run: whether they answer, and what they say of themselves."""
+"""The codexd that run: whether they answer, what they say of themselves, and the service that starts them. Pure."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ KILO_ONLY = "kilo_only"
 START = "codexd"
 """The command that starts a daemon, unless a service does."""
 
+INSTALL_SERVICE, RESTART_SERVICE = "codexctl service install", "codexctl service restart"
 _RESTARTS = "codexctl restart"
 
 
@@ -54,6 +55,26 @@ class Answers:
     def pids(self) -> frozenset[int]:
         own = {self.status["pid"]} if self.status else set()
         return frozenset(own | {daemon.pid for daemon in self.running})
+
+
+@frozen
+class Service:
+    """``manager``: systemd or launchd, or None if neither can be used, for the ``reason``.
+
+    ``listening``: whether the manager holds the sockets. ``state`` is its own word. ``runs``: the command line of the
+    service. ``files``: the texts of its files by their paths, which go into the bundle. ``problems`` and ``notes``:
+    sentences.
+    """
+
+    manager: str | None
+    reason: str = ""
+    installed: bool = False
+    listening: bool = False
+    state: str = ""
+    runs: str | None = None
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(factory=dict, repr=False)
 
 
 def check_daemons(answers: Answers, start: str = START) -> Iterator[Finding]:
@@ -149,3 +170,35 @@ def advises_same(advice: str | None, text: str) -> bool:
     """Whether the ``advice`` on serving says what the problem ``text`` says, which begins with the account's name."""
     _, _, rest = text.partition(": ")
     return bool(rest and advice and advice.startswith(rest))
+
+
+# -- the service ----------------------------------------------------------------------------------
+
+
+def check_service(found: Service | None, status: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """Whether the service is installed and in order. ``status``: the running daemon's ``daemon.status``."""
+    started = (status or {}).get("service") or {}
+    if started.get("manager"):
+        unit = started["unit"] or "a service"
+        yield ok("runs_as_service", unit, f"The running codexd was started by {started['manager']} as {unit}.")
+    if found is None:
+        return
+    if found.manager is None:
+        text = _begin_large(found.reason.partition("\n")[0])
+        yield note("no_service_manager", "service", text, "codexctl service status")
+    elif not found.installed:
+        if not started.get("manager"):
+            text = "codexd is not installed as a service, so it ends when you close its terminal or log out."
+            yield note("service_not_installed", found.manager, text, INSTALL_SERVICE)
+    else:
+        for text in found.problems:
+            yield problem("service_problem", found.manager, _begin_large(text), find_command(text))
+        for text in found.notes:
+            yield note("service_note", found.manager, _begin_large(text), find_command(text))
+        if not found.problems:
+            text = f"codexd is installed as a service of {found.manager} ({found.state}), which runs {found.runs}."
+            yield ok("service", found.manager, text)
+
+
+def _begin_large(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"

@@ -1,4 +1,4 @@
-"""The folders and files of codexd: who can use them, and whether there is room to write."""
+"""The folders and files of codexd: who can use them, whether there is room to write, and whether caches can be read."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
 from attrs import frozen
 
+from codexd import jsontext
+from codexd.clients.undo import FILE_NAME as UNDO_FILE
 from codexd.doctor.finding import Finding, Level, list_paths, note, ok, problem, shell, warning
-from codexd.files import DISK_FULL, explain
+from codexd.files import DISK_FULL, explain, read_foreign
 from codexd.paths import Places
 
 MAX_ENTRIES = 2000
@@ -41,6 +44,9 @@ OWN_NAMES = (
 
 PROBE_BYTES = 4096
 PROBE_PREFIX = ".codexd-doctor-"
+
+SQLITE_HEAD = b"SQLite format 3\0"
+"""How every SQLite database begins: https://www.sqlite.org/fileformat.html."""
 
 
 @frozen
@@ -89,6 +95,14 @@ class Home:
     unreadable: tuple[tuple[Path, str], ...] = ()
     unwritable: tuple[tuple[Path, str, str], ...] = ()
     sudo_user: str | None = None
+
+
+@frozen
+class Kept:
+    """A file that is there; ``problem`` says why it can't be read."""
+
+    path: Path
+    problem: str | None = None
 
 
 # -- looking --------------------------------------------------------------------------------------
@@ -177,6 +191,37 @@ def _try_writing(folder: Path) -> tuple[str, str] | None:
     return None
 
 
+def read_kept(places: Places) -> tuple[Kept, ...]:
+    """What codexd keeps besides accounts and settings. No file is changed, and no mode either."""
+    texts = [places.limits, places.state_dir / UNDO_FILE]
+    with suppress(OSError):  # the check of the files reports the folder
+        texts += sorted(places.models.glob("*.json"))
+    found = [Kept(path, _try_json(path)) for path in texts if os.path.lexists(path)]
+    if os.path.lexists(places.usage):
+        found.append(Kept(places.usage, _try_database(places.usage)))
+    return tuple(found)
+
+
+def _try_json(path: Path) -> str | None:
+    try:
+        content = jsontext.loads(read_foreign(path))
+    except OSError as error:
+        return error.strerror or str(error)
+    except ValueError:
+        return "it is not JSON"
+    return None if isinstance(content, dict) else "it is not a JSON object"
+
+
+def _try_database(path: Path) -> str | None:
+    """Whether the file begins as a database does. An empty one is about to become one."""
+    try:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            head = file.read(len(SQLITE_HEAD))
+    except OSError as error:
+        return error.strerror or str(error)
+    return None if head in (b"", SQLITE_HEAD) else "it is not an SQLite database"
+
+
 # -- checking -------------------------------------------------------------------------------------
 
 
@@ -194,11 +239,8 @@ def check_files(home: Home) -> Iterator[Finding]:
         yield problem("unreadable", path, f"{path} can't be read: {reason}.", shell("ls -ld", path))
     kept = [entry.path for entry in home.entries if ".unreadable" in entry.path.name or ".edited" in entry.path.name]
     if kept:
-        yield note(
-            "kept_aside",
-            list_paths(kept),
-            f"Kept, because codexd could not use it: {list_paths(kept)}. Delete it once you don't need it any more.",
-        )
+        text = f"Kept, because codexd could not use it: {list_paths(kept)}. Delete it once you don't need it any more."
+        yield note("kept_aside", list_paths(kept), text)
     if not found and not home.unreadable:
         state = home.places.state_dir
         exists = any(entry.path == state for entry in home.entries)
@@ -236,7 +278,7 @@ def _check_owners(home: Home) -> Iterator[Finding]:
     whose = "root" if all(entry.owner == 0 for entry in foreign) else f"another user (uid {foreign[0].owner})"
     why = " They are probably left from a run with sudo." if whose == "root" else ""
     roots = dict.fromkeys((home.places.config_dir, home.places.state_dir, home.places.socket.parent))
-    at = [root for root in roots if any(_is_within(entry.path, root) for entry in foreign)]
+    at = [root for root in roots if any(entry.path.is_relative_to(root) for entry in foreign)]
     paths = list_paths(entry.path for entry in foreign)
     yield problem(
         "foreign_owner",
@@ -252,28 +294,16 @@ def _check_modes(home: Home) -> Iterator[Finding]:
     logins = [entry.path for entry in shown if entry.path.name.startswith("auth.json")]
     reachable = [path for path in logins if not any(_is_closed(each, path) for each in own)]
     if reachable:
-        yield problem(
-            "login_open_to_others",
-            list_paths(reachable),
-            f"Other users can read or change a login: {list_paths(reachable)}.",
-            shell("chmod 600", *reachable),
-        )
+        text = f"Other users can read or change a login: {list_paths(reachable)}."
+        yield problem("login_open_to_others", list_paths(reachable), text, shell("chmod 600", *reachable))
     others = [entry.path for entry in shown if entry.path not in reachable]
     if others:
-        yield warning(
-            "open_to_others",
-            list_paths(others),
-            f"Other users have access to {list_paths(others)}. codexd's files are meant for you alone.",
-            shell("chmod -R go=", *_topmost(others)),
-        )
-    closed = [entry.path for entry in own if entry.mode & (0o700 if entry.is_folder else 0o600) != _needed(entry)]
+        text = f"Other users have access to {list_paths(others)}. codexd's files are meant for you alone."
+        yield warning("open_to_others", list_paths(others), text, shell("chmod -R go=", *_topmost(others)))
+    closed = [entry.path for entry in own if entry.mode & _needed(entry) != _needed(entry)]
     if closed and home.user != 0:
-        yield problem(
-            "closed_to_you",
-            list_paths(closed),
-            f"You have no full access to {list_paths(closed)}.",
-            shell("chmod -R u+rwX", *_topmost(closed)),
-        )
+        text = f"You have no full access to {list_paths(closed)}."
+        yield problem("closed_to_you", list_paths(closed), text, shell("chmod -R u+rwX", *_topmost(closed)))
 
 
 def _needed(entry: Entry) -> int:
@@ -290,12 +320,8 @@ def _check_links(home: Home) -> Iterator[Finding]:
         if not entry.is_link:
             continue
         if not entry.exists:
-            yield problem(
-                "broken_link",
-                entry.path,
-                f"{entry.path} is a symbolic link to {entry.target}, which does not exist.",
-                shell("ls -l", entry.path),
-            )
+            text = f"{entry.path} is a symbolic link to {entry.target}, which does not exist."
+            yield problem("broken_link", entry.path, text, shell("ls -l", entry.path))
         elif entry.path.name == "auth.json":
             yield warning(
                 "login_is_link",
@@ -353,5 +379,18 @@ def _topmost(paths: Iterable[Path]) -> list[Path]:
     return [path for path in given if not any(other in path.parents for other in given)]
 
 
-def _is_within(path: Path, folder: Path) -> bool:
-    return path == folder or folder in path.parents
+def check_kept(found: tuple[Kept, ...]) -> Iterator[Finding]:
+    """A broken cache is fetched again; without the undo record, the clients' settings can't be restored."""
+    for each in found:
+        if each.problem is None:
+            continue
+        text = f"{each.path} can't be read: {each.problem}."
+        if each.path.name == UNDO_FILE:
+            text += " codexd can't restore the settings of your clients without it; backups are next to those."
+            yield problem("undo_record_broken", each.path, text, shell("mv", each.path, f"{each.path}.broken"))
+        else:
+            text += " codexd keeps it aside and begins a new one at its next start."
+            yield warning("cache_broken", each.path, text, shell("ls -l", each.path))
+    if found and all(each.problem is None for each in found):
+        names = list_paths(dict.fromkeys(Path(each.path.name) for each in found), most=9)
+        yield ok("kept_files", found[0].path.parent, f"What else codexd keeps can be read: {names}.")

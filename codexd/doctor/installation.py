@@ -13,7 +13,7 @@ from pathlib import Path
 from attrs import frozen
 
 from codexd import __version__
-from codexd.doctor.finding import Finding, note, ok, problem, shell, warning
+from codexd.doctor.finding import Finding, note, ok, problem, warning
 
 NAME = "codexd"
 PROGRAMS = ("codexd", "codexctl")
@@ -30,7 +30,6 @@ class Installation:
     """The running Python, the packages by name (None: missing), and the programs by name, as the PATH has them."""
 
     python: str
-    executable: str
     prefix: str
     requires_python: str
     requirements: tuple[str, ...]
@@ -40,27 +39,18 @@ class Installation:
     """The soft and the hard limit of open files; -1: no limit."""
     daemon: Path | None = None
     """The folder of the program that the running daemon was started from, if known."""
-
-    @property
-    def mend(self) -> str:
-        """The command that installs codexd again with what it needs."""
-        parts = Path(self.prefix).parts
-        if "pipx" in parts:
-            return f"pipx reinstall {NAME}"
-        if "uv" in parts and "tools" in parts:
-            return f"uv tool install --reinstall {NAME}"
-        return shell(f"{self.executable} -m pip install --force-reinstall", NAME)
+    reinstall: str | None = None
+    """The command that installs codexd again with all that it needs."""
 
 
 # -- looking --------------------------------------------------------------------------------------
 
 
-def look(environ: Mapping[str, str], daemon: Path | None = None) -> Installation:
+def look(environ: Mapping[str, str], daemon: Path | None, reinstall: str | None) -> Installation:
     requirements, requires_python = _read_metadata()
     names = [name for name, _ in _needed(requirements, sys.version.split()[0])]
     return Installation(
         python=sys.version.split()[0],
-        executable=sys.executable,
         prefix=sys.prefix,
         requires_python=requires_python,
         requirements=requirements,
@@ -68,6 +58,7 @@ def look(environ: Mapping[str, str], daemon: Path | None = None) -> Installation
         programs={name: _find_programs(name, environ.get("PATH", "")) for name in PROGRAMS},
         descriptors=resource.getrlimit(resource.RLIMIT_NOFILE),
         daemon=daemon,
+        reinstall=reinstall,
     )
 
 
@@ -118,11 +109,11 @@ def _check_packages(found: Installation) -> Iterator[Finding]:
         version = found.packages.get(name)
         if version is None:
             wrong.append(name)
-            yield problem("package_missing", name, f"The package {name} is not installed.", found.mend)
+            yield problem("package_missing", name, f"The package {name} is not installed.", found.reinstall)
         elif not is_satisfied(version, wanted):
             wrong.append(name)
             text = f"{name} {version} is installed, but codexd needs {name}{wanted}."
-            yield problem("package_version", name, text, found.mend)
+            yield problem("package_version", name, text, found.reinstall)
     if not found.requirements:
         yield note("no_metadata", NAME, "codexd runs without being installed, so its packages can't be checked.")
     elif not wrong:

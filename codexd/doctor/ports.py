@@ -144,8 +144,11 @@ def parse_lsof(output: str) -> Program | None:
 # -- checking -------------------------------------------------------------------------------------
 
 
-def check_address(port: Port, daemons: tuple[RunningDaemon, ...]) -> Iterator[Finding]:
-    """Whether codexd can listen where the settings say; ``daemons`` are those that run."""
+def check_address(port: Port, daemons: tuple[RunningDaemon, ...], listening: str | None = None) -> Iterator[Finding]:
+    """Whether codexd can listen where the settings say; ``daemons`` are those that run.
+
+    ``listening``: systemd or launchd, if it listens for codexd.
+    """
     tell = "Choose another port, here and in your clients."
     if port.state is PortState.FREE:
         yield ok("port_free", port, f"{port} is free.")
@@ -155,8 +158,8 @@ def check_address(port: Port, daemons: tuple[RunningDaemon, ...]) -> Iterator[Fi
     elif port.state is PortState.FORBIDDEN:
         text = f"Only root may listen on port {port.number}. {tell}"
         yield problem("port_forbidden", port, text, "codexd --port 8081")
-    elif port.holder is not None and port.holder.name.startswith("systemd"):
-        yield ok("port_activated", port, f"systemd holds {port} and starts codexd at the first request.")
+    elif (manager := port.holder.name if port.holder else listening) and manager.startswith(("systemd", "launchd")):
+        yield ok("port_activated", port, f"{manager} holds {port} and starts codexd at the first request.")
     elif rival := next((each for each in daemons if each.address.endswith(f":{port.number}")), None):
         text = f"{port} is used by another codexd of yours, {rival}."
         yield problem("port_of_other_codexd", port, text, f"codexctl --socket {rival.socket} stop")

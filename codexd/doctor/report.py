@@ -12,9 +12,8 @@ from attrs import field, frozen
 from codexd import __version__
 from codexd.accounts.sign_in.callback import CALLBACK_PORTS
 from codexd.clients.address import find_address
-from codexd.doctor import clients, daemons, home, installation, kept, logins, network, ports, service, settings
+from codexd.doctor import clients, daemons, home, installation, logins, network, ports, settings
 from codexd.doctor.finding import Finding, Level, Report, Section, problem
-from codexd.doctor.service import Service
 from codexd.paths import Places
 from codexd.settings.schema import Settings
 
@@ -26,8 +25,8 @@ class Question:
     """What to look at, and from where.
 
     ``places``: None if the user's home folder is unknown. ``network``: whether servers may be contacted. ``answers``:
-    what the running daemon said. ``service``: what codexctl found about the service, which it manages. ``now``:
-    seconds since the epoch.
+    what the running daemon said. ``service``: what codexctl found about the service, which it manages.
+    ``reinstall``: the command that installs codexd again. ``now``: seconds since the epoch.
     """
 
     places: Places | None
@@ -37,7 +36,8 @@ class Question:
     user: int
     working_dir: Path | None = None
     network: bool = False
-    service: Service | None = None
+    service: daemons.Service | None = None
+    reinstall: str | None = None
 
 
 @frozen
@@ -87,7 +87,7 @@ class _Examination:
         return Examined(report, self._configuration, self._accounts, self._installation)
 
     def _check_installation(self) -> Iterator[Finding]:
-        self._installation = installation.look(self._environ, self._answers.installation)
+        self._installation = installation.look(self._environ, self._answers.installation, self._question.reinstall)
         yield from installation.check_installation(self._installation)
         yield from installation.check_limits(self._installation)
 
@@ -95,7 +95,7 @@ class _Examination:
         found = home.look(places, self._question.user, self._environ.get("SUDO_USER"))
         yield from home.check_files(found)
         yield from home.check_space(found)
-        yield from kept.check_kept(kept.look(places))
+        yield from home.check_kept(home.read_kept(places))
 
     def _check_settings(self, places: Places) -> Iterator[Finding]:
         self._configuration = settings.look(places, self._environ)
@@ -106,7 +106,7 @@ class _Examination:
         yield from daemons.check_state(self._answers)
         server = self._settings.server
         if self._answers.status is None and server.port:
-            yield from ports.check_address(ports.look(server.host, server.port), self._answers.running)
+            yield from ports.check_address(ports.look(server.host, server.port), self._answers.running, self._listening)
         yield from settings.check_pending(self._answers.results.get("settings.list"))
         callbacks = tuple(ports.look("127.0.0.1", number) for number in CALLBACK_PORTS)
         yield from ports.check_callbacks(callbacks, self._answers.pids)
@@ -134,7 +134,7 @@ class _Examination:
         yield from network.check_clock(self._question.now, issued_at, probes)
 
     def _check_service(self) -> Iterator[Finding]:
-        yield from service.check_service(self._question.service, self._answers.status)
+        yield from daemons.check_service(self._question.service, self._answers.status)
 
     def _check_clients(self) -> Iterator[Finding]:
         start = None if self._answers.status is not None else self._start
@@ -158,7 +158,13 @@ class _Examination:
     def _start(self) -> str:
         """The command that starts codexd."""
         found = self._question.service
-        return service.RESTART if found is not None and found.installed else daemons.START
+        return daemons.RESTART_SERVICE if found is not None and found.installed else daemons.START
+
+    @property
+    def _listening(self) -> str | None:
+        """The manager that holds the socket of a service that does not run."""
+        found = self._question.service
+        return found.manager if found is not None and found.listening else None
 
     @property
     def _manager(self) -> str | None:

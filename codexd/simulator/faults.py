@@ -9,7 +9,8 @@ A SPEC is a list of ``KIND[:VALUE]=RATE``, separated by commas, such as ``reset:
 - The name of one of ``PLANS`` stands for its list, and may be followed by changes: ``flaky,dripped=0``.
 
 A prompt with ``[fault KIND]`` in its last user message fails in this way, whatever the rates say: ``asked`` is the plan
-in which nothing else fails. ``[fault KIND once]`` fails the first time only, so that a retry succeeds.
+in which nothing else fails. ``[fault KIND once]`` fails the first time only, so that a retry succeeds. A fault of
+connections or tokens can't be asked for.
 """
 
 from __future__ import annotations
@@ -134,6 +135,8 @@ PLANS: Mapping[str, str] = {
 }
 """Named lists. ``hostile`` mixes every kind but those that lose a login."""
 
+SEE_HELP = "`codexd --faults help` lists what may be written."
+
 _PLACES = 9
 _RATE = re.compile(r"(?:(?P<chance>[01]|0?\.\d+|1\.0+)|1/(?P<every>[1-9]\d{0,8}))(?:x(?P<burst>[1-9]\d{0,5}))?")
 _ASKED = re.compile(r"\[fault ([a-z:-]+?)(?::(\d{1,5}))?( once)?\]")
@@ -186,7 +189,7 @@ def parse_plan(text: str) -> FaultPlan:
         if name == "seed":
             seed = _read_seed(rate)
         elif not equals:
-            raise ValueError(f"{part!r} is neither a plan nor KIND=RATE.\n{describe_spec()}")
+            raise ValueError(f"{part!r} is neither a plan nor KIND=RATE. {SEE_HELP}")
         else:
             rule = _read_rule(name, rate)
             rules[rule.fault.name] = rule
@@ -220,7 +223,7 @@ def _read_fault(name: str) -> Fault:
     stem, _, number = name.rpartition(":")
     kind = by_name.get(name) or by_name.get(stem)
     if kind is None:
-        raise ValueError(f"{name!r} is not a kind of fault.\n{describe_spec()}")
+        raise ValueError(f"{name!r} is not a kind of fault. {SEE_HELP}")
     value, default = (None if kind.value == name else number), KINDS[kind].value
     if value is None:
         return Fault(kind, default or 0)
@@ -245,7 +248,10 @@ def describe_spec() -> str:
         lines.append(f"  {name:<{width}}  {about.meaning}{default}")
     lines += [
         "Plans:",
-        *(f"  {name:<{width}}  {spec or 'only prompts with [fault KIND] fail'}" for name, spec in PLANS.items()),
+        *(
+            f"  {name:<{width}}  {spec or 'only prompts with [fault KIND] or [fault KIND once] fail'}"
+            for name, spec in PLANS.items()
+        ),
     ]
     lines += ["seed=N makes the choices repeatable."]
     return "\n".join(lines)
@@ -279,7 +285,8 @@ class Dice:
     def __init__(self, plan: FaultPlan) -> None:
         self._counters = [_Counter(rule, random.Random(f"{plan.seed}:{rule.fault.name}")) for rule in plan.rules]  # noqa: S311 - no secret
         self._places = random.Random(plan.seed)  # noqa: S311 - as above
-        self._done: set[tuple[str, str]] = set()
+        self._done: set[int] = set()
+        """The hashes of the prompts that have got what they asked for once."""
 
     def throw(self, *stages: Stage) -> Fault | None:
         """The fault that strikes now. Every rule of the stage counts the chance, and the first that strikes wins."""
@@ -294,13 +301,13 @@ class Dice:
         return Fault(fault.kind, fault.value, self._places.randint(1, _PLACES))
 
     def obey(self, prompt: str, stage: Stage) -> Fault | None:
-        """The fault that a prompt asks for."""
-        asked = find_asked(prompt, stage)
-        if asked is None or (asked.once and (prompt, asked.fault.name) in self._done):
+        """The fault that a prompt asks for. In a stream it strikes the first chance: a short answer has one delta."""
+        asked, mark = find_asked(prompt, stage), hash(prompt)
+        if asked is None or (asked.once and mark in self._done):
             return None
         if asked.once:
-            self._done.add((prompt, asked.fault.name))
-        return self.place(asked.fault)
+            self._done.add(mark)
+        return asked.fault if KINDS[asked.fault.kind].stage is Stage.STREAM else self.place(asked.fault)
 
 
 class _Counter:

@@ -10,7 +10,8 @@ from enum import Enum
 
 import trio
 from attrs import define, field, frozen
-from chaos.turns import Answer, IllegalError, Turn, require
+from chaos.answers import Answer, IllegalError, require
+from chaos.turns import Turn
 
 CHUNK_BYTES = 65_536
 SLOW_BYTES = 700

@@ -19,8 +19,9 @@ from pathlib import Path
 
 import trio
 from attrs import define, evolve, field
+from chaos.answers import Answer, IllegalError, Outcome, check
 from chaos.client import Clients, Manner
-from chaos.turns import Answer, IllegalError, Outcome, Turn, make_turn
+from chaos.turns import Turn, make_turn
 from chaos.world import Sizes, World, run_world
 
 from codexd import bounds
@@ -47,11 +48,7 @@ class Soak:
         """One client that asks again and again over its own connections."""
         clients = Clients(self.world.host, self.world.port, self.take)
         while True:
-            try:
-                with trio.fail_after(TURN_S):
-                    await clients.ask([make_turn(self.rng)], Manner.KEPT, self.rng)
-            except (IllegalError, trio.TooSlowError, OSError, trio.BrokenResourceError) as failure:
-                self.note_bad(repr(failure))
+            await self.ask(clients, make_turn(self.rng))
             settled = self.samples and self.samples[-1][0] >= SETTLED_S
             await trio.sleep(self.pause_s if settled else 0)
 
@@ -64,15 +61,18 @@ class Soak:
                 turn = make_turn(self.rng)
             opening = {"role": "user", "content": f"{number} ".ljust(LARGE_CHARS, "x")}
             asked = {"role": "user", "content": turn.body["input"]}
-            await clients.ask([evolve(turn, body=turn.body | {"input": [opening, asked]})], Manner.KEPT, self.rng)
+            await self.ask(clients, evolve(turn, body=turn.body | {"input": [opening, asked]}))
+
+    async def ask(self, clients: Clients, turn: Turn) -> None:
+        try:
+            with trio.fail_after(TURN_S):
+                await clients.ask([turn], Manner.KEPT, self.rng)
+        except (IllegalError, trio.TooSlowError, OSError, trio.BrokenResourceError) as failure:
+            self.note_bad(repr(failure))
 
     def take(self, turn: Turn, answer: Answer) -> None:
         self.turns += 1
-        try:
-            outcome = turn.check(answer)
-        except IllegalError as fault:
-            self.note_bad(f"{turn.kind}: {fault}")
-            return
+        outcome = check(turn, answer)
         if outcome is not Outcome.WHOLE:
             self.note_bad(f"{turn.kind}: {outcome.value} {answer.status} {answer.body[-200:]!r}")
 

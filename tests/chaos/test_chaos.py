@@ -21,8 +21,9 @@ from pathlib import Path
 import pytest
 import trio
 from attrs import define, field
+from chaos.answers import Answer, IllegalError, Outcome, check
 from chaos.client import TURNS_AT_ONCE, Clients, Manner, choose_manner
-from chaos.turns import Answer, IllegalError, Outcome, Turn, make_turn
+from chaos.turns import Turn, make_turn
 from chaos.world import ACTIVE, OTHERS, SECRET, Sizes, World, run_world
 
 TURNS = int(os.environ.get("CODEXD_CHAOS_TURNS") or (5_000 if os.environ.get("CI") else 300))
@@ -74,7 +75,7 @@ class Tally:
         try:
             if SECRET.search(answer.body):
                 raise IllegalError("a token in the answer")
-            self.count(turn, turn.check(answer))
+            self.count(turn, check(turn, answer))
         except IllegalError as fault:
             self.count(turn, Outcome.ILLEGAL, f"{fault} (request {answer.headers.get('x-request-id')})")
         except (KeyError, IndexError, TypeError, AttributeError, UnicodeDecodeError) as fault:

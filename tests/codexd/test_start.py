@@ -34,9 +34,18 @@ def test_a_real_backend_does_not_fail_on_purpose(tmp_path):
     assert done.stderr == "codexd: --faults: only the simulated backend fails on purpose; add --simulate\n"
 
 
-@pytest.mark.parametrize("spec", ["help", "", "reset=0.1", "status:99=1", "dripped=7"])
+def test_the_help_of_faults():
+    for more in ((), ("--simulate",)):
+        done = start(*more, "--faults", "help")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "\n  reset:body " in done.stdout
+        assert "\n  flaky " in done.stdout
+
+
+@pytest.mark.parametrize("spec", ["", "reset=0.1", "status:99=1", "dripped=7"])
 def test_a_wrong_spec_of_faults_is_told_what_is_allowed(spec):
     done = start("--simulate", "--port", "0", "--faults", spec)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("codexd: --faults: ")
+    assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr

@@ -1,7 +1,7 @@
 """Stand-ins for systemctl, loginctl, journalctl and launchctl: small programs that remember what they were told.
 
 They keep their state in ``state.json`` of the folder that they are in. ``fail``: by the beginning of a command line,
-the error that it ends with.
+the error that it ends with. ``shown``: by the name of a unit, properties that it is to have.
 """
 
 import json
@@ -23,7 +23,7 @@ class Programs:
             script.write_text(f"#!{sys.executable} -IS\nimport sys\nsys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
                               "from support.service_managers import main\nsys.exit(main(sys.argv))\n")  # fmt: skip
             script.chmod(0o755)
-        self.write(calls=[], fail={}, enabled=[], active=[], loaded=[], linger=False, environment={})
+        self.write(calls=[], fail={}, enabled=[], active=[], loaded=[], linger=False, environment={}, shown={})
 
     @property
     def state(self):
@@ -113,6 +113,7 @@ def _describe(state, folder, unit):
         yield f"MainPID={os.getppid() if active else 0}"
         yield "NRestarts=2"
     yield f"ActiveEnterTimestampMonotonic={1_000_000 if active else 0}"
+    yield from (f"{name}={value}" for name, value in state["shown"].get(unit, {}).items())
 
 
 def _loginctl(state, arguments, _environ):

@@ -6,11 +6,13 @@ Events name their item by its id, or else by call id or output index. ``.done`` 
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
+from codexd import jsontext
 from codexd.errors import StreamBroken
 from codexd.translation.backend import count_of, object_of, objects_of, text_of
 from codexd.translation.client_api import Event
@@ -49,17 +51,12 @@ class SeenParts:
         self.utf8_bytes += len(text) if text.isascii() else count_bytes(text)  # the hot path: no call for ASCII
 
     def missing(self, part: PartKey, text: str) -> str:
-        """What has not arrived of ``text``, the whole of ``part``. An empty text says nothing.
-
-        A tail may be missing: what the client has is right, and the rest is known.
+        """What has not arrived of ``text``, the whole of ``part``.
 
         Raises:
             StreamBroken: the text is not the one that has arrived.
         """
-        seen = self.text(part)
-        if text and not text.startswith(seen):
-            raise text_differs()
-        return text[len(seen) :]
+        return find_rest(self.text(part), text)
 
     def text(self, part: PartKey) -> str:
         return "".join(self._pieces.get(part, ()))
@@ -74,8 +71,39 @@ class SeenParts:
         return len(self._pieces)
 
 
-def text_differs() -> StreamBroken:
-    return StreamBroken("the backend lost or repeated a part of its answer on the way", status=200)
+def find_rest(seen: str, whole: str) -> str:
+    """What has not arrived of ``whole``, of which ``seen`` has. An empty text says nothing.
+
+    A tail may be missing: what the client has is right, and the rest is known.
+
+    Raises:
+        StreamBroken: the text is not the one that has arrived.
+    """
+    if not whole or whole.startswith(seen):
+        return whole[len(seen) :]
+    check_same(seen, whole)
+    return ""
+
+
+def check_same(seen: str, whole: str) -> None:
+    """Compare a text with its repetition. The backend may have tidied that: no content is lost in between.
+
+    Raises:
+        StreamBroken: they differ in more than white space at either end, their Unicode form, or the layout of JSON.
+    """
+    if seen != whole and _tidy(seen) != _tidy(whole) and not _is_same_json(seen, whole):
+        raise StreamBroken("the backend lost or repeated a part of its answer on the way", status=200)
+
+
+def _tidy(text: str) -> str:
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
+
+
+def _is_same_json(first: str, second: str) -> bool:
+    try:
+        return first.lstrip()[:1] in ("{", "[") and bool(jsontext.loads(first) == jsontext.loads(second))
+    except ValueError:
+        return False
 
 
 def list_texts(item: Mapping[str, Any]) -> Iterator[tuple[PartKey, str]]:
@@ -129,8 +157,8 @@ class OutputItem:
         """
         for part, text in list_texts(item):
             may_be_hidden = self.type == "reasoning" and self._seen.is_new(part)
-            if not may_be_hidden and text != self._seen.text(part):
-                raise text_differs()
+            if not may_be_hidden:
+                check_same(self._seen.text(part), text)
 
     def complete_part(self, index: int, part: Mapping[str, Any]) -> None:
         """Content part ``index`` of a message is complete, with its annotations."""

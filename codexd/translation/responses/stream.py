@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from codexd.errors import StreamBroken
-from codexd.translation.answering.output_items import DELTAS, list_texts, text_differs
+from codexd.translation.answering.output_items import DELTAS, check_same, list_texts
 from codexd.translation.answering.text_cut import TextCut, make_cut
 from codexd.translation.backend import Usage, count_of, object_of, objects_of, read_usage, text_of
 from codexd.translation.backend_errors import read_failure
@@ -230,8 +230,9 @@ class ResponsesStream:
         details = object_of(response.get("incomplete_details"))
         self.stop_reason = text_of(details.get("reason")) or _ENDS[kind]
         output = objects_of(response.get("output"))
-        self._compare(output)
-        closing = self._close_unfinished(_ENDS[kind], output)
+        repeated = self._place(output)
+        self._compare(repeated)
+        closing = self._close_unfinished(_ENDS[kind], repeated)
         if output:
             self._items = dict(enumerate(output))
         else:
@@ -243,24 +244,40 @@ class ResponsesStream:
         self.state = State.ENDED
         return made
 
-    def _compare(self, output: list[Mapping[str, Any]]) -> None:
-        """The last event may repeat the items, and must not say anything else."""
-        for place, item in enumerate(output):
-            self._unfinished.compare(item, place)
-            known = dict(list_texts(self._items.get(place, {})))
-            if any(known.get(part, text) != text for part, text in list_texts(item)):
-                raise text_differs()
+    def _place(self, output: list[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
+        """The items of the last event, by their place in the answer: it may leave out some, and the id of others."""
+        places = self._places | {text_of(item.get("id")): place for place, item in self._items.items()}
+        repeated: dict[int, Mapping[str, Any]] = {}
+        for index, item in enumerate(output):
+            item_id = text_of(item.get("id"))
+            known = places.get(item_id) if item_id else None
+            repeated[known if isinstance(known, int) else index] = item
+        return repeated
 
-    def _close_unfinished(self, status: str, output: list[Mapping[str, Any]]) -> list[Event]:
+    def _compare(self, repeated: Mapping[int, Mapping[str, Any]]) -> None:
+        """Compare the items of the last event with what has arrived of them.
+
+        Raises:
+            StreamBroken: one of them says something else.
+        """
+        for place, item in repeated.items():
+            self._unfinished.compare(item, place)
+            done = self._items.get(place, {})
+            known = dict(list_texts(done)) if done.get("type") == item.get("type") else {}
+            for part, text in list_texts(item):
+                check_same(known.get(part, text), text)
+
+    def _close_unfinished(self, status: str, repeated: Mapping[int, Mapping[str, Any]]) -> list[Event]:
         """The last event of each item that the backend began and did not finish.
 
-        ``output`` is that of the last event, which may have the whole items.
+        ``repeated`` are the items of the last event, which may be whole.
         """
         closing: list[Event] = []
         for known, item in self._unfinished.complete(status):
             place = self._find_place({"output_index": known}, item)
             item.setdefault("id", f"{ID_PREFIXES[item['type']]}_{place}")  # strict clients require one
-            whole = output[place] if place < len(output) else item
+            whole = repeated.get(place, {})
+            whole = whole if whole.get("type") == item["type"] else item
             self._items[place] = whole
             done = {"type": "response.output_item.done", "output_index": place, "item": whole}
             closing.append(self._rewrite({**done, "sequence_number": self._next_number}))

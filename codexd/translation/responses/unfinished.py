@@ -15,8 +15,8 @@ from codexd.translation.answering.output_items import (
     OutputItem,
     OutputReader,
     PartKey,
+    find_rest,
     list_texts,
-    text_differs,
 )
 from codexd.translation.backend import count_of, text_of
 from codexd.translation.client_api import Event
@@ -76,7 +76,7 @@ class UnfinishedItems:
         except TypeError:
             return  # as in ``add_delta``
         _, field = WHOLE[kind]
-        _compare("".join(pieces), text_of(get(field)))
+        find_rest("".join(pieces), text_of(get(field)))
 
     def compare(self, item: Mapping[str, Any], place: int) -> None:
         """The item that is done must have the texts that were streamed, apart from a tail that did not come.
@@ -92,7 +92,7 @@ class UnfinishedItems:
                 part_index = content_index if text.index_field == "content_index" else summary_index
                 streamed[text.kind, count_of(part_index)] = "".join(pieces)
         for part, whole in list_texts(item):
-            _compare(streamed.get(part, ""), whole)
+            find_rest(streamed.get(part, ""), whole)
 
     def finish(self, item_id: Any, place: int) -> None:
         """The item is done: forget its pieces."""
@@ -122,11 +122,6 @@ class UnfinishedItems:
 def _is_of(named: Any, index: Any, item_id: Any, place: int) -> bool:
     """Whether an event that names an item by id and index is about the one with this id and place."""
     return index == place if isinstance(index, int) else named == item_id
-
-
-def _compare(streamed: str, whole: str) -> None:
-    if whole and not whole.startswith(streamed):
-        raise text_differs()
 
 
 def _id_of(event: Event) -> Any:

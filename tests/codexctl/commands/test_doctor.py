@@ -11,6 +11,8 @@ from support.harness import post, start_daemon
 from support.service_managers import Programs
 
 from codexctl.commands import doctor
+from codexd.doctor.daemons import Answers
+from codexd.paths import RunningDaemon, find_places
 
 SECRETS = {
     "api key": "marked-api-key-0001",
@@ -48,6 +50,13 @@ async def test_without_a_daemon(tmp_path):
     assert "There is no account yet." in out
     assert "$ codexctl accounts add" in out
     assert not (tmp_path / "codexd").exists()
+
+
+async def test_a_broken_installation_is_explained(tmp_path):
+    (tmp_path / "attrs.py").write_text("raise ImportError('no attrs')")
+    code, out, err = await run(tmp_path, PYTHONPATH=str(tmp_path))
+    assert (code, out) == (1, "")
+    assert err.startswith("codexctl: this installation is broken: no attrs. Install codexd again with `")
 
 
 async def test_as_json(tmp_path):
@@ -185,3 +194,14 @@ def test_where_a_daemon_was_started_from():
 
 def test_where_a_daemon_was_started_from_is_not_known_of_a_process_that_is_gone():
     assert doctor._find_installation(2**30) is None
+
+
+@pytest.mark.parametrize("asked", ["default", "shell", "other"])
+def test_the_places_are_those_of_the_daemon_that_was_asked(tmp_path, monkeypatch, asked):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    environ = {"CODEXD_HOME": str(tmp_path / "shell")}
+    wanted = {"default": find_places({}), "shell": find_places(environ), "other": find_places({}, tmp_path / "other")}
+    places = wanted[asked]._replace(socket=tmp_path / "x.sock")
+    running = (RunningDaemon(7, places.socket, "http://127.0.0.1:1", places.state_dir, False, "1"),)
+    assert doctor._find_places(environ, Answers(places.socket, True, running=running)) == places

@@ -10,7 +10,7 @@ from support.service_managers import PROGRAMS, Programs, main
 
 from codexctl.service.definition import Definition
 from codexctl.service.installation import Installation, Kind
-from codexctl.service.steps import Finished, Machine
+from codexctl.service.manager import Finished, Machine
 
 
 class InProcess(Machine):

@@ -159,3 +159,11 @@ def test_the_command_that_installs_the_same_again(definition):
     command = f"codexctl service install --home '/a b' --host ::1 --port {definition.port} --env HTTPS_PROXY"
     assert install_command(given) == command
     assert install_command(Definition(Path("/x"))) == "codexctl service install"
+
+
+def test_a_unit_that_is_a_link_is_noted(install, look, machine, tmp_path):
+    install()
+    unit = machine.home / ".config/systemd/user/codexd.service"
+    unit.rename(tmp_path / "kept")
+    unit.symlink_to(tmp_path / "kept")
+    assert f"{unit} is a link to {tmp_path / 'kept'}." in look().notes

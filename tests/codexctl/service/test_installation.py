@@ -1,9 +1,10 @@
+import shlex
 import sys
 from pathlib import Path
 
 import pytest
 
-from codexctl.service.installation import Interpreter, Kind, find_installation
+from codexctl.service.installation import Interpreter, Kind, find_installation, reinstall_command
 
 
 @pytest.fixture
@@ -42,6 +43,18 @@ def test_the_kinds(make, tmp_path, prefix, beside, virtual, kind):
     found = find_installation(make(prefix, *beside, virtual=virtual))
     assert (found.kind, found.executable) == (kind, tmp_path / prefix / "bin" / "codexd")
     assert found.problem is None
+
+
+@pytest.mark.parametrize(
+    ("beside", "command"),
+    [
+        (["pipx_metadata.json"], "pipx reinstall codexd"),
+        (["uv-receipt.toml"], "uv tool install --reinstall codexd"),
+        ([], f"{shlex.quote(sys.executable)} -m pip install --force-reinstall codexd"),
+    ],
+)
+def test_how_to_install_again(make, beside, command):
+    assert reinstall_command(make("anywhere", *beside)) == command
 
 
 @pytest.mark.parametrize(
@@ -104,3 +117,22 @@ def test_a_path_that_a_service_file_can_not_have(make, folder):
 def test_this_interpreter():
     found = find_installation(Interpreter.current({"PATH": "/bin"}))
     assert found is None or found.executable.parent == Path(sys.prefix) / "bin"
+
+
+@pytest.mark.parametrize(
+    ("direct_url", "source"),
+    [
+        ('{"url": "file:///home/me/a%20b", "dir_info": {"editable": true}}', Path("/home/me/a b")),
+        ('{"url": "file:///home/me/x", "dir_info": {"editable": false}}', None),
+        ('{"url": "https://example.com/x.whl", "archive_info": {}}', None),
+        ("[]", None),
+        ("", None),
+    ],
+)
+def test_the_sources_of_an_editable_installation(tmp_path, monkeypatch, direct_url, source):
+    folder = tmp_path / "codexd-9.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: codexd\nVersion: 9\n")
+    (folder / "direct_url.json").write_text(direct_url)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert Interpreter.current({}).source == source

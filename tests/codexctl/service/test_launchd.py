@@ -3,8 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from codexctl.service.address import Address
-from codexctl.service.definition import Definition, Origin, parse
+from codexctl.service.definition import Address, Definition, Origin, parse
 from codexctl.service.launchd import LABEL, PLIST, Launchd, parse_print, read_values, render
 from codexctl.service.manager import LogsWanted, read_template
 from codexctl.service.steps import take

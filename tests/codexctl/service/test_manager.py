@@ -1,10 +1,19 @@
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from codexctl.service.definition import Definition
 from codexctl.service.launchd import Launchd
-from codexctl.service.manager import NoManager, current_machine, find_manager, find_service_places, read_template
+from codexctl.service.manager import (
+    Machine,
+    NoManager,
+    current_machine,
+    find_manager,
+    find_service_places,
+    read_template,
+)
 from codexctl.service.systemd import Systemd
 
 CODEXD = Path("/opt/codexd")
@@ -94,3 +103,9 @@ def test_the_places_are_those_of_the_service_not_of_the_shell(machine):
 @pytest.mark.parametrize("name", ["codexd.service", "codexd.socket", "io.github.codexd.plist"])
 def test_what_codexd_ships_is_found(name):
     assert read_template(name)
+
+
+def test_a_program_gets_the_environment_of_the_machine(tmp_path):
+    machine = Machine("linux", {"PATH": os.environ["PATH"], "X": "1"}, tmp_path, 0, "me")
+    done = machine.run(sys.executable, "-c", "import os; print(os.environ['X'], len(os.environ) < 9)")
+    assert done.output == "1 True\n"

@@ -140,8 +140,36 @@ def test_a_port_that_another_program_uses(planned, definition):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         [obstacle] = planned(wanted=definition._replace(port=port)).obstacles
-    assert f"127.0.0.1:{port}" in obstacle
-    assert "--port N" in obstacle
+        assert f"the service can't listen on 127.0.0.1:{port}: Address already in use." in obstacle
+        assert "--port N" in obstacle
+    assert planned(wanted=definition._replace(port=port)).obstacles == []
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+
+
+def test_a_port_of_another_program_is_seen_before_anything_is_stopped(planned, note, definition, machine):
+    with socket.create_server(("127.0.0.1", definition.port)):
+        note(home=str(definition.home))
+        [obstacle] = planned(take_over=True).obstacles
+        assert "can't listen on" in obstacle
+    note(home="/elsewhere")
+    take(planned().steps, machine, lambda _: None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        [obstacle] = planned(wanted=definition._replace(port=taken.getsockname()[1])).obstacles
+        assert "can't listen on" in obstacle
+
+
+def test_what_the_service_itself_holds_is_free_for_it(planned, note, definition, machine, programs, units):
+    take(planned().steps, machine, lambda _: None)
+    with socket.create_server(("127.0.0.1", definition.port)):
+        assert planned().obstacles == []
+        units[0].unlink()
+        units[1].write_text("[Service]\nExecStart=/mine\n")
+        programs.write(active=["codexd.service"])
+        state = find_manager(machine, Path("codexd")).state()
+        note(pid=state.pid, address=f"http://127.0.0.1:{definition.port}")
+        assert (state.active, state.listening) == (True, False)
+        assert planned(replace=True).obstacles == []
 
 
 def test_settings_that_can_not_be_used(planned, definition):

@@ -1,22 +1,10 @@
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-from codexctl.service.steps import (
-    Call,
-    Machine,
-    MakeFolder,
-    Move,
-    Remove,
-    Run,
-    StepFailed,
-    Write,
-    remove_empty,
-    take,
-    to_json,
-)
+from codexctl.service.manager import Machine
+from codexctl.service.steps import Call, MakeFolder, Move, Remove, Run, StepFailed, Write, remove_empty, take, to_json
 
 
 @pytest.fixture
@@ -89,6 +77,16 @@ def test_a_command_that_failed_half_way_is_taken_back_too(tmp_path, machine):
     assert log.read_text() == "off\n"
 
 
+def test_what_a_call_has_ended_for_good_is_said(machine):
+    steps = [Call("stop it", lambda: None, "it stays stopped"), Run(("false",))]
+    with pytest.raises(StepFailed) as failed:
+        take(steps, machine, lambda _: None)
+    assert str(failed.value).splitlines()[1:] == [
+        "What was done before it could not all be undone:",
+        "  stop it: it stays stopped",
+    ]
+
+
 def test_ctrl_c_takes_all_back(tmp_path, machine):
     def interrupt():
         raise KeyboardInterrupt
@@ -140,6 +138,8 @@ def test_a_step_as_json(step, shown):
     [
         ("Environment=HTTPS_PROXY=http://me:pw@proxy:1", "Environment=HTTPS_PROXY=http://***@proxy:1"),
         ('Environment="CODEXD_SERVER_API_KEY=s k"', 'Environment="CODEXD_SERVER_API_KEY=***"'),
+        ('Environment="CODEXD_SERVER_API_KEY=s\\"k" "A=1"', 'Environment="CODEXD_SERVER_API_KEY=***" "A=1"'),
+        ("Environment=HTTPS_PROXY=http://me:p@w@proxy:1", "Environment=HTTPS_PROXY=http://***@proxy:1"),
         ("<string>socks5://u:p@h</string>", "<string>socks5://***@h</string>"),
         ("<key>A_TOKEN</key>\n\t<string>s</string>", "<key>A_TOKEN</key>\n+\t<string>***</string>"),
         ("ListenStream=127.0.0.1:8081", "ListenStream=127.0.0.1:8081"),
@@ -154,9 +154,3 @@ def test_only_empty_folders_are_removed(tmp_path):
         (tmp_path / name).mkdir(parents=True)
     remove_empty([tmp_path / "full", tmp_path / "empty", tmp_path / "none"])
     assert [each.name for each in tmp_path.iterdir()] == ["full"]
-
-
-def test_a_program_gets_the_environment_of_the_machine(tmp_path):
-    machine = Machine("linux", {"PATH": os.environ["PATH"], "X": "1"}, tmp_path, 0, "me")
-    done = machine.run(sys.executable, "-c", "import os; print(os.environ['X'], len(os.environ) < 9)")
-    assert done.output == "1 True\n"

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from codexctl.service.address import Address
-from codexctl.service.definition import Definition, Origin, parse
+from codexctl.service.definition import Address, Definition, Origin, parse
 from codexctl.service.manager import LogsWanted, read_template
 from codexctl.service.steps import take
 from codexctl.service.systemd import SERVICE, SOCKET, UNITS, Systemd, quote, render
@@ -128,8 +127,26 @@ def test_installing_writes_the_units_and_starts_them(systemd, machine, definitio
     ]
     state = systemd.state()
     assert (state.loaded, state.enabled, state.active, state.listening) == (True,) * 4
-    assert (state.word, state.restarts, state.pid) == ("active (running)", 2, state.pid)
+    assert (state.word, state.restarts, state.pid) == ("active (running)", 2, os.getppid())
     assert state.since is not None
+
+
+@pytest.mark.parametrize(
+    ("shown", "word", "said"),
+    [
+        ({"LoadState": "masked"}, "inactive (dead)", "codexd.service is masked, so it can't be started."),
+        ({"LoadState": "bad-setting"}, "inactive (dead)", "`systemctl --user status codexd.service` says why."),
+        ({"ActiveState": "failed", "Result": "watchdog"}, "failed (watchdog)", "codexd.service has failed (watchdog)."),
+        ({"NeedDaemonReload": "yes"}, "inactive (dead)", "Run `systemctl --user daemon-reload`."),
+        ({"ActiveState": "activating", "SubState": ""}, "activating", None),
+        ({"ActiveState": "", "SubState": ""}, "unknown", None),
+    ],
+)
+def test_what_is_wrong_with_a_unit(systemd, programs, shown, word, said):
+    programs.write(shown={"codexd.service": shown})
+    state = systemd.state()
+    assert state.word == word
+    assert [said in each for each in state.problems] == ([] if said is None else [True])
 
 
 def test_installing_again_changes_nothing(systemd, machine, definition):

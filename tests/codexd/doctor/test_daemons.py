@@ -1,10 +1,11 @@
 from pathlib import Path
 
+import attrs
 import pytest
 
 from codexd import __version__
 from codexd.doctor import daemons
-from codexd.doctor.daemons import Answers
+from codexd.doctor.daemons import Answers, Service, check_service
 from codexd.doctor.finding import Level
 from codexd.paths import RunningDaemon
 
@@ -123,3 +124,54 @@ def test_faults_that_are_wanted():
 def test_only_kilo():
     serving = SERVING | {"possible": True, "state": "kilo_only", "reason": "there is no account"}
     assert [kind for kind, *_ in found_in(daemons.check_state(answers(serving=serving)))] == ["serving_kilo_only"]
+
+
+# -- the service
+
+FINE = Service("systemd", installed=True, state="active", runs="/v/bin/codexd")
+BY_SYSTEMD = {"service": {"manager": "systemd", "unit": "codexd.service", "activated": True}}
+BY_HAND = {"service": {"manager": None, "unit": None, "activated": False}}
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "findings"),
+    [
+        (None, None, []),
+        (FINE, None, [("service", Level.OK, None)]),
+        (FINE, BY_SYSTEMD, [("runs_as_service", Level.OK, None), ("service", Level.OK, None)]),
+        (FINE, {}, [("service", Level.OK, None)]),  # an older daemon does not say how it was started
+        (Service("systemd"), BY_HAND, [("service_not_installed", Level.NOTE, "codexctl service install")]),
+        (Service("systemd"), BY_SYSTEMD, [("runs_as_service", Level.OK, None)]),
+        (
+            Service(None, "neither runs here.\nRun it so."),
+            None,
+            [("no_service_manager", Level.NOTE, "codexctl service status")],
+        ),
+        (
+            attrs.evolve(FINE, problems=("it is out of date. Run `codexctl service install`.",), notes=("It stops.",)),
+            None,
+            [("service_problem", Level.PROBLEM, "codexctl service install"), ("service_note", Level.NOTE, None)],
+        ),
+    ],
+)
+def test_the_service(found, status, findings):
+    assert [(each.kind, each.level, each.remedy) for each in check_service(found, status)] == findings
+
+
+def test_a_text_begins_with_a_large_letter():
+    [found] = check_service(Service(None, "neither runs here.\nRun it so."), None)
+    assert found.text == "Neither runs here."
+
+
+def test_what_is_said_of_a_daemon_that_is_well():
+    [found] = daemons.check_daemons(answers(simulated=True))
+    assert found.text == f"codexd {__version__} runs at http://127.0.0.1:8081 (pid 7, simulated)."
+    [found] = daemons.check_daemons(answers())
+    assert found.text.endswith("(pid 7).")
+
+
+@pytest.mark.parametrize(("restarts", "said"), [(1, "was restarted once."), (3, "was restarted 3 times.")])
+def test_how_often_a_task_was_restarted(restarts, said):
+    task = {"name": "t", "state": "running", "restarts": restarts, "last_error": None}
+    found = [each.text for each in daemons.check_state(answers(tasks=[task])) if each.kind == "task_restarted"]
+    assert found == [f'The task "t" has failed and {said}']

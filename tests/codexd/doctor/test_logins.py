@@ -104,6 +104,7 @@ def test_an_expired_token_is_no_problem_unless_another_program_has_to_refresh_it
     expired = json.dumps(login(expires_in_s=-5))
     own_file(home).write_text(expired)
     assert wrong(look(home)) == []
+    assert "its access token has expired" in next(logins.check_accounts(look(home), time.time())).text
     other = tmp_path / "followed.json"
     other.write_text(expired)
     change(home, followed=str(other))

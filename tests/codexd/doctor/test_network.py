@@ -161,3 +161,16 @@ def test_asking_the_servers():
     assert (backend.status, backend.location) == (302, "portal.example")
     assert backend.date is not None
     assert "authorization" not in {name.lower() for name in Handler.asked[0]}
+
+
+@pytest.mark.parametrize(
+    ("skew_s", "said"), [(600, "10 minutes behind"), (-7200, "2 hours ahead of"), (-3 * 86400, "3 days ahead of")]
+)
+def test_how_wrong_the_clock_is(skew_s, said):
+    [found] = network.check_clock(NOW, (), (probe(date=NOW + skew_s),))
+    assert said in found.text
+
+
+def test_a_proxy_that_is_turned_off():
+    [found] = network.check_proxies({"NO_PROXY": "*"}, ())
+    assert found.text == "NO_PROXY=* turns every proxy off."

@@ -101,3 +101,13 @@ def callback(number, holder=None, *, taken=True):
 def test_the_ports_of_a_sign_in(found, kind, level):
     [finding] = ports.check_callbacks(found, frozenset({7}))
     assert (finding.kind, finding.level) == (kind, level)
+
+
+@pytest.mark.parametrize(
+    ("holder", "kind"),
+    [(None, "port_activated"), (Program(1, "launchd"), "port_activated"), (Program(9, "nginx"), "port_taken")],
+)
+def test_the_manager_may_hold_the_port_unseen(holder, kind):
+    """launchd runs as root, so lsof does not show its sockets to the user."""
+    [found] = ports.check_address(Port("127.0.0.1", 8081, PortState.TAKEN, holder), (), "launchd")
+    assert found.kind == kind

@@ -2,10 +2,9 @@ import os
 from pathlib import Path
 
 from codexd.doctor import home
-from codexd.doctor.daemons import Answers
+from codexd.doctor.daemons import Answers, Service
 from codexd.doctor.finding import Level
 from codexd.doctor.report import Question, examine
-from codexd.doctor.service import Service
 from codexd.paths import Places, find_places
 
 TOPICS = ["installation", "files", "settings", "accounts", "daemon", "network", "clients", "service"]

@@ -56,7 +56,6 @@ def test_every_kind_says_where_it_strikes():
     ("spec", "words"),
     [
         ("", "'' is neither a plan nor KIND=RATE"),
-        ("help", "'help' is neither a plan nor KIND=RATE"),
         ("reset", "'reset' is neither"),
         ("explode=0.1", "'explode' is not a kind of fault"),
         ("reset=0.1", "'reset' is not a kind of fault"),
@@ -143,6 +142,12 @@ def test_once_is_once_for_each_prompt():
     assert dice.obey("[fault gzip once] a", Stage.REQUEST) is None
     assert dice.obey("[fault gzip once] b", Stage.REQUEST) is not None
     assert [dice.obey("[fault gzip]", Stage.REQUEST) is not None for _ in range(3)] == [True] * 3
+
+
+def test_what_a_prompt_asks_for_strikes_the_shortest_answer():
+    """It has one delta."""
+    dice = Dice(parse_plan("asked"))
+    assert {dice.obey("[fault event:lost]", Stage.REQUEST).place for _ in range(30)} == {1}
 
 
 def test_a_fault_has_its_name():

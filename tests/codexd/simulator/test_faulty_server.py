@@ -140,6 +140,14 @@ async def test_comments_go_on_until_the_client_leaves():
             await bench.simulator.requests[0].ended.wait()
 
 
+@pytest.mark.parametrize("kind", [Kind.STALLED_HEAD, Kind.STALLED_BODY], ids=lambda kind: kind.value)
+async def test_a_stalled_answer_ends_once_the_client_has_left(kind):
+    async with open_bench("asked") as bench:
+        await receive_raw(bench, failing(kind))
+        with trio.fail_after(ALWAYS_ENDS_S):
+            await bench.simulator.requests[0].ended.wait()
+
+
 async def test_rates_apply_to_every_request():
     async with open_bench("status:418=1/2") as bench:
         statuses = [(await bench.post()).status_code for _ in range(4)]

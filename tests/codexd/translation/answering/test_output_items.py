@@ -222,16 +222,16 @@ STREAMS = {
 }
 
 
-def make_answer(kind, pieces, repeated):
+def make_answer(kind, pieces, repeated, whole_text=WHOLE_TEXT):
     """The events of an answer; ``repeated`` says where the whole text comes."""
     delta, make_item, done_type, field = KINDS[kind]
-    whole = make_item(WHOLE_TEXT)
+    whole = make_item(whole_text)
     first = delta("")
     where = {name: first[name] for name in first if name.endswith("_index") or name == "item_id"}
     return [
         added(0, **make_item("")),
         *map(delta, pieces),
-        *([{"type": f"response.{done_type}", **where, field: WHOLE_TEXT}] if repeated == "text" else []),
+        *([{"type": f"response.{done_type}", **where, field: whole_text}] if repeated == "text" else []),
         *([done(0, **whole)] if repeated in ("item", "both") else []),
         *([done(0, **make_item(""))] if repeated == "the end alone" else []),
         end(output=[whole] if repeated in ("both", "end", "the end alone") else []),
@@ -260,6 +260,56 @@ def test_a_text_that_differs_from_its_deltas_is_a_broken_stream(api, kind, piece
 @pytest.mark.parametrize(("api", "kind"), PAIRS)
 def test_a_text_that_is_the_same_is_not(api, kind, pieces, repeated):
     play(api, make_answer(kind, pieces, repeated))
+
+
+TIDIED = {
+    "white space at the end": "The quick brown fox\n\n",
+    "white space at the beginning": "\n The quick brown fox",
+    "line ends": "The quick\r\nbrown fox",
+    "Unicode form": "The quick cafe\u0301",
+    "layout of JSON": '{"path":"/tmp","lines": [1, 2]}',
+}
+REPETITIONS = {
+    "line ends": "The quick\nbrown fox",
+    "Unicode form": "The quick caf\u00e9",
+    "layout of JSON": '{"lines":[1,2],"path":"/tmp"}',
+}
+
+
+def deltas_of(events):
+    """The pieces of text that a client got, in any API."""
+    deltas = [made["choices"][0]["delta"] if "choices" in made else made.get("delta") for made in events]
+    return [delta for delta in deltas if delta and not {"signature", "reasoning_details", "stop_reason"} & set(delta)]
+
+
+@pytest.mark.parametrize("repeated", ["text", "item", "end", "both"])
+@pytest.mark.parametrize("how", TIDIED)
+@pytest.mark.parametrize(("api", "kind"), PAIRS)
+def test_a_repetition_may_be_tidier_than_the_deltas(api, kind, how, repeated):
+    streamed, whole = TIDIED[how], REPETITIONS.get(how, WHOLE_TEXT)
+    alone = play(api, make_answer(kind, [streamed], "nowhere"))
+    assert deltas_of(play(api, make_answer(kind, [streamed], repeated, whole))) == deltas_of(alone)
+    play(api, make_answer(kind, [whole], repeated, streamed))
+
+
+@pytest.mark.parametrize("changed", ['{"path":"/tmp","lines": [1]}', "[1, 2]", "{", '{"lines":[1,2]}'])
+@pytest.mark.parametrize("api", STREAMS)
+def test_json_of_another_value_differs(api, changed):
+    events = make_answer("arguments", [TIDIED["layout of JSON"]], "item", changed)
+    with pytest.raises(StreamBroken, match="lost or repeated"):
+        play(api, events)
+
+
+@pytest.mark.parametrize("ids", ["kept", "left out"])
+@pytest.mark.parametrize("api", STREAMS)
+def test_the_last_event_may_leave_out_items(api, ids):
+    """Two messages, of which the last event repeats the second one only, or reasoning, which it does not repeat."""
+    first, second = ({**message(0, "one"), "id": "msg_a"}, {**message(0, "two"), "id": "msg_b"})
+    hidden = {**reasoning(0), "content": [{"type": "reasoning_text", "text": "thought"}]}
+    if ids == "kept":
+        play(api, [done(0, **first), done(1, **second), end(output=[second])])
+    else:
+        play(api, [done(0, **hidden), done(1, **first), end(output=[{**first, "id": None}])])
 
 
 @pytest.mark.parametrize("kind", ["text", "refusal", "arguments"])
