@@ -170,15 +170,17 @@ class HeldLogins:
         self._lock.check_writable()
         write_login(self.folder(account_id), account_id, login, space)
 
-    def delete(self, account_id: str) -> None:
-        """Delete the login in the account's folder.
+    def delete(self, account: Account) -> None:
+        """Delete codexd's own login of the account. If that fails now, the next start does it.
 
         Raises:
             Restarting
-            OSError: it could not be deleted.
         """
         self._lock.check_writable()
-        delete_login(self.folder(account_id), account_id)
+        try:
+            delete_login(self.folder(account.id), account.id)
+        except OSError as error:
+            log.warning("a login of %s could not be deleted: %s", account.label, error.strerror)
 
 
 class HeldBook:
