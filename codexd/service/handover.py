@@ -219,7 +219,7 @@ class Successor:
             message = await self._channel.receive_some(_MESSAGE_BYTES)
         if waiting.cancelled_caught:
             raise RestartFailed(f"it was not {word} after {within_s:g} s")
-        found, _, rest = message.decode().strip().partition(" ")
+        found, _, rest = message.decode(errors="replace").strip().partition(" ")
         if found != word:
             with trio.move_on_after(KILL_S):
                 await self.process.wait()
