@@ -87,7 +87,7 @@ class HeldLogins:
     def load(self, account: Account) -> None:
         """Read the account's file. If it can't be read, remember why and keep the login as last read.
 
-        A login that is not on disk yet is written instead, unless the file holds a login of someone else's making.
+        A login that is not on disk yet is written instead, unless another program has written its own login there.
         """
         try:
             if account.followed is None:
