@@ -1,8 +1,8 @@
 """What the daemon may use: every body, connection, queue, history and cache has its number here.
 
-``codexctl status --verbose`` shows how much of those that last is in use (:class:`Gauge`). Two more are settings:
-``log.history`` and ``usage.retention_days``. Limits that a protocol sets, such as the length of a tool's name, stand
-beside the code that keeps to them.
+``codexctl status --verbose`` shows how much is in use of those that all requests share (:class:`Gauge`). Two more are
+settings: ``log.history`` and ``usage.retention_days``. Limits that a protocol sets, such as the length of a tool's
+name, stand beside the code that keeps to them.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def _discard(temporary: Path) -> None:
 
 
 class ReservedSpace:
-    """Room on the disk for the next content of a file, taken before there is no way back from having to write it.
+    """Room on the disk for the next content of a file, taken before something makes it necessary to write it.
 
     Use it as a context manager: what was not written is given back at its end.
     """

@@ -15,13 +15,13 @@ from codexd.translation.wire_errors import say_until
 
 FIRST_S, MAX_S = 5.0, 60.0
 """The wait after the first failure, which doubles with each further one, and its bound: a request that needs a token
-is refused for as long, so a server that works again must soon be found out."""
+is refused for as long, so codexd must soon notice that the server works again."""
 
 MAX_RETRY_AFTER_S = 3600.0
-"""A server that asks for more patience than this is not obeyed."""
+"""A longer ``Retry-After`` is shortened to this."""
 
 PROBE_S = 30.0
-"""How long one caller may find out whether the server works again before the next one may: ``server.TIMEOUT_S``."""
+"""How long one caller tries out whether the server works again before the next one may: ``server.TIMEOUT_S``."""
 
 BY_HAND_S = 5.0
 """A user who asks for it may try earlier, but not again within this time. The same holds for requests on a full disk;
@@ -78,7 +78,7 @@ class BackOff:
 
 
 class RefreshOutages:
-    """The accounts whose tokens can't be refreshed now. ``server`` is kept by whoever asks the sign-in server."""
+    """The accounts whose tokens can't be refreshed now. The part that asks the sign-in server updates ``server``."""
 
     def __init__(self, server: BackOff, make_back_off: Callable[[], BackOff]) -> None:
         self._server = server

@@ -55,7 +55,7 @@ T = TypeVar("T")
 
 
 class RefreshEndpoint(Protocol):
-    """``sign_in.server.TokenEndpoint``. ``back_off`` is kept by whoever asks the sign-in server."""
+    """``sign_in.server.TokenEndpoint``. It updates ``back_off``."""
 
     @property
     def back_off(self) -> BackOff: ...

@@ -38,7 +38,7 @@ MAX_PATH_BYTES = 103 if sys.platform == "darwin" else 107
 PROBE_TIMEOUT_S = 1.0
 
 REFUSE_S = 1.0
-"""How long a client for which there is no place may take to send its first call, which is then refused."""
+"""How long a client beyond the bound may take to send its first call, which is then refused."""
 
 FINISH_S = 5.0
 """How long calls may still run after their client has stopped sending: it may be waiting for the replies."""
@@ -53,7 +53,7 @@ async def serve_control(
     leaving: trio.Event | None = None,
     task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Answer on ``listener`` until cancelled, then remove its file, unless that belongs to somebody else by then.
+    """Answer on ``listener`` until cancelled, then remove its file, if it is still ours.
 
     A client for which ``slots`` has no place is told so. From ``leaving`` on, new clients are left to the other process
     that listens, and those that are connected are still answered.

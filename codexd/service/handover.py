@@ -127,11 +127,11 @@ class Predecessor:
 
     @property
     def service(self) -> Service:
-        """The service that this process is by now. Whether it was activated is not known here."""
+        """The service that this process has become. Whether it was activated is not known here."""
         return Service(self._estate.manager, self._estate.unit, activated=False)
 
     def adopt(self, server: ServerSettings) -> Adopted:
-        """The predecessor's sockets. If the settings name another address by now, that one is to be opened instead.
+        """The predecessor's sockets. If the settings now name another address, that one is to be opened instead.
 
         Raises:
             AddressUnavailable
@@ -219,7 +219,7 @@ class Successor:
             message = await self._channel.receive_some(_MESSAGE_BYTES)
         if waiting.cancelled_caught:
             raise RestartFailed(f"it was not {word} after {within_s:g} s")
-        found, _, rest = message.decode().strip().partition(" ")
+        found, _, rest = message.decode(errors="replace").strip().partition(" ")
         if found != word:
             with trio.move_on_after(KILL_S):
                 await self.process.wait()

@@ -41,7 +41,7 @@ class Stop:
 async def stop_on_signal(stop: Callable[[str], None], line: Line) -> None:
     """Stop on the first SIGTERM or SIGINT; a second one ends the process at once, as if nobody handled it.
 
-    If another process is the daemon by now, it gets them, too.
+    If another process has taken over, it gets them, too.
     """
     is_passed_on = False
     with line.taking_signals(signal.SIGTERM, signal.SIGINT) as signals:
@@ -145,7 +145,7 @@ async def stop_if_orphaned(stop: Callable[[str], None], line: Line) -> None:
 async def reload_on_signal(
     live: LiveSettings, manager: Manager, line: Line, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Read the settings file again on each SIGHUP, or let the process do it that is the daemon by now."""
+    """Read the settings file again on each SIGHUP, or let the process do it that has taken over."""
     with line.taking_signals(signal.SIGHUP) as signals:
         task_status.started()
         async for number in signals:

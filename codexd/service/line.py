@@ -1,4 +1,4 @@
-"""The line of daemons that one start has given: each is the successor of the one before.
+"""The line of daemons that began with one start: each is the successor of the one before.
 
 Whoever started the first process waits for it, so it stays until the last of the line has ended (``waiter``).
 The others report to it on a socket, which they share. They also notice on it when the first process is killed.

@@ -64,7 +64,7 @@ class EventSource:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Within this context, ``receive_events`` waits no longer than the idle timeout, nor for ever for progress.
+        """Within this context, ``receive_events`` waits no longer than the idle timeout, and not forever for progress.
 
         Raises:
             BackendSilent: nothing at all arrived in time.

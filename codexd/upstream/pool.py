@@ -112,7 +112,7 @@ def _says_its_end(response: httpcore.Response) -> bool:
 
 
 def _is_drained(connection: httpcore.AsyncConnectionInterface) -> bool:
-    """Whether the parser has nothing left. No, if httpcore, which hides it, has moved it elsewhere."""
+    """Whether the parser has nothing left. False if a new httpcore keeps its private parser elsewhere."""
     found: Any = connection
     while (inner := getattr(found, "_connection", None)) is not None:  # a proxy's connection holds another one
         found = inner

@@ -87,7 +87,7 @@ class HeldLogins:
     def load(self, account: Account) -> None:
         """Read the account's file. If it can't be read, remember why and keep the login as last read.
 
-        A login that is not on disk yet is written instead, unless the file holds a login of someone else's making.
+        A login that is not on disk yet is written instead, unless another program has written its own login there.
         """
         try:
             if account.followed is None:
@@ -170,15 +170,17 @@ class HeldLogins:
         self._lock.check_writable()
         write_login(self.folder(account_id), account_id, login, space)
 
-    def delete(self, account_id: str) -> None:
-        """Delete the login in the account's folder.
+    def delete(self, account: Account) -> None:
+        """Delete codexd's own login of the account. If that fails now, the next start does it.
 
         Raises:
             Restarting
-            OSError: it could not be deleted.
         """
         self._lock.check_writable()
-        delete_login(self.folder(account_id), account_id)
+        try:
+            delete_login(self.folder(account.id), account.id)
+        except OSError as error:
+            log.warning("a login of %s could not be deleted: %s", account.label, error.strerror)
 
 
 class HeldBook:

@@ -1,7 +1,7 @@
 """``accounts.lock``: the process that holds it may refresh the logins and write the accounts; others only read them.
 
 When codexd restarts, the old process passes the locked descriptor to the new one, so that no third process can take the
-lock in between. A login must not be refreshed by both: the sign-in server would take the second refresh for a theft.
+lock in between. A login must not be refreshed by both: the sign-in server would treat the second refresh as theft.
 """
 
 from __future__ import annotations

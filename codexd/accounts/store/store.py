@@ -383,7 +383,7 @@ class AccountStore(AbstractContextManager["AccountStore"]):
         # The tokens first: the next start adopts an unlisted login, but a listed account without one would be dead.
         if account.followed is not None:
             self._list.commit(self._book.put(account))
-            self._delete_login(account)
+            self._logins.delete(account)
         elif is_listed_as_own:
             # The old login is gone, so the new one stays even if accounts.json can't be written now.
             self._logins.write(account.id, login)
@@ -393,15 +393,8 @@ class AccountStore(AbstractContextManager["AccountStore"]):
             try:
                 self._list.commit(self._book.put(account))
             except OSError:
-                self._delete_login(account)
+                self._logins.delete(account)
                 raise
         self._logins.hold(account.id, login)
         self._strays.pop(account.id, None)
         self.note_refusal(account.id, None)
-
-    def _delete_login(self, account: Account) -> None:
-        """Delete codexd's own login of the account. If that fails now, the next start does it."""
-        try:
-            self._logins.delete(account.id)
-        except OSError as error:
-            log.warning("a login of %s could not be deleted: %s", account.label, error.strerror)

@@ -106,6 +106,17 @@ def _is_same_json(first: str, second: str) -> bool:
         return False
 
 
+def check_repeated(done: Mapping[str, Any], item: Mapping[str, Any]) -> None:
+    """``item`` repeats ``done``, if they have the same type.
+
+    Raises:
+        StreamBroken: one of its texts says something else.
+    """
+    known = dict(list_texts(done)) if done.get("type") == item.get("type") else {}
+    for part, text in list_texts(item):
+        check_same(known.get(part, text), text)
+
+
 def list_texts(item: Mapping[str, Any]) -> Iterator[tuple[PartKey, str]]:
     """The texts of a complete item. An empty one says nothing, and is left out."""
     for (kind, index), text in _list_all_texts(item):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from codexd.errors import StreamBroken
-from codexd.translation.answering.output_items import DELTAS, check_same, list_texts
+from codexd.translation.answering.output_items import DELTAS, check_repeated
 from codexd.translation.answering.text_cut import TextCut, make_cut
 from codexd.translation.backend import Usage, count_of, object_of, objects_of, read_usage, text_of
 from codexd.translation.backend_errors import read_failure
@@ -231,7 +231,9 @@ class ResponsesStream:
         self.stop_reason = text_of(details.get("reason")) or _ENDS[kind]
         output = objects_of(response.get("output"))
         repeated = self._place(output)
-        self._compare(repeated)
+        for place, item in repeated.items():
+            self._unfinished.compare(item, place)
+            check_repeated(self._items.get(place, {}), item)
         closing = self._close_unfinished(_ENDS[kind], repeated)
         if output:
             self._items = dict(enumerate(output))
@@ -253,19 +255,6 @@ class ResponsesStream:
             known = places.get(item_id) if item_id else None
             repeated[known if isinstance(known, int) else index] = item
         return repeated
-
-    def _compare(self, repeated: Mapping[int, Mapping[str, Any]]) -> None:
-        """Compare the items of the last event with what has arrived of them.
-
-        Raises:
-            StreamBroken: one of them says something else.
-        """
-        for place, item in repeated.items():
-            self._unfinished.compare(item, place)
-            done = self._items.get(place, {})
-            known = dict(list_texts(done)) if done.get("type") == item.get("type") else {}
-            for part, text in list_texts(item):
-                check_same(known.get(part, text), text)
 
     def _close_unfinished(self, status: str, repeated: Mapping[int, Mapping[str, Any]]) -> list[Event]:
         """The last event of each item that the backend began and did not finish.

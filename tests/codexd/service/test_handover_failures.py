@@ -85,6 +85,7 @@ FAILS = {
     "its words": ("print('x\\ncodexd: error: no such option\\n', file=sys.stderr); sys.exit(2)", "no such option", []),
     "no words": ("sys.exit(3)", "it ended with status 3", []),
     "other words": ("say('hello\\n')", "it ended with status 0", []),
+    "no text": ("channel.send(b'\\xff\\n')", "it ended with status 0", []),
     "after taking": (PREPARE + "print('codexd: no disk.', file=sys.stderr)", "no disk", ["lent"]),
     "killed after taking": (PREPARE + "os.kill(os.getpid(), 9)", "it was killed by SIGKILL", ["lent"]),
 }

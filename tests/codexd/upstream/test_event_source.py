@@ -84,3 +84,22 @@ async def test_an_answer_that_is_slow_but_moves_is_waited_for(autojump_clock):
         for _ in range(99):
             await source.receive_events()
     assert trio.current_time() >= 1900
+
+
+async def test_what_a_slow_client_takes_is_not_the_answers_time(autojump_clock):
+    class Chunks:
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            await trio.sleep(20)
+            return b": comment\n\n"
+
+    source = EventSource(Chunks(), AnswerTimeouts(30.0), ResponsesReader(), name=NAME)
+    with source.watched():
+        for _ in range(20):
+            await source.receive_events()
+            await source.receive_events()
+            with source.paused():
+                await trio.sleep(500)
+    assert trio.current_time() >= 20 * 540

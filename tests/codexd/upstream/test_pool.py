@@ -195,8 +195,13 @@ async def test_what_is_left_over_is_nobodys_answer(http, start, mock_clock, firs
     assert {second, third} <= {b"2", b"3"}
 
 
-async def test_an_answer_without_an_own_end_is_the_last_of_its_connection(http, start, mock_clock):
-    peer = await start(OK + b"content-length: 5\r\n\r\nfirst")
+@pytest.mark.parametrize(
+    "first",
+    [OK + b"content-length: 5\r\n\r\nfirst", answer(b"first", head=OK + b"content-length: 5\r\n")],
+    ids=["a length", "a length and chunks"],
+)
+async def test_an_answer_without_an_own_end_is_the_last_of_its_connection(http, start, mock_clock, first):
+    peer = await start(first)
     assert await ask(http, peer) == b"first"
     mock_clock.jump(QUIET_S)
     assert await ask(http, peer) == b"2"

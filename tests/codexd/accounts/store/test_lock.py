@@ -37,8 +37,9 @@ def test_a_lock_that_was_passed_on_holds_until_the_last_copy_is_closed(state_dir
 async def test_who_has_lent_the_accounts_writes_nothing(store, state_dir, login, now):
     account, _ = store.add(login(), now=now)
     store.touch(account.id, now + 5)
+    store.touch(account.id, now + 6)  # not written yet
     await store.lock.lend(store.save)
-    assert AccountStore(state_dir, store.lock).get(account.id).last_used_at == now + 5
+    assert AccountStore(state_dir, store.lock).get(account.id).last_used_at == now + 6
     before = {path: path.read_bytes() for path in state_dir.rglob("*.json*")}
     for write in (
         lambda: store.add(login(), now=now),
