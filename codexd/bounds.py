@@ -34,6 +34,9 @@ BODY_BYTES = 32 * MIB
 BODIES_BYTES = 256 * MIB
 """The bodies of all running requests together. What is read from them takes up to five times as much."""
 
+GARBAGE_BYTES = 64 * MIB
+"""The bodies of requests that have ended and may still be in memory, in as many copies."""
+
 BODY_ENCODINGS = 4
 BODY_FRAMES = 64
 """gzip members or zstd frames in a body. Some writers split large data into a few of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -60,11 +61,18 @@ ROOM_WAIT_S = 30.0
 
 
 class Room:
-    """What the bodies of all running requests take. One that does not fit waits, in the order of arrival."""
+    """What the bodies of all running requests take. One that does not fit waits, in the order of arrival.
 
-    def __init__(self, limit_bytes: int = bounds.BODIES_BYTES) -> None:
+    Some of what a request leaves is in reference cycles: an error and its traceback, httpx's request and answer. Python
+    counts objects before it looks for cycles, not bytes, so a few large bodies would stay for hours. After
+    ``garbage_bytes`` of them the cycles are collected; ``gc.freeze`` at the start keeps that short.
+    """
+
+    def __init__(self, limit_bytes: int = bounds.BODIES_BYTES, garbage_bytes: int = bounds.GARBAGE_BYTES) -> None:
         self.used_bytes = 0
         self._limit_bytes = limit_bytes
+        self._garbage_limit_bytes = garbage_bytes
+        self._garbage_bytes = 0
         self._line = trio.StrictFIFOLock()
         self._freed = trio.Event()
 
@@ -84,6 +92,7 @@ class Room:
             yield body
         finally:
             self._free(taken_bytes)
+            self._collect_garbage(taken_bytes)
 
     async def _take(self, size_bytes: int) -> int:
         with trio.move_on_after(ROOM_WAIT_S):
@@ -99,6 +108,12 @@ class Room:
     def _free(self, size_bytes: int) -> None:
         self.used_bytes -= size_bytes
         self._freed.set()
+
+    def _collect_garbage(self, more_bytes: int) -> None:
+        self._garbage_bytes += more_bytes
+        if self._garbage_bytes >= self._garbage_limit_bytes:
+            self._garbage_bytes = 0
+            gc.collect()
 
 
 def _largest_size(request: Request) -> int:

@@ -1,7 +1,9 @@
 """A request's head and body, with the messages of ASGI as a list."""
 
+import gc
 import gzip
 import sys
+import weakref
 from functools import partial
 
 import pytest
@@ -124,6 +126,27 @@ async def test_a_body_waits_until_there_is_room_for_it_in_the_order_of_arrival(a
         assert (entered, room.used_bytes) == ([70, 10], 80)
         rest.set()
     assert room.used_bytes == 0
+
+
+class Cycle:
+    """What only the collector frees."""
+
+    def __init__(self, body):
+        self.body = body
+        self.itself = self
+
+
+async def test_what_large_bodies_leave_in_cycles_does_not_stay(autojump_clock):
+    """Left alone, the collector would not come: it counts objects."""
+    room, left = Room(100, garbage_bytes=50), []
+    gc.disable()
+    try:
+        for _ in range(9):
+            async with room.read(make_request(content_length="20"), receiving(b"x" * 20, then="end")) as body:
+                left.append(weakref.ref(Cycle(body)))
+    finally:
+        gc.enable()
+    assert sum(each() is not None for each in left) <= 2
 
 
 async def test_a_body_that_finds_no_room_is_refused_in_the_end(autojump_clock):
