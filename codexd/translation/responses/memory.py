@@ -18,7 +18,7 @@ from codexd.translation.reading.pairing import Item
 
 MAX_AGE_S = 24 * 3600.0
 
-_OWN_BYTES = 1000
+_OWN_BYTES = 2000
 """What a conversation takes beside its text."""
 
 
