@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import os
 import shutil
@@ -127,12 +128,28 @@ def _run(launch: Launch) -> int:
     return status
 
 
+_M_MMAP_THRESHOLD = -3
+_LARGE_BYTES = 1024 * 1024
+
+
+def return_large_blocks() -> bool:
+    """Have large blocks of memory returned to the system when they are freed; whether the C library can do so.
+
+    glibc maps a large block on its own, but with each one that is freed it takes larger ones from its heap, up to
+    32 MB. There the bodies of requests leave holes: eight of 30 MB at once, a few times, took 1.6 GB instead of 0.5 GB.
+    Source: mallopt(3).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES) == 1
+
+
 async def _serve(launch: Launch) -> None:
     async with trio.open_nursery() as nursery:
         ready: Ready = await nursery.start(serve, launch)
         # Everything that exists now lives as long as the daemon, so full garbage collections need not traverse it.
         # Done before any stream is open, because it blocks.
         gc.freeze()
+        return_large_blocks()
         if launch.predecessor is None:
             _print(_greet(ready, launch.running_folder))
 

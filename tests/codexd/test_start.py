@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 
 import pytest
+
+from codexd.start import return_large_blocks
 
 
 def modules_after(code):
@@ -49,3 +52,8 @@ def test_a_wrong_spec_of_faults_is_told_what_is_allowed(spec):
     assert done.stderr.startswith("codexd: --faults: ")
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps large blocks in its heap")
+def test_large_blocks_of_memory_are_returned():
+    assert return_large_blocks()
