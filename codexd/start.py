@@ -65,8 +65,8 @@ def start(options: argparse.Namespace) -> int:
 def return_large_blocks() -> None:
     """Let the allocator give the memory of large bodies back as soon as they are done with.
 
-    glibc stops doing so for blocks up to the largest one that was ever freed: after one body of 30 MB, what others leave
-    is of no use for small objects. Eight of them at once, a few times, took 1.6 GB instead of 0.5 GB. Source:
+    glibc stops doing so for blocks up to the largest one that was ever freed: after one body of 30 MB, what others
+    leave is of no use for small objects. Eight of them at once, a few times, took 1.6 GB instead of 0.5 GB. Source:
     mallopt(3), M_MMAP_THRESHOLD.
     """
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc has it
