@@ -151,7 +151,7 @@ async def _serve(launch: Launch) -> None:
         # Everything that exists now lives as long as the daemon, so full garbage collections need not traverse it.
         # Done before any stream is open, because it blocks.
         gc.freeze()
-        if launch.predecessor is None:
+        if launch.predecessor is None and not launch.adopted.origin.is_manager:
             _print(_greet(ready, launch.running_folder))
 
 
