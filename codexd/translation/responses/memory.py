@@ -18,7 +18,7 @@ from codexd.translation.reading.pairing import Item
 
 MAX_AGE_S = 24 * 3600.0
 
-_OWN_BYTES = 2000
+_OWN_BYTES = 1000
 """What a conversation takes beside its text."""
 
 
@@ -37,7 +37,8 @@ class Conversation:
     @classmethod
     def of(cls, response_id: str, session: str, items: list[Item]) -> Conversation:
         ids = (item.get("id") for item in items)
-        return cls(response_id, session, jsontext.dumps(items), tuple(each for each in ids if isinstance(each, str)))
+        text = bytes(memoryview(jsontext.dumps(items)))  # a copy, because orjson's is up to twice as large as it says
+        return cls(response_id, session, text, tuple(each for each in ids if isinstance(each, str)))
 
     @property
     def items(self) -> list[Item]:
