@@ -95,6 +95,11 @@ def check_same(seen: str, whole: str) -> None:
         raise StreamBroken("the backend lost or repeated a part of its answer on the way", status=200)
 
 
+def came_late() -> StreamBroken:
+    """The error for a delta of an item that was done."""
+    return StreamBroken("the backend went on with a part of its answer that it had ended", status=200)
+
+
 def _tidy(text: str) -> str:
     return unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
 
@@ -141,6 +146,8 @@ class OutputItem:
     """One item, as a client API presents it. Each kind overrides what it needs; ``type`` is the backend's."""
 
     type: str
+    is_done = False
+    """Whether its last event has come."""
 
     def __init__(self) -> None:
         self._seen = SeenParts()
@@ -287,6 +294,8 @@ class OutputReader(Generic[T]):
     def _add_delta(self, event: Event, text: TextKind) -> None:
         item = self._find(event, {}, text.item_type)
         if item is not None:
+            if item.is_done:
+                raise came_late()
             item.add_text((text.kind, count_of(event.get(text.index_field))), text_of(event.get("delta")))
 
     def _complete_text(self, event: Event, text: TextKind, field: str) -> None:
@@ -305,6 +314,7 @@ class OutputReader(Generic[T]):
         item = self._find(event, described, text_of(described.get("type")))
         if item is not None:
             item.finish(described)
+            item.is_done = True
 
     def _part_done(self, event: Event) -> None:
         part = object_of(event.get("part"))

@@ -15,6 +15,7 @@ from codexd.translation.answering.output_items import (
     OutputItem,
     OutputReader,
     PartKey,
+    came_late,
     find_rest,
     list_texts,
 )
@@ -34,6 +35,8 @@ class UnfinishedItems:
     def __init__(self) -> None:
         self._pieces: dict[_Place, list[str]] = {}
         self._details: list[Event] = []
+        self._done: list[tuple[Any, int]] = []
+        """Id and place of each item that is done."""
         self._current: list[str] = []
         """The pieces that grew last, and what identifies their text."""
         self._kind: str | None = None
@@ -42,6 +45,11 @@ class UnfinishedItems:
         self._summary_index: Any = None
 
     def add_delta(self, event: Event, kind: str, delta: str) -> None:
+        """More of a text.
+
+        Raises:
+            StreamBroken: its item was done already.
+        """
         get = event.get
         item_id, content_index, summary_index = get("item_id"), get("content_index"), get("summary_index")
         if (
@@ -54,6 +62,8 @@ class UnfinishedItems:
             self._current.append(delta)  # nearly always: more of the same text
             return
         place = (kind, item_id, get("output_index"), content_index, summary_index)
+        if kind in DELTAS and self._is_done(item_id, place[2]):
+            raise came_late()
         try:
             self._current = self._pieces.setdefault(place, [])
         except TypeError:
@@ -64,8 +74,14 @@ class UnfinishedItems:
     def add_detail(self, event: Event, kind: str) -> None:
         if kind in WHOLE:
             self._compare_text(event, kind)
-        if kind in _DETAILS:
+        if kind in _DETAILS and not self._is_done(_id_of(event), event.get("output_index")):
             self._details.append(event)
+
+    def _is_done(self, named: Any, index: Any) -> bool:
+        """Whether an event with this item id and output index is about an item that is done; no if it has neither."""
+        if named is None and index is None:
+            return False
+        return any(_is_of(named, index, item_id, place) for item_id, place in self._done)
 
     def _compare_text(self, event: Event, kind: str) -> None:
         delta_kind = kind.removesuffix("done") + "delta"
@@ -96,6 +112,7 @@ class UnfinishedItems:
 
     def finish(self, item_id: Any, place: int) -> None:
         """The item is done: forget its pieces."""
+        self._done.append((item_id, place))
         self._kind = None
         self._pieces = {
             key: pieces for key, pieces in self._pieces.items() if not _is_of(key[1], key[2], item_id, place)

@@ -319,6 +319,14 @@ def test_a_text_that_comes_after_the_end_of_its_item_is_a_broken_stream(api, kin
         play(api, make_answer(kind, [], "the end alone"))
 
 
+@pytest.mark.parametrize("repeated", ["item", "both"])
+@pytest.mark.parametrize(("api", "kind"), PAIRS)
+def test_a_delta_that_comes_after_the_end_of_its_item_is_a_broken_stream(api, kind, repeated):
+    *events, ending = make_answer(kind, PIECES[:2], repeated)
+    with pytest.raises(StreamBroken):
+        play(api, [*events, KINDS[kind][0](PIECES[2]), ending])
+
+
 @pytest.mark.parametrize("api", ["messages", "chat"])
 def test_parts_that_are_mixed_up_are_a_broken_stream(api):
     parts = [(0, "a"), (1, "b"), (0, "c")]

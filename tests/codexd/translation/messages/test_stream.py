@@ -286,18 +286,6 @@ TWO_CALLS = [added(0, **call(0)), added(1, **call(1, name="Read"))]
             "end_turn",
             id="item-of-another-kind",
         ),
-        pytest.param(
-            [done(0, **message(0, "a")), text("late"), summary("late"), COMPLETED],
-            ["a"],
-            "end_turn",
-            id="after-the-end-of-an-item",
-        ),
-        pytest.param(
-            [text("a"), done(1, **message(1, "b")), text("late", 1), done(0, **message(0, "a")), COMPLETED],
-            ["a", "b"],
-            "end_turn",
-            id="after-the-end-of-a-waiting-item",
-        ),
     ],
 )
 def test_blocks_and_stop_reason(events, blocks, reason):
