@@ -56,6 +56,12 @@ MESSAGES = 100_000
 EVENT_BYTES = 64 * MIB
 """One event of a stream. Generated images arrive as one line of tens of megabytes."""
 
+STREAM_BYTES = 256 * MIB
+"""All of one streamed answer. The longest has about a megabyte of text; images come on top."""
+
+COMPARED_BYTES = 8 * MIB
+"""The texts of one item of an answer that are kept to be compared with their repetition; beyond, only the lengths."""
+
 ANSWER_BYTES = 32 * MIB
 """A whole answer of the backend or Kilo: limits, lists of models."""
 

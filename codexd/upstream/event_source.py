@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import httpx
 import trio
 
+from codexd import bounds
 from codexd.errors import StreamBroken, UpstreamTimeout
 from codexd.translation.backend import TERMINAL
 from codexd.upstream.connection import to_broken
@@ -61,6 +62,7 @@ class EventSource:
         self._reader = reader
         self.name = name
         self._terminated = False
+        self._received_bytes = 0
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -95,12 +97,16 @@ class EventSource:
         """The events of the next chunk, possibly none; call it within ``watched``.
 
         Raises:
-            StreamBroken: the stream ended before a terminal event.
+            StreamBroken: the stream ended before a terminal event, or has more than ``bounds.STREAM_BYTES``.
         """
         self._rearm()
         chunk = await self._receive_chunk()
         if not self._has_begun:
             self._has_begun, self._rearm_at = True, -math.inf
+        self._received_bytes += len(chunk or b"")
+        if self._received_bytes > bounds.STREAM_BYTES:
+            limit_mib = bounds.STREAM_BYTES // bounds.MIB
+            raise StreamBroken(f"{self.name} sent more than {limit_mib} MB in one answer", status=200)
         events = self._reader.receive_eof() if chunk is None else self._reader.receive_data(chunk)
         self._terminated = any(event["type"] in TERMINAL for event in events)
         if not self._has_progressed:

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
-from codexd import jsontext
+from codexd import bounds, jsontext
 from codexd.errors import StreamBroken
 from codexd.translation.backend import count_of, object_of, objects_of, text_of
 from codexd.translation.client_api import Event
@@ -25,12 +25,14 @@ PartKey = tuple[str, int]
 class SeenParts:
     """The texts that have arrived: a ``.done`` event adds only what is missing, and must not say anything else.
 
-    A client gets the parts of an item one after the other, so each has to be complete before the next one begins.
+    A client gets the parts of an item one after the other, so each has to be complete before the next one begins. Of an
+    item with more than ``bounds.COMPARED_BYTES``, only the lengths are known from then on.
     """
 
     def __init__(self) -> None:
         self.utf8_bytes = 0
         self._pieces: dict[PartKey, list[str]] = {}
+        self._forgotten_chars: dict[PartKey, int] = {}
         self._part: PartKey | None = None
         self._growing: list[str] = []
         """The pieces of ``_part``, the last part that grew."""
@@ -49,6 +51,13 @@ class SeenParts:
             self._growing = self._pieces[part] = []
         self._growing.append(text)
         self.utf8_bytes += len(text) if text.isascii() else count_bytes(text)  # the hot path: no call for ASCII
+        if self.utf8_bytes > bounds.COMPARED_BYTES:
+            self._forget()
+
+    def _forget(self) -> None:
+        for part, pieces in self._pieces.items():
+            self._forgotten_chars[part] = self.chars(part)
+            pieces.clear()
 
     def missing(self, part: PartKey, text: str) -> str:
         """What has not arrived of ``text``, the whole of ``part``.
@@ -56,13 +65,26 @@ class SeenParts:
         Raises:
             StreamBroken: the text is not the one that has arrived.
         """
-        return find_rest(self.text(part), text)
+        seen = "".join(self._pieces.get(part, ()))
+        if part not in self._forgotten_chars:
+            return find_rest(seen, text)
+        if 0 < len(text) < self.chars(part):
+            raise _differs()
+        return text[self.chars(part) :]
 
-    def text(self, part: PartKey) -> str:
-        return "".join(self._pieces.get(part, ()))
+    def compare(self, part: PartKey, text: str) -> None:
+        """``text``, which is not empty, repeats the whole of ``part``.
+
+        Raises:
+            StreamBroken: it says something else.
+        """
+        if part not in self._forgotten_chars:
+            check_same("".join(self._pieces.get(part, ())), text)
+        elif len(text) != self.chars(part):
+            raise _differs()
 
     def chars(self, part: PartKey) -> int:
-        return sum(map(len, self._pieces.get(part, ())))
+        return self._forgotten_chars.get(part, 0) + sum(map(len, self._pieces.get(part, ())))
 
     def is_new(self, part: PartKey) -> bool:
         return part not in self._pieces
@@ -92,7 +114,11 @@ def check_same(seen: str, whole: str) -> None:
         StreamBroken: they differ in more than white space at either end, their Unicode form, or the layout of JSON.
     """
     if seen != whole and _tidy(seen) != _tidy(whole) and not _is_same_json(seen, whole):
-        raise StreamBroken("the backend lost or repeated a part of its answer on the way", status=200)
+        raise _differs()
+
+
+def _differs() -> StreamBroken:
+    return StreamBroken("the backend lost or repeated a part of its answer on the way", status=200)
 
 
 def came_late() -> StreamBroken:
@@ -176,7 +202,7 @@ class OutputItem:
         for part, text in list_texts(item):
             may_be_hidden = self.type == "reasoning" and self._seen.is_new(part)
             if not may_be_hidden:
-                check_same(self._seen.text(part), text)
+                self._seen.compare(part, text)
 
     def complete_part(self, index: int, part: Mapping[str, Any]) -> None:
         """Content part ``index`` of a message is complete, with its annotations."""

@@ -3,7 +3,8 @@
 import pytest
 import trio
 
-from codexd.errors import BackendSilent, UpstreamTimeout
+from codexd import bounds
+from codexd.errors import BackendSilent, StreamBroken, UpstreamTimeout
 from codexd.upstream.codex import ResponsesReader
 from codexd.upstream.event_source import EventSource
 from codexd.upstream.http import AnswerTimeouts
@@ -103,3 +104,20 @@ async def test_what_a_slow_client_takes_is_not_the_answers_time(autojump_clock):
             with source.paused():
                 await trio.sleep(500)
     assert trio.current_time() >= 20 * 540
+
+
+async def test_an_answer_without_end_is_cut(monkeypatch):
+    monkeypatch.setattr(bounds, "STREAM_BYTES", 3 * bounds.MIB)
+
+    class Chunks:
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            return b'data: {"type":"response.output_text.delta","delta":"%s"}\n\n' % (b"x" * bounds.MIB)
+
+    source, events = EventSource(Chunks(), AnswerTimeouts(300.0), ResponsesReader(), name=NAME), []
+    with pytest.raises(StreamBroken, match="the backend sent more than 3 MB in one answer"):
+        while True:
+            events += await source.receive_events()
+    assert len(events) == 2

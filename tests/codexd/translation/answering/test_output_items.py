@@ -2,6 +2,7 @@
 
 import pytest
 
+from codexd import bounds
 from codexd.errors import StreamBroken
 from codexd.translation.answering.output_items import ItemQueue, OutputItem, OutputReader
 from codexd.translation.chat.stream import ChatStream
@@ -260,6 +261,18 @@ def test_a_text_that_differs_from_its_deltas_is_a_broken_stream(api, kind, piece
 @pytest.mark.parametrize(("api", "kind"), PAIRS)
 def test_a_text_that_is_the_same_is_not(api, kind, pieces, repeated):
     play(api, make_answer(kind, pieces, repeated))
+
+
+@pytest.mark.parametrize("repeated", ["text", "item", "end", "both"])
+@pytest.mark.parametrize("api", ["messages", "chat"])
+def test_of_a_very_long_text_only_the_length_is_compared(api, repeated, monkeypatch):
+    whole = deltas_of(play(api, make_answer("text", PIECES, repeated)))
+    monkeypatch.setattr(bounds, "COMPARED_BYTES", 12)
+    for pieces in (PIECES, [*PIECES[:2], "", PIECES[2]]):
+        assert deltas_of(play(api, make_answer("text", pieces, repeated))) == whole
+    assert deltas_of(play(api, make_answer("text", PIECES[:2], repeated))) == whole  # the tail is added
+    with pytest.raises(StreamBroken, match="lost or repeated"):
+        play(api, make_answer("text", [*PIECES, PIECES[2]], repeated))
 
 
 TIDIED = {
