@@ -28,8 +28,11 @@ idle_timeout = 3
 """
 """A stalled backend is given up after seconds, so that a run takes minutes."""
 
-CALL_S = 20.0
-"""Longest wait for a reply of the control socket; some calls ask a backend that stalls."""
+CALL_S = 100.0
+"""Longest wait for a reply of the control socket.
+
+``accounts.verify`` may wait twice for a sign-in server that stalls (30 s each) and for the backend (20 s).
+"""
 START_S = 30.0
 STOP_S = 40.0
 ACTIVE = "simulated@example.com"
