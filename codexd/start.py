@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import gc
 import os
 import shutil
@@ -15,12 +14,13 @@ from typing import TypeVar
 
 import trio
 
-from codexd import __version__, bounds
+from codexd import __version__
 from codexd.assembly import Launch, Ready, describe_faults, make_simulator
 from codexd.daemon import serve
 from codexd.descriptors import raise_limit
 from codexd.errors import AddressUnavailable, AlreadyRunning, CodexdError, FileUnreadable, SettingInvalid
 from codexd.files import explain
+from codexd.memory import return_large_blocks
 from codexd.output import Output, open_missing_descriptors
 from codexd.paths import Places, find_places, find_running_folder, find_socket, read_running
 from codexd.record.logs import LogRing, configure, make_missing_note
@@ -37,10 +37,6 @@ INTERRUPTED = 130
 
 OUTPUT_END_S = 2.0
 """How long the end waits for the last lines to be written."""
-
-LARGE_BLOCK_BYTES = 512 * bounds.KIB
-"""Smaller ones are so frequent that what one leaves is used by the next."""
-_M_MMAP_THRESHOLD = -3
 
 _stdout, _stderr = Output(1), Output(2)
 
@@ -60,18 +56,6 @@ def start(options: argparse.Namespace) -> int:
     has_waiter = not knows_main_process(os.environ, os.getpid())
     line = Line(has_waiter=has_waiter) if predecessor is None else predecessor.line
     return line.end(_start(options, line, predecessor))
-
-
-def return_large_blocks() -> None:
-    """Let the allocator give the memory of large bodies back as soon as they are done with.
-
-    glibc stops doing so for blocks up to the largest one that was ever freed: after one body of 30 MB, what others
-    leave is of no use for small objects. Eight of them at once, a few times, took 1.6 GB instead of 0.5 GB. Source:
-    mallopt(3), M_MMAP_THRESHOLD.
-    """
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc has it
-    if set_option is not None:
-        set_option(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
 def _start(options: argparse.Namespace, line: Line, predecessor: Predecessor | None) -> int:

@@ -12,6 +12,7 @@ from attrs import frozen
 
 from codexd import bounds, jsontext
 from codexd.errors import Busy
+from codexd.memory import trim_heap
 from codexd.web.base_url import find_meant
 from codexd.web.caller import Caller, find_caller
 from codexd.web.compression import decompress, read_encodings, too_large
@@ -59,6 +60,9 @@ def _read_headers(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 ROOM_WAIT_S = 30.0
 """How long a body may wait for room."""
 
+TRIM_AFTER_BODIES = 500
+"""How often the heap is trimmed, which takes a few milliseconds."""
+
 
 class Room:
     """What the bodies of all running requests take. One that does not fit waits, in the order of arrival.
@@ -73,6 +77,7 @@ class Room:
         self._limit_bytes = limit_bytes
         self._garbage_limit_bytes = garbage_bytes
         self._garbage_bytes = 0
+        self._ended_bodies = 0
         self._line = trio.StrictFIFOLock()
         self._freed = trio.Event()
 
@@ -114,6 +119,9 @@ class Room:
         if self._garbage_bytes >= self._garbage_limit_bytes:
             self._garbage_bytes = 0
             gc.collect()
+        self._ended_bodies += 1
+        if self._ended_bodies % TRIM_AFTER_BODIES == 0:
+            trim_heap()
 
 
 def _largest_size(request: Request) -> int:

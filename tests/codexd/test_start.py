@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -51,29 +49,3 @@ def test_a_wrong_spec_of_faults_is_told_what_is_allowed(spec):
     assert done.stderr.startswith("codexd: --faults: ")
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
-
-
-FREE_BODIES = """
-import os
-from codexd import start
-
-def resident():
-    with open("/proc/self/statm") as numbers:
-        return int(numbers.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-start.return_large_blocks()
-del bytearray(b"x" * 30_000_000)[:]
-bodies, kept = [], []
-for _ in range(40):
-    bodies.append(bytearray(b"x" * 1_000_000))
-    kept.append(bytearray(600))
-full = resident()
-bodies.clear()
-print((full - resident()) // 1_000_000)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc" or not Path("/proc/self/statm").exists(), reason="needs /proc")
-def test_the_memory_of_large_bodies_is_given_back():
-    done = subprocess.run([sys.executable, "-c", FREE_BODIES], capture_output=True, text=True, check=True)
-    assert int(done.stdout) >= 35
